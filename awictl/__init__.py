@@ -1,0 +1,72 @@
+"""awictl: the state that a site keeps for each web agent, as a library and as a command line.
+
+    from awictl import Settings, StateManager
+
+    async with StateManager.open(Settings.load()) as manager:
+        document = await manager.initialize_session(agent_id, agent_name, route="/")
+
+Names are loaded when they are first used, so that importing this package imports no database client.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .errors import (
+        AccessDenied,
+        AwiError,
+        InvalidData,
+        InvalidInput,
+        NotFound,
+        OutcomeUnknown,
+        ReadOnly,
+        Refused,
+        Unreachable,
+        UpdateConflict,
+    )
+    from .manager import StateManager
+    from .settings import Settings
+    from .state.cache_key import cache_key
+    from .store.base import HistoryPage, Listed, Stored
+    from .updates import Updated
+
+_HOMES = {
+    "StateManager": "manager",
+    "Settings": "settings",
+    "cache_key": "state.cache_key",
+    "HistoryPage": "store.base",
+    "Listed": "store.base",
+    "Stored": "store.base",
+    "Updated": "updates",
+}
+
+__all__ = [
+    "AccessDenied",
+    "AwiError",
+    "HistoryPage",
+    "InvalidData",
+    "InvalidInput",
+    "Listed",
+    "NotFound",
+    "OutcomeUnknown",
+    "ReadOnly",
+    "Refused",
+    "Settings",
+    "StateManager",
+    "Stored",
+    "Unreachable",
+    "UpdateConflict",
+    "Updated",
+    "__version__",
+    "cache_key",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'awictl' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

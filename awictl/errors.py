@@ -1,0 +1,81 @@
+"""Every error that awictl raises, with the exit code that each ends a command with.
+
+    AwiError                 1   unexpected
+    ├── InvalidInput         2   what the user gave is malformed: ids, JSON, options, settings
+    ├── NotFound             3   no such session, agent or key
+    ├── Refused              4   not allowed, or in conflict with what is stored
+    │   ├── ReadOnly
+    │   ├── AccessDenied
+    │   └── UpdateConflict
+    ├── Unreachable          5   the backend does not answer: worth a retry
+    ├── InvalidData          6   what is stored is not what the contract says
+    └── OutcomeUnknown       7   a write may or may not have been applied
+
+The docstring of each class is its default message.
+"""
+
+from __future__ import annotations
+
+
+class AwiError(Exception):
+    """Something unexpected went wrong."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class InvalidInput(AwiError):
+    """The input is malformed."""
+
+    exit_code = 2
+
+
+class NotFound(AwiError):
+    """There is no such session."""
+
+    exit_code = 3
+
+
+class Refused(AwiError):
+    """The operation was refused."""
+
+    exit_code = 4
+
+
+class ReadOnly(Refused):
+    """This profile is read-only: nothing was written."""
+
+
+class AccessDenied(Refused):
+    """The server does not allow this user to do that."""
+
+
+class UpdateConflict(Refused):
+    """Other writers kept changing the session: nothing was written. Try again."""
+
+
+class Unreachable(AwiError):
+    """The server does not answer."""
+
+    exit_code = 5
+
+
+class InvalidData(AwiError):
+    """The stored data is not valid."""
+
+    exit_code = 6
+
+
+class OutcomeUnknown(AwiError):
+    """The update may or may not have been applied.
+
+    `op_id` names it: applying the same update again with that op_id is safe, it is never applied twice.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, op_id: str) -> None:
+        super().__init__(message)
+        self.op_id = op_id

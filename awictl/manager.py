@@ -1,0 +1,247 @@
+"""The state manager: what can be done with sessions, in the domain's words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from .errors import InvalidData, InvalidInput, NotFound, ReadOnly
+from .settings import Settings
+from .state import keys, layout
+from .state.codec import check_input, dumps, loads
+from .state.document import Update, new_document, page_delta, pagination_delta, timestamp
+from .store.base import HistoryPage, Listed, SessionStore, Stored
+from .updates import Updated, Updater
+
+#: Sessions that one request of a listing asks for.
+LIST_BATCH = 500
+
+_ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
+
+
+class StateManager:
+    """Creates, reads and updates sessions. Open one with `StateManager.open`; it may be shared by many tasks.
+
+    Every method raises the errors of `awictl.errors`: InvalidInput, NotFound, Refused (ReadOnly, UpdateConflict,
+    AccessDenied), Unreachable, InvalidData, OutcomeUnknown.
+    """
+
+    def __init__(self, store: SessionStore, settings: Settings) -> None:
+        self.store = store
+        self.settings = settings
+        self._updater = Updater(store, settings)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[StateManager]:
+        """A manager on the store that the settings name, closed in the end. Nothing is sent before the first call."""
+        from .store.redis import RedisStore
+
+        store = RedisStore.open(settings)
+        try:
+            yield cls(store, settings)
+        finally:
+            await store.close()
+
+    # -- creating and updating
+
+    async def initialize_session(
+        self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
+    ) -> dict[str, Any]:
+        """Create a session and make it the agent's current one. Returns the whole document. One round trip."""
+        document, _ = await self.create_session(agent_id, agent_name, route, session_id=session_id)
+        return document
+
+    async def create_session(
+        self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
+    ) -> tuple[dict[str, Any], str | None]:
+        """Like `initialize_session`; also returns the session that the agent was mapped to before, if any."""
+        self._writable()
+        keys.check_agent_id(agent_id)
+        session_id = keys.check_session_id(session_id or keys.new_session_id())
+        texts = check_input([agent_name, route])
+        if not all(isinstance(text, str) for text in texts):
+            raise InvalidInput("the name of an agent and a route are text")
+        document = new_document(session_id, agent_id, texts[0], texts[1], timestamp())
+        previous = await self.store.create(session_id, agent_id, layout.encode(document))
+        return document, previous
+
+    async def update_state_with_delta(
+        self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Merge `delta` into a session and record the action. Returns the document without its trajectory.
+
+        `entry`: any of `action`, `input`, `success`, `observation`, `op_id`. Two round trips; one where this manager
+        wrote the last update too. An update whose op_id is in the trajectory already changes nothing.
+        """
+        return (await self.apply(session_id, delta, entry)).head
+
+    async def apply(self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> Updated:
+        """Like `update_state_with_delta`; the result also tells the recorded action."""
+        update, given = self._checked_update(delta, entry)
+        return await self._update(session_id, lambda _: update, update.op_id, given)
+
+    async def update_page_state(
+        self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Record the page that the agent now sees: any fields of `page_state`. A route becomes the current URL too."""
+        page = self._checked_object(page, "a page")
+        entry = {"action": "page_update", "input": page, **(entry or {})}
+        return await self.update_state_with_delta(session_id, page_delta(page), entry)
+
+    async def update_pagination(
+        self, session_id: str, pagination: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Move to another page of results, and switch prev_page and next_page on or off accordingly.
+
+        `pagination`: any of `cursor` (counted from 1), `total_pages`, `page_size`, `total_items`.
+        """
+        pagination = self._checked_object(pagination, "a pagination")
+        entry = {"action": "pagination_update", "input": pagination, **(entry or {})}
+        sample, given = self._checked_update({}, entry)
+
+        def build(head: dict[str, Any]) -> Update:
+            return self._checked_update(pagination_delta(head, pagination), {**entry, "op_id": sample.op_id})[0]
+
+        return (await self._update(session_id, build, sample.op_id, given)).head
+
+    async def touch_session(self, session_id: str) -> None:
+        """Put off the expiry of a session and of its agent's mapping; nothing is rewritten.
+
+        One round trip; another one for the mapping where this manager has not met the session before.
+        """
+        if not (await self.touch_sessions([session_id]))[0]:
+            raise self._not_found(session_id)
+
+    async def touch_sessions(self, session_ids: Sequence[str]) -> list[bool]:
+        """Like `touch_session` for many; for each, whether it exists."""
+        self._writable()
+        for session_id in session_ids:
+            keys.check_session_id(session_id)
+        return await self.store.touch([(session_id, self._updater.agent_id(session_id)) for session_id in session_ids])
+
+    # -- reading: nothing here writes, or puts off an expiry
+
+    async def get_session_state(self, session_id: str) -> dict[str, Any] | None:
+        """The whole document; None where there is no such session. One round trip."""
+        stored = await self.store.read(keys.check_session_id(session_id))
+        return self.decoded(session_id, stored) if stored is not None else None
+
+    async def read_session(self, session_id: str) -> Stored:
+        """The stored string and its expiry. Raises NotFound."""
+        stored = await self.store.read(keys.check_session_id(session_id))
+        if stored is None:
+            raise self._not_found(session_id)
+        return stored
+
+    def decoded(self, session_id: str, stored: Stored) -> dict[str, Any]:
+        """The document in a stored string. Raises InvalidData, naming the key."""
+        try:
+            return layout.decode(stored.raw)
+        except InvalidData as error:
+            raise InvalidData(
+                f"{self.store.where}, key {keys.session_key(session_id)}: {error} "
+                f"(`awictl session show -o raw {session_id}` prints it as it is)"
+            ) from None
+
+    async def find_session_for_agent(self, agent_id: str) -> str | None:
+        """The id of the agent's current session; None where it has none. One round trip."""
+        found = await self.store.agent_session(keys.check_agent_id(agent_id))
+        return found[0] if found is not None else None
+
+    async def get_action_history(self, session_id: str, limit: int = 20, offset: int = 0) -> HistoryPage:
+        """A page of the trajectory, newest first, with the total. Raises NotFound. At most two round trips."""
+        if limit < 0 or offset < 0:
+            raise InvalidInput("limit and offset cannot be negative")
+        page = await self.store.history(keys.check_session_id(session_id), limit, offset)
+        if page is None:
+            raise self._not_found(session_id)
+        return page
+
+    async def get_state_diff(self, session_id: str) -> dict[str, Any] | None:
+        """`{"delta", "last_action"}` of the last update; None where there was none in the last five minutes.
+
+        Raises NotFound where there is neither a diff nor a session. One round trip.
+        """
+        raw, exists = await self.store.diff(keys.check_session_id(session_id))
+        if raw is None:
+            if not exists:
+                raise self._not_found(session_id)
+            return None
+        where = f"{self.store.where}, key {keys.diff_key(session_id)}"
+        try:
+            diff = loads(raw)
+        except InvalidData as error:
+            raise InvalidData(f"{where}: {error}") from None
+        if not isinstance(diff, dict):
+            raise InvalidData(f"{where}: not a JSON object")
+        return {"delta": diff.get("delta"), "last_action": diff.get("action")}
+
+    async def list_sessions(self, *, rate: float | None = None) -> AsyncIterator[Listed]:
+        """Every live session, as they are found. `rate`: keys that the server visits in a second at the most."""
+        async for batch in self.list_session_ids(rate=rate):
+            for start in range(0, len(batch), LIST_BATCH):
+                for listed in await self.store.list(batch[start : start + LIST_BATCH]):
+                    yield listed
+
+    async def list_session_ids(self, *, rate: float | None = None) -> AsyncIterator[list[str]]:
+        """The ids of all live sessions, each once, in batches as they are found."""
+        seen: set[str] = set()  # SCAN may return a key twice
+        async for batch in self.store.scan(rate):
+            fresh = [session_id for session_id in batch if session_id not in seen]
+            seen.update(fresh)
+            yield list(dict.fromkeys(fresh))
+
+    # -- checks
+
+    async def _update(
+        self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, given: bool
+    ) -> Updated:
+        self._writable()
+        return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
+
+    def _checked_update(self, delta: Mapping[str, Any], entry: Mapping[str, Any] | None) -> tuple[Update, bool]:
+        entry = dict(entry or {})
+        if unknown := entry.keys() - _ENTRY_KEYS:
+            raise InvalidInput(f"an action has no {', '.join(sorted(unknown))}: only {', '.join(sorted(_ENTRY_KEYS))}")
+        given = entry.get("op_id") is not None
+        op_id = keys.check_op_id(entry["op_id"]) if given else keys.new_op_id()
+        action = check_input(entry.get("action", Update.action))
+        success = entry.get("success", True)
+        if not isinstance(action, str) or not action:
+            raise InvalidInput("the name of an action is text")
+        if not isinstance(success, bool):
+            raise InvalidInput("the success of an action is true or false")
+        update = Update(
+            delta=self._checked_object(delta, "a delta"),
+            action=action,
+            input=self._checked_size(check_input(entry.get("input", {})), "the input"),
+            success=success,
+            observation=self._checked_size(check_input(entry.get("observation")), "the observation"),
+            op_id=op_id,
+        )
+        return update, given
+
+    def _checked_object(self, value: Mapping[str, Any], what: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise InvalidInput(f"{what} is a JSON object, not a {type(value).__name__}")
+        checked: dict[str, Any] = self._checked_size(check_input(value), what)
+        return checked
+
+    def _checked_size(self, value: Any, what: str) -> Any:
+        size = len(dumps(value))
+        if size > self.settings.max_delta_bytes:
+            raise InvalidInput(
+                f"{what} of {size:,} bytes is more than the limit of {self.settings.max_delta_bytes:,} "
+                "(AWI_MAX_DELTA_BYTES)"
+            )
+        return value
+
+    def _writable(self) -> None:
+        if self.settings.read_only:
+            which = f"profile {self.settings.profile}" if self.settings.profile else "AWI_READ_ONLY"
+            raise ReadOnly(f"nothing was written: {which} is read-only")
+
+    def _not_found(self, session_id: str) -> NotFound:
+        return NotFound(f"there is no session {session_id} at {self.store.where}: it may have ended or expired")

@@ -1,0 +1,268 @@
+"""Settings: what the user chose, and where each value comes from.
+
+An option on the command line wins over the environment, that over `.env` in the working directory, that over the
+profile in `config.toml`, that over the default. The environment's names are those of the Express app (REDIS_HOST …);
+in a profile the same names stand in lower case:
+
+    [profiles.production]
+    redis_url = "rediss://awi@redis.example.com:6380/0"
+    read_only = true
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import InvalidInput
+
+_MASK = "********"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+def _setting(default: Any, env: str, help: str, *, secret: bool = False, minimum: float | None = None) -> Any:
+    metadata = {"env": env, "help": help, "secret": secret, "minimum": minimum}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, resolved. `Settings.load()` reads them from where the user keeps them."""
+
+    redis_host: str = _setting("localhost", "REDIS_HOST", "host of the Redis or Valkey server")
+    redis_port: int = _setting(6379, "REDIS_PORT", "its port", minimum=1)
+    redis_socket: str | None = _setting(None, "REDIS_SOCKET", "its Unix socket, instead of host and port")
+    redis_username: str | None = _setting(None, "REDIS_USERNAME", "ACL user")
+    redis_password: str | None = _setting(None, "REDIS_PASSWORD", "password", secret=True)
+    redis_db: int = _setting(0, "REDIS_DB", "number of the database", minimum=0)
+    redis_tls: bool = _setting(False, "REDIS_TLS", "encrypt the connection and verify the server's certificate")
+    redis_tls_ca_certs: str | None = _setting(None, "REDIS_TLS_CA_CERTS", "file of CA certificates to trust for it")
+    timeout: float = _setting(5.0, "AWI_TIMEOUT", "seconds to wait for a connection or an answer", minimum=0.001)
+    session_ttl_minutes: float = _setting(
+        30, "SESSION_TTL_MINUTES", "minutes until an idle session expires", minimum=0.001
+    )
+    max_actions: int = _setting(1000, "AWI_MAX_ACTIONS_PER_SESSION", "actions that a session keeps", minimum=1)
+    max_delta_bytes: int = _setting(
+        1_048_576, "AWI_MAX_DELTA_BYTES", "largest delta, and largest input, of an update", minimum=2
+    )
+    max_document_bytes: int = _setting(
+        67_108_864, "AWI_MAX_DOCUMENT_BYTES", "largest document to read or write", minimum=1024
+    )
+    wait_replicas: int = _setting(
+        0, "AWI_WAIT_REPLICAS", "replicas that must have a write before it counts as done", minimum=0
+    )
+    read_only: bool = _setting(False, "AWI_READ_ONLY", "refuse everything that writes")
+    embedded: bool = _setting(False, "AWI_EMBEDDED", "use the private server that awictl starts")
+
+    #: The profile in use.
+    profile: str | None = None
+    #: Where each value comes from, for those that are not defaults: field name → source.
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def session_ttl_ms(self) -> int:
+        """Expiry of a session, in milliseconds."""
+        return int(self.session_ttl_minutes * 60_000)
+
+    @property
+    def redis_address(self) -> str:
+        """The server as a URL without secrets, for messages."""
+        if self.redis_socket:
+            return f"unix://{self.redis_socket}"
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"{'rediss' if self.redis_tls else 'redis'}://{host}:{self.redis_port}/{self.redis_db}"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value, _ in self.rows())
+        return f"Settings({shown})"
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(environment name, value, source) of every setting, with secrets masked."""
+        return [
+            (
+                one.metadata["env"],
+                _MASK if one.metadata["secret"] and getattr(self, one.name) else getattr(self, one.name),
+                self.sources.get(one.name, "default"),
+            )
+            for one in _FIELDS.values()
+        ]
+
+    @classmethod
+    def load(
+        cls,
+        options: Mapping[str, Any] | None = None,
+        *,
+        profile: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        config_file: Path | None = None,
+        dotenv_file: Path | None = None,
+    ) -> Settings:
+        """The settings from all their places.
+
+        `options`: what was given explicitly, by field name, or `redis_url`. Raises InvalidInput for an unknown
+        profile, an unknown name in a profile, a value of the wrong kind, and a password in `options`.
+        """
+        environ = os.environ if environ is None else environ
+        dotenv = _read_dotenv(dotenv_file or Path(".env"))
+        profile = profile or environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
+        options = dict(options or {})
+        layers = [
+            ("option", _from_options(options)),
+            ("environment", _from_environment(environ)),
+            (".env", _from_environment(dotenv)),
+        ]
+        if profile is not None:
+            layers.append((f"profile {profile}", _from_profile(profile, config_file or default_config_file())))
+
+        values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for source, layer in layers:
+            for name, value in layer.items():
+                if name not in values:
+                    values[name] = _typed(name, value, source)
+                    sources[name] = source
+        # host and socket are two ways to name a server: the one that was named closer to the user counts
+        if values.get("redis_socket") and "redis_host" in values:
+            order = [source for source, _ in layers]
+            if order.index(sources["redis_host"]) < order.index(sources["redis_socket"]):
+                values["redis_socket"] = None
+        return cls(**values, profile=profile, sources=sources)
+
+
+_FIELDS = {one.name: one for one in fields(Settings) if one.metadata}
+_BY_ENV = {one.metadata["env"]: name for name, one in _FIELDS.items()}
+
+
+def default_config_file() -> Path:
+    """Where profiles are kept: `config.toml` in the user's config folder."""
+    import platformdirs
+
+    return platformdirs.user_config_path("awictl") / "config.toml"
+
+
+def parse_redis_url(url: str, source: str) -> dict[str, Any]:
+    """The settings in a URL `redis://`, `rediss://` or `unix://`: what it does not say is not among them."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidInput(f"{source}: not a Redis URL: {error}") from None
+    found: dict[str, Any] = {}
+    query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+    if parts.scheme in ("redis", "rediss"):
+        if not parts.hostname:
+            raise InvalidInput(f"{source}: not a Redis URL: it names no host")
+        found |= {"redis_host": unquote(parts.hostname), "redis_tls": parts.scheme == "rediss", "redis_socket": None}
+        if port is not None:
+            found["redis_port"] = port
+        if database := parts.path.strip("/"):
+            found["redis_db"] = database
+    elif parts.scheme == "unix" and parts.path:
+        found["redis_socket"] = unquote(parts.path)
+    else:
+        raise InvalidInput(f"{source}: not a Redis URL: expected redis://HOST, rediss://HOST or unix:///PATH")
+    if "db" in query:
+        found["redis_db"] = query.pop("db")
+    if query:
+        raise InvalidInput(f"{source}: a Redis URL has no parameter {', '.join(sorted(query))} here")
+    if parts.username:
+        found["redis_username"] = unquote(parts.username)
+    if parts.password:
+        found["redis_password"] = unquote(parts.password)
+    return found
+
+
+def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+    url = options.pop("redis_url", None)
+    if url is None:
+        return options
+    found = parse_redis_url(url, "--redis")
+    if "redis_password" in found:
+        raise InvalidInput(
+            "--redis: a password on the command line can be read by every user of this machine; "
+            "give it in REDIS_PASSWORD, REDIS_URL, .env or a profile instead"
+        )
+    return found | options
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if url := environ.get("REDIS_URL"):
+        found = parse_redis_url(url, "REDIS_URL")
+    named = {name: environ[env] for env, name in _BY_ENV.items() if environ.get(env)}
+    return named | found
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+
+
+def _from_profile(profile: str, path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            config = tomllib.load(file)
+    except FileNotFoundError:
+        config = {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read: {error}") from None
+    profiles = config.get("profiles", {})
+    if not isinstance(profiles, dict) or not isinstance(profiles.get(profile), dict):
+        known = ", ".join(sorted(profiles)) if isinstance(profiles, dict) and profiles else "none"
+        raise InvalidInput(f"there is no profile {profile!r} in {path} (known: {known})")
+    values = dict(profiles[profile])
+    source = f"{path}, profile {profile}"
+    url = values.pop("redis_url", None)
+    found = parse_redis_url(url, f"{source}: redis_url") if isinstance(url, str) else {}
+    # a profile may use the field's name or the environment's in lower case
+    lower = {env.lower(): name for env, name in _BY_ENV.items()}
+    named = {}
+    for key, value in values.items():
+        name = key if key in _FIELDS else lower.get(key)
+        if name is None:
+            raise InvalidInput(f"{source}: there is no setting {key!r}")
+        named[name] = value
+    return named | found
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    """The value as the field's type. Raises InvalidInput, naming the setting and never a secret's value."""
+    one = _FIELDS[name]
+    if value is None:
+        return None
+    kind = str(one.type).removesuffix(" | None")
+    label = f"{one.metadata['env']} ({source})"
+    shown = _MASK if one.metadata["secret"] else repr(value)
+    try:
+        if kind == "bool":
+            return _boolean(value)
+        if kind == "str":
+            return str(value)
+        if isinstance(value, bool):
+            raise ValueError
+        number = int(value) if kind == "int" else float(value)
+    except (TypeError, ValueError):
+        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
+        raise InvalidInput(f"{label}: {shown} is not {wanted}") from None
+    minimum = one.metadata["minimum"]
+    if number != number or (minimum is not None and number < minimum) or number > 2**53:
+        raise InvalidInput(f"{label}: {shown} is not at least {minimum:g}")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError

@@ -1,0 +1,137 @@
+"""JSON in and out, with the number rules of the data contract.
+
+Integers are exact to 64 bits; beyond that they are doubles, as in JavaScript. NaN and infinities are not JSON.
+orjson does the work. It refuses two things that JavaScript writes: lone surrogates (as `\\udXXX` escapes), and
+nesting deeper than 254. Stored documents that have them go through the standard library instead, so that whatever
+the app wrote can be read and written back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+import orjson
+
+from ..errors import InvalidData, InvalidInput
+
+#: Deepest nesting of objects and arrays that an input may have.
+MAX_INPUT_DEPTH = 200
+
+_INT64_MIN = -(2**63)
+_UINT64_MAX = 2**64 - 1
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in UTF-8, without a raw newline anywhere."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        try:
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInput(f"not representable as JSON: {error}") from None
+
+
+def loads(text: bytes) -> Any:
+    """The value of a stored JSON text.
+
+    Raises InvalidData where it is not JSON; the message says what is wrong and where.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as strict:
+        if b"\\ud" not in text.lower() and "depth" not in strict.msg:
+            raise InvalidData(f"not valid JSON: {strict}") from None
+        try:
+            return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise InvalidData(f"not valid JSON: {error}") from None
+
+
+def parse_input(text: bytes) -> Any:
+    """The value of a JSON text that a user gave, held to the rules for input (see `check_input`)."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"not valid JSON: {error}") from None
+    return check_input(value)
+
+
+def check_input(value: Any) -> Any:
+    """A copy of `value` as JSON would give it back, made of plain dicts, lists and scalars only.
+
+    Integers beyond 64 bits become doubles. Raises InvalidInput for what JSON or the contract does not allow: NaN,
+    infinities, lone surrogates, keys that are no strings, other types, nesting deeper than MAX_INPUT_DEPTH.
+    """
+    return _checked(value, 0)
+
+
+def _checked(value: Any, depth: int) -> Any:
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return value if _INT64_MIN <= value <= _UINT64_MAX else _finite(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidInput("not valid JSON: NaN and infinity are not numbers there")
+        return value
+    if depth >= MAX_INPUT_DEPTH:
+        raise InvalidInput(f"nested deeper than {MAX_INPUT_DEPTH} levels")
+    if isinstance(value, dict):
+        return {_key(key): _checked(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_checked(item, depth + 1) for item in value]
+    raise InvalidInput(f"not representable as JSON: a {type(value).__name__}")
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("not valid JSON: a lone surrogate in a string") from None
+    return value
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise InvalidInput(f"not representable as JSON: a key that is a {type(key).__name__}")
+    return _text(key)
+
+
+def _integer(digits: str) -> int | float:
+    # float() first: int() of very long digit strings is slow, and refused beyond 4,300 digits
+    value = float(digits)
+    if abs(value) < 2**65:
+        exact = int(digits)
+        if _INT64_MIN <= exact <= _UINT64_MAX:
+            return exact
+    return _finite(digits)
+
+
+def _finite(number: str | int) -> float:
+    try:
+        value = float(number)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise InvalidInput("not valid JSON: a number beyond the range of a double")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def json_equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same JSON: 1 equals 1.0, but neither equals true; the order of keys does not count."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(json_equal(item, b[key]) for key, item in a.items())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(json_equal, a, b))
+    return type(a) is type(b) and a == b if isinstance(a, (str, dict, list)) else bool(a == b)

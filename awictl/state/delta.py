@@ -1,0 +1,58 @@
+"""Deltas: how an update changes a session document, and how two documents differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .codec import json_equal
+
+
+def merge(target: Any, delta: Any) -> Any:
+    """`target` with `delta` merged into it. Neither is changed; unchanged parts are shared.
+
+    The app's rule: object into object merges key by key; everything else replaces, null included; nothing is deleted.
+    """
+    if not isinstance(target, dict) or not isinstance(delta, dict):
+        return delta
+    merged = dict(target)
+    for key, value in delta.items():
+        merged[key] = merge(merged[key], value) if key in merged else value
+    return merged
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one document differs from another."""
+
+    #: What `merge` needs to bring the first to the second, as far as a delta can say it.
+    delta: dict[str, Any]
+    #: What only the first has, which no delta can say: RFC 6901 JSON pointers.
+    removed: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.delta or self.removed)
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
+    """What to merge into `before`, and what to remove from it, so that it equals `after`."""
+    removed: list[str] = []
+    return Comparison(_difference(before, after, "", removed), removed)
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any], path: str, removed: list[str]) -> dict[str, Any]:
+    delta: dict[str, Any] = {}
+    removed += [_pointer(path, key) for key in before if key not in after]
+    for key, value in after.items():
+        if key not in before:
+            delta[key] = value
+        elif isinstance(value, dict) and isinstance(before[key], dict):
+            if inner := _difference(before[key], value, _pointer(path, key), removed):
+                delta[key] = inner
+        elif not json_equal(before[key], value):
+            delta[key] = value
+    return delta
+
+
+def _pointer(path: str, key: str) -> str:
+    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"

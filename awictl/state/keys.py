@@ -1,0 +1,85 @@
+"""The names of the keys in Redis, and the ids in them (DESIGN, section 2)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from ..errors import InvalidInput
+
+SESSION_PREFIX = "AWI:SESSION:"
+DIFF_PREFIX = "AWI:DIFF:"
+AGENT_PREFIX = "AGENT:SESSION:"
+
+#: The expiry of AWI:DIFF:<session_id>, in seconds.
+DIFF_TTL_SECONDS = 300
+
+_SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_OP_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
+
+#: Longest agent id, in characters.
+MAX_AGENT_ID = 256
+
+
+def new_session_id() -> str:
+    """A fresh session id: `sess_` and 32 random hex digits."""
+    return f"sess_{secrets.token_hex(16)}"
+
+
+def new_op_id() -> str:
+    """A fresh op_id: `op_` and 32 random hex digits."""
+    return f"op_{secrets.token_hex(16)}"
+
+
+def check_session_id(session_id: str) -> str:
+    """The id itself, or InvalidInput where it is not one."""
+    if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+        raise InvalidInput(
+            f"{_shown(session_id)} is not a session id: expected sess_ and 1 to 64 letters, digits, _ or -"
+        )
+    return session_id
+
+
+def check_agent_id(agent_id: str) -> str:
+    """The id itself, or InvalidInput: it becomes part of a key's name, so it must be short printable text."""
+    if not isinstance(agent_id, str) or not 0 < len(agent_id) <= MAX_AGENT_ID or not agent_id.isprintable():
+        raise InvalidInput(f"{_shown(agent_id)} is not an agent id: expected 1 to {MAX_AGENT_ID} printable characters")
+    return agent_id
+
+
+def check_op_id(op_id: str) -> str:
+    """The id itself, or InvalidInput. The alphabet needs no JSON escapes, so an op_id can be searched for as bytes."""
+    if not isinstance(op_id, str) or not _OP_ID.fullmatch(op_id):
+        raise InvalidInput(f"{_shown(op_id)} is not an op_id: expected 1 to 128 letters, digits, or _ . : -")
+    return op_id
+
+
+def session_key(session_id: str) -> str:
+    """Where the session document is kept. The id is checked here, so no other key can be named."""
+    return SESSION_PREFIX + check_session_id(session_id)
+
+
+def diff_key(session_id: str) -> str:
+    """Where the last delta of a session is kept."""
+    return DIFF_PREFIX + check_session_id(session_id)
+
+
+def agent_key(agent_id: str) -> str:
+    """Where the current session id of an agent is kept."""
+    return AGENT_PREFIX + agent_id
+
+
+def session_id_of(key: bytes) -> str | None:
+    """The session id in the name of a session's key, or None where the rest of the name is not an id."""
+    return as_session_id(key.removeprefix(SESSION_PREFIX.encode()))
+
+
+def as_session_id(raw: bytes) -> str | None:
+    """Stored bytes as a session id, or None where they are not one."""
+    text = raw.decode("utf-8", "replace")
+    return text if _SESSION_ID.fullmatch(text) else None
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

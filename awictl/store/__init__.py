@@ -1,0 +1,1 @@
+"""Where live sessions are kept."""

@@ -1,0 +1,116 @@
+"""What a store of live sessions is: the interface of `redis.py`, and the records that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from ..errors import Unreachable
+from ..state.document import Change
+from ..state.layout import Base
+
+
+class ReplyLost(Unreachable):
+    """The server went away after a request was sent: it may have been carried out."""
+
+
+class Outcome(Enum):
+    """What became of a commit."""
+
+    OK = "ok"
+    #: The session is not what the update was based on: nothing was written.
+    CONFLICT = "conflict"
+    #: There is no such session (any more).
+    GONE = "gone"
+    #: An action with this op_id is there already: nothing was written.
+    APPLIED = "applied"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A session string as it is stored."""
+
+    raw: bytes
+    #: Milliseconds until it expires; None where it never does.
+    ttl_ms: int | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a listing tells of one session."""
+
+    session_id: str
+    #: The document without its trajectory; empty where it could not be read.
+    head: dict[str, Any]
+    #: How many actions the trajectory holds; None where that cannot be told.
+    actions: int | None
+    #: Milliseconds until it expires; None where it never does.
+    ttl_ms: int | None
+    #: Length of the string.
+    bytes: int
+    #: Why it could not be read, if so.
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Some actions of a session, newest first."""
+
+    trajectory: list[Any]
+    #: How many actions the session holds.
+    total: int
+    limit: int
+    offset: int
+
+
+class SessionStore(Protocol):
+    """Where live sessions are kept. Every method raises the errors of `awictl.errors`."""
+
+    #: For messages: which server this is, without secrets.
+    where: str
+
+    async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
+        """Store a new session and point its agent to it. Returns the agent's previous session id, if it had one.
+
+        Raises Refused where the session exists.
+        """
+
+    async def read(self, session_id: str) -> Stored | None:
+        """The whole string; None where there is no such session."""
+
+    async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
+        """What an update is based on; None where there is no such session."""
+
+    async def commit(
+        self, session_id: str, agent_id: str, base: Base, change: Change, *, look_for_op_id: bool
+    ) -> Outcome:
+        """Write `change` if the session is still `base`. Raises ReplyLost where that cannot be told."""
+
+    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+        """Put off the expiry of sessions and of their agents' mappings; for each, whether it exists.
+
+        `sessions`: session ids, each with its agent id where that is known (it saves a round trip).
+        """
+
+    def scan(self, rate: float | None = None) -> AsyncIterator[list[str]]:
+        """The ids of all sessions, in batches, at most `rate` keys a second. An id may come twice."""
+
+    async def list(self, session_ids: Sequence[str]) -> list[Listed]:
+        """What a listing tells of these sessions; those that have gone meanwhile are left out."""
+
+    async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
+        """A page of the trajectory; None where there is no such session."""
+
+    async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
+        """The stored last delta, if any, and whether the session exists."""
+
+    async def agent_session(self, agent_id: str) -> tuple[str, int | None] | None:
+        """The session id that an agent is mapped to, and the milliseconds until it expires; None where it has none."""
+
+    async def ping(self) -> dict[str, Any]:
+        """Whether the server answers: `latency_ms` and, where the server tells, `version`, `server`, `role`."""
+
+    async def close(self) -> None:
+        """Close all connections."""

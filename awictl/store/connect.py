@@ -1,0 +1,169 @@
+"""A connection to one Redis server: requests in counted round trips, and errors that say what to do.
+
+Requests go over redis-py's connections directly, not through its client, for one reason: after a failure it must be
+known whether the request had been sent. If not, nothing happened (Unreachable); if so, it may have been carried out
+(ReplyLost).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio as aioredis
+from redis import exceptions as redis_errors
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ..errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
+from ..settings import Settings
+from .base import ReplyLost
+
+Argument = bytes | str | int
+#: The keys and arguments of one call of a script.
+Call = tuple[Sequence[str], Sequence[Argument]]
+
+
+class Script:
+    """A Lua script of `lua/`, called by its hash and sent in full only to a server that does not know it."""
+
+    def __init__(self, name: str) -> None:
+        self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes()
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+class Server:
+    """One Redis server, through a pool of connections that are opened when they are needed."""
+
+    def __init__(self, client: aioredis.Redis, where: str) -> None:
+        self._client = client
+        self._pool = client.connection_pool
+        #: For messages: the address, without secrets.
+        self.where = where
+
+    async def ask(self, *commands: Sequence[Argument]) -> list[Any]:
+        """The replies to `commands`, in one round trip; an error reply is among them as an exception.
+
+        Raises Unreachable where nothing was sent, and ReplyLost (a kind of it) where something was.
+        """
+        try:
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            raise self.translate(error) from error
+        try:
+            try:
+                await connection.send_packed_command(connection.pack_commands(commands))
+                replies = []
+                for _ in commands:
+                    try:
+                        replies.append(await connection.read_response(disable_decoding=True))
+                    except redis_errors.ResponseError as error:
+                        replies.append(error)
+            except BaseException:
+                # what is still to come on this connection belongs to nobody
+                await connection.disconnect(nowait=True)
+                raise
+        except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
+            raise self.translate(error) from error
+        except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
+            raise ReplyLost(f"{self.where} went away before it replied: {_reason(error)}") from error
+        finally:
+            await self._pool.release(connection)
+        return replies
+
+    async def read(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Like `ask`, for commands that change nothing: asked once more where the connection broke."""
+        try:
+            return await self.ask(*commands)
+        except ReplyLost:
+            return await self.ask(*commands)
+
+    async def run(self, script: Script, *calls: Call, repeatable: bool = False) -> list[Any]:
+        """The replies of a script to `calls`, each some keys and arguments, in one round trip; see `ask` and `read`."""
+        ask = self.read if repeatable else self.ask
+        replies = await ask(*(("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls))
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
+        if unknown:  # which means that these calls did nothing
+            again = [("EVAL", script.source, len(calls[i][0]), *calls[i][0], *calls[i][1]) for i in unknown]
+            for i, reply in zip(unknown, await ask(*again), strict=True):
+                replies[i] = reply
+        return replies
+
+    def checked(self, reply: Any, key: str) -> Any:
+        """The reply itself; where it is an error reply, the error of awictl that it means is raised."""
+        if isinstance(reply, Exception):
+            raise self.translate(reply, key) from reply
+        return reply
+
+    def translate(self, error: Exception, key: str | None = None) -> AwiError:
+        """What an error of redis-py means to the user: what happened, where, and what to do."""
+        at = f"{self.where}, key {key}" if key else self.where
+        text = str(error).strip()
+        if isinstance(error, redis_errors.AuthenticationError):
+            return AccessDenied(
+                f"{self.where} refuses the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({text})"
+            )
+        if isinstance(error, (redis_errors.NoPermissionError, redis_errors.AuthorizationError)):
+            return AccessDenied(f"{at}: this user may not do that: {text}")
+        if isinstance(error, redis_errors.ReadOnlyError):
+            return Refused(f"{self.where} is a read-only replica: connect to its primary")
+        if isinstance(error, redis_errors.OutOfMemoryError):
+            return Refused(f"{self.where} is out of memory and refuses writes: nothing was written")
+        if isinstance(error, redis_errors.BusyLoadingError):
+            return Unreachable(f"{self.where} is still loading its data: try again shortly")
+        if isinstance(error, redis_errors.ResponseError):
+            if "WRONGTYPE" in text:
+                return InvalidData(f"{at} is not a string, as it must be: see `TYPE {key}` in redis-cli")
+            return Refused(f"{at}: {text}")
+        if isinstance(error, (redis_errors.RedisError, OSError)):
+            return Unreachable(
+                f"cannot reach Redis at {self.where}: {_reason(error)}; is it running, and the right address? "
+                "(`awictl config show`)"
+            )
+        return AwiError(f"{at}: {text}")
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._client.aclose()
+
+
+def connect(settings: Settings) -> Server:
+    """The server that the settings name. Nothing is sent until the first request."""
+    options: dict[str, Any] = {
+        "db": settings.redis_db,
+        "username": settings.redis_username,
+        "password": settings.redis_password,
+        "socket_timeout": settings.timeout,
+        "socket_connect_timeout": settings.timeout,
+        "retry": Retry(NoBackoff(), 0),  # whether a request may be repeated is decided above
+        "protocol": 2,
+        "client_name": None,
+        "driver_info": None,  # spares each connection two commands, and users without CLIENT an error
+    }
+    if settings.redis_socket:
+        options["unix_socket_path"] = settings.redis_socket
+    else:
+        options |= {"host": settings.redis_host, "port": settings.redis_port}
+        if settings.redis_tls:
+            options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca_certs}
+    return Server(aioredis.Redis(**options), settings.redis_address)
+
+
+def _reason(error: BaseException) -> str:
+    """The cause of a connection error in a few words, without the address."""
+    if isinstance(error, (redis_errors.TimeoutError, TimeoutError)):
+        return "no answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its TLS certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or cause}"
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, redis_errors.RedisError):
+            return cause.strerror if not cause.strerror.startswith("Connect call failed") else "connection refused"
+        cause = cause.__cause__ or cause.__context__
+    return str(error).strip().rstrip(".") or type(error).__name__

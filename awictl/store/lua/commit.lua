@@ -1,0 +1,68 @@
+-- commit: write an update of a session, if the session is still what the update was based on.
+--
+-- EVALSHA commit 3 SESSION DIFF MAPPING  EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID
+--
+-- KEYS[1] string  AWI:SESSION:<session_id>, the session document
+-- KEYS[2] string  AWI:DIFF:<session_id>, the last delta; derived
+-- KEYS[3] string  AGENT:SESSION:<agent_id>, the agent's current session id; derived
+-- ARGV[1] bytes   the first bytes of the session string that the update is based on
+-- ARGV[2] int     the length of that string in bytes
+-- ARGV[3] bytes   the new head
+-- ARGV[4] int     offset of the first byte after the old head that stays
+-- ARGV[5] int     offset behind the last byte that stays
+-- ARGV[6] bytes   what follows it: the new action and the closing brackets
+-- ARGV[7] int     expiry of the session and the mapping, milliseconds
+-- ARGV[8] bytes   how the line of an action with this op_id ends; empty: do not look for it
+-- ARGV[9] bytes   the value for KEYS[2]
+-- ARGV[10] int    its expiry, milliseconds
+-- ARGV[11] bytes  the session id: KEYS[3] is refreshed only while it holds this
+--
+-- Returns {'ok', error of the derived keys or ''}, {'conflict'}, {'gone'} or {'applied'}: an action with this op_id
+-- is there already. Only 'ok' has written anything.
+
+local length = redis.call('STRLEN', KEYS[1])
+if length == 0 then
+  return {'gone'}
+end
+
+if ARGV[8] ~= '' then
+  local whole = redis.call('GET', KEYS[1])
+  local last = ARGV[8] .. '\n]}}'
+  if string.find(whole, ARGV[8] .. ',\n', 1, true) or string.sub(whole, -#last) == last then
+    return {'applied'}
+  end
+end
+
+if length ~= tonumber(ARGV[2]) or redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then
+  return {'conflict'}
+end
+
+-- The first command that can be refused writes nothing but an expiry. The tail goes before the head: it is the one
+-- that can hit the limit on a string's size.
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
+local from, to = tonumber(ARGV[4]), tonumber(ARGV[5])
+if #ARGV[3] == from then
+  redis.call('SETRANGE', KEYS[1], to, ARGV[6])
+  redis.call('SETRANGE', KEYS[1], 0, ARGV[3])
+else
+  local kept = ''
+  if to > from then
+    kept = redis.call('GETRANGE', KEYS[1], from, to - 1)
+  end
+  redis.call('SET', KEYS[1], ARGV[3] .. kept .. ARGV[6], 'PX', ARGV[7])
+end
+
+-- The derived keys can be repaired: a fault there is reported, and does not undo the update.
+local fault = ''
+local reply = redis.pcall('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
+if type(reply) == 'table' and reply.err then
+  fault = reply.err
+end
+reply = redis.pcall('GET', KEYS[3])
+if reply == ARGV[11] then
+  reply = redis.pcall('PEXPIRE', KEYS[3], ARGV[7])
+end
+if type(reply) == 'table' and reply.err then
+  fault = reply.err
+end
+return {'ok', fault}

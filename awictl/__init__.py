@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from .manager import StateManager
     from .settings import Settings
     from .state.cache_key import cache_key
-    from .store.base import HistoryPage, Listed, Stored
+    from .store.base import AgentSession, HistoryPage, Listed, Stored
     from .updates import Updated
 
 _HOMES = {
     "StateManager": "manager",
     "Settings": "settings",
     "cache_key": "state.cache_key",
+    "AgentSession": "store.base",
     "HistoryPage": "store.base",
     "Listed": "store.base",
     "Stored": "store.base",
@@ -46,6 +47,7 @@ _HOMES = {
 
 __all__ = [
     "AccessDenied",
+    "AgentSession",
     "AwiError",
     "HistoryPage",
     "InvalidData",

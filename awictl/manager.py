@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, dumps, loads
 from .state.document import Update, new_document, page_delta, pagination_delta, timestamp
-from .store.base import HistoryPage, Listed, SessionStore, Stored
+from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
 from .updates import Updated, Updater
 
 #: Sessions that one request of a listing asks for.
@@ -35,9 +36,16 @@ class StateManager:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[StateManager]:
-        """A manager on the store that the settings name, closed in the end. Nothing is sent before the first call."""
+        """A manager on the store that the settings name, closed in the end. Nothing is sent before the first call.
+
+        With `embedded` in the settings, the embedded server is started where it is not running.
+        """
         from .store.redis import RedisStore
 
+        if settings.embedded:
+            from .store import embedded
+
+            settings = await asyncio.to_thread(embedded.attach, settings)
         store = RedisStore.open(settings)
         try:
             yield cls(store, settings)
@@ -146,9 +154,13 @@ class StateManager:
             ) from None
 
     async def find_session_for_agent(self, agent_id: str) -> str | None:
-        """The id of the agent's current session; None where it has none. One round trip."""
-        found = await self.store.agent_session(keys.check_agent_id(agent_id))
-        return found[0] if found is not None else None
+        """The id of the agent's current session; None where it has none."""
+        found = await self.get_agent_session(agent_id)
+        return found.session_id if found is not None and found.exists else None
+
+    async def get_agent_session(self, agent_id: str) -> AgentSession | None:
+        """The session that an agent is mapped to, even where it has gone; None where it is mapped to none."""
+        return await self.store.agent_session(keys.check_agent_id(agent_id))
 
     async def get_action_history(self, session_id: str, limit: int = 20, offset: int = 0) -> HistoryPage:
         """A page of the trajectory, newest first, with the total. Raises NotFound. At most two round trips."""
@@ -177,6 +189,10 @@ class StateManager:
         if not isinstance(diff, dict):
             raise InvalidData(f"{where}: not a JSON object")
         return {"delta": diff.get("delta"), "last_action": diff.get("action")}
+
+    async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
+        """For each key of a session and its agent that is there, the milliseconds until it expires."""
+        return await self.store.expiries(keys.check_session_id(session_id), keys.check_agent_id(agent_id))
 
     async def list_sessions(self, *, rate: float | None = None) -> AsyncIterator[Listed]:
         """Every live session, as they are found. `rate`: keys that the server visits in a second at the most."""

@@ -59,6 +59,9 @@ class Settings:
     )
     read_only: bool = _setting(False, "AWI_READ_ONLY", "refuse everything that writes")
     embedded: bool = _setting(False, "AWI_EMBEDDED", "use the private server that awictl starts")
+    embedded_dir: str | None = _setting(
+        None, "AWI_EMBEDDED_DIR", "its folder, instead of one in the user's data folder"
+    )
 
     #: The profile in use.
     profile: str | None = None
@@ -127,11 +130,7 @@ class Settings:
                 if name not in values:
                     values[name] = _typed(name, value, source)
                     sources[name] = source
-        # host and socket are two ways to name a server: the one that was named closer to the user counts
-        if values.get("redis_socket") and "redis_host" in values:
-            order = [source for source, _ in layers]
-            if order.index(sources["redis_host"]) < order.index(sources["redis_socket"]):
-                values["redis_socket"] = None
+        _settle(values, sources, [source for source, _ in layers])
         return cls(**values, profile=profile, sources=sources)
 
 
@@ -232,6 +231,21 @@ def _from_profile(profile: str, path: Path) -> dict[str, Any]:
             raise InvalidInput(f"{source}: there is no setting {key!r}")
         named[name] = value
     return named | found
+
+
+def _settle(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:
+    """Decide between a host, a socket and the embedded server: the one that was named closest to the user counts."""
+
+    def rank(name: str) -> int:
+        return order.index(sources[name]) if values.get(name) else len(order)
+
+    server = min(rank("redis_host"), rank("redis_socket"))
+    if values.get("embedded"):
+        if rank("embedded") == server == order.index("option"):
+            raise InvalidInput("--embedded and --redis name two different servers: give one of them")
+        values["embedded"] = rank("embedded") <= server
+    if rank("redis_host") < rank("redis_socket"):
+        values["redis_socket"] = None
 
 
 def _typed(name: str, value: Any, source: str) -> Any:

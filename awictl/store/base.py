@@ -65,6 +65,17 @@ class HistoryPage:
     offset: int
 
 
+@dataclass(frozen=True)
+class AgentSession:
+    """The session that an agent is mapped to."""
+
+    session_id: str
+    #: Milliseconds until the mapping expires; None where it never does.
+    ttl_ms: int | None
+    #: Whether there is such a session.
+    exists: bool
+
+
 class SessionStore(Protocol):
     """Where live sessions are kept. Every method raises the errors of `awictl.errors`."""
 
@@ -106,8 +117,11 @@ class SessionStore(Protocol):
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
         """The stored last delta, if any, and whether the session exists."""
 
-    async def agent_session(self, agent_id: str) -> tuple[str, int | None] | None:
-        """The session id that an agent is mapped to, and the milliseconds until it expires; None where it has none."""
+    async def agent_session(self, agent_id: str) -> AgentSession | None:
+        """The session that an agent is mapped to; None where it is mapped to none."""
+
+    async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
+        """For each key of a session that is there, the milliseconds until it expires; None where it never does."""
 
     async def ping(self) -> dict[str, Any]:
         """Whether the server answers: `latency_ms` and, where the server tells, `version`, `server`, `role`."""

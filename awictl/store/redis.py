@@ -15,7 +15,7 @@ from ..state.codec import loads
 from ..state.document import Change
 from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, base_of_whole, op_id_mark
 from . import history, listing
-from .base import HistoryPage, Listed, Outcome, ReplyLost, Stored
+from .base import AgentSession, HistoryPage, Listed, Outcome, ReplyLost, Stored
 from .connect import Call, Script, Server, connect
 
 log = logging.getLogger("awictl")
@@ -171,7 +171,7 @@ class RedisStore:
         )
         return self._server.checked(raw, keys.diff_key(session_id)), bool(self._server.checked(exists, ""))
 
-    async def agent_session(self, agent_id: str) -> tuple[str, int | None] | None:
+    async def agent_session(self, agent_id: str) -> AgentSession | None:
         key = keys.agent_key(agent_id)
         raw, ttl = await self._server.read(("GET", key), ("PTTL", key))
         raw = self._server.checked(raw, key)
@@ -180,7 +180,8 @@ class RedisStore:
         session_id = keys.as_session_id(raw)
         if session_id is None:
             raise InvalidData(f"{self.where}, key {key}: holds no session id, but {raw[:80]!r}")
-        return session_id, ttl if ttl >= 0 else None
+        [exists] = await self._server.read(("EXISTS", keys.session_key(session_id)))
+        return AgentSession(session_id, ttl if ttl >= 0 else None, bool(self._server.checked(exists, key)))
 
     def scan(self, rate: float | None = None) -> AsyncIterator[list[str]]:
         return listing.scan(self._server, rate)
@@ -190,6 +191,12 @@ class RedisStore:
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
         return await history.page(self._server, self, session_id, limit, offset)
+
+    async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
+        names = [keys.session_key(session_id), keys.diff_key(session_id), keys.agent_key(agent_id)]
+        replies = await self._server.read(*(("PTTL", name) for name in names))
+        ttls = {name: self._server.checked(ttl, name) for name, ttl in zip(names, replies, strict=True)}
+        return {name: ttl if ttl >= 0 else None for name, ttl in ttls.items() if ttl != -2}
 
     async def ping(self) -> dict[str, Any]:
         started = time.perf_counter()

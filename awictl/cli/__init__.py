@@ -1,0 +1,1 @@
+"""The command line: Typer over the manager, one file a noun."""

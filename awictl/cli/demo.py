@@ -1,0 +1,79 @@
+"""`awictl demo`: the main job, for real, on the embedded server."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..manager import StateManager
+from . import session_view as view
+from .options import Run, command
+from .output import duration, fields_of, table_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+AGENT_ID, AGENT_NAME, ROUTE = "demo-agent", "Demo agent", "/api/agent/posts"
+
+#: What the agent does: the method of the manager, the change, and what is recorded.
+STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "update_page_state",
+        {
+            "route": ROUTE,
+            "metadata": {"title": "Posts", "breadcrumbs": ["Home", "Posts"]},
+            "visible_items": [{"id": "post_1", "title": "Agentic web interfaces"}, {"id": "post_2", "title": "🙂"}],
+        },
+        {"observation": "Retrieved 2 posts (page 1)"},
+    ),
+    ("update_pagination", {"cursor": 2, "total_pages": 5, "total_items": 50}, {"observation": "Navigated to page 2"}),
+    (
+        "update_state_with_delta",
+        {},
+        {"action": "get_post", "input": {"id": "post_9"}, "success": False, "observation": "Post not found"},
+    ),
+    (
+        "update_state_with_delta",
+        {"page_state": {"filters": {"tag": "awi"}}},
+        {"action": "filter", "input": {"tag": "awi"}, "observation": "50 posts are tagged awi"},
+    ),
+]
+
+
+@command(app, "demo", examples=["awictl demo", "awictl demo && awictl --embedded session list"])
+async def demo(run: Run) -> None:
+    """See the main job done on the embedded server: an agent's session is created, changed and looked at."""
+    console = run.out.console()
+
+    def say(text: str, shown: "RenderableType | None" = None) -> None:
+        console.print()
+        console.print(f"— {text}", style="bold")
+        if shown is not None:
+            console.print(shown)
+
+    async with StateManager.open(replace(run.settings, embedded=True)) as manager:
+        say(f"a private Valkey is running at {manager.store.where}")
+        document = await manager.initialize_session(AGENT_ID, AGENT_NAME, ROUTE)
+        session_id = document["session_id"]
+        say(f"an agent begins session {session_id}, and takes {len(STEPS)} steps")
+        for method, change, entry in STEPS:
+            await getattr(manager, method)(session_id, change, entry)
+        stored = await manager.read_session(session_id)
+        say("its state now", view.session(manager.decoded(session_id, stored), stored.ttl_ms))
+        if last := await manager.get_state_diff(session_id):
+            say("its last delta, for other agents and for you", view.last_delta(last))
+        page = await manager.get_action_history(session_id, limit=3)
+        say(f"the newest 3 of its {page.total} actions", table_of(page.trajectory, view.ACTIONS))
+        say("what is stored, and how long it stays", await _expiries(manager, session_id, AGENT_ID))
+    say("go on with")
+    awictl = partial("awictl --embedded {}".format)
+    for line in ("session list", f"session show {session_id}", f"session history {session_id}", "embedded stop"):
+        console.print(f"  {awictl(line)}")
+
+
+async def _expiries(manager: StateManager, session_id: str, agent_id: str) -> "RenderableType":
+    ttls = await manager.get_expiries(session_id, agent_id)
+    return fields_of([(key, f"expires in {duration(ttl_ms)}") for key, ttl_ms in ttls.items()])

@@ -1,0 +1,93 @@
+"""The root of the command tree. Its branches are imported only when one of their commands runs."""
+
+import importlib
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from .._version import __version__
+from ..errors import InvalidInput
+from .options import remember_options, report, with_global_options
+from .output import flush
+
+#: name → (module, what the command or group is for), in the order of the help.
+COMMANDS = {
+    "session": ("session", "Create, read and update live sessions."),
+    "agent": ("agent", "Find the sessions of agents."),
+    "embedded": ("embedded", "The private server that awictl starts for you."),
+    "demo": ("demo", "See the main job done on the embedded server."),
+    "health": ("health", "Whether the server answers, and how fast."),
+    "config": ("config", "The settings in use, and where they come from."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and imports them when they are needed."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # None: not imported yet
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and self.commands[cmd_name] is None:
+            module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
+            self.commands[cmd_name] = get_command(module.app)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="Inspect and manage AWI sessions: the state that a site keeps for each web agent in Redis.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"awictl {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="\b\nExamples:\n  awictl demo\n  awictl --embedded session list\n"
+    "  awictl --redis redis://redis.example.com session list --idle 20m\n"
+    "  awictl session show ID | jq .page_state"
+)
+@with_global_options
+def root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+    **options: Any,
+) -> None:
+    remember_options(ctx, **options)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command that `arguments` name. Returns the exit code."""
+    try:
+        code = get_command(app).main(arguments, prog_name="awictl", standalone_mode=False)
+        flush()
+    except typer.TyperException as error:  # a usage error
+        return _report_usage(error)
+    except BaseException as error:
+        return report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report_usage(error: typer.TyperException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.format_message(), err=True)
+        return 2
+    path = getattr(getattr(error, "ctx", None), "command_path", "awictl")
+    return report(InvalidInput(f"{error.format_message()} (see `{path} --help`)"))

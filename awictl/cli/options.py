@@ -1,0 +1,229 @@
+"""The options that every command has, and the one wrapper that runs every command."""
+
+import asyncio
+import inspect
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+from ..errors import AwiError, InvalidInput
+from ..settings import Settings
+from .output import Format, Output, printable
+
+if TYPE_CHECKING:
+    from ..manager import StateManager
+
+#: The section of a command's help that these options stand in.
+PANEL = "Global options"
+
+#: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
+CLOSED_PIPE = 141
+INTERRUPTED = 130
+
+
+def _option(*names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, **more)
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """What the user gave of the options that every command has, before or after the command."""
+
+    profile: Annotated[str | None, _option("--profile", help="Profile of config.toml to use.", metavar="NAME")] = None
+    redis: Annotated[
+        str | None, _option("--redis", help="Server, without password: redis://HOST:PORT/DB.", metavar="URL")
+    ] = None
+    embedded: Annotated[bool, _option("--embedded", help="Use the private server that awictl starts.")] = False
+    output: Annotated[Format | None, _option("--output", "-o", help="How to print data.")] = None
+    timeout: Annotated[
+        float | None, _option("--timeout", help="Seconds to wait for the server.", metavar="SECONDS")
+    ] = None
+    no_color: Annotated[bool, _option("--no-color", help="Print without colours.")] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", help="No notices on stderr.")] = False
+    verbose: Annotated[bool, _option("--verbose", "-v", help="More on stderr; tracebacks of errors.")] = False
+
+    def over(self, outer: "GlobalOptions") -> "GlobalOptions":
+        """These options where they are given, else the outer ones."""
+        given = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) not in (None, False)}
+        return replace(outer, **given)
+
+
+_CONTEXT = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+_GLOBALS = [
+    inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+    for one in fields(GlobalOptions)
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command: what its function gets first."""
+
+    options: GlobalOptions
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, read when they are first needed."""
+        given = {
+            "redis_url": self.options.redis,
+            "embedded": self.options.embedded or None,
+            "timeout": self.options.timeout,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        return Settings.load(options, profile=self.options.profile)
+
+    @property
+    def out(self) -> Output:
+        """Where the command prints."""
+        return Output(self.options.output, not self.options.no_color, self.options.quiet)
+
+    @asynccontextmanager
+    async def manager(self) -> "AsyncIterator[StateManager]":
+        """The state manager, closed in the end."""
+        from ..manager import StateManager
+
+        async with StateManager.open(self.settings) as manager:
+            yield manager
+
+
+Body = TypeVar("Body", bound=Callable[..., Awaitable[None]])
+
+
+class Command(TyperCommand):
+    """A command whose help lists the global options apart from its own."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], PANEL: []}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                own = "Arguments" if param.param_type_name == "argument" else "Options"
+                sections[getattr(param, "rich_help_panel", None) or own].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def new_group(help: str) -> typer.Typer:
+    """A Typer for the commands of one noun; `help` says what they are for."""
+    app = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    app.callback(help=help)(remember_options)
+    return app
+
+
+def command(app: typer.Typer, name: str, *, examples: Iterable[str]) -> Callable[[Body], Body]:
+    """Register an async function, which gets a `Run` first, as a command that has the global options too."""
+
+    def register(body: Body) -> Body:
+        own = list(inspect.signature(body).parameters.values())[1:]
+
+        def entry(ctx: typer.Context, **values: Any) -> None:
+            _execute(ctx, body, values)
+
+        entry.__signature__ = _signature([_CONTEXT, *own, *_GLOBALS])  # type: ignore[attr-defined]
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
+        app.command(name, cls=Command, help=inspect.getdoc(body), epilog=epilog)(entry)
+        return body
+
+    return register
+
+
+def with_global_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Let Typer see the global options in the place of a function's `**options`."""
+    own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    function.__signature__ = _signature([*own, *_GLOBALS])  # type: ignore[attr-defined]
+    return function
+
+
+def _signature(parameters: list[inspect.Parameter]) -> inspect.Signature:
+    first, *rest = parameters
+    return inspect.Signature([first, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in rest)])
+
+
+@with_global_options
+def remember_options(ctx: typer.Context, **options: Any) -> None:
+    """The callback of a group: keeps the global options that were given before the command."""
+    ctx.obj = GlobalOptions(**options).over(ctx.obj or GlobalOptions())
+
+
+def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: dict[str, Any]) -> None:
+    """Run a command's function: the only place that calls asyncio.run, and that ends a command with an error."""
+    given = GlobalOptions(**{one.name: values.pop(one.name) for one in fields(GlobalOptions)})
+    options = given.over(ctx.obj or GlobalOptions())
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="awictl: %(message)s",
+        level=logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING,
+    )
+
+    async def main() -> None:
+        await body(Run(options), **values)
+
+    try:
+        asyncio.run(main())
+    except BaseException as error:
+        if isinstance(error, typer.Exit):
+            raise
+        raise typer.Exit(report(error, verbose=options.verbose)) from None
+
+
+def report(error: BaseException, *, verbose: bool = False) -> int:
+    """Tell the user about an error in one line on stderr. Returns the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # nobody reads stdout any more: leave nothing there for the interpreter to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        text, code = "interrupted", INTERRUPTED
+    elif isinstance(error, AwiError):
+        text, code = str(error), error.exit_code
+    elif isinstance(error, OSError):
+        text, code = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+    else:
+        text, code = f"unexpected {type(error).__name__}: {error} (--verbose shows where)", 1
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"awictl: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)  # noqa: T201
+    return code
+
+
+# -- what several commands take
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
+
+
+def parse_duration(text: str) -> int:
+    """A span of time such as 20m, 90s or 1h30m, in milliseconds. Raises typer.BadParameter."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not text.strip() or match is None:
+        raise typer.BadParameter(f"{text!r} is not a span of time such as 20m, 90s or 1h30m")
+    return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
+
+
+def read_ids(ids: list[str]) -> list[str]:
+    """The ids that were given, those from stdin in the place of a `-`. Each once, in their order."""
+    found: dict[str, None] = {}
+    for one in ids:
+        words = sys.stdin.read().split() if one == "-" else [one]
+        found.update(dict.fromkeys(words))
+    if not found:
+        raise InvalidInput("no id was given")
+    return list(found)
+
+
+SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
+SessionIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)
+]

@@ -1,0 +1,149 @@
+"""How sessions, actions and differences look in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..state.delta import Comparison
+from .output import Column, compact, duration, fields_of, pretty, printable, table_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Newest actions that the view of a session shows.
+LATEST_ACTIONS = 10
+
+
+def _known(value: Any) -> str:
+    return "-" if value is None else compact(value)
+
+
+SESSIONS = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("AGENT", lambda row: row.get("error") or row["agent_name"] or row["agent_id"] or "-"),
+    Column("ROUTE", lambda row: _known(row["route"])),
+    Column("ACTIONS", lambda row: _known(row["actions"]), right=True),
+    Column("IDLE", lambda row: duration(row["idle_ms"]), right=True),
+    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
+    Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
+]
+
+ACTIONS = [
+    Column("T", lambda row: _known(row.get("t")), right=True),
+    Column("WHEN", lambda row: _known(row.get("timestamp"))),
+    Column("ACTION", lambda row: _known(row.get("action"))),
+    Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(_known(row.get("success")), "-")),
+    Column("INPUT", lambda row: _known(row.get("input"))),
+    Column("OBSERVATION", lambda row: _known(row.get("observation"))),
+]
+
+TOUCHED = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
+]
+
+CHANGES = [
+    Column("FIELD", lambda row: row["field"]),
+    Column("FIRST", lambda row: row["first"]),
+    Column("SECOND", lambda row: row["second"]),
+]
+
+
+def session(document: dict[str, Any], ttl_ms: int | None) -> RenderableType:
+    """A session at a glance: its state, and its latest actions."""
+    from rich.console import Group
+
+    actions = _array(_object(document.get("history")).get("actions"))
+    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), ttl_ms))]
+    if actions:
+        parts += ["", table_of(map(_object, reversed(actions[-LATEST_ACTIONS:])), ACTIONS)]
+    return Group(*parts)
+
+
+def _facts(document: dict[str, Any], actions: int, ttl_ms: int | None) -> Iterator[tuple[str, str]]:
+    page = _object(document.get("page_state"))
+    pagination = _object(page.get("pagination"))
+    state = _object(document.get("action_state"))
+    statistics = _object(document.get("statistics"))
+    items = page.get("visible_items")
+    yield "session", _known(document.get("session_id"))
+    yield "agent", f"{_known(document.get('agent_name'))} ({_known(document.get('agent_id'))})"
+    yield "expires in", duration(ttl_ms) if ttl_ms is not None else "never"
+    yield "route", _known(page.get("route"))
+    yield (
+        "page",
+        f"{_known(pagination.get('cursor'))} of {_known(pagination.get('total_pages'))}, "
+        f"{_known(pagination.get('total_items'))} items",
+    )
+    yield "filters", _known(page.get("filters"))
+    yield "sort", _known(page.get("sort"))
+    yield "visible items", str(len(items)) if isinstance(items, list) else _known(items)
+    yield "available", _words(state.get("available_actions"))
+    yield "disabled", _words(state.get("disabled_actions"))
+    trimmed = _object(document.get("history")).get("trimmed_actions")
+    yield "actions", f"{actions}" + (f" (and {trimmed} trimmed)" if trimmed else "")
+    yield (
+        "outcomes",
+        f"{_known(statistics.get('successful_actions'))} succeeded, {_known(statistics.get('failed_actions'))} failed",
+    )
+    yield "started", _known(statistics.get("session_start"))
+    yield "last activity", _known(statistics.get("last_activity"))
+
+
+def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> RenderableType:
+    """What an update did."""
+    from rich.console import Group
+
+    last = action or _object(_object(head.get("history")).get("last_action"))
+    return Group(table_of([last], ACTIONS), "", printable_json(last.get("delta")))
+
+
+def last_delta(diff: dict[str, Any]) -> RenderableType:
+    """The last delta of a session, under its action."""
+    return update(_object(diff["last_action"]), {})
+
+
+def changes(first: dict[str, Any], second: dict[str, Any], comparison: Comparison) -> RenderableType:
+    """Two states side by side, where they differ."""
+    rows = [
+        {"field": pointer, "first": _at(first, pointer), "second": _at(second, pointer)}
+        for pointer in [*_pointers(comparison.delta, first, ""), *comparison.removed]
+    ]
+    return table_of(rows, CHANGES)
+
+
+def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:
+    for key, value in delta.items():
+        pointer = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+        inner = _object(before).get(key)
+        if isinstance(value, dict) and isinstance(inner, dict):
+            yield from _pointers(value, inner, pointer)
+        else:
+            yield pointer
+
+
+def _at(value: Any, pointer: str) -> str:
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(value, dict) or key not in value:
+            return "-"
+        value = value[key]
+    return compact(value)
+
+
+def printable_json(value: Any) -> str:
+    """A value as indented JSON that is safe to print on a terminal."""
+    return "\n".join(map(printable, pretty(value).splitlines()))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _array(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(compact, _array(value))) or "-"

@@ -12,7 +12,6 @@ in a profile the same names stand in lower case:
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -207,6 +206,8 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
 
 def _from_profile(profile: str, path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         with path.open("rb") as file:
             config = tomllib.load(file)

@@ -1,7 +1,7 @@
 """`awictl demo`: the main job, for real, on the embedded server."""
 
+import os
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -69,9 +69,15 @@ async def demo(run: Run) -> None:
         say(f"the newest 3 of its {page.total} actions", table_of(page.trajectory, view.ACTIONS))
         say("what is stored, and how long it stays", await _expiries(manager, session_id, AGENT_ID))
     say("go on with")
-    awictl = partial("awictl --embedded {}".format)
-    for line in ("session list", f"session show {session_id}", f"session history {session_id}", "embedded stop"):
-        console.print(f"  {awictl(line)}")
+    uv = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
+    for line in (
+        "--embedded session list",
+        f"--embedded session show {session_id}",
+        f"""--embedded session apply {session_id} '{{"page_state":{{"filters":{{}}}}}}' --action clear_filters""",
+        f"--embedded session history {session_id}",
+        "embedded stop",
+    ):
+        console.print(f"  {uv}awictl {line}", soft_wrap=True)
 
 
 async def _expiries(manager: StateManager, session_id: str, agent_id: str) -> "RenderableType":

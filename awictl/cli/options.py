@@ -1,8 +1,6 @@
 """The options that every command has, and the one wrapper that runs every command."""
 
-import asyncio
 import inspect
-import logging
 import os
 import re
 import sys
@@ -16,11 +14,11 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import AwiError, InvalidInput
-from ..settings import Settings
 from .output import Format, Output, printable
 
 if TYPE_CHECKING:
     from ..manager import StateManager
+    from ..settings import Settings
 
 #: The section of a command's help that these options stand in.
 PANEL = "Global options"
@@ -71,8 +69,10 @@ class Run:
     options: GlobalOptions
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The settings, read when they are first needed."""
+        from ..settings import Settings
+
         given = {
             "redis_url": self.options.redis,
             "embedded": self.options.embedded or None,
@@ -157,6 +157,10 @@ def remember_options(ctx: typer.Context, **options: Any) -> None:
 
 def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: dict[str, Any]) -> None:
     """Run a command's function: the only place that calls asyncio.run, and that ends a command with an error."""
+    # imported here, so that a page of help does not wait for them
+    import asyncio
+    import logging
+
     given = GlobalOptions(**{one.name: values.pop(one.name) for one in fields(GlobalOptions)})
     options = given.over(ctx.obj or GlobalOptions())
     logging.basicConfig(
@@ -170,9 +174,9 @@ def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: d
 
     try:
         asyncio.run(main())
+    except typer.Exit:
+        raise
     except BaseException as error:
-        if isinstance(error, typer.Exit):
-            raise
         raise typer.Exit(report(error, verbose=options.verbose)) from None
 
 
@@ -182,7 +186,7 @@ def report(error: BaseException, *, verbose: bool = False) -> int:
         # nobody reads stdout any more: leave nothing there for the interpreter to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
-    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+    if isinstance(error, KeyboardInterrupt):
         text, code = "interrupted", INTERRUPTED
     elif isinstance(error, AwiError):
         text, code = str(error), error.exit_code

@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from ..errors import InvalidInput
-from ..state.codec import dumps
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -121,6 +118,13 @@ class Output:
             print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
+def dumps(value: Any) -> bytes:
+    """Compact JSON; the encoder is imported when there is something to encode."""
+    from ..state import codec
+
+    return codec.dumps(value)
+
+
 def write(data: bytes) -> None:
     """Write bytes to stdout, behind what was printed before."""
     sys.stdout.flush()
@@ -187,10 +191,9 @@ def compact(value: Any) -> str:
 
 def pretty(value: Any) -> str:
     """A value as indented JSON, for a terminal."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    except TypeError:
-        return dumps(value).decode()
+    import json
+
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 async def _write_lines(lines: AsyncIterator[bytes]) -> None:

@@ -1,0 +1,44 @@
+# bash completion for awictl 0.1.0; made by awictl.cli.reference
+_awictl() {
+  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" path="" words="" word skip="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word="${COMP_WORDS[i]}"
+    if [[ -n $skip ]]; then skip=""; continue; fi
+    case "$word" in
+      --action|--agent|--idle|--input|--limit|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--sort|--timeout|--ttl-below|-o) skip=1 ;;
+      -*) ;;
+      *)
+        if [[ -z $path ]]; then path="$word"
+        elif [[ $path =~ ^(session|agent|embedded|config)$ ]]; then path="$path $word"
+        fi ;;
+    esac
+  done
+  case "$previous" in
+    -o|--output) COMPREPLY=($(compgen -W "table json jsonl ids raw" -- "$current")); return ;;
+    --sort) COMPREPLY=($(compgen -W "activity ttl actions bytes agent route id" -- "$current")); return ;;
+    --action|--agent|--idle|--input|--limit|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--sort|--timeout|--ttl-below|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
+  esac
+  case "$path" in
+    "") words="session agent embedded demo health config --version --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session") words="create list show apply diff history touch --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session create") words="--agent --name --route --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session list") words="--agent --route --idle --ttl-below --sort --reverse --limit --rate --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session show") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session apply") words="--action --input --observation --failed --op-id --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session diff") words="--all --exit-code --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session history") words="--limit --offset --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session touch") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent") words="session --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent session") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded") words="start status stop --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded start") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded status") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded stop") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "demo") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "health") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "config") words="show --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "config show") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -o default -F _awictl awictl

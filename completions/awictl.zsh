@@ -1,0 +1,374 @@
+#compdef awictl
+# zsh completion for awictl 0.1.0; made by awictl.cli.reference
+
+_awictl() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--version[Print the version.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'session:Create, read and update live sessions'
+      'agent:Find the sessions of agents'
+      'embedded:The private server that awictl starts for you'
+      'demo:See the main job done on the embedded server: an agent'\''s session is created, changed and looked at'
+      'health:Show whether the server answers, how fast, and what it is'
+      'config:The settings in use, and where they come from'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        session) _awictl_session ;;
+        agent) _awictl_agent ;;
+        embedded) _awictl_embedded ;;
+        demo) _awictl_demo ;;
+        health) _awictl_health ;;
+        config) _awictl_config ;;
+      esac ;;
+  esac
+}
+
+_awictl_session() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'create:Create a session for an agent, and print it'
+      'list:List live sessions'
+      'show:Print session documents'
+      'apply:Merge a delta into a session'
+      'diff:Show the last delta, or compare two states'
+      'history:Print the actions of a session, newest first'
+      'touch:Put off the expiry of sessions'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        create) _awictl_session_create ;;
+        list) _awictl_session_list ;;
+        show) _awictl_session_show ;;
+        apply) _awictl_session_apply ;;
+        diff) _awictl_session_diff ;;
+        history) _awictl_session_history ;;
+        touch) _awictl_session_touch ;;
+      esac ;;
+  esac
+}
+
+_awictl_session_create() {
+  _arguments \
+    '--agent[Agent id.]:ID:_files' \
+    '--name[Agent'\''s name; its id if not given.]:TEXT:_files' \
+    '--route[Where the agent starts.]:PATH:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_session_list() {
+  _arguments \
+    '--agent[Only of this agent, id or name.]:NAME:_files' \
+    '--route[Only on this route; * and ? stand for any.]:PATTERN:_files' \
+    '--idle[Only idle for so long, such as 20m.]:TIME:_files' \
+    '--ttl-below[Only if it expires within this time.]:TIME:_files' \
+    '--sort[Order, ascending; else as found.]:activity|ttl|actions|bytes|agent|route|id:(activity ttl actions bytes agent route id)' \
+    '--reverse[Turn the order round.]' \
+    '--limit[At most so many.]:N:_files' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_session_show() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_apply() {
+  _arguments \
+    '--action[What the agent did.]:NAME:_files' \
+    '--input[What it did it with.]:JSON:_files' \
+    '--observation[What it was told.]:TEXT:_files' \
+    '--failed[The action did not succeed.]' \
+    '--op-id[Name of the update, it is applied at most once.]:ID:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_diff() {
+  _arguments \
+    '--all[Compare ids, histories and statistics too.]' \
+    '--exit-code[Exit with 1 where there is a difference.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_history() {
+  _arguments \
+    '--limit[How many actions.]:N:_files' \
+    '--offset[How many newer ones to pass over.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_touch() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_agent() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'session:Show which session an agent is in, and when its mapping expires'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        session) _awictl_agent_session ;;
+      esac ;;
+  esac
+}
+
+_awictl_agent_session() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_embedded() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'start:Start the embedded server where it is not running'
+      'status:Show whether the embedded server runs, and where it keeps its data'
+      'stop:Stop the embedded server'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        start) _awictl_embedded_start ;;
+        status) _awictl_embedded_status ;;
+        stop) _awictl_embedded_stop ;;
+      esac ;;
+  esac
+}
+
+_awictl_embedded_start() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_embedded_status() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_embedded_stop() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_demo() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_health() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_config() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'show:Show every setting with its value and where it comes from'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        show) _awictl_config_show ;;
+      esac ;;
+  esac
+}
+
+_awictl_config_show() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+if [ "$funcstack[1]" = "_awictl" ]; then _awictl "$@"; else compdef _awictl awictl; fi

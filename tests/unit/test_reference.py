@@ -1,0 +1,86 @@
+"""Completions and manual pages say what the Typer tree says, and the shells can read them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from awictl.cli import reference
+from awictl.cli.reference.tree import Node, tree
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def root() -> Node:
+    return tree()
+
+
+def test_files_are_up_to_date() -> None:
+    for name, text in reference.files().items():
+        assert (REPOSITORY / name).read_text() == text, f"{name}: run `uv run python -m awictl.cli.reference`"
+
+
+def test_no_file_is_left_of_commands_that_are_gone() -> None:
+    made = set(reference.files())
+    there = {f"{folder}/{path.name}" for folder in ("completions", "man") for path in (REPOSITORY / folder).iterdir()}
+    assert there == made
+
+
+def test_every_command_is_documented(root: Node) -> None:
+    for node in root.walk():
+        assert node.help, node.path
+        for one in (*node.options, *node.arguments):
+            assert one.help, (node.path, one.names)
+
+
+def test_every_command_has_an_example_that_names_it(root: Node) -> None:
+    for node in root.walk():
+        if not node.children:
+            command = " ".join(node.path)
+            assert any(command in example for example in node.examples), node.path
+
+
+def test_readme_names_every_command(root: Node) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    for node in root.walk():
+        if not node.children:
+            assert " ".join(node.path[1:]) in readme, node.path
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_accept_the_completions(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    done = subprocess.run([shell, "-n", REPOSITORY / "completions" / f"awictl.{shell}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([""], {"session", "agent", "demo", "--profile"}),
+        (["session", ""], {"create", "list", "touch", "--output"}),
+        (["-o", "json", "session", "li"], {"list"}),
+        (["session", "list", "--sort", "a"], {"activity", "actions", "agent"}),
+        (["session", "apply", "ID", "--o"], {"--observation", "--op-id", "--output"}),
+    ],
+)
+def test_bash_completes(words: list[str], expected: set[str]) -> None:
+    line = " ".join(f"'{word}'" for word in ["awictl", *words])
+    script = f"""source {REPOSITORY}/completions/awictl.bash
+COMP_WORDS=({line}); COMP_CWORD={len(words)}; _awictl; printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert expected <= set(done.stdout.split())
+    assert all(word.startswith(words[-1]) for word in done.stdout.split())
+
+
+def test_manual_pages_are_clean_roff() -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    pages = sorted((REPOSITORY / "man").glob("*.1"))
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", *pages], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,7 @@ import typer
 
 from ..errors import NotFound
 from .options import Run, command, new_group
-from .output import duration, fields_of
+from .tables import duration, fields_of
 
 app = new_group("Find the sessions of agents.")
 

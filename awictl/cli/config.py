@@ -2,13 +2,13 @@
 
 from ..settings import default_config_file
 from .options import Run, command, new_group
-from .output import Column, compact
+from .tables import Column, compact
 
 app = new_group("The settings in use, and where they come from.")
 
 COLUMNS = [
     Column("SETTING", lambda row: row["setting"]),
-    Column("VALUE", lambda row: "-" if row["value"] is None else compact(row["value"])),
+    Column("VALUE", lambda row: "-" if row["value"] is None else compact(row["value"]), narrow="fold"),
     Column("FROM", lambda row: row["source"]),
 ]
 

@@ -9,7 +9,7 @@ import typer
 from ..manager import StateManager
 from . import session_view as view
 from .options import Run, command
-from .output import duration, fields_of, table_of
+from .tables import Rows, duration, fields_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,7 +66,7 @@ async def demo(run: Run) -> None:
         if last := await manager.get_state_diff(session_id):
             say("its last delta, for other agents and for you", view.last_delta(last))
         page = await manager.get_action_history(session_id, limit=3)
-        say(f"the newest 3 of its {page.total} actions", table_of(page.trajectory, view.ACTIONS))
+        say(f"the newest 3 of its {page.total} actions", Rows(page.trajectory, view.ACTIONS))
         say("what is stored, and how long it stays", await _expiries(manager, session_id, AGENT_ID))
     say("go on with")
     uv = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""

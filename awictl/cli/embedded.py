@@ -6,7 +6,7 @@ import typer
 
 from ..store.embedded import Embedded, embedded_server
 from .options import Run, command, new_group
-from .output import fields_of
+from .tables import fields_of
 
 app = new_group("The private server that awictl starts for you.")
 

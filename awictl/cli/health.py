@@ -3,7 +3,7 @@
 import typer
 
 from .options import Run, command
-from .output import fields_of
+from .tables import fields_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

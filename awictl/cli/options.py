@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import AwiError, InvalidInput
-from .output import Format, Output, printable
+from .output import Format, Output
+from .tables import printable
 
 if TYPE_CHECKING:
     from ..manager import StateManager

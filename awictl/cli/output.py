@@ -1,7 +1,7 @@
 """What commands print: data on stdout, everything else on stderr.
 
 On a terminal the default is a table; in a pipe it is JSON, one object, or one a line where there are many. JSON is
-never wrapped or cut. Tables show control characters as escapes, so that stored text cannot drive the terminal.
+never wrapped or cut.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInput
+from .tables import Column, Rows, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,15 +34,6 @@ class Format(StrEnum):
     JSONL = "jsonl"
     IDS = "ids"
     RAW = "raw"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: its title, and the text of its cell in a row."""
-
-    title: str
-    cell: Callable[[Mapping[str, Any]], str]
-    right: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ class Output:
             case Format.TABLE:
                 found = [row async for row in stream]
                 if found:
-                    self.console().print(table_of(found, columns))
+                    self.console().print(Rows(found, columns))
                 else:
                     self.notice(empty)
             case Format.JSON:
@@ -136,66 +128,6 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> RenderableType:
-    """A table with a row for each of `rows`."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(printable(column.cell(row)) for column in columns))
-    return table
-
-
-def fields_of(pairs: Iterable[tuple[str, str]]) -> RenderableType:
-    """A list of names and values."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        grid.add_row(name, printable(value))
-    return grid
-
-
-def printable(text: str) -> str:
-    """Text that is safe to print on a terminal: control characters, lone surrogates and the like are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def duration(milliseconds: float | None) -> str:
-    """A span of time in two units: `1h 5m`, `29m 58s`, `350ms`; a dash where there is none."""
-    if milliseconds is None:
-        return "-"
-    if milliseconds < 1000:
-        return f"{int(milliseconds)}ms"
-    seconds = int(milliseconds // 1000)
-    units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
-    parts: list[str] = []
-    for size, unit in units:
-        count, seconds = divmod(seconds, size)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(part for part in parts[:2] if part[0] != "0")
-
-
-def compact(value: Any) -> str:
-    """A value in one short line, for a cell."""
-    return value if isinstance(value, str) else dumps(value).decode()
-
-
-def pretty(value: Any) -> str:
-    """A value as indented JSON, for a terminal."""
-    import json
-
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
 async def _write_lines(lines: AsyncIterator[bytes]) -> None:
     flushed = time.monotonic()
     async for line in lines:
@@ -217,5 +149,11 @@ def _is_terminal(stream: Any) -> bool:
 def _console(stream: Any, color: bool) -> Console:
     from rich.console import Console
 
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # for the handler of all errors; Rich itself would exit here
+
     width = None if _is_terminal(stream) or "COLUMNS" in os.environ else PIPE_WIDTH
-    return Console(file=stream, width=width, no_color=not color or None, highlight=False, markup=False, emoji=False)
+    return PlainConsole(
+        file=stream, width=width, no_color=not color or None, highlight=False, markup=False, emoji=False
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..state.delta import Comparison
-from .output import Column, compact, duration, fields_of, pretty, printable, table_of
+from .tables import Column, Rows, compact, duration, fields_of, pretty, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,34 +19,43 @@ def _known(value: Any) -> str:
     return "-" if value is None else compact(value)
 
 
+def _unreadable(row: Mapping[str, Any]) -> str | None:
+    return f"unreadable: {row['error']}" if row.get("error") else None
+
+
+def _moment(value: Any) -> str:
+    """A timestamp without what every line repeats; in UTC, as it is stored."""
+    return value[:23].replace("T", " ") if isinstance(value, str) else _known(value)
+
+
 SESSIONS = [
     Column("SESSION", lambda row: row["session_id"]),
-    Column("AGENT", lambda row: row.get("error") or row["agent_name"] or row["agent_id"] or "-"),
-    Column("ROUTE", lambda row: _known(row["route"])),
-    Column("ACTIONS", lambda row: _known(row["actions"]), right=True),
-    Column("IDLE", lambda row: duration(row["idle_ms"]), right=True),
-    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
-    Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
+    Column("AGENT", lambda row: _unreadable(row) or row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
+    Column("ROUTE", lambda row: _known(row["route"]), narrow="cut", drop=3),
+    Column("ACTIONS", lambda row: _known(row["actions"]), right=True, drop=2),
+    Column("IDLE", lambda row: duration(row["idle_ms"]), right=True, drop=1),
+    Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
+    Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=4),
 ]
 
 ACTIONS = [
     Column("T", lambda row: _known(row.get("t")), right=True),
-    Column("WHEN", lambda row: _known(row.get("timestamp"))),
-    Column("ACTION", lambda row: _known(row.get("action"))),
+    Column("WHEN", lambda row: _moment(row.get("timestamp"))),
+    Column("ACTION", lambda row: _known(row.get("action")), narrow="cut"),
     Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(_known(row.get("success")), "-")),
-    Column("INPUT", lambda row: _known(row.get("input"))),
-    Column("OBSERVATION", lambda row: _known(row.get("observation"))),
+    Column("INPUT", lambda row: _known(row.get("input")), narrow="cut"),
+    Column("OBSERVATION", lambda row: _known(row.get("observation")), narrow="cut"),
 ]
 
 TOUCHED = [
     Column("SESSION", lambda row: row["session_id"]),
-    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
+    Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 
 CHANGES = [
-    Column("FIELD", lambda row: row["field"]),
-    Column("FIRST", lambda row: row["first"]),
-    Column("SECOND", lambda row: row["second"]),
+    Column("FIELD", lambda row: row["field"], narrow="fold"),
+    Column("FIRST", lambda row: row["first"], narrow="fold"),
+    Column("SECOND", lambda row: row["second"], narrow="fold"),
 ]
 
 
@@ -57,7 +66,7 @@ def session(document: dict[str, Any], ttl_ms: int | None) -> RenderableType:
     actions = _array(_object(document.get("history")).get("actions"))
     parts: list[RenderableType] = [fields_of(_facts(document, len(actions), ttl_ms))]
     if actions:
-        parts += ["", table_of(map(_object, reversed(actions[-LATEST_ACTIONS:])), ACTIONS)]
+        parts += ["", Rows([_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     return Group(*parts)
 
 
@@ -96,7 +105,7 @@ def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> Renderable
     from rich.console import Group
 
     last = action or _object(_object(head.get("history")).get("last_action"))
-    return Group(table_of([last], ACTIONS), "", printable_json(last.get("delta")))
+    return Group(Rows([last], ACTIONS), "", printable_json(last.get("delta")))
 
 
 def last_delta(diff: dict[str, Any]) -> RenderableType:
@@ -110,7 +119,7 @@ def changes(first: dict[str, Any], second: dict[str, Any], comparison: Compariso
         {"field": pointer, "first": _at(first, pointer), "second": _at(second, pointer)}
         for pointer in [*_pointers(comparison.delta, first, ""), *comparison.removed]
     ]
-    return table_of(rows, CHANGES)
+    return Rows(rows, CHANGES)
 
 
 def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:

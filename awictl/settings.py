@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from .errors import InvalidInput
 
+_ESCAPE_HINT = "its host or port is malformed; in a user name or password, write / ? # @ : [ ] percent-encoded"
 _MASK = "********"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -108,29 +109,44 @@ class Settings:
         """The settings from all their places.
 
         `options`: what was given explicitly, by field name, or `redis_url`. Raises InvalidInput for an unknown
-        profile, an unknown name in a profile, a value of the wrong kind, and a password in `options`.
+        profile, an unknown name in a profile, a value of the wrong kind, and a password in the `redis_url` of
+        `options`, which come from a command line.
         """
         environ = os.environ if environ is None else environ
         dotenv = _read_dotenv(dotenv_file or Path(".env"))
         profile = profile or environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
         options = dict(options or {})
         layers = [
-            ("option", _from_options(options)),
-            ("environment", _from_environment(environ)),
-            (".env", _from_environment(dotenv)),
+            Layer("option", *_from_options(options)),
+            Layer("environment", *_from_environment(environ)),
+            Layer(".env", *_from_environment(dotenv)),
         ]
         if profile is not None:
-            layers.append((f"profile {profile}", _from_profile(profile, config_file or default_config_file())))
+            found = _from_profile(profile, config_file or default_config_file())
+            layers.append(Layer(f"profile {profile}", *found))
 
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
-        for source, layer in layers:
-            for name, value in layer.items():
+        for layer in layers:
+            # a URL describes one server whole: it says nothing of another one that was named closer to the user
+            elsewhere = "redis_host" in values or values.get("redis_socket")
+            for name, value in (layer.named if elsewhere else layer.named | layer.url).items():
                 if name not in values:
-                    values[name] = _typed(name, value, source)
-                    sources[name] = source
-        _settle(values, sources, [source for source, _ in layers])
+                    values[name] = _typed(name, value, layer.source)
+                    sources[name] = layer.source
+        _settle(values, sources, [layer.source for layer in layers])
         return cls(**values, profile=profile, sources=sources)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one place says."""
+
+    source: str
+    #: Settings by name.
+    named: dict[str, Any]
+    #: What its URL says, by the names of the settings.
+    url: dict[str, Any]
 
 
 _FIELDS = {one.name: one for one in fields(Settings) if one.metadata}
@@ -145,24 +161,29 @@ def default_config_file() -> Path:
 
 
 def parse_redis_url(url: str, source: str) -> dict[str, Any]:
-    """The settings in a URL `redis://`, `rediss://` or `unix://`: what it does not say is not among them."""
+    """The settings in a URL `redis://`, `rediss://` or `unix://`. It describes a server whole, but for credentials."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise InvalidInput(f"{source}: not a Redis URL: {error}") from None
+    except ValueError:
+        # not the reason itself: it repeats what may be a part of the password
+        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}") from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}")
     found: dict[str, Any] = {}
     query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
     if parts.scheme in ("redis", "rediss"):
         if not parts.hostname:
             raise InvalidInput(f"{source}: not a Redis URL: it names no host")
-        found |= {"redis_host": unquote(parts.hostname), "redis_tls": parts.scheme == "rediss", "redis_socket": None}
-        if port is not None:
-            found["redis_port"] = port
-        if database := parts.path.strip("/"):
-            found["redis_db"] = database
-    elif parts.scheme == "unix" and parts.path:
-        found["redis_socket"] = unquote(parts.path)
+        found |= {
+            "redis_host": unquote(parts.hostname),
+            "redis_port": 6379 if port is None else port,
+            "redis_tls": parts.scheme == "rediss",
+            "redis_socket": None,
+            "redis_db": parts.path.strip("/") or 0,
+        }
+    elif parts.scheme == "unix" and parts.path and not parts.hostname:
+        found |= {"redis_socket": unquote(parts.path), "redis_db": 0}
     else:
         raise InvalidInput(f"{source}: not a Redis URL: expected redis://HOST, rediss://HOST or unix:///PATH")
     if "db" in query:
@@ -176,25 +197,25 @@ def parse_redis_url(url: str, source: str) -> dict[str, Any]:
     return found
 
 
-def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+#: Settings by name, and what a URL says.
+_Found = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _from_options(options: dict[str, Any]) -> _Found:
     url = options.pop("redis_url", None)
-    if url is None:
-        return options
-    found = parse_redis_url(url, "--redis")
+    found = parse_redis_url(url, "--redis") if url is not None else {}
     if "redis_password" in found:
         raise InvalidInput(
             "--redis: a password on the command line can be read by every user of this machine; "
             "give it in REDIS_PASSWORD, REDIS_URL, .env or a profile instead"
         )
-    return found | options
+    return options, found
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if url := environ.get("REDIS_URL"):
-        found = parse_redis_url(url, "REDIS_URL")
+def _from_environment(environ: Mapping[str, str]) -> _Found:
+    url = environ.get("REDIS_URL")
     named = {name: environ[env] for env, name in _BY_ENV.items() if environ.get(env)}
-    return named | found
+    return named, parse_redis_url(url, "REDIS_URL") if url else {}
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -202,10 +223,13 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    except (OSError, UnicodeDecodeError):
+        raise InvalidInput(f"{path}: cannot be read: not UTF-8") from None
 
 
-def _from_profile(profile: str, path: Path) -> dict[str, Any]:
+def _from_profile(profile: str, path: Path) -> _Found:
     import tomllib
 
     try:
@@ -222,7 +246,9 @@ def _from_profile(profile: str, path: Path) -> dict[str, Any]:
     values = dict(profiles[profile])
     source = f"{path}, profile {profile}"
     url = values.pop("redis_url", None)
-    found = parse_redis_url(url, f"{source}: redis_url") if isinstance(url, str) else {}
+    if url is not None and not isinstance(url, str):
+        raise InvalidInput(f"{source}: redis_url is not text")
+    found = parse_redis_url(url, f"{source}: redis_url") if url is not None else {}
     # a profile may use the field's name or the environment's in lower case
     lower = {env.lower(): name for env, name in _BY_ENV.items()}
     named = {}
@@ -231,7 +257,7 @@ def _from_profile(profile: str, path: Path) -> dict[str, Any]:
         if name is None:
             raise InvalidInput(f"{source}: there is no setting {key!r}")
         named[name] = value
-    return named | found
+    return named, found
 
 
 def _settle(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:
@@ -261,15 +287,19 @@ def _typed(name: str, value: Any, source: str) -> Any:
         if kind == "bool":
             return _boolean(value)
         if kind == "str":
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise ValueError
             return str(value)
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (kind == "int" and isinstance(value, float) and not value.is_integer()):
             raise ValueError
         number = int(value) if kind == "int" else float(value)
-    except (TypeError, ValueError):
-        wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
+    except (TypeError, ValueError, OverflowError):
+        wanted = {"str": "text", "bool": "true or false", "int": "a whole number", "float": "a number"}[kind]
         raise InvalidInput(f"{label}: {shown} is not {wanted}") from None
     minimum = one.metadata["minimum"]
-    if number != number or (minimum is not None and number < minimum) or number > 2**53:
+    if number != number or number > (65535 if name == "redis_port" else 2**53):
+        raise InvalidInput(f"{label}: {shown} is out of range")
+    if minimum is not None and number < minimum:
         raise InvalidInput(f"{label}: {shown} is not at least {minimum:g}")
     return number
 

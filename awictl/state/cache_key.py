@@ -50,7 +50,8 @@ def _escape(match: re.Match[str]) -> str:
 def _key_order(value: dict[str, Any]) -> list[str]:
     # an object of JavaScript lists its array indices first, in ascending order, then the rest as they were added
     indices = [key for key in value if _ARRAY_INDEX.fullmatch(key) and int(key) < 2**32 - 1]
-    return sorted(indices, key=int) + [key for key in value if key not in set(indices)]
+    first = dict.fromkeys(sorted(indices, key=int))
+    return [*first, *(key for key in value if key not in first)]
 
 
 def _number(value: int | float) -> str:

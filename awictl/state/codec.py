@@ -46,7 +46,7 @@ def loads(text: bytes) -> Any:
             raise InvalidData(f"not valid JSON: {strict}") from None
         try:
             return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, InvalidInput) as error:
             raise InvalidData(f"not valid JSON: {error}") from None
 
 
@@ -74,7 +74,7 @@ def _checked(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int):
-        return value if _INT64_MIN <= value <= _UINT64_MAX else _finite(value)
+        return int(value) if _INT64_MIN <= value <= _UINT64_MAX else _finite(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidInput("not valid JSON: NaN and infinity are not numbers there")
@@ -90,6 +90,7 @@ def _checked(value: Any, depth: int) -> Any:
 
 def _text(value: str) -> str:
     try:
+        value = str.__str__(value)
         value.encode()
     except UnicodeEncodeError:
         raise InvalidInput("not valid JSON: a lone surrogate in a string") from None

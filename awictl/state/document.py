@@ -142,9 +142,11 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
     if actions is not None:
         left = t - (len(actions) - drop)
         first = actions[drop].get("t") if len(actions) > drop and isinstance(actions[drop], dict) else None
-        if drop or "trimmed_actions" in history or (actions and first != left):
+        if drop or "trimmed_actions" in history or (actions and (type(first) is not int or first != left)):
             history["trimmed_actions"] = left
-    head = {**head, "history": history, "statistics": _counted(head.get("statistics"), update.success, now)}
+    head = {**head, "history": history}
+    if "statistics" in head:
+        head["statistics"] = _counted(head["statistics"], update.success, now)
     head["last_updated"] = now
     return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop])
 
@@ -168,8 +170,8 @@ def pagination_delta(head: dict[str, Any], pagination: dict[str, Any]) -> dict[s
         PREVIOUS_PAGE: _number(known.get("cursor"), 1) > 1,
         NEXT_PAGE: _number(known.get("cursor"), 1) < _number(known.get("total_pages"), 1),
     }
-    available = [name for name in _array(state.get("available_actions")) if name not in here]
-    disabled = [name for name in _array(state.get("disabled_actions")) if name not in here]
+    available = [name for name in _array(state.get("available_actions")) if name not in list(here)]
+    disabled = [name for name in _array(state.get("disabled_actions")) if name not in list(here)]
     return {
         "page_state": {"pagination": pagination},
         "action_state": {

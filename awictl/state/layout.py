@@ -20,6 +20,7 @@ it is recorded by the first trimming (and where stored numbers have gaps), and t
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -93,13 +94,9 @@ def encode(document: dict[str, Any]) -> bytes:
     stand for; the first update of such a document puts that right.
     """
     actions = _actions(document)
-    if actions is None:
+    if actions is None or not _countable(document, actions):
         return dumps(document)
-    raw = encode_head(document) + b",\n".join(map(encode_action, actions)) + (_CLOSE if actions else _CLOSE[1:])
-    base = base_of_head(raw, len(raw))
-    if base is None or next_t(base) != _next_t(document, actions) or action_count(base) != len(actions):
-        return dumps(document)
-    return raw
+    return encode_head(document) + b",\n".join(map(encode_action, actions)) + (_CLOSE if actions else _CLOSE[1:])
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -137,7 +134,7 @@ def encode_action(action: Any) -> bytes:
 
 def op_id_mark(op_id: str) -> bytes:
     """How the line of an action with this op_id ends. Nothing else in a laid-out string has it before a newline."""
-    return b'"op_id":' + dumps(op_id) + b"}"
+    return b',"op_id":' + dumps(op_id) + b"}"
 
 
 def decode_head(line: bytes) -> dict[str, Any] | None:
@@ -158,10 +155,15 @@ def decode_head(line: bytes) -> dict[str, Any] | None:
     return without_actions(document)
 
 
+def is_closed(end: bytes) -> bool:
+    """Whether a string with these last bytes ends as one with the layout does."""
+    return end.endswith(_CLOSE)
+
+
 def base_of_head(chunk: bytes, length: int) -> Base | None:
     """The base for an update from the first bytes of a string of `length` bytes: its first line and a little more.
 
-    None where that line is not a head, or not whole.
+    None where that line is not a head, or not whole. It does not tell whether the string `is_closed`.
     """
     end = chunk.find(b"\n") + 1
     head = decode_head(chunk[:end]) if end else None
@@ -172,16 +174,29 @@ def base_of_head(chunk: bytes, length: int) -> Base | None:
 
 def base_of_whole(raw: bytes) -> Base:
     """The base for an update where the whole string was read. Raises InvalidData where it is no session document."""
+    return _base_of_lines(raw) or _base_of_compact(raw)
+
+
+def _base_of_lines(raw: bytes) -> Base | None:
+    """The base for a string with the layout, which is a head and lines that are values each; else None."""
+    end = raw.find(b"\n") + 1
+    head = decode_head(raw[:end])
+    if head is None or not raw.endswith(_CLOSE):
+        return None
+    lines = raw[end : -len(_CLOSE)].split(b",\n") if len(raw) > end + len(_CLOSE) else []
+    try:
+        actions = [loads(line) for line in lines]
+    except InvalidData:
+        return None
+    starts = itertools.accumulate((len(line) + 2 for line in lines[:-1]), initial=end)
+    document = {**head, "history": {**head["history"], "actions": actions}}
+    return Base(document, raw[:end], len(raw), tuple(starts) if lines else (), True, raw[end : end + FOLLOWING_BYTES])
+
+
+def _base_of_compact(raw: bytes) -> Base:
     document = decode(raw)
-    actions = _actions(document)
-    if actions is None:
+    if _actions(document) is None:
         raise InvalidData("not a session document: it has no history.actions")
-    line = raw[: raw.find(b"\n") + 1]
-    if raw.endswith(_CLOSE) and decode_head(line) is not None:
-        starts = _line_starts(raw, len(line))
-        if len(starts) == len(actions):
-            following = raw[len(line) : len(line) + FOLLOWING_BYTES]
-            return Base(document, line, len(raw), starts, True, following)
     return Base(document, raw, len(raw), None, False)
 
 
@@ -198,6 +213,9 @@ def next_t(base: Base) -> int:
 
 def action_count(base: Base) -> int | None:
     """How many actions the string of `base` holds; None where its head does not tell."""
+    actions = _actions(base.document)
+    if actions is not None:
+        return len(actions)
     if base.empty:
         return 0
     return actions_until(base, next_t(base))
@@ -270,7 +288,8 @@ def _actions(document: dict[str, Any]) -> list[Any] | None:
 def _next_t(document: dict[str, Any], actions: list[Any]) -> int:
     numbers = [number for number in map(_t, actions) if number is not None]
     last = _t(document["history"].get("last_action"))
-    first = _t(actions[0]) if actions else None
+    left = document["history"].get("trimmed_actions")
+    first = left if type(left) is int and 0 <= left < 2**53 else _t(actions[0]) if actions else None
     return max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (first or 0) + len(actions))
 
 
@@ -279,10 +298,14 @@ def _t(action: Any) -> int | None:
     return number if type(number) is int and 0 <= number < 2**53 else None
 
 
-def _line_starts(raw: bytes, start: int) -> tuple[int, ...]:
-    starts = []
-    end = len(raw) - len(_CLOSE)
-    while start < end:
-        starts.append(start)
-        start = raw.find(b"\n", start, end) + 1 or end
-    return tuple(starts)
+def _countable(document: dict[str, Any], actions: list[Any]) -> bool:
+    """Whether a head and a first line would tell how many actions there are."""
+    history = document["history"]
+    t = _next_t(document, actions)
+    last = _t(history.get("last_action"))
+    if t != (last + 1 if last is not None else min(len(actions), 1)):
+        return False
+    left = history.get("trimmed_actions")
+    if type(left) is not int:
+        left = _t(actions[0]) if actions else t
+    return left is not None and left == t - len(actions)

@@ -28,6 +28,10 @@ Argument = bytes | str | int
 Call = tuple[Sequence[str], Sequence[Argument]]
 
 
+#: Connections that one process opens at the most; further requests wait for one.
+MAX_CONNECTIONS = 64
+
+
 class Script:
     """A Lua script of `lua/`, called by its hash and sent in full only to a server that does not know it."""
 
@@ -42,6 +46,7 @@ class Server:
     def __init__(self, client: aioredis.Redis, where: str) -> None:
         self._client = client
         self._pool = client.connection_pool
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         #: For messages: the address, without secrets.
         self.where = where
 
@@ -50,6 +55,10 @@ class Server:
 
         Raises Unreachable where nothing was sent, and ReplyLost (a kind of it) where something was.
         """
+        async with self._slots:
+            return await self._ask(commands)
+
+    async def _ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except Exception as error:
@@ -98,6 +107,14 @@ class Server:
         if isinstance(reply, Exception):
             raise self.translate(reply, key) from reply
         return reply
+
+    def check_size(self, key: str, length: int, limit: int) -> None:
+        """Raises Refused where a string of `length` bytes is larger than may be read."""
+        if length > limit:
+            raise Refused(
+                f"{self.where}, key {key}: {length:,} bytes, more than the limit of {limit:,}; "
+                "raise AWI_MAX_DOCUMENT_BYTES to read it all the same"
+            )
 
     def translate(self, error: Exception, key: str | None = None) -> AwiError:
         """What an error of redis-py means to the user: what happened, where, and what to do."""

@@ -1,56 +1,77 @@
-"""Pages of a trajectory, newest first, read from the end of the string."""
+"""Pages of a trajectory, newest first, read from the end of the string by GETRANGE alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InvalidData
 from ..state import keys
 from ..state.codec import loads
-from ..state.layout import Base, actions_until, base_of_head, tail_lines
+from ..state.layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
 from .base import HistoryPage
 from .connect import Server
 from .listing import HEAD_CHUNK
 
-if TYPE_CHECKING:
-    from .redis import RedisStore
-
 #: Bytes of a trajectory that are read first: about a hundred actions.
 TAIL_CHUNK = 32_768
+#: Bytes of a document that are looked at for its head when it is not among the first HEAD_CHUNK.
+LARGE_HEAD_CHUNK = 262_144
 
 
-async def page(server: Server, store: RedisStore, session_id: str, limit: int, offset: int) -> HistoryPage | None:
+async def page(server: Server, session_id: str, limit: int, offset: int, max_bytes: int) -> HistoryPage | None:
     """The `limit` actions before the newest `offset` ones; None where there is no such session.
 
-    One round trip where TAIL_CHUNK bytes hold the page; two for pages further back and for documents in the app's
-    layout. Where actions differ wildly in size it may take another one.
+    One round trip where the first looks at both ends hold what is needed; two for pages further back, for large heads
+    and for documents in the app's layout. Where actions differ wildly in size it may take another one.
     """
     key = keys.session_key(session_id)
-    wanted = offset + limit
-    base: Base | None = None
-    size = TAIL_CHUNK
+    wanted = max(offset + limit, 1)
+    head_size, tail_size = HEAD_CHUNK, TAIL_CHUNK
     while True:
         chunk, length, tail, ttl = await server.read(
-            ("GETRANGE", key, 0, HEAD_CHUNK - 1), ("STRLEN", key), ("GETRANGE", key, -size, -1), ("PTTL", key)
+            ("GETRANGE", key, 0, head_size - 1), ("STRLEN", key), ("GETRANGE", key, -tail_size, -1), ("PTTL", key)
         )
         chunk, length, tail = (server.checked(reply, key) for reply in (chunk, length, tail))
         if ttl == -2:
             return None
-        base = base_of_head(chunk, length) or await store.read_base(session_id)
-        if base is None:
-            return None
-        found = _from_tail(base, tail, wanted) if base.spliceable else None
-        if found is None:  # the app's layout, or a write came in between
-            whole = base if not base.spliceable else await store.read_base(session_id, whole=True)
-            if whole is None:
-                return None
-            actions = whole.document["history"]["actions"]
-            return HistoryPage(actions[::-1][offset:wanted], len(actions), limit, offset)
-        actions, total = found
-        if len(actions) >= min(wanted, total):
-            return HistoryPage(actions[::-1][offset:wanted], total, limit, offset)
-        # half as much again as so many actions take on average
-        size = max(size * 2, len(tail) * (wanted + 1) * 3 // (2 * max(len(actions), 1)))
+        if len(chunk) >= length:
+            return _slice(_parsed(server, key, chunk), limit, offset)
+        server.check_size(key, length, max_bytes)
+        base = base_of_head(chunk, length) if is_closed(tail) else None
+        if base is not None:
+            found = _from_tail(base, tail, wanted)
+            if found is None:  # a write came in between
+                head_size = max_bytes
+                continue
+            actions, total = found
+            if len(actions) >= min(wanted, total):
+                return HistoryPage(actions[::-1][offset : offset + limit], total, limit, offset)
+        elif is_closed(tail) and head_size < LARGE_HEAD_CHUNK:
+            head_size = LARGE_HEAD_CHUNK
+        else:  # the app's layout: all of it is needed
+            head_size, tail_size = max_bytes, 1
+            continue
+        tail_size = min(_enough(tail, wanted, tail_size), max_bytes)
+
+
+def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
+    """How many bytes probably hold the `wanted` newest actions: half as many again as they take on average."""
+    lines = max(tail.count(b"\n") - 1, 0)
+    if lines > wanted:
+        return tail_size
+    return max(tail_size * 4, len(tail) * (wanted + 1) * 3 // (2 * max(lines, 1)))
+
+
+def _parsed(server: Server, key: str, raw: bytes) -> list[Any]:
+    try:
+        actions: list[Any] = base_of_whole(raw).document["history"]["actions"]
+    except InvalidData as error:
+        raise InvalidData(f"{server.where}, key {key}: {error}") from None
+    return actions
+
+
+def _slice(actions: list[Any], limit: int, offset: int) -> HistoryPage:
+    return HistoryPage(actions[::-1][offset : offset + limit], len(actions), limit, offset)
 
 
 def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | None:
@@ -62,9 +83,9 @@ def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | 
     complete = len(tail) >= inside
     lines = tail_lines(tail[-inside:], from_start=complete)
     if not lines:
-        return ([], 0) if base.empty else None
+        return [], 0 if base.empty else 1
     try:
-        actions = [loads(line) for line in lines[-wanted:]] if wanted else []
+        actions = [loads(line) for line in lines[-wanted:]]
         newest = loads(lines[-1])
     except InvalidData:
         return None

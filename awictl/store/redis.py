@@ -13,7 +13,7 @@ from ..settings import Settings
 from ..state import keys
 from ..state.codec import loads
 from ..state.document import Change
-from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, base_of_whole, op_id_mark
+from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, base_of_whole, is_closed, op_id_mark
 from . import history, listing
 from .base import AgentSession, HistoryPage, Listed, Outcome, ReplyLost, Stored
 from .connect import Call, Script, Server, connect
@@ -145,7 +145,7 @@ class RedisStore:
         raw = self._server.checked(raw, key)
         if not raw and ttl == -2:
             return None
-        self._check_size(key, max(self._server.checked(length, key), len(raw)))
+        self._server.check_size(key, max(self._server.checked(length, key), len(raw)), self._max_bytes)
         return Stored(raw, ttl if ttl >= 0 else None)
 
     async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
@@ -153,11 +153,11 @@ class RedisStore:
         if not whole:
             arguments = (listing.HEAD_CHUNK, self._max_bytes, FOLLOWING_BYTES)
             [reply] = await self._server.run(self._read_base_script, ([key], arguments), repeatable=True)
-            length, chunk = self._server.checked(reply, key)
+            length, chunk, end = self._server.checked(reply, key)
             if length < 0:
                 return None
-            self._check_size(key, length)
-            base = base_of_head(chunk, length)
+            self._server.check_size(key, length, self._max_bytes)
+            base = base_of_head(chunk, length) if is_closed(end) else None
             if base is not None:
                 return base
             if len(chunk) == length:
@@ -190,7 +190,7 @@ class RedisStore:
         return await listing.list_sessions(self._server, session_ids, self._max_bytes)
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
-        return await history.page(self._server, self, session_id, limit, offset)
+        return await history.page(self._server, session_id, limit, offset, self._max_bytes)
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         names = [keys.session_key(session_id), keys.diff_key(session_id), keys.agent_key(agent_id)]
@@ -211,13 +211,6 @@ class RedisStore:
             answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
             answer["role"] = fields.get("role")
         return answer
-
-    def _check_size(self, key: str, length: int) -> None:
-        if length > self._max_bytes:
-            raise Refused(
-                f"{self.where}, key {key}: {length:,} bytes, more than the limit of {self._max_bytes:,}; "
-                "raise AWI_MAX_DOCUMENT_BYTES to read it all the same"
-            )
 
     def _whole_base(self, key: str, raw: bytes) -> Base:
         try:

@@ -7,21 +7,23 @@
 -- ARGV[2] int     how many bytes to return at the most
 -- ARGV[3] int     how many bytes to return after the newline, where there are as many
 --
--- Returns {length of the string, its first line and MORE bytes, or all of it}; the length is -1 where there is no such key.
+-- Returns {length of the string, its first line and MORE bytes, or all of it, its last 8 bytes}; the length is -1
+-- where there is no such key.
 
 local length = redis.call('STRLEN', KEYS[1])
 if length == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
-  return {-1, ''}
+  return {-1, '', ''}
 end
 local size, limit = tonumber(ARGV[1]), math.min(tonumber(ARGV[2]), length)
 while true do
   local chunk = redis.call('GETRANGE', KEYS[1], 0, math.min(size, limit) - 1)
   local newline = string.find(chunk, '\n', 1, true)
   if newline then
-    return {length, redis.call('GETRANGE', KEYS[1], 0, newline + tonumber(ARGV[3]) - 1)}
+    local more = redis.call('GETRANGE', KEYS[1], 0, newline + tonumber(ARGV[3]) - 1)
+    return {length, more, redis.call('GETRANGE', KEYS[1], -8, -1)}
   end
   if size >= limit then
-    return {length, chunk}
+    return {length, chunk, ''}
   end
   size = size * 4
 end

@@ -1,0 +1,45 @@
+"""What the unit tests need at hand: settings from nowhere but a test, and hypothesis without deadlines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+pytest.register_assert_rewrite("trajectories")
+from material import Load  # noqa: E402
+
+from awictl import Settings  # noqa: E402
+
+# the workers of pytest-xdist share the processors, so the time that an example takes says nothing
+hypothesis.settings.register_profile("unit", deadline=None)
+hypothesis.settings.load_profile("unit")
+
+
+@pytest.fixture
+def load_settings(tmp_path: Path) -> Load:
+    """`Settings.load` from nowhere but its arguments; `dotenv` and `config` are the contents of those files."""
+
+    def loaded(
+        options: dict[str, Any] | None = None,
+        *,
+        environ: dict[str, str] | None = None,
+        dotenv: str | bytes = "",
+        config: str | bytes | None = None,
+        profile: str | None = None,
+    ) -> Settings:
+        files = {".env": dotenv, "config.toml": config}
+        for name, content in files.items():
+            if content is not None:
+                (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return Settings.load(
+            options,
+            profile=profile,
+            environ=environ or {},
+            config_file=tmp_path / "config.toml",
+            dotenv_file=tmp_path / ".env",
+        )
+
+    return loaded

@@ -1,0 +1,86 @@
+"""Deltas: the app's merge rule, and that a comparison says all there is to say."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from material import load, stored_texts, stored_values
+
+from awictl.state.codec import dumps, json_equal, loads
+from awictl.state.delta import compare, merge
+
+objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", "~1"]), stored_values, max_size=4)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An object and another that shares much with it."""
+    before, other = draw(objects), draw(objects)
+    kept = {key: value for key, value in before.items() if draw(st.booleans())}
+    nested = {"same": {**before, **other}, "x": {"y": kept}}
+    return {**before, "same": before, "x": {"y": before}}, {**kept, **other, **nested}
+
+
+@pytest.mark.parametrize("vector", load("merge_vectors.json"))
+def test_vectors_of_the_app(vector: dict[str, Any]) -> None:
+    assert merge(vector["target"], vector["delta"]) == vector["result"]
+
+
+@given(edits())
+def test_merge_changes_neither_argument(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    originals = copy.deepcopy(pair)
+    merge(*pair)
+    assert json_equal(list(pair), list(originals))
+
+
+@given(edits())
+def test_nothing_is_deleted_and_what_the_delta_says_holds(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    target, delta = pair
+    merged = merge(target, delta)
+    assert merged.keys() == target.keys() | delta.keys()
+    assert json_equal(merge(merged, delta), merged)
+    for key, value in delta.items():
+        if not isinstance(value, dict) or not isinstance(target.get(key), dict):
+            assert json_equal(merged[key], value)
+
+
+@pytest.mark.parametrize("replaced", [None, 1, "x", [1], True])
+def test_an_object_replaces_what_is_none(replaced: Any) -> None:
+    assert merge({"a": replaced}, {"a": {}}) == {"a": {}}
+
+
+@given(edits())
+def test_merging_a_comparison_and_removing_what_it_names_gives_the_second(
+    pair: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    before, after = pair
+    comparison = compare(before, after)
+    # through JSON, since parts that are shared in memory must not be removed twice
+    result = loads(dumps(merge(before, comparison.delta)))
+    for pointer in comparison.removed:
+        _remove(result, pointer)
+    assert json_equal(result, after)
+    assert bool(comparison) != json_equal(before, after)
+
+
+def test_a_comparison_names_the_smallest_difference() -> None:
+    before = {"same": {"a": 1}, "page": {"cursor": 1, "gone/~": 2}, "list": [1]}
+    after = {"same": {"a": 1.0}, "page": {"cursor": 2}, "list": [1, 2], "new": None}
+    comparison = compare(before, after)
+    assert comparison.delta == {"page": {"cursor": 2}, "list": [1, 2], "new": None}
+    assert comparison.removed == ["/page/gone~1~0"]
+
+
+def test_true_is_not_one() -> None:
+    assert compare({"a": 1}, {"a": True}).delta == {"a": True}
+
+
+def _remove(document: Any, pointer: str) -> None:
+    *path, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+    for key in path:
+        document = document[key]
+    del document[last]

@@ -1,0 +1,53 @@
+"""The tree of errors: exit codes, default messages, and that the tree at the head of the module is the real one."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from awictl import errors
+
+EXIT_CODES = {
+    "AwiError": 1,
+    "InvalidInput": 2,
+    "NotFound": 3,
+    "Refused": 4,
+    "ReadOnly": 4,
+    "AccessDenied": 4,
+    "UpdateConflict": 4,
+    "Unreachable": 5,
+    "InvalidData": 6,
+    "OutcomeUnknown": 7,
+}
+CLASSES = dict(inspect.getmembers(errors, inspect.isclass))
+#: OutcomeUnknown always says what happened.
+WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown"})
+
+
+def test_every_error_has_its_exit_code() -> None:
+    assert {name: one.exit_code for name, one in CLASSES.items()} == EXIT_CODES
+    assert all(issubclass(one, errors.AwiError) for one in CLASSES.values())
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    drawn = dict(re.findall(r"^ {4}[ │├└─]*([A-Z]\w+)(?: +(\d))?", errors.__doc__ or "", re.MULTILINE))
+    assert drawn.keys() == CLASSES.keys()
+    for name, code in drawn.items():
+        inherited = CLASSES[name].__base__.exit_code if name != "AwiError" else None
+        assert (int(code) if code else inherited) == CLASSES[name].exit_code
+
+
+@pytest.mark.parametrize("name", WITH_DEFAULT)
+def test_the_docstring_is_the_default_message(name: str) -> None:
+    error = CLASSES[name]
+    message = str(error())
+    assert message == error.__doc__
+    assert message.endswith(".") and "\n" not in message
+    assert str(error("what happened")) == "what happened"
+
+
+def test_an_unknown_outcome_names_the_op_id() -> None:
+    error = errors.OutcomeUnknown("the reply was lost", op_id="op_1")
+    assert (str(error), error.op_id) == ("the reply was lost", "op_1")

@@ -1,0 +1,132 @@
+"""The layout of the string: it loses nothing, a head tells what the whole tells, an op_id can be found as bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from material import SESSIONS, load, nested, raw, stored_texts, stored_values
+from trajectories import any_documents, assert_laid_out, documents, head_base, op_ids
+
+from awictl.errors import InvalidData
+from awictl.state.codec import json_equal, loads
+from awictl.state.layout import (
+    action_count,
+    base_of_whole,
+    decode,
+    encode,
+    encode_action,
+    next_t,
+    op_id_mark,
+    tail_lines,
+)
+
+# -- encode and decode
+
+
+@given(any_documents)
+@settings(max_examples=300)
+def test_encoding_loses_nothing(document: dict[str, Any]) -> None:
+    raw = encode(document)
+    assert json_equal(decode(raw), document)
+    assert json_equal(json.loads(raw), document)
+
+
+@given(documents())
+@settings(max_examples=300)
+def test_what_is_laid_out_can_be_told_from_its_head(document: dict[str, Any]) -> None:
+    raw = encode(document)
+    if b"\n" in raw:
+        assert_laid_out(raw, document["history"]["actions"], next_t(base_of_whole(raw)))
+    else:
+        assert not base_of_whole(raw).spliceable
+
+
+@pytest.mark.parametrize("start", [0, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_a_counted_trajectory_is_laid_out(start: int, count: int) -> None:
+    trajectory = [{"t": t, "action": "x"} for t in range(start, start + count)]
+    last = trajectory[-1] if trajectory else None
+    raw = encode({"session_id": "sess_1", "history": {"actions": trajectory, "last_action": last}})
+    assert_laid_out(raw, trajectory, start + count if count else 0)
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_documents_of_the_app_are_read_as_they_are(name: str) -> None:
+    base = base_of_whole(raw(name))
+    trajectory = load(name)["history"]["actions"]
+    assert head_base(raw(name)) is None
+    assert not base.spliceable
+    assert json_equal(base.document, load(name))
+    assert action_count(base) == len(trajectory)
+    # its numbers stick at 100; then the number of actions decides
+    assert next_t(base) == max(trajectory[-1]["t"] + 1, trajectory[0]["t"] + len(trajectory))
+
+
+def test_a_document_nested_300_deep_is_laid_out() -> None:
+    document = {"a": nested(300), "history": {"actions": [{"t": 0, "input": nested(300)}], "last_action": None}}
+    raw = encode(document)
+    assert json_equal(decode(raw), document)
+    assert_laid_out(raw, document["history"]["actions"], 1)
+
+
+@pytest.mark.parametrize("stored", [b"", b"null", b"[]", b'"x"', b"{", b"{}{}", b"\xff", b'["\\ud800",1e999]'])
+def test_what_is_no_document(stored: bytes) -> None:
+    for read in (decode, base_of_whole):
+        with pytest.raises(InvalidData):
+            read(stored)
+
+
+@pytest.mark.parametrize(
+    "history", ["", ',"history":null', ',"history":[]', ',"history":{}', ',"history":{"actions":{}}']
+)
+def test_a_document_without_a_trajectory_is_no_base_for_an_update(history: str) -> None:
+    text = f'{{"session_id":"sess_1"{history}}}'.encode()
+    assert encode(decode(text)) == text
+    with pytest.raises(InvalidData, match=r"history\.actions"):
+        base_of_whole(text)
+
+
+# -- op_ids
+
+op_id_fields = st.dictionaries(
+    stored_texts | st.sampled_from(['x"op_id', "op_id\\", "OP_ID", 'x,"op_id']), op_ids | stored_values, max_size=3
+)
+
+
+@given(op_id_fields.map(lambda fields: {"t": 0, **fields}) | stored_values, op_ids)
+@settings(max_examples=300)
+@example({"t": 0, "delta": {"op_id": "op_1"}}, "op_1")
+@example({"t": 0, "input": '"op_id":"op_1"}'}, "op_1")
+@example([{"op_id": "op_1"}], "op_1")
+@example({"t": 0, 'x"op_id': "op_1"}, "op_1")
+def test_a_line_ends_with_the_mark_just_where_the_action_has_the_op_id(action: Any, op_id: str) -> None:
+    marked = isinstance(action, dict) and action.get("op_id") == op_id
+    assert encode_action(action).endswith(op_id_mark(op_id)) == marked
+
+
+@given(documents(), op_ids)
+def test_the_mark_is_found_before_a_newline_just_where_an_action_has_the_op_id(
+    document: dict[str, Any], op_id: str
+) -> None:
+    raw, mark = encode(document), op_id_mark(op_id)
+    known = [one.get("op_id") == op_id for one in document["history"]["actions"] if isinstance(one, dict)]
+    if b"\n" in raw:
+        assert (mark + b",\n" in raw or raw.endswith(mark + b"\n]}}")) == any(known)
+
+
+@given(stored_values | op_id_fields)
+def test_the_line_of_an_action_is_the_action(action: Any) -> None:
+    line = encode_action(action)
+    assert b"\n" not in line
+    assert json_equal(loads(line), action)
+
+
+def test_the_last_lines_of_a_string_without_its_beginning() -> None:
+    trajectory = [{"t": t} for t in range(30)]
+    raw = encode({"history": {"actions": trajectory, "last_action": trajectory[-1]}})
+    assert tail_lines(raw[-40:], from_start=False) == [b'{"t":27}', b'{"t":28}', b'{"t":29}']
+    assert tail_lines(encode({"history": {"actions": []}})[-3:], from_start=True) == []

@@ -1,0 +1,88 @@
+"""What only looks like the layout is never taken for it wrongly."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from material import load
+from trajectories import head_base, written
+
+from awictl.state.codec import json_equal
+from awictl.state.document import Update, actions_to_drop, apply_update
+from awictl.state.layout import (
+    base_of_head,
+    base_of_whole,
+    decode,
+    decode_head,
+    encode,
+)
+
+NOW = "2026-11-23T07:09:41.403Z"
+
+HEADLIKE = {
+    "pretty-printed": json.dumps(load("session_03_many.json"), indent=2).encode(),
+    "pretty-printed without indent": json.dumps(load("session_02_one_delta.json"), indent=0).encode(),
+    "a newline before": b"\n" + encode({"history": {"actions": [{"t": 0}]}}),
+    "a newline behind": encode({"history": {"actions": [{"t": 0}]}}) + b"\n",
+    "another object's array": b'{"other":{"actions":[\n1\n]},"history":{"actions":[{"t":0}]}}',
+    "history that is not last": b'{"history":{"actions":[{"t":0}]},"other":{"actions":[\n{"t":5}\n]}}',
+    "an array deeper in": b'{"history":{"actions":[{"t":0}],"more":{"actions":[\n{"t":5}\n]}}}',
+    "an array in an action": b'{"history":{"actions":[{"actions":[\n1\n]}]}}',
+    "in a string": b'{"a":"\\"actions\\":[","history":{"actions":[{"t":0}]},"b":"\\n]}}"}',
+    "in a key": b'{"x\\"actions":[\n],"history":{"actions":[]}}',
+    "at the end of a key": b'{"history":{"actions":[],"x\\"actions":[\n]}}',
+    "several actions in a line": b'{"history":{"actions":[\n{"t":0},{"t":1},\n{"t":2,\n"a":1}\n]}}',
+    "another array at the end": b'{"history":{"actions":[\n1,2\n],"z":[\n]}}',
+    "actions named twice": b'{"history":{"actions":[{"t":7}],"actions":[\n{"t":0}\n]}}',
+}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
+@pytest.mark.parametrize("stored", HEADLIKE.values(), ids=HEADLIKE.keys())
+def test_what_only_looks_like_the_layout_is_updated_all_the_same(stored: bytes, limit: int) -> None:
+    base = base_of_whole(stored)
+    trajectory = base.document["history"]["actions"]
+    drop = actions_to_drop(len(trajectory), limit)
+    change = apply_update(base, Update({}), NOW, drop)
+    after = decode(written(stored, base, change.splice))
+    assert json_equal(after["history"]["actions"], [*trajectory[drop:], change.action])
+    assert json_equal(
+        {**after, "history": {**after["history"], "actions": []}},
+        {**change.head, "history": {**change.head["history"], "actions": []}},
+    )
+
+
+NO_HEADS = ["pretty-printed", "pretty-printed without indent", "a newline before", "another object's array"]
+NO_HEADS += ["history that is not last", "an array deeper in", "an array in an action", "in a string", "in a key"]
+NO_HEADS += ["at the end of a key"]
+
+
+@pytest.mark.parametrize("name", NO_HEADS)
+def test_these_first_lines_are_no_heads(name: str) -> None:
+    assert head_base(HEADLIKE[name]) is None
+    assert not base_of_whole(HEADLIKE[name]).spliceable
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b'"actions":[\n',
+        b'{"actions":[\n',
+        b'[{"history":{"actions":[\n',
+        b'{"history":{"actions":[1,\n',
+        b'{"history":{"actions":[ "actions":[\n',
+        b'{"a":1e999,"b":"\\ud800","history":{"actions":[\n',
+    ],
+)
+def test_lines_that_are_no_heads(line: bytes) -> None:
+    assert decode_head(line) is None
+
+
+def test_a_head_that_is_not_whole_is_no_base() -> None:
+    raw = encode({"history": {"actions": [{"t": 0}]}})
+    line = raw.index(b"\n")
+    assert base_of_head(raw[:line], len(raw)) is None
+    assert base_of_head(raw[: line + 1], len(raw)) is not None

@@ -1,0 +1,185 @@
+"""Which server the settings name: URLs, sockets and hosts; and that secrets stay secret."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import pytest
+from material import Load, profile
+
+from awictl.errors import InvalidInput
+from awictl.settings import parse_redis_url
+
+SECRET = "hunter2/?#@:x"
+ESCAPED = "hunter2%2F%3F%23%40%3Ax"
+
+# -- URLs and sockets
+
+URLS = [
+    ("redis://h", {"redis_host": "h", "redis_tls": False}),
+    ("redis://h:7000/2", {"redis_host": "h", "redis_port": 7000, "redis_db": 2}),
+    ("rediss://h", {"redis_host": "h", "redis_tls": True}),
+    ("redis://[::1]:6380/1", {"redis_host": "::1", "redis_port": 6380, "redis_db": 1}),
+    ("redis://h/?db=4", {"redis_db": 4}),
+    ("redis://h/1?db=4", {"redis_db": 4}),
+    ("redis://user@h", {"redis_username": "user", "redis_password": None}),
+    (f"redis://:{ESCAPED}@h", {"redis_username": None, "redis_password": SECRET, "redis_host": "h"}),
+    (f"rediss://us%40er:{ESCAPED}@h:1", {"redis_username": "us@er", "redis_password": SECRET, "redis_port": 1}),
+    ("unix:///run/my%20redis.sock?db=3", {"redis_socket": "/run/my redis.sock", "redis_db": 3}),
+    ("unix://user:pw@/run/r.sock", {"redis_socket": "/run/r.sock", "redis_username": "user", "redis_password": "pw"}),
+]
+ADDRESSES = [
+    ("redis://u:p@h", "redis://h:6379/0"),
+    ("rediss://u:p@h:7000/2", "rediss://h:7000/2"),
+    ("redis://[::1]:6380", "redis://[::1]:6380/0"),
+    ("unix://u:p@/run/r.sock?db=3", "unix:///run/r.sock"),
+]
+BAD_URLS = [
+    "",
+    "h",
+    "h:6379",
+    "/run/r.sock",
+    "http://h",
+    "redis://",
+    "redis://:6379",
+    "redis:///1",
+    "redis://h:port",
+    "redis://h:0",
+    "redis://h:65536",
+    "redis://h:-1",
+    "redis://h/x",
+    "redis://h/-1",
+    "redis://h/1/2",
+    "redis://h/1.5",
+    "redis://[::1",
+    "redis://h?timeout=5",
+    "unix://",
+    "unix://tmp/r.sock",
+]
+
+
+@pytest.mark.parametrize(("url", "expected"), URLS)
+def test_what_a_url_says(load_settings: Load, url: str, expected: dict[str, Any]) -> None:
+    for settings in (load_settings(environ={"REDIS_URL": url}), load_settings(**profile(f'redis_url = "{url}"'))):
+        assert {name: getattr(settings, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(("url", "address"), ADDRESSES)
+def test_the_address_has_no_secrets(load_settings: Load, url: str, address: str) -> None:
+    assert load_settings(environ={"REDIS_URL": url}).redis_address == address
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_bad_urls(load_settings: Load, url: str) -> None:
+    with pytest.raises(InvalidInput):
+        load_settings({"redis_url": url})
+
+
+def test_a_url_describes_a_server_whole_but_for_credentials() -> None:
+    assert parse_redis_url("redis://h", "x") == {
+        "redis_host": "h",
+        "redis_port": 6379,
+        "redis_db": 0,
+        "redis_tls": False,
+        "redis_socket": None,
+    }
+
+
+@pytest.mark.parametrize("nearer", [{"redis_url": "redis://a"}, {"redis_host": "a"}, {"redis_socket": "/a"}])
+def test_what_a_farther_url_says_of_another_server_is_not_carried_over(
+    load_settings: Load, nearer: dict[str, str]
+) -> None:
+    settings = load_settings(nearer, environ={"REDIS_URL": "rediss://u:hunter2@b:7000/3"})
+    assert (settings.redis_port, settings.redis_db, settings.redis_tls) == (6379, 0, False)
+    assert (settings.redis_username, settings.redis_password) == (None, None)
+
+
+def test_named_credentials_complete_a_nearer_url(load_settings: Load) -> None:
+    settings = load_settings({"redis_url": "redis://u@a"}, environ={"REDIS_PASSWORD": "hunter2"})
+    assert (settings.redis_username, settings.redis_password) == ("u", "hunter2")
+
+
+def test_a_url_wins_over_the_other_names_in_its_place(load_settings: Load) -> None:
+    settings = load_settings(
+        environ={"REDIS_URL": "redis://h:1", "REDIS_HOST": "x", "REDIS_PORT": "2", "REDIS_SOCKET": "/s"}
+    )
+    assert (settings.redis_host, settings.redis_port, settings.redis_socket) == ("h", 1, None)
+
+
+SOCKET = {"REDIS_SOCKET": "/s"}
+
+
+@pytest.mark.parametrize(
+    "nearer",
+    [
+        {"options": {"redis_host": "h"}, "environ": SOCKET},
+        {"options": {"redis_url": "redis://h"}, "environ": SOCKET},
+        {"options": {"redis_url": "redis://h"}, "environ": {"REDIS_URL": "unix:///s"}},
+        {"environ": {"REDIS_HOST": "h"}, "dotenv": "REDIS_SOCKET=/s"},
+        {"dotenv": "REDIS_HOST=h", **profile('redis_socket = "/s"')},
+        {"environ": {"REDIS_URL": "redis://h"}, **profile('redis_url = "unix:///s"')},
+    ],
+    ids=str,
+)
+def test_a_socket_gives_way_to_a_host_named_nearer_to_the_user(load_settings: Load, nearer: dict[str, Any]) -> None:
+    settings = load_settings(**nearer)
+    assert (settings.redis_socket, settings.redis_host) == (None, "h")
+
+
+@pytest.mark.parametrize(
+    "nearer",
+    [
+        {"options": {"redis_socket": "/s"}, "environ": {"REDIS_HOST": "h"}},
+        {"options": {"redis_url": "unix:///s"}, "environ": {"REDIS_URL": "redis://h"}},
+        {"environ": {**SOCKET, "REDIS_HOST": "h"}},
+        {"environ": SOCKET, **profile('redis_url = "redis://h"')},
+    ],
+    ids=str,
+)
+def test_a_socket_named_as_near_as_any_host_counts(load_settings: Load, nearer: dict[str, Any]) -> None:
+    assert load_settings(**nearer).redis_address == "unix:///s"
+
+
+# -- secrets
+
+
+def test_secrets_are_masked_wherever_settings_are_shown(load_settings: Load) -> None:
+    settings = load_settings(environ={"REDIS_URL": f"redis://user:{ESCAPED}@h"})
+    assert settings.redis_password == SECRET
+    shown = [repr(settings), str(settings), repr(settings.rows()), settings.redis_address]
+    assert not any("hunter2" in text for text in shown)
+    assert ("REDIS_PASSWORD", "********", "environment") in settings.rows()
+
+
+def test_a_password_that_is_not_set_is_not_masked(load_settings: Load) -> None:
+    assert ("REDIS_PASSWORD", None, "default") in load_settings().rows()
+
+
+@pytest.mark.parametrize("url", [f"redis://:{ESCAPED}@h", "redis://user:hunter2@h", "unix://u:hunter2@/s"])
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(load_settings: Load, url: str) -> None:
+    with pytest.raises(InvalidInput, match="REDIS_PASSWORD") as caught:
+        load_settings({"redis_url": url})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_user_may_be_named_on_the_command_line(load_settings: Load) -> None:
+    settings = load_settings({"redis_url": "redis://user@h"}, environ={"REDIS_PASSWORD": "hunter2"})
+    assert (settings.redis_username, settings.redis_password) == ("user", "hunter2")
+
+
+@pytest.mark.parametrize(
+    "password", ["hunter2/x", "hunter2?x", "hunter2#x", "1/hunter2", "1?hunter2", "1#hunter2", "hunter2℀", "[hunter2"]
+)
+@pytest.mark.parametrize("user", ["", "user"])
+def test_a_password_that_breaks_its_url_is_not_printed(load_settings: Load, user: str, password: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(environ={"REDIS_URL": f"redis://{user}:{password}@h:6379/0"})
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("line", ['redis_password = ["hunter2"]', 'redis_password = {x = "hunter2"}'])
+def test_a_password_of_the_wrong_kind_is_refused_and_not_printed(load_settings: Load, line: str) -> None:
+    with pytest.raises(InvalidInput, match="REDIS_PASSWORD") as caught:
+        load_settings(**profile(line))
+    assert "hunter2" not in str(caught.value)

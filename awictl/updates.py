@@ -1,7 +1,9 @@
 """How an update is made: read, apply, compare and write, again while other writers are faster.
 
 Promises 2 and 3 of DESIGN are kept here. No update is lost, since each is written only over the bytes it was based
-on. None is applied twice, since its op_id is looked for wherever an earlier attempt may have been carried out.
+on. None is applied twice, since its op_id is looked for wherever an earlier attempt may have been carried out. Where
+the actions of that time have been trimmed, it cannot be found out: op_ids made by awictl carry their time, so that
+this is noticed; an op_id of the caller's own is known for as long as its action is kept.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .errors import NotFound, OutcomeUnknown, Unreachable, UpdateConflict
 from .settings import Settings
-from .state.document import Change, Update, actions_to_drop, apply_update, timestamp
+from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
+from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
 from .store.base import Outcome, ReplyLost, SessionStore
 
@@ -25,6 +29,8 @@ RETRY_SECONDS = 10.0
 #: Longest pause before the first retry, in seconds; twice as long before each further one, up to the cap.
 PAUSE_SECONDS = 0.002
 PAUSE_CAP_SECONDS = 0.25
+#: By how much the clocks of two writers may differ.
+CLOCK_SKEW = timedelta(seconds=60)
 #: Sessions whose head is remembered from the last update, which spares the next one a round trip.
 WARM_HEADS = 1_024
 #: Largest head that is remembered, in bytes.
@@ -85,8 +91,12 @@ class Updater:
                     raise self._gone(session_id, op_id, sent_t)
                 if (look_for_op_id or sent_t is not None) and _knows(base, op_id):
                     return Updated(base.head, None, op_id)
+                if look_for_op_id and _trimmed(base) and (made := op_id_time(op_id)) is not None:
+                    base = base if "actions" in base.document["history"] else await self._whole(session_id, base)
+                    if _oldest_time(base) > made:
+                        raise self._too_late(op_id)
                 if sent_t is not None and _oldest_t(base) > sent_t:
-                    raise self._unknown(op_id, "the actions of that time have left the trajectory since")
+                    raise self._too_late(op_id)
                 change = self._change(base, build(base.head))
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent_t is not None)
                 if outcome is Outcome.OK:
@@ -148,6 +158,16 @@ class Updater:
             return self._unknown(op_id, "the session is gone")
         return NotFound(f"there is no session {session_id} at {self._store.where}: it may have ended or expired")
 
+    async def _whole(self, session_id: str, base: Base) -> Base:
+        return await self._store.read_base(session_id, whole=True) or base
+
+    def _too_late(self, op_id: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"outcome unknown: the actions of the time of {op_id} have left the trajectory, so it cannot be found out "
+            "any more whether it was applied: nothing was written now",
+            op_id=op_id,
+        )
+
     def _unknown(self, op_id: str, why: str) -> OutcomeUnknown:
         return OutcomeUnknown(
             f"outcome unknown: {why}; the update may have been applied: repeat it with op_id {op_id}, "
@@ -195,6 +215,21 @@ def _knows(base: Base, op_id: str) -> bool:
     history = base.document["history"]
     actions = [history.get("last_action"), *history.get("actions", ())]
     return any(isinstance(action, dict) and action.get("op_id") == op_id for action in actions)
+
+
+def _trimmed(base: Base) -> bool:
+    """Whether actions have left the trajectory."""
+    return bool(base.document["history"].get("trimmed_actions"))
+
+
+def _oldest_time(base: Base) -> datetime:
+    """From when on the trajectory is complete, with allowance for clocks that differ."""
+    times = [
+        parse_timestamp(action.get("timestamp"))
+        for action in base.document["history"].get("actions", ())[:1]
+        if isinstance(action, dict)
+    ]
+    return (times[0] if times and times[0] else datetime.now(UTC)) + CLOCK_SKEW
 
 
 def _oldest_t(base: Base) -> int:

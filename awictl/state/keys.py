@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
+from datetime import UTC, datetime
 
 from ..errors import InvalidInput
 
@@ -15,6 +17,9 @@ AGENT_PREFIX = "AGENT:SESSION:"
 DIFF_TTL_SECONDS = 300
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TIMED_OP_ID = re.compile(r"op_[0-9a-f]{32}", re.ASCII)
+_YEAR_2025 = 1_735_689_600
+_YEAR_2100 = 4_102_444_800
 _OP_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 
 #: Longest agent id, in characters.
@@ -27,8 +32,17 @@ def new_session_id() -> str:
 
 
 def new_op_id() -> str:
-    """A fresh op_id: `op_` and 32 random hex digits."""
-    return f"op_{secrets.token_hex(16)}"
+    """A fresh op_id: `op_` and 32 hex digits, the first 12 of them the time in milliseconds, the rest random."""
+    return f"op_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def op_id_time(op_id: str) -> datetime | None:
+    """When an op_id was made, where it is one of `new_op_id`; None for others."""
+    if not _TIMED_OP_ID.fullmatch(op_id):
+        return None
+    made = int(op_id[3:15], 16) / 1000
+    # what only looks like one would hardly be of these years
+    return datetime.fromtimestamp(made, UTC) if _YEAR_2025 < made < _YEAR_2100 else None
 
 
 def check_session_id(session_id: str) -> str:

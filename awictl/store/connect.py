@@ -91,14 +91,21 @@ class Server:
         except ReplyLost:
             return await self.ask(*commands)
 
-    async def run(self, script: Script, *calls: Call, repeatable: bool = False) -> list[Any]:
-        """The replies of a script to `calls`, each some keys and arguments, in one round trip; see `ask` and `read`."""
+    async def run(
+        self, script: Script, *calls: Call, repeatable: bool = False, then: Sequence[Sequence[Argument]] = ()
+    ) -> list[Any]:
+        """The replies of a script to `calls`, and those to the commands that follow, in one round trip.
+
+        `repeatable`: the script changes nothing more when it runs again, so that a broken connection is retried. See
+        `ask` and `read`.
+        """
         ask = self.read if repeatable else self.ask
-        replies = await ask(*(("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls))
+        replies = await ask(*(("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls), *then)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
         if unknown:  # which means that these calls did nothing
             again = [("EVAL", script.source, len(calls[i][0]), *calls[i][0], *calls[i][1]) for i in unknown]
-            for i, reply in zip(unknown, await ask(*again), strict=True):
+            places = [*unknown, *range(len(calls), len(replies))]
+            for i, reply in zip(places, await ask(*again, *then), strict=True):
                 replies[i] = reply
         return replies
 
@@ -118,13 +125,19 @@ class Server:
 
     def translate(self, error: Exception, key: str | None = None) -> AwiError:
         """What an error of redis-py means to the user: what happened, where, and what to do."""
+        refusal = error.__cause__
+        if isinstance(error, redis_errors.ConnectionError) and isinstance(refusal, redis_errors.RedisError):
+            error = refusal  # what the server said when the connection was set up
         at = f"{self.where}, key {key}" if key else self.where
         text = str(error).strip()
         if isinstance(error, redis_errors.AuthenticationError):
             return AccessDenied(
                 f"{self.where} refuses the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({text})"
             )
-        if isinstance(error, (redis_errors.NoPermissionError, redis_errors.AuthorizationError)):
+        if (
+            isinstance(error, (redis_errors.NoPermissionError, redis_errors.AuthorizationError))
+            or "ACL failure" in text
+        ):
             return AccessDenied(f"{at}: this user may not do that: {text}")
         if isinstance(error, redis_errors.ReadOnlyError):
             return Refused(f"{self.where} is a read-only replica: connect to its primary")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidData, Refused
@@ -21,7 +21,7 @@ from .connect import Call, Script, Server, connect
 log = logging.getLogger("awictl")
 
 #: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
-_AGENT_BYTES = 512
+_AGENT_BYTES = 2_048
 _AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
 
 
@@ -54,10 +54,10 @@ class RedisStore:
         key = keys.session_key(session_id)
         call: Call = ([key, keys.agent_key(agent_id)], [raw, self._ttl_ms, session_id])
         try:
-            [reply] = await self._server.run(self._create_script, call)
+            reply = await self._write(self._create_script, call)
         except ReplyLost:
             # asked again with the same fresh id: where it exists now with these bytes, the first request made it
-            [reply] = await self._server.run(self._create_script, call)
+            reply = await self._write(self._create_script, call)
             if isinstance(reply, list) and not reply[0]:
                 stored = await self.read(session_id)
                 if stored is not None and stored.raw == raw:
@@ -65,7 +65,6 @@ class RedisStore:
         created, previous = self._server.checked(reply, key)
         if not created:
             raise Refused(f"{self.where}: session {session_id} exists already")
-        await self._replicated()
         return previous.decode("utf-8", "replace") or None
 
     async def commit(
@@ -92,47 +91,55 @@ class RedisStore:
             session_id,
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
-        [reply] = await self._server.run(self._commit_script, (names, arguments))
+        reply = await self._write(self._commit_script, (names, arguments))
         outcome, *fault = self._server.checked(reply, key)
         if fault and fault[0]:
-            log.warning("%s: updated %s, but not what is derived from it: %s", self.where, key, fault[0].decode())
-        result = Outcome(outcome.decode())
-        if result is Outcome.OK:
-            await self._replicated()
-        return result
+            log.warning("%s: updated %s, but not all that goes with it: %s", self.where, key, fault[0].decode())
+        return Outcome(outcome.decode())
 
     async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
         agents = dict(sessions)
-        exists = dict.fromkeys(agents, True)
-        unknown = [session_id for session_id, agent_id in sessions if agent_id is None]
-        if unknown:
-            # the name of the mapping stands in the document: put off the expiry and read it in one go
-            commands: list[tuple[str | int, ...]] = []
-            for session_id in unknown:
-                key = keys.session_key(session_id)
-                commands += [("PEXPIRE", key, self._ttl_ms), ("GETRANGE", key, 0, _AGENT_BYTES - 1)]
-            replies = await self._server.read(*commands)
-            for session_id, expiring, raw in zip(unknown, replies[::2], replies[1::2], strict=True):
-                exists[session_id] = bool(self._server.checked(expiring, keys.session_key(session_id)))
-                found = None if isinstance(raw, Exception) else _AGENT_ID.match(raw)
-                agents[session_id] = loads(found[1]) if found else None
-        mapped = [(session_id, agent_id) for session_id, agent_id in agents.items() if agent_id is not None]
-        calls: list[Call] = [
-            ([keys.session_key(session_id), keys.agent_key(agent_id)], [self._ttl_ms, session_id])
-            for session_id, agent_id in mapped
-            if exists[session_id]
-        ]
-        replies = await self._server.run(self._touch_script, *calls, repeatable=True) if calls else []
-        for call, reply in zip(calls, replies, strict=True):
-            exists[str(call[1][1])] = bool(self._server.checked(reply, call[0][0]))
+        exists: dict[str, bool] = {}
+        replies = await self._touch(agents)
+        unknown = [session_id for session_id in agents if agents[session_id] is None]
+        for session_id, (there, start) in replies.items():
+            exists[session_id] = bool(there)
+            if found := _AGENT_ID.match(start):
+                agents[session_id] = loads(found[1])
+        # the name of the mapping stands in the documents of those that were not known
+        unusual = [session_id for session_id in unknown if exists[session_id] and agents[session_id] is None]
+        for listed in await self.list(unusual):
+            agent_id = listed.head.get("agent_id")
+            agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
+        mapped = {one: agents[one] for one in unknown if exists[one] and agents[one] is not None}
+        if mapped:
+            await self._touch(mapped)
         return [exists[session_id] for session_id, _ in sessions]
 
-    async def _replicated(self) -> None:
+    async def _touch(self, agents: Mapping[str, str | None]) -> dict[str, tuple[int, bytes]]:
+        """The replies of the script for sessions and their agents, where they are known."""
+        calls: list[Call] = [
+            (
+                [keys.session_key(session_id), *([keys.agent_key(agent_id)] if agent_id is not None else [])],
+                [self._ttl_ms, session_id, _AGENT_BYTES],
+            )
+            for session_id, agent_id in agents.items()
+        ]
+        replies = await self._server.run(self._touch_script, *calls, repeatable=True)
+        return {
+            session_id: self._server.checked(reply, keys.session_key(session_id))
+            for session_id, reply in zip(agents, replies, strict=True)
+        }
+
+    async def _write(self, script: Script, call: Call) -> Any:
+        """The reply of a script that writes, once as many replicas have the write as the settings ask for."""
         if not self._wait_replicas:
-            return
-        [reached] = await self._server.read(("WAIT", self._wait_replicas, self._timeout_ms))
-        if not isinstance(reached, int) or reached < self._wait_replicas:
+            return (await self._server.run(script, call))[0]
+        wait = ("WAIT", self._wait_replicas, self._timeout_ms // 2)  # on the same connection: it is about its writes
+        reply, reached = await self._server.run(script, call, then=[wait])
+        if not isinstance(reply, Exception) and (not isinstance(reached, int) or reached < self._wait_replicas):
             log.warning("%s: written, but only %s of %s replicas have it", self.where, reached, self._wait_replicas)
+        return reply
 
     # -- reading
 

@@ -17,7 +17,7 @@
 -- ARGV[10] int    its expiry, milliseconds
 -- ARGV[11] bytes  the session id: KEYS[3] is refreshed only while it holds this
 --
--- Returns {'ok', error of the derived keys or ''}, {'conflict'}, {'gone'} or {'applied'}: an action with this op_id
+-- Returns {'ok', what else went wrong or ''}, {'conflict'}, {'gone'} or {'applied'}: an action with this op_id
 -- is there already. Only 'ok' has written anything.
 
 local length = redis.call('STRLEN', KEYS[1])
@@ -37,13 +37,22 @@ if length ~= tonumber(ARGV[2]) or redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 
   return {'conflict'}
 end
 
--- The first command that can be refused writes nothing but an expiry. The tail goes before the head: it is the one
--- that can hit the limit on a string's size.
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
+-- The tail goes before the head: it can be refused (out of memory, the limit on a string's size, no permission), and
+-- then nothing was written. What follows can only be refused for itself, and is reported.
+local fault = ''
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    fault = reply.err
+  end
+  return reply
+end
+
 local from, to = tonumber(ARGV[4]), tonumber(ARGV[5])
 if #ARGV[3] == from then
   redis.call('SETRANGE', KEYS[1], to, ARGV[6])
   redis.call('SETRANGE', KEYS[1], 0, ARGV[3])
+  try('PEXPIRE', KEYS[1], ARGV[7])
 else
   local kept = ''
   if to > from then
@@ -52,17 +61,9 @@ else
   redis.call('SET', KEYS[1], ARGV[3] .. kept .. ARGV[6], 'PX', ARGV[7])
 end
 
--- The derived keys can be repaired: a fault there is reported, and does not undo the update.
-local fault = ''
-local reply = redis.pcall('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
-if type(reply) == 'table' and reply.err then
-  fault = reply.err
-end
-reply = redis.pcall('GET', KEYS[3])
-if reply == ARGV[11] then
-  reply = redis.pcall('PEXPIRE', KEYS[3], ARGV[7])
-end
-if type(reply) == 'table' and reply.err then
-  fault = reply.err
+-- the derived keys can be repaired: a fault there does not undo the update
+try('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
+if try('GET', KEYS[3]) == ARGV[11] then
+  try('PEXPIRE', KEYS[3], ARGV[7])
 end
 return {'ok', fault}

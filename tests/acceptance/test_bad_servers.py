@@ -1,0 +1,167 @@
+"""Servers that are dead, deaf, locked or something else: exit code 4, 5 or 7, one clear line, and no endless waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+from support.cli import Cli, unchanged
+from support.documents import SESSION_ID, compact, document, plain, put, stored
+from support.proxy import Cut, Proxy
+from support.valkey import ValkeyServer, free_port
+
+#: Every command that talks to the server.
+COMMANDS = [
+    ["session", "create", "--agent", "a"],
+    ["session", "list"],
+    ["session", "list", "-o", "table"],
+    ["session", "show", SESSION_ID],
+    ["session", "show", SESSION_ID, "sess_other"],
+    ["session", "apply", SESSION_ID, '{"n":1}'],
+    ["session", "apply", SESSION_ID, '{"n":1}', "--op-id", "x"],
+    ["session", "diff", SESSION_ID],
+    ["session", "diff", SESSION_ID, "sess_other"],
+    ["session", "history", SESSION_ID],
+    ["session", "touch", SESSION_ID],
+    ["agent", "session", "a"],
+    ["health"],
+]
+#: Seconds that a command itself takes at the most, on a machine that is busy with the other tests.
+SLACK_SECONDS = 3.0
+
+
+def name(words: list[str]) -> str:
+    return " ".join(words)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=name)
+def test_a_dead_server(user: Cli, words: list[str]) -> None:
+    port = free_port()
+    dead = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port))
+    result = dead(*words)
+    assert result.out == b""
+    for line in result.err.splitlines():
+        assert line.startswith("awictl: ") and f"127.0.0.1:{port}" in line and "refused" in line
+    assert result.code == 5 and "Traceback" not in result.err
+    if "sess_other" not in words or "show" not in words:
+        result.error(5, "config show")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=name)
+def test_a_server_that_never_answers_is_waited_for_as_long_as_told(
+    waiting: Cli, deaf: socket.socket, words: list[str]
+) -> None:
+    ids = words.count(SESSION_ID) + words.count("sess_other") if "show" in words else 1
+    result = waiting("--timeout", "0.5", *words)
+    assert result.code == 5 and result.out == b""
+    for line in result.err.splitlines():
+        assert line.startswith("awictl: ") and "no answer in time" in line, result
+    # it may be asked a second time
+    assert result.seconds < 2 * 0.5 * ids + SLACK_SECONDS
+
+
+def test_the_timeout_may_be_a_setting(waiting: Cli) -> None:
+    result = waiting.having(AWI_TIMEOUT="0.2")("health")
+    result.error(5)
+    assert result.seconds < 0.4 + SLACK_SECONDS
+
+
+def test_other_ways_to_reach_nothing(user: Cli) -> None:
+    user("--redis", "redis://host.invalid", "health").error(5, "host.invalid")
+    user("--redis", f"unix://{user.home}/no.sock", "health").error(5, "no.sock", "No such file")
+    (user.home / "file.sock").write_text("")
+    user("--redis", f"unix://{user.home}/file.sock", "health").error(5, "file.sock")
+
+
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n", b"*1000000000\r\n"]
+)
+def test_a_server_of_another_kind(waiting: Cli, deaf: socket.socket, reply: bytes) -> None:
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = deaf.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(4096)
+                connection.sendall(reply)
+
+    threading.Thread(target=serve, daemon=True).start()
+    waiting("--timeout", "0.5", "session", "list").error(5, "127.0.0.1")
+    waiting("--timeout", "0.5", "health").error(5, "127.0.0.1")
+    deaf.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_without_tls(user: Cli, valkey: ValkeyServer) -> None:
+    url = f"rediss://127.0.0.1:{valkey.port}"
+    user("--redis", url, "--timeout", "1", "health").error(5, url)
+
+
+def test_a_wrong_password(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    put(server, compact(document([0])))
+    server.raw.config_set("requirepass", "right")
+    there = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(server.port))
+    with unchanged(server):
+        for words in COMMANDS:
+            result = there.having(REDIS_PASSWORD="wrong")(*words)
+            assert result.code == 4 and result.out == b"", result
+            for line in result.err.splitlines():
+                assert line.startswith("awictl: ") and "REDIS_PASSWORD" in line, result
+        there("session", "list").error(4, "REDIS_PASSWORD")
+    assert there.having(REDIS_PASSWORD="right").ok("session", "list", "-o", "ids").lines == [SESSION_ID]
+
+
+def test_a_database_that_is_not_there(user: Cli, valkey: ValkeyServer) -> None:
+    user("--redis", f"redis://127.0.0.1:{valkey.port}/999", "session", "list").error(4, "999")
+
+
+def test_a_server_without_its_replicas_refuses_to_write(awictl: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    put(server, compact(document([0])))
+    server.raw.config_set("min-replicas-to-write", "3")
+    there = awictl.having(REDIS_PORT=str(server.port))
+    with unchanged(server):
+        there("session", "apply", SESSION_ID, "{}").error(4)
+        there("session", "create", "--agent", "a").error(4)
+        there("session", "touch", SESSION_ID).error(4)
+        there.ok("session", "show", SESSION_ID)
+
+
+def test_a_server_that_is_full_refuses_to_write(awictl: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    put(server, compact(document([0])))
+    there = awictl.having(REDIS_PORT=str(server.port))
+    server.raw.config_set("maxmemory", "1")
+    with unchanged(server):
+        there("session", "apply", SESSION_ID, "{}").error(4, "memory")
+        there("session", "create", "--agent", "a").error(4, "memory")
+        there.ok("session", "show", SESSION_ID)
+
+
+async def test_an_update_whose_outcome_is_unknown_may_be_repeated(
+    user: Cli, valkey: ValkeyServer, proxy: Proxy
+) -> None:
+    """The reply to the write is lost, and then the server cannot be asked any more."""
+    put(valkey, compact(document([0])))
+    through = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(proxy.port))
+    await asyncio.to_thread(through.ok, "session", "apply", SESSION_ID, '{"n":0}')
+
+    def cut(request: bytes) -> Cut | None:
+        if b"only-once" in request or proxy.all_cuts:
+            return Cut.REQUEST if proxy.all_cuts else Cut.REPLY
+        return None
+
+    proxy.rule = cut
+    words = ("session", "apply", SESSION_ID, '{"n":1}', "--op-id", "only-once")
+    result = await asyncio.to_thread(through, *words)
+    result.error(7, "only-once", "unknown")
+    assert proxy.cuts[Cut.REPLY] == 1 and result.out == b""
+    with unchanged(valkey):
+        repeated = await asyncio.to_thread(user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port)), *words)
+    assert repeated.code == 0 and repeated.json["n"] == 1
+    assert [one.get("op_id") for one in plain(stored(valkey))["history"]["actions"]].count("only-once") == 1

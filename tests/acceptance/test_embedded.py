@@ -1,0 +1,209 @@
+"""The embedded server: `awictl demo`, one server for all who come at once, and what a user may do to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from support.cli import Cli, finish
+from support.embedded import command_of, servers_in
+
+#: Seconds after which a command has given up on a server that does not answer, where --timeout says 1.
+PATIENCE_SECONDS = 10.0
+
+
+def folder_of(laptop: Cli) -> Path:
+    return laptop.home / "data" / "awictl" / "embedded"
+
+
+def created(laptop: Cli) -> str:
+    """The id of a new session on the embedded server."""
+    return laptop.ok("--embedded", "session", "create", "--agent", "a", "-o", "ids", "-q").text.strip()
+
+
+def listed(laptop: Cli) -> list[str]:
+    """The ids of all sessions on the embedded server."""
+    return laptop.ok("--embedded", "session", "list", "-o", "ids").lines
+
+
+def server_of(laptop: Cli) -> int:
+    """The process of the server that is running."""
+    pid = laptop.ok("embedded", "status").json["pid"]
+    assert isinstance(pid, int) and str(laptop.home) in command_of(pid)
+    return pid
+
+
+# -- the main job
+
+
+def test_the_demo_shows_the_main_job_and_its_session_stays(laptop: Cli) -> None:
+    demo = laptop.ok("demo")
+    assert demo.err == ""
+    [session_id] = set(re.findall("sess_[0-9a-f]{32}", demo.text))
+    for told in (f"AWI:SESSION:{session_id}", f"AWI:DIFF:{session_id}", "AGENT:SESSION:demo-agent", "Post not found"):
+        assert told in demo.text
+    assert "29m" in demo.text or "30m" in demo.text
+    assert listed(laptop) == [session_id]
+    hints = [line.strip() for line in demo.lines if line.startswith("  awictl ")]
+    assert len(hints) >= 4 and hints[-1] == "awictl embedded stop"
+    for hint in hints:
+        followed = laptop.shell(hint)
+        assert followed.code == 0, (hint, followed)
+    laptop.ok("demo")
+    assert len(listed(laptop)) == 2, "it may be run again"
+
+
+def test_the_demo_respects_read_only(laptop: Cli) -> None:
+    laptop.having(AWI_READ_ONLY="1")("demo", "-q").error(4, "read-only")
+    assert listed(laptop) == []
+
+
+# -- start, status, stop
+
+
+def test_start_status_and_stop(laptop: Cli) -> None:
+    assert laptop("embedded", "status").code == 3
+    assert laptop.ok("embedded", "stop").json["running"] is False
+    assert not folder_of(laptop).exists(), "looking leaves no traces"
+    started = laptop.ok("embedded", "start")
+    assert "started" in started.err
+    state = started.json
+    assert state["running"] is state["answers"] is True and state["folder"] == str(folder_of(laptop))
+    assert laptop.ok("embedded", "status").json == laptop.ok("embedded", "start").json == state
+    assert os.getsid(state["pid"]) != os.getsid(0), "it survives the terminal that it was started from"
+    assert folder_of(laptop).stat().st_mode & 0o777 == 0o700
+    session_id = created(laptop)
+    stopped = laptop.ok("embedded", "stop")
+    assert "stopped" in stopped.err and stopped.json["running"] is False
+    assert laptop("embedded", "status").code == 3
+    assert laptop.ok("embedded", "stop").code == 0
+    assert listed(laptop) == [session_id], "its data is kept"
+    assert len(servers_in(folder_of(laptop))) == 2
+
+
+def test_ways_to_ask_for_it(laptop: Cli) -> None:
+    session_id = created(laptop)
+    by_environment = laptop.having(AWI_EMBEDDED="1")
+    assert by_environment.ok("session", "list", "-o", "ids").lines == [session_id]
+    elsewhere = laptop.having(REDIS_HOST="host.invalid", REDIS_PASSWORD="other", REDIS_DB="3")
+    assert elsewhere.ok("session", "list", "-o", "ids", "--embedded").lines == [session_id]
+    socket = folder_of(laptop) / "valkey.sock"
+    assert by_environment.ok("--redis", f"unix://{socket}", "session", "list", "-o", "ids").lines == [session_id]
+    other = laptop.having(AWI_EMBEDDED_DIR="other/place")
+    assert listed(other) == []
+    assert (laptop.home / "other" / "place" / "valkey.sock").is_socket()
+
+
+# -- many at once
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_all_who_come_at_once_share_one_server(laptop: Cli, count: int) -> None:
+    words = ("--embedded", "session", "create", "--agent", "a", "-o", "ids", "-q")
+    made: list[str] = []
+    for starts in (1, 2):
+        processes = [laptop.start(*words) for _ in range(count)]
+        for process in processes:
+            with process:
+                result = finish(process)
+            assert (result.code, result.err) == (0, "")
+            made += result.lines
+        assert len(servers_in(folder_of(laptop))) == starts
+        assert sorted(listed(laptop)) == sorted(made)
+        # and the same where it was killed
+        laptop.ok("embedded", "stop")
+    assert len(made) == 2 * count
+
+
+def test_a_killed_server_is_restarted_with_its_data(laptop: Cli) -> None:
+    made = []
+    for _ in range(2):
+        made.append(created(laptop))
+        os.kill(server_of(laptop), signal.SIGKILL)
+        assert sorted(listed(laptop)) == sorted(made)
+    os.kill(server_of(laptop), signal.SIGKILL)
+    assert laptop("embedded", "status").code == 3
+    laptop.ok("embedded", "stop")
+
+
+# -- folders
+
+FOLDERS = {
+    "long": "/".join(["a-very-long-name-of-a-folder"] * 8),
+    "spaces and quotes": 'it\'s "my" folder  \\ $HOME `x` ; #',
+    "letters beyond ASCII": "données 🙂",
+    "a percent sign": "100% {x}",
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS.values(), ids=FOLDERS)
+@pytest.mark.parametrize("way", ["AWI_EMBEDDED_DIR", "XDG_DATA_HOME"])
+def test_a_folder_of_any_name(laptop: Cli, way: str, name: str) -> None:
+    there = laptop.having(**{way: str(laptop.home / name)})
+    session_id = created(there)
+    os.kill(server_of(there), signal.SIGKILL)
+    assert listed(there) == [session_id]
+    state = there.ok("embedded", "status").json
+    assert state["folder"].startswith(str(laptop.home / name)) and Path(state["socket"]).is_socket()
+    assert list(Path(state["folder"]).glob("appendonlydir/*"))
+    assert Path(state["socket"]).parent.stat().st_mode & 0o777 == 0o700
+    there.ok("embedded", "stop")
+
+
+def test_a_folder_that_cannot_be_used(laptop: Cli) -> None:
+    (laptop.home / "file").write_text("")
+    for folder in (f"{laptop.home}/file", f"{laptop.home}/file/below", "/proc/awictl", "/dev/null"):
+        there = laptop.having(AWI_EMBEDDED_DIR=folder)
+        for words in (("--embedded", "session", "list"), ("embedded", "start"), ("demo",)):
+            result = there(*words)
+            result.error(1, folder)
+            assert result.out == b""
+
+
+def test_damaged_data_is_reported(laptop: Cli) -> None:
+    created(laptop)
+    laptop.ok("embedded", "stop")
+    [file] = folder_of(laptop).glob("appendonlydir/*.incr.aof")
+    damaged = b"garbage\r\n" + file.read_bytes()
+    file.write_bytes(damaged)
+    result = laptop("--embedded", "session", "list")
+    result.error(5, "valkey.log")
+    assert result.seconds < PATIENCE_SECONDS and file.read_bytes() == damaged
+
+
+# -- a server that is there and does not answer
+
+
+def test_a_stopped_process_is_not_waited_for_forever(laptop: Cli) -> None:
+    session_id = created(laptop)
+    pid = server_of(laptop)
+    os.kill(pid, signal.SIGSTOP)
+    result = laptop("--embedded", "--timeout", "1", "session", "list")
+    result.error(5, "awictl embedded stop")
+    assert result.seconds < PATIENCE_SECONDS
+    os.kill(pid, signal.SIGCONT)
+    assert listed(laptop) == [session_id] and server_of(laptop) == pid
+
+
+def test_a_stopped_process_can_be_ended(laptop: Cli) -> None:
+    """As the message of the test above says."""
+    session_id = created(laptop)
+    os.kill(server_of(laptop), signal.SIGSTOP)
+    laptop.ok("embedded", "stop")
+    assert listed(laptop) == [session_id] and len(servers_in(folder_of(laptop))) == 2
+
+
+def test_a_deleted_socket_is_not_the_end(laptop: Cli) -> None:
+    """Somebody cleaned up: the server runs, and nobody can reach it."""
+    session_id = created(laptop)
+    (folder_of(laptop) / "valkey.sock").unlink()
+    result = laptop("--embedded", "--timeout", "1", "session", "list", "-o", "ids")
+    assert result.seconds < PATIENCE_SECONDS
+    if result.code:  # it need not repair itself, but then it says what to do
+        result.error(5, "awictl embedded stop")
+        laptop.ok("embedded", "stop")
+    assert listed(laptop) == [session_id]
+    assert len(servers_in(folder_of(laptop))) == 2

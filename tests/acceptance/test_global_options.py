@@ -1,0 +1,319 @@
+"""Options that every command has, the settings behind them, and what holds for every command of the tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from support.cli import Cli, unchanged
+from support.documents import AGENT_ID, SESSION_ID, agent_key, compact, document, put
+from support.valkey import ValkeyServer, free_port
+
+from awictl import __version__
+from awictl.cli.reference.tree import Node, tree
+
+SECRET = "hunter2-%2F-s3cret"
+#: Commands that print sessions, where the place of an option does not matter.
+PLACES = [
+    ["-o", "ids", "session", "list"],
+    ["session", "-o", "ids", "list"],
+    ["session", "list", "-o", "ids"],
+    ["session", "list", "--output=ids"],
+    ["-o", "json", "session", "-o", "table", "list", "-o", "ids"],
+]
+#: Every command, by whether it writes into the store; what it needs besides.
+READING: dict[str, list[str]] = {
+    "session list": [],
+    "session show": [SESSION_ID],
+    "session diff": [SESSION_ID],
+    "session history": [SESSION_ID],
+    "agent session": [AGENT_ID],
+    "health": [],
+    "config show": [],
+}
+WRITING: dict[str, list[str]] = {
+    "session create": ["--agent", "a"],
+    "session apply": [SESSION_ID, "{}"],
+    "session touch": [SESSION_ID],
+}
+#: Those that have to do with the embedded server alone (see test_embedded.py).
+EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
+
+NODES = list(tree().walk())
+COMMANDS = [node for node in NODES if not node.children]
+
+
+def name_of(node: Node) -> str:
+    return " ".join(node.path[1:]) or "awictl"
+
+
+def test_this_page_knows_every_command() -> None:
+    assert {name_of(node) for node in COMMANDS} == READING.keys() | WRITING.keys() | EMBEDDED
+
+
+@pytest.fixture
+def one_session(valkey: ValkeyServer) -> ValkeyServer:
+    put(valkey, compact(document([0])))
+    valkey.raw.set(agent_key(), SESSION_ID, ex=1000)
+    return valkey
+
+
+# -- where options stand
+
+
+@pytest.mark.parametrize("words", PLACES, ids=" ".join)
+def test_global_options_stand_anywhere(awictl: Cli, one_session: ValkeyServer, words: list[str]) -> None:
+    assert awictl.ok(*words).text == f"{SESSION_ID}\n"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_server_may_be_named_anywhere(user: Cli, one_session: ValkeyServer, place: int) -> None:
+    words = ["session", "list", "-o", "ids"]
+    words[place:place] = ["--redis", f"redis://127.0.0.1:{one_session.port}"]
+    assert user.ok(*words).text == f"{SESSION_ID}\n"
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "redis://127.0.0.1:{port}?db=0", "unix://{socket}"])
+def test_ways_to_name_a_server(user: Cli, one_session: ValkeyServer, url: str) -> None:
+    url = url.format(port=one_session.port, socket=one_session.socket)
+    assert user.ok("--redis", url, "session", "list", "-o", "ids").text == f"{SESSION_ID}\n"
+    assert user.having(REDIS_URL=url).ok("session", "list", "-o", "ids").text == f"{SESSION_ID}\n"
+
+
+def test_a_url_names_its_database(user: Cli, one_session: ValkeyServer) -> None:
+    assert user.ok("--redis", f"redis://127.0.0.1:{one_session.port}/3", "session", "list").out == b""
+
+
+def test_quiet_keeps_notices_back_and_errors_not(awictl: Cli, one_session: ValkeyServer) -> None:
+    assert awictl.ok("session", "diff", SESSION_ID).err != ""
+    assert awictl.ok("session", "diff", SESSION_ID, "-q").err == ""
+    awictl("-q", "session", "show", "sess_missing").error(3, "sess_missing")
+
+
+def test_verbose_shows_where_an_error_came_from(awictl: Cli, valkey: ValkeyServer) -> None:
+    result = awictl("session", "show", "sess_missing", "-v")
+    assert result.code == 3 and "Traceback" in result.err
+    assert result.err.splitlines()[-1].startswith("awictl: ")
+
+
+def test_version(user: Cli) -> None:
+    assert user.ok("--version").text == f"awictl {__version__}\n"
+    assert user.shell("awictl --version").text == f"awictl {__version__}\n"
+
+
+# -- settings
+
+
+def timeout_of(user: Cli, *options: str) -> tuple[float, str]:
+    rows = {row["setting"]: row for row in user.ok("config", "show", *options).rows}
+    return rows["AWI_TIMEOUT"]["value"], rows["AWI_TIMEOUT"]["source"]
+
+
+def test_an_option_wins_over_the_environment_and_so_on(user: Cli) -> None:
+    user.configure("[profiles.p]\nawi_timeout = 6\n")
+    dotenv = user.home / ".env"
+    dotenv.write_text("AWI_PROFILE=p\nAWI_TIMEOUT=7\n")
+    in_environment = user.having(AWI_TIMEOUT="8")
+    assert timeout_of(in_environment, "--timeout", "9") == (9, "option")
+    assert timeout_of(in_environment) == (8, "environment")
+    assert timeout_of(user) == (7, ".env")
+    dotenv.write_text("AWI_PROFILE=p\n")
+    assert timeout_of(user) == (6, "profile p")
+    dotenv.unlink()
+    assert timeout_of(user) == (5, "default")
+    assert timeout_of(user, "--profile", "p") == (6, "profile p")
+    assert timeout_of(user.having(AWI_PROFILE="p")) == (6, "profile p")
+
+
+def test_a_profile_names_the_server(user: Cli, one_session: ValkeyServer) -> None:
+    user.configure(f'[profiles.here]\nredis_url = "redis://127.0.0.1:{one_session.port}"\nread_only = true\n')
+    assert user.ok("session", "list", "--profile", "here", "-o", "ids").text == f"{SESSION_ID}\n"
+    assert "127.0.0.1" in user.ok("--profile", "here", "health").json["address"]
+
+
+@pytest.mark.parametrize(
+    "name", ["REDIS_PORT", "SESSION_TTL_MINUTES", "AWI_MAX_DELTA_BYTES", "AWI_READ_ONLY", "AWI_TIMEOUT", "REDIS_URL"]
+)
+def test_a_setting_of_the_wrong_kind_is_named(user: Cli, name: str) -> None:
+    user.having(**{name: "many"})("config", "show").error(2, name)
+    (user.home / ".env").write_text(f"{name}=many\n")
+    user("session", "list").error(2, name)
+
+
+def test_the_expiry_is_a_setting(awictl: Cli, valkey: ValkeyServer) -> None:
+    row = awictl.having(SESSION_TTL_MINUTES="1").ok("session", "create", "--agent", "a", "-o", "ids")
+    assert 30_000 < valkey.raw.pttl(f"AWI:SESSION:{row.text.strip()}") <= 60_000
+
+
+@pytest.mark.parametrize("command", READING | WRITING)
+def test_an_unknown_profile_is_an_error_and_never_localhost(awictl: Cli, valkey: ValkeyServer, command: str) -> None:
+    awictl.configure("[profiles.staging]\n[profiles.production]\n")
+    words = (*command.split(), *(READING | WRITING)[command])
+    with unchanged(valkey):
+        awictl("--profile", "prodution", *words).error(2, "prodution", "staging", "production")
+
+
+def test_an_unknown_profile_in_the_environment_is_one_too(awictl: Cli) -> None:
+    awictl.having(AWI_PROFILE="p")("health").error(2, "'p'", "config.toml")
+    (awictl.home / ".env").write_text("AWI_PROFILE=p")
+    awictl("health").error(2, "'p'", "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[profiles.p]\nredis_prot = 1\n", "redis_prot"),
+        ("[profiles.p]\nredis_port = 'x'\n", "REDIS_PORT"),
+        (f"[profiles.p]\nredis_password = {SECRET}\n", "line 2"),
+        ("[profiles]\np = 1\n", "'p'"),
+        ("profiles = 7\n", "'p'"),
+    ],
+)
+def test_a_broken_config_is_an_error(user: Cli, text: str, told: str) -> None:
+    user.configure(text)
+    line = user("--profile", "p", "config", "show").error(2, "config.toml" if "redis_port" not in text else "", told)
+    assert SECRET not in line
+
+
+# -- secrets
+
+#: Ways to give a password: each makes it known to a user.
+GIVING: dict[str, Callable[[Cli, int], Cli]] = {
+    "REDIS_PASSWORD": lambda user, port: user.having(REDIS_PORT=str(port), REDIS_PASSWORD=SECRET),
+    "REDIS_URL": lambda user, port: user.having(REDIS_URL=f"redis://:{SECRET}@127.0.0.1:{port}"),
+    ".env": lambda user, port: with_dotenv(user, f"REDIS_PORT={port}\nREDIS_PASSWORD='{SECRET}'\n"),
+    "profile": lambda user, port: with_profile(user, f"redis_port = {port}\nredis_password = '{SECRET}'\n"),
+}
+
+
+def with_dotenv(user: Cli, text: str) -> Cli:
+    (user.home / ".env").write_text(text)
+    return user
+
+
+def with_profile(user: Cli, text: str) -> Cli:
+    user.configure(f"[profiles.p]\n{text}")
+    return user.having(AWI_PROFILE="p")
+
+
+@pytest.mark.parametrize("give", GIVING.values(), ids=GIVING)
+def test_a_password_is_never_printed(
+    user: Cli, new_valkey: Callable[..., ValkeyServer], give: Callable[[Cli, int], Cli]
+) -> None:
+    server = new_valkey()
+    server.raw.config_set("requirepass", "another")
+    knowing = give(user.having(REDIS_HOST="127.0.0.1"), server.port)
+    dead = knowing.having(REDIS_PORT=str(free_port())) if "REDIS_URL" not in knowing.env else knowing
+    shown = knowing.ok("config", "show")
+    [masked] = [row for row in shown.rows if row["setting"] == "REDIS_PASSWORD"]
+    assert set(masked["value"]) == {"*"}
+    results = [shown, knowing.ok("config", "show", "-v", "-o", "table")]
+    for words in (["session", "list"], ["session", "create", "--agent", "a", "-v"], ["health", "-v"]):
+        results += [knowing(*words), dead(*words)]
+    assert {result.code for result in results} >= {0, 4}
+    for result in results:
+        for hidden in (SECRET, SECRET.replace("%2F", "/"), "hunter2", "s3cret"):
+            assert hidden not in result.text + result.err, result
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2/s3cret@127.0.0.1:6379",
+        "redis://u:12/s3cret@127.0.0.1:6379",
+        "redis://u:s3cret@127.0.0.1:port",
+        "redis://u:s3cret@127.0.0.1:6379/database",
+        "redis://u:s3cret@127.0.0.1?password=hunter2",
+        "redis//u:s3cret@127.0.0.1",
+        "http://u:s3cret@127.0.0.1",
+        "redis://u:s3cret@[::1",
+        "redis://u:s3cret#hunter2@127.0.0.1",
+        "redis://u:s3cret?hunter2@127.0.0.1",
+    ],
+)
+def test_a_malformed_url_is_refused_without_its_secrets(user: Cli, url: str) -> None:
+    for result in (
+        user.having(REDIS_URL=url)("health", "-v"),
+        with_dotenv(user, f"REDIS_URL='{url}'")("health"),
+        user("--redis", url, "health"),
+    ):
+        assert result.code == 2, result
+        assert "s3cret" not in result.err and "hunter2" not in result.err, result
+
+
+def test_a_password_on_the_command_line_is_refused(awictl: Cli, valkey: ValkeyServer) -> None:
+    url = f"redis://:{SECRET}@127.0.0.1:{valkey.port}"
+    for words in (["--redis", url, "session", "list"], ["session", "create", "--agent", "a", "--redis", url]):
+        with unchanged(valkey):
+            line = awictl(*words).error(2, "--redis", "REDIS_PASSWORD")
+        assert SECRET not in line
+
+
+def test_a_user_and_password_of_an_acl(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    server.raw.execute_command("ACL", "SETUSER", "reader", "on", f">{SECRET}", "~*", "+@read", "+ping")
+    server.raw.execute_command("ACL", "SETUSER", "default", "off")
+    knowing = user.having(REDIS_PASSWORD=SECRET)
+    url = f"redis://reader@127.0.0.1:{server.port}"
+    assert knowing.ok("--redis", url, "session", "list").out == b""
+    assert knowing.ok("--redis", url, "health").json["redis"] == "connected", "INFO is forbidden"
+    knowing("--redis", url, "session", "create", "--agent", "a").error(4)
+    user("--redis", url, "session", "list").error(4, "127.0.0.1")
+
+
+# -- read-only
+
+
+@pytest.mark.parametrize("command", WRITING)
+@pytest.mark.parametrize("way", ["profile", "environment"])
+def test_a_read_only_profile_refuses_to_write(awictl: Cli, one_session: ValkeyServer, command: str, way: str) -> None:
+    reader = with_profile(awictl, "read_only = true\n") if way == "profile" else awictl.having(AWI_READ_ONLY="1")
+    with unchanged(one_session):
+        reader(*command.split(), *WRITING[command]).error(4, "read-only")
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_read_only_profile_reads(awictl: Cli, one_session: ValkeyServer, command: str) -> None:
+    if command == "session diff":
+        one_session.raw.set(f"AWI:DIFF:{SESSION_ID}", b'{"delta":{},"action":{}}', ex=100)
+    with unchanged(one_session):
+        result = with_profile(awictl, "read_only = true\n").ok(*command.split(), *READING[command])
+    assert result.out != b""
+
+
+# -- decoration and help
+
+
+def test_no_decoration_in_a_pipe(awictl: Cli, one_session: ValkeyServer) -> None:
+    for words in (["session", "list"], ["session", "show", SESSION_ID], ["config", "show"], ["--help"]):
+        for option in ([], ["-o", "table"]) if words != ["--help"] else ([],):
+            assert b"\x1b" not in awictl.ok(*words, *option).out
+
+
+def test_a_table_in_a_pipe_is_not_cut(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0], agent_name="n" * 300)))
+    assert "n" * 300 in awictl.ok("session", "list", "-o", "table").table()
+
+
+@pytest.mark.parametrize("node", NODES, ids=name_of)
+def test_help_has_an_example_and_needs_no_driver(user: Cli, node: Node) -> None:
+    result = user.python("-X", "importtime", "-m", "awictl", *node.path[1:], "--help")
+    assert result.code == 0
+    assert result.text.startswith(f"Usage: {' '.join(node.path)}")
+    imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines()}
+    assert "awictl.cli.main" in imported
+    drivers = {name.partition(".")[0] for name in imported} & {"redis", "pymongo"}
+    assert not drivers, f"imported for a page of help: {drivers}"
+    if not node.children or len(node.path) == 1:
+        _, _, examples = result.text.partition("Examples:\n")
+        assert re.search(rf"^  .*\b{' '.join(node.path)}\b", examples, re.MULTILINE), result.text
+    for option in node.options:
+        assert option.help and all(name in result.text for name in option.names), option
+
+
+@pytest.mark.parametrize("words", [[], ["session"], ["agent"], ["embedded"], ["config"]], ids=" ".join)
+def test_a_group_alone_prints_its_help_and_fails(user: Cli, words: list[str]) -> None:
+    result = user(*words)
+    assert (result.code, result.out) == (2, b"")
+    assert result.err.startswith("Usage: awictl") and "Commands:" in result.err

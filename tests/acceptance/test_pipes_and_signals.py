@@ -1,0 +1,135 @@
+"""Readers that go away, full disks, closed streams, Ctrl-C: an exit code of its own, and no noise."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from support.cli import Cli, finish, unchanged
+from support.documents import SESSION_ID, compact, document, encode, put, session_key
+from support.valkey import ValkeyServer
+
+CLOSED_PIPE = 141
+INTERRUPTED = 130
+#: Seconds until a command that has sent its request does nothing but wait for the reply.
+WAITING_SECONDS = 0.3
+
+
+@pytest.fixture(autouse=True)
+def many_sessions(valkey: ValkeyServer) -> ValkeyServer:
+    """More sessions, and more actions of one, than fit into a pipe."""
+    raw = compact(document([0]))
+    with valkey.raw.pipeline() as pipe:
+        for number in range(1500):
+            pipe.set(session_key(f"sess_{number:060}"), raw, ex=1000)
+        pipe.execute()
+    put(valkey, encode(document([100] * 1000)))
+    return valkey
+
+
+# -- pipes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "session list",
+        "session list -o ids",
+        "session list -o json",
+        "session list -o table",
+        "session list --sort id -o jsonl",
+        f"session show {SESSION_ID}",
+        f"session show {SESSION_ID} -o raw",
+        f"session history {SESSION_ID} --limit 1000",
+        f"session history {SESSION_ID} --limit 1000 -o json -v",
+    ],
+)
+def test_a_reader_that_has_enough_is_no_error(awictl: Cli, words: str) -> None:
+    result = awictl.shell(f"awictl {words} | head -c 1; exit ${{PIPESTATUS[0]}}")
+    assert (result.code, len(result.out), result.err) == (CLOSED_PIPE, 1, "")
+
+
+def test_a_reader_that_takes_one_line(awictl: Cli) -> None:
+    result = awictl.shell("awictl session list -o ids | head -1; exit ${PIPESTATUS[0]}")
+    assert (result.code, len(result.lines), result.err) == (CLOSED_PIPE, 1, "")
+    result = awictl.shell("awictl session list -o ids --limit 1 | head -1; exit ${PIPESTATUS[0]}")
+    assert (result.code, len(result.lines), result.err) == (0, 1, "")
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "session list --help", "config show", "health", "session list"]
+)
+def test_a_reader_that_is_gone_already(awictl: Cli, words: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe, awictl.start(*words.split(), stdout=pipe) as process:
+        result = finish(process)
+    assert (result.code, result.err) == (CLOSED_PIPE, "")
+
+
+WORDS = ["--version", "--help", "session list", "session list -o table", "session list -o ids", "config show", "health"]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_full_disk_is_reported(awictl: Cli, words: str) -> None:
+    awictl.shell(f"awictl {words} > /dev/full").error(1, "No space left on device")
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_closed_stdout_is_reported(awictl: Cli, words: str) -> None:
+    line = awictl.shell(f"awictl {words} >&-").error(1, "stdout")
+    assert "NoneType" not in line
+
+
+@pytest.mark.parametrize("words", ["session show -", "session touch -", f"session apply {SESSION_ID} -"])
+def test_a_closed_stdin_is_reported(awictl: Cli, valkey: ValkeyServer, words: str) -> None:
+    with unchanged(valkey):
+        line = awictl.shell(f"awictl {words} <&-").error(2, "stdin")
+    assert "NoneType" not in line
+
+
+def test_a_closed_stderr_changes_nothing_else(awictl: Cli) -> None:
+    result = awictl.shell("awictl session show sess_missing 2>&-")
+    assert (result.code, result.out) == (3, b""), "a message never goes to stdout"
+    result = awictl.shell("awictl session diff $1 2>&-", SESSION_ID)
+    assert result.code == 0 and result.out == b"null\n", "nor does a notice"
+    assert awictl.shell("awictl nonsense 2>&-").code == 2
+
+
+# -- signals
+
+
+@pytest.mark.parametrize(
+    "words", ["session list", f"session apply {SESSION_ID} {{}}", f"session show {SESSION_ID} sess_other", "health"]
+)
+def test_ctrl_c_while_waiting(waiting: Cli, deaf: socket.socket, words: str) -> None:
+    with waiting.start("--timeout", "30", *words.split()) as process:
+        connection, _ = deaf.accept()
+        with connection:
+            assert connection.recv(10)
+            time.sleep(WAITING_SECONDS)
+            process.send_signal(signal.SIGINT)
+            result = finish(process)
+    result.error(INTERRUPTED, "interrupted")
+    assert result.out == b"" and result.seconds < 5
+
+
+def test_ctrl_c_while_a_pipe_is_read(awictl: Cli, valkey: ValkeyServer) -> None:
+    with unchanged(valkey):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "awictl", "session", "touch", SESSION_ID, "-"],
+            cwd=awictl.home,
+            env=awictl.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with process:
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            finish(process).error(INTERRUPTED, "interrupted")

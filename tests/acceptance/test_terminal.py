@@ -1,0 +1,132 @@
+"""What a person sees: the same commands in a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+
+import pexpect
+import pytest
+from rich.cells import cell_len
+from support.cli import LIMIT_SECONDS, Cli
+from support.documents import SESSION_ID, compact, document, encode, put
+from support.valkey import ValkeyServer
+
+#: What a terminal program may send: colours and styles; nothing that moves the cursor.
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+WIDE = "文字幅 🙂👩‍👩‍👧 ｆｕｌｌ é"
+
+
+def spawn(user: Cli, words: Sequence[str], columns: int = 200) -> pexpect.spawn:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty where there are threads
+        return pexpect.spawn(
+            sys.executable,
+            ["-m", "awictl", *words],
+            cwd=str(user.home),
+            env=user.env,
+            dimensions=(40, columns),
+            timeout=LIMIT_SECONDS,
+            encoding="utf-8",
+        )
+
+
+def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
+    """All that a command prints on a terminal, styles included."""
+    process = spawn(user, words, columns)
+    process.expect(pexpect.EOF)
+    process.close()
+    assert process.exitstatus == code, process.before
+    text = process.before.replace("\r\n", "\n")
+    assert "\x1b" not in _STYLE.sub("", text) and "\r" not in text
+    return text
+
+
+def plain(text: str) -> str:
+    """The text without its styles."""
+    return _STYLE.sub("", text)
+
+
+@pytest.fixture
+def wild_session(valkey: ValkeyServer) -> ValkeyServer:
+    """A session with names of all widths."""
+    made = document([0, 0], agent_name=WIDE)
+    made["page_state"]["route"] = f"/{WIDE}/" + "long/" * 40
+    made["history"]["actions"][1] |= {"action": WIDE, "observation": WIDE * 20, "input": {WIDE: WIDE}}
+    put(valkey, compact(made))
+    put(valkey, encode(document([0], "sess_other")), "sess_other")
+    return valkey
+
+
+COMMANDS = [
+    ["session", "list"],
+    ["session", "list", "--sort", "agent"],
+    ["session", "show", SESSION_ID],
+    ["session", "history", SESSION_ID],
+    ["session", "diff", SESSION_ID, "sess_other"],
+    ["session", "apply", SESSION_ID, '{"文字":"🙂"}', "--action", "x"],
+    ["session", "touch", SESSION_ID, "sess_other"],
+    ["config", "show"],
+    ["health"],
+    ["--help"],
+]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+def test_every_table_fits_the_terminal(awictl: Cli, wild_session: ValkeyServer, words: list[str], columns: int) -> None:
+    text = plain(screen(awictl, *words, columns=columns))
+    assert text.strip() and not text.lstrip().startswith(("{", "[")), "a table, not JSON"
+    # what has no place to break may be as long as it is
+    lines = [line for line in text.splitlines() if not line.startswith("profile: ")]
+    assert max(map(cell_len, lines)) <= columns, text
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_ids_can_be_copied(awictl: Cli, valkey: ValkeyServer, columns: int) -> None:
+    """An id that is broken over two lines cannot be copied into the next command."""
+    session_id = awictl.ok("session", "create", "--agent", "browser-1", "-o", "ids", "-q").text.strip()
+    for words in (["session", "list"], ["session", "show", session_id], ["agent", "session", "browser-1"]):
+        assert session_id in plain(screen(awictl, *words, columns=columns))
+
+
+def test_a_table_on_a_terminal_and_json_in_a_pipe(awictl: Cli, wild_session: ValkeyServer) -> None:
+    assert "SESSION" in screen(awictl, "session", "list")
+    assert awictl.ok("session", "list").rows[0].keys() >= {"session_id", "ttl_ms"}
+    text = screen(awictl, "session", "show", SESSION_ID, "-o", "json")
+    assert '"session_id":' in text and "\x1b" not in text
+
+
+def test_styles_only_where_they_are_welcome(awictl: Cli, wild_session: ValkeyServer) -> None:
+    for words in (["session", "list"], ["session", "show", SESSION_ID], ["config", "show"]):
+        assert "\x1b[" in screen(awictl, *words)
+        assert "\x1b" not in screen(awictl.having(TERM="dumb"), *words)
+        for text in (screen(awictl.having(NO_COLOR="1"), *words), screen(awictl, "--no-color", *words)):
+            # bold and dim are no colours
+            assert {code for codes in _STYLE.findall(text) for code in re.findall("[0-9]+", codes)} <= set("0123")
+
+
+def test_errors_on_a_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
+    text = screen(awictl, "session", "show", "sess_missing", columns=80, code=3)
+    assert text.startswith("awictl: ") and text.count("\n") == 1 and "\x1b" not in text
+
+
+def test_ctrl_c_on_a_terminal(waiting: Cli) -> None:
+    process = spawn(waiting, ["--timeout", "30", "session", "list"])
+    process.expect(pexpect.TIMEOUT, timeout=1)
+    process.sendintr()
+    process.expect(pexpect.EOF)
+    process.close()
+    assert process.exitstatus == 130
+    assert "awictl: interrupted" in process.before and "Traceback" not in process.before
+
+
+def test_the_demo_on_a_terminal(laptop: Cli) -> None:
+    text = plain(screen(laptop, "demo", columns=80))
+    [session_id] = set(re.findall("sess_[0-9a-f]{32}", text))
+    assert session_id in plain(screen(laptop, "--embedded", "session", "list", columns=80))
+    # its hints are for copying: they are not broken
+    hints = [line for line in text.splitlines() if line.startswith("  awictl ")]
+    assert f"  awictl --embedded session show {session_id}" in hints

@@ -1,0 +1,59 @@
+"""Fixtures of all tests: a private Valkey for each worker, and managers on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from support.proxy import Proxy, proxied
+from support.valkey import ValkeyServer
+
+from awictl import Settings, StateManager
+
+
+@pytest.fixture(scope="session")
+def _worker_valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(_worker_valkey: ValkeyServer) -> ValkeyServer:
+    """This worker's own server, empty."""
+    _worker_valkey.raw.flushall()
+    return _worker_valkey
+
+
+@pytest.fixture
+def new_valkey() -> Iterator[Callable[..., ValkeyServer]]:
+    """Starts further servers, with options of valkey-server; a test may do with them what it likes."""
+    servers: list[ValkeyServer] = []
+
+    def start(*options: str, password: str | None = None) -> ValkeyServer:
+        server = ValkeyServer(*options, password=password)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def settings(valkey: ValkeyServer) -> Settings:
+    """Default settings, on this worker's server."""
+    return valkey.settings()
+
+
+@pytest.fixture
+async def manager(settings: Settings) -> AsyncIterator[StateManager]:
+    """A manager on this worker's server."""
+    async with StateManager.open(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def proxy(valkey: ValkeyServer) -> AsyncIterator[Proxy]:
+    """A proxy to this worker's server."""
+    async with proxied(valkey) as opened:
+        yield opened

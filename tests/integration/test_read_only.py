@@ -1,0 +1,177 @@
+"""Reading changes nothing (DESIGN, promise 6): watched with MONITOR, and with a user who may only read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, agent_key, compact, document, put
+from support.monitor import monitored
+from support.valkey import ValkeyServer
+
+from awictl import NotFound, ReadOnly, Settings, StateManager
+
+MISSING = "sess_missing"
+
+#: Commands that reading may send; a script is shown with the commands inside it.
+READING_COMMANDS = frozenset(
+    {"GET", "GETRANGE", "STRLEN", "PTTL", "EXISTS", "TYPE", "SCAN", "PING", "INFO", "EVAL", "EVALSHA", "EVALSHA_RO"}
+)
+
+Call = Callable[[StateManager], Awaitable[Any]]
+
+
+async def _listed(manager: StateManager) -> list[Any]:
+    return [listed async for listed in manager.list_sessions()]
+
+
+#: Every reading method of the manager, on a session that is there.
+READS: dict[str, Call] = {
+    "get_session_state": lambda manager: manager.get_session_state(SESSION_ID),
+    "read_session": lambda manager: manager.read_session(SESSION_ID),
+    "find_session_for_agent": lambda manager: manager.find_session_for_agent(AGENT_ID),
+    "get_agent_session": lambda manager: manager.get_agent_session(AGENT_ID),
+    "get_expiries": lambda manager: manager.get_expiries(SESSION_ID, AGENT_ID),
+    "get_action_history": lambda manager: manager.get_action_history(SESSION_ID, 20, 400),
+    "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
+    "list_sessions": _listed,
+    "list_session_ids": lambda manager: _ids(manager),
+    "ping": lambda manager: manager.store.ping(),
+}
+
+#: Every writing method of the manager.
+WRITES: dict[str, Call] = {
+    "initialize_session": lambda manager: manager.initialize_session("agent", "Agent"),
+    "create_session": lambda manager: manager.create_session("agent", "Agent"),
+    "update_state_with_delta": lambda manager: manager.update_state_with_delta(SESSION_ID, {"a": 1}),
+    "apply": lambda manager: manager.apply(SESSION_ID, {"a": 1}),
+    "update_page_state": lambda manager: manager.update_page_state(SESSION_ID, {"route": "/"}),
+    "update_pagination": lambda manager: manager.update_pagination(SESSION_ID, {"cursor": 2}),
+    "touch_session": lambda manager: manager.touch_session(SESSION_ID),
+    "touch_sessions": lambda manager: manager.touch_sessions([SESSION_ID]),
+}
+
+
+async def _ids(manager: StateManager) -> list[str]:
+    return [session_id async for batch in manager.list_session_ids() for session_id in batch]
+
+
+def snapshot(server: ValkeyServer) -> dict[bytes, tuple[Any, int]]:
+    """Every key with its bytes and its expiry."""
+    return {name: (server.raw.dump(name), server.raw.pttl(name)) for name in server.raw.scan_iter()}
+
+
+def assert_unchanged(server: ValkeyServer, before: dict[bytes, tuple[Any, int]]) -> None:
+    """Fails where a key has changed, come or gone, or will live longer than it would have."""
+    after = snapshot(server)
+    assert {name: value for name, (value, _) in after.items()} == {name: value for name, (value, _) in before.items()}
+    assert [name for name, (_, pttl) in after.items() if pttl > before[name][1]] == []
+
+
+async def fill(server: ValkeyServer) -> None:
+    """Documents in both layouts, with what belongs to them."""
+    put(server, LAYOUTS["app"](document([10] * 500)), "sess_app")
+    put(server, APP_FILES[3].read_bytes(), "sess_app_04")
+    put(server, compact(document([10] * 10, more="x" * 50_000)), "sess_large")
+    put(server, LAYOUTS["awictl"](document([200] * 500)))
+    async with StateManager.open(server.settings()) as manager:
+        await manager.update_state_with_delta(SESSION_ID, {"a": 1})
+        await manager.update_state_with_delta(SESSION_ID, {"large": "x" * 10_000})
+    server.raw.set(agent_key(), SESSION_ID, px=100_000)
+
+
+def test_every_method_is_covered() -> None:
+    """A new method of the manager has to be named here as reading or writing."""
+    methods = {
+        name
+        for name, member in inspect.getmembers(StateManager)
+        if not name.startswith("_") and (inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member))
+    }
+    assert methods == (READS.keys() | WRITES.keys()) - {"ping"}
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_reading_method_writes_nothing(manager: StateManager, valkey: ValkeyServer, name: str) -> None:
+    await fill(valkey)
+    before = snapshot(valkey)
+    with monitored(valkey) as seen:
+        assert await READS[name](manager) is not None
+    assert seen, "the monitor works"
+    assert [line for command, line in seen if command not in READING_COMMANDS] == []
+    assert_unchanged(valkey, before)
+
+
+@pytest.mark.parametrize("session_id", ["sess_app", "sess_app_04", "sess_large", MISSING])
+async def test_reading_other_documents_writes_nothing(
+    manager: StateManager, valkey: ValkeyServer, session_id: str
+) -> None:
+    await fill(valkey)
+    before = snapshot(valkey)
+    with monitored(valkey) as seen:
+        state = await manager.get_session_state(session_id)
+        assert (state is None) == (session_id == MISSING)
+        for read in (manager.read_session, manager.get_action_history, manager.get_state_diff):
+            if state is None:
+                with pytest.raises(NotFound):
+                    await read(session_id)
+            else:
+                await read(session_id)
+        await manager.find_session_for_agent("nobody")
+    assert len(seen) >= 5
+    assert [line for command, line in seen if command not in READING_COMMANDS] == []
+    assert_unchanged(valkey, before)
+
+
+async def test_the_monitor_sees_what_scripts_do(manager: StateManager, valkey: ValkeyServer) -> None:
+    await fill(valkey)
+    with monitored(valkey) as seen:
+        await manager.update_state_with_delta(SESSION_ID, {"a": 2})
+    assert {"PEXPIRE", "SETRANGE", "SET"} <= set(seen.names)
+
+
+async def test_a_touch_changes_nothing_but_expiries(manager: StateManager, valkey: ValkeyServer) -> None:
+    await fill(valkey)
+    before = snapshot(valkey)
+    with monitored(valkey) as seen:
+        await manager.touch_session(SESSION_ID)
+    assert set(seen.names) <= READING_COMMANDS | {"PEXPIRE"}
+    after = snapshot(valkey)
+    assert {name: value for name, (value, _) in after.items()} == {name: value for name, (value, _) in before.items()}
+    longer = {name.decode() for name, (_, pttl) in after.items() if pttl > before[name][1]}
+    assert longer <= {f"AWI:SESSION:{SESSION_ID}", agent_key()} and agent_key() in longer
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("session_id", [SESSION_ID, "sess_app"])
+async def test_a_user_who_may_only_read_can_read(valkey: ValkeyServer, name: str, session_id: str) -> None:
+    await fill(valkey)
+    if session_id != SESSION_ID:
+        valkey.raw.rename(f"AWI:SESSION:{session_id}", f"AWI:SESSION:{SESSION_ID}")
+    valkey.raw.acl_setuser("reader", enabled=True, nopass=True, keys=["*"], categories=["+@read"], commands=["+ping"])
+    settings = valkey.settings(redis_username="reader", redis_password="any")
+    try:
+        async with StateManager.open(settings) as manager:
+            assert await READS[name](manager) is not None
+    finally:
+        valkey.raw.acl_deluser("reader")
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_read_only_profile_refuses_to_write(valkey: ValkeyServer, name: str) -> None:
+    await fill(valkey)
+    before = snapshot(valkey)
+    settings = Settings(redis_socket=str(valkey.socket), read_only=True)
+    async with StateManager.open(settings) as manager:
+        with monitored(valkey) as seen, pytest.raises(ReadOnly, match="read-only"):
+            await WRITES[name](manager)
+    assert seen == []
+    assert_unchanged(valkey, before)
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_a_read_only_profile_reads(valkey: ValkeyServer, name: str) -> None:
+    await fill(valkey)
+    async with StateManager.open(valkey.settings(read_only=True)) as manager:
+        assert await READS[name](manager) is not None

@@ -1,0 +1,175 @@
+"""Runs the real command as a user would: a process of its own, with a clean environment and an empty home."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from .valkey import ValkeyServer
+
+#: Seconds that any command may take before its test fails.
+LIMIT_SECONDS = 60.0
+#: Text that no message and no table may contain.
+_CONTROLS = frozenset(map(chr, [*range(10), *range(11, 32), *range(127, 160)])) | {"\u202e", "\u2028"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did."""
+
+    code: int
+    out: bytes
+    err: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """What it printed, as text."""
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that it printed."""
+        return self.text.splitlines()
+
+    @property
+    def json(self) -> Any:
+        """What it printed, which must be one JSON value on one line."""
+        assert self.out.count(b"\n") == 1 and self.out.endswith(b"\n"), self
+        return json.loads(self.out)
+
+    @property
+    def rows(self) -> list[Any]:
+        """What it printed, a JSON value on each line."""
+        assert not self.out or self.out.endswith(b"\n"), self
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def error(self, code: int, *fragments: str) -> str:
+        """The one line on stderr of a command that failed with `code`; it must have all `fragments` in it."""
+        assert self.code == code, self
+        assert self.err.endswith("\n") and self.err.count("\n") == 1, self
+        assert self.err.startswith("awictl: "), self
+        assert "Traceback" not in self.err and not self.err.startswith("awictl: unexpected "), self
+        assert not _CONTROLS & set(self.err), self
+        for fragment in fragments:
+            assert fragment in self.err, (fragment, self)
+        return self.err
+
+    def table(self) -> str:
+        """The table that it printed, which must be safe to print on a terminal."""
+        assert self.code == 0, self
+        assert not _CONTROLS & set(self.text), self
+        return self.text
+
+
+@dataclass(frozen=True)
+class Cli:
+    """A user of awictl: a home folder, which is the working directory too, and an environment."""
+
+    home: Path
+    env: Mapping[str, str]
+
+    @classmethod
+    def at(cls, home: Path, **env: str) -> Cli:
+        """A user with an empty home, on a machine where nothing is configured."""
+        home.mkdir(parents=True, exist_ok=True)
+        clean = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "TMPDIR": str(home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+        }
+        return cls(home, clean | env)
+
+    def having(self, **env: str) -> Cli:
+        """The same user with further environment variables."""
+        return replace(self, env={**self.env, **env})
+
+    def lacking(self, *names: str) -> Cli:
+        """The same user without some environment variables."""
+        return replace(self, env={name: value for name, value in self.env.items() if name not in names})
+
+    def configure(self, text: str) -> None:
+        """Write the user's config.toml."""
+        file = self.home / "config" / "awictl" / "config.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def __call__(self, *words: str | bytes, stdin: bytes = b"") -> Result:
+        """Run `awictl WORDS` to its end."""
+        return self._run([sys.executable, "-m", "awictl", *words], stdin)
+
+    def ok(self, *words: str | bytes, stdin: bytes = b"") -> Result:
+        """Run `awictl WORDS`, which must succeed."""
+        result = self(*words, stdin=stdin)
+        assert result.code == 0, result
+        return result
+
+    def python(self, *words: str) -> Result:
+        """Run this interpreter."""
+        return self._run([sys.executable, *words], b"")
+
+    def shell(self, script: str, *arguments: str) -> Result:
+        """Run a bash script, in which `awictl` is the command; a pipe's code is that of what failed in it."""
+        return self._run(["bash", "-o", "pipefail", "-c", script, "bash", *arguments], b"")
+
+    def start(self, *words: str, stdout: int | IO[Any] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Start `awictl WORDS` and return."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "awictl", *words],
+            cwd=self.home,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+
+    def _run(self, command: list[str | bytes], stdin: bytes) -> Result:
+        started = time.monotonic()
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, cwd=self.home, env=self.env, timeout=LIMIT_SECONDS, check=False
+        )
+        return Result(done.returncode, done.stdout, done.stderr.decode(), time.monotonic() - started)
+
+
+def finish(process: subprocess.Popen[bytes]) -> Result:
+    """Wait for a process that `Cli.start` started."""
+    started = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Result(process.returncode, out or b"", err.decode(), time.monotonic() - started)
+
+
+#: The bytes of each key and the milliseconds that it has left (-1: it does not expire).
+Data = dict[bytes, tuple[bytes, int]]
+
+
+def data_of(server: ValkeyServer) -> Data:
+    """All data of a server."""
+    return {key: (server.raw.dump(key), server.raw.pttl(key)) for key in server.raw.keys()}
+
+
+@contextmanager
+def unchanged(server: ValkeyServer) -> Iterator[None]:
+    """Fails where the block changed, added or removed a key, or put off an expiry."""
+    before = data_of(server)
+    yield
+    after = data_of(server)
+    assert {key: dump for key, (dump, _) in after.items()} == {key: dump for key, (dump, _) in before.items()}
+    for key, (_, left) in after.items():
+        was = before[key][1]
+        assert left == was == -1 or 0 <= was - left < LIMIT_SECONDS * 2000, (key, was, left)

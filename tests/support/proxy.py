@@ -1,0 +1,191 @@
+"""A proxy between awictl and a server: it counts round trips, cuts connections at a chosen moment, or goes deaf."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Any
+
+from awictl import Settings
+
+from .valkey import ValkeyServer
+
+_CHUNK = 1 << 18
+
+
+class Cut(Enum):
+    """Where a connection is cut. The client cannot tell them apart."""
+
+    #: The server got the whole request and carried it out; the reply is thrown away.
+    REPLY = "reply"
+    #: The server gets nothing of the request.
+    REQUEST = "request"
+    #: The server gets the first half of the request.
+    HALF = "half"
+
+
+#: Tells for a request (its first bytes, up to a chunk) whether and where to cut its connection.
+Rule = Callable[[bytes], Cut | None]
+
+
+async def at_once() -> None:
+    """What a proxy does before it cuts a connection: nothing."""
+
+
+def never(_: bytes) -> None:
+    """The rule of a proxy that cuts nothing."""
+
+
+def once(cut: Cut, containing: bytes = b"") -> Rule:
+    """Cut one connection: that of the next request that has `containing` in it."""
+    left = [cut]
+
+    def rule(request: bytes) -> Cut | None:
+        return left.pop() if left and containing in request else None
+
+    return rule
+
+
+def sometimes(share: float, seed: int) -> Rule:
+    """Cut the connections of a share of all requests, half of them before the reply, the others earlier."""
+    chance = random.Random(seed)
+
+    def rule(_: bytes) -> Cut | None:
+        if chance.random() >= share:
+            return None
+        return chance.choice((Cut.REPLY, Cut.REPLY, Cut.REQUEST, Cut.HALF))
+
+    return rule
+
+
+class Proxy:
+    """Listens on 127.0.0.1 and forwards to a server's Unix socket; open one with `proxied`."""
+
+    def __init__(self, target: ValkeyServer) -> None:
+        self._target = target
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
+        self.port = 0
+        #: How often a client spoke after the server had (or first): what awaits the network once.
+        self.round_trips = 0
+        #: How many connections were cut, by where.
+        self.cuts = dict.fromkeys(Cut, 0)
+        self.rule: Rule = never
+        #: Awaited before a connection is cut, the server having done its part; the client still waits.
+        self.before_cut: Callable[[], Awaitable[None]] = at_once
+
+    @property
+    def all_cuts(self) -> int:
+        """How many connections were cut."""
+        return sum(self.cuts.values())
+
+    def settings(self, **others: Any) -> Settings:
+        """Settings for the server behind this proxy."""
+        return Settings(**{"redis_host": "127.0.0.1", "redis_port": self.port, **others})
+
+    def stop_forwarding(self) -> None:
+        """Keep all connections, and forward nothing any more."""
+        self._forwarding.clear()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client."""
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cut everything that is left."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        to_server: asyncio.StreamWriter | None = None
+        try:
+            server, to_server = await asyncio.open_unix_connection(str(self._target.socket))
+            await _Connection(self, client, to_client, server, to_server).run()
+        except OSError:
+            pass  # one of the two went away: so does the other
+        finally:
+            writers = [writer for writer in (to_client, to_server) if writer is not None]
+            for writer in writers:
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+    async def forwarding(self) -> None:
+        """Wait while nothing is forwarded."""
+        await self._forwarding.wait()
+
+
+class _Connection:
+    """One client's connection and its counterpart to the server."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+    ) -> None:
+        self._proxy = proxy
+        self._client, self._to_client, self._server, self._to_server = client, to_client, server, to_server
+        self._server_spoke = True
+        self._swallow_reply = False
+
+    async def run(self) -> None:
+        pumps = {asyncio.create_task(self._requests()), asyncio.create_task(self._replies())}
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _requests(self) -> None:
+        while data := await self._client.read(_CHUNK):
+            await self._proxy.forwarding()
+            if self._server_spoke:
+                self._server_spoke = False
+                self._proxy.round_trips += 1
+                cut = self._proxy.rule(data)
+                if cut is not None:
+                    self._proxy.cuts[cut] += 1
+                if cut is Cut.REQUEST or cut is Cut.HALF:
+                    if cut is Cut.HALF:
+                        self._to_server.write(data[: len(data) // 2])
+                        await self._to_server.drain()
+                    await self._proxy.before_cut()
+                    return
+                self._swallow_reply = cut is Cut.REPLY
+            self._to_server.write(data)
+            await self._to_server.drain()
+
+    async def _replies(self) -> None:
+        while data := await self._server.read(_CHUNK):
+            await self._proxy.forwarding()
+            if self._swallow_reply:
+                await self._proxy.before_cut()
+                return
+            self._server_spoke = True
+            self._to_client.write(data)
+            await self._to_client.drain()
+
+
+@asynccontextmanager
+async def proxied(target: ValkeyServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy to `target`; with `tls` it speaks TLS to its clients."""
+    proxy = Proxy(target)
+    listener = await asyncio.start_server(proxy.accept, "127.0.0.1", 0, ssl=tls)
+    try:
+        proxy.port = listener.sockets[0].getsockname()[1]
+        yield proxy
+    finally:
+        listener.close()
+        await proxy.close()
+        await listener.wait_closed()

@@ -281,7 +281,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
     if value is None:
         return None
     kind = str(one.type).removesuffix(" | None")
-    label = f"{one.metadata['env']} ({source})"
+    label = f"--{name}" if source == "option" else f"{one.metadata['env']} ({source})"
     shown = _MASK if one.metadata["secret"] else repr(value)
     try:
         if kind == "bool":

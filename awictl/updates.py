@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from .errors import NotFound, OutcomeUnknown, Unreachable, UpdateConflict
@@ -29,8 +29,6 @@ RETRY_SECONDS = 10.0
 #: Longest pause before the first retry, in seconds; twice as long before each further one, up to the cap.
 PAUSE_SECONDS = 0.002
 PAUSE_CAP_SECONDS = 0.25
-#: By how much the clocks of two writers may differ.
-CLOCK_SKEW = timedelta(seconds=60)
 #: Sessions whose head is remembered from the last update, which spares the next one a round trip.
 WARM_HEADS = 1_024
 #: Largest head that is remembered, in bytes.
@@ -223,13 +221,13 @@ def _trimmed(base: Base) -> bool:
 
 
 def _oldest_time(base: Base) -> datetime:
-    """From when on the trajectory is complete, with allowance for clocks that differ."""
+    """From when on the trajectory is complete."""
     times = [
         parse_timestamp(action.get("timestamp"))
         for action in base.document["history"].get("actions", ())[:1]
         if isinstance(action, dict)
     ]
-    return (times[0] if times and times[0] else datetime.now(UTC)) + CLOCK_SKEW
+    return times[0] if times and times[0] else datetime.now(UTC)
 
 
 def _oldest_t(base: Base) -> int:

@@ -6,6 +6,7 @@ import typer
 
 from ..errors import NotFound
 from .options import Run, command, new_group
+from .output import Format
 from .tables import duration, fields_of
 
 app = new_group("Find the sessions of agents.")
@@ -15,6 +16,7 @@ app = new_group("Find the sessions of agents.")
     app,
     "session",
     examples=["awictl agent session browser-1", "awictl agent session browser-1 -o ids | awictl session show -"],
+    formats=[Format.IDS],
 )
 async def session(
     run: Run, agent: Annotated[str, typer.Argument(metavar="AGENT", help="Agent id.", show_default=False)]

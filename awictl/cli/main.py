@@ -1,6 +1,8 @@
 """The root of the command tree. Its branches are imported only when one of their commands runs."""
 
+import errno
 import importlib
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -75,11 +77,15 @@ def root(
 
 def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name. Returns the exit code."""
+    if sys.stdout is None:
+        return report(OSError(errno.EBADF, "stdout is closed: there is nowhere to print to"))
     try:
         code = get_command(app).main(arguments, prog_name="awictl", standalone_mode=False)
         flush()
     except typer.TyperException as error:  # a usage error
         return _report_usage(error)
+    except SystemExit:  # how Click ends a page of help whose reader is gone
+        return report(BrokenPipeError())
     except BaseException as error:
         return report(error)
     return code if isinstance(code, int) else 0

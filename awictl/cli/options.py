@@ -1,7 +1,6 @@
 """The options that every command has, and the one wrapper that runs every command."""
 
 import inspect
-import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -14,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import AwiError, InvalidInput
-from .output import Format, Output
+from .output import Format, Output, settle_output
 from .tables import printable
 
 if TYPE_CHECKING:
@@ -52,7 +51,11 @@ class GlobalOptions:
 
     def over(self, outer: "GlobalOptions") -> "GlobalOptions":
         """These options where they are given, else the outer ones."""
-        given = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) not in (None, False)}
+        given = {
+            one.name: value
+            for one in fields(self)
+            if not ((value := getattr(self, one.name)) is None or value is False)
+        }
         return replace(outer, **given)
 
 
@@ -121,14 +124,20 @@ def new_group(help: str) -> typer.Typer:
     return app
 
 
-def command(app: typer.Typer, name: str, *, examples: Iterable[str]) -> Callable[[Body], Body]:
-    """Register an async function, which gets a `Run` first, as a command that has the global options too."""
+def command(
+    app: typer.Typer, name: str, *, examples: Iterable[str], formats: Iterable[Format] = ()
+) -> Callable[[Body], Body]:
+    """Register an async function, which gets a `Run` first, as a command that has the global options too.
+
+    `formats`: what else it prints than tables and JSON; asked for anything other it does nothing.
+    """
+    printed = (Format.TABLE, Format.JSON, Format.JSONL, *formats)
 
     def register(body: Body) -> Body:
         own = list(inspect.signature(body).parameters.values())[1:]
 
         def entry(ctx: typer.Context, **values: Any) -> None:
-            _execute(ctx, body, values)
+            _execute(ctx, body, values, printed)
 
         entry.__signature__ = _signature([_CONTEXT, *own, *_GLOBALS])  # type: ignore[attr-defined]
         epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
@@ -156,7 +165,9 @@ def remember_options(ctx: typer.Context, **options: Any) -> None:
     ctx.obj = GlobalOptions(**options).over(ctx.obj or GlobalOptions())
 
 
-def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: dict[str, Any]) -> None:
+def _execute(
+    ctx: typer.Context, body: Callable[..., Awaitable[None]], values: dict[str, Any], formats: tuple[Format, ...]
+) -> None:
     """Run a command's function: the only place that calls asyncio.run, and that ends a command with an error."""
     # imported here, so that a page of help does not wait for them
     import asyncio
@@ -174,6 +185,8 @@ def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: d
         await body(Run(options), **values)
 
     try:
+        if options.output not in (None, *formats):
+            raise InvalidInput(f"-o {options.output}: this command prints {', '.join(formats)} only")
         asyncio.run(main())
     except typer.Exit:
         raise
@@ -183,9 +196,9 @@ def _execute(ctx: typer.Context, body: Callable[..., Awaitable[None]], values: d
 
 def report(error: BaseException, *, verbose: bool = False) -> int:
     """Tell the user about an error in one line on stderr. Returns the exit code."""
+    if isinstance(error, OSError):
+        settle_output()
     if isinstance(error, BrokenPipeError):
-        # nobody reads stdout any more: leave nothing there for the interpreter to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     if isinstance(error, KeyboardInterrupt):
         text, code = "interrupted", INTERRUPTED
@@ -199,7 +212,8 @@ def report(error: BaseException, *, verbose: bool = False) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"awictl: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stderr is not None:
+        print(f"awictl: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)  # noqa: T201
     return code
 
 
@@ -217,11 +231,18 @@ def parse_duration(text: str) -> int:
     return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
 
 
+def read_stdin(limit: int = -1) -> bytes:
+    """What stdin holds, at most `limit` bytes of it."""
+    if sys.stdin is None:
+        raise InvalidInput("stdin is closed: there is nothing to read for -")
+    return sys.stdin.buffer.read(limit)
+
+
 def read_ids(ids: list[str]) -> list[str]:
     """The ids that were given, those from stdin in the place of a `-`. Each once, in their order."""
     found: dict[str, None] = {}
     for one in ids:
-        words = sys.stdin.read().split() if one == "-" else [one]
+        words = read_stdin().decode("utf-8", "surrogateescape").split() if one == "-" else [one]
         found.update(dict.fromkeys(words))
     if not found:
         raise InvalidInput("no id was given")

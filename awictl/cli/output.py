@@ -106,7 +106,7 @@ class Output:
 
     def notice(self, text: str) -> None:
         """Tell the user something on stderr, unless asked to be quiet."""
-        if not self.quiet:
+        if not self.quiet and sys.stderr is not None:
             print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -121,6 +121,15 @@ def write(data: bytes) -> None:
     """Write bytes to stdout, behind what was printed before."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
+
+
+def settle_output() -> None:
+    """After a failure, see whether stdout can still be written; if not, leave the interpreter nothing to fail with."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def flush() -> None:

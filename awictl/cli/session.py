@@ -1,6 +1,5 @@
 """`awictl session`: live sessions."""
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from ..queries import SORT_KEYS, SessionQuery, SortKey, Summary
 from ..state.codec import parse_input
 from ..state.delta import compare
 from . import session_view as view
-from .options import Run, SessionId, SessionIds, command, new_group, parse_duration, read_ids, report
+from .options import Run, SessionId, SessionIds, command, new_group, parse_duration, read_ids, read_stdin, report
 from .output import Format, write
 
 app = new_group("Create, read and update live sessions.")
@@ -29,6 +28,7 @@ OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "
         "awictl session create --agent browser-1 --name 'Browser agent' --route /api/agent/posts",
         "id=$(awictl session create --agent browser-1 -o ids)",
     ],
+    formats=[Format.IDS],
 )
 async def create(
     run: Run,
@@ -56,6 +56,7 @@ async def create(
         "awictl session list --route '/api/agent/posts*' -o jsonl | jq -r .agent_id",
         "awictl session list -o ids --idle 20m | awictl session touch -",
     ],
+    formats=[Format.IDS],
 )
 async def list_(
     run: Run,
@@ -121,6 +122,7 @@ async def list_(
         "awictl session show ID | jq .page_state",
         "awictl session show ID -o raw   # the bytes as they are stored",
     ],
+    formats=[Format.IDS, Format.RAW],
 )
 async def show(run: Run, ids: SessionIds) -> None:
     """Print session documents. Nothing is written, and no expiry put off."""
@@ -147,6 +149,7 @@ async def show(run: Run, ids: SessionIds) -> None:
         "awictl session apply ID @delta.json --op-id import-7   # safe to repeat",
         "awictl session apply ID --action get_post --failed --observation 'Post not found'",
     ],
+    formats=[Format.IDS],
 )
 async def apply(
     run: Run,
@@ -249,7 +252,10 @@ async def history(
 
 
 @command(
-    app, "touch", examples=["awictl session touch ID", "awictl session list -o ids --idle 20m | awictl session touch -"]
+    app,
+    "touch",
+    examples=["awictl session touch ID", "awictl session list -o ids --idle 20m | awictl session touch -"],
+    formats=[Format.IDS],
 )
 async def touch(run: Run, ids: SessionIds) -> None:
     """Put off the expiry of sessions. Nothing else is changed: the documents are not rewritten."""
@@ -274,7 +280,8 @@ async def _each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]])
         except AwiError as error:
             if len(ids) == 1:
                 raise
-            code = code or report(error, verbose=run.options.verbose)
+            reported = report(error, verbose=run.options.verbose)
+            code = code or reported
     if code:
         raise typer.Exit(code)
 
@@ -291,7 +298,7 @@ async def _first(rows: AsyncIterator[dict[str, Any]], limit: int | None) -> Asyn
 def _delta_text(given: str, limit: int) -> bytes:
     """The text of a delta given as an argument, as @FILE or as - for stdin; of a larger one just enough to tell."""
     if given == "-":
-        return sys.stdin.buffer.read(limit + 1)
+        return read_stdin(limit + 1)
     if given.startswith("@"):
         try:
             with Path(given[1:]).open("rb") as file:

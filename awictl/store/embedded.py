@@ -25,9 +25,12 @@ from pathlib import Path
 from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
 
-#: Seconds that a start or a stop may take: a start reads back all data.
-START_SECONDS = 30.0
+#: Seconds that a server may take to say anything at all, then to read back all its data, and to stop.
+ANSWER_SECONDS = 5.0
+LOAD_SECONDS = 60.0
 STOP_SECONDS = 15.0
+#: Seconds after which a server that does not even answer is ended; its data is in the append-only file.
+KILL_SECONDS = 2.0
 #: Seconds between two looks at whether it is there.
 _POLL_SECONDS = 0.02
 #: Longest path of a Unix socket that every system takes, in bytes.
@@ -84,9 +87,12 @@ class Embedded:
             return False
         _private(self.folder)
         _private(self.socket.parent)
-        deadline = time.monotonic() + START_SECONDS
+        began = time.monotonic()
+        deadline = began + ANSWER_SECONDS
         launched = False
-        while not self.answers():
+        while not (reply := self._send(b"PING\r\n", 1.0)).startswith(b"+PONG"):
+            if reply:  # it is loading
+                deadline = began + LOAD_SECONDS
             with self._lock() as lock:
                 if lock is not None:
                     if launched:
@@ -106,16 +112,21 @@ class Embedded:
         pid = self.pid
         if not self.running():
             return False
-        if not self._send(b"PING\r\n", 1.0):
-            if pid is None:
-                raise Unreachable(f"the embedded server in {self.folder} runs, but its process is not known")
-            os.kill(pid, signal.SIGTERM)
-        else:
+        deaf = not self._send(b"PING\r\n", 1.0)
+        if not deaf:
             self._send(b"SHUTDOWN\r\n", STOP_SECONDS)
-        deadline = time.monotonic() + STOP_SECONDS
+        elif pid is None:
+            raise Unreachable(f"the embedded server in {self.folder} runs, but its process is not known")
+        else:
+            os.kill(pid, signal.SIGTERM)
+        began = time.monotonic()
         while self.running():
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > STOP_SECONDS:
                 raise Unreachable(f"the embedded server (process {pid}) does not stop: see {self.log}")
+            if deaf and pid is not None and waited > KILL_SECONDS:
+                os.kill(pid, signal.SIGKILL)
+                deaf = False
             time.sleep(_POLL_SECONDS)
         return True
 

@@ -64,17 +64,17 @@ DELTAS: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("delta", "told"), DELTAS.values(), ids=DELTAS)
 def test_a_bad_delta_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes, told: str) -> None:
-    (awictl.home / "delta.json").write_bytes(delta)
     with unchanged(valkey):
-        by_stdin = awictl("session", "apply", SESSION_ID, "-", stdin=delta).error(2, told)
-        assert awictl("session", "apply", SESSION_ID, "@delta.json").error(2, told) == by_stdin
-    assert "delta" in by_stdin and len(by_stdin) < 400
+        line = awictl("session", "apply", SESSION_ID, "-", stdin=delta).error(2, told)
+    assert "delta" in line and len(line) < 400
 
 
 @pytest.mark.parametrize("delta", [b"", b"{", b'{"a":"\xff"}', rb'{"a":"\ud800"}', nested(201)])
-def test_a_bad_delta_in_an_argument_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes) -> None:
+def test_a_bad_delta_in_an_argument_or_a_file_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes) -> None:
+    (awictl.home / "delta.json").write_bytes(delta)
     with unchanged(valkey):
         awictl("session", "apply", SESSION_ID, delta).error(2, "delta")
+        awictl("session", "apply", SESSION_ID, "@delta.json").error(2, "delta")
 
 
 def test_the_deepest_delta_is_applied(awictl: Cli, valkey: ValkeyServer) -> None:
@@ -174,8 +174,7 @@ TAKING_IDS: dict[str, list[str]] = {"show": [], "apply": ["{}"], "diff": [], "hi
 @pytest.mark.parametrize("bad", IDS.values(), ids=IDS)
 def test_what_is_no_id_is_refused(awictl: Cli, valkey: ValkeyServer, bad: str | bytes) -> None:
     with unchanged(valkey):
-        for command in ("show", "touch"):
-            assert len(awictl("session", command, bad).error(2, "not a session id")) < 250
+        assert len(awictl("session", "show", bad).error(2, "not a session id")) < 250
 
 
 @pytest.mark.parametrize(

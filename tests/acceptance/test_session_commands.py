@@ -126,7 +126,10 @@ def test_show_as_a_table_tells_the_state_and_the_latest_actions(awictl: Cli, val
 # -- apply
 
 
-DELTA = {"page_state": {"filters": {"tag": "awi 🙂"}, "visible_items": None}, "new": [1.5, {"a": 2**63}]}
+DELTA: dict[str, Any] = {
+    "page_state": {"filters": {"tag": "awi 🙂"}, "visible_items": None},
+    "new": [1.5, {"a": 2**63}],
+}
 
 
 @pytest.mark.parametrize("way", ["argument", "stdin", "@file"])
@@ -142,7 +145,7 @@ def test_apply_takes_the_delta_from_anywhere(awictl: Cli, valkey: ValkeyServer, 
     assert_same(head, after | {"history": {"last_action": after["history"]["last_action"]}})
     assert_same(after["history"]["last_action"]["delta"], DELTA)
     assert HALF_HOUR_MS - 30_000 < expires_in(valkey, session_key()) <= HALF_HOUR_MS
-    assert_same(plain(valkey.raw.get(diff_key()))["delta"], DELTA)
+    assert_same(json.loads(valkey.raw.get(diff_key()) or b"null")["delta"], DELTA)
 
 
 def test_apply_records_the_action_as_told(awictl: Cli, valkey: ValkeyServer) -> None:

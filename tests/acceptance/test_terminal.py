@@ -11,8 +11,10 @@ import pexpect
 import pytest
 from rich.cells import cell_len
 from support.cli import LIMIT_SECONDS, Cli
-from support.documents import SESSION_ID, compact, document, encode, put
+from support.documents import SESSION_ID, compact, document, put
 from support.valkey import ValkeyServer
+
+from awictl.state.layout import encode
 
 #: What a terminal program may send: colours and styles; nothing that moves the cursor.
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -39,7 +41,7 @@ def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
     process.expect(pexpect.EOF)
     process.close()
     assert process.exitstatus == code, process.before
-    text = process.before.replace("\r\n", "\n")
+    text = str(process.before).replace("\r\n", "\n")
     assert "\x1b" not in _STYLE.sub("", text) and "\r" not in text
     return text
 
@@ -100,7 +102,7 @@ def test_a_table_on_a_terminal_and_json_in_a_pipe(awictl: Cli, wild_session: Val
 
 
 def test_styles_only_where_they_are_welcome(awictl: Cli, wild_session: ValkeyServer) -> None:
-    for words in (["session", "list"], ["session", "show", SESSION_ID], ["config", "show"]):
+    for words in (["session", "list"], ["session", "show", SESSION_ID]):
         assert "\x1b[" in screen(awictl, *words)
         assert "\x1b" not in screen(awictl.having(TERM="dumb"), *words)
         for text in (screen(awictl.having(NO_COLOR="1"), *words), screen(awictl, "--no-color", *words)):

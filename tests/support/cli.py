@@ -160,7 +160,9 @@ Data = dict[bytes, tuple[bytes, int]]
 
 def data_of(server: ValkeyServer) -> Data:
     """All data of a server."""
-    return {key: (server.raw.dump(key), server.raw.pttl(key)) for key in server.raw.keys()}
+    keys: Any = server.raw.scan_iter(count=1000)
+    raw: Any = server.raw
+    return {key: (raw.dump(key), raw.pttl(key)) for key in keys}
 
 
 @contextmanager

@@ -23,14 +23,20 @@ WAITING_SECONDS = 0.3
 
 
 @pytest.fixture(autouse=True)
+def long_session(valkey: ValkeyServer) -> ValkeyServer:
+    """A session with more actions than fit into a pipe."""
+    put(valkey, encode(document([100] * 1000)))
+    return valkey
+
+
+@pytest.fixture
 def many_sessions(valkey: ValkeyServer) -> ValkeyServer:
-    """More sessions, and more actions of one, than fit into a pipe."""
+    """More sessions than fit into a pipe."""
     raw = compact(document([0]))
     with valkey.raw.pipeline() as pipe:
         for number in range(1500):
             pipe.set(session_key(f"sess_{number:060}"), raw, ex=1000)
         pipe.execute()
-    put(valkey, encode(document([100] * 1000)))
     return valkey
 
 
@@ -51,11 +57,13 @@ def many_sessions(valkey: ValkeyServer) -> ValkeyServer:
         f"session history {SESSION_ID} --limit 1000 -o json -v",
     ],
 )
+@pytest.mark.usefixtures("many_sessions")
 def test_a_reader_that_has_enough_is_no_error(awictl: Cli, words: str) -> None:
     result = awictl.shell(f"awictl {words} | head -c 1; exit ${{PIPESTATUS[0]}}")
     assert (result.code, len(result.out), result.err) == (CLOSED_PIPE, 1, "")
 
 
+@pytest.mark.usefixtures("many_sessions")
 def test_a_reader_that_takes_one_line(awictl: Cli) -> None:
     result = awictl.shell("awictl session list -o ids | head -1; exit ${PIPESTATUS[0]}")
     assert (result.code, len(result.lines), result.err) == (CLOSED_PIPE, 1, "")

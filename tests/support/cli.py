@@ -160,9 +160,12 @@ Data = dict[bytes, tuple[bytes, int]]
 
 def data_of(server: ValkeyServer) -> Data:
     """All data of a server."""
-    keys: Any = server.raw.scan_iter(count=1000)
-    raw: Any = server.raw
-    return {key: (raw.dump(key), raw.pttl(key)) for key in keys}
+    keys: list[bytes] = list(server.raw.scan_iter(count=1000))
+    with server.raw.pipeline() as pipe:
+        for key in keys:
+            pipe.dump(key).pttl(key)
+        replies = iter(pipe.execute())
+    return dict(zip(keys, zip(replies, replies, strict=True), strict=True))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import sys
 from typing import Annotated, Any
 
@@ -79,6 +80,8 @@ def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name. Returns the exit code."""
     if sys.stdout is None:
         return report(OSError(errno.EBADF, "stdout is closed: there is nowhere to print to"))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that is not UTF-8 is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = get_command(app).main(arguments, prog_name="awictl", standalone_mode=False)
         flush()

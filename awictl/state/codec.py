@@ -1,7 +1,7 @@
 """JSON in and out, with the number rules of the data contract.
 
 Integers are exact to 64 bits; beyond that they are doubles, as in JavaScript. NaN and infinities are not JSON.
-orjson does the work. It refuses two things that JavaScript writes: lone surrogates (as `\\udXXX` escapes), and
+orjson does the work. It refuses two things that JavaScript writes: lone surrogates (as escapes, `\\ud83d`), and
 nesting deeper than 254. Stored documents that have them go through the standard library instead, so that whatever
 the app wrote can be read and written back.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -111,6 +112,8 @@ class Change:
     action: dict[str, Any]
     #: The bytes to write.
     splice: Splice
+    #: The actions that leave the trajectory, oldest first.
+    dropped: Sequence[Any] = ()
 
     @property
     def diff(self) -> bytes:
@@ -145,7 +148,7 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
     if "statistics" in head:
         head["statistics"] = _counted(head["statistics"], update.success, now)
     head["last_updated"] = now
-    return Change(head, action, splice(base, head, action, drop))
+    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop])
 
 
 def actions_to_drop(kept: int, limit: int) -> int:

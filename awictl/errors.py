@@ -71,7 +71,7 @@ class InvalidData(AwiError):
 class OutcomeUnknown(AwiError):
     """The update may or may not have been applied.
 
-    `op_id` names it: applying the same update again with that op_id is safe, it is never applied twice.
+    `op_id` names it: applying the same update again with that op_id is safe while its action would still be kept.
     """
 
     exit_code = 7

@@ -139,15 +139,17 @@ FOLDERS = {
 }
 
 
-@pytest.mark.parametrize("name", FOLDERS.values(), ids=FOLDERS)
-@pytest.mark.parametrize("way", ["AWI_EMBEDDED_DIR", "XDG_DATA_HOME"])
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [*(("AWI_EMBEDDED_DIR", name) for name in FOLDERS), ("XDG_DATA_HOME", "long")],
+)
 def test_a_folder_of_any_name(laptop: Cli, way: str, name: str) -> None:
-    there = laptop.having(**{way: str(laptop.home / name)})
+    there = laptop.having(**{way: str(laptop.home / FOLDERS[name])})
     session_id = created(there)
     os.kill(server_of(there), signal.SIGKILL)
     assert listed(there) == [session_id]
     state = there.ok("embedded", "status").json
-    assert state["folder"].startswith(str(laptop.home / name)) and Path(state["socket"]).is_socket()
+    assert state["folder"].startswith(str(laptop.home / FOLDERS[name])) and Path(state["socket"]).is_socket()
     assert list(Path(state["folder"]).glob("appendonlydir/*"))
     assert Path(state["socket"]).parent.stat().st_mode & 0o777 == 0o700
     there.ok("embedded", "stop")

@@ -88,7 +88,9 @@ class Server:
         """Like `ask`, for commands that change nothing: asked once more where the connection broke."""
         try:
             return await self.ask(*commands)
-        except ReplyLost:
+        except ReplyLost as lost:
+            if isinstance(lost.__cause__, redis_errors.TimeoutError):
+                raise  # the user has waited as long as was asked for
             return await self.ask(*commands)
 
     async def run(

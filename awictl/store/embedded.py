@@ -187,7 +187,7 @@ class Embedded:
 def embedded_server(settings: Settings) -> Embedded:
     """The embedded server that the settings name: in the user's data folder unless told otherwise."""
     if settings.embedded_dir:
-        return Embedded(Path(settings.embedded_dir).absolute())
+        return Embedded(Path(settings.embedded_dir).expanduser().absolute())
     import platformdirs
 
     return Embedded(platformdirs.user_data_path("awictl") / "embedded")

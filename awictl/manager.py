@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .errors import InvalidData, InvalidInput, NotFound, ReadOnly
+from .errors import InvalidData, InvalidInput, ReadOnly
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, dumps, loads
 from .state.document import Update, new_document, page_delta, pagination_delta, timestamp
-from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
+from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
 
 #: Sessions that one request of a listing asks for.
@@ -120,7 +120,7 @@ class StateManager:
         One round trip; another one for the mapping where this manager has not met the session before.
         """
         if not (await self.touch_sessions([session_id]))[0]:
-            raise self._not_found(session_id)
+            raise no_session(session_id, self.store.where)
 
     async def touch_sessions(self, session_ids: Sequence[str]) -> list[bool]:
         """Like `touch_session` for many; for each, whether it exists."""
@@ -140,7 +140,7 @@ class StateManager:
         """The stored string and its expiry. Raises NotFound."""
         stored = await self.store.read(keys.check_session_id(session_id))
         if stored is None:
-            raise self._not_found(session_id)
+            raise no_session(session_id, self.store.where)
         return stored
 
     def decoded(self, session_id: str, stored: Stored) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class StateManager:
             raise InvalidInput("limit and offset cannot be negative")
         page = await self.store.history(keys.check_session_id(session_id), limit, offset)
         if page is None:
-            raise self._not_found(session_id)
+            raise no_session(session_id, self.store.where)
         return page
 
     async def get_state_diff(self, session_id: str) -> dict[str, Any] | None:
@@ -179,7 +179,7 @@ class StateManager:
         raw, exists = await self.store.diff(keys.check_session_id(session_id))
         if raw is None:
             if not exists:
-                raise self._not_found(session_id)
+                raise no_session(session_id, self.store.where)
             return None
         where = f"{self.store.where}, key {keys.diff_key(session_id)}"
         try:
@@ -258,6 +258,3 @@ class StateManager:
         if self.settings.read_only:
             which = f"profile {self.settings.profile}" if self.settings.profile else "AWI_READ_ONLY"
             raise ReadOnly(f"nothing was written: {which} is read-only")
-
-    def _not_found(self, session_id: str) -> NotFound:
-        return NotFound(f"there is no session {session_id} at {self.store.where}: it may have ended or expired")

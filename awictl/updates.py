@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import NotFound, OutcomeUnknown, Unreachable, UpdateConflict
+from .errors import OutcomeUnknown, Unreachable, UpdateConflict
 from .settings import Settings
 from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
-from .store.base import Outcome, ReplyLost, SessionStore
+from .store.base import Outcome, ReplyLost, SessionStore, no_session
 
 #: Seconds that an update goes on trying, while other writers are faster or the server is away after a lost reply.
 RETRY_SECONDS = 10.0
@@ -154,7 +154,7 @@ class Updater:
     def _gone(self, session_id: str, op_id: str, sent_t: int | None) -> Exception:
         if sent_t is not None:
             return self._unknown(op_id, "the session is gone")
-        return NotFound(f"there is no session {session_id} at {self._store.where}: it may have ended or expired")
+        return no_session(session_id, self._store.where)
 
     async def _whole(self, session_id: str, base: Base) -> Base:
         return await self._store.read_base(session_id, whole=True) or base

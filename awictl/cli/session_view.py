@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..state.delta import Comparison
+from ..state.delta import Comparison, pointer
+from ..state.document import as_array, as_object
 from .tables import Column, Rows, compact, duration, fields_of, pretty, printable
 
 if TYPE_CHECKING:
@@ -63,18 +64,18 @@ def session(document: dict[str, Any], ttl_ms: int | None) -> RenderableType:
     """A session at a glance: its state, and its latest actions."""
     from rich.console import Group
 
-    actions = _array(_object(document.get("history")).get("actions"))
+    actions = as_array(as_object(document.get("history")).get("actions"))
     parts: list[RenderableType] = [fields_of(_facts(document, len(actions), ttl_ms))]
     if actions:
-        parts += ["", Rows([_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
+        parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     return Group(*parts)
 
 
 def _facts(document: dict[str, Any], actions: int, ttl_ms: int | None) -> Iterator[tuple[str, str]]:
-    page = _object(document.get("page_state"))
-    pagination = _object(page.get("pagination"))
-    state = _object(document.get("action_state"))
-    statistics = _object(document.get("statistics"))
+    page = as_object(document.get("page_state"))
+    pagination = as_object(page.get("pagination"))
+    state = as_object(document.get("action_state"))
+    statistics = as_object(document.get("statistics"))
     items = page.get("visible_items")
     yield "session", _known(document.get("session_id"))
     yield "agent", f"{_known(document.get('agent_name'))} ({_known(document.get('agent_id'))})"
@@ -90,7 +91,7 @@ def _facts(document: dict[str, Any], actions: int, ttl_ms: int | None) -> Iterat
     yield "visible items", str(len(items)) if isinstance(items, list) else _known(items)
     yield "available", _words(state.get("available_actions"))
     yield "disabled", _words(state.get("disabled_actions"))
-    trimmed = _object(document.get("history")).get("trimmed_actions")
+    trimmed = as_object(document.get("history")).get("trimmed_actions")
     yield "actions", f"{actions}" + (f" (and {trimmed} trimmed)" if trimmed else "")
     yield (
         "outcomes",
@@ -104,36 +105,36 @@ def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> Renderable
     """What an update did."""
     from rich.console import Group
 
-    last = action or _object(_object(head.get("history")).get("last_action"))
+    last = action or as_object(as_object(head.get("history")).get("last_action"))
     return Group(Rows([last], ACTIONS), "", printable_json(last.get("delta")))
 
 
 def last_delta(diff: dict[str, Any]) -> RenderableType:
     """The last delta of a session, under its action."""
-    return update(_object(diff["last_action"]), {})
+    return update(as_object(diff["last_action"]), {})
 
 
 def changes(first: dict[str, Any], second: dict[str, Any], comparison: Comparison) -> RenderableType:
     """Two states side by side, where they differ."""
     rows = [
-        {"field": pointer, "first": _at(first, pointer), "second": _at(second, pointer)}
-        for pointer in [*_pointers(comparison.delta, first, ""), *comparison.removed]
+        {"field": place, "first": _at(first, place), "second": _at(second, place)}
+        for place in [*_pointers(comparison.delta, first, ""), *comparison.removed]
     ]
     return Rows(rows, CHANGES)
 
 
 def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:
     for key, value in delta.items():
-        pointer = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-        inner = _object(before).get(key)
+        place = pointer(path, key)
+        inner = as_object(before).get(key)
         if isinstance(value, dict) and isinstance(inner, dict):
-            yield from _pointers(value, inner, pointer)
+            yield from _pointers(value, inner, place)
         else:
-            yield pointer
+            yield place
 
 
-def _at(value: Any, pointer: str) -> str:
-    for part in pointer.split("/")[1:]:
+def _at(value: Any, place: str) -> str:
+    for part in place.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if not isinstance(value, dict) or key not in value:
             return "-"
@@ -146,13 +147,5 @@ def printable_json(value: Any) -> str:
     return "\n".join(map(printable, pretty(value).splitlines()))
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _array(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _words(value: Any) -> str:
-    return ", ".join(map(compact, _array(value))) or "-"
+    return ", ".join(map(compact, as_array(value))) or "-"

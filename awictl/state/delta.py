@@ -42,17 +42,18 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
 
 def _difference(before: dict[str, Any], after: dict[str, Any], path: str, removed: list[str]) -> dict[str, Any]:
     delta: dict[str, Any] = {}
-    removed += [_pointer(path, key) for key in before if key not in after]
+    removed += [pointer(path, key) for key in before if key not in after]
     for key, value in after.items():
         if key not in before:
             delta[key] = value
         elif isinstance(value, dict) and isinstance(before[key], dict):
-            if inner := _difference(before[key], value, _pointer(path, key), removed):
+            if inner := _difference(before[key], value, pointer(path, key), removed):
                 delta[key] = inner
         elif not json_equal(before[key], value):
             delta[key] = value
     return delta
 
 
-def _pointer(path: str, key: str) -> str:
+def pointer(path: str, key: str) -> str:
+    """The JSON pointer to a key of the object that `path` points to."""
     return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"

@@ -164,14 +164,14 @@ def pagination_delta(head: dict[str, Any], pagination: dict[str, Any]) -> dict[s
 
     `pagination`: any of cursor (counted from 1), total_pages, page_size, total_items.
     """
-    known = _object(_object(head.get("page_state")).get("pagination")) | pagination
-    state = _object(head.get("action_state"))
+    known = as_object(as_object(head.get("page_state")).get("pagination")) | pagination
+    state = as_object(head.get("action_state"))
     here = {
         PREVIOUS_PAGE: _number(known.get("cursor"), 1) > 1,
         NEXT_PAGE: _number(known.get("cursor"), 1) < _number(known.get("total_pages"), 1),
     }
-    available = [name for name in _array(state.get("available_actions")) if name not in list(here)]
-    disabled = [name for name in _array(state.get("disabled_actions")) if name not in list(here)]
+    available = [name for name in as_array(state.get("available_actions")) if name not in list(here)]
+    disabled = [name for name in as_array(state.get("disabled_actions")) if name not in list(here)]
     return {
         "page_state": {"pagination": pagination},
         "action_state": {
@@ -201,11 +201,13 @@ def _counted(statistics: Any, success: bool, now: str) -> Any:
     return counted
 
 
-def _object(value: Any) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
+    """A stored value that should be an object; an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
 
 
-def _array(value: Any) -> list[Any]:
+def as_array(value: Any) -> list[Any]:
+    """A stored value that should be an array; an empty one where it is something else."""
     return value if isinstance(value, list) else []
 
 

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from ..errors import Unreachable
+from ..errors import NotFound, Unreachable
 from ..state.document import Change
 from ..state.layout import Base
 
 
 class ReplyLost(Unreachable):
     """The server went away after a request was sent: it may have been carried out."""
+
+
+def no_session(session_id: str, where: str) -> NotFound:
+    """The error for a session that is not in the store at `where`."""
+    return NotFound(f"there is no session {session_id} at {where}: it may have ended or expired")
 
 
 class Outcome(Enum):

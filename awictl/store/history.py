@@ -35,7 +35,7 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
         if ttl == -2:
             return None
         if len(chunk) >= length:
-            return _slice(_parsed(server, key, chunk), limit, offset)
+            return _slice(whole_base(server, key, chunk).document["history"]["actions"], limit, offset)
         server.check_size(key, length, max_bytes)
         base = base_of_head(chunk, length) if is_closed(tail) else None
         if base is not None:
@@ -62,12 +62,12 @@ def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
     return max(tail_size * 4, len(tail) * (wanted + 1) * 3 // (2 * max(lines, 1)))
 
 
-def _parsed(server: Server, key: str, raw: bytes) -> list[Any]:
+def whole_base(server: Server, key: str, raw: bytes) -> Base:
+    """The base for a string that was read whole. Raises InvalidData, naming the key."""
     try:
-        actions: list[Any] = base_of_whole(raw).document["history"]["actions"]
+        return base_of_whole(raw)
     except InvalidData as error:
         raise InvalidData(f"{server.where}, key {key}: {error}") from None
-    return actions
 
 
 def _slice(actions: list[Any], limit: int, offset: int) -> HistoryPage:

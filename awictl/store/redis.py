@@ -13,7 +13,7 @@ from ..settings import Settings
 from ..state import keys
 from ..state.codec import loads
 from ..state.document import Change
-from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, base_of_whole, is_closed, op_id_mark
+from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, is_closed, op_id_mark
 from . import history, listing
 from .base import AgentSession, HistoryPage, Listed, Outcome, ReplyLost, Stored
 from .connect import Call, Script, Server, connect
@@ -168,9 +168,9 @@ class RedisStore:
             if base is not None:
                 return base
             if len(chunk) == length:
-                return self._whole_base(key, chunk)
+                return history.whole_base(self._server, key, chunk)
         stored = await self.read(session_id)
-        return self._whole_base(key, stored.raw) if stored is not None else None
+        return history.whole_base(self._server, key, stored.raw) if stored is not None else None
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
         raw, exists = await self._server.read(
@@ -218,9 +218,3 @@ class RedisStore:
             answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
             answer["role"] = fields.get("role")
         return answer
-
-    def _whole_base(self, key: str, raw: bytes) -> Base:
-        try:
-            return base_of_whole(raw)
-        except InvalidData as error:
-            raise InvalidData(f"{self.where}, key {key}: {error}") from None

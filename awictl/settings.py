@@ -6,6 +6,7 @@ in a profile the same names stand in lower case:
 
     [profiles.production]
     redis_url = "rediss://awi@redis.example.com:6380/0"
+    mongodb_uri = "mongodb://awi@mongo.example.com/awi"
     read_only = true
 """
 
@@ -13,15 +14,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from .addresses import check_archive_url, parse_redis_url, user_info, without_credentials
 from .errors import InvalidInput
 
-_ESCAPE_HINT = "its host or port is malformed; in a user name or password, write / ? # @ : [ ] percent-encoded"
 _MASK = "********"
+_ARCHIVES = ("mongodb_uri", "archive_url")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -57,6 +58,12 @@ class Settings:
     wait_replicas: int = _setting(
         0, "AWI_WAIT_REPLICAS", "replicas that must have a write before it counts as done", minimum=0
     )
+    mongodb_uri: str | None = _setting(
+        None, "MONGODB_URI", "MongoDB server and database to archive sessions in", secret=True
+    )
+    archive_url: str | None = _setting(
+        None, "AWI_ARCHIVE_URL", "archive instead of that: mongodb://HOST/DB or sqlite:///FILE", secret=True
+    )
     read_only: bool = _setting(False, "AWI_READ_ONLY", "refuse everything that writes")
     embedded: bool = _setting(False, "AWI_EMBEDDED", "use the private server that awictl starts")
     embedded_dir: str | None = _setting(
@@ -81,6 +88,11 @@ class Settings:
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"{'rediss' if self.redis_tls else 'redis'}://{host}:{self.redis_port}/{self.redis_db}"
 
+    @property
+    def archive(self) -> str | None:
+        """The URL of the archive, credentials included; None where there is none but, if any, the embedded one."""
+        return self.archive_url or self.mongodb_uri
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value, _ in self.rows())
         return f"Settings({shown})"
@@ -90,7 +102,7 @@ class Settings:
         return [
             (
                 one.metadata["env"],
-                _MASK if one.metadata["secret"] and getattr(self, one.name) else getattr(self, one.name),
+                _masked(one, getattr(self, one.name)),
                 self.sources.get(one.name, "default"),
             )
             for one in _FIELDS.values()
@@ -109,8 +121,8 @@ class Settings:
         """The settings from all their places.
 
         `options`: what was given explicitly, by field name, or `redis_url`. Raises InvalidInput for an unknown
-        profile, an unknown name in a profile, a value of the wrong kind, and a password in the `redis_url` of
-        `options`, which come from a command line.
+        profile, an unknown name in a profile, a value of the wrong kind, and a password in a URL of `options`, which
+        come from a command line.
         """
         environ = os.environ if environ is None else environ
         dotenv = _read_dotenv(dotenv_file or Path(".env"))
@@ -160,41 +172,14 @@ def default_config_file() -> Path:
     return platformdirs.user_config_path("awictl") / "config.toml"
 
 
-def parse_redis_url(url: str, source: str) -> dict[str, Any]:
-    """The settings in a URL `redis://`, `rediss://` or `unix://`. It describes a server whole, but for credentials."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # not the reason itself: it repeats what may be a part of the password
-        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}") from None
-    if parts.fragment or "@" in parts.path + parts.query:
-        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}")
-    found: dict[str, Any] = {}
-    query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
-    if parts.scheme in ("redis", "rediss"):
-        if not parts.hostname:
-            raise InvalidInput(f"{source}: not a Redis URL: it names no host")
-        found |= {
-            "redis_host": unquote(parts.hostname),
-            "redis_port": 6379 if port is None else port,
-            "redis_tls": parts.scheme == "rediss",
-            "redis_socket": None,
-            "redis_db": parts.path.strip("/") or 0,
-        }
-    elif parts.scheme == "unix" and parts.path and not parts.hostname:
-        found |= {"redis_socket": unquote(parts.path), "redis_db": 0}
-    else:
-        raise InvalidInput(f"{source}: not a Redis URL: expected redis://HOST, rediss://HOST or unix:///PATH")
-    if "db" in query:
-        found["redis_db"] = query.pop("db")
-    if query:
-        raise InvalidInput(f"{source}: a Redis URL has no parameter {', '.join(sorted(query))} here")
-    if parts.username:
-        found["redis_username"] = unquote(parts.username)
-    if parts.password:
-        found["redis_password"] = unquote(parts.password)
-    return found
+def _masked(one: Field[Any], value: Any) -> Any:
+    """A setting as it may be shown."""
+    if not value or not one.metadata["secret"]:
+        return value
+    if one.name not in _ARCHIVES:
+        return _MASK
+    shown = without_credentials(value)
+    return shown.replace("://", f"://{_MASK}@", 1) if user_info(value) else shown
 
 
 #: Settings by name, and what a URL says.
@@ -205,11 +190,18 @@ def _from_options(options: dict[str, Any]) -> _Found:
     url = options.pop("redis_url", None)
     found = parse_redis_url(url, "--redis") if url is not None else {}
     if "redis_password" in found:
-        raise InvalidInput(
-            "--redis: a password on the command line can be read by every user of this machine; "
-            "give it in REDIS_PASSWORD, REDIS_URL, .env or a profile instead"
-        )
+        raise _password_in_arguments("--redis", "REDIS_PASSWORD, REDIS_URL")
+    for name, option in (("mongodb_uri", "--mongo"), ("archive_url", "--archive")):
+        if name in options and user_info(check_archive_url(options[name], option)).partition(":")[2]:
+            raise _password_in_arguments(option, _FIELDS[name].metadata["env"])
     return options, found
+
+
+def _password_in_arguments(option: str, instead: str) -> InvalidInput:
+    return InvalidInput(
+        f"{option}: a password on the command line can be read by every user of this machine; "
+        f"give it in {instead}, .env or a profile instead"
+    )
 
 
 def _from_environment(environ: Mapping[str, str]) -> _Found:
@@ -261,7 +253,10 @@ def _from_profile(profile: str, path: Path) -> _Found:
 
 
 def _settle(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:
-    """Decide between a host, a socket and the embedded server: the one that was named closest to the user counts."""
+    """Decide between a host, a socket and the embedded server, and between the archives.
+
+    The one that was named closest to the user counts.
+    """
 
     def rank(name: str) -> int:
         return order.index(sources[name]) if values.get(name) else len(order)
@@ -273,6 +268,11 @@ def _settle(values: dict[str, Any], sources: dict[str, str], order: list[str]) -
         values["embedded"] = rank("embedded") <= server
     if rank("redis_host") < rank("redis_socket"):
         values["redis_socket"] = None
+    # and so between the archives: the embedded server has its own, unless awictl is told another one
+    if values.get("embedded") and rank("embedded") <= rank("mongodb_uri") != order.index("option"):
+        values["mongodb_uri"] = None
+    if rank("mongodb_uri") < rank("archive_url") or (values.get("embedded") and rank("embedded") < rank("archive_url")):
+        values["archive_url"] = None
 
 
 def _typed(name: str, value: Any, source: str) -> Any:
@@ -286,6 +286,8 @@ def _typed(name: str, value: Any, source: str) -> Any:
     try:
         if kind == "bool":
             return _boolean(value)
+        if name in _ARCHIVES:
+            return check_archive_url(str(value), label)
         if kind == "str":
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise ValueError

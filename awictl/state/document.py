@@ -19,6 +19,9 @@ DEFAULT_ACTION = "state_update"
 #: Fields that say which session this is and what happened in it: a delta cannot change them.
 KEPT_FIELDS = ("session_id", "agent_id", "history")
 
+#: The last action of an ended session, as the app calls it.
+SESSION_END = "session_end"
+
 #: The actions of the app that pagination switches on and off.
 PREVIOUS_PAGE = "prev_page"
 NEXT_PAGE = "next_page"
@@ -95,11 +98,23 @@ class Update:
     observation: Any = None
     #: Names the update, so that it is applied at most once.
     op_id: str = field(default_factory=new_op_id)
+    #: Whether this is the end of the session (see `ending`).
+    ends: bool = False
 
     def __post_init__(self) -> None:
         for name in KEPT_FIELDS:
             if name in self.delta:
                 raise InvalidInput(f"a delta cannot change {name}: it is kept by the session itself")
+
+
+def ending() -> Update:
+    """The update that ends a session: like `session_start` it is an action that neither succeeds nor counts."""
+    return Update(delta={}, action=SESSION_END, ends=True)
+
+
+def has_ended(document: dict[str, Any]) -> bool:
+    """Whether the end is the last thing that happened in a session; its head is enough to tell."""
+    return as_object(as_object(document.get("history")).get("last_action")).get("action") == SESSION_END
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,8 @@ class Change:
     splice: Splice
     #: The actions that leave the trajectory, oldest first.
     dropped: Sequence[Any] = ()
+    #: Whether the session must not expire any more, since it waits to be archived.
+    keep: bool = False
 
     @property
     def diff(self) -> bytes:
@@ -130,8 +147,9 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
         "input": update.input,
         "delta": update.delta,
         "timestamp": now,
-        "success": update.success,
     }
+    if not update.ends:
+        action["success"] = update.success
     if update.observation is not None:
         action["observation"] = update.observation
     action["op_id"] = update.op_id
@@ -146,9 +164,11 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
             history["trimmed_actions"] = left
     head = {**head, "history": history}
     if "statistics" in head:
-        head["statistics"] = _counted(head["statistics"], update.success, now)
+        head["statistics"] = (
+            _ended(head["statistics"], now) if update.ends else _counted(head["statistics"], update.success, now)
+        )
     head["last_updated"] = now
-    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop])
+    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.ends)
 
 
 def actions_to_drop(kept: int, limit: int) -> int:
@@ -199,6 +219,10 @@ def _counted(statistics: Any, success: bool, now: str) -> Any:
             counted[name] = count + 1
     counted["last_activity"] = now
     return counted
+
+
+def _ended(statistics: Any, now: str) -> Any:
+    return {**statistics, "session_end": now} if isinstance(statistics, dict) else statistics
 
 
 def as_object(value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from ..errors import NotFound, Unreachable
+from ..errors import AwiError, NotFound, Unreachable
 from ..state.document import Change
 from ..state.layout import Base
 
@@ -40,6 +40,27 @@ class Stored:
     raw: bytes
     #: Milliseconds until it expires; None where it never does.
     ttl_ms: int | None
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """How long a session will stay, and how large it is."""
+
+    session_id: str
+    #: Milliseconds until it expires; None where it never does.
+    ttl_ms: int | None
+    #: Length of the string.
+    bytes: int
+
+
+class Deletion(Enum):
+    """What became of a deletion."""
+
+    DELETED = "deleted"
+    #: The session is not what the caller saw: nothing was deleted.
+    CHANGED = "changed"
+    #: There is no such session (any more).
+    GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,12 @@ class SessionStore(Protocol):
     async def read(self, session_id: str) -> Stored | None:
         """The whole string; None where there is no such session."""
 
+    async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
+        """The whole strings of several sessions, or why one cannot be read; those that have gone are left out."""
+
+    async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
+        """How long these sessions will stay; those that have gone meanwhile are left out."""
+
     async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
         """What an update is based on; None where there is no such session."""
 
@@ -104,10 +131,23 @@ class SessionStore(Protocol):
     ) -> Outcome:
         """Write `change` if the session is still `base`. Raises ReplyLost where that cannot be told."""
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
         """Put off the expiry of sessions and of their agents' mappings; for each, whether it exists.
 
-        `sessions`: session ids, each with its agent id where that is known (it saves a round trip).
+        `sessions`: session ids, each with its agent id where that is known (it saves a round trip). `ttl_ms`: the new
+        expiry, that of the settings unless told otherwise.
+        """
+
+    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
+        """Remove a session, its last delta, and its agent's mapping where that points to it.
+
+        Only if its string is still `raw`; whatever it is where that is None.
+        """
+
+    async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
+        """Store an archived session. Returns the session that its agent is in, which is another one if it had one.
+
+        Raises Refused where the session exists.
         """
 
     def scan(self, rate: float | None = None) -> AsyncIterator[list[str]]:

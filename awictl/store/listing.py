@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from ..errors import InvalidData
 from ..state import keys
@@ -49,7 +49,7 @@ async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: i
     chunk = HEAD_CHUNK
     while pending:
         larger: dict[str, int] = {}
-        for group in _groups(pending, chunk):
+        for group in groups({one: min(length, chunk) for one, length in pending.items()}):
             commands: list[tuple[str | int, ...]] = []
             for session_id in group:
                 key = keys.session_key(session_id)
@@ -76,17 +76,16 @@ async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: i
     return [found[session_id] for session_id in session_ids if session_id in found]
 
 
-def _groups(lengths: dict[str, int], chunk: int) -> Iterable[list[str]]:
-    """The ids in groups whose first `chunk` bytes together make one request of a bearable size."""
+def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
+    """The ids in groups whose sizes in bytes together make one request that is bearable."""
     group: list[str] = []
-    size = 0
-    for session_id, length in lengths.items():
-        share = min(length, chunk)
-        if group and size + share > _REQUEST_BYTES:
+    total = 0
+    for session_id, size in sizes.items():
+        if group and total + size > _REQUEST_BYTES:
             yield group
-            group, size = [], 0
+            group, total = [], 0
         group.append(session_id)
-        size += share
+        total += size
     if group:
         yield group
 

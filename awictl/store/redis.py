@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import InvalidData, Refused
+from ..errors import AwiError, InvalidData, Refused
 from ..settings import Settings
 from ..state import keys
 from ..state.codec import loads
 from ..state.document import Change
 from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, is_closed, op_id_mark
-from . import history, listing
-from .base import AgentSession, HistoryPage, Listed, Outcome, ReplyLost, Stored
+from . import history, listing, whole
+from .base import AgentSession, Deletion, HistoryPage, Lifetime, Listed, Outcome, ReplyLost, Stored
 from .connect import Call, Script, Server, connect
 
 log = logging.getLogger("awictl")
@@ -38,6 +39,8 @@ class RedisStore:
         self._create_script = Script("create")
         self._commit_script = Script("commit")
         self._touch_script = Script("touch")
+        self._delete_script = Script("delete")
+        self._restore_script = Script("restore")
         self._read_base_script = Script("read_base")
 
     @classmethod
@@ -84,7 +87,7 @@ class RedisStore:
             splice.keep_from,
             splice.keep_to,
             splice.tail,
-            self._ttl_ms,
+            0 if change.keep else self._ttl_ms,
             op_id_mark(change.action["op_id"]) if look_for_op_id else b"",
             change.diff,
             keys.DIFF_TTL_SECONDS * 1000,
@@ -97,10 +100,11 @@ class RedisStore:
             log.warning("%s: updated %s, but not all that goes with it: %s", self.where, key, fault[0].decode())
         return Outcome(outcome.decode())
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
         agents = dict(sessions)
         exists: dict[str, bool] = {}
-        replies = await self._touch(agents)
+        ttl_ms = self._ttl_ms if ttl_ms is None else ttl_ms
+        replies = await self._touch(agents, ttl_ms)
         unknown = [session_id for session_id in agents if agents[session_id] is None]
         for session_id, (there, start) in replies.items():
             exists[session_id] = bool(there)
@@ -113,15 +117,15 @@ class RedisStore:
             agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
         mapped = {one: agents[one] for one in unknown if exists[one] and agents[one] is not None}
         if mapped:
-            await self._touch(mapped)
+            await self._touch(mapped, ttl_ms)
         return [exists[session_id] for session_id, _ in sessions]
 
-    async def _touch(self, agents: Mapping[str, str | None]) -> dict[str, tuple[int, bytes]]:
+    async def _touch(self, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, tuple[int, bytes]]:
         """The replies of the script for sessions and their agents, where they are known."""
         calls: list[Call] = [
             (
-                [keys.session_key(session_id), *([keys.agent_key(agent_id)] if agent_id is not None else [])],
-                [self._ttl_ms, session_id, _AGENT_BYTES],
+                [keys.session_key(session_id), *_mapping(agent_id)],
+                [ttl_ms, session_id, _AGENT_BYTES],
             )
             for session_id, agent_id in agents.items()
         ]
@@ -130,6 +134,22 @@ class RedisStore:
             session_id: self._server.checked(reply, keys.session_key(session_id))
             for session_id, reply in zip(agents, replies, strict=True)
         }
+
+    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
+        key = keys.session_key(session_id)
+        digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+        names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
+        # again after a lost reply: it deletes nothing else than before, and then finds the session gone
+        [reply] = await self._server.run(self._delete_script, (names, [digest, session_id]), repeatable=True)
+        return Deletion(self._server.checked(reply, key).decode())
+
+    async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
+        key = keys.session_key(session_id)
+        reply = await self._write(self._restore_script, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
+        restored, current = self._server.checked(reply, key)
+        if not restored:
+            raise Refused(f"{self.where}: session {session_id} lives there: nothing was restored over it")
+        return current.decode("utf-8", "replace") or None
 
     async def _write(self, script: Script, call: Call) -> Any:
         """The reply of a script that writes, once as many replicas have the write as the settings ask for."""
@@ -154,6 +174,12 @@ class RedisStore:
             return None
         self._server.check_size(key, max(self._server.checked(length, key), len(raw)), self._max_bytes)
         return Stored(raw, ttl if ttl >= 0 else None)
+
+    async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
+        return await whole.read(self._server, session_ids, self._max_bytes)
+
+    async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
+        return await whole.lifetimes(self._server, session_ids)
 
     async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
         key = keys.session_key(session_id)
@@ -218,3 +244,8 @@ class RedisStore:
             answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
             answer["role"] = fields.get("role")
         return answer
+
+
+def _mapping(agent_id: str | None) -> list[str]:
+    """The name of an agent's mapping, where there is an agent."""
+    return [] if agent_id is None else [keys.agent_key(agent_id)]

@@ -12,7 +12,7 @@ import awictl
 ROOT = Path(awictl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FOUNDATION = {"errors", "settings", "_version"}
+FOUNDATION = {"errors", "addresses", "settings", "_version"}
 STORAGE = {"state", "store", "archive"}
 #: The modules at the top that say what can be done: manager, updates, cache …
 DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"}
@@ -21,7 +21,8 @@ DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "
 ALLOWED = {
     "errors": set(),
     "_version": set(),
-    "settings": {"errors"},
+    "addresses": {"errors"},
+    "settings": {"errors", "addresses"},
     "state": {"errors"},
     "store": {"state"} | FOUNDATION,
     "archive": {"state", "store"} | FOUNDATION,

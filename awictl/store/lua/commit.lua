@@ -11,7 +11,7 @@
 -- ARGV[4] int     offset of the first byte after the old head that stays
 -- ARGV[5] int     offset behind the last byte that stays
 -- ARGV[6] bytes   what follows it: the new action and the closing brackets
--- ARGV[7] int     expiry of the session and the mapping, milliseconds
+-- ARGV[7] int     expiry of the session and the mapping, milliseconds; 0: the session does not expire any more
 -- ARGV[8] bytes   how the line of an action with this op_id ends; empty: do not look for it
 -- ARGV[9] bytes   the value for KEYS[2]
 -- ARGV[10] int    its expiry, milliseconds
@@ -49,21 +49,31 @@ local function try(...)
 end
 
 local from, to = tonumber(ARGV[4]), tonumber(ARGV[5])
+local kept_for_good = ARGV[7] == '0'
 if #ARGV[3] == from then
   redis.call('SETRANGE', KEYS[1], to, ARGV[6])
   redis.call('SETRANGE', KEYS[1], 0, ARGV[3])
-  try('PEXPIRE', KEYS[1], ARGV[7])
+  if kept_for_good then
+    try('PERSIST', KEYS[1])
+  else
+    try('PEXPIRE', KEYS[1], ARGV[7])
+  end
 else
   local kept = ''
   if to > from then
     kept = redis.call('GETRANGE', KEYS[1], from, to - 1)
   end
-  redis.call('SET', KEYS[1], ARGV[3] .. kept .. ARGV[6], 'PX', ARGV[7])
+  local whole = ARGV[3] .. kept .. ARGV[6]
+  if kept_for_good then
+    redis.call('SET', KEYS[1], whole)
+  else
+    redis.call('SET', KEYS[1], whole, 'PX', ARGV[7])
+  end
 end
 
 -- the derived keys can be repaired: a fault there does not undo the update
 try('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
-if try('GET', KEYS[3]) == ARGV[11] then
+if try('GET', KEYS[3]) == ARGV[11] and not kept_for_good then
   try('PEXPIRE', KEYS[3], ARGV[7])
 end
 return {'ok', fault}

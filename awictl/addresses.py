@@ -1,0 +1,69 @@
+"""URLs of servers and archives: what they say, and how they may be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import InvalidInput
+
+_ESCAPE_HINT = "its host or port is malformed; in a user name or password, write / ? # @ : [ ] percent-encoded"
+
+
+def parse_redis_url(url: str, source: str) -> dict[str, Any]:
+    """The settings in a URL `redis://`, `rediss://` or `unix://`. It describes a server whole, but for credentials."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # not the reason itself: it repeats what may be a part of the password
+        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}") from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}")
+    found: dict[str, Any] = {}
+    query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+    if parts.scheme in ("redis", "rediss"):
+        if not parts.hostname:
+            raise InvalidInput(f"{source}: not a Redis URL: it names no host")
+        found |= {
+            "redis_host": unquote(parts.hostname),
+            "redis_port": 6379 if port is None else port,
+            "redis_tls": parts.scheme == "rediss",
+            "redis_socket": None,
+            "redis_db": parts.path.strip("/") or 0,
+        }
+    elif parts.scheme == "unix" and parts.path and not parts.hostname:
+        found |= {"redis_socket": unquote(parts.path), "redis_db": 0}
+    else:
+        raise InvalidInput(f"{source}: not a Redis URL: expected redis://HOST, rediss://HOST or unix:///PATH")
+    if "db" in query:
+        found["redis_db"] = query.pop("db")
+    if query:
+        raise InvalidInput(f"{source}: a Redis URL has no parameter {', '.join(sorted(query))} here")
+    if parts.username:
+        found["redis_username"] = unquote(parts.username)
+    if parts.password:
+        found["redis_password"] = unquote(parts.password)
+    return found
+
+
+def check_archive_url(url: str, source: str) -> str:
+    """The URL itself, or InvalidInput where it names no kind of archive. Its parts are checked where it is opened."""
+    scheme, found, rest = url.partition("://")
+    if not found or scheme not in ("mongodb", "mongodb+srv", "sqlite"):
+        raise InvalidInput(f"{source}: not an archive: expected mongodb://HOST/DATABASE or sqlite:///FILE")
+    if scheme == "sqlite" and not (rest.startswith("/") and rest.strip("/")):
+        raise InvalidInput(f"{source}: not an archive: expected sqlite:///FILE, or sqlite:////FILE from the root")
+    return url
+
+
+def user_info(url: str) -> str:
+    """The user and password of a URL as they stand there; empty where there are none."""
+    scheme, _, rest = url.partition("://")
+    return rest.rpartition("@")[0] if scheme != "sqlite" else ""
+
+
+def without_credentials(url: str) -> str:
+    """An archive's URL for messages: without user, password and parameters, which may be secrets too."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest if scheme == 'sqlite' else rest.rpartition('@')[2].partition('?')[0]}"

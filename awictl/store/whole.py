@@ -1,0 +1,62 @@
+"""Whole session strings, many at a time, and how long they will stay: what the archive needs of Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import AwiError
+from ..state import keys
+from .base import Lifetime, Stored
+from .connect import Server
+from .listing import groups
+
+
+async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime]:
+    """How long these sessions will stay, and how large they are. One round trip.
+
+    Those that have gone are left out, and so is what is no string: a listing tells of it.
+    """
+    commands: list[tuple[str, str]] = []
+    for session_id in session_ids:
+        key = keys.session_key(session_id)
+        commands += [("PTTL", key), ("STRLEN", key)]
+    replies = iter(await server.read(*commands))
+    return [
+        Lifetime(session_id, ttl if ttl >= 0 else None, length)
+        for session_id, ttl, length in zip(session_ids, replies, replies, strict=True)
+        if isinstance(ttl, int) and ttl != -2 and isinstance(length, int)
+    ]
+
+
+async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> dict[str, Stored | AwiError]:
+    """The strings of these sessions, or why one cannot be read; those that have gone are left out.
+
+    Two round trips, and more where they are large together.
+    """
+    found: dict[str, Stored | AwiError] = {}
+    sizes: dict[str, int] = {}
+    for one in await lifetimes(server, session_ids):
+        try:
+            server.check_size(keys.session_key(one.session_id), one.bytes, max_bytes)
+        except AwiError as error:
+            found[one.session_id] = error
+        else:
+            sizes[one.session_id] = one.bytes
+    for group in groups(sizes):
+        commands: list[tuple[str | int, ...]] = []
+        for session_id in group:
+            key = keys.session_key(session_id)
+            # the range bounds what is fetched, however much was written meanwhile
+            commands += [("GETRANGE", key, 0, max_bytes), ("PTTL", key)]
+        replies = iter(await server.read(*commands))
+        for session_id, raw, ttl in zip(group, replies, replies, strict=True):
+            if ttl == -2:
+                continue
+            try:
+                raw = server.checked(raw, keys.session_key(session_id))
+                server.check_size(keys.session_key(session_id), len(raw), max_bytes)
+            except AwiError as error:
+                found[session_id] = error
+            else:
+                found[session_id] = Stored(raw, ttl if ttl >= 0 else None)
+    return found

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
-from .errors import InvalidData, InvalidInput, ReadOnly
+from .archive.base import Archive, Archived
+from .archive.connect import open_archive
+from .archive.trajectory import Chunk
+from .endings import Ended, Endings, discard
+from .errors import InvalidData, InvalidInput, ReadOnly, Refused
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, dumps, loads
-from .state.document import Update, new_document, page_delta, pagination_delta, timestamp
+from .state.document import Change, Update, as_object, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
 
@@ -31,7 +36,8 @@ class StateManager:
     def __init__(self, store: SessionStore, settings: Settings) -> None:
         self.store = store
         self.settings = settings
-        self._updater = Updater(store, settings)
+        archives = settings.archive is not None or settings.embedded
+        self._updater = Updater(store, settings, self._archive_dropped if archives else None)
 
     @classmethod
     @asynccontextmanager
@@ -47,10 +53,19 @@ class StateManager:
 
             settings = await asyncio.to_thread(embedded.attach, settings)
         store = RedisStore.open(settings)
+        manager = cls(store, settings)
         try:
-            yield cls(store, settings)
+            yield manager
         finally:
             await store.close()
+            opened: Archive | None = vars(manager).get("archive")
+            if opened is not None:
+                await opened.close()
+
+    @cached_property
+    def archive(self) -> Archive | None:
+        """The archive that the settings name, opened when it is first needed; None where they name none."""
+        return open_archive(self.settings)
 
     # -- creating and updating
 
@@ -128,6 +143,56 @@ class StateManager:
         for session_id in session_ids:
             keys.check_session_id(session_id)
         return await self.store.touch([(session_id, self._updater.agent_id(session_id)) for session_id in session_ids])
+
+    # -- ending
+
+    async def end_session(self, session_id: str) -> Ended:
+        """Record the end of a session, archive it, read it back, and delete it. It may be repeated at any time.
+
+        Raises NotFound, Refused where there is no archive or where that holds something else under this id, and
+        Unreachable where it does not answer: then the session stays, marked as ended, and does not expire.
+        """
+        self._writable()
+        return await self._endings().end(keys.check_session_id(session_id))
+
+    async def discard_session(self, session_id: str) -> Ended:
+        """Delete a session for good, without archiving it. Raises NotFound."""
+        self._writable()
+        return await discard(self.store, keys.check_session_id(session_id))
+
+    async def restore_session(self, session_id: str) -> tuple[Archived, str | None]:
+        """Put an archived session back as a live one, JSON-equal to what it was; it stays in the archive too.
+
+        Returns it, and the session that its agent is in now: another one where the agent has gone on since. Raises
+        NotFound, and Refused where a session lives under this id or where the app archived it (it kept too little).
+        """
+        self._writable()
+        return await self._endings().restore(keys.check_session_id(session_id))
+
+    def _endings(self) -> Endings:
+        return Endings(self.store, self._updater, self.required_archive())
+
+    def required_archive(self) -> Archive:
+        """The archive. Raises Refused where there is none."""
+        if self.archive is None:
+            raise Refused(
+                "no archive is configured, so nothing was done: set MONGODB_URI or AWI_ARCHIVE_URL, or give "
+                "--archive URL (mongodb://HOST/DATABASE or sqlite:///FILE); to end a session and lose it for good, "
+                "`awictl session end --discard --yes`"
+            )
+        return self.archive
+
+    async def get_archived_session(self, session_id: str) -> Archived | None:
+        """A session from the archive, its trajectory complete; None where it is not there, or there is no archive."""
+        keys.check_session_id(session_id)
+        return await self.archive.load(session_id) if self.archive is not None else None
+
+    async def _archive_dropped(self, session_id: str, change: Change) -> None:
+        """Archive the actions that leave a session, before they do."""
+        history = change.head["history"]
+        started = str(as_object(change.head.get("statistics")).get("session_start"))
+        chunk = Chunk(history["trimmed_actions"] - len(change.dropped), change.dropped)
+        await self.required_archive().save_actions(session_id, started, chunk)
 
     # -- reading: nothing here writes, or puts off an expiry
 

@@ -9,26 +9,31 @@ this is noticed; an op_id of the caller's own is known for as long as its action
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import OutcomeUnknown, Unreachable, UpdateConflict
+from .errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from .settings import Settings
 from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
 from .store.base import Outcome, ReplyLost, SessionStore, no_session
 
+log = logging.getLogger("awictl")
+
 #: Seconds that an update goes on trying, while other writers are faster or the server is away after a lost reply.
 RETRY_SECONDS = 10.0
 #: Longest pause before the first retry, in seconds; twice as long before each further one, up to the cap.
 PAUSE_SECONDS = 0.002
 PAUSE_CAP_SECONDS = 0.25
+#: Seconds without another try to drop actions, after they could not be archived.
+ARCHIVE_PAUSE_SECONDS = 30.0
 #: Sessions whose head is remembered from the last update, which spares the next one a round trip.
 WARM_HEADS = 1_024
 #: Largest head that is remembered, in bytes.
@@ -46,11 +51,20 @@ class Updated:
     op_id: str
 
 
-class Updater:
-    """Makes updates in a store. It may be shared by many tasks: their updates of one session take turns."""
+#: Archives the actions that a change drops from a session.
+ArchiveDropped = Callable[[str, Change], Awaitable[None]]
 
-    def __init__(self, store: SessionStore, settings: Settings) -> None:
+
+class Updater:
+    """Makes updates in a store. It may be shared by many tasks: their updates of one session take turns.
+
+    Where there is an `archive`, actions are dropped only after it has them; while it is out of reach, none are.
+    """
+
+    def __init__(self, store: SessionStore, settings: Settings, archive: ArchiveDropped | None = None) -> None:
         self._store = store
+        self._archive = archive
+        self._no_dropping_until = 0.0
         self._max_actions = settings.max_actions
         self._warm: OrderedDict[str, Base] = OrderedDict()
         self._locks: dict[str, _CountedLock] = {}
@@ -95,7 +109,7 @@ class Updater:
                         raise self._too_late(op_id)
                 if sent_t is not None and _oldest_t(base) > sent_t:
                     raise self._too_late(op_id)
-                change = self._change(base, build(base.head))
+                change = await self._change(session_id, base, build(base.head))
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent_t is not None)
                 if outcome is Outcome.OK:
                     self._remember(session_id, base_after(base, change.head, change.splice))
@@ -128,14 +142,29 @@ class Updater:
         if "actions" in base.document["history"]:
             return base
         count = action_count(base)
-        if count is not None and not actions_to_drop(count, self._max_actions):
+        if count is not None and not self._to_drop(count):
             return base
         return await self._store.read_base(session_id, whole=True)
 
-    def _change(self, base: Base, update: Update) -> Change:
+    async def _change(self, session_id: str, base: Base, update: Update) -> Change:
         actions = base.document["history"].get("actions")
-        drop = actions_to_drop(len(actions), self._max_actions) if actions is not None else 0
-        return apply_update(base, update, timestamp(), drop)
+        drop = self._to_drop(len(actions)) if actions is not None else 0
+        change = apply_update(base, update, timestamp(), drop)
+        if not change.dropped or self._archive is None:
+            return change
+        try:
+            await self._archive(session_id, change)
+        except AwiError as error:
+            log.warning("%s keeps all its actions for now, since the oldest cannot be archived: %s", session_id, error)
+            self._no_dropping_until = asyncio.get_running_loop().time() + ARCHIVE_PAUSE_SECONDS
+            return apply_update(base, update, timestamp())
+        return change
+
+    def _to_drop(self, count: int) -> int:
+        """How many actions leave before one more is recorded."""
+        if asyncio.get_running_loop().time() < self._no_dropping_until:
+            return 0
+        return actions_to_drop(count, self._max_actions)
 
     async def _commit(self, session_id: str, base: Base, change: Change, look_for_op_id: bool) -> Outcome:
         try:

@@ -127,6 +127,11 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def encodable(text: str) -> str:
+    """Text that UTF-8 can hold: lone surrogates are replaced by question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def json_equal(a: Any, b: Any) -> bool:
     """Whether two values are the same JSON: 1 equals 1.0, but neither equals true; the order of keys does not count."""
     if isinstance(a, bool) or isinstance(b, bool):

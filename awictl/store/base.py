@@ -131,12 +131,14 @@ class SessionStore(Protocol):
     ) -> Outcome:
         """Write `change` if the session is still `base`. Raises ReplyLost where that cannot be told."""
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
         """Put off the expiry of sessions and of their agents' mappings; for each, whether it exists.
 
-        `sessions`: session ids, each with its agent id where that is known (it saves a round trip). `ttl_ms`: the new
-        expiry, that of the settings unless told otherwise.
+        `sessions`: session ids, each with its agent id where that is known (it saves a round trip).
         """
+
+    async def hold(self, session_ids: Sequence[str], ttl_ms: int) -> int:
+        """Keep sessions from expiring within `ttl_ms` milliseconds. Returns how many would have."""
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
         """Remove a session, its last delta, and its agent's mapping where that points to it.

@@ -41,6 +41,7 @@ class RedisStore:
         self._touch_script = Script("touch")
         self._delete_script = Script("delete")
         self._restore_script = Script("restore")
+        self._hold_script = Script("hold")
         self._read_base_script = Script("read_base")
 
     @classmethod
@@ -100,11 +101,10 @@ class RedisStore:
             log.warning("%s: updated %s, but not all that goes with it: %s", self.where, key, fault[0].decode())
         return Outcome(outcome.decode())
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
         agents = dict(sessions)
         exists: dict[str, bool] = {}
-        ttl_ms = self._ttl_ms if ttl_ms is None else ttl_ms
-        replies = await self._touch(agents, ttl_ms)
+        replies = await self._touch(agents)
         unknown = [session_id for session_id in agents if agents[session_id] is None]
         for session_id, (there, start) in replies.items():
             exists[session_id] = bool(there)
@@ -117,15 +117,15 @@ class RedisStore:
             agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
         mapped = {one: agents[one] for one in unknown if exists[one] and agents[one] is not None}
         if mapped:
-            await self._touch(mapped, ttl_ms)
+            await self._touch(mapped)
         return [exists[session_id] for session_id, _ in sessions]
 
-    async def _touch(self, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, tuple[int, bytes]]:
+    async def _touch(self, agents: Mapping[str, str | None]) -> dict[str, tuple[int, bytes]]:
         """The replies of the script for sessions and their agents, where they are known."""
         calls: list[Call] = [
             (
                 [keys.session_key(session_id), *_mapping(agent_id)],
-                [ttl_ms, session_id, _AGENT_BYTES],
+                [self._ttl_ms, session_id, _AGENT_BYTES],
             )
             for session_id, agent_id in agents.items()
         ]
@@ -134,6 +134,11 @@ class RedisStore:
             session_id: self._server.checked(reply, keys.session_key(session_id))
             for session_id, reply in zip(agents, replies, strict=True)
         }
+
+    async def hold(self, session_ids: Sequence[str], ttl_ms: int) -> int:
+        calls: list[Call] = [([keys.session_key(session_id)], [ttl_ms]) for session_id in session_ids]
+        replies = await self._server.run(self._hold_script, *calls, repeatable=True)
+        return sum(reply == 1 for reply in replies)
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
         key = keys.session_key(session_id)

@@ -1,0 +1,176 @@
+"""What an archive is: the interface of `mongo.py` and `sqlite.py`, and the records that they return."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from ..errors import AwiError, InvalidInput, Refused
+from ..state.codec import dumps, loads
+from ..state.document import timestamp
+from .snapshot import Known, Snapshot, moment_of
+from .trajectory import Chunk, Uses
+
+#: Times that a snapshot is judged again because somebody else wrote under its id meanwhile.
+SAVE_TRIES = 8
+
+
+class Shape(Enum):
+    """Who wrote an archived document, which tells what it looks like."""
+
+    AWICTL = "awictl"
+    #: The app's archive of ended sessions, and its sessions from before Redis: both readable, neither ever written.
+    APP = "app"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a listing of the archive tells of one session."""
+
+    session_id: str
+    agent_id: str | None
+    agent_name: str | None
+    route: str | None
+    started_at: datetime | None
+    last_activity_at: datetime | None
+    ended_at: datetime | None
+    #: Whether it may live still: it was archived before it expired.
+    active: bool
+    #: As the document counts them.
+    total_actions: int
+    successful_actions: int
+    failed_actions: int
+    #: Length of the document in bytes; None where that is not known.
+    bytes: int | None
+    shape: Shape = Shape.AWICTL
+    #: How often each action was taken; empty where that was not asked for.
+    uses: Mapping[str, Uses] = field(default_factory=dict, compare=False)
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from the start to the last activity; None where that is not known."""
+        if self.started_at is None or self.last_activity_at is None:
+            return None
+        return max(0, int((self.last_activity_at - self.started_at).total_seconds() * 1000))
+
+    def row(self) -> dict[str, Any]:
+        """The summary as plain data."""
+        return {
+            "session_id": self.session_id,
+            "agent_id": self.agent_id,
+            "agent_name": self.agent_name,
+            "route": self.route,
+            "started_at": _shown(self.started_at),
+            "last_activity_at": _shown(self.last_activity_at),
+            "ended_at": _shown(self.ended_at),
+            "active": self.active,
+            "total_actions": self.total_actions,
+            "failed_actions": self.failed_actions,
+            "duration_ms": self.duration_ms,
+            "bytes": self.bytes,
+            "shape": self.shape.value,
+        }
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A session in the archive."""
+
+    summary: Summary
+    #: The session document, its trajectory complete as far as the archive has it.
+    document: dict[str, Any]
+    #: The string as it was stored; None in the older shapes, of which no session can be restored.
+    raw: bytes | None
+    #: The archived document itself, as plain JSON: of the older shapes only.
+    original: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ArchiveQuery:
+    """What an archived session must be like to be listed; None where that does not matter."""
+
+    #: Id or name of its agent.
+    agent: str | None = None
+    #: Its last activity was then or later.
+    since: datetime | None = None
+    #: Its last activity was earlier than that.
+    until: datetime | None = None
+    #: Whether one of its actions failed.
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a listing, which goes from the latest activity to the earliest: behind this session."""
+
+    last_activity_at: datetime | None
+    session_id: str
+
+    @property
+    def text(self) -> str:
+        """The cursor as one word."""
+        return base64.urlsafe_b64encode(dumps([_shown(self.last_activity_at), self.session_id])).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """The cursor that a word stands for. Raises InvalidInput."""
+        try:
+            moment, session_id = loads(base64.urlsafe_b64decode(text.encode()))
+            if not isinstance(session_id, str) or (moment is not None and moment_of(moment) is None):
+                raise ValueError
+        except (ValueError, TypeError, AwiError):
+            raise InvalidInput(f"{text!r:.80} is no cursor: use the one that an earlier page ended with") from None
+        return cls(moment_of(moment), session_id)
+
+
+class Archive(Protocol):
+    """Where ended sessions are kept. Every method raises the errors of `awictl.errors`."""
+
+    #: For messages: which archive this is, without secrets.
+    where: str
+
+    async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
+        """Archive snapshots, and read them back. For each session id, None, or why it is not there equal.
+
+        It may be repeated at any time: an older snapshot never replaces a newer one, and other content under one id
+        is Refused. Raises Unreachable where nothing can be told.
+        """
+
+    async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
+        """Archive actions that leave a session that began at `started`, and read them back. It may be repeated."""
+
+    async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
+        """The actions that left this session."""
+
+    async def load(self, session_id: str) -> Archived | None:
+        """A session; None where it is not in the archive. Raises InvalidData where it is damaged."""
+
+    def find(
+        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
+    ) -> AsyncIterator[Summary]:
+        """The sessions that match, latest activity first, from behind a cursor on. `uses`: tell those too."""
+
+    def lapsed(self, now: datetime) -> AsyncIterator[Known]:
+        """Sessions that may live still as far as is known, but should have expired by now; the earliest first."""
+
+    async def mark_ended(self, sessions: Sequence[Known]) -> int:
+        """Mark sessions as ended when they expired, if they are still as known. Returns how many were."""
+
+    async def ping(self) -> dict[str, Any]:
+        """Whether the archive answers: `latency_ms` and, where the server tells, `version`."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+def not_settled(session_id: str, where: str) -> Refused:
+    """The error for a snapshot under whose id others kept writing."""
+    return Refused(f"{where}: other writers kept archiving {session_id}: nothing was deleted; try again")
+
+
+def _shown(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment is not None else None

@@ -1,0 +1,33 @@
+"""The archive that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from ..addresses import without_credentials
+from ..settings import Settings
+from ..store.embedded import embedded_server
+from .base import Archive
+
+#: The archive of the embedded server, in its folder.
+EMBEDDED_FILE = "archive.db"
+
+
+def open_archive(settings: Settings) -> Archive | None:
+    """The archive that the settings name; None where they name none. Nothing is sent, and no file made, yet."""
+    url = settings.archive
+    if url is None and not settings.embedded:
+        return None
+    if url is None or url.startswith("sqlite:"):
+        from .sqlite import SqliteArchive
+
+        # after three slashes a path is relative, after four it is not
+        path = (
+            Path(unquote(url.removeprefix("sqlite:///"))) if url else embedded_server(settings).folder / EMBEDDED_FILE
+        )
+        return SqliteArchive(path.absolute(), settings.timeout)
+
+    from .mongo import MongoArchive
+
+    return MongoArchive.open(url, without_credentials(url), settings)

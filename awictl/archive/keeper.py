@@ -1,0 +1,93 @@
+"""How a session leaves Redis: archived, read back, compared, and only then deleted, if it is still the same.
+
+A crash at any step leaves it in at least one of the two, and doing it again converges: an archive takes the same
+snapshot twice without a trace, and a session that was deleted was archived before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..errors import AwiError, UpdateConflict
+from ..store.base import Deletion, SessionStore, Stored
+from .base import Archive
+from .snapshot import Snapshot
+
+#: Times that a session is archived again because it changed before it could be deleted.
+FINISH_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A session that is in the archive."""
+
+    snapshot: Snapshot
+    #: Whether it has left Redis.
+    deleted: bool = False
+
+
+class Keeper:
+    """Takes sessions from a store to an archive."""
+
+    def __init__(self, store: SessionStore, archive: Archive) -> None:
+        self._store = store
+        self._archive = archive
+
+    async def keep(self, session_ids: Sequence[str]) -> dict[str, Kept | AwiError]:
+        """Archive sessions as they are now. Those that have gone are left out of what is returned.
+
+        Raises Unreachable where nothing could be archived; other errors are about one session and stand in its place.
+        """
+        results: dict[str, Kept | AwiError] = {}
+        snapshots: list[Snapshot] = []
+        found = await self._store.read_many(session_ids)
+        now = datetime.now(UTC)
+        for session_id, stored in found.items():
+            try:
+                if isinstance(stored, AwiError):
+                    raise stored
+                snapshots.append(await self._snapshot(session_id, stored, now))
+            except AwiError as error:
+                results[session_id] = error
+        saved = await self._archive.save(snapshots) if snapshots else {}
+        for snapshot in snapshots:
+            results[snapshot.session_id] = saved[snapshot.session_id] or Kept(snapshot)
+        return results
+
+    async def finish(self, session_ids: Sequence[str]) -> dict[str, Kept | AwiError]:
+        """Archive sessions and delete those that have ended, again where one changed meanwhile. See `keep`."""
+        results: dict[str, Kept | AwiError] = {}
+        pending = list(session_ids)
+        for _ in range(FINISH_TRIES):
+            if not pending:
+                return results
+            kept = await self.keep(pending)
+            results |= kept
+            ended = [one.snapshot for one in kept.values() if isinstance(one, Kept) and one.snapshot.ended]
+            outcomes = await asyncio.gather(*map(self._delete, ended))
+            pending = []
+            for snapshot, outcome in zip(ended, outcomes, strict=True):
+                if isinstance(outcome, AwiError):
+                    results[snapshot.session_id] = outcome
+                elif outcome is Deletion.CHANGED:
+                    pending.append(snapshot.session_id)
+                else:
+                    results[snapshot.session_id] = Kept(snapshot, deleted=True)
+        changing = UpdateConflict(f"{self._store.where}: it kept changing while it was archived: it was not deleted")
+        return results | dict.fromkeys(pending, changing)
+
+    async def _delete(self, snapshot: Snapshot) -> Deletion | AwiError:
+        try:
+            return await self._store.delete(snapshot.session_id, snapshot.agent_id, snapshot.raw)
+        except AwiError as error:
+            return error
+
+    async def _snapshot(self, session_id: str, stored: Stored, now: datetime) -> Snapshot:
+        snapshot = Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now)
+        if not snapshot.trimmed:
+            return snapshot
+        chunks = await self._archive.dropped_actions(session_id, snapshot.started)
+        return Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now, chunks=chunks)

@@ -1,0 +1,323 @@
+"""The archive in MongoDB: the app's collection, with the app's fields and, beside them, what makes it lossless.
+
+A document of `agentsessions` has two halves. The app's fields are a view of the session (`app_view.py`), for the
+app's own tools and for queries. Under `awi` stands what counts: the session's string as it was in Redis, compressed,
+with its SHA-256 and what tells whether a snapshot is newer. A string that is too large even so lies in
+`agentsessions.parts`, and so do the actions that left a session before its end.
+
+Everything is written with majority and journal, and read back from the primary with majority. A document is replaced
+only while it still has the digest that was judged, so any number of writers may be at it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo
+from bson import CodecOptions
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, InsertOne, ReplaceOne, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from ..errors import AwiError, Refused, Unreachable
+from ..settings import Settings
+from . import app_documents
+from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from .mongo_documents import (
+    KNOWN_FIELDS,
+    STORED_FIELDS,
+    SUMMARY_FIELDS,
+    USES_FIELDS,
+    Document,
+    Write,
+    conditions_of,
+    document_of,
+    extension,
+    is_ours,
+    known_of,
+    part_names,
+    summary_of,
+    unchanged,
+)
+from .mongo_errors import WRITE_CONFLICT, translated, write_fault
+from .packing import actions_of, chunks_of, pack, unpack
+from .snapshot import Known, Snapshot, Verdict, count_of
+from .trajectory import Chunk, complete
+
+COLLECTION = "agentsessions"
+PARTS = "agentsessions.parts"
+#: The database where the URL names none: that of mongoose, and so of the app.
+DEFAULT_DATABASE = "test"
+#: Seconds until a server that is not there counts as unreachable, at the most: `session end` answers within five.
+REACH_SECONDS = 3.0
+#: Seconds that a write to a majority, or reading it back, may take at the least.
+WRITE_SECONDS = 30.0
+
+
+class MongoArchive:
+    """The `Archive` in a MongoDB database."""
+
+    def __init__(self, client: AsyncMongoClient[Document], where: str, timeout: float) -> None:
+        self._client = client
+        self._reach = min(timeout, REACH_SECONDS)
+        self._patience = max(timeout, WRITE_SECONDS)
+        self.where = where
+        options: dict[str, Any] = {
+            "codec_options": CodecOptions(tz_aware=True, tzinfo=UTC),
+            "write_concern": WriteConcern("majority", j=True, wtimeout=int(self._patience * 1000)),
+            "read_concern": ReadConcern("majority"),
+            "read_preference": ReadPreference.PRIMARY,
+        }
+        database = client.get_default_database(DEFAULT_DATABASE)
+        self._sessions: AsyncCollection[Document] = database.get_collection(COLLECTION, **options)
+        self._parts: AsyncCollection[Document] = database.get_collection(PARTS, **options)
+        self._indexed = False
+
+    @classmethod
+    def open(cls, url: str, where: str, settings: Settings) -> MongoArchive:
+        """The archive at a URL. Nothing is sent until the first request. Raises InvalidInput for a malformed URL."""
+        reach = int(min(settings.timeout, REACH_SECONDS) * 1000)
+        with translated(where):
+            client: AsyncMongoClient[Document] = AsyncMongoClient(
+                url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
+            )
+            return cls(client, where, settings.timeout)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def ping(self) -> dict[str, Any]:
+        with translated(self.where), pymongo.timeout(self._reach):
+            started = time.perf_counter()
+            await self._client.admin.command("ping")
+            latency = time.perf_counter() - started
+            return {"latency_ms": round(latency * 1000, 3), "version": (await self._client.server_info())["version"]}
+
+    # -- writing
+
+    async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
+        results: dict[str, AwiError | None] = {}
+        pending = {one.session_id: one for one in snapshots}
+        damaged: set[str] = set()
+        with translated(self.where):
+            await self._prepare()
+            for _ in range(SAVE_TRIES):
+                known = await self._known(list(pending))
+                verdicts: dict[str, Verdict] = {}
+                for session_id, snapshot in list(pending.items()):
+                    try:
+                        verdicts[session_id] = snapshot.against(known.get(session_id), self.where)
+                    except Refused as error:
+                        results[session_id] = error
+                        del pending[session_id]
+                        continue
+                    if session_id in damaged and verdicts[session_id] in (Verdict.NOTHING, Verdict.EXTEND):
+                        verdicts[session_id] = Verdict.REPLACE
+                faults = await self._write(pending, known, verdicts)
+                for session_id, raw in (await self._strings(list(pending))).items():
+                    if isinstance(raw, AwiError):
+                        damaged.add(session_id)
+                    elif raw == pending[session_id].raw:
+                        results[session_id] = None
+                        del pending[session_id]
+                replaced = [known[one] for one, verdict in verdicts.items()
+                            if verdict is Verdict.REPLACE and one in results and results[one] is None]  # fmt: skip
+                await self._forget_parts(replaced, snapshots)
+                for session_id in faults.keys() & pending.keys():
+                    results[session_id] = faults[session_id]
+                    del pending[session_id]
+                if not pending:
+                    break
+        return results | {session_id: not_settled(session_id, self.where) for session_id in pending}
+
+    async def _write(
+        self, pending: Mapping[str, Snapshot], known: Mapping[str, Known], verdicts: Mapping[str, Verdict]
+    ) -> dict[str, AwiError]:
+        """Carry out verdicts. Returns what went wrong with which session."""
+        parts: list[Write] = []
+        writes: list[Write] = []
+        now = datetime.now(UTC)
+        for session_id, snapshot in pending.items():
+            verdict = verdicts[session_id]
+            if verdict is Verdict.EXTEND:
+                writes.append(extension(snapshot))
+            elif verdict is not Verdict.NOTHING:
+                document, pieces = document_of(snapshot, now)
+                parts += pieces
+                if verdict is Verdict.INSERT:
+                    writes.append(InsertOne(document))
+                else:
+                    writes.append(ReplaceOne(unchanged(known[session_id]), document))
+        with pymongo.timeout(self._patience):
+            if parts:
+                await self._parts.bulk_write(parts, ordered=False)
+            if not writes:
+                return {}
+            try:
+                await self._sessions.bulk_write(writes, ordered=False)
+            except BulkWriteError as error:
+                return write_fault(error, self.where)
+        return {}
+
+    async def _forget_parts(self, replaced: Iterable[Known], snapshots: Sequence[Snapshot]) -> None:
+        """Remove the parts of documents that are no more."""
+        digests = {one.session_id: one.digest for one in snapshots}
+        for known in replaced:
+            if known.parts and known.digest != digests[known.session_id]:
+                await self._parts.delete_many(
+                    {"sessionId": known.session_id, "kind": "document", "digest": known.digest}
+                )
+
+    async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
+        wanted: dict[str, tuple[Chunk, bytes, str]] = {}
+        for piece, raw, digest in chunks_of(chunk):
+            wanted[f"{session_id}:actions:{started}:{piece.first}:{digest}"] = (piece, raw, digest)
+        writes: list[Write] = []
+        for name, (piece, raw, digest) in wanted.items():
+            document = {
+                "_id": name,
+                "sessionId": session_id,
+                "kind": "actions",
+                "started": started,
+                "first": piece.first,
+                "digest": digest,
+                "packed": pack(raw),
+            }
+            writes.append(ReplaceOne({"_id": name}, document, upsert=True))
+        with translated(self.where):
+            await self._prepare()
+            with pymongo.timeout(self._patience):
+                try:
+                    await self._parts.bulk_write(writes, ordered=False)
+                except BulkWriteError as error:
+                    if error.details["writeConcernErrors"] or not _only_conflicts(error):
+                        raise
+                found = await self._parts.find({"_id": {"$in": list(wanted)}}).to_list()
+        back = {one["_id"]: unpack(one["packed"], one["digest"], f"{self.where}: {one['_id']}") for one in found}
+        if back != {name: raw for name, (_, raw, _) in wanted.items()}:
+            raise Unreachable(f"{self.where}: the actions that leave {session_id} were not read back as written")
+
+    async def mark_ended(self, sessions: Sequence[Known]) -> int:
+        if not sessions:
+            return 0
+        writes = [
+            UpdateOne(
+                {**unchanged(one), "sessionActive": True, "awi.expiresAt": one.expires_at},
+                {"$set": {"sessionActive": False, "sessionEndedAt": one.expires_at}},
+            )
+            for one in sessions
+        ]
+        with translated(self.where), pymongo.timeout(self._patience):
+            return (await self._sessions.bulk_write(writes, ordered=False)).modified_count
+
+    async def _prepare(self) -> None:
+        """Make sure that the indexes are there, once."""
+        if self._indexed:
+            return
+        with pymongo.timeout(self._reach):  # the first request of all that writes: is the server there?
+            await self._client.admin.command("ping")
+        with pymongo.timeout(self._patience):
+            # by name: an index that the app made on the same field serves as well
+            existing = [index["key"] async for index in await self._sessions.list_indexes()]
+            wanted = {
+                "unique": IndexModel([("sessionId", ASCENDING)], unique=True),
+                "agent": IndexModel(
+                    [("agentId", ASCENDING), ("sessionActive", ASCENDING), ("lastActivityAt", DESCENDING)]
+                ),
+                "activity": IndexModel([("lastActivityAt", DESCENDING), ("sessionId", DESCENDING)]),
+                "expiry": IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
+            }
+            missing = [one for one in wanted.values() if one.document["key"] not in existing]
+            if missing:
+                await self._sessions.create_indexes(missing)
+            await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
+        self._indexed = True
+
+    # -- reading
+
+    async def load(self, session_id: str) -> Archived | None:
+        damage: AwiError | None = None
+        for _ in range(SAVE_TRIES):
+            with translated(self.where), pymongo.timeout(self._patience):
+                found = await self._sessions.find_one({"sessionId": session_id})
+                if found is None:
+                    return None
+                if not is_ours(found):
+                    return app_documents.archived(found)
+                raw = (await self._unpacked([found]))[session_id]
+            if not isinstance(raw, AwiError):
+                snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
+                chunks = await self.dropped_actions(session_id, snapshot.started) if snapshot.trimmed else []
+                return Archived(summary_of(found), complete(snapshot.document, chunks), raw)
+            damage = raw
+            if not found["awi"].get("parts"):
+                break  # else a newer one may have taken its place just now, and its parts away
+        raise damage or AwiError()
+
+    async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
+        wanted = {"sessionId": session_id, "kind": "actions", "started": started}
+        with translated(self.where), pymongo.timeout(self._patience):
+            found = await self._parts.find(wanted).to_list()
+        return [
+            Chunk(one["first"], actions_of(unpack(one["packed"], one["digest"], f"{self.where}: {one['_id']}")))
+            for one in found
+        ]
+
+    async def find(
+        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
+    ) -> AsyncIterator[Summary]:
+        stages: list[Document] = [
+            {"$match": {"$and": conditions_of(query, after)}},
+            {"$sort": {"lastActivityAt": DESCENDING, "sessionId": DESCENDING}},
+            *([{"$limit": limit}] if limit is not None else []),
+            {"$project": {**SUMMARY_FIELDS, **(USES_FIELDS if uses else {})}},
+        ]
+        with translated(self.where):
+            with pymongo.timeout(self._patience):
+                cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
+            async with cursor:
+                async for found in cursor:
+                    yield summary_of(found) if is_ours(found) else app_documents.summary(found)
+
+    async def lapsed(self, now: datetime) -> AsyncIterator[Known]:
+        wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
+        with translated(self.where):
+            async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
+                async for found in cursor:
+                    yield known_of(found)
+
+    async def _known(self, session_ids: list[str]) -> dict[str, Known]:
+        with pymongo.timeout(self._patience):
+            found = await self._sessions.find({"sessionId": {"$in": session_ids}}, KNOWN_FIELDS).to_list()
+        return {one["sessionId"]: known_of(one) for one in found}
+
+    async def _strings(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
+        """What the archive holds of these sessions now, or why that is damaged."""
+        with pymongo.timeout(self._patience):
+            found = await self._sessions.find({"sessionId": {"$in": session_ids}}, STORED_FIELDS).to_list()
+            return await self._unpacked([one for one in found if is_ours(one)])
+
+    async def _unpacked(self, found: Iterable[Document]) -> dict[str, bytes | AwiError]:
+        strings: dict[str, bytes | AwiError] = {}
+        for one in found:
+            session_id, awi = one["sessionId"], one["awi"]
+            packed = awi.get("packed")
+            if count := count_of(awi.get("parts")):
+                names = part_names(session_id, awi["digest"], count)
+                parts = {part["_id"]: part["packed"] async for part in self._parts.find({"_id": {"$in": names}})}
+                packed = b"".join(parts.get(name, b"") for name in names)
+            try:
+                strings[session_id] = unpack(packed or b"", str(awi.get("digest")), f"{self.where}: {session_id}")
+            except AwiError as error:
+                strings[session_id] = error
+        return strings
+
+
+def _only_conflicts(error: BulkWriteError) -> bool:
+    return all(fault.get("code") == WRITE_CONFLICT for fault in error.details["writeErrors"])

@@ -1,0 +1,140 @@
+"""The documents of the MongoDB archive: how a session becomes one, what can be asked of them, and what they tell."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+
+from . import app_documents
+from .app_view import app_agent_id, app_view
+from .base import ArchiveQuery, Cursor, Summary
+from .packing import pack
+from .snapshot import Known, Revision, Snapshot, count_of
+from .trajectory import Uses
+
+#: Version of what stands under `awi`.
+FORMAT = 1
+
+#: Bytes of a compressed string that stand in the document itself, and bytes of each of its parts otherwise.
+INLINE_BYTES = PART_BYTES = 8_388_608
+#: Names of actions whose uses are counted for one session, and characters of such a name.
+_MAX_USES, _MAX_NAME = 1_000, 200
+
+Document = dict[str, Any]
+Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
+
+_KNOWN = ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt")
+KNOWN_FIELDS = dict.fromkeys((*_KNOWN, "awi.format", "awi.parts"), 1)
+STORED_FIELDS = dict.fromkeys(("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts"), 1)
+SUMMARY_FIELDS = dict.fromkeys(
+    ("sessionId", "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt",
+     "currentState.currentRoute", "statistics", "awi.format", "awi.bytes", "awi.agentId"), 1
+)  # fmt: skip
+#: The actions of documents that do not tell their uses; those of awictl do.
+USES_FIELDS = {
+    "awi.uses": 1,
+    "actionHistory": {"$cond": [{"$eq": [{"$type": "$awi"}, "missing"]}, "$actionHistory", "$$REMOVE"]},
+}
+
+
+def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write]]:
+    """The document for a snapshot, and the writes of its parts."""
+    packed = pack(snapshot.raw)
+    uses = sorted(snapshot.uses.items(), key=lambda one: -one[1].count)[:_MAX_USES]
+    awi: Document = {
+        "format": FORMAT,
+        "digest": snapshot.digest,
+        "revision": snapshot.revision._asdict(),
+        "agentId": snapshot.agent_id,
+        "bytes": len(snapshot.raw),
+        "archivedAt": now,
+        "expiresAt": snapshot.expires_at if not snapshot.ended else None,
+        "uses": [[name[:_MAX_NAME], use.count, use.failed] for name, use in uses],
+    }
+    parts: list[Write] = []
+    if len(packed) <= INLINE_BYTES:
+        awi["packed"] = packed
+    else:
+        pieces = [packed[start : start + PART_BYTES] for start in range(0, len(packed), PART_BYTES)]
+        awi["parts"] = len(pieces)
+        for name, piece in zip(part_names(snapshot.session_id, snapshot.digest, len(pieces)), pieces, strict=True):
+            part = {"_id": name, "sessionId": snapshot.session_id, "kind": "document", "digest": snapshot.digest}
+            parts.append(ReplaceOne({"_id": name}, {**part, "packed": piece}, upsert=True))
+    return {**app_view(snapshot), "awi": awi}, parts
+
+
+def part_names(session_id: str, digest: str, count: int) -> list[str]:
+    return [f"{session_id}:document:{digest}:{number}" for number in range(count)]
+
+
+def extension(snapshot: Snapshot) -> UpdateOne:
+    """The write that tells of a session, which is archived already, that it lives longer."""
+    return UpdateOne(
+        {"sessionId": snapshot.session_id, "awi.digest": snapshot.digest},
+        {"$set": {"sessionActive": True, "sessionEndedAt": None}, "$max": {"awi.expiresAt": snapshot.expires_at}},
+    )
+
+
+def unchanged(known: Known) -> Document:
+    return {"sessionId": known.session_id, "awi.digest": known.digest}
+
+
+def is_ours(found: Document) -> bool:
+    return isinstance(found.get("awi"), dict)
+
+
+def known_of(found: Document) -> Known:
+    awi = found.get("awi")
+    foreign = not isinstance(awi, dict)
+    awi = awi if isinstance(awi, dict) else {}
+    revision = awi.get("revision") or {}
+    agent_id = found.get("agentId")
+    return Known(
+        found["sessionId"],
+        str(awi.get("digest")),
+        Revision(*(int(revision.get(name, 0)) for name in Revision._fields)),
+        str(agent_id) if agent_id is not None else None,
+        app_documents.moment(found.get("sessionStartedAt")),
+        found.get("sessionActive") is True,
+        app_documents.moment(awi.get("expiresAt")),
+        foreign,
+        count_of(awi.get("parts")),
+    )
+
+
+def summary_of(found: Document) -> Summary:
+    """What a listing tells of a document of awictl."""
+    awi = found["awi"]
+    uses = {name: Uses(count, failed) for name, count, failed in awi.get("uses", ())}
+    shown = app_documents.summary(found | {"actionHistory": []})
+    return Summary(
+        **{
+            **{name: getattr(shown, name) for name in Summary.__dataclass_fields__},
+            "agent_id": awi.get("agentId"),
+            "bytes": count_of(awi.get("bytes")),
+            "shape": Summary.shape,
+            "uses": uses,
+        }
+    )
+
+
+def conditions_of(query: ArchiveQuery, after: Cursor | None) -> list[Document]:
+    conditions: list[Document] = [{"sessionId": {"$type": "string"}}]
+    if query.agent is not None:
+        conditions.append({"$or": [{"agentId": app_agent_id(query.agent)}, {"agentName": query.agent}]})
+    if query.since is not None:
+        conditions.append({"lastActivityAt": {"$gte": query.since}})
+    if query.until is not None:
+        conditions.append({"lastActivityAt": {"$lt": query.until}})
+    if query.failed:
+        conditions.append({"statistics.failedActions": {"$gt": 0}})
+    if after is not None:
+        same = {"lastActivityAt": after.last_activity_at, "sessionId": {"$lt": after.session_id}}
+        if after.last_activity_at is None:
+            conditions.append(same)
+        else:
+            earlier = {"lastActivityAt": {"$lt": after.last_activity_at}}
+            conditions.append({"$or": [earlier, {"lastActivityAt": None}, same]})
+    return conditions

@@ -1,0 +1,147 @@
+"""The tables of the SQLite archive, and what their rows mean."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+from ..errors import InvalidData
+from ..state.document import timestamp
+from .base import ArchiveQuery, Cursor, Summary
+from .packing import pack, unpack
+from .snapshot import Known, Revision, Snapshot, moment_of
+from .trajectory import Uses
+
+#: Version of the tables, kept in the file's `user_version`.
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id TEXT PRIMARY KEY,
+    agent_id TEXT,
+    agent_name TEXT,
+    route TEXT,
+    started_at TEXT,
+    last_activity_at TEXT,
+    ended_at TEXT,
+    active INTEGER NOT NULL,
+    expires_at TEXT,
+    total_actions INTEGER NOT NULL,
+    successful_actions INTEGER NOT NULL,
+    failed_actions INTEGER NOT NULL,
+    next_t INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    uses TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    packed BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS sessions_by_activity ON sessions (last_activity_at, session_id);
+CREATE INDEX IF NOT EXISTS sessions_by_agent ON sessions (agent_id, last_activity_at);
+CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at) WHERE active;
+CREATE TABLE IF NOT EXISTS actions (
+    session_id TEXT NOT NULL,
+    started TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    packed BLOB NOT NULL,
+    PRIMARY KEY (session_id, started, first, digest)
+) STRICT;
+"""
+
+
+def is_intact(row: sqlite3.Row, where: str) -> bool:
+    try:
+        unpack(row["packed"], row["digest"], where)
+    except InvalidData:
+        return False
+    return True
+
+
+def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
+    uses = {name: [use.count, use.failed] for name, use in snapshot.uses.items()}
+    values = {
+        "session_id": snapshot.session_id,
+        "agent_id": snapshot.agent_id,
+        "agent_name": snapshot.agent_name,
+        "route": snapshot.route,
+        "started_at": text_of(snapshot.started_at),
+        "last_activity_at": text_of(snapshot.last_activity_at),
+        "ended_at": text_of(snapshot.ended_at),
+        "active": not snapshot.ended,
+        "expires_at": text_of(snapshot.expires_at) if not snapshot.ended else None,
+        "total_actions": snapshot.revision.total_actions,
+        "successful_actions": snapshot.count("successful_actions"),
+        "failed_actions": snapshot.count("failed_actions"),
+        "next_t": snapshot.revision.next_t,
+        "updated_ms": snapshot.revision.updated_ms,
+        "uses": json.dumps(uses),
+        "digest": snapshot.digest,
+        "bytes": len(snapshot.raw),
+        "packed": pack(snapshot.raw),
+    }
+    places = ", ".join(f":{name}" for name in values)
+    db.execute(f"INSERT OR REPLACE INTO sessions VALUES ({places})", values)  # noqa: S608  # our own names only
+
+
+def known_of(row: sqlite3.Row) -> Known:
+    return Known(
+        row["session_id"],
+        row["digest"],
+        Revision(row["total_actions"], row["next_t"], row["updated_ms"]),
+        row["agent_id"],
+        moment_of(row["started_at"]),
+        bool(row["active"]),
+        moment_of(row["expires_at"]),
+    )
+
+
+def summary_of(row: sqlite3.Row) -> Summary:
+    return Summary(
+        session_id=row["session_id"],
+        agent_id=row["agent_id"],
+        agent_name=row["agent_name"],
+        route=row["route"],
+        started_at=moment_of(row["started_at"]),
+        last_activity_at=moment_of(row["last_activity_at"]),
+        ended_at=moment_of(row["ended_at"]),
+        active=bool(row["active"]),
+        total_actions=row["total_actions"],
+        successful_actions=row["successful_actions"],
+        failed_actions=row["failed_actions"],
+        bytes=row["bytes"],
+        uses={name: Uses(*counts) for name, counts in json.loads(row["uses"]).items()},
+    )
+
+
+def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple[Any, ...]]:
+    """A WHERE clause, and the values in it."""
+    conditions = ["TRUE"]
+    values: list[Any] = []
+
+    def add(condition: str, *given: Any) -> None:
+        conditions.append(condition)
+        values.extend(given)
+
+    if query.agent is not None:
+        add("(agent_id = ? OR agent_name = ?)", query.agent, query.agent)
+    if query.since is not None:
+        add("last_activity_at >= ?", text_of(query.since))
+    if query.until is not None:
+        add("last_activity_at < ?", text_of(query.until))
+    if query.failed:
+        add("failed_actions > 0")
+    if after is not None and after.last_activity_at is None:
+        add("last_activity_at IS NULL AND session_id < ?", after.session_id)
+    elif after is not None:
+        moment = text_of(after.last_activity_at)
+        add(
+            "(last_activity_at < ? OR last_activity_at IS NULL OR (last_activity_at = ? AND session_id < ?))",
+            moment, moment, after.session_id,
+        )  # fmt: skip
+    return " AND ".join(conditions), tuple(values)
+
+
+def text_of(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment is not None else None

@@ -1,0 +1,147 @@
+"""How sessions end, and come back: promise 4 of DESIGN.
+
+An end has three steps, and each may be the last before a crash. The session is marked: its last action is
+`session_end`, and it does not expire any more. It is archived and read back. It is deleted, if it is still what was
+archived. A session that is marked and still there is one whose end has to be finished, here or by a sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from .archive.base import Archive, Archived
+from .archive.keeper import Keeper, Kept
+from .errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict
+from .state.document import Update, as_object, ending, has_ended, timestamp
+from .store.base import Deletion, Listed, SessionStore, no_session
+from .updates import RETRY_SECONDS, Updater
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A session that has ended."""
+
+    session_id: str
+    agent_id: str | None
+    #: When, as recorded; None where it expired, or was lost on purpose.
+    ended_at: str | None
+    #: The actions in its trajectory; None where they are not known.
+    actions: int | None
+    #: The archive that it is in; None where it was lost on purpose.
+    archive: str | None
+
+    def row(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return dict(vars(self))
+
+
+class Endings:
+    """Ends sessions of a store, and brings them back."""
+
+    def __init__(self, store: SessionStore, updater: Updater, archive: Archive) -> None:
+        self._store = store
+        self._updater = updater
+        self._archive = archive
+        self._keeper = Keeper(store, archive)
+
+    async def end(self, session_id: str) -> Ended:
+        """End a session; where it is marked or archived already, do what is left. Raises NotFound, Unreachable …"""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + RETRY_SECONDS
+        while True:
+            [*found] = await self._store.list([session_id])
+            if not found:
+                return await self._ended_before(session_id)
+            if found[0].error is not None:
+                raise InvalidData(f"{self._store.where}: {session_id} cannot be archived: {found[0].error}")
+            await self._mark(found[0])
+            try:
+                kept = (await self._keeper.finish([session_id])).get(session_id)
+            except Unreachable as error:
+                raise Unreachable(
+                    f"{error}. {session_id} stays in Redis, marked as ended, and does not expire: "
+                    "end it again later, or let `awictl archive sweep` do it"
+                ) from error
+            if kept is None:
+                return await self._ended_before(session_id)
+            if isinstance(kept, AwiError):
+                raise kept
+            if kept.deleted:
+                return self._ended(kept)
+            # the agent did something after the end: so this was not the end
+            if clock() > deadline:
+                raise UpdateConflict(f"{self._store.where}: the agent goes on in {session_id}: it was not ended")
+
+    async def restore(self, session_id: str) -> tuple[Archived, str | None]:
+        """Put an archived session back. Returns it, and the session that its agent is in then."""
+        found = await self._archive.load(session_id)
+        if found is None:
+            raise not_archived(session_id, self._archive)
+        if found.raw is None:
+            raise Refused(
+                f"{self._archive.where}: {session_id} was archived by the app, which kept too little of it to restore"
+            )
+        agent_id = as_object(found.document).get("agent_id")
+        current = await self._store.restore(session_id, agent_id if isinstance(agent_id, str) else None, found.raw)
+        return found, current
+
+    async def _mark(self, listed: Listed) -> None:
+        """Record the end, unless that was done before."""
+        last = _last_action(listed.head)
+        if has_ended(listed.head) and listed.ttl_ms is None:
+            return
+        update = ending()
+
+        def build(head: dict[str, Any]) -> Update:
+            if has_ended(head) and _last_action(head) != last:
+                raise _MarkedByOthers
+            return update
+
+        try:
+            await self._updater.run(listed.session_id, build, update.op_id, look_for_op_id=False)
+        except _MarkedByOthers:
+            return
+
+    async def _ended_before(self, session_id: str) -> Ended:
+        """The end of a session that is not in the store, from the archive."""
+        archived = await self._archive.load(session_id)
+        if archived is None:
+            raise NotFound(f"{no_session(session_id, self._store.where)}; nor is it in {self._archive.where}")
+        summary = archived.summary
+        return Ended(
+            session_id,
+            summary.agent_id,
+            timestamp(summary.ended_at) if summary.ended_at else None,
+            len(archived.document["history"]["actions"]),
+            self._archive.where,
+        )
+
+    def _ended(self, kept: Kept) -> Ended:
+        snapshot = kept.snapshot
+        ended_at = timestamp(snapshot.ended_at) if snapshot.ended_at else None
+        return Ended(snapshot.session_id, snapshot.agent_id, ended_at, len(snapshot.actions), self._archive.where)
+
+
+async def discard(store: SessionStore, session_id: str) -> Ended:
+    """Delete a session without archiving it. Raises NotFound."""
+    listed = next(iter(await store.list([session_id])), None)
+    agent_id = listed.head.get("agent_id") if listed is not None else None
+    agent_id = agent_id if isinstance(agent_id, str) else None
+    if listed is None or await store.delete(session_id, agent_id, None) is Deletion.GONE:
+        raise no_session(session_id, store.where)
+    return Ended(session_id, agent_id, None, listed.actions, None)
+
+
+def not_archived(session_id: str, archive: Archive) -> NotFound:
+    """The error for a session that is not in the archive."""
+    return NotFound(f"there is no session {session_id} in {archive.where}")
+
+
+class _MarkedByOthers(Exception):
+    """Somebody else has recorded the end meanwhile."""
+
+
+def _last_action(head: dict[str, Any]) -> Any:
+    return as_object(head.get("history")).get("last_action")

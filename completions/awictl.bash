@@ -20,14 +20,14 @@ _awictl() {
   esac
   case "$path" in
     "") words="session agent embedded demo health config --version --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session") words="create list show apply diff history touch --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session") words="create apply touch list show diff history --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session create") words="--agent --name --route --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session apply") words="--action --input --observation --failed --op-id --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session touch") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session list") words="--agent --route --idle --ttl-below --sort --reverse --limit --rate --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session show") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session apply") words="--action --input --observation --failed --op-id --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session diff") words="--all --exit-code --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session history") words="--limit --offset --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session touch") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent") words="session --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent session") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded") words="start status stop --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;

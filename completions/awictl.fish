@@ -16,7 +16,7 @@ function __awictl_path --description 'The command that the words so far name'
     echo "$path"
 end
 complete -c awictl -f
-complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read and update live sessions'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read, update and end live sessions'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a agent -d 'Find the sessions of agents'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a embedded -d 'The private server that awictl starts for you'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a demo -d 'See the main job done on the embedded server: an agent'\''s session is created, changed and looked at'
@@ -33,15 +33,22 @@ complete -c awictl -s q -l quiet -d 'No notices on stderr.'
 complete -c awictl -s v -l verbose -d 'More on stderr; tracebacks of errors.'
 complete -c awictl -l help -d 'Show this message and exit.'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a create -d 'Create a session for an agent, and print it'
+complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a apply -d 'Merge a delta into a session'
+complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a touch -d 'Put off the expiry of sessions'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a list -d 'List live sessions'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a show -d 'Print session documents'
-complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a apply -d 'Merge a delta into a session'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a diff -d 'Show the last delta, or compare two states'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a history -d 'Print the actions of a session, newest first'
-complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a touch -d 'Put off the expiry of sessions'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l agent -r -d 'Agent id.'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l name -r -d 'Agent'\''s name; its id if not given.'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l route -r -d 'Where the agent starts.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l action -r -d 'What the agent did.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l input -r -d 'What it did it with.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l observation -r -d 'What it was told.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l failed -d 'The action did not succeed.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l op-id -r -d 'Name of the update: it is applied at most once.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''session touch'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l agent -r -d 'Only of this agent: id or name.'
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l route -r -d 'Only on this route; * and ? stand for any.'
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l idle -r -d 'Only idle for so long, such as 20m.'
@@ -51,19 +58,12 @@ complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l reve
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l limit -r -d 'At most so many.'
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l rate -r -d 'Let the server visit so many keys a second.'
 complete -c awictl -n 'contains -- '\''session show'\'' (__awictl_path)' -F
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l action -r -d 'What the agent did.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l input -r -d 'What it did it with.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l observation -r -d 'What it was told.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l failed -d 'The action did not succeed.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l op-id -r -d 'Name of the update: it is applied at most once.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session diff'\'' (__awictl_path)' -l all -d 'Compare ids, histories and statistics too.'
 complete -c awictl -n 'contains -- '\''session diff'\'' (__awictl_path)' -l exit-code -d 'Exit with 1 where there is a difference.'
 complete -c awictl -n 'contains -- '\''session diff'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -l limit -r -d 'How many actions.'
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -l offset -r -d 'How many newer ones to pass over.'
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -F
-complete -c awictl -n 'contains -- '\''session touch'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a session -d 'Show which session an agent is in, and when its mapping expires'
 complete -c awictl -n 'contains -- '\''agent session'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''embedded'\'' (__awictl_path)' -a start -d 'Start the embedded server where it is not running'

@@ -19,7 +19,7 @@ _awictl() {
   case $state in
     command)
       local -a commands=(
-      'session:Create, read and update live sessions'
+      'session:Create, read, update and end live sessions'
       'agent:Find the sessions of agents'
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed and looked at'
@@ -57,23 +57,23 @@ _awictl_session() {
     command)
       local -a commands=(
       'create:Create a session for an agent, and print it'
+      'apply:Merge a delta into a session'
+      'touch:Put off the expiry of sessions'
       'list:List live sessions'
       'show:Print session documents'
-      'apply:Merge a delta into a session'
       'diff:Show the last delta, or compare two states'
       'history:Print the actions of a session, newest first'
-      'touch:Put off the expiry of sessions'
       )
       _describe command commands ;;
     argument)
       case $line[1] in
         create) _awictl_session_create ;;
+        apply) _awictl_session_apply ;;
+        touch) _awictl_session_touch ;;
         list) _awictl_session_list ;;
         show) _awictl_session_show ;;
-        apply) _awictl_session_apply ;;
         diff) _awictl_session_diff ;;
         history) _awictl_session_history ;;
-        touch) _awictl_session_touch ;;
       esac ;;
   esac
 }
@@ -92,6 +92,39 @@ _awictl_session_create() {
     '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
     '--help[Show this message and exit.]'
+}
+
+_awictl_session_apply() {
+  _arguments \
+    '--action[What the agent did.]:NAME:_files' \
+    '--input[What it did it with.]:JSON:_files' \
+    '--observation[What it was told.]:TEXT:_files' \
+    '--failed[The action did not succeed.]' \
+    '--op-id[Name of the update, it is applied at most once.]:ID:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_touch() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
 }
 
 _awictl_session_list() {
@@ -129,25 +162,6 @@ _awictl_session_show() {
     '*: :_files'
 }
 
-_awictl_session_apply() {
-  _arguments \
-    '--action[What the agent did.]:NAME:_files' \
-    '--input[What it did it with.]:JSON:_files' \
-    '--observation[What it was told.]:TEXT:_files' \
-    '--failed[The action did not succeed.]' \
-    '--op-id[Name of the update, it is applied at most once.]:ID:_files' \
-    '--profile[Profile of config.toml to use.]:NAME:_files' \
-    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
-    '--embedded[Use the private server that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
-    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
-    '--no-color[Print without colours.]' \
-    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
-    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
-    '--help[Show this message and exit.]' \
-    '*: :_files'
-}
-
 _awictl_session_diff() {
   _arguments \
     '--all[Compare ids, histories and statistics too.]' \
@@ -168,20 +182,6 @@ _awictl_session_history() {
   _arguments \
     '--limit[How many actions.]:N:_files' \
     '--offset[How many newer ones to pass over.]:N:_files' \
-    '--profile[Profile of config.toml to use.]:NAME:_files' \
-    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
-    '--embedded[Use the private server that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
-    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
-    '--no-color[Print without colours.]' \
-    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
-    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
-    '--help[Show this message and exit.]' \
-    '*: :_files'
-}
-
-_awictl_session_touch() {
-  _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \

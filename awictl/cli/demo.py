@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..manager import StateManager
-from . import session_view as view
 from .options import Run, command
+from .session import view
 from .tables import Rows, duration, fields_of
 
 if TYPE_CHECKING:

@@ -249,6 +249,30 @@ def read_ids(ids: list[str]) -> list[str]:
     return list(found)
 
 
+async def each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]]) -> None:
+    """Do `one` for each id; an error with one does not stop the others, and the first is the exit code."""
+    code = 0
+    for session_id in ids:
+        try:
+            await one(session_id)
+        except AwiError as error:
+            if len(ids) == 1:
+                raise
+            reported = report(error, verbose=run.options.verbose)
+            code = code or reported
+    if code:
+        raise typer.Exit(code)
+
+
+async def first(rows: AsyncIterator[dict[str, Any]], limit: int | None) -> AsyncIterator[dict[str, Any]]:
+    count = 0
+    async for row in rows:
+        yield row
+        count += 1
+        if count == limit:
+            return
+
+
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
 SessionIds = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)

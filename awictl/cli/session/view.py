@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..state.delta import Comparison, pointer
-from ..state.document import as_array, as_object
-from .tables import Column, Rows, compact, duration, fields_of, pretty, printable
+from ...state.delta import Comparison, pointer
+from ...state.document import as_array, as_object
+from ..tables import Column, Rows, compact, duration, fields_of, pretty, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -15,7 +15,7 @@ from .archive.base import Archive, Archived
 from .archive.keeper import Keeper, Kept
 from .errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict
 from .state.document import Update, as_object, ending, has_ended, timestamp
-from .store.base import Deletion, Listed, SessionStore, no_session
+from .store.base import Deletion, Listed, SessionStore, lives_there, no_session
 from .updates import RETRY_SECONDS, Updater
 
 
@@ -74,8 +74,8 @@ class Endings:
             if clock() > deadline:
                 raise UpdateConflict(f"{self._store.where}: the agent goes on in {session_id}: it was not ended")
 
-    async def restore(self, session_id: str) -> tuple[Archived, str | None]:
-        """Put an archived session back. Returns it, and the session that its agent is in then."""
+    async def restore(self, session_id: str, *, dry_run: bool = False) -> tuple[Archived, str | None]:
+        """Put an archived session back. Returns it, and the session that its agent is in then (in a dry run: now)."""
         found = await self._archive.load(session_id)
         if found is None:
             raise not_archived(session_id, self._archive)
@@ -83,9 +83,14 @@ class Endings:
             raise Refused(
                 f"{self._archive.where}: {session_id} was archived by the app, which kept too little of it to restore"
             )
-        agent_id = as_object(found.document).get("agent_id")
-        current = await self._store.restore(session_id, agent_id if isinstance(agent_id, str) else None, found.raw)
-        return found, current
+        agent_id = found.document.get("agent_id")
+        agent_id = agent_id if isinstance(agent_id, str) else None
+        if not dry_run:
+            return found, await self._store.restore(session_id, agent_id, found.raw)
+        if await self._store.lifetimes([session_id]):
+            raise lives_there(session_id, self._store.where)
+        mapped = await self._store.agent_session(agent_id) if agent_id is not None else None
+        return found, mapped.session_id if mapped is not None else None
 
     async def _mark(self, listed: Listed) -> None:
         """Record the end, unless that was done before."""

@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
+from . import lookup
 from .archive.base import Archive, Archived
 from .archive.connect import open_archive
+from .archive.sweep import Sweeper
 from .archive.trajectory import Chunk
 from .endings import Ended, Endings, discard
-from .errors import InvalidData, InvalidInput, ReadOnly, Refused
+from .errors import InvalidData, InvalidInput, NotFound, ReadOnly, Refused, Unreachable
+from .lookup import Found
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, dumps, loads
@@ -160,14 +163,16 @@ class StateManager:
         self._writable()
         return await discard(self.store, keys.check_session_id(session_id))
 
-    async def restore_session(self, session_id: str) -> tuple[Archived, str | None]:
+    async def restore_session(self, session_id: str, *, dry_run: bool = False) -> tuple[Archived, str | None]:
         """Put an archived session back as a live one, JSON-equal to what it was; it stays in the archive too.
 
         Returns it, and the session that its agent is in now: another one where the agent has gone on since. Raises
         NotFound, and Refused where a session lives under this id or where the app archived it (it kept too little).
+        `dry_run`: only find out whether that would work.
         """
-        self._writable()
-        return await self._endings().restore(keys.check_session_id(session_id))
+        if not dry_run:
+            self._writable()
+        return await self._endings().restore(keys.check_session_id(session_id), dry_run=dry_run)
 
     def _endings(self) -> Endings:
         return Endings(self.store, self._updater, self.required_archive())
@@ -181,6 +186,17 @@ class StateManager:
                 "`awictl session end --discard --yes`"
             )
         return self.archive
+
+    def sweeper(
+        self, margin_ms: int, *, rate: float | None = None, scan_rate: float | None = None, dry_run: bool = False
+    ) -> Sweeper:
+        """What archives sessions that expire within `margin_ms` milliseconds or have ended. See `Sweeper`.
+
+        `rate`: sessions to archive in a second at the most; `scan_rate`: keys that Redis visits in a second for it.
+        """
+        if not dry_run:
+            self._writable()
+        return Sweeper(self.store, self.required_archive(), margin_ms, rate=rate, scan_rate=scan_rate)
 
     async def get_archived_session(self, session_id: str) -> Archived | None:
         """A session from the archive, its trajectory complete; None where it is not there, or there is no archive."""
@@ -200,6 +216,10 @@ class StateManager:
         """The whole document; None where there is no such session. One round trip."""
         stored = await self.store.read(keys.check_session_id(session_id))
         return self.decoded(session_id, stored) if stored is not None else None
+
+    async def find_session(self, session_id: str) -> Found:
+        """A session from Redis, or from the archive where it is not live or Redis is out of reach. Raises NotFound."""
+        return await lookup.find(keys.check_session_id(session_id), self.store, lambda: self.archive)
 
     async def read_session(self, session_id: str) -> Stored:
         """The stored string and its expiry. Raises NotFound."""
@@ -235,6 +255,18 @@ class StateManager:
         if page is None:
             raise no_session(session_id, self.store.where)
         return page
+
+    async def find_history(self, session_id: str, limit: int = 20, offset: int = 0) -> tuple[HistoryPage, Found | None]:
+        """Like `get_action_history`, from the archive where the session is not live or Redis is out of reach.
+
+        There the trajectory is complete: the actions that left the session early are in it. Also returns what was
+        found there.
+        """
+        try:
+            return await self.get_action_history(session_id, limit, offset), None
+        except (NotFound, Unreachable) as error:
+            found = await lookup.from_archive(session_id, lambda: self.archive, error)
+            return lookup.history_of(found.document, limit, offset), found
 
     async def get_state_diff(self, session_id: str) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None where there was none in the last five minutes.

@@ -5,39 +5,47 @@ _awictl() {
     word="${COMP_WORDS[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$word" in
-      --action|--agent|--idle|--input|--limit|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--sort|--timeout|--ttl-below|-o) skip=1 ;;
+      --action|--agent|--archive|--cursor|--idle|--input|--interval|--limit|--margin|--mongo|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|-o) skip=1 ;;
       -*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
-        elif [[ $path =~ ^(session|agent|embedded|config)$ ]]; then path="$path $word"
+        elif [[ $path =~ ^(session|archive|agent|embedded|config)$ ]]; then path="$path $word"
         fi ;;
     esac
   done
   case "$previous" in
     -o|--output) COMPREPLY=($(compgen -W "table json jsonl ids raw" -- "$current")); return ;;
     --sort) COMPREPLY=($(compgen -W "activity ttl actions bytes agent route id" -- "$current")); return ;;
-    --action|--agent|--idle|--input|--limit|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--sort|--timeout|--ttl-below|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --action|--agent|--archive|--cursor|--idle|--input|--interval|--limit|--margin|--mongo|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
-    "") words="session agent embedded demo health config --version --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session") words="create apply touch list show diff history --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session create") words="--agent --name --route --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session apply") words="--action --input --observation --failed --op-id --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session touch") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session list") words="--agent --route --idle --ttl-below --sort --reverse --limit --rate --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session show") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session diff") words="--all --exit-code --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "session history") words="--limit --offset --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "agent") words="session --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "agent session") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "embedded") words="start status stop --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "embedded start") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "embedded status") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "embedded stop") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "demo") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "health") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "config") words="show --profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "config show") words="--profile --redis --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "") words="session archive agent embedded demo health config --version --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session") words="create apply touch end list show diff history --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session create") words="--agent --name --route --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session apply") words="--action --input --observation --failed --op-id --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session touch") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session end") words="--discard -y --yes --dry-run --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session list") words="--agent --route --idle --ttl-below --sort --reverse --limit --rate --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session diff") words="--all --exit-code --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "session history") words="--limit --offset --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive") words="sweep restore list show stats export --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive sweep") words="--once --watch --margin --interval --rate --scan-rate --dry-run --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive restore") words="--dry-run --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive list") words="--agent --since --until --failed --limit --all --cursor --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive stats") words="--agent --since --until --failed --top --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "archive export") words="--agent --since --until --failed --actions --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent") words="session --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent session") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded") words="start status stop --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded start") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded status") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "embedded stop") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "demo") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "health") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "config") words="show --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "config show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }

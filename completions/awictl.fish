@@ -5,10 +5,10 @@ function __awictl_path --description 'The command that the words so far name'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --action --agent --idle --input --limit --name --observation --offset --op-id --output --profile --rate --redis --route --sort --timeout --ttl-below -o
+        else if contains -- $word --action --agent --archive --cursor --idle --input --interval --limit --margin --mongo --name --observation --offset --op-id --output --profile --rate --redis --route --scan-rate --since --sort --timeout --top --ttl-below --until -o
             set skip 1
         else if not string match -q -- '-*' $word
-            if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path session agent embedded config; end
+            if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path session archive agent embedded config; end
                 set -a path $word
             end
         end
@@ -16,15 +16,18 @@ function __awictl_path --description 'The command that the words so far name'
     echo "$path"
 end
 complete -c awictl -f
-complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read, update and end live sessions'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read, update and end sessions'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a archive -d 'Archive sessions before they expire; find and restore archived ones'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a agent -d 'Find the sessions of agents'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a embedded -d 'The private server that awictl starts for you'
-complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a demo -d 'See the main job done on the embedded server: an agent'\''s session is created, changed and looked at'
-complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a health -d 'Show whether the server answers, how fast, and what it is'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a demo -d 'See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a health -d 'Show whether Redis and the archive answer, how fast, and what they are'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a config -d 'The settings in use, and where they come from'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -l version -d 'Print the version.'
 complete -c awictl -l profile -r -d 'Profile of config.toml to use.'
 complete -c awictl -l redis -r -d 'Server, without password: redis://HOST:PORT/DB.'
+complete -c awictl -l mongo -r -d 'Archive, without password: mongodb://HOST/DATABASE.'
+complete -c awictl -l archive -r -d 'Archive of either kind: mongodb://… or sqlite:///FILE.'
 complete -c awictl -l embedded -d 'Use the private server that awictl starts.'
 complete -c awictl -s o -l output -x -a 'table json jsonl ids raw' -d 'How to print data.'
 complete -c awictl -l timeout -r -d 'Seconds to wait for the server.'
@@ -35,10 +38,11 @@ complete -c awictl -l help -d 'Show this message and exit.'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a create -d 'Create a session for an agent, and print it'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a apply -d 'Merge a delta into a session'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a touch -d 'Put off the expiry of sessions'
+complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a end -d 'End sessions: each is archived, read back, compared, and only then deleted'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a list -d 'List live sessions'
-complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a show -d 'Print session documents'
+complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a show -d 'Print session documents, live or from the archive'
 complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a diff -d 'Show the last delta, or compare two states'
-complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a history -d 'Print the actions of a session, newest first'
+complete -c awictl -n 'contains -- '\''session'\'' (__awictl_path)' -a history -d 'Print the actions of a session, newest first; of an archived one also those that left it early'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l agent -r -d 'Agent id.'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l name -r -d 'Agent'\''s name; its id if not given.'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l route -r -d 'Where the agent starts.'
@@ -49,6 +53,10 @@ complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l fai
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l op-id -r -d 'Name of the update: it is applied at most once.'
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session touch'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''session end'\'' (__awictl_path)' -l discard -d 'Do not archive them: they are lost for good.'
+complete -c awictl -n 'contains -- '\''session end'\'' (__awictl_path)' -s y -l yes -d 'Do not ask before anything is lost.'
+complete -c awictl -n 'contains -- '\''session end'\'' (__awictl_path)' -l dry-run -d 'Only show which sessions would end.'
+complete -c awictl -n 'contains -- '\''session end'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l agent -r -d 'Only of this agent: id or name.'
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l route -r -d 'Only on this route; * and ? stand for any.'
 complete -c awictl -n 'contains -- '\''session list'\'' (__awictl_path)' -l idle -r -d 'Only idle for so long, such as 20m.'
@@ -64,6 +72,40 @@ complete -c awictl -n 'contains -- '\''session diff'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -l limit -r -d 'How many actions.'
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -l offset -r -d 'How many newer ones to pass over.'
 complete -c awictl -n 'contains -- '\''session history'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a sweep -d 'Archive sessions that are about to expire, and finish those that have ended'
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a restore -d 'Put archived sessions back into Redis as live ones, just as they were'
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a list -d 'List archived sessions, the latest activity first'
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a show -d 'Print archived sessions'
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a stats -d 'Sessions and actions a day, success rate, most used actions and durations'
+complete -c awictl -n 'contains -- '\''archive'\'' (__awictl_path)' -a export -d 'Print archived sessions as JSON lines, for training and replay: complete documents, or their actions'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l once -d 'One sweep; this is the default.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l watch -d 'Sweep again and again, until SIGTERM or Ctrl-C.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l margin -r -d 'Archive what expires within it.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l interval -r -d 'Between two sweeps; a quarter of the margin.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l rate -r -d 'Archive at most so many sessions a second.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l scan-rate -r -d 'Let Redis visit so many keys a second.'
+complete -c awictl -n 'contains -- '\''archive sweep'\'' (__awictl_path)' -l dry-run -d 'Only show which sessions are due.'
+complete -c awictl -n 'contains -- '\''archive restore'\'' (__awictl_path)' -l dry-run -d 'Only check that they can be restored.'
+complete -c awictl -n 'contains -- '\''archive restore'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l agent -r -d 'Only of this agent: id or name.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l since -r -d 'Only if active then or later: 2026-11-23, 7d.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l until -r -d 'Only if not active later.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l failed -d 'Only with an action that failed.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l limit -r -d 'How many on a page.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l all -d 'All of them, without pages.'
+complete -c awictl -n 'contains -- '\''archive list'\'' (__awictl_path)' -l cursor -r -d 'Where the page before this one ended.'
+complete -c awictl -n 'contains -- '\''archive show'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''archive stats'\'' (__awictl_path)' -l agent -r -d 'Only of this agent: id or name.'
+complete -c awictl -n 'contains -- '\''archive stats'\'' (__awictl_path)' -l since -r -d 'Only if active then or later: 2026-11-23, 7d.'
+complete -c awictl -n 'contains -- '\''archive stats'\'' (__awictl_path)' -l until -r -d 'Only if not active later.'
+complete -c awictl -n 'contains -- '\''archive stats'\'' (__awictl_path)' -l failed -d 'Only with an action that failed.'
+complete -c awictl -n 'contains -- '\''archive stats'\'' (__awictl_path)' -l top -r -d 'How many of the most used actions.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l agent -r -d 'Only of this agent: id or name.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l since -r -d 'Only if active then or later: 2026-11-23, 7d.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l until -r -d 'Only if not active later.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l failed -d 'Only with an action that failed.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l actions -d 'An action a line, instead of a session a line.'
+complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a session -d 'Show which session an agent is in, and when its mapping expires'
 complete -c awictl -n 'contains -- '\''agent session'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''embedded'\'' (__awictl_path)' -a start -d 'Start the embedded server where it is not running'

@@ -8,6 +8,8 @@ _awictl() {
     '--version[Print the version.]' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -19,17 +21,19 @@ _awictl() {
   case $state in
     command)
       local -a commands=(
-      'session:Create, read, update and end live sessions'
+      'session:Create, read, update and end sessions'
+      'archive:Archive sessions before they expire; find and restore archived ones'
       'agent:Find the sessions of agents'
       'embedded:The private server that awictl starts for you'
-      'demo:See the main job done on the embedded server: an agent'\''s session is created, changed and looked at'
-      'health:Show whether the server answers, how fast, and what it is'
+      'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
+      'health:Show whether Redis and the archive answer, how fast, and what they are'
       'config:The settings in use, and where they come from'
       )
       _describe command commands ;;
     argument)
       case $line[1] in
         session) _awictl_session ;;
+        archive) _awictl_archive ;;
         agent) _awictl_agent ;;
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
@@ -45,6 +49,8 @@ _awictl_session() {
   _arguments -C \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -59,10 +65,11 @@ _awictl_session() {
       'create:Create a session for an agent, and print it'
       'apply:Merge a delta into a session'
       'touch:Put off the expiry of sessions'
+      'end:End sessions: each is archived, read back, compared, and only then deleted'
       'list:List live sessions'
-      'show:Print session documents'
+      'show:Print session documents, live or from the archive'
       'diff:Show the last delta, or compare two states'
-      'history:Print the actions of a session, newest first'
+      'history:Print the actions of a session, newest first; of an archived one also those that left it early'
       )
       _describe command commands ;;
     argument)
@@ -70,6 +77,7 @@ _awictl_session() {
         create) _awictl_session_create ;;
         apply) _awictl_session_apply ;;
         touch) _awictl_session_touch ;;
+        end) _awictl_session_end ;;
         list) _awictl_session_list ;;
         show) _awictl_session_show ;;
         diff) _awictl_session_diff ;;
@@ -85,6 +93,8 @@ _awictl_session_create() {
     '--route[Where the agent starts.]:PATH:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -103,6 +113,8 @@ _awictl_session_apply() {
     '--op-id[Name of the update, it is applied at most once.]:ID:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -117,6 +129,27 @@ _awictl_session_touch() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_session_end() {
+  _arguments \
+    '--discard[Do not archive them, they are lost for good.]' \
+    '(-y --yes)'{-y,--yes}'[Do not ask before anything is lost.]' \
+    '--dry-run[Only show which sessions would end.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -139,6 +172,8 @@ _awictl_session_list() {
     '--rate[Let the server visit so many keys a second.]:N:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -152,6 +187,8 @@ _awictl_session_show() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -168,6 +205,8 @@ _awictl_session_diff() {
     '--exit-code[Exit with 1 where there is a difference.]' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -184,6 +223,165 @@ _awictl_session_history() {
     '--offset[How many newer ones to pass over.]:N:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_archive() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'sweep:Archive sessions that are about to expire, and finish those that have ended'
+      'restore:Put archived sessions back into Redis as live ones, just as they were'
+      'list:List archived sessions, the latest activity first'
+      'show:Print archived sessions'
+      'stats:Sessions and actions a day, success rate, most used actions and durations'
+      'export:Print archived sessions as JSON lines, for training and replay: complete documents, or their actions'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        sweep) _awictl_archive_sweep ;;
+        restore) _awictl_archive_restore ;;
+        list) _awictl_archive_list ;;
+        show) _awictl_archive_show ;;
+        stats) _awictl_archive_stats ;;
+        export) _awictl_archive_export ;;
+      esac ;;
+  esac
+}
+
+_awictl_archive_sweep() {
+  _arguments \
+    '--once[One sweep; this is the default.]' \
+    '--watch[Sweep again and again, until SIGTERM or Ctrl-C.]' \
+    '--margin[Archive what expires within it.]:TIME:_files' \
+    '--interval[Between two sweeps; a quarter of the margin.]:TIME:_files' \
+    '--rate[Archive at most so many sessions a second.]:N:_files' \
+    '--scan-rate[Let Redis visit so many keys a second.]:N:_files' \
+    '--dry-run[Only show which sessions are due.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_archive_restore() {
+  _arguments \
+    '--dry-run[Only check that they can be restored.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_archive_list() {
+  _arguments \
+    '--agent[Only of this agent, id or name.]:NAME:_files' \
+    '--since[Only if active then or later, 2026-11-23, 7d.]:TIME:_files' \
+    '--until[Only if not active later.]:TIME:_files' \
+    '--failed[Only with an action that failed.]' \
+    '--limit[How many on a page.]:N:_files' \
+    '--all[All of them, without pages.]' \
+    '--cursor[Where the page before this one ended.]:CURSOR:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_archive_show() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_archive_stats() {
+  _arguments \
+    '--agent[Only of this agent, id or name.]:NAME:_files' \
+    '--since[Only if active then or later, 2026-11-23, 7d.]:TIME:_files' \
+    '--until[Only if not active later.]:TIME:_files' \
+    '--failed[Only with an action that failed.]' \
+    '--top[How many of the most used actions.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_archive_export() {
+  _arguments \
+    '--agent[Only of this agent, id or name.]:NAME:_files' \
+    '--since[Only if active then or later, 2026-11-23, 7d.]:TIME:_files' \
+    '--until[Only if not active later.]:TIME:_files' \
+    '--failed[Only with an action that failed.]' \
+    '--actions[An action a line, instead of a session a line.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -200,6 +398,8 @@ _awictl_agent() {
   _arguments -C \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -225,6 +425,8 @@ _awictl_agent_session() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -241,6 +443,8 @@ _awictl_embedded() {
   _arguments -C \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -270,6 +474,8 @@ _awictl_embedded_start() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -283,6 +489,8 @@ _awictl_embedded_status() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -296,6 +504,8 @@ _awictl_embedded_stop() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -309,6 +519,8 @@ _awictl_demo() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -322,6 +534,8 @@ _awictl_health() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -337,6 +551,8 @@ _awictl_config() {
   _arguments -C \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -362,6 +578,8 @@ _awictl_config_show() {
   _arguments \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \

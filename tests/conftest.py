@@ -1,10 +1,11 @@
-"""Fixtures of all tests: a private Valkey for each worker, and managers on it."""
+"""Fixtures of all tests: a private Valkey and MongoDB-wire server for each worker, and managers on them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from support.mongo import MongoServer
 from support.proxy import Proxy, proxied
 from support.valkey import ValkeyServer
 
@@ -31,6 +32,37 @@ def new_valkey() -> Iterator[Callable[..., ValkeyServer]]:
 
     def start(*options: str, password: str | None = None) -> ValkeyServer:
         server = ValkeyServer(*options, password=password)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _worker_mongo() -> Iterator[MongoServer]:
+    server = MongoServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def mongo(_worker_mongo: MongoServer) -> MongoServer:
+    """This worker's own MongoDB-wire server, empty."""
+    _worker_mongo.clear()
+    return _worker_mongo
+
+
+@pytest.fixture
+def new_mongo() -> Iterator[Callable[[], MongoServer]]:
+    """Starts further servers; a test may do with them what it likes."""
+    servers: list[MongoServer] = []
+
+    def start() -> MongoServer:
+        server = MongoServer()
         servers.append(server)
         return server.start()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..state.codec import encodable, json_equal
-from ..state.document import as_array, as_object
+from ..state.document import SESSION_END, SESSION_START, as_array, as_object
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ def complete(document: dict[str, Any], chunks: Iterable[Chunk]) -> dict[str, Any
 
 
 def uses_of(actions: Iterable[Any]) -> dict[str, Uses]:
-    """How often each action was taken, by its name."""
+    """How often each action was taken, by its name; the start and the end of a session are none."""
     counts: dict[str, list[int]] = {}
     for action in actions:
-        if isinstance(action, Mapping) and isinstance(name := action.get("action"), str):
+        name = action.get("action") if isinstance(action, Mapping) else None
+        if isinstance(name, str) and name not in (SESSION_START, SESSION_END):
             count = counts.setdefault(encodable(name), [0, 0])
             count[0] += 1
             count[1] += action.get("success") is False

@@ -45,7 +45,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @command(app, "demo", examples=["awictl demo", "awictl demo && awictl --embedded session list"])
 async def demo(run: Run) -> None:
-    """See the main job done on the embedded server: an agent's session is created, changed and looked at."""
+    """See the main job done on the embedded server: an agent's session is created, changed, ended and archived."""
     console = run.out.console()
 
     def say(text: str, shown: "RenderableType | None" = None) -> None:
@@ -54,30 +54,43 @@ async def demo(run: Run) -> None:
         if shown is not None:
             console.print(shown)
 
-    async with StateManager.open(replace(run.settings, embedded=True)) as manager:
+    # its own archive too, whichever the user has configured for other sessions
+    settings = replace(run.settings, embedded=True, mongodb_uri=None, archive_url=None)
+    async with StateManager.open(settings) as manager:
         say(f"a private Valkey is running at {manager.store.where}")
-        document = await manager.initialize_session(AGENT_ID, AGENT_NAME, ROUTE)
-        session_id = document["session_id"]
-        say(f"an agent begins session {session_id}, and takes {len(STEPS)} steps")
-        for method, change, entry in STEPS:
-            await getattr(manager, method)(session_id, change, entry)
-        stored = await manager.read_session(session_id)
-        say("its state now", view.session(manager.decoded(session_id, stored), stored.ttl_ms))
-        if last := await manager.get_state_diff(session_id):
+        ended_id = await _session(manager)
+        say(f"an agent begins session {ended_id}, and takes {len(STEPS)} steps")
+        stored = await manager.read_session(ended_id)
+        say("its state now", view.session(manager.decoded(ended_id, stored), stored.ttl_ms))
+        if last := await manager.get_state_diff(ended_id):
             say("its last delta, for other agents and for you", view.last_delta(last))
-        page = await manager.get_action_history(session_id, limit=3)
-        say(f"the newest 3 of its {page.total} actions", Rows(page.trajectory, view.ACTIONS))
-        say("what is stored, and how long it stays", await _expiries(manager, session_id, AGENT_ID))
+        say("what is stored, and how long it stays", await _expiries(manager, ended_id, AGENT_ID))
+        ended = await manager.end_session(ended_id)
+        say("the session ends: it is archived, read back, and deleted from Valkey", Rows([ended.row()], view.ENDED))
+        page, _ = await manager.find_history(ended_id, limit=3)
+        say(f"the newest 3 of its {page.total} actions, from the archive", Rows(page.trajectory, view.ACTIONS))
+        session_id = await _session(manager)
+        say(f"another session is alive: {session_id}", await _expiries(manager, session_id, AGENT_ID))
     say("go on with")
     uv = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
     for line in (
         "--embedded session list",
         f"--embedded session show {session_id}",
         f"""--embedded session apply {session_id} '{{"page_state":{{"filters":{{}}}}}}' --action clear_filters""",
-        f"--embedded session history {session_id}",
+        f"--embedded session end {session_id}",
+        "--embedded archive list",
+        f"--embedded archive show {ended_id}",
         "embedded stop",
     ):
         console.print(f"  {uv}awictl {line}", soft_wrap=True)
+
+
+async def _session(manager: StateManager) -> str:
+    """A session of the agent, after all its steps. Returns its id."""
+    session_id: str = (await manager.initialize_session(AGENT_ID, AGENT_NAME, ROUTE))["session_id"]
+    for method, change, entry in STEPS:
+        await getattr(manager, method)(session_id, change, entry)
+    return session_id
 
 
 async def _expiries(manager: StateManager, session_id: str, agent_id: str) -> "RenderableType":

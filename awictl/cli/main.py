@@ -17,7 +17,8 @@ from .output import flush
 
 #: name → (module, what the command or group is for), in the order of the help.
 COMMANDS = {
-    "session": ("session", "Create, read and update live sessions."),
+    "session": ("session", "Create, read, update and end sessions."),
+    "archive": ("archive", "Archive sessions before they expire; find and restore archived ones."),
     "agent": ("agent", "Find the sessions of agents."),
     "embedded": ("embedded", "The private server that awictl starts for you."),
     "demo": ("demo", "See the main job done on the embedded server."),

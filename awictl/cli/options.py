@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from ..errors import AwiError, InvalidInput
+from ..errors import AwiError, InvalidInput, Refused
 from .output import Format, Output, settle_output
 from .tables import printable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..manager import StateManager
     from ..settings import Settings
 
@@ -39,6 +41,12 @@ class GlobalOptions:
     profile: Annotated[str | None, _option("--profile", help="Profile of config.toml to use.", metavar="NAME")] = None
     redis: Annotated[
         str | None, _option("--redis", help="Server, without password: redis://HOST:PORT/DB.", metavar="URL")
+    ] = None
+    mongo: Annotated[
+        str | None, _option("--mongo", help="Archive, without password: mongodb://HOST/DATABASE.", metavar="URL")
+    ] = None
+    archive: Annotated[
+        str | None, _option("--archive", help="Archive of either kind: mongodb://… or sqlite:///FILE.", metavar="URL")
     ] = None
     embedded: Annotated[bool, _option("--embedded", help="Use the private server that awictl starts.")] = False
     output: Annotated[Format | None, _option("--output", "-o", help="How to print data.")] = None
@@ -79,6 +87,8 @@ class Run:
 
         given = {
             "redis_url": self.options.redis,
+            "mongodb_uri": self.options.mongo,
+            "archive_url": self.options.archive,
             "embedded": self.options.embedded or None,
             "timeout": self.options.timeout,
         }
@@ -231,6 +241,24 @@ def parse_duration(text: str) -> int:
     return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
 
 
+def parse_moment(text: str) -> "datetime":
+    """A moment: ISO 8601 such as 2026-11-23 or 2026-11-23T08:00Z (UTC unless it says so), or a span of time ago.
+
+    Raises typer.BadParameter.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        return datetime.now(UTC) - timedelta(milliseconds=parse_duration(text))
+    except (typer.BadParameter, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no moment such as 2026-11-23, 2026-11-23T08:00 or 7d (ago)") from None
+
+
 def read_stdin(limit: int = -1) -> bytes:
     """What stdin holds, at most `limit` bytes of it."""
     if sys.stdin is None:
@@ -249,19 +277,50 @@ def read_ids(ids: list[str]) -> list[str]:
     return list(found)
 
 
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is lost for good. Raises Refused where nobody can be asked, and typer.Exit at a no."""
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise Refused(f"{question} There is no terminal to ask at: say --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
+class EachId:
+    """Does something for each of several ids: an error with one does not stop the others."""
+
+    def __init__(self, run: Run, ids: list[str]) -> None:
+        self._run = run
+        self._ids = ids
+        self._code = 0
+
+    async def rows(self, one: Callable[[str], Awaitable[dict[str, Any] | None]]) -> AsyncIterator[dict[str, Any]]:
+        """What `one` returns for each id, but None. An error is reported; that with an only id is raised."""
+        for session_id in self._ids:
+            try:
+                row = await one(session_id)
+            except AwiError as error:
+                if len(self._ids) == 1:
+                    raise
+                reported = report(error, verbose=self._run.options.verbose)
+                self._code = self._code or reported
+            else:
+                if row is not None:
+                    yield row
+
+    def exit(self) -> None:
+        """End the command by the code of the first error, where there was one."""
+        if self._code:
+            raise typer.Exit(self._code)
+
+
 async def each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]]) -> None:
     """Do `one` for each id; an error with one does not stop the others, and the first is the exit code."""
-    code = 0
-    for session_id in ids:
-        try:
-            await one(session_id)
-        except AwiError as error:
-            if len(ids) == 1:
-                raise
-            reported = report(error, verbose=run.options.verbose)
-            code = code or reported
-    if code:
-        raise typer.Exit(code)
+    all_of_them = EachId(run, ids)
+    async for _ in all_of_them.rows(one):
+        pass
+    all_of_them.exit()
 
 
 async def first(rows: AsyncIterator[dict[str, Any]], limit: int | None) -> AsyncIterator[dict[str, Any]]:

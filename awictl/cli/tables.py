@@ -112,6 +112,11 @@ def duration(milliseconds: float | None) -> str:
     return " ".join(part for part in parts[:2] if part[0] != "0")
 
 
+def plural(count: int, noun: str) -> str:
+    """A number of things: `1 session`, `2,000 sessions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def compact(value: Any) -> str:
     """A value in one short line, for a cell."""
     from ..state.codec import dumps

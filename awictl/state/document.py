@@ -19,7 +19,8 @@ DEFAULT_ACTION = "state_update"
 #: Fields that say which session this is and what happened in it: a delta cannot change them.
 KEPT_FIELDS = ("session_id", "agent_id", "history")
 
-#: The last action of an ended session, as the app calls it.
+#: The first action of a session, and the last one of an ended session, as the app calls them.
+SESSION_START = "session_start"
 SESSION_END = "session_end"
 
 #: The actions of the app that pagination switches on and off.
@@ -65,7 +66,7 @@ def new_document(session_id: str, agent_id: str, agent_name: str, route: str, no
             "disabled_actions": [NEXT_PAGE, PREVIOUS_PAGE],
         },
         "history": {
-            "actions": [{"t": 0, "action": "session_start", "input": {}, "delta": {}, "timestamp": now}],
+            "actions": [{"t": 0, "action": SESSION_START, "input": {}, "delta": {}, "timestamp": now}],
             "last_action": None,
         },
         "permissions": {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from ..errors import AwiError, NotFound, Unreachable
+from ..errors import AwiError, NotFound, Refused, Unreachable
 from ..state.document import Change
 from ..state.layout import Base
 
@@ -19,6 +19,11 @@ class ReplyLost(Unreachable):
 def no_session(session_id: str, where: str) -> NotFound:
     """The error for a session that is not in the store at `where`."""
     return NotFound(f"there is no session {session_id} at {where}: it may have ended or expired")
+
+
+def lives_there(session_id: str, where: str) -> Refused:
+    """The error for a session that cannot be restored, since one lives under its id in the store at `where`."""
+    return Refused(f"{where}: session {session_id} lives there: nothing was restored over it")
 
 
 class Outcome(Enum):

@@ -16,7 +16,7 @@ from ..state.codec import loads
 from ..state.document import Change
 from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, is_closed, op_id_mark
 from . import history, listing, whole
-from .base import AgentSession, Deletion, HistoryPage, Lifetime, Listed, Outcome, ReplyLost, Stored
+from .base import AgentSession, Deletion, HistoryPage, Lifetime, Listed, Outcome, ReplyLost, Stored, lives_there
 from .connect import Call, Script, Server, connect
 
 log = logging.getLogger("awictl")
@@ -153,7 +153,7 @@ class RedisStore:
         reply = await self._write(self._restore_script, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
         restored, current = self._server.checked(reply, key)
         if not restored:
-            raise Refused(f"{self.where}: session {session_id} lives there: nothing was restored over it")
+            raise lives_there(session_id, self.where)
         return current.decode("utf-8", "replace") or None
 
     async def _write(self, script: Script, call: Call) -> Any:

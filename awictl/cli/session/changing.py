@@ -6,9 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import InvalidInput, NotFound
+from ...manager import StateManager
 from ...state.codec import parse_input
-from ..options import Run, SessionId, SessionIds, command, read_ids, read_stdin
+from ...state.keys import check_session_id
+from ..options import EachId, Run, SessionId, SessionIds, command, confirm, read_ids, read_stdin
 from ..output import Format
+from ..tables import plural
 from . import view
 from .group import app
 
@@ -104,6 +107,53 @@ async def touch(run: Run, ids: SessionIds) -> None:
     await run.out.many(rows, view.TOUCHED, id_field="session_id", empty="no session was touched")
     if missing := [session_id for session_id, there in zip(wanted, exists, strict=True) if not there]:
         raise NotFound(f"there is no session {', '.join(missing)} at {manager.store.where}: ended or expired")
+
+
+@command(
+    app,
+    "end",
+    examples=[
+        "awictl session end ID",
+        "awictl session end ID --archive sqlite:////var/backups/awi.db",
+        "awictl session list -o ids --agent browser-1 | awictl session end -",
+        "awictl session end ID --discard --yes   # lost for good",
+    ],
+    formats=[Format.IDS],
+)
+async def end(
+    run: Run,
+    ids: SessionIds,
+    discard: Annotated[bool, typer.Option("--discard", help="Do not archive them: they are lost for good.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before anything is lost.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which sessions would end.")] = False,
+) -> None:
+    """End sessions: each is archived, read back, compared, and only then deleted. It is safe to repeat."""
+    wanted = read_ids(ids)
+    async with run.manager() as manager:
+        if dry_run:
+            await _would_end(run, manager, wanted, None if discard else manager.required_archive().where)
+            return
+        if discard:
+            confirm(f"Delete {plural(len(wanted), 'session')} for good, without archiving?", yes)
+        sessions = EachId(run, wanted)
+
+        async def one(session_id: str) -> dict[str, Any]:
+            return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
+
+        await run.out.many(sessions.rows(one), view.ENDED, id_field="session_id", empty="no session was ended")
+    sessions.exit()
+
+
+async def _would_end(run: Run, manager: StateManager, ids: list[str], archive: str | None) -> None:
+    listed = await manager.store.list([check_session_id(one) for one in ids])
+    rows = [
+        {"session_id": one.session_id, "agent_id": one.head.get("agent_id"), "ended_at": None, "actions": one.actions,
+         "archive": archive}
+        for one in listed
+    ]  # fmt: skip
+    await run.out.many(rows, view.ENDED, id_field="session_id", empty="no session would end")
+    if missing := set(ids) - {one.session_id for one in listed}:
+        raise NotFound(f"there is no session {', '.join(sorted(missing))} at {manager.store.where}")
 
 
 def _delta_text(given: str, limit: int) -> bytes:

@@ -2,4 +2,4 @@
 
 from ..options import new_group
 
-app = new_group("Create, read, update and end live sessions.")
+app = new_group("Create, read, update and end sessions.")

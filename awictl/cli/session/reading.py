@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ...archive.base import Archived
 from ...errors import InvalidInput
 from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey, Summary
 from ...state.delta import compare
 from ..options import Run, SessionId, SessionIds, command, each, first, parse_duration, read_ids
-from ..output import Format, write
+from ..output import Format, dumps, write
 from . import view
 from .group import app
 
@@ -96,17 +97,23 @@ async def list_(
     formats=[Format.IDS, Format.RAW],
 )
 async def show(run: Run, ids: SessionIds) -> None:
-    """Print session documents. Nothing is written, and no expiry put off."""
+    """Print session documents, live or from the archive. Nothing is written, and no expiry put off."""
 
     async with run.manager() as manager:
 
         async def one(session_id: str) -> None:
-            stored = await manager.read_session(session_id)
-            if run.out.format is Format.RAW:
-                write(stored.raw)
-                return
-            document = manager.decoded(session_id, stored)
-            run.out.one(document, table=lambda: view.session(document, stored.ttl_ms), ids=[session_id])
+            found = await manager.find_session(session_id)
+            if found.origin:
+                run.out.notice(found.origin)
+            if found.archived is not None:
+                print_archived(run, found.archived)
+            elif found.stored is not None:
+                stored = found.stored
+                if run.out.format is Format.RAW:
+                    write(stored.raw)
+                    return
+                document = manager.decoded(session_id, stored)
+                run.out.one(document, table=lambda: view.session(document, stored.ttl_ms), ids=[session_id])
 
         await each(run, read_ids(ids), one)
 
@@ -163,9 +170,11 @@ async def history(
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="How many actions.")] = 20,
     offset: Annotated[int, typer.Option("--offset", min=0, metavar="N", help="How many newer ones to pass over.")] = 0,
 ) -> None:
-    """Print the actions of a session, newest first."""
+    """Print the actions of a session, newest first; of an archived one also those that left it early."""
     async with run.manager() as manager:
-        page = await manager.get_action_history(id, limit, offset)
+        page, found = await manager.find_history(id, limit, offset)
+    if found is not None:
+        run.out.notice(found.origin)
     envelope = {"session_id": id, "total": page.total, "limit": limit, "offset": offset}
     rows = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
     await run.out.many(
@@ -173,6 +182,17 @@ async def history(
     )
     if len(rows) < page.total:
         run.out.notice(f"{len(rows)} of {page.total} actions")
+
+
+def print_archived(run: Run, archived: Archived) -> None:
+    """Print a session from the archive; raw, it is the string that it was in Redis, or the app's own document."""
+    document = archived.document
+    run.out.one(
+        document,
+        table=lambda: view.session(document, None, archived=True),
+        ids=[archived.summary.session_id],
+        raw=archived.raw if archived.raw is not None else dumps(archived.original) + b"\n",
+    )
 
 
 def _state(document: dict[str, Any], everything: bool) -> dict[str, Any]:

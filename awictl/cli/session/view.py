@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LATEST_ACTIONS = 10
 
 
-def _known(value: Any) -> str:
+def known(value: Any) -> str:
     return "-" if value is None else compact(value)
 
 
@@ -24,33 +24,41 @@ def _unreadable(row: Mapping[str, Any]) -> str | None:
     return f"unreadable: {row['error']}" if row.get("error") else None
 
 
-def _moment(value: Any) -> str:
+def moment(value: Any) -> str:
     """A timestamp without what every line repeats; in UTC, as it is stored."""
-    return value[:23].replace("T", " ") if isinstance(value, str) else _known(value)
+    return value[:23].replace("T", " ") if isinstance(value, str) else known(value)
 
 
 SESSIONS = [
     Column("SESSION", lambda row: row["session_id"]),
     Column("AGENT", lambda row: _unreadable(row) or row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
-    Column("ROUTE", lambda row: _known(row["route"]), narrow="cut", drop=3),
-    Column("ACTIONS", lambda row: _known(row["actions"]), right=True, drop=2),
+    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=3),
+    Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
     Column("IDLE", lambda row: duration(row["idle_ms"]), right=True, drop=1),
     Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=4),
 ]
 
 ACTIONS = [
-    Column("T", lambda row: _known(row.get("t")), right=True),
-    Column("WHEN", lambda row: _moment(row.get("timestamp"))),
-    Column("ACTION", lambda row: _known(row.get("action")), narrow="cut"),
-    Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(_known(row.get("success")), "-")),
-    Column("INPUT", lambda row: _known(row.get("input")), narrow="cut"),
-    Column("OBSERVATION", lambda row: _known(row.get("observation")), narrow="cut"),
+    Column("T", lambda row: known(row.get("t")), right=True),
+    Column("WHEN", lambda row: moment(row.get("timestamp"))),
+    Column("ACTION", lambda row: known(row.get("action")), narrow="cut"),
+    Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(known(row.get("success")), "-")),
+    Column("INPUT", lambda row: known(row.get("input")), narrow="cut"),
+    Column("OBSERVATION", lambda row: known(row.get("observation")), narrow="cut"),
 ]
 
 TOUCHED = [
     Column("SESSION", lambda row: row["session_id"]),
     Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
+]
+
+ENDED = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
+    Column("ENDED", lambda row: moment(row["ended_at"])),
+    Column("ACTIONS", lambda row: known(row["actions"]), right=True),
+    Column("ARCHIVE", lambda row: row["archive"] or "lost for good", narrow="cut"),
 ]
 
 CHANGES = [
@@ -60,45 +68,52 @@ CHANGES = [
 ]
 
 
-def session(document: dict[str, Any], ttl_ms: int | None) -> RenderableType:
+def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
     """A session at a glance: its state, and its latest actions."""
     from rich.console import Group
 
     actions = as_array(as_object(document.get("history")).get("actions"))
-    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), ttl_ms))]
+    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), None if archived else _expiry(ttl_ms)))]
     if actions:
         parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     return Group(*parts)
 
 
-def _facts(document: dict[str, Any], actions: int, ttl_ms: int | None) -> Iterator[tuple[str, str]]:
+def _expiry(ttl_ms: int | None) -> str:
+    return duration(ttl_ms) if ttl_ms is not None else "never"
+
+
+def _facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
     page = as_object(document.get("page_state"))
     pagination = as_object(page.get("pagination"))
     state = as_object(document.get("action_state"))
     statistics = as_object(document.get("statistics"))
     items = page.get("visible_items")
-    yield "session", _known(document.get("session_id"))
-    yield "agent", f"{_known(document.get('agent_name'))} ({_known(document.get('agent_id'))})"
-    yield "expires in", duration(ttl_ms) if ttl_ms is not None else "never"
-    yield "route", _known(page.get("route"))
+    yield "session", known(document.get("session_id"))
+    yield "agent", f"{known(document.get('agent_name'))} ({known(document.get('agent_id'))})"
+    if expiry is not None:
+        yield "expires in", expiry
+    yield "route", known(page.get("route"))
     yield (
         "page",
-        f"{_known(pagination.get('cursor'))} of {_known(pagination.get('total_pages'))}, "
-        f"{_known(pagination.get('total_items'))} items",
+        f"{known(pagination.get('cursor'))} of {known(pagination.get('total_pages'))}, "
+        f"{known(pagination.get('total_items'))} items",
     )
-    yield "filters", _known(page.get("filters"))
-    yield "sort", _known(page.get("sort"))
-    yield "visible items", str(len(items)) if isinstance(items, list) else _known(items)
+    yield "filters", known(page.get("filters"))
+    yield "sort", known(page.get("sort"))
+    yield "visible items", str(len(items)) if isinstance(items, list) else known(items)
     yield "available", _words(state.get("available_actions"))
     yield "disabled", _words(state.get("disabled_actions"))
     trimmed = as_object(document.get("history")).get("trimmed_actions")
     yield "actions", f"{actions}" + (f" (and {trimmed} trimmed)" if trimmed else "")
     yield (
         "outcomes",
-        f"{_known(statistics.get('successful_actions'))} succeeded, {_known(statistics.get('failed_actions'))} failed",
+        f"{known(statistics.get('successful_actions'))} succeeded, {known(statistics.get('failed_actions'))} failed",
     )
-    yield "started", _known(statistics.get("session_start"))
-    yield "last activity", _known(statistics.get("last_activity"))
+    yield "started", known(statistics.get("session_start"))
+    yield "last activity", known(statistics.get("last_activity"))
+    if "session_end" in statistics:
+        yield "ended", known(statistics["session_end"])
 
 
 def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> RenderableType:

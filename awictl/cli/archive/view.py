@@ -1,0 +1,94 @@
+"""How archived sessions, sweeps and statistics look in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..session.view import known, moment
+from ..tables import Column, Rows, duration, fields_of, plural
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Latest days that the chart shows, and columns of its longest bar.
+CHART_DAYS = 30
+CHART_WIDTH = 40
+
+SESSIONS = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
+    Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"])[:19]),
+    Column("LASTED", lambda row: duration(row["duration_ms"]), right=True, drop=2),
+    Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=1),
+    Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True),
+    Column("STATE", lambda row: ("alive" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else "")),
+    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=3),
+]
+
+CANDIDATES = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("WHY", lambda row: row["why"]),
+    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
+    Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
+]
+
+RESTORED = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
+    Column("AGENT IS IN", lambda row: known(row["agent_session"])),
+    Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
+]
+
+
+def sweep(row: Mapping[str, Any]) -> str:
+    """What a sweep did, in one line."""
+    parts = [f"{plural(row['found'], 'session')} due", f"{row['archived']:,} archived", f"{row['deleted']:,} deleted"]
+    parts += [f"{row['expired']:,} marked as expired"]
+    if row["failed"]:
+        parts.append(f"{row['failed']:,} failed ({row['held']:,} of them kept from expiring)")
+    return f"{', '.join(parts)}, in {row['seconds']:.1f} s"
+
+
+def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
+    """Statistics with a bar chart of the days. `blocks`: whether the terminal has block characters."""
+    from rich.console import Group
+
+    rate = row["success_rate"]
+    durations = row["durations"]
+    parts: list[RenderableType] = [
+        fields_of(
+            [
+                ("sessions", f"{row['sessions']:,} ({row['active']:,} of them may be alive)"),
+                ("actions", f"{row['actions']:,}"),
+                ("success rate", "-" if rate is None else f"{rate:.1%} ({row['failed_actions']:,} failed)"),
+                (
+                    "they lasted",
+                    f"half of them up to {duration(durations['median_ms'])}, nine of ten up to "
+                    f"{duration(durations['p90_ms'])}, the longest {duration(durations['max_ms'])}",
+                ),
+            ]
+        )
+    ]
+    days = row["days"][-CHART_DAYS:]
+    if days:
+        most = max(day["actions"] for day in days) or 1
+        bar = "█" if blocks else "#"
+        columns = [
+            Column("DAY", lambda day: day["day"]),
+            Column("SESSIONS", lambda day: f"{day['sessions']:,}", right=True),
+            Column("ACTIONS", lambda day: f"{day['actions']:,}", right=True),
+            Column("FAILED", lambda day: f"{day['failed_actions']:,}", right=True),
+            Column("", lambda day: bar * -(-day["actions"] * CHART_WIDTH // most), narrow="cut"),
+        ]
+        parts += ["", Rows(days, columns)]
+        if len(days) < len(row["days"]):
+            parts.append(f"(the latest {CHART_DAYS} of {len(row['days']):,} days)")
+    if row["most_used_actions"]:
+        columns = [
+            Column("MOST USED ACTIONS", lambda one: one["action"], narrow="cut"),
+            Column("TIMES", lambda one: f"{one['count']:,}", right=True),
+            Column("FAILED", lambda one: f"{one['failed']:,}", right=True),
+        ]
+        parts += ["", Rows(row["most_used_actions"], columns)]
+    return Group(*parts)

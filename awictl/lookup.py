@@ -1,0 +1,70 @@
+"""Where a session is: live in Redis, or in the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .archive.base import Archive, Archived
+from .errors import AwiError, NotFound, Unreachable
+from .store.base import HistoryPage, SessionStore, Stored, no_session
+
+
+@dataclass(frozen=True)
+class Found:
+    """A session, from one of the two."""
+
+    #: Its string in Redis; None where it comes from the archive.
+    stored: Stored | None
+    archived: Archived | None = None
+    #: Where it comes from and why, in words; empty where it lives.
+    origin: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The archived document; empty where it lives."""
+        return self.archived.document if self.archived is not None else {}
+
+
+#: Opens the archive, if there is one; called only where Redis does not have a session.
+OpenArchive = Callable[[], Archive | None]
+
+
+async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiError) -> Found:
+    """A session that Redis did not give, because of `missing` (NotFound or Unreachable), from the archive.
+
+    Raises `missing` where it is not there either, or there is no archive.
+    """
+    archive = open_archive()
+    if archive is None:
+        raise missing
+    try:
+        archived = await archive.load(session_id)
+    except Unreachable as error:
+        raise Unreachable(f"{missing}; and {error}") from error
+    if archived is None and isinstance(missing, NotFound):
+        raise NotFound(f"{missing}; nor is it in {archive.where}")
+    if archived is None:
+        raise missing
+    why = "Redis cannot be reached, and it may be newer there" if isinstance(missing, Unreachable) else "not live"
+    if archived.raw is None:
+        why += "; written by the app, which kept only part of it"
+    return Found(None, archived, f"{session_id} comes from the archive at {archive.where} ({why})")
+
+
+async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) -> Found:
+    """A session from Redis, else from the archive. Raises NotFound, Unreachable."""
+    try:
+        stored = await store.read(session_id)
+    except Unreachable as error:
+        return await from_archive(session_id, open_archive, error)
+    if stored is not None:
+        return Found(stored)
+    return await from_archive(session_id, open_archive, no_session(session_id, store.where))
+
+
+def history_of(document: dict[str, Any], limit: int, offset: int) -> HistoryPage:
+    """A page of the trajectory of a whole document, newest first."""
+    actions = document["history"]["actions"]
+    return HistoryPage(actions[::-1][offset : offset + limit], len(actions), limit, offset)

@@ -11,9 +11,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from .archive.base import Archive, Archived
+from .archive.base import Archive, Archived, written_by_the_app
 from .archive.keeper import Keeper, Kept
-from .errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict
+from .errors import AwiError, InvalidData, NotFound, Unreachable, UpdateConflict
 from .state.document import Update, as_object, ending, has_ended, timestamp
 from .store.base import Deletion, Listed, SessionStore, lives_there, no_session
 from .updates import RETRY_SECONDS, Updater
@@ -80,9 +80,7 @@ class Endings:
         if found is None:
             raise not_archived(session_id, self._archive)
         if found.raw is None:
-            raise Refused(
-                f"{self._archive.where}: {session_id} was archived by the app, which kept too little of it to restore"
-            )
+            raise written_by_the_app(session_id, self._archive.where)
         agent_id = found.document.get("agent_id")
         agent_id = agent_id if isinstance(agent_id, str) else None
         if not dry_run:
@@ -114,6 +112,8 @@ class Endings:
         archived = await self._archive.load(session_id)
         if archived is None:
             raise NotFound(f"{no_session(session_id, self._store.where)}; nor is it in {self._archive.where}")
+        if archived.raw is None:
+            raise written_by_the_app(session_id, self._archive.where)
         summary = archived.summary
         return Ended(
             session_id,

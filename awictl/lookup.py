@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .archive.base import Archive, Archived
+from .archive.base import Archive, Archived, written_by_the_app
 from .errors import AwiError, NotFound, Unreachable
 from .store.base import HistoryPage, SessionStore, Stored, no_session
 
@@ -62,6 +62,25 @@ async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) 
     if stored is not None:
         return Found(stored)
     return await from_archive(session_id, open_archive, no_session(session_id, store.where))
+
+
+async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFound) -> AwiError:
+    """The error for writing to a session that is not live: `missing`, or what the archive knows better."""
+    archive = open_archive()
+    if archive is None:
+        return missing
+    try:
+        archived = await archive.load(session_id)
+    except AwiError:
+        return missing
+    if archived is None:
+        return NotFound(f"{missing}; nor is it in {archive.where}")
+    if archived.raw is None:
+        return written_by_the_app(session_id, archive.where)
+    return NotFound(
+        f"session {session_id} is not live any more, but in {archive.where}: `awictl archive restore {session_id}` "
+        "brings it back"
+    )
 
 
 def history_of(document: dict[str, Any], limit: int, offset: int) -> HistoryPage:

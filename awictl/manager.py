@@ -14,7 +14,7 @@ from .archive.connect import open_archive
 from .archive.sweep import Sweeper
 from .archive.trajectory import Chunk
 from .endings import Ended, Endings, discard
-from .errors import InvalidData, InvalidInput, NotFound, ReadOnly, Refused, Unreachable
+from .errors import AwiError, InvalidData, InvalidInput, NotFound, ReadOnly, Refused, Unreachable
 from .lookup import Found
 from .settings import Settings
 from .state import keys, layout
@@ -138,7 +138,12 @@ class StateManager:
         One round trip; another one for the mapping where this manager has not met the session before.
         """
         if not (await self.touch_sessions([session_id]))[0]:
-            raise no_session(session_id, self.store.where)
+            raise await self.why_missing(session_id)
+
+    async def why_missing(self, session_id: str) -> AwiError:
+        """The error for writing to a session that is not live: NotFound; Refused for one that the app archived."""
+        missing = no_session(keys.check_session_id(session_id), self.store.where)
+        return await lookup.why_missing(session_id, lambda: self.archive, missing)
 
     async def touch_sessions(self, session_ids: Sequence[str]) -> list[bool]:
         """Like `touch_session` for many; for each, whether it exists."""
@@ -312,7 +317,10 @@ class StateManager:
         self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, given: bool
     ) -> Updated:
         self._writable()
-        return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
+        try:
+            return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
+        except NotFound as error:
+            raise await lookup.why_missing(session_id, lambda: self.archive, error) from None
 
     def _checked_update(self, delta: Mapping[str, Any], entry: Mapping[str, Any] | None) -> tuple[Update, bool]:
         entry = dict(entry or {})

@@ -27,7 +27,7 @@ complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -l version -d 'Prin
 complete -c awictl -l profile -r -d 'Profile of config.toml to use.'
 complete -c awictl -l redis -r -d 'Server, without password: redis://HOST:PORT/DB.'
 complete -c awictl -l mongo -r -d 'Archive, without password: mongodb://HOST/DATABASE.'
-complete -c awictl -l archive -r -d 'Archive of either kind: mongodb://… or sqlite:///FILE.'
+complete -c awictl -l archive -r -d 'Archive of either kind: mongodb://HOST/DATABASE or sqlite:///FILE.'
 complete -c awictl -l embedded -d 'Use the private server that awictl starts.'
 complete -c awictl -s o -l output -x -a 'table json jsonl ids raw' -d 'How to print data.'
 complete -c awictl -l timeout -r -d 'Seconds to wait for the server.'

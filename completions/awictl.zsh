@@ -9,7 +9,7 @@ _awictl() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -50,7 +50,7 @@ _awictl_session() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -94,7 +94,7 @@ _awictl_session_create() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -114,7 +114,7 @@ _awictl_session_apply() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -130,7 +130,7 @@ _awictl_session_touch() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -149,7 +149,7 @@ _awictl_session_end() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -173,7 +173,7 @@ _awictl_session_list() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -188,7 +188,7 @@ _awictl_session_show() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -206,7 +206,7 @@ _awictl_session_diff() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -224,7 +224,7 @@ _awictl_session_history() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -242,7 +242,7 @@ _awictl_archive() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -286,7 +286,7 @@ _awictl_archive_sweep() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -302,7 +302,7 @@ _awictl_archive_restore() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -325,7 +325,7 @@ _awictl_archive_list() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -340,7 +340,7 @@ _awictl_archive_show() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -361,7 +361,7 @@ _awictl_archive_stats() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -381,7 +381,7 @@ _awictl_archive_export() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -399,7 +399,7 @@ _awictl_agent() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -426,7 +426,7 @@ _awictl_agent_session() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -444,7 +444,7 @@ _awictl_embedded() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -475,7 +475,7 @@ _awictl_embedded_start() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -490,7 +490,7 @@ _awictl_embedded_status() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -505,7 +505,7 @@ _awictl_embedded_stop() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -520,7 +520,7 @@ _awictl_demo() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -535,7 +535,7 @@ _awictl_health() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -552,7 +552,7 @@ _awictl_config() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
@@ -579,7 +579,7 @@ _awictl_config_show() {
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
-    '--archive[Archive of either kind, mongodb,//… or sqlite,///FILE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
     '--embedded[Use the private server that awictl starts.]' \
     '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
     '--timeout[Seconds to wait for the server.]:SECONDS:_files' \

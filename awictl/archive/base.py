@@ -172,5 +172,13 @@ def not_settled(session_id: str, where: str) -> Refused:
     return Refused(f"{where}: other writers kept archiving {session_id}: nothing was deleted; try again")
 
 
+def written_by_the_app(session_id: str, where: str) -> Refused:
+    """The error for writing to a session, or restoring one, of which there is a document of the app."""
+    return Refused(
+        f"{where}: {session_id} is there in the app's own shape, which is read-only: it lacks much of the session, "
+        "and the app may still use it"
+    )
+
+
 def _shown(moment: datetime | None) -> str | None:
     return timestamp(moment) if moment is not None else None

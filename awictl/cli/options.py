@@ -46,7 +46,8 @@ class GlobalOptions:
         str | None, _option("--mongo", help="Archive, without password: mongodb://HOST/DATABASE.", metavar="URL")
     ] = None
     archive: Annotated[
-        str | None, _option("--archive", help="Archive of either kind: mongodb://… or sqlite:///FILE.", metavar="URL")
+        str | None,
+        _option("--archive", help="Archive of either kind: mongodb://HOST/DATABASE or sqlite:///FILE.", metavar="URL"),
     ] = None
     embedded: Annotated[bool, _option("--embedded", help="Use the private server that awictl starts.")] = False
     output: Annotated[Format | None, _option("--output", "-o", help="How to print data.")] = None

@@ -35,6 +35,8 @@ READS: dict[str, Call] = {
     "get_agent_session": lambda manager: manager.get_agent_session(AGENT_ID),
     "get_expiries": lambda manager: manager.get_expiries(SESSION_ID, AGENT_ID),
     "get_action_history": lambda manager: manager.get_action_history(SESSION_ID, 20, 400),
+    "find_session": lambda manager: manager.find_session(SESSION_ID),
+    "find_history": lambda manager: manager.find_history(SESSION_ID, 20, 400),
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
@@ -57,7 +59,7 @@ WRITES: dict[str, Call] = {
 }
 
 #: Methods that read, but nothing of Redis.
-ELSEWHERE = {"get_archived_session"}
+ELSEWHERE = {"get_archived_session", "why_missing"}
 
 
 async def _ids(manager: StateManager) -> list[str]:

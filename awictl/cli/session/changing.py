@@ -99,13 +99,14 @@ async def touch(run: Run, ids: SessionIds) -> None:
     """Put off the expiry of sessions. Nothing else is changed: the documents are not rewritten."""
     wanted = read_ids(ids)
     async with run.manager() as manager:
-        exists = await manager.touch_sessions(wanted)
+        exists = dict(zip(wanted, await manager.touch_sessions(wanted), strict=True))
         ttl_ms = manager.settings.session_ttl_ms
-    rows = [
-        {"session_id": session_id, "ttl_ms": ttl_ms} for session_id, there in zip(wanted, exists, strict=True) if there
-    ]
-    await run.out.many(rows, view.TOUCHED, id_field="session_id", empty="no session was touched")
-    if missing := [session_id for session_id, there in zip(wanted, exists, strict=True) if not there]:
+        rows = [{"session_id": session_id, "ttl_ms": ttl_ms} for session_id in wanted if exists[session_id]]
+        await run.out.many(rows, view.TOUCHED, id_field="session_id", empty="no session was touched")
+        missing = [session_id for session_id in wanted if not exists[session_id]]
+        if len(missing) == 1:
+            raise await manager.why_missing(missing[0])
+    if missing:
         raise NotFound(f"there is no session {', '.join(missing)} at {manager.store.where}: ended or expired")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import bson
@@ -108,10 +108,10 @@ def _action(action: Any) -> dict[str, Any]:
     }
     if "success" in action:
         shown["success"] = _plain(action["success"])
-    if action.get("input") not in (None, {}):
-        shown["parameters"] = _plain(action["input"])
-    if action.get("observation") is not None:
-        shown["observationSummary"] = _plain(action["observation"])
+    if given := action.get("input"):
+        shown["parameters"] = _plain(given)
+    if (observation := action.get("observation")) is not None:
+        shown["observationSummary"] = _plain(observation)
     return shown
 
 
@@ -135,15 +135,21 @@ def _bounded(value: Any, limit: int, small: bool) -> Any:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """A value that BSON can hold and MongoDB's query language can name."""
-    if isinstance(value, str):
+    """A JSON value that BSON can hold and MongoDB's query language can name."""
+    kind = type(value)
+    if kind is str:
         return encodable(value)
-    if isinstance(value, dict):
+    if kind is dict or kind is list:
         if depth >= _DEPTH:
             return encodable(dumps(value).decode())
-        return {encodable(key).translate(_RESPELLED): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, depth + 1) for item in value] if depth < _DEPTH else encodable(dumps(value).decode())
-    if type(value) is int and value not in _INT64:
+        if kind is list:
+            return [_plain(item, depth + 1) for item in value]
+        return {_name(key): _plain(item, depth + 1) for key, item in value.items()}
+    if kind is int and value not in _INT64:
         return float(value)
-    return value if value is None or isinstance(value, (bool, int, float, datetime)) else str(value)
+    return value
+
+
+@lru_cache(4_096)
+def _name(key: str) -> str:
+    return encodable(key).translate(_RESPELLED)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import InvalidData, Refused
 from ..state.codec import encodable
 from ..state.document import SESSION_END, as_array, as_object, has_ended, parse_timestamp
-from ..state.layout import base_of_whole, next_t
+from ..state.layout import decode, next_t_of
 from .trajectory import Chunk, Uses, complete, uses_of
 
 #: Two moments that differ by no more than this are the same expiry: clocks and round trips take their time.
@@ -90,8 +90,8 @@ class Snapshot:
         cls, session_id: str, raw: bytes, *, ttl_ms: int | None = None, now: datetime, chunks: Iterable[Chunk] = ()
     ) -> Snapshot:
         """The snapshot of a stored string. Raises InvalidData where it is no session document."""
-        base = base_of_whole(raw)
-        document = base.document
+        document = decode(raw)
+        next_t = next_t_of(document)
         if document.get("session_id", session_id) != session_id:
             raise InvalidData(f"the document says that it is session {document['session_id']!r:.80}")
         updated = moment_of(document.get("last_updated"))
@@ -103,7 +103,7 @@ class Snapshot:
             hashlib.sha256(raw).hexdigest(),
             Revision(
                 count_of(as_object(document.get("statistics")).get("total_actions")),
-                next_t(base),
+                next_t,
                 int(updated.timestamp() * 1000) if updated else 0,
             ),
             _milliseconds(now + timedelta(milliseconds=ttl_ms)) if ttl_ms is not None else None,
@@ -225,7 +225,10 @@ def _time_of(actions: list[Any]) -> datetime | None:
 
 
 def _milliseconds(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    finer = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - finer) if finer else moment
 
 
 def _text(value: Any) -> str | None:

@@ -21,10 +21,10 @@ from .keeper import Keeper, Kept
 from .snapshot import Known
 
 #: Sessions, and bytes of them, that are archived together at the most (one larger session goes alone).
-BATCH_SESSIONS = 250
+BATCH_SESSIONS = 100
 BATCH_BYTES = 4_194_304
 #: Batches under way at the same time: while the archive writes one, the next is read and packed.
-BATCHES_AT_ONCE = 2
+BATCHES_AT_ONCE = 3
 #: A session that should have expired so long ago and is gone has expired, whatever the clocks say.
 LAPSE = timedelta(seconds=2)
 

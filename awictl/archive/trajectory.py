@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def uses_of(actions: Iterable[Any]) -> dict[str, Uses]:
     """How often each action was taken, by its name; the start and the end of a session are none."""
     counts: dict[str, list[int]] = {}
     for action in actions:
-        name = action.get("action") if isinstance(action, Mapping) else None
+        name = action.get("action") if isinstance(action, dict) else None
         if isinstance(name, str) and name not in (SESSION_START, SESSION_END):
             count = counts.setdefault(encodable(name), [0, 0])
             count[0] += 1

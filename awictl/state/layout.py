@@ -195,8 +195,7 @@ def _base_of_lines(raw: bytes) -> Base | None:
 
 def _base_of_compact(raw: bytes) -> Base:
     document = decode(raw)
-    if _actions(document) is None:
-        raise InvalidData("not a session document: it has no history.actions")
+    _required_actions(document)
     return Base(document, raw, len(raw), None, False)
 
 
@@ -209,6 +208,11 @@ def next_t(base: Base) -> int:
     if last is not None:
         return last + 1
     return 0 if base.empty else 1
+
+
+def next_t_of(document: dict[str, Any]) -> int:
+    """The same for a whole document. Raises InvalidData where it has no trajectory."""
+    return _next_t(document, _required_actions(document))
 
 
 def action_count(base: Base) -> int | None:
@@ -283,6 +287,13 @@ def _actions(document: dict[str, Any]) -> list[Any] | None:
     history = document.get("history")
     actions = history.get("actions") if isinstance(history, dict) else None
     return actions if isinstance(actions, list) else None
+
+
+def _required_actions(document: dict[str, Any]) -> list[Any]:
+    actions = _actions(document)
+    if actions is None:
+        raise InvalidData("not a session document: it has no history.actions")
+    return actions
 
 
 def _next_t(document: dict[str, Any], actions: list[Any]) -> int:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ..errors import AwiError, UpdateConflict
 from ..store.base import Deletion, SessionStore, Stored
 from .base import Archive
-from .snapshot import Snapshot
+from .snapshot import Outdated, Snapshot
 
 #: Times that a session is archived again because it changed before it could be deleted.
 FINISH_TRIES = 20
@@ -42,19 +42,29 @@ class Keeper:
         Raises Unreachable where nothing could be archived; other errors are about one session and stand in its place.
         """
         results: dict[str, Kept | AwiError] = {}
-        snapshots: list[Snapshot] = []
-        found = await self._store.read_many(session_ids)
-        now = datetime.now(UTC)
-        for session_id, stored in found.items():
-            try:
-                if isinstance(stored, AwiError):
-                    raise stored
-                snapshots.append(await self._snapshot(session_id, stored, now))
-            except AwiError as error:
-                results[session_id] = error
-        saved = await self._archive.save(snapshots) if snapshots else {}
-        for snapshot in snapshots:
-            results[snapshot.session_id] = saved[snapshot.session_id] or Kept(snapshot)
+        seen: dict[str, bytes] = {}
+        pending = list(session_ids)
+        while pending:
+            snapshots: list[Snapshot] = []
+            found = await self._store.read_many(pending)
+            now = datetime.now(UTC)
+            for session_id, stored in found.items():
+                try:
+                    if isinstance(stored, AwiError):
+                        raise stored
+                    if stored.raw != seen.get(session_id):
+                        snapshots.append(await self._snapshot(session_id, stored, now))
+                except AwiError as error:
+                    results[session_id] = error
+            saved = await self._archive.save(snapshots) if snapshots else {}
+            for snapshot in snapshots:
+                results[snapshot.session_id] = saved[snapshot.session_id] or Kept(snapshot)
+            # a newer state is there: somebody archived that while this one was on its way, unless it is still the same
+            for session_id in pending:
+                if session_id not in found and isinstance(results.get(session_id), Outdated):
+                    del results[session_id]
+            pending = [one.session_id for one in snapshots if isinstance(saved[one.session_id], Outdated)]
+            seen = {one.session_id: one.raw for one in snapshots}
         return results
 
     async def finish(self, session_ids: Sequence[str]) -> dict[str, Kept | AwiError]:

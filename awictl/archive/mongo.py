@@ -192,7 +192,7 @@ class MongoArchive:
             writes.append(ReplaceOne({"_id": name}, document, upsert=True))
         with translated(self.where):
             await self._prepare()
-            with pymongo.timeout(self._patience):
+            with pymongo.timeout(self._reach):  # an update of the session waits for it
                 try:
                     await self._parts.bulk_write(writes, ordered=False)
                 except BulkWriteError as error:

@@ -56,6 +56,10 @@ class Known:
     parts: int = 0
 
 
+class Outdated(Refused):
+    """The archive has a newer state of this session: nothing was archived or deleted."""
+
+
 class Verdict(Enum):
     """What is to be done with a snapshot."""
 
@@ -175,7 +179,7 @@ class Snapshot:
         return uses_of(self.actions)
 
     def against(self, known: Known | None, where: str) -> Verdict:
-        """What is to be done with this snapshot where the archive at `where` holds `known`. Raises Refused."""
+        """What is to be done with this snapshot where an archive holds `known`. Raises Refused, Outdated."""
         if known is None:
             return Verdict.INSERT
         at = f"{where}: {self.session_id}"
@@ -193,7 +197,7 @@ class Snapshot:
             )
         order = self.revision.compared_to(known.revision)
         if order < 0:
-            raise Refused(f"{at} is newer there than what is to be archived: nothing was archived or deleted")
+            raise Outdated(f"{at} is newer there than what is to be archived: nothing was archived or deleted")
         if order == 0:
             raise Refused(
                 f"{at} has other content there, and which of the two is newer cannot be told: "

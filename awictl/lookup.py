@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .archive.base import Archive, Archived, written_by_the_app
 from .errors import AwiError, NotFound, Unreachable
 from .store.base import HistoryPage, SessionStore, Stored, no_session
 
@@ -27,8 +26,11 @@ class Found:
         return self.archived.document if self.archived is not None else {}
 
 
+if TYPE_CHECKING:
+    from .archive.base import Archive, Archived
+
 #: Opens the archive, if there is one; called only where Redis does not have a session.
-OpenArchive = Callable[[], Archive | None]
+OpenArchive = Callable[[], "Archive | None"]
 
 
 async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiError) -> Found:
@@ -76,6 +78,8 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     if archived is None:
         return NotFound(f"{missing}; nor is it in {archive.where}")
     if archived.raw is None:
+        from .archive.base import written_by_the_app
+
         return written_by_the_app(session_id, archive.where)
     return NotFound(
         f"session {session_id} is not live any more, but in {archive.where}: `awictl archive restore {session_id}` "

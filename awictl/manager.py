@@ -6,22 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import lookup
-from .archive.base import Archive, Archived
-from .archive.connect import open_archive
-from .archive.sweep import Sweeper
-from .archive.trajectory import Chunk
-from .endings import Ended, Endings, discard
 from .errors import AwiError, InvalidData, InvalidInput, NotFound, ReadOnly, Refused, Unreachable
-from .lookup import Found
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, dumps, loads
 from .state.document import Change, Update, as_object, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
+
+# what only some commands need is imported by them: most never meet the archive
+if TYPE_CHECKING:
+    from .archive.base import Archive, Archived
+    from .archive.sweep import Sweeper
+    from .endings import Ended, Endings
+    from .lookup import Found
 
 #: Sessions that one request of a listing asks for.
 LIST_BATCH = 500
@@ -68,6 +68,8 @@ class StateManager:
     @cached_property
     def archive(self) -> Archive | None:
         """The archive that the settings name, opened when it is first needed; None where they name none."""
+        from .archive.connect import open_archive
+
         return open_archive(self.settings)
 
     # -- creating and updating
@@ -142,6 +144,8 @@ class StateManager:
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused for one that the app archived."""
+        from . import lookup
+
         missing = no_session(keys.check_session_id(session_id), self.store.where)
         return await lookup.why_missing(session_id, lambda: self.archive, missing)
 
@@ -166,6 +170,8 @@ class StateManager:
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""
         self._writable()
+        from .endings import discard
+
         return await discard(self.store, keys.check_session_id(session_id))
 
     async def restore_session(self, session_id: str, *, dry_run: bool = False) -> tuple[Archived, str | None]:
@@ -180,6 +186,8 @@ class StateManager:
         return await self._endings().restore(keys.check_session_id(session_id), dry_run=dry_run)
 
     def _endings(self) -> Endings:
+        from .endings import Endings
+
         return Endings(self.store, self._updater, self.required_archive())
 
     def required_archive(self) -> Archive:
@@ -199,6 +207,8 @@ class StateManager:
 
         `rate`: sessions to archive in a second at the most; `scan_rate`: keys that Redis visits in a second for it.
         """
+        from .archive.sweep import Sweeper
+
         if not dry_run:
             self._writable()
         return Sweeper(self.store, self.required_archive(), margin_ms, rate=rate, scan_rate=scan_rate)
@@ -210,6 +220,8 @@ class StateManager:
 
     async def _archive_dropped(self, session_id: str, change: Change) -> None:
         """Archive the actions that leave a session, before they do."""
+        from .archive.trajectory import Chunk
+
         history = change.head["history"]
         started = str(as_object(change.head.get("statistics")).get("session_start"))
         chunk = Chunk(history["trimmed_actions"] - len(change.dropped), change.dropped)
@@ -224,6 +236,8 @@ class StateManager:
 
     async def find_session(self, session_id: str) -> Found:
         """A session from Redis, or from the archive where it is not live or Redis is out of reach. Raises NotFound."""
+        from . import lookup
+
         return await lookup.find(keys.check_session_id(session_id), self.store, lambda: self.archive)
 
     async def read_session(self, session_id: str) -> Stored:
@@ -270,6 +284,8 @@ class StateManager:
         try:
             return await self.get_action_history(session_id, limit, offset), None
         except (NotFound, Unreachable) as error:
+            from . import lookup
+
             found = await lookup.from_archive(session_id, lambda: self.archive, error)
             return lookup.history_of(found.document, limit, offset), found
 
@@ -319,8 +335,8 @@ class StateManager:
         self._writable()
         try:
             return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
-        except NotFound as error:
-            raise await lookup.why_missing(session_id, lambda: self.archive, error) from None
+        except NotFound:
+            raise await self.why_missing(session_id) from None
 
     def _checked_update(self, delta: Mapping[str, Any], entry: Mapping[str, Any] | None) -> tuple[Update, bool]:
         entry = dict(entry or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -151,10 +151,10 @@ class Archive(Protocol):
 
     def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncIterator[Summary]:
+    ) -> AsyncGenerator[Summary, None]:
         """The sessions that match, latest activity first, from behind a cursor on. `uses`: tell those too."""
 
-    def lapsed(self, now: datetime) -> AsyncIterator[Known]:
+    def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         """Sessions that may live still as far as is known, but should have expired by now; the earliest first."""
 
     async def mark_ended(self, sessions: Sequence[Known]) -> int:

@@ -12,7 +12,7 @@ only while it still has the digest that was judged, so any number of writers may
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -271,7 +271,7 @@ class MongoArchive:
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncIterator[Summary]:
+    ) -> AsyncGenerator[Summary, None]:
         stages: list[Document] = [
             {"$match": {"$and": conditions_of(query, after)}},
             {"$sort": {"lastActivityAt": DESCENDING, "sessionId": DESCENDING}},
@@ -285,7 +285,7 @@ class MongoArchive:
                 async for found in cursor:
                     yield summary_of(found) if is_ours(found) else app_documents.summary(found)
 
-    async def lapsed(self, now: datetime) -> AsyncIterator[Known]:
+    async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
         with translated(self.where):
             async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,7 +124,7 @@ class SqliteArchive:
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncIterator[Summary]:
+    ) -> AsyncGenerator[Summary, None]:
         while limit is None or limit > 0:
             conditions, values = conditions_of(query, after)
             size = _PAGE if limit is None else min(_PAGE, limit)
@@ -142,7 +142,7 @@ class SqliteArchive:
             after = Cursor(page[-1].last_activity_at, page[-1].session_id)
             limit = limit - size if limit is not None else None
 
-    async def lapsed(self, now: datetime) -> AsyncIterator[Known]:
+    async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         def read(db: sqlite3.Connection) -> list[Known]:
             statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
             return [known_of(row) for row in db.execute(statement, (text_of(now),))]

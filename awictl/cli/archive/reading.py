@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -63,13 +64,14 @@ async def list_(
         count = 0
         last: Cursor | None = None
         # one more than asked for tells whether there is another page
-        async for summary in manager.required_archive().find(query, after, None if all else limit + 1):
-            if count == limit and not all:
-                following = last.text if last is not None else None
-                return
-            count += 1
-            last = Cursor(summary.last_activity_at, summary.session_id)
-            yield summary.row()
+        async with aclosing(manager.required_archive().find(query, after, None if all else limit + 1)) as found:
+            async for summary in found:
+                if count == limit and not all:
+                    following = last.text if last is not None else None
+                    return
+                count += 1
+                last = Cursor(summary.last_activity_at, summary.session_id)
+                yield summary.row()
 
     async with run.manager() as manager:
         await run.out.many(

@@ -1,11 +1,10 @@
 """Commands that look at sessions. They write nothing, and put off no expiry."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...archive.base import Archived
 from ...errors import InvalidInput
 from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey, Summary
@@ -14,6 +13,9 @@ from ..options import Run, SessionId, SessionIds, command, each, first, parse_du
 from ..output import Format, dumps, write
 from . import view
 from .group import app
+
+if TYPE_CHECKING:
+    from ...archive.base import Archived
 
 #: Fields that differ between any two sessions, and say nothing of their state.
 OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
@@ -184,7 +186,7 @@ async def history(
         run.out.notice(f"{len(rows)} of {page.total} actions")
 
 
-def print_archived(run: Run, archived: Archived) -> None:
+def print_archived(run: Run, archived: "Archived") -> None:
     """Print a session from the archive; raw, it is the string that it was in Redis, or the app's own document."""
     document = archived.document
     run.out.one(

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .errors import AwiError, InvalidData, InvalidInput, NotFound, ReadOnly, Refused, Unreachable
+from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
-from .state.codec import check_input, dumps, loads
+from .state.codec import check_input, loads
 from .state.document import Change, Update, as_object, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Sessions that one request of a listing asks for.
 LIST_BATCH = 500
-
-_ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
 
 
 class StateManager:
@@ -107,14 +106,14 @@ class StateManager:
 
     async def apply(self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> Updated:
         """Like `update_state_with_delta`; the result also tells the recorded action."""
-        update, given = self._checked_update(delta, entry)
+        update, given = checked_update(delta, entry, self.settings.max_delta_bytes)
         return await self._update(session_id, lambda _: update, update.op_id, given)
 
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Record the page that the agent now sees: any fields of `page_state`. A route becomes the current URL too."""
-        page = self._checked_object(page, "a page")
+        page = checked_object(page, "a page", self.settings.max_delta_bytes)
         entry = {"action": "page_update", "input": page, **(entry or {})}
         return await self.update_state_with_delta(session_id, page_delta(page), entry)
 
@@ -125,12 +124,13 @@ class StateManager:
 
         `pagination`: any of `cursor` (counted from 1), `total_pages`, `page_size`, `total_items`.
         """
-        pagination = self._checked_object(pagination, "a pagination")
+        limit = self.settings.max_delta_bytes
+        pagination = checked_object(pagination, "a pagination", limit)
         entry = {"action": "pagination_update", "input": pagination, **(entry or {})}
-        sample, given = self._checked_update({}, entry)
+        sample, given = checked_update({}, entry, limit)
 
         def build(head: dict[str, Any]) -> Update:
-            return self._checked_update(pagination_delta(head, pagination), {**entry, "op_id": sample.op_id})[0]
+            return checked_update(pagination_delta(head, pagination), {**entry, "op_id": sample.op_id}, limit)[0]
 
         return (await self._update(session_id, build, sample.op_id, given)).head
 
@@ -337,43 +337,6 @@ class StateManager:
             return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
         except NotFound:
             raise await self.why_missing(session_id) from None
-
-    def _checked_update(self, delta: Mapping[str, Any], entry: Mapping[str, Any] | None) -> tuple[Update, bool]:
-        entry = dict(entry or {})
-        if unknown := entry.keys() - _ENTRY_KEYS:
-            raise InvalidInput(f"an action has no {', '.join(sorted(unknown))}: only {', '.join(sorted(_ENTRY_KEYS))}")
-        given = entry.get("op_id") is not None
-        op_id = keys.check_op_id(entry["op_id"]) if given else keys.new_op_id()
-        action = check_input(entry.get("action", Update.action))
-        success = entry.get("success", True)
-        if not isinstance(action, str) or not action:
-            raise InvalidInput("the name of an action is text")
-        if not isinstance(success, bool):
-            raise InvalidInput("the success of an action is true or false")
-        update = Update(
-            delta=self._checked_object(delta, "a delta"),
-            action=action,
-            input=self._checked_size(check_input(entry.get("input", {})), "the input"),
-            success=success,
-            observation=self._checked_size(check_input(entry.get("observation")), "the observation"),
-            op_id=op_id,
-        )
-        return update, given
-
-    def _checked_object(self, value: Mapping[str, Any], what: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise InvalidInput(f"{what} is a JSON object, not a {type(value).__name__}")
-        checked: dict[str, Any] = self._checked_size(check_input(value), what)
-        return checked
-
-    def _checked_size(self, value: Any, what: str) -> Any:
-        size = len(dumps(value))
-        if size > self.settings.max_delta_bytes:
-            raise InvalidInput(
-                f"{what} of {size:,} bytes is more than the limit of {self.settings.max_delta_bytes:,} "
-                "(AWI_MAX_DELTA_BYTES)"
-            )
-        return value
 
     def _writable(self) -> None:
         if self.settings.read_only:

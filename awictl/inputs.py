@@ -1,0 +1,55 @@
+"""What callers give for an update, held to the rules: plain JSON, of a bearable size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import InvalidInput
+from .state import keys
+from .state.codec import check_input, dumps
+from .state.document import Update
+
+_ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
+
+
+def checked_update(delta: Mapping[str, Any], entry: Mapping[str, Any] | None, limit: int) -> tuple[Update, bool]:
+    """The update that a delta and an entry describe, and whether the caller named it by an op_id.
+
+    `limit`: bytes that the delta, the input and the observation may have each. Raises InvalidInput.
+    """
+    entry = dict(entry or {})
+    if unknown := entry.keys() - _ENTRY_KEYS:
+        raise InvalidInput(f"an action has no {', '.join(sorted(unknown))}: only {', '.join(sorted(_ENTRY_KEYS))}")
+    given = entry.get("op_id") is not None
+    op_id = keys.check_op_id(entry["op_id"]) if given else keys.new_op_id()
+    action = check_input(entry.get("action", Update.action))
+    success = entry.get("success", True)
+    if not isinstance(action, str) or not action:
+        raise InvalidInput("the name of an action is text")
+    if not isinstance(success, bool):
+        raise InvalidInput("the success of an action is true or false")
+    update = Update(
+        delta=checked_object(delta, "a delta", limit),
+        action=action,
+        input=_checked_size(check_input(entry.get("input", {})), "the input", limit),
+        success=success,
+        observation=_checked_size(check_input(entry.get("observation")), "the observation", limit),
+        op_id=op_id,
+    )
+    return update, given
+
+
+def checked_object(value: Mapping[str, Any], what: str, limit: int) -> dict[str, Any]:
+    """A copy of a JSON object. Raises InvalidInput where it is none, or has more than `limit` bytes."""
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{what} is a JSON object, not a {type(value).__name__}")
+    checked: dict[str, Any] = _checked_size(check_input(value), what, limit)
+    return checked
+
+
+def _checked_size(value: Any, what: str, limit: int) -> Any:
+    size = len(dumps(value))
+    if size > limit:
+        raise InvalidInput(f"{what} of {size:,} bytes is more than the limit of {limit:,} (AWI_MAX_DELTA_BYTES)")
+    return value

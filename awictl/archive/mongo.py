@@ -12,7 +12,7 @@ only while it still has the digest that was judged, so any number of writers may
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ from .mongo_documents import (
     summary_of,
     unchanged,
 )
-from .mongo_errors import WRITE_CONFLICT, translated, write_fault
+from .mongo_errors import WRITE_CONFLICT, translated, write_faults
 from .packing import actions_of, chunks_of, pack, unpack
 from .snapshot import Known, Snapshot, Verdict, count_of
 from .trajectory import Chunk, complete
@@ -110,69 +110,56 @@ class MongoArchive:
             for _ in range(SAVE_TRIES):
                 known = await self._known(list(pending))
                 verdicts: dict[str, Verdict] = {}
-                for session_id, snapshot in list(pending.items()):
+                for session_id, snapshot in pending.items():
                     try:
-                        verdicts[session_id] = snapshot.against(known.get(session_id), self.where)
+                        verdict = snapshot.against(known.get(session_id), self.where)
                     except Refused as error:
                         results[session_id] = error
-                        del pending[session_id]
-                        continue
-                    if session_id in damaged and verdicts[session_id] in (Verdict.NOTHING, Verdict.EXTEND):
-                        verdicts[session_id] = Verdict.REPLACE
-                faults = await self._write(pending, known, verdicts)
-                for session_id, raw in (await self._strings(list(pending))).items():
+                    else:
+                        same = verdict in (Verdict.NOTHING, Verdict.EXTEND)
+                        verdicts[session_id] = Verdict.REPLACE if same and session_id in damaged else verdict
+                results |= await self._write(
+                    [(pending[one], verdict, known.get(one)) for one, verdict in verdicts.items()]
+                )
+                for session_id, raw in (await self._strings(list(verdicts))).items():
                     if isinstance(raw, AwiError):
                         damaged.add(session_id)
                     elif raw == pending[session_id].raw:
                         results[session_id] = None
-                        del pending[session_id]
-                replaced = [known[one] for one, verdict in verdicts.items()
-                            if verdict is Verdict.REPLACE and one in results and results[one] is None]  # fmt: skip
-                await self._forget_parts(replaced, snapshots)
-                for session_id in faults.keys() & pending.keys():
-                    results[session_id] = faults[session_id]
-                    del pending[session_id]
+                        if verdicts[session_id] is Verdict.REPLACE:
+                            await self._forget_parts(known[session_id], pending[session_id])
+                pending = {one: snapshot for one, snapshot in pending.items() if one not in results}
                 if not pending:
                     break
         return results | {session_id: not_settled(session_id, self.where) for session_id in pending}
 
-    async def _write(
-        self, pending: Mapping[str, Snapshot], known: Mapping[str, Known], verdicts: Mapping[str, Verdict]
-    ) -> dict[str, AwiError]:
-        """Carry out verdicts. Returns what went wrong with which session."""
+    async def _write(self, judged: Iterable[tuple[Snapshot, Verdict, Known | None]]) -> dict[str, AwiError | None]:
+        """Carry out verdicts on snapshots. Returns what went wrong with which session."""
         parts: list[Write] = []
         writes: list[Write] = []
         now = datetime.now(UTC)
-        for session_id, snapshot in pending.items():
-            verdict = verdicts[session_id]
+        for snapshot, verdict, known in judged:
             if verdict is Verdict.EXTEND:
                 writes.append(extension(snapshot))
             elif verdict is not Verdict.NOTHING:
                 document, pieces = document_of(snapshot, now)
                 parts += pieces
-                if verdict is Verdict.INSERT:
-                    writes.append(InsertOne(document))
-                else:
-                    writes.append(ReplaceOne(unchanged(known[session_id]), document))
+                writes.append(InsertOne(document) if known is None else ReplaceOne(unchanged(known), document))
         with pymongo.timeout(self._patience):
             if parts:
                 await self._parts.bulk_write(parts, ordered=False)
-            if not writes:
-                return {}
-            try:
-                await self._sessions.bulk_write(writes, ordered=False)
-            except BulkWriteError as error:
-                return write_fault(error, self.where)
+            if writes:
+                try:
+                    await self._sessions.bulk_write(writes, ordered=False)
+                except BulkWriteError as error:
+                    return write_faults(error, self.where)
         return {}
 
-    async def _forget_parts(self, replaced: Iterable[Known], snapshots: Sequence[Snapshot]) -> None:
-        """Remove the parts of documents that are no more."""
-        digests = {one.session_id: one.digest for one in snapshots}
-        for known in replaced:
-            if known.parts and known.digest != digests[known.session_id]:
-                await self._parts.delete_many(
-                    {"sessionId": known.session_id, "kind": "document", "digest": known.digest}
-                )
+    async def _forget_parts(self, replaced: Known, by: Snapshot) -> None:
+        """Remove the parts of a document that is no more."""
+        if replaced.parts and replaced.digest != by.digest:
+            wanted = {"sessionId": replaced.session_id, "kind": "document", "digest": replaced.digest}
+            await self._parts.delete_many(wanted)
 
     async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
         wanted: dict[str, tuple[Chunk, bytes, str]] = {}

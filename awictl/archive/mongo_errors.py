@@ -55,14 +55,14 @@ def translate(error: errors.PyMongoError, where: str) -> AwiError:
     return AwiError(f"{where}: {error}")
 
 
-def write_fault(error: errors.BulkWriteError, where: str) -> dict[str, AwiError]:
+def write_faults(error: errors.BulkWriteError, where: str) -> dict[str, AwiError | None]:
     """What went wrong with which session in a bulk write; conflicts with other writers are left out.
 
     Raises Unreachable where the majority did not confirm the others.
     """
     if error.details["writeConcernErrors"]:
         raise _not_confirmed(where, error.details["writeConcernErrors"][0])
-    found: dict[str, AwiError] = {}
+    found: dict[str, AwiError | None] = {}
     for fault in error.details["writeErrors"]:
         if fault.get("code") != WRITE_CONFLICT:
             session_id = _session_id(fault.get("op", {}))

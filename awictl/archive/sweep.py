@@ -8,8 +8,10 @@ off, by so little that the next sweep finds it again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -109,9 +111,10 @@ class Sweeper:
                 await self._batch(batch, swept)
                 progress(len(batch))
 
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(BATCHES_AT_ONCE):
-                workers.create_task(work())
+        with _rarely_collecting():
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(BATCHES_AT_ONCE):
+                    workers.create_task(work())
         if swept.stopped is None:
             await self._mark_expired(swept)
         swept.seconds = time.monotonic() - began
@@ -160,6 +163,20 @@ class Sweeper:
                 swept.expired += await self._archive.mark_ended(batch)
         except AwiError as error:
             swept.stopped = error
+
+
+@contextmanager
+def _rarely_collecting() -> Iterator[None]:
+    """Let the garbage collector look less often: documents are many small objects without cycles.
+
+    Measured on sessions of 15 KB, it took more than a quarter of the sweep's own processor time.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], 200_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _batches(due: Sequence[Candidate], rate: float | None) -> Iterator[list[Candidate]]:

@@ -45,7 +45,7 @@ from .mongo_documents import (
     summary_of,
     unchanged,
 )
-from .mongo_errors import WRITE_CONFLICT, translated, write_faults
+from .mongo_errors import WRITE_CONFLICT, not_usable, translated, write_faults
 from .packing import actions_of, chunks_of, pack, unpack
 from .snapshot import Known, Snapshot, Verdict, count_of
 from .trajectory import Chunk, complete
@@ -84,9 +84,12 @@ class MongoArchive:
         """The archive at a URL. Nothing is sent until the first request. Raises InvalidInput for a malformed URL."""
         reach = int(min(settings.timeout, REACH_SECONDS) * 1000)
         with translated(where):
-            client: AsyncMongoClient[Document] = AsyncMongoClient(
-                url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
-            )
+            try:
+                client: AsyncMongoClient[Document] = AsyncMongoClient(
+                    url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
+                )
+            except (ValueError, TypeError):  # for some of what is malformed pymongo has no error of its own
+                raise not_usable(where) from None
             return cls(client, where, settings.timeout)
 
     async def close(self) -> None:
@@ -106,6 +109,7 @@ class MongoArchive:
         pending = {one.session_id: one for one in snapshots}
         damaged: set[str] = set()
         with translated(self.where):
+            await self._reached()
             await self._prepare()
             for _ in range(SAVE_TRIES):
                 known = await self._known(list(pending))
@@ -178,6 +182,7 @@ class MongoArchive:
             }
             writes.append(ReplaceOne({"_id": name}, document, upsert=True))
         with translated(self.where):
+            await self._reached()
             await self._prepare()
             with pymongo.timeout(self._reach):  # an update of the session waits for it
                 try:
@@ -200,15 +205,18 @@ class MongoArchive:
             )
             for one in sessions
         ]
-        with translated(self.where), pymongo.timeout(self._patience):
+        with translated(self.where), pymongo.timeout(self._reach):
             return (await self._sessions.bulk_write(writes, ordered=False)).modified_count
+
+    async def _reached(self) -> None:
+        """Find out soon whether the server answers: the requests that follow may take their time."""
+        with pymongo.timeout(self._reach):
+            await self._client.admin.command("ping")
 
     async def _prepare(self) -> None:
         """Make sure that the indexes are there, once."""
         if self._indexed:
             return
-        with pymongo.timeout(self._reach):  # the first request of all that writes: is the server there?
-            await self._client.admin.command("ping")
         with pymongo.timeout(self._patience):
             # by name: an index that the app made on the same field serves as well
             existing = [index["key"] async for index in await self._sessions.list_indexes()]
@@ -230,6 +238,8 @@ class MongoArchive:
 
     async def load(self, session_id: str) -> Archived | None:
         damage: AwiError | None = None
+        with translated(self.where):
+            await self._reached()
         for _ in range(SAVE_TRIES):
             with translated(self.where), pymongo.timeout(self._patience):
                 found = await self._sessions.find_one({"sessionId": session_id})
@@ -249,8 +259,10 @@ class MongoArchive:
 
     async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
         wanted = {"sessionId": session_id, "kind": "actions", "started": started}
-        with translated(self.where), pymongo.timeout(self._patience):
-            found = await self._parts.find(wanted).to_list()
+        with translated(self.where):
+            await self._reached()
+            with pymongo.timeout(self._patience):
+                found = await self._parts.find(wanted).to_list()
         return [
             Chunk(one["first"], actions_of(unpack(one["packed"], one["digest"], f"{self.where}: {one['_id']}")))
             for one in found
@@ -266,6 +278,7 @@ class MongoArchive:
             {"$project": {**SUMMARY_FIELDS, **(USES_FIELDS if uses else {})}},
         ]
         with translated(self.where):
+            await self._reached()
             with pymongo.timeout(self._patience):
                 cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
             async with cursor:
@@ -275,6 +288,7 @@ class MongoArchive:
     async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
         with translated(self.where):
+            await self._reached()
             async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
                 async for found in cursor:
                     yield known_of(found)

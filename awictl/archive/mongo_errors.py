@@ -27,8 +27,7 @@ def translated(where: str) -> Iterator[None]:
 def translate(error: errors.PyMongoError, where: str) -> AwiError:
     """The error of awictl that one of pymongo means."""
     if isinstance(error, (errors.ConfigurationError, errors.InvalidURI, errors.InvalidName)):
-        # not the reason itself: it may repeat a part of the password
-        return InvalidInput(f"{where}: not a MongoDB URL that can be used: check MONGODB_URI (`awictl config show`)")
+        return not_usable(where)
     if isinstance(error, errors.BulkWriteError):
         fault: dict[str, Any] = next(iter(error.details["writeErrors"] or error.details["writeConcernErrors"]), {})
         if not error.details["writeErrors"]:
@@ -53,6 +52,11 @@ def translate(error: errors.PyMongoError, where: str) -> AwiError:
             "(`awictl config show`)"
         )
     return AwiError(f"{where}: {error}")
+
+
+def not_usable(where: str) -> InvalidInput:
+    """The error for a URL that pymongo refuses; not its reason, which may repeat a part of the password."""
+    return InvalidInput(f"{where}: not a MongoDB URL that can be used: check MONGODB_URI (`awictl config show`)")
 
 
 def write_faults(error: errors.BulkWriteError, where: str) -> dict[str, AwiError | None]:

@@ -185,6 +185,8 @@ class SqliteArchive:
         return await asyncio.to_thread(run)
 
     def _connected(self, mode: str) -> sqlite3.Connection:
+        if self._path.is_dir():
+            raise Refused(f"{self.where} is a folder: name a file in it")
         db = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=self._timeout, isolation_level=None
         )

@@ -55,18 +55,13 @@ def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
     from rich.console import Group
 
     rate = row["success_rate"]
-    durations = row["durations"]
     parts: list[RenderableType] = [
         fields_of(
             [
                 ("sessions", f"{row['sessions']:,} ({row['active']:,} of them may be alive)"),
                 ("actions", f"{row['actions']:,}"),
                 ("success rate", "-" if rate is None else f"{rate:.1%} ({row['failed_actions']:,} failed)"),
-                (
-                    "they lasted",
-                    f"half of them up to {duration(durations['median_ms'])}, nine of ten up to "
-                    f"{duration(durations['p90_ms'])}, the longest {duration(durations['max_ms'])}",
-                ),
+                ("they lasted", _lasted(row["durations"])),
             ]
         )
     ]
@@ -92,3 +87,10 @@ def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
         ]
         parts += ["", Rows(row["most_used_actions"], columns)]
     return Group(*parts)
+
+
+def _lasted(durations: Mapping[str, int | None]) -> str:
+    median, most, longest = (durations[name] for name in ("median_ms", "p90_ms", "max_ms"))
+    if longest is None:
+        return "-"
+    return f"half of them up to {duration(median)}, nine of ten up to {duration(most)}, the longest {duration(longest)}"

@@ -89,9 +89,10 @@ def _text(details: Any) -> str:
 
 def _reason(error: errors.PyMongoError) -> str:
     """The cause of a connection error in a few words."""
-    text = str(error)
+    text = str(error).partition("(configured timeouts")[0].partition(", Timeout:")[0]
     for sign, reason in (
         ("refused", "connection refused"),
+        ("Connect call failed", "connection refused"),
         ("timed out", "no answer in time"),
         ("timeout", "no answer in time"),
         ("not known", "its name is not known"),
@@ -101,4 +102,4 @@ def _reason(error: errors.PyMongoError) -> str:
     ):
         if sign in text:
             return reason
-    return text.partition(",")[0][:120]
+    return text.partition(",")[0].strip()[:120] or "no answer in time"

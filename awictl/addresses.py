@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -47,6 +48,13 @@ def parse_redis_url(url: str, source: str) -> dict[str, Any]:
     return found
 
 
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#,]+)(:[0-9]+)?"
+_HOSTS = re.compile(rf"{_HOST}(,{_HOST})*(/[^/@:?#]*)?")
+_PARAMETER = re.compile(r"[A-Za-z]+=")
+#: Parameters of a MongoDB URL that are secrets.
+_SECRETS = ("tlscertificatekeyfilepassword", "authmechanismproperties", "proxypassword")
+
+
 def check_archive_url(url: str, source: str) -> str:
     """The URL itself, or InvalidInput where it names no kind of archive. Its parts are checked where it is opened."""
     scheme, found, rest = url.partition("://")
@@ -55,6 +63,12 @@ def check_archive_url(url: str, source: str) -> str:
     if scheme == "sqlite" and not (rest.startswith("/") and rest.strip("/")):
         raise InvalidInput(f"{source}: not an archive: expected sqlite:///FILE, or sqlite:////FILE from the root")
     return url
+
+
+def has_password(url: str) -> bool:
+    """Whether the URL of an archive holds a secret: a password, or a parameter that is one."""
+    parameters = {one.partition("=")[0].lower() for one in url.partition("?")[2].split("&")}
+    return bool(user_info(url).partition(":")[2]) or not parameters.isdisjoint(_SECRETS)
 
 
 def user_info(url: str) -> str:
@@ -66,4 +80,10 @@ def user_info(url: str) -> str:
 def without_credentials(url: str) -> str:
     """An archive's URL for messages: without user, password and parameters, which may be secrets too."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest if scheme == 'sqlite' else rest.rpartition('@')[2].partition('?')[0]}"
+    if scheme == "sqlite":
+        return url
+    before, _, parameters = rest.partition("?")
+    if "@" in parameters and not _PARAMETER.match(parameters):  # that question mark is part of the password
+        before = rest.rpartition("@")[2].partition("?")[0]
+    shown = before.rpartition("@")[2]
+    return f"{scheme}://{shown if _HOSTS.fullmatch(shown) else ''}"

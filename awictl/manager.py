@@ -13,7 +13,7 @@ from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, loads
-from .state.document import Change, Update, as_object, new_document, page_delta, pagination_delta, timestamp
+from .state.document import Change, Update, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
 
@@ -222,10 +222,9 @@ class StateManager:
         """Archive the actions that leave a session, before they do."""
         from .archive.trajectory import Chunk
 
-        history = change.head["history"]
-        started = str(as_object(change.head.get("statistics")).get("session_start"))
-        chunk = Chunk(history["trimmed_actions"] - len(change.dropped), change.dropped)
-        await self.required_archive().save_actions(session_id, started, chunk)
+        chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
+        agent_id = change.head.get("agent_id")
+        await self.required_archive().save_actions(session_id, agent_id if isinstance(agent_id, str) else None, chunk)
 
     # -- reading: nothing here writes, or puts off an expiry
 

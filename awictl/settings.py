@@ -18,7 +18,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .addresses import check_archive_url, parse_redis_url, user_info, without_credentials
+from .addresses import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
 from .errors import InvalidInput
 
 _MASK = "********"
@@ -192,7 +192,7 @@ def _from_options(options: dict[str, Any]) -> _Found:
     if "redis_password" in found:
         raise _password_in_arguments("--redis", "REDIS_PASSWORD, REDIS_URL")
     for name, option in (("mongodb_uri", "--mongo"), ("archive_url", "--archive")):
-        if name in options and user_info(check_archive_url(options[name], option)).partition(":")[2]:
+        if name in options and has_password(check_archive_url(options[name], option)):
             raise _password_in_arguments(option, _FIELDS[name].metadata["env"])
     return options, found
 

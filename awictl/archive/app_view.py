@@ -17,15 +17,17 @@ from bson import ObjectId
 
 from ..state.codec import dumps, encodable
 from ..state.document import as_array, as_object
-from .snapshot import Snapshot, moment_of
+from .snapshot import MAX_TEXT, Snapshot, moment_of
 
 #: Bytes of BSON that the actions may take up, of the 16 MiB that a document may have; and one action of them.
-ACTIONS_BYTES = 5_242_880
+ACTIONS_BYTES = 4_194_304
 ACTION_BYTES = 131_072
 #: Bytes of BSON for the filters and other values that an agent chose.
-VALUE_BYTES = 524_288
+VALUE_BYTES = 262_144
 #: A document of so few bytes of JSON fits into all of these without measuring it.
 _SMALL_BYTES = 262_144
+#: Actions that are listed as available or disabled at the most.
+_MAX_AVAILABLE = 500
 #: Deepest nesting of a value; MongoDB allows 100 levels of a whole document.
 _DEPTH = 60
 
@@ -94,7 +96,7 @@ def _available(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The actions as the app lists them, the possible ones first."""
     listed = [(name, enabled) for names, enabled in (("available_actions", True), ("disabled_actions", False))
               for name in as_array(state.get(names)) if isinstance(name, str)]  # fmt: skip
-    return [{"action": encodable(name), "enabled": enabled} for name, enabled in listed[:1_000]]
+    return [{"action": encodable(name[:MAX_TEXT]), "enabled": enabled} for name, enabled in listed[:_MAX_AVAILABLE]]
 
 
 def _action(action: Any) -> dict[str, Any]:

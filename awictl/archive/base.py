@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
 from ..errors import AwiError, InvalidInput, Refused
-from ..state.codec import dumps, loads
+from ..state.codec import dumps, encodable, loads
 from ..state.document import timestamp
 from .snapshot import Known, Snapshot, moment_of
 from .trajectory import Chunk, Uses
@@ -55,7 +55,7 @@ class Summary:
         """Milliseconds from the start to the last activity; None where that is not known."""
         if self.started_at is None or self.last_activity_at is None:
             return None
-        return max(0, int((self.last_activity_at - self.started_at).total_seconds() * 1000))
+        return max(0, (self.last_activity_at - self.started_at) // timedelta(milliseconds=1))
 
     def row(self) -> dict[str, Any]:
         """The summary as plain data."""
@@ -120,7 +120,11 @@ class Cursor:
         """The cursor that a word stands for. Raises InvalidInput."""
         try:
             moment, session_id = loads(base64.urlsafe_b64decode(text.encode()))
-            if not isinstance(session_id, str) or (moment is not None and moment_of(moment) is None):
+            if (
+                not isinstance(session_id, str)
+                or session_id != encodable(session_id)
+                or (moment is not None and moment_of(moment) is None)
+            ):
                 raise ValueError
         except (ValueError, TypeError, AwiError):
             raise InvalidInput(f"{text!r:.80} is no cursor: use the one that an earlier page ended with") from None
@@ -140,11 +144,11 @@ class Archive(Protocol):
         is Refused. Raises Unreachable where nothing can be told.
         """
 
-    async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
-        """Archive actions that leave a session that began at `started`, and read them back. It may be repeated."""
+    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+        """Archive actions that leave a session of this agent, and read them back. It may be repeated."""
 
-    async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
-        """The actions that left this session."""
+    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+        """The actions that left this session of this agent. A damaged chunk is left out with a warning."""
 
     async def load(self, session_id: str) -> Archived | None:
         """A session; None where it is not in the archive. Raises InvalidData where it is damaged."""

@@ -91,7 +91,7 @@ class Keeper:
 
     async def _delete(self, snapshot: Snapshot) -> Deletion | AwiError:
         try:
-            return await self._store.delete(snapshot.session_id, snapshot.agent_id, snapshot.raw)
+            return await self._store.delete(snapshot.session_id, snapshot.mapped_agent, snapshot.raw)
         except AwiError as error:
             return error
 
@@ -99,5 +99,5 @@ class Keeper:
         snapshot = Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now)
         if not snapshot.trimmed:
             return snapshot
-        chunks = await self._archive.dropped_actions(session_id, snapshot.started)
+        chunks = await self._archive.dropped_actions(session_id, snapshot.agent_id)
         return Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now, chunks=chunks)

@@ -12,12 +12,14 @@ only while it still has the digest that was judged, so any number of writers may
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
 from bson import CodecOptions
+from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
@@ -27,6 +29,7 @@ from pymongo.write_concern import WriteConcern
 
 from ..errors import AwiError, Refused, Unreachable
 from ..settings import Settings
+from ..state.codec import encodable
 from . import app_documents
 from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
 from .mongo_documents import (
@@ -46,7 +49,7 @@ from .mongo_documents import (
     unchanged,
 )
 from .mongo_errors import WRITE_CONFLICT, not_usable, translated, write_faults
-from .packing import actions_of, chunks_of, pack, unpack
+from .packing import chunks_of, intact_chunks, pack, unpack
 from .snapshot import Known, Snapshot, Verdict, count_of
 from .trajectory import Chunk, complete
 
@@ -69,7 +72,11 @@ class MongoArchive:
         self._patience = max(timeout, WRITE_SECONDS)
         self.where = where
         options: dict[str, Any] = {
-            "codec_options": CodecOptions(tz_aware=True, tzinfo=UTC),
+            "codec_options": CodecOptions(
+                tz_aware=True,
+                tzinfo=UTC,
+                datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # JavaScript's years go beyond 9999
+            ),
             "write_concern": WriteConcern("majority", j=True, wtimeout=int(self._patience * 1000)),
             "read_concern": ReadConcern("majority"),
             "read_preference": ReadPreference.PRIMARY,
@@ -85,10 +92,12 @@ class MongoArchive:
         reach = int(min(settings.timeout, REACH_SECONDS) * 1000)
         with translated(where):
             try:
-                client: AsyncMongoClient[Document] = AsyncMongoClient(
-                    url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
-                )
-            except (ValueError, TypeError):  # for some of what is malformed pymongo has no error of its own
+                with warnings.catch_warnings():  # the app's driver knows parameters that this one does not
+                    warnings.simplefilter("ignore")
+                    client: AsyncMongoClient[Document] = AsyncMongoClient(
+                        url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
+                    )
+            except (ValueError, TypeError, OSError):  # for some of what is malformed pymongo has no error of its own
                 raise not_usable(where) from None
             return cls(client, where, settings.timeout)
 
@@ -108,6 +117,7 @@ class MongoArchive:
         results: dict[str, AwiError | None] = {}
         pending = {one.session_id: one for one in snapshots}
         damaged: set[str] = set()
+        divided: set[str] = set()  # those of which parts were written
         with translated(self.where):
             await self._reached()
             await self._prepare()
@@ -119,26 +129,32 @@ class MongoArchive:
                         verdict = snapshot.against(known.get(session_id), self.where)
                     except Refused as error:
                         results[session_id] = error
+                        if session_id in divided and session_id in known:
+                            await self._forget_parts(snapshot, known[session_id].digest)
                     else:
                         same = verdict in (Verdict.NOTHING, Verdict.EXTEND)
                         verdicts[session_id] = Verdict.REPLACE if same and session_id in damaged else verdict
-                results |= await self._write(
-                    [(pending[one], verdict, known.get(one)) for one, verdict in verdicts.items()]
-                )
+                judged = [(pending[one], verdict, known.get(one)) for one, verdict in verdicts.items()]
+                results |= await self._write(judged, divided)
                 for session_id, raw in (await self._strings(list(verdicts))).items():
                     if isinstance(raw, AwiError):
                         damaged.add(session_id)
                     elif raw == pending[session_id].raw:
                         results[session_id] = None
-                        if verdicts[session_id] is Verdict.REPLACE:
-                            await self._forget_parts(known[session_id], pending[session_id])
+                        if verdicts[session_id] is Verdict.REPLACE and known[session_id].parts:
+                            await self._forget_parts(known[session_id], pending[session_id].digest)
                 pending = {one: snapshot for one, snapshot in pending.items() if one not in results}
                 if not pending:
                     break
         return results | {session_id: not_settled(session_id, self.where) for session_id in pending}
 
-    async def _write(self, judged: Iterable[tuple[Snapshot, Verdict, Known | None]]) -> dict[str, AwiError | None]:
-        """Carry out verdicts on snapshots. Returns what went wrong with which session."""
+    async def _write(
+        self, judged: Iterable[tuple[Snapshot, Verdict, Known | None]], divided: set[str]
+    ) -> dict[str, AwiError | None]:
+        """Carry out verdicts on snapshots. Returns what went wrong with which session.
+
+        The ids of sessions that are kept in parts are added to `divided`.
+        """
         parts: list[Write] = []
         writes: list[Write] = []
         now = datetime.now(UTC)
@@ -147,7 +163,9 @@ class MongoArchive:
                 writes.append(extension(snapshot))
             elif verdict is not Verdict.NOTHING:
                 document, pieces = document_of(snapshot, now)
-                parts += pieces
+                if pieces:
+                    parts += pieces
+                    divided.add(snapshot.session_id)
                 writes.append(InsertOne(document) if known is None else ReplaceOne(unchanged(known), document))
         with pymongo.timeout(self._patience):
             if parts:
@@ -159,23 +177,24 @@ class MongoArchive:
                     return write_faults(error, self.where)
         return {}
 
-    async def _forget_parts(self, replaced: Known, by: Snapshot) -> None:
-        """Remove the parts of a document that is no more."""
-        if replaced.parts and replaced.digest != by.digest:
-            wanted = {"sessionId": replaced.session_id, "kind": "document", "digest": replaced.digest}
+    async def _forget_parts(self, gone: Known | Snapshot, digest: str) -> None:
+        """Remove the parts of what is not in the archive any more, or did not get there, since `digest` is."""
+        if gone.digest != digest:
+            wanted = {"sessionId": gone.session_id, "kind": "document", "digest": gone.digest}
             await self._parts.delete_many(wanted)
 
-    async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
+    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+        agent = encodable(agent_id or "")
         wanted: dict[str, tuple[Chunk, bytes, str]] = {}
         for piece, raw, digest in chunks_of(chunk):
-            wanted[f"{session_id}:actions:{started}:{piece.first}:{digest}"] = (piece, raw, digest)
+            wanted[f"{session_id}:actions:{agent}:{piece.first}:{digest}"] = (piece, raw, digest)
         writes: list[Write] = []
         for name, (piece, raw, digest) in wanted.items():
             document = {
                 "_id": name,
                 "sessionId": session_id,
                 "kind": "actions",
-                "started": started,
+                "agent": agent,
                 "first": piece.first,
                 "digest": digest,
                 "packed": pack(raw),
@@ -219,16 +238,19 @@ class MongoArchive:
             return
         with pymongo.timeout(self._patience):
             # by name: an index that the app made on the same field serves as well
-            existing = [index["key"] async for index in await self._sessions.list_indexes()]
-            wanted = {
-                "unique": IndexModel([("sessionId", ASCENDING)], unique=True),
-                "agent": IndexModel(
-                    [("agentId", ASCENDING), ("sessionActive", ASCENDING), ("lastActivityAt", DESCENDING)]
-                ),
-                "activity": IndexModel([("lastActivityAt", DESCENDING), ("sessionId", DESCENDING)]),
-                "expiry": IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
-            }
-            missing = [one for one in wanted.values() if one.document["key"] not in existing]
+            existing = [
+                (index["key"], bool(index.get("unique")))
+                async for index in await self._sessions.list_indexes()
+                if "partialFilterExpression" not in index
+            ]
+            newest = ("lastActivityAt", DESCENDING)
+            wanted = [
+                IndexModel([("sessionId", ASCENDING)], unique=True),
+                IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), newest]),
+                IndexModel([newest, ("sessionId", DESCENDING)]),
+                IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
+            ]
+            missing = [one for one in wanted if (one.document["key"], bool(one.document.get("unique"))) not in existing]
             if missing:
                 await self._sessions.create_indexes(missing)
             await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
@@ -250,27 +272,28 @@ class MongoArchive:
                 raw = (await self._unpacked([found]))[session_id]
             if not isinstance(raw, AwiError):
                 snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
-                chunks = await self.dropped_actions(session_id, snapshot.started) if snapshot.trimmed else []
+                chunks = await self.dropped_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
                 return Archived(summary_of(found), complete(snapshot.document, chunks), raw)
             damage = raw
             if not found["awi"].get("parts"):
                 break  # else a newer one may have taken its place just now, and its parts away
         raise damage or AwiError()
 
-    async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
-        wanted = {"sessionId": session_id, "kind": "actions", "started": started}
+    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+        wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
         with translated(self.where):
             await self._reached()
             with pymongo.timeout(self._patience):
                 found = await self._parts.find(wanted).to_list()
-        return [
-            Chunk(one["first"], actions_of(unpack(one["packed"], one["digest"], f"{self.where}: {one['_id']}")))
-            for one in found
-        ]
+        return intact_chunks(
+            (one.get("first"), one.get("packed"), one.get("digest"), f"{self.where}: {one['_id']}") for one in found
+        )
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
     ) -> AsyncGenerator[Summary, None]:
+        if limit == 0:
+            return
         stages: list[Document] = [
             {"$match": {"$and": conditions_of(query, after)}},
             {"$sort": {"lastActivityAt": DESCENDING, "sessionId": DESCENDING}},
@@ -308,13 +331,13 @@ class MongoArchive:
         strings: dict[str, bytes | AwiError] = {}
         for one in found:
             session_id, awi = one["sessionId"], one["awi"]
-            packed = awi.get("packed")
+            packed: Any = awi.get("packed")
             if count := count_of(awi.get("parts")):
-                names = part_names(session_id, awi["digest"], count)
+                names = part_names(session_id, str(awi.get("digest")), count)
                 parts = {part["_id"]: part["packed"] async for part in self._parts.find({"_id": {"$in": names}})}
                 packed = b"".join(parts.get(name, b"") for name in names)
             try:
-                strings[session_id] = unpack(packed or b"", str(awi.get("digest")), f"{self.where}: {session_id}")
+                strings[session_id] = unpack(packed, awi.get("digest"), f"{self.where}: {session_id}")
             except AwiError as error:
                 strings[session_id] = error
         return strings

@@ -7,6 +7,8 @@ from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
+from ..state.codec import encodable
+from ..state.document import as_array, as_object
 from . import app_documents
 from .app_view import app_agent_id, app_view
 from .base import ArchiveQuery, Cursor, Summary
@@ -17,8 +19,10 @@ from .trajectory import Uses
 #: Version of what stands under `awi`.
 FORMAT = 1
 
-#: Bytes of a compressed string that stand in the document itself, and bytes of each of its parts otherwise.
-INLINE_BYTES = PART_BYTES = 8_388_608
+#: Bytes of a compressed string that stand in the document itself (of which the view may fill half), and bytes of
+#: each of its parts otherwise.
+INLINE_BYTES = 6_291_456
+PART_BYTES = 8_388_608
 #: Names of actions whose uses are counted for one session, and characters of such a name.
 _MAX_USES, _MAX_NAME = 1_000, 200
 
@@ -26,7 +30,7 @@ Document = dict[str, Any]
 Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
 
 _KNOWN = ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt")
-KNOWN_FIELDS = dict.fromkeys((*_KNOWN, "awi.format", "awi.parts"), 1)
+KNOWN_FIELDS = dict.fromkeys((*_KNOWN, "awi.format", "awi.parts", "awi.lastAction"), 1)
 STORED_FIELDS = dict.fromkeys(("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts"), 1)
 SUMMARY_FIELDS = dict.fromkeys(
     ("sessionId", "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt",
@@ -47,6 +51,7 @@ def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write
         "format": FORMAT,
         "digest": snapshot.digest,
         "revision": snapshot.revision._asdict(),
+        "lastAction": snapshot.last,
         "agentId": snapshot.agent_id,
         "bytes": len(snapshot.raw),
         "archivedAt": now,
@@ -86,33 +91,40 @@ def is_ours(found: Document) -> bool:
 
 
 def known_of(found: Document) -> Known:
-    awi = found.get("awi")
-    foreign = not isinstance(awi, dict)
-    awi = awi if isinstance(awi, dict) else {}
-    revision = awi.get("revision") or {}
+    awi = as_object(found.get("awi"))
+    revision = as_object(awi.get("revision"))
     agent_id = found.get("agentId")
+    foreign = ""
+    if not is_ours(found):
+        foreign = "in the app's own older shape, which is never written"
+    elif awi.get("format") != FORMAT:
+        foreign = f"in format {awi.get('format')!r:.20}, which this awictl does not know"
     return Known(
         found["sessionId"],
         str(awi.get("digest")),
-        Revision(*(int(revision.get(name, 0)) for name in Revision._fields)),
+        Revision(*(number_of(revision.get(name)) for name in Revision._fields)),
         str(agent_id) if agent_id is not None else None,
         app_documents.moment(found.get("sessionStartedAt")),
         found.get("sessionActive") is True,
         app_documents.moment(awi.get("expiresAt")),
         foreign,
         count_of(awi.get("parts")),
+        str(awi.get("lastAction")),
     )
 
 
 def summary_of(found: Document) -> Summary:
     """What a listing tells of a document of awictl."""
     awi = found["awi"]
-    uses = {name: Uses(count, failed) for name, count, failed in awi.get("uses", ())}
+    uses = {
+        str(name): Uses(number_of(count), number_of(failed))
+        for name, count, failed in (one for one in as_array(awi.get("uses")) if isinstance(one, list) and len(one) == 3)
+    }
     shown = app_documents.summary(found | {"actionHistory": []})
     return Summary(
         **{
             **{name: getattr(shown, name) for name in Summary.__dataclass_fields__},
-            "agent_id": awi.get("agentId"),
+            "agent_id": awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
             "bytes": count_of(awi.get("bytes")),
             "shape": Summary.shape,
             "uses": uses,
@@ -120,10 +132,15 @@ def summary_of(found: Document) -> Summary:
     )
 
 
+def number_of(value: Any) -> int:
+    """A stored number; 0 where it is none."""
+    return int(value) if isinstance(value, int) else 0
+
+
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> list[Document]:
     conditions: list[Document] = [{"sessionId": {"$type": "string"}}]
     if query.agent is not None:
-        conditions.append({"$or": [{"agentId": app_agent_id(query.agent)}, {"agentName": query.agent}]})
+        conditions.append({"$or": [{"agentId": app_agent_id(query.agent)}, {"agentName": encodable(query.agent)}]})
     if query.since is not None:
         conditions.append({"lastActivityAt": {"$gte": query.since}})
     if query.until is not None:

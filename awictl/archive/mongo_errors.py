@@ -13,6 +13,8 @@ from ..errors import AccessDenied, AwiError, InvalidInput, Refused, Unreachable
 #: The code of a write that met a document with the same unique key.
 WRITE_CONFLICT = 11000
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+#: The codes of an index that is there already in another way.
+_INDEX_CONFLICTS = (85, 86)
 
 
 @contextmanager
@@ -38,6 +40,10 @@ def translate(error: errors.PyMongoError, where: str) -> AwiError:
     if isinstance(error, errors.OperationFailure):
         if error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
             return AccessDenied(f"{where}: this user may not do that, or the password is wrong: {_text(error.details)}")
+        if error.code in _INDEX_CONFLICTS:
+            return Refused(
+                f"{where}: agentsessions has an index on sessionId that is not unique: {_text(error.details)}"
+            )
         if error.code == WRITE_CONFLICT:
             return Refused(
                 f"{where}: several documents of agentsessions have the same sessionId, so that it cannot be made "

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import InvalidData
 from ..state.codec import dumps, loads
 from .trajectory import Chunk
+
+log = logging.getLogger("awictl")
 
 #: Fast: session documents are small, and shrink to a fifth even so.
 _LEVEL = 1
@@ -22,11 +25,11 @@ def pack(raw: bytes) -> bytes:
     return zlib.compress(raw, _LEVEL)
 
 
-def unpack(packed: bytes, digest: str, where: str) -> bytes:
+def unpack(packed: Any, digest: Any, where: str) -> bytes:
     """The bytes that were packed. Raises InvalidData where their SHA-256 is not `digest`."""
     try:
         raw = zlib.decompress(packed)
-    except zlib.error:
+    except (zlib.error, TypeError):
         raw = None
     if raw is None or hashlib.sha256(raw).hexdigest() != digest:
         raise InvalidData(f"{where}: damaged: it is not what was archived")
@@ -51,9 +54,18 @@ def chunks_of(chunk: Chunk) -> Iterator[tuple[Chunk, bytes, str]]:
         yield _piece(first, actions, lines)
 
 
-def actions_of(raw: bytes) -> Sequence[Any]:
-    """The actions in the bytes of a chunk."""
-    return [loads(line) for line in raw.split(b"\n")]
+def intact_chunks(stored: Iterable[tuple[Any, Any, Any, str]]) -> list[Chunk]:
+    """Chunks from what an archive holds of each: `first`, its packed bytes, their digest, and where it is.
+
+    A damaged one is left out with a warning: what else there is of the session counts for more.
+    """
+    chunks = []
+    for first, packed, digest, where in stored:
+        try:
+            chunks.append(Chunk(int(first), [loads(line) for line in unpack(packed, digest, where).split(b"\n")]))
+        except (InvalidData, TypeError, ValueError) as error:
+            log.warning("%s", error)
+    return chunks
 
 
 def _piece(first: int, actions: list[Any], lines: list[bytes]) -> tuple[Chunk, bytes, str]:

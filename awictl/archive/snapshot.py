@@ -11,13 +11,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..errors import InvalidData, Refused
-from ..state.codec import encodable
+from ..state.codec import dumps, encodable
 from ..state.document import SESSION_END, as_array, as_object, has_ended, parse_timestamp
 from ..state.layout import decode, next_t_of
 from .trajectory import Chunk, Uses, complete, uses_of
 
+#: Characters that an archive keeps of an id, a name or a route, beside the document itself.
+MAX_TEXT = 1_024
 #: Two moments that differ by no more than this are the same expiry: clocks and round trips take their time.
 SAME_EXPIRY = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Revision(NamedTuple):
@@ -50,10 +53,12 @@ class Known:
     started_at: datetime | None
     active: bool
     expires_at: datetime | None
-    #: Whether it is of an older shape, which is never rewritten.
-    foreign: bool = False
+    #: Why it is never rewritten, if so: what shape it has.
+    foreign: str = ""
     #: In how many pieces it is kept; 0 where it is whole.
     parts: int = 0
+    #: Its last action (see `Snapshot.last`).
+    last: str = ""
 
 
 class Outdated(Refused):
@@ -108,7 +113,7 @@ class Snapshot:
             Revision(
                 count_of(as_object(document.get("statistics")).get("total_actions")),
                 next_t,
-                int(updated.timestamp() * 1000) if updated else 0,
+                (updated - _EPOCH) // timedelta(milliseconds=1) if updated else 0,
             ),
             _milliseconds(now + timedelta(milliseconds=ttl_ms)) if ttl_ms is not None else None,
         )
@@ -117,6 +122,12 @@ class Snapshot:
     def agent_id(self) -> str | None:
         """The agent's id."""
         return _text(self.document.get("agent_id"))
+
+    @property
+    def mapped_agent(self) -> str | None:
+        """The same as it stands in the name of the agent's mapping."""
+        agent_id = self.document.get("agent_id")
+        return agent_id if isinstance(agent_id, str) and agent_id == encodable(agent_id) else None
 
     @property
     def agent_name(self) -> str | None:
@@ -150,9 +161,9 @@ class Snapshot:
         return has_ended(self.document) and last.get("action") == SESSION_END
 
     @property
-    def started(self) -> str:
-        """The same as it is stored: it tells the actions that left this session from those of another one."""
-        return str(self.statistics.get("session_start"))
+    def last(self) -> str:
+        """A digest of its last action; empty where it has none."""
+        return _mark_of(self.actions[-1]) if self.actions else ""
 
     @property
     def trimmed(self) -> bool:
@@ -178,19 +189,26 @@ class Snapshot:
         """How often each action was taken."""
         return uses_of(self.actions)
 
+    def _continues(self, known: Known) -> bool:
+        """Whether this is the same session as `known`, and not another one under the same id.
+
+        A delta may overwrite when it began; then what it did last has to be in this trajectory too.
+        """
+        if not _same_agent(known.agent_id, self.agent_id):
+            return False
+        return known.started_at == self.started_at or known.last in map(_mark_of, self.actions)
+
     def against(self, known: Known | None, where: str) -> Verdict:
         """What is to be done with this snapshot where an archive holds `known`. Raises Refused, Outdated."""
         if known is None:
             return Verdict.INSERT
         at = f"{where}: {self.session_id}"
         if known.foreign:
-            raise Refused(
-                f"{at} is there in the app's own older shape, which is never written: nothing was archived or deleted"
-            )
+            raise Refused(f"{at} is there {known.foreign}: nothing was archived or deleted")
         if known.digest == self.digest:
             later = self.expires_at and (known.expires_at is None or self.expires_at - known.expires_at > SAME_EXPIRY)
             return Verdict.EXTEND if later and not self.ended else Verdict.NOTHING
-        if not _same_agent(known.agent_id, self.agent_id) or known.started_at != self.started_at:
+        if not self._continues(known):
             raise Refused(
                 f"{at} is another session there (of agent {known.agent_id}, begun {known.started_at}): "
                 "nothing was archived or deleted"
@@ -209,6 +227,10 @@ class Snapshot:
 def count_of(value: Any) -> int:
     """A stored count; 0 where it is none."""
     return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
+def _mark_of(action: Any) -> str:
+    return hashlib.sha256(dumps(action)).hexdigest()[:32]
 
 
 def _same_agent(one: str | None, other: str | None) -> bool:
@@ -236,4 +258,4 @@ def _milliseconds(moment: datetime) -> datetime:
 
 
 def _text(value: Any) -> str | None:
-    return encodable(value) if isinstance(value, str) else None
+    return encodable(value[:MAX_TEXT]) if isinstance(value, str) else None

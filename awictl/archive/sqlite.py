@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import AwiError, InvalidData, Refused, Unreachable
-from .base import Archived, ArchiveQuery, Cursor, Summary
-from .packing import actions_of, chunks_of, pack, unpack
+from ..state.codec import encodable
+from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from .packing import chunks_of, intact_chunks, pack, unpack
 from .snapshot import Known, Snapshot, Verdict
 from .sqlite_rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of, text_of
 from .trajectory import Chunk, complete
@@ -50,7 +51,7 @@ class SqliteArchive:
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
         def write(db: sqlite3.Connection) -> dict[str, AwiError | None]:
             results: dict[str, AwiError | None] = {}
-            for snapshot in snapshots:
+            for snapshot in pending:
                 row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (snapshot.session_id,)).fetchone()
                 try:
                     verdict = snapshot.against(known_of(row) if row else None, self.where)
@@ -65,27 +66,32 @@ class SqliteArchive:
             return results
 
         def back(db: sqlite3.Connection) -> dict[str, bytes | AwiError]:
-            return {one.session_id: self._string(db, one.session_id) for one in snapshots}
+            return {one.session_id: self._string(db, one.session_id) for one in pending}
 
-        results = await self._writing(write)
-        found = await self._reading(back) or {}
-        for snapshot in snapshots:
-            session_id, raw = snapshot.session_id, found.get(snapshot.session_id)
-            if results[session_id] is None and raw != snapshot.raw:
-                results[session_id] = raw if isinstance(raw, AwiError) else self._not_read_back(session_id)
-        return results
+        settled: dict[str, AwiError | None] = {}
+        pending = list(snapshots)
+        for _ in range(SAVE_TRIES):
+            results = await self._writing(write)
+            found = await self._reading(back) or {}
+            # where something else is there by now, it is judged again
+            again = [one for one in pending if results[one.session_id] is None and found.get(one.session_id) != one.raw]
+            settled |= {one.session_id: results[one.session_id] for one in pending if one not in again}
+            pending = again
+            if not pending:
+                break
+        return settled | {one.session_id: not_settled(one.session_id, self.where) for one in pending}
 
-    async def save_actions(self, session_id: str, started: str, chunk: Chunk) -> None:
+    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+        agent = encodable(agent_id or "")
         pieces = list(chunks_of(chunk))
 
         def write(db: sqlite3.Connection) -> None:
-            rows = [(session_id, started, piece.first, digest, pack(raw)) for piece, raw, digest in pieces]
+            rows = [(session_id, agent, piece.first, digest, pack(raw)) for piece, raw, digest in pieces]
             db.executemany("INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?)", rows)
 
         await self._writing(write)
-        back = await self.dropped_actions(session_id, started)
-        if not all(any(piece.first == one.first and piece.actions == one.actions for one in back)
-                   for piece, _, _ in pieces):  # fmt: skip
+        back = [(one.first, one.actions) for one in await self.dropped_actions(session_id, agent)]
+        if any((piece.first, piece.actions) not in back for piece, _, _ in pieces):
             raise self._not_read_back(session_id)
 
     async def mark_ended(self, sessions: Sequence[Known]) -> int:
@@ -111,14 +117,16 @@ class SqliteArchive:
         if isinstance(raw, AwiError):
             raise raw
         snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
-        chunks = await self.dropped_actions(session_id, snapshot.started) if snapshot.trimmed else []
+        chunks = await self.dropped_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
         return Archived(summary, complete(snapshot.document, chunks), raw)
 
-    async def dropped_actions(self, session_id: str, started: str) -> list[Chunk]:
+    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+        agent = encodable(agent_id or "")
+
         def read(db: sqlite3.Connection) -> list[Chunk]:
-            rows = db.execute("SELECT * FROM actions WHERE session_id = ? AND started = ?", (session_id, started))
-            where = f"{self.where}: the actions that left {session_id}"
-            return [Chunk(row["first"], actions_of(unpack(row["packed"], row["digest"], where))) for row in rows]
+            rows = db.execute("SELECT * FROM actions WHERE session_id = ? AND agent = ?", (session_id, agent))
+            where = f"{self.where}: actions that left {session_id}"
+            return intact_chunks((row["first"], row["packed"], row["digest"], where) for row in rows)
 
         return await self._reading(read) or []
 
@@ -156,10 +164,10 @@ class SqliteArchive:
         """The result of `work` in one transaction, which is on the disk then."""
 
         def run() -> T:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._translated():
+                self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._translated(), closing(self._connected("rwc")) as db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA synchronous = EXTRA")  # what was committed outlives a loss of power
                 if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:
                     db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
                 self._check_version(db)
@@ -176,7 +184,7 @@ class SqliteArchive:
         def run() -> T | None:
             if not self._path.exists():
                 return None
-            with self._translated(), closing(self._connected("ro")) as db:
+            with self._translated(), closing(self._connected("rw")) as db:
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                     return None  # somebody is about to make the tables
                 self._check_version(db)
@@ -203,11 +211,13 @@ class SqliteArchive:
         """Raises what an error of SQLite in the block means."""
         try:
             yield
-        except (sqlite3.OperationalError, OSError) as error:
+        except OSError as error:
+            raise Refused(f"{self.where}: {error.strerror or error}: {error.filename or ''}") from error
+        except sqlite3.OperationalError as error:
             text = str(error)
             if "locked" in text or "busy" in text:
                 raise Unreachable(f"{self.where} is in use by somebody else: try again") from error
-            if "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
+            if "readonly" in text or "unable to open" in text:
                 raise Refused(f"{self.where}: {text}: check its folder and who may write there") from error
             raise AwiError(f"{self.where}: {text}") from error
         except sqlite3.DatabaseError as error:

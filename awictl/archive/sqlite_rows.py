@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidData
+from ..state.codec import encodable
 from ..state.document import timestamp
 from .base import ArchiveQuery, Cursor, Summary
 from .packing import pack, unpack
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     failed_actions INTEGER NOT NULL,
     next_t INTEGER NOT NULL,
     updated_ms INTEGER NOT NULL,
+    last_action TEXT NOT NULL,
     uses TEXT NOT NULL,
     digest TEXT NOT NULL,
     bytes INTEGER NOT NULL,
@@ -42,11 +44,11 @@ CREATE INDEX IF NOT EXISTS sessions_by_agent ON sessions (agent_id, last_activit
 CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at) WHERE active;
 CREATE TABLE IF NOT EXISTS actions (
     session_id TEXT NOT NULL,
-    started TEXT NOT NULL,
+    agent TEXT NOT NULL,
     first INTEGER NOT NULL,
     digest TEXT NOT NULL,
     packed BLOB NOT NULL,
-    PRIMARY KEY (session_id, started, first, digest)
+    PRIMARY KEY (session_id, agent, first, digest)
 ) STRICT;
 """
 
@@ -76,6 +78,7 @@ def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
         "failed_actions": snapshot.count("failed_actions"),
         "next_t": snapshot.revision.next_t,
         "updated_ms": snapshot.revision.updated_ms,
+        "last_action": snapshot.last,
         "uses": json.dumps(uses),
         "digest": snapshot.digest,
         "bytes": len(snapshot.raw),
@@ -94,6 +97,7 @@ def known_of(row: sqlite3.Row) -> Known:
         moment_of(row["started_at"]),
         bool(row["active"]),
         moment_of(row["expires_at"]),
+        last=row["last_action"],
     )
 
 
@@ -125,7 +129,14 @@ def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple
         values.extend(given)
 
     if query.agent is not None:
-        add("(agent_id = ? OR agent_name = ?)", query.agent, query.agent)
+        agent = encodable(query.agent)
+        # 24 hex digits are one id in either case, as they are in MongoDB
+        add(
+            "(agent_id = ? OR agent_name = ? OR length(agent_id) = 24 AND lower(agent_id) = ?)",
+            agent,
+            agent,
+            agent.lower(),
+        )
     if query.since is not None:
         add("last_activity_at >= ?", text_of(query.since))
     if query.until is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..state.codec import encodable, json_equal
+from ..state.codec import dumps, encodable, json_equal
 from ..state.document import SESSION_END, SESSION_START, as_array, as_object
 
 
@@ -41,7 +41,7 @@ def complete(document: dict[str, Any], chunks: Iterable[Chunk]) -> dict[str, Any
     for chunk in chunks:
         for number, action in enumerate(chunk.actions, chunk.first):
             known = dropped.setdefault(number, [])
-            if number < left and not any(json_equal(action, one) for one in known):
+            if number < left and not any(_same(action, one) for one in known):
                 known.append(action)
     actions = [action for number in sorted(dropped) for action in dropped[number]]
     missing = left - sum(1 for known in dropped.values() if known)
@@ -49,6 +49,13 @@ def complete(document: dict[str, Any], chunks: Iterable[Chunk]) -> dict[str, Any
     counted = {"trimmed_actions": missing} if missing else {}
     whole = {**rest, **counted, "actions": actions + as_array(history.get("actions"))}
     return {**document, "history": whole}
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return json_equal(one, other)
+    except RecursionError:  # nested deeper than that they are the same only to the letter
+        return dumps(one) == dumps(other)
 
 
 def uses_of(actions: Iterable[Any]) -> dict[str, Uses]:

@@ -1,0 +1,210 @@
+"""The SQLite archive and its file: made late, shared, and never taken for something that it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archives import NOW, SqliteBackend, chunk, listed, opened, saved, session, snapshot
+from support.documents import AGENT_ID, SESSION_ID, assert_same
+
+from awictl.archive.base import Archive
+from awictl.archive.snapshot import Outdated
+from awictl.archive.sqlite import SqliteArchive
+from awictl.errors import AwiError, InvalidData, Refused, Unreachable
+
+Request = Callable[[Archive], Coroutine[Any, Any, Any]]
+
+
+async def lapsed(archive: Archive) -> list[Any]:
+    return [one async for one in archive.lapsed(NOW + timedelta(days=1))]
+
+
+READS: dict[str, Request] = {
+    "load": lambda archive: archive.load(SESSION_ID),
+    "dropped_actions": lambda archive: archive.dropped_actions(SESSION_ID, AGENT_ID),
+    "find": listed,
+    "lapsed": lapsed,
+    "ping": lambda archive: archive.ping(),
+}
+WRITES: dict[str, Request] = {
+    "save": lambda archive: archive.save([snapshot(session(1))]),
+    "save_actions": lambda archive: archive.save_actions(SESSION_ID, AGENT_ID, chunk(0, 3)),
+}
+ALL = READS | WRITES
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> SqliteBackend:
+    """No file yet, and a short patience."""
+    made = SqliteBackend(tmp_path / "archive.db")
+    made.settings = replace(made.settings, timeout=0.05)
+    return made
+
+
+@pytest.mark.parametrize("request_", ALL.values(), ids=ALL.keys())
+async def test_a_file_of_a_newer_awictl_is_refused(backend: SqliteBackend, request_: Request) -> None:
+    await saved(opened(backend), snapshot(session(3), ttl_ms=1))
+    with backend.database() as db:
+        db.execute("PRAGMA user_version = 2")
+    before = backend.stored()
+    with pytest.raises(Refused, match="newer awictl") as raised:
+        await request_(opened(backend))
+    assert str(backend.path) in str(raised.value)
+    assert backend.stored() == before
+
+
+@pytest.mark.parametrize("request_", ALL.values(), ids=ALL.keys())
+async def test_what_is_no_database_is_invalid(backend: SqliteBackend, request_: Request) -> None:
+    content = b"no database " * 500
+    backend.path.write_bytes(content)
+    with pytest.raises(InvalidData) as raised:
+        await request_(opened(backend))
+    assert str(backend.path) in str(raised.value)
+    assert backend.path.read_bytes() == content
+
+
+@pytest.mark.parametrize("request_", [READS["load"], READS["find"], WRITES["save"]], ids=["load", "find", "save"])
+async def test_a_damaged_file_is_invalid(backend: SqliteBackend, request_: Request) -> None:
+    await saved(opened(backend), *(snapshot(session(3, f"sess_{number}")) for number in range(50)))
+    with backend.database() as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = backend.path.read_bytes()
+    backend.path.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
+    with pytest.raises(InvalidData):
+        await request_(opened(backend))
+
+
+@pytest.mark.parametrize("request_", WRITES.values(), ids=WRITES.keys())
+async def test_while_somebody_writes_it_is_unreachable(backend: SqliteBackend, request_: Request) -> None:
+    await saved(opened(backend), snapshot(session(3, "sess_other")))
+    with closing(sqlite3.connect(backend.path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unreachable, match="in use"):
+            await request_(opened(backend))
+        assert [one.session_id for one in await listed(opened(backend))] == ["sess_other"], "reading does not wait"
+        db.execute("ROLLBACK")
+    await request_(opened(backend))
+
+
+@pytest.mark.parametrize("request_", ALL.values(), ids=ALL.keys())
+async def test_a_locked_file_is_unreachable(backend: SqliteBackend, request_: Request) -> None:
+    await saved(opened(backend), snapshot(session(3)))
+    with closing(sqlite3.connect(backend.path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unreachable, match="in use"):
+            await request_(opened(backend))
+
+
+NO_PLACES = ["/proc/archive.db", "/proc/new/folder/archive.db", "{tmp}/file/archive.db", "{tmp}/folder"]
+
+
+@pytest.mark.parametrize("place", NO_PLACES)
+@pytest.mark.parametrize("request_", WRITES.values(), ids=WRITES.keys())
+async def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path, place: str, request_: Request) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    path = place.format(tmp=tmp_path)
+    with pytest.raises(Refused) as raised:
+        await request_(SqliteArchive(Path(path), 0.05))
+    assert path in str(raised.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("inner", ["archive.db", "folder/archive.db"])
+async def test_an_unwritable_folder_is_refused(tmp_path: Path, inner: str) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(Refused):
+            await SqliteArchive(tmp_path / inner, 0.05).save([snapshot(session(1))])
+    finally:
+        tmp_path.chmod(0o755)
+
+
+async def test_missing_folders_are_made(tmp_path: Path) -> None:
+    archive = SqliteArchive(tmp_path / "a" / "b" / "archive.db", 1)
+    await saved(archive, snapshot(session(1)))
+    assert_same((await archive.load(SESSION_ID)).document, session(1))  # type: ignore[union-attr]
+
+
+async def test_an_empty_file_is_an_archive_without_sessions(backend: SqliteBackend) -> None:
+    """A process may have died, or be about to make the tables."""
+    backend.path.touch()
+    assert await listed(opened(backend)) == []
+    assert await opened(backend).load(SESSION_ID) is None
+    await saved(opened(backend), snapshot(session(1)))
+    assert len(await listed(opened(backend))) == 1
+
+
+async def test_many_make_the_file_at_once(tmp_path: Path) -> None:
+    for attempt in range(3):
+        path = tmp_path / f"{attempt}.db"
+        archives = [SqliteArchive(path, 5) for _ in range(12)]
+        results = await asyncio.gather(
+            *(one.save([snapshot(session(1, f"sess_{number}"))]) for number, one in enumerate(archives))
+        )
+        assert results == [{f"sess_{number}": None} for number in range(12)]
+        assert len(await listed(archives[0])) == 12
+
+
+async def test_whoever_makes_the_file_is_waited_for(tmp_path: Path) -> None:
+    """A file that is not in WAL mode yet cannot be switched to it while somebody writes, and SQLite does not wait."""
+    path = tmp_path / "archive.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.2, db.execute, ["ROLLBACK"])
+        timer.start()
+        try:
+            await saved(SqliteArchive(path, 5), snapshot(session(1)))
+        finally:
+            timer.join()
+
+
+async def test_a_newer_one_that_comes_before_reading_back_makes_the_older_outdated(
+    backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not unreachable: the session has to be read again, not the archive to be blamed."""
+    archive = opened(backend)
+    assert isinstance(archive, SqliteArchive)
+    reading = archive._reading
+
+    async def first_somebody_else(work: Any) -> Any:
+        monkeypatch.undo()
+        await saved(opened(backend), snapshot(session(4)))
+        return await reading(work)
+
+    monkeypatch.setattr(archive, "_reading", first_somebody_else)
+    [(_, error)] = (await archive.save([snapshot(session(3))])).items()
+    assert isinstance(error, Outdated), error
+
+
+async def test_a_write_that_fails_leaves_no_half(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    await saved(opened(backend), snapshot(session(1, "sess_a")))
+    before = backend.stored()
+    archive = opened(backend)
+    good, bad = snapshot(session(2, "sess_a")), snapshot(session(2, "sess_b"))
+    monkeypatch.setattr("awictl.archive.sqlite.store", failing_for("sess_b"))
+    with pytest.raises(AwiError):
+        await archive.save([good, bad])
+    assert backend.stored() == before
+
+
+def failing_for(session_id: str) -> Callable[[sqlite3.Connection, Any], None]:
+    from awictl.archive.sqlite_rows import store
+
+    def storing(db: sqlite3.Connection, one: Any) -> None:
+        if one.session_id == session_id:
+            raise sqlite3.OperationalError("disk I/O error")
+        store(db, one)
+
+    return storing

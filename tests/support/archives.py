@@ -1,0 +1,232 @@
+"""Archives of both kinds for tests, snapshots to put there, and what is stored behind their backs."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gc
+import random
+import sqlite3
+import warnings
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import bson
+
+from awictl import Settings
+from awictl.archive.base import Archive, ArchiveQuery, Cursor, Summary
+from awictl.archive.connect import open_archive
+from awictl.archive.snapshot import Snapshot
+from awictl.archive.trajectory import Chunk
+
+from .documents import SESSION_ID, action, compact, document
+from .mongo import MongoServer
+
+#: When the snapshots of tests are taken.
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+#: When their sessions begin.
+STARTED = "2026-11-23T07:09:41.403Z"
+
+
+def stamp(seconds: float = 0, *, start: datetime = NOW) -> str:
+    """A stored timestamp, so many seconds after `start`."""
+    return (start + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def session(updates: int, session_id: str = SESSION_ID, **others: Any) -> dict[str, Any]:
+    """A session after so many updates; each is an action, a count and a later timestamp."""
+    made = document([0] * updates, session_id)
+    made["statistics"] |= {"session_start": STARTED, "last_activity": stamp(updates)}
+    return made | {"last_updated": stamp(updates)} | others
+
+
+def ended(session_document: dict[str, Any]) -> dict[str, Any]:
+    """The same session after its end was recorded."""
+    made = copy.deepcopy(session_document)
+    last = {"t": len(made["history"]["actions"]), "action": "session_end", "timestamp": made["last_updated"]}
+    made["history"] = {"actions": [*made["history"]["actions"], last], "last_action": last}
+    return made
+
+
+def trimmed(updates: int, left: int, session_id: str = SESSION_ID) -> tuple[dict[str, Any], list[Any]]:
+    """A session whose oldest `left` actions have left it, and those."""
+    made = session(updates, session_id)
+    actions = made["history"]["actions"]
+    made["history"] |= {"actions": actions[left:], "trimmed_actions": left}
+    return made, actions[:left]
+
+
+def snapshot(
+    session_document: dict[str, Any],
+    *,
+    ttl_ms: int | None = None,
+    now: datetime = NOW,
+    raw: bytes | None = None,
+    chunks: Sequence[Chunk] = (),
+) -> Snapshot:
+    """The snapshot of a session as the app would store it, or of `raw`."""
+    session_id = session_document.get("session_id", SESSION_ID)
+    raw = compact(session_document) if raw is None else raw
+    return Snapshot.of(session_id, raw, ttl_ms=ttl_ms, now=now, chunks=chunks)
+
+
+def incompressible(count: int, size: int, seed: int = 1) -> dict[str, Any]:
+    """A session of `count` actions whose inputs have `size` characters each that do not compress."""
+    chance = random.Random(seed)
+    made = session(count)
+    for one in made["history"]["actions"]:
+        one["input"] = {"blob": base64.b85encode(chance.randbytes(size * 4 // 5)).decode()}
+    made["history"]["last_action"] = made["history"]["actions"][-1]
+    return made
+
+
+def chunk(first: int, count: int) -> Chunk:
+    """Actions that left a session, numbered from `first` on."""
+    return Chunk(first, [action(t) for t in range(first, first + count)])
+
+
+async def listed(
+    archive: Archive, query: ArchiveQuery | None = None, after: Cursor | None = None, limit: int | None = None
+) -> list[Summary]:
+    """A whole listing."""
+    return [one async for one in archive.find(query or ArchiveQuery(), after, limit)]
+
+
+async def saved(archive: Archive, *snapshots: Snapshot) -> None:
+    """Save snapshots, which must succeed for each."""
+    assert await archive.save(snapshots) == {one.session_id: None for one in snapshots}
+
+
+class Backend(Protocol):
+    """Where an archive keeps its data: for the test itself to look at it and to damage it."""
+
+    settings: Settings
+
+    def stored(self) -> dict[str, bytes]:
+        """Everything that is stored, by name; times of archiving left out."""
+
+    def damage(self, session_id: str) -> None:
+        """Change a byte in the middle of what is stored of a session."""
+
+    def damage_actions(self, session_id: str) -> None:
+        """Change a byte in the middle of each stored piece of actions that left a session."""
+
+    def untouched(self) -> bool:
+        """Whether nothing was ever created: no file, no collection and no index."""
+
+
+class SqliteBackend:
+    """An SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # three slashes, and an absolute path
+        self.settings = Settings(archive_url=f"sqlite:///{quote(str(path))}")
+
+    def stored(self) -> dict[str, bytes]:
+        with self.database() as db:
+            return {
+                repr((table, *row[:4])): repr(row).encode()
+                for table in ("sessions", "actions")
+                for row in db.execute(f"SELECT * FROM {table}")  # noqa: S608
+            }
+
+    def damage(self, session_id: str) -> None:
+        self._damage("sessions", session_id)
+
+    def damage_actions(self, session_id: str) -> None:
+        self._damage("actions", session_id)
+
+    def _damage(self, table: str, session_id: str) -> None:
+        with self.database() as db:
+            query = f"SELECT rowid, packed FROM {table} WHERE session_id = ?"  # noqa: S608
+            rows = db.execute(query, (session_id,)).fetchall()
+            assert rows
+            for row_id, packed in rows:
+                db.execute(f"UPDATE {table} SET packed = ? WHERE rowid = ?", (flipped(packed), row_id))  # noqa: S608
+            db.commit()
+
+    def untouched(self) -> bool:
+        return not self.path.exists() and not list(self.path.parent.iterdir())
+
+    @contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """The file itself."""
+        with closing(sqlite3.connect(self.path)) as db:
+            yield db
+
+
+class MongoBackend:
+    """A database of a MongoDB-wire server."""
+
+    def __init__(self, server: MongoServer) -> None:
+        self.server = server
+        self.settings = Settings(mongodb_uri=server.uri)
+
+    @property
+    def parts(self) -> Any:
+        """The collection of parts."""
+        return self.server.raw["agentsessions.parts"]
+
+    def stored(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for one in self.server.sessions.find():
+            one.get("awi", {}).pop("archivedAt", None)
+            found[f"session {one['_id']} {one.get('sessionId')}"] = bson.encode(one)
+        return found | {f"part {one['_id']}": bson.encode(one) for one in self.parts.find()}
+
+    def damage(self, session_id: str) -> None:
+        awi = self.server.sessions.find_one({"sessionId": session_id})["awi"]  # type: ignore[index]
+        if "packed" in awi:
+            change = {"$set": {"awi.packed": flipped(awi["packed"])}}
+            assert self.server.sessions.update_one({"sessionId": session_id}, change).modified_count == 1
+        else:
+            self._damage_parts({"sessionId": session_id, "kind": "document"}, 1)
+
+    def damage_actions(self, session_id: str) -> None:
+        self._damage_parts({"sessionId": session_id, "kind": "actions"}, 0)
+
+    def _damage_parts(self, which: dict[str, Any], limit: int) -> None:
+        found = list(self.parts.find(which).limit(limit))
+        assert found
+        for one in found:
+            self.parts.update_one({"_id": one["_id"]}, {"$set": {"packed": flipped(one["packed"])}})
+
+    def untouched(self) -> bool:
+        return self.server.raw.list_collection_names() == []
+
+
+def flipped(data: bytes) -> bytes:
+    """The bytes with one bit in the middle changed."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def opened(backend: Backend) -> Archive:
+    """A new archive on a backend, as another process would open it."""
+    archive = open_archive(backend.settings)
+    assert archive is not None
+    return archive
+
+
+@asynccontextmanager
+async def several(backend: Backend, count: int) -> AsyncIterator[list[Archive]]:
+    """Archives on one backend, as so many processes would open them; closed in the end."""
+    archives = [opened(backend) for _ in range(count)]
+    try:
+        yield archives
+    finally:
+        for one in archives:
+            await one.close()
+
+
+async def forget_sockets(archive: Archive) -> None:
+    """Close an archive whose server went away. pymongo leaves sockets open that it was opening then."""
+    await archive.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -1,0 +1,113 @@
+"""Proxies that kill a process at a chosen step: before a server gets a request, or before the process gets the reply.
+
+Steps are the requests to Redis and to MongoDB, in the order in which the process sends them. What the driver sends
+for itself (`hello`) is none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+
+_CHUNK = 1 << 18
+#: Messages with which a driver watches its server.
+_OWN = {"hello", "ismaster", "isMaster", "endSessions"}
+
+
+class Moment(Enum):
+    """When a process dies."""
+
+    #: The server never sees the request.
+    BEFORE = "before the request"
+    #: The server has carried it out; the process does not learn of it.
+    AFTER = "after the reply"
+
+
+class Killer:
+    """Counts the steps of one process over all its servers, and kills it at one of them."""
+
+    def __init__(self, step: int | None = None, moment: Moment = Moment.BEFORE) -> None:
+        self._step = step
+        self._moment = moment
+        self._lock = threading.Lock()
+        self._listeners: list[socket.socket] = []
+        #: What each step was.
+        self.steps: list[str] = []
+        #: The process; to be set before its first step.
+        self.pid = 0
+        self.killed = False
+
+    def redis(self, target: str | int) -> int:
+        """The port of a proxy to a Redis server: its Unix socket, or its port."""
+        return self._serve(target, lambda data: data.split(b"\r\n")[2:3][0].decode() if data[:1] == b"*" else "")
+
+    def mongo(self, port: int) -> int:
+        """The port of a proxy to a MongoDB-wire server."""
+        return self._serve(port, _command)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners:
+            listener.close()
+
+    def _serve(self, target: str | int, name_of: Callable[[bytes], str]) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._listeners.append(listener)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    threading.Thread(target=self._forward, args=(client, target, name_of), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    def _forward(self, client: socket.socket, target: str | int, name_of: Callable[[bytes], str]) -> None:
+        server = socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET)
+        server.connect(target if isinstance(target, str) else ("127.0.0.1", target))
+        dying = threading.Event()
+
+        def replies() -> None:
+            with suppress(OSError):
+                while data := server.recv(_CHUNK):
+                    if dying.is_set():
+                        self._kill()
+                    client.sendall(data)
+            client.close()
+
+        threading.Thread(target=replies, daemon=True).start()
+        with suppress(OSError):
+            while data := client.recv(_CHUNK):
+                name = name_of(data)
+                if name and self._is_the_one(name):
+                    if self._moment is Moment.BEFORE:
+                        self._kill()
+                        break
+                    dying.set()
+                server.sendall(data)
+        server.close()
+
+    def _is_the_one(self, name: str) -> bool:
+        with self._lock:
+            self.steps.append(name)
+            return len(self.steps) - 1 == self._step
+
+    def _kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self.killed = True
+
+
+def _command(data: bytes) -> str:
+    """The command of an OP_MSG, empty for what is none or the driver's own, and for what continues a message."""
+    if len(data) < 27 or struct.unpack_from("<i", data, 12)[0] != 2013:
+        return ""
+    name = data[26 : data.index(b"\0", 26)].decode("ascii", "replace")
+    return "" if name in _OWN else name

@@ -1,0 +1,159 @@
+"""Documents that the app itself wrote to the archive, as sessions: nothing that is there is lost, nothing made up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import Binary, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp, json_util
+from hypothesis import given
+from hypothesis import strategies as st
+from material import DATA, stored_values
+from support.documents import AGENT_ID
+
+from awictl.archive.app_documents import archived, moment, plain, session_document, summary
+from awictl.archive.base import Shape
+from awictl.archive.trajectory import Uses
+from awictl.state.codec import dumps, loads
+
+NAMES = ("archived", "legacy")
+
+
+def read(name: str) -> dict[str, Any]:
+    """A document of the app as pymongo would give it."""
+    found: dict[str, Any] = json_util.loads((DATA / f"mongo_{name}_session.ejson").read_text())
+    return found
+
+
+def test_the_summary_of_an_archived_session() -> None:
+    found = summary(read("archived"))
+    assert (found.session_id, found.agent_id) == ("sess_1d921b557fb54766a6fb4f1a4add6392", AGENT_ID)
+    assert (found.agent_name, found.route) == ("BrowserUseAgent", "/api/agent/posts")
+    assert found.started_at == datetime.fromtimestamp(1795417781.747, UTC).replace(microsecond=747_000)
+    assert found.ended_at == found.started_at.replace(microsecond=752_000)
+    assert found.last_activity_at == found.started_at.replace(microsecond=764_000)
+    assert (found.active, found.shape, found.bytes) == (False, Shape.APP, None)
+    assert (found.total_actions, found.successful_actions, found.failed_actions) == (1, 1, 0)
+    assert found.uses == {"list_posts": Uses(1, 0)}, "the start and the end of a session are no uses"
+    assert found.duration_ms == 17
+
+
+def test_the_summary_of_a_legacy_session() -> None:
+    found = summary(read("legacy"))
+    assert (found.session_id, found.agent_id) == ("sess_54e212d38eff4db897aea579350674e7", AGENT_ID)
+    assert (found.active, found.ended_at, found.shape) == (True, None, Shape.APP)
+    assert (found.total_actions, found.successful_actions, found.failed_actions) == (2, 2, 0)
+    assert found.uses == {"list_posts": Uses(1, 0)}
+
+
+def test_the_document_of_an_archived_session() -> None:
+    document = session_document(read("archived"))
+    assert document["session_id"] == "sess_1d921b557fb54766a6fb4f1a4add6392"
+    assert (document["agent_id"], document["current_url"]) == (AGENT_ID, "/api/agent/posts")
+    assert document["page_state"] == {
+        "route": "/api/agent/posts",
+        "pagination": {"cursor": 1, "page_size": 10},
+        "filters": {"tags": []},
+        "sort": {"key": "createdAt", "order": "desc"},
+    }
+    assert [(one["t"], one["action"]) for one in document["history"]["actions"]] == [
+        (0, "session_start"),
+        (1, "list_posts"),
+        (2, "session_end"),
+    ]
+    assert document["history"]["actions"][1] == {
+        "t": 1, "action": "list_posts", "timestamp": "2026-11-23T07:09:41.750Z", "success": True,
+    }  # fmt: skip
+    assert document["history"]["last_action"] == document["history"]["actions"][-1]
+    assert document["statistics"]["session_end"] == "2026-11-23T07:09:41.752Z"
+    assert "permissions" not in document and "user_id" not in document, "what is not there is not made up"
+
+
+def test_the_document_of_a_legacy_session() -> None:
+    document = session_document(read("legacy"))
+    assert document["page_state"]["pagination"] == {"cursor": 2, "total_pages": 16, "page_size": 10, "total_items": 157}
+    assert document["page_state"]["filters"] == {"tags": ["awi"], "category": "tech"}
+    assert document["action_state"]["available_actions"] == ["previous_page", "next_page", "create_post"]
+    last = document["history"]["last_action"]
+    assert (last["input"], last["observation"]) == ({"page": 2}, "Retrieved 10 posts (page 2)")
+    assert (last["method"], last["endpoint"], last["statusCode"]) == ("GET", "/api/agent/posts?page=2", 200)
+    assert last["stateSnapshot"]["pagination"]["totalPages"] == 16
+    assert "session_end" not in document["statistics"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_plain_json_and_never_to_be_restored(name: str) -> None:
+    found = archived(read(name))
+    assert found.raw is None and found.summary.shape is Shape.APP
+    for value in (found.document, found.original, found.summary.row()):
+        assert loads(dumps(value)) == json.loads(json.dumps(value)) == value
+    assert found.original is not None and found.original["_id"] == str(read(name)["_id"])
+    assert found.original["actionHistory"][0]["timestamp"].endswith("Z")
+    assert found.original.keys() == read(name).keys(), "the whole of it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_field_may_be_missing_or_odd(name: str) -> None:
+    for field in (*read(name), "sessionEndedAt"):
+        for odd in (None, 5, "x", [], {}, [None, 5, "x", {}], {"x": 1}, ObjectId(), True, float("nan")):
+            document = read(name)
+            document[field] = odd
+            found = archived(document)
+            json.dumps([found.document, found.original, found.summary.row()])
+        document = read(name)
+        document.pop(field, None)
+        json.dumps([archived(document).document, archived(document).summary.row()])
+
+
+VALUES = [
+    (datetime(2026, 1, 2, 3, 4, 5, 678_999), "2026-01-02T03:04:05.678Z"),
+    (datetime(2026, 1, 2, 3, 4, 5, 678_999, UTC), "2026-01-02T03:04:05.678Z"),
+    (ObjectId(AGENT_ID), AGENT_ID),
+    (Int64(2**62), 2**62),
+    (b"\0\xff", base64.b64encode(b"\0\xff").decode()),
+    (Binary(b"ab", 4), base64.b64encode(b"ab").decode()),
+    (Decimal128("1.10"), "1.10"),
+    (True, True),
+    (None, None),
+    (1.5, 1.5),
+    ({"a": [ObjectId(AGENT_ID), {"b": Int64(1)}]}, {"a": [AGENT_ID, {"b": 1}]}),
+]
+
+
+@pytest.mark.parametrize(("value", "wanted"), VALUES, ids=ascii)
+def test_values_of_mongodb_as_json(value: Any, wanted: Any) -> None:
+    found = plain(value)
+    assert found == wanted and type(found) is type(wanted)
+
+
+@pytest.mark.parametrize("value", [Regex("a"), MaxKey(), Timestamp(1, 2)], ids=repr)
+def test_other_values_of_mongodb_are_text(value: Any) -> None:
+    assert isinstance(plain(value), str)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_does_not_have_do_not_stop_it_from_being_printed(value: float) -> None:
+    """An export must stay JSON that everybody can read."""
+    document = read("legacy")
+    document["actionHistory"][1]["parameters"] = {"x": value}
+    text = dumps(archived(document).document).decode()
+    assert "NaN" not in text and "Infinity" not in text
+
+
+@given(stored_values)
+def test_json_stays_itself(value: Any) -> None:
+    assert plain(value) == value
+
+
+def test_moments() -> None:
+    assert moment(datetime(2026, 1, 1)) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert [moment(odd) for odd in (None, "2026-01-01", 5, {})] == [None] * 4
+
+
+@given(st.integers(0, 9))
+def test_actions_are_numbered_by_their_place(count: int) -> None:
+    document = read("archived") | {"actionHistory": [{"action": f"a{n}"} for n in range(count)]}
+    assert [one["t"] for one in session_document(document)["history"]["actions"]] == list(range(count))

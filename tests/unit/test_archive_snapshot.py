@@ -1,0 +1,334 @@
+"""Whether a snapshot may take the place of what an archive holds: never an older one, never another session."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from material import SESSIONS, load, raw
+from support.archives import NOW, STARTED, ended, session, snapshot, stamp
+from support.documents import compact
+
+from awictl.archive.base import Summary
+from awictl.archive.mongo_documents import document_of
+from awictl.archive.mongo_documents import known_of as mongo_known_of
+from awictl.archive.snapshot import Known, Outdated, Revision, Snapshot, Verdict, count_of, moment_of
+from awictl.errors import InvalidData, Refused
+from awictl.state.document import timestamp
+
+WHERE = "archive://here"
+
+
+def known(of: Snapshot, **others: Any) -> Known:
+    """What an archive knows of a snapshot that it holds."""
+    made = Known(
+        of.session_id, of.digest, of.revision, of.agent_id, of.started_at, not of.ended, of.expires_at, last=of.last
+    )
+    return replace(made, **others)
+
+
+def test_a_delta_over_the_start_does_not_make_it_another_session() -> None:
+    """Not where the last action that is archived is in its trajectory."""
+    before, later = session(3), session(5)
+    later["statistics"]["session_start"] = stamp(99)
+    assert snapshot(later).against(known(snapshot(before)), WHERE) is Verdict.REPLACE
+    with pytest.raises(Refused, match="another session"):
+        snapshot(later).against(known(snapshot(before), last="of another trajectory"), WHERE)
+
+
+# -- what is newer
+
+revisions = st.builds(Revision, *[st.integers(0, 3)] * 3)
+
+
+@given(revisions, revisions)
+def test_comparing_is_antisymmetric(one: Revision, other: Revision) -> None:
+    assert one.compared_to(other) == -other.compared_to(one)
+    assert one.compared_to(one) == 0
+
+
+@given(revisions, st.lists(st.sampled_from(Revision._fields), unique=True, min_size=2))
+def test_two_of_three_numbers_decide(revision: Revision, larger: list[str]) -> None:
+    for third in set(Revision._fields) - set(larger) or {larger[0]}:
+        newer = revision._replace(**{name: getattr(revision, name) + 5 for name in larger})
+        if third not in larger:
+            newer = newer._replace(**{third: getattr(revision, third) - 1})
+        assert newer.compared_to(revision) > 0 > revision.compared_to(newer)
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_what_the_app_wrote_has_a_revision(name: str) -> None:
+    document = load(name)
+    taken = snapshot(document, raw=raw(name))
+    assert taken.raw == raw(name) and taken.document == document
+    assert taken.revision.total_actions == document["statistics"]["total_actions"]
+    assert taken.revision.next_t > max(action["t"] for action in document["history"]["actions"])
+    assert timestamp(datetime.fromtimestamp(taken.revision.updated_ms / 1000, UTC)) == document["last_updated"]
+
+
+@pytest.mark.parametrize(("later", "earlier"), [(3, 2), (2, 1), (1, 0)])
+def test_more_updates_are_newer(later: int, earlier: int) -> None:
+    assert snapshot(session(later)).revision.compared_to(snapshot(session(earlier)).revision) > 0
+
+
+def test_the_end_is_newer_than_what_it_ends() -> None:
+    """Though it counts as no action, and may come in the same millisecond."""
+    assert snapshot(ended(session(3))).revision.compared_to(snapshot(session(3)).revision) > 0
+
+
+# -- verdicts
+
+
+def test_nothing_there() -> None:
+    assert snapshot(session(1)).against(None, WHERE) is Verdict.INSERT
+
+
+def test_a_newer_one_replaces() -> None:
+    assert snapshot(session(4)).against(known(snapshot(session(3))), WHERE) is Verdict.REPLACE
+
+
+def test_an_older_one_never_does() -> None:
+    with pytest.raises(Outdated, match="newer there") as raised:
+        snapshot(session(3)).against(known(snapshot(session(4))), WHERE)
+    assert WHERE in str(raised.value) and isinstance(raised.value, Refused)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"current_url": "/other"}, {"agent_name": "Other"}, {"extra": [1]}, {"page_state": {}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_content_of_the_same_revision_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="other content") as raised:
+        snapshot(session(3, **change)).against(known(snapshot(session(3))), WHERE)
+    assert not isinstance(raised.value, Outdated)
+
+
+def test_numbers_that_contradict_each_other_are_refused() -> None:
+    """More actions and an earlier time, the third being equal."""
+    one, other = snapshot(session(3)), snapshot(session(3))
+    revision = one.revision._replace(total_actions=4, updated_ms=one.revision.updated_ms - 1)
+    with pytest.raises(Refused, match="cannot be told"):
+        replace(one, revision=revision, digest="0" * 64).against(known(other), WHERE)
+
+
+def test_another_agent_is_refused() -> None:
+    with pytest.raises(Refused, match="another session"):
+        snapshot(session(4, agent_id="a" * 24)).against(known(snapshot(session(3))), WHERE)
+
+
+@pytest.mark.parametrize("start", ["2026-11-23T07:09:41.404Z", None, "yesterday", 1795417781403])
+def test_another_start_is_refused(start: Any) -> None:
+    """Of a session with another trajectory, that is."""
+    other = session(4)
+    other["statistics"]["session_start"] = start
+    for one in other["history"]["actions"]:
+        one["timestamp"] = "2026-11-22T00:00:00.000Z"
+    with pytest.raises(Refused, match="another session"):
+        snapshot(other).against(known(snapshot(session(3))), WHERE)
+
+
+def test_a_foreign_one_is_refused_even_where_it_looks_equal() -> None:
+    taken = snapshot(session(3))
+    for there in (
+        known(taken, foreign="there in an older shape"),
+        known(snapshot(session(1)), foreign="there in an older shape"),
+    ):
+        with pytest.raises(Refused, match="older shape"):
+            taken.against(there, WHERE)
+
+
+def test_the_case_of_hex_digits_does_not_make_another_agent() -> None:
+    """MongoDB keeps an ObjectId, which has no case."""
+    upper = snapshot(session(4, agent_id="69639C869D21A04F2375AA8B"))
+    assert upper.against(known(snapshot(session(3))), WHERE) is Verdict.REPLACE
+
+
+@pytest.mark.parametrize(
+    "text", [STARTED, "2026-11-23T07:09:41Z", "2026-11-23T08:09:41.403+01:00", "2026-11-23T07:09:41.403999Z", None]
+)
+def test_a_start_as_an_archive_keeps_it_is_the_same_start(text: str | None) -> None:
+    older, newer = session(3), session(4)
+    for one in (older, newer):
+        one["statistics"]["session_start"] = text
+    assert snapshot(newer).against(known(snapshot(older)), WHERE) is Verdict.REPLACE
+
+
+# -- the same once more
+
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("there", "now", "verdict"),
+    [
+        (MINUTE, MINUTE, Verdict.NOTHING),
+        (MINUTE, MINUTE + 900, Verdict.NOTHING),
+        (MINUTE, MINUTE + 1100, Verdict.EXTEND),
+        (MINUTE, MINUTE - 5000, Verdict.NOTHING),
+        (None, MINUTE, Verdict.EXTEND),
+        (MINUTE, None, Verdict.NOTHING),
+        (None, None, Verdict.NOTHING),
+    ],
+)
+def test_the_same_bytes_change_the_expiry_at_most(there: int | None, now: int | None, verdict: Verdict) -> None:
+    document = session(3)
+    assert snapshot(document, ttl_ms=now).against(known(snapshot(document, ttl_ms=there)), WHERE) is verdict
+
+
+def test_an_ended_session_is_not_extended() -> None:
+    document = ended(session(3))
+    assert snapshot(document, ttl_ms=9 * MINUTE).against(known(snapshot(document)), WHERE) is Verdict.NOTHING
+
+
+def test_the_same_bytes_are_accepted_whatever_else_was_stored() -> None:
+    taken = snapshot(session(3))
+    odd = known(taken, agent_id="other", started_at=None, revision=Revision(99, 99, 99))
+    assert taken.against(odd, WHERE) is Verdict.NOTHING
+
+
+def test_expiries_are_as_precise_as_an_archive() -> None:
+    odd = NOW.replace(microsecond=123_456)
+    assert snapshot(session(1), ttl_ms=1500, now=odd).expires_at == NOW + timedelta(milliseconds=1623)
+    assert snapshot(session(1), now=odd).expires_at is None
+
+
+# -- the end
+
+
+def without_end(document: dict[str, Any]) -> dict[str, Any]:
+    document["history"]["actions"].pop()
+    return document
+
+
+def with_more(document: dict[str, Any]) -> dict[str, Any]:
+    document["history"]["actions"].append({"t": 9, "action": "search"})
+    return document
+
+
+def with_other_last(document: dict[str, Any]) -> dict[str, Any]:
+    document["history"]["last_action"] = None
+    return document
+
+
+def same(document: dict[str, Any]) -> dict[str, Any]:
+    return document
+
+
+@pytest.mark.parametrize(
+    ("change", "is_ended"), [(same, True), (without_end, False), (with_more, False), (with_other_last, False)]
+)
+def test_a_session_has_ended_where_both_its_places_say_so(
+    change: Callable[[dict[str, Any]], dict[str, Any]], is_ended: bool
+) -> None:
+    taken = snapshot(change(ended(session(3))))
+    assert taken.ended is is_ended
+    assert (taken.ended_at == moment_of(stamp(3))) is is_ended
+
+
+# -- documents that are odd
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {}, [{}], True, 1.5, {"route": 5}, {"total_actions": "7"}, "2026"])
+def test_odd_fields_are_tolerated(odd: Any) -> None:
+    for name in ("agent_id", "agent_name", "page_state", "statistics", "last_updated", "action_state"):
+        taken = snapshot(session(1, **{name: odd}))
+        assert taken.against(known(taken), WHERE) is Verdict.NOTHING
+        for value in (taken.agent_id, taken.agent_name, taken.route):
+            assert value is None or isinstance(value, str)
+        assert taken.revision.next_t == 1 and isinstance(taken.count("total_actions"), int)
+
+
+def test_missing_fields_are_tolerated() -> None:
+    taken = snapshot({"history": {"actions": []}})
+    assert (taken.agent_id, taken.started_at, taken.last_activity_at, taken.ended) == (None, None, None, False)
+    assert taken.revision == (0, 0, 0)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"{}", b'{"history":{}}', b'{"history":{"actions":{}}}'])
+def test_what_is_no_session_is_invalid(text: bytes) -> None:
+    with pytest.raises(InvalidData):
+        Snapshot.of("sess_test", text, now=NOW)
+
+
+def test_a_document_of_another_session_is_invalid() -> None:
+    with pytest.raises(InvalidData, match="sess_other"):
+        Snapshot.of("sess_test", compact(session(1, "sess_other")), now=NOW)
+
+
+@pytest.mark.parametrize("count", [-1, 2**53, 2**64 - 1, 1.0, True, "1", None, []])
+def test_what_is_no_count(count: Any) -> None:
+    assert count_of(count) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+        "",
+        "now",
+        "2026-13-01T00:00:00Z",
+        5,
+        None,
+        [],
+        "\ud800",
+    ],
+)
+def test_what_is_no_moment(text: Any) -> None:
+    assert moment_of(text) is None
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_moments_survive_being_written_as_text(moment: datetime) -> None:
+    """The SQLite archive and cursors keep them so; also the year 1, in which moments of .NET begin."""
+    kept = moment_of(moment.isoformat())
+    assert kept is not None and moment_of(timestamp(kept)) == kept
+
+
+@given(st.integers(0, 10**12))
+def test_durations_are_exact(milliseconds: int) -> None:
+    summary = Summary("s", None, None, None, NOW, NOW, None, False, 0, 0, 0, None)
+    assert replace(summary, started_at=NOW - timedelta(milliseconds=milliseconds)).duration_ms == milliseconds
+
+
+@given(st.integers(946_684_800_000, 4_102_444_800_000))  # of the years 2000 to 2100
+def test_revisions_tell_milliseconds_exactly(milliseconds: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    assert snapshot(session(1, last_updated=timestamp(moment))).revision.updated_ms == milliseconds
+
+
+# -- what MongoDB remembers of a snapshot
+
+
+@given(st.sampled_from(SESSIONS), st.none() | st.integers(0, 10**9))
+def test_mongodb_remembers_what_decides(name: str, ttl_ms: int | None) -> None:
+    taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
+    document, _ = document_of(taken, NOW)
+    assert mongo_known_of(document) == known(taken)
+    assert taken.against(mongo_known_of(document), WHERE) is Verdict.NOTHING
+
+
+@pytest.mark.parametrize("name", ["archived", "legacy"])
+def test_documents_of_the_app_are_foreign(name: str) -> None:
+    from bson import json_util
+
+    found = json_util.loads(raw(f"mongo_{name}_session.ejson").decode())
+    assert mongo_known_of(found).foreign
+    with pytest.raises(Refused):
+        snapshot(session(1, found["sessionId"])).against(mongo_known_of(found), WHERE)
+
+
+def test_taking_a_snapshot_leaves_its_document_alone() -> None:
+    document = session(3)
+    before = copy.deepcopy(document)
+    taken = snapshot(document)
+    _ = taken.uses, taken.actions, document_of(taken, NOW)
+    assert taken.document == before == json.loads(taken.raw)

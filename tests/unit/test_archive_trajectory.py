@@ -1,0 +1,137 @@
+"""A trajectory made whole again: of chunks with gaps, overlaps and contradictions."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from material import load, nested
+from support.archives import chunk, trimmed
+from support.documents import action, assert_same
+
+from awictl.archive.trajectory import Chunk, Uses, complete, uses_of
+from awictl.state.layout import next_t_of
+
+
+def numbers(document: dict[str, Any]) -> list[int]:
+    return [one["t"] for one in document["history"]["actions"]]
+
+
+def pieces(actions: list[Any], cuts: list[int]) -> list[Chunk]:
+    """The actions in chunks, cut at these places."""
+    places = sorted({0, len(actions), *(cut for cut in cuts if cut < len(actions))})
+    return [Chunk(start, actions[start:end]) for start, end in itertools.pairwise(places)]
+
+
+@given(st.integers(1, 40), st.lists(st.integers(1, 39), max_size=5), st.randoms(use_true_random=False))
+def test_all_chunks_make_it_whole(left: int, cuts: list[int], chance: random.Random) -> None:
+    document, gone = trimmed(40, left)
+    chunks = pieces(gone, cuts)
+    chance.shuffle(chunks)
+    before = copy.deepcopy(document)
+    whole = complete(document, chunks)
+    assert numbers(whole) == list(range(40))
+    assert "trimmed_actions" not in whole["history"]
+    assert_same({**whole, "history": 0}, {**document, "history": 0})
+    assert whole["history"]["last_action"] == document["history"]["last_action"]
+    assert document == before, "the given document stays as it is"
+    assert next_t_of(whole) == next_t_of(document)
+
+
+@given(st.lists(st.tuples(st.integers(0, 25), st.integers(1, 10)), max_size=8))
+def test_gaps_and_overlaps(ranges: list[tuple[int, int]]) -> None:
+    left = 20
+    document, _ = trimmed(30, left)
+    whole = complete(document, [chunk(first, count) for first, count in ranges])
+    there = {number for first, count in ranges for number in range(first, first + count) if number < left}
+    assert numbers(whole) == [*sorted(there), *range(left, 30)]
+    assert whole["history"].get("trimmed_actions", 0) == left - len(there)
+
+
+def test_no_chunks_leave_it_as_it_is() -> None:
+    document, _ = trimmed(5, 2)
+    assert_same(complete(document, []), document)
+
+
+@pytest.mark.parametrize("count", [None, 0, -3, "4", True, 2.0, [1]])
+def test_a_document_that_lost_nothing_stays_as_it_is(count: Any) -> None:
+    document, gone = trimmed(5, 2)
+    document["history"]["trimmed_actions"] = count
+    assert complete(document, [Chunk(0, gone)]) is document
+
+
+def test_where_chunks_differ_both_actions_are_kept() -> None:
+    document, gone = trimmed(5, 3)
+    other = gone[1] | {"observation": "seen otherwise"}
+    whole = complete(document, [Chunk(0, gone), Chunk(1, [other])])
+    assert numbers(whole) == [0, 1, 1, 2, 3, 4]
+    assert other in whole["history"]["actions"] and "trimmed_actions" not in whole["history"]
+
+
+def test_the_same_json_is_the_same_action() -> None:
+    document, gone = trimmed(5, 3)
+    again = [{**dict(reversed(one.items())), "t": float(one["t"])} for one in gone]
+    assert numbers(complete(document, [Chunk(0, gone), Chunk(0, again)])) == [0, 1, 2, 3, 4]
+
+
+def test_one_and_true_are_not_the_same_action() -> None:
+    document, gone = trimmed(5, 1)
+    other = gone[0] | {"success": 1}
+    assert len(complete(document, [Chunk(0, gone), Chunk(0, [other])])["history"]["actions"]) == 6
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], nested(150)])
+def test_odd_actions_come_back(odd: Any) -> None:
+    document, gone = trimmed(5, 2)
+    whole = complete(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
+    assert_same(whole["history"]["actions"][:2], [odd, gone[1]])
+
+
+def test_actions_nested_as_deep_as_the_app_can_write_them_come_back() -> None:
+    """Inputs of awictl are nested 200 deep at the most; what the app stored is not held to that."""
+    document, gone = trimmed(5, 1)
+    deep = gone[0] | {"input": nested(600)}
+    assert len(complete(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
+
+
+def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
+    """Its actions count by their place, whatever they call themselves."""
+    document = load("session_04_over_100_actions.json")
+    actions = document["history"]["actions"]
+    first = next_t_of(document) - len(actions)
+    gone, kept = actions[:40], actions[40:]
+    document["history"] = {"actions": kept, "last_action": kept[-1], "trimmed_actions": first + 40}
+    whole = complete(document, [Chunk(first, gone[:25]), Chunk(first + 20, gone[20:])])
+    assert_same(whole["history"]["actions"], actions)
+    assert whole["history"].get("trimmed_actions", 0) == first, "those that the app itself dropped are still missing"
+
+
+def test_equal_actions_at_different_places_all_stay() -> None:
+    document, _ = trimmed(6, 4)
+    stuck = action(100)
+    whole = complete(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
+    assert numbers(whole) == [100] * 4 + [4, 5]
+
+
+# -- what was done
+
+
+def test_uses() -> None:
+    taken = [{"action": "search", "success": True}, {"action": "search", "success": False}, {"action": "search"}]
+    taken += [{"action": "open", "success": None}, {"action": "session_start"}, {"action": "session_end"}]
+    assert uses_of(taken) == {"search": Uses(3, 1), "open": Uses(1, 0)}
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"action": None}, {"action": 5}, {"action": ["a"]}])
+def test_odd_actions_are_no_uses(odd: Any) -> None:
+    assert uses_of([odd]) == {}
+
+
+def test_names_can_be_encoded() -> None:
+    [name] = uses_of([{"action": "\ud800x"}])
+    assert name.encode() == b"?x"

@@ -70,9 +70,8 @@ async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, by
 async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool) -> float:
     """Seconds that one bulk_write of the same documents takes."""
     now = datetime.now(UTC)
-    documents = [
-        document_of(Snapshot.of(session_id, raw, ttl_ms=60_000, now=now), now)[0] for session_id, raw in sessions.items()
-    ]
+    snapshots = [Snapshot.of(session_id, raw, ttl_ms=60_000, now=now) for session_id, raw in sessions.items()]
+    documents = [document_of(one, now)[0] for one in snapshots]
     async with AsyncMongoClient(mongo.uri) as client:
         collection = client[DATABASE].get_collection("agentsessions", write_concern=WriteConcern("majority", j=True))
         writes = [

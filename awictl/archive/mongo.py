@@ -59,7 +59,7 @@ PARTS = "agentsessions.parts"
 DEFAULT_DATABASE = "test"
 #: Seconds until a server that is not there counts as unreachable, at the most: `session end` answers within five.
 REACH_SECONDS = 3.0
-#: Seconds that a write to a majority, or reading it back, may take at the least.
+#: Seconds that a server which is there may take for an answer, and a majority for a write, at the least.
 WRITE_SECONDS = 30.0
 
 
@@ -69,7 +69,6 @@ class MongoArchive:
     def __init__(self, client: AsyncMongoClient[Document], where: str, timeout: float) -> None:
         self._client = client
         self._reach = min(timeout, REACH_SECONDS)
-        self._patience = max(timeout, WRITE_SECONDS)
         self.where = where
         options: dict[str, Any] = {
             "codec_options": CodecOptions(
@@ -77,7 +76,7 @@ class MongoArchive:
                 tzinfo=UTC,
                 datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # JavaScript's years go beyond 9999
             ),
-            "write_concern": WriteConcern("majority", j=True, wtimeout=int(self._patience * 1000)),
+            "write_concern": WriteConcern("majority", j=True, wtimeout=int(max(timeout, WRITE_SECONDS) * 1000)),
             "read_concern": ReadConcern("majority"),
             "read_preference": ReadPreference.PRIMARY,
         }
@@ -95,7 +94,11 @@ class MongoArchive:
                 with warnings.catch_warnings():  # the app's driver knows parameters that this one does not
                     warnings.simplefilter("ignore")
                     client: AsyncMongoClient[Document] = AsyncMongoClient(
-                        url, appname="awictl", serverSelectionTimeoutMS=reach, connectTimeoutMS=reach
+                        url,
+                        appname="awictl",
+                        serverSelectionTimeoutMS=reach,
+                        connectTimeoutMS=reach,
+                        socketTimeoutMS=int(max(settings.timeout, WRITE_SECONDS) * 1000),
                     )
             except (ValueError, TypeError, OSError):  # for some of what is malformed pymongo has no error of its own
                 raise not_usable(where) from None
@@ -167,14 +170,13 @@ class MongoArchive:
                     parts += pieces
                     divided.add(snapshot.session_id)
                 writes.append(InsertOne(document) if known is None else ReplaceOne(unchanged(known), document))
-        with pymongo.timeout(self._patience):
-            if parts:
-                await self._parts.bulk_write(parts, ordered=False)
-            if writes:
-                try:
-                    await self._sessions.bulk_write(writes, ordered=False)
-                except BulkWriteError as error:
-                    return write_faults(error, self.where)
+        if parts:
+            await self._parts.bulk_write(parts, ordered=False)
+        if writes:
+            try:
+                await self._sessions.bulk_write(writes, ordered=False)
+            except BulkWriteError as error:
+                return write_faults(error, self.where)
         return {}
 
     async def _forget_parts(self, gone: Known | Snapshot, digest: str) -> None:
@@ -236,24 +238,23 @@ class MongoArchive:
         """Make sure that the indexes are there, once."""
         if self._indexed:
             return
-        with pymongo.timeout(self._patience):
-            # by name: an index that the app made on the same field serves as well
-            existing = [
-                (index["key"], bool(index.get("unique")))
-                async for index in await self._sessions.list_indexes()
-                if "partialFilterExpression" not in index
-            ]
-            newest = ("lastActivityAt", DESCENDING)
-            wanted = [
-                IndexModel([("sessionId", ASCENDING)], unique=True),
-                IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), newest]),
-                IndexModel([newest, ("sessionId", DESCENDING)]),
-                IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
-            ]
-            missing = [one for one in wanted if (one.document["key"], bool(one.document.get("unique"))) not in existing]
-            if missing:
-                await self._sessions.create_indexes(missing)
-            await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
+        # by name: an index that the app made on the same field serves as well
+        existing = [
+            (index["key"], bool(index.get("unique")))
+            async for index in await self._sessions.list_indexes()
+            if "partialFilterExpression" not in index
+        ]
+        newest = ("lastActivityAt", DESCENDING)
+        wanted = [
+            IndexModel([("sessionId", ASCENDING)], unique=True),
+            IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), newest]),
+            IndexModel([newest, ("sessionId", DESCENDING)]),
+            IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
+        ]
+        missing = [one for one in wanted if (one.document["key"], bool(one.document.get("unique"))) not in existing]
+        if missing:
+            await self._sessions.create_indexes(missing)
+        await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
         self._indexed = True
 
     # -- reading
@@ -263,7 +264,7 @@ class MongoArchive:
         with translated(self.where):
             await self._reached()
         for _ in range(SAVE_TRIES):
-            with translated(self.where), pymongo.timeout(self._patience):
+            with translated(self.where):
                 found = await self._sessions.find_one({"sessionId": session_id})
                 if found is None:
                     return None
@@ -283,8 +284,7 @@ class MongoArchive:
         wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
         with translated(self.where):
             await self._reached()
-            with pymongo.timeout(self._patience):
-                found = await self._parts.find(wanted).to_list()
+            found = await self._parts.find(wanted).to_list()
         return intact_chunks(
             (one.get("first"), one.get("packed"), one.get("digest"), f"{self.where}: {one['_id']}") for one in found
         )
@@ -302,8 +302,7 @@ class MongoArchive:
         ]
         with translated(self.where):
             await self._reached()
-            with pymongo.timeout(self._patience):
-                cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
+            cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
             async with cursor:
                 async for found in cursor:
                     yield summary_of(found) if is_ours(found) else app_documents.summary(found)
@@ -317,15 +316,13 @@ class MongoArchive:
                     yield known_of(found)
 
     async def _known(self, session_ids: list[str]) -> dict[str, Known]:
-        with pymongo.timeout(self._patience):
-            found = await self._sessions.find({"sessionId": {"$in": session_ids}}, KNOWN_FIELDS).to_list()
+        found = await self._sessions.find({"sessionId": {"$in": session_ids}}, KNOWN_FIELDS).to_list()
         return {one["sessionId"]: known_of(one) for one in found}
 
     async def _strings(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
         """What the archive holds of these sessions now, or why that is damaged."""
-        with pymongo.timeout(self._patience):
-            found = await self._sessions.find({"sessionId": {"$in": session_ids}}, STORED_FIELDS).to_list()
-            return await self._unpacked([one for one in found if is_ours(one)])
+        found = await self._sessions.find({"sessionId": {"$in": session_ids}}, STORED_FIELDS).to_list()
+        return await self._unpacked([one for one in found if is_ours(one)])
 
     async def _unpacked(self, found: Iterable[Document]) -> dict[str, bytes | AwiError]:
         strings: dict[str, bytes | AwiError] = {}

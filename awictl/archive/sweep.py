@@ -122,14 +122,13 @@ class Sweeper:
 
     async def _batch(self, batch: Sequence[Candidate], swept: Swept) -> None:
         names = [one.session_id for one in batch]
-        results: dict[str, Kept | AwiError] = {}
+        results: dict[str, Kept | AwiError] = dict.fromkeys(names, swept.stopped) if swept.stopped else {}
         if swept.stopped is None:
             try:
                 results = await self._keeper.finish(names)
             except AwiError as error:
                 swept.stopped = error
-        if swept.stopped is not None:
-            results = dict.fromkeys(names, swept.stopped)
+                results = dict.fromkeys(names, error)
         failed = {name: result for name, result in results.items() if isinstance(result, AwiError)}
         kept = [result for result in results.values() if isinstance(result, Kept)]
         swept.archived += len(kept)
@@ -138,7 +137,8 @@ class Sweeper:
         passing = [one.session_id for one in batch if one.ttl_ms is not None and one.session_id in failed]
         if passing:
             try:
-                swept.held += await self._store.hold(passing, self._margin_ms - 1)
+                held = await self._store.hold(passing, self._margin_ms - 1)
+                swept.held += held  # not in one step: other batches count meanwhile
             except AwiError as error:
                 swept.stopped = swept.stopped or error
 

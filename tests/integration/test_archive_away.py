@@ -1,0 +1,171 @@
+"""MongoDB or Redis away during an end, a sweep, or a look: nothing is deleted, the error is clear, the rest follows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from support.mongo import MongoServer
+from support.valkey import ValkeyServer
+
+from awictl import Settings, StateManager
+from awictl.archive.sweep import BATCH_SESSIONS
+from awictl.state.document import new_document
+from awictl.state.layout import decode, encode
+
+#: `session end` answers within so many seconds where MongoDB is away, the start of the interpreter included.
+END_SECONDS = 5.0
+TTL_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: bytes
+    err: str
+    seconds: float
+
+
+@pytest.fixture
+def away(new_mongo: Callable[[], MongoServer]) -> MongoServer:
+    """A server that a test may kill."""
+    return new_mongo()
+
+
+def run(valkey: ValkeyServer, mongo: MongoServer, *words: str) -> Done:
+    env = {
+        **os.environ,
+        "REDIS_SOCKET": str(valkey.socket),
+        "MONGODB_URI": mongo.uri,
+        "XDG_CONFIG_HOME": str(valkey.folder),
+    }
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "awictl", *words],
+        env=env,
+        cwd=valkey.folder,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr.decode(), time.monotonic() - began)
+
+
+def put(valkey: ValkeyServer, *session_ids: str, px: int = TTL_MS) -> None:
+    with valkey.raw.pipeline() as pipe:
+        for one in session_ids:
+            document = new_document(one, f"agent-of-{one}", "Agent", "/", "2026-11-23T10:00:00.000Z")
+            pipe.set(f"AWI:SESSION:{one}", encode(document), px=px)
+        pipe.execute()
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_an_end_without_mongodb_keeps_the_session_for_good(valkey: ValkeyServer, away: MongoServer, how: str) -> None:
+    put(valkey, "sess_ending")
+    valkey.raw.set("AGENT:SESSION:agent-of-sess_ending", "sess_ending", px=TTL_MS)
+    getattr(away, how)()
+    done = run(valkey, away, "session", "end", "sess_ending")
+    assert (done.code, done.out) == (5, b""), done
+    assert done.seconds < END_SECONDS, done
+    assert done.err.count("\n") == 1 and "cannot reach MongoDB at mongodb://127.0.0.1" in done.err, done
+    assert "stays in Redis" in done.err and "archive sweep" in done.err
+    assert valkey.raw.pttl("AWI:SESSION:sess_ending") == -1
+    live = decode(valkey.raw.get("AWI:SESSION:sess_ending"))
+    assert live["history"]["last_action"]["action"] == "session_end" and "session_end" in live["statistics"]
+
+    away.start() if how == "kill" else away.resume()
+    assert run(valkey, away, "session", "end", "sess_ending").code == 0
+    assert valkey.raw.keys() == []
+    [document] = away.sessions.find()
+    assert [one["action"] for one in document["actionHistory"]] == ["session_start", "session_end"]
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_a_sweep_without_mongodb_lets_nothing_go(valkey: ValkeyServer, away: MongoServer, how: str) -> None:
+    put(valkey, "sess_1", "sess_2", px=9_000)
+    put(valkey, "sess_3", px=500_000)
+    away_at_first = run(valkey, away, "archive", "sweep", "--margin", "5m") if how == "pause" else None
+    getattr(away, how)()
+    done = run(valkey, away, "archive", "sweep", "--margin", "2m")
+    assert done.code == 5 and done.err.count("\n") == 1 and "cannot reach MongoDB" in done.err, done
+    assert b'"archived":0,"deleted":0' in done.out and b'"held":2' in done.out
+    for one in ("sess_1", "sess_2"):
+        assert 100_000 < valkey.raw.pttl(f"AWI:SESSION:{one}") < 120_000, "found by the next sweep"
+    assert 400_000 < valkey.raw.pttl("AWI:SESSION:sess_3") <= 500_000, "not its concern"
+
+    away.start() if how == "kill" else away.resume()
+    done = run(valkey, away, "archive", "sweep", "--margin", "2m")
+    assert (done.code, away_at_first is None or away_at_first.code) in ((0, True), (0, 0)), done
+    assert sorted(one["sessionId"] for one in away.sessions.find()) == ["sess_1", "sess_2"]
+
+
+async def test_mongodb_goes_in_the_middle_of_a_sweep(valkey: ValkeyServer, away: MongoServer) -> None:
+    """Of ten batches the first few are archived; none is deleted; the next sweep does the rest."""
+    ids = [f"sess_{number:04d}" for number in range(10 * BATCH_SESSIONS)]
+    put(valkey, *ids)
+    async with StateManager.open(valkey.settings(mongodb_uri=away.uri)) as manager:
+        sweeper = manager.sweeper(300_000)
+        done = 0
+
+        def progress(steps: int) -> None:
+            nonlocal done
+            done += steps
+            if done == BATCH_SESSIONS:
+                away.kill()
+
+        swept = await sweeper.sweep(await sweeper.candidates(), progress)
+        assert swept.stopped is not None and swept.stopped.exit_code == 5
+        assert (swept.deleted, swept.archived + len(swept.failed), swept.held) == (0, len(ids), len(swept.failed))
+        assert swept.archived >= BATCH_SESSIONS and swept.failed
+        assert valkey.raw.dbsize() == len(ids)
+
+        away.start()
+        again = await sweeper.sweep(await sweeper.candidates())
+        assert (again.archived, again.failed, again.stopped) == (len(ids), {}, None)
+    assert away.sessions.count_documents({}) == len(ids) == len(away.sessions.distinct("sessionId"))
+
+
+async def test_redis_goes_during_an_end(new_valkey: Callable[..., ValkeyServer], mongo: MongoServer) -> None:
+    """After the session was archived, before it was deleted; it comes back with its data."""
+    valkey = new_valkey("--appendonly", "yes", "--appendfsync", "always")
+    put(valkey, "sess_ending")
+    settings: Settings = valkey.settings(mongodb_uri=mongo.uri, timeout=1)
+    async with StateManager.open(settings) as manager:
+        archive = manager.required_archive()
+        save = archive.save
+
+        async def saved(snapshots):  # type: ignore[no-untyped-def]
+            results = await save(snapshots)
+            valkey.kill()
+            return results
+
+        archive.save = saved  # type: ignore[method-assign, assignment]
+        with pytest.raises(Exception, match=r"cannot reach Redis|went away") as raised:
+            await manager.end_session("sess_ending")
+        assert getattr(raised.value, "exit_code", None) == 5
+    assert mongo.sessions.count_documents({}) == 1
+    valkey.start()
+    assert valkey.raw.exists("AWI:SESSION:sess_ending") == 1
+    async with StateManager.open(settings) as manager:
+        await manager.end_session("sess_ending")
+    assert (valkey.raw.dbsize(), mongo.sessions.count_documents({})) == (0, 1)
+
+
+def test_without_redis_a_session_comes_from_the_archive(
+    new_valkey: Callable[..., ValkeyServer], mongo: MongoServer
+) -> None:
+    valkey = new_valkey()
+    put(valkey, "sess_known")
+    assert run(valkey, mongo, "archive", "sweep", "--margin", "5m").code == 0
+    valkey.kill()
+    for words in (("session", "show", "sess_known"), ("session", "history", "sess_known")):
+        done = run(valkey, mongo, *words)
+        assert done.code == 0 and b"session_start" in done.out, done
+        assert "comes from the archive" in done.err and "Redis cannot be reached" in done.err
+    done = run(valkey, mongo, "session", "show", "sess_unknown")
+    assert done.code == 5 and "cannot reach Redis" in done.err

@@ -62,7 +62,7 @@ class Stats:
             ],
             "most_used_actions": [
                 {"action": name, "count": count, "failed": self.failed_uses[name]}
-                for name, count in self.uses.most_common(most_used)
+                for name, count in sorted(self.uses.items(), key=lambda one: (-one[1], one[0]))[:most_used]
             ],
             "durations": self._durations(),
         }

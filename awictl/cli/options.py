@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -284,7 +285,15 @@ def confirm(question: str, yes: bool) -> None:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise Refused(f"{question} There is no terminal to ask at: say --yes")
-    if not typer.confirm(question, err=True):
+    # the event loop's own handler would wait for the answer first
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if not agreed:
         raise typer.Exit(1)
 
 

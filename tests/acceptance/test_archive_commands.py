@@ -1,0 +1,360 @@
+"""`session end` and `awictl archive`, as an operator types them, on a real Valkey and both kinds of archive."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from support.cli import LIMIT_SECONDS, Cli, finish, unchanged
+from support.documents import DATA, assert_same
+from support.mongo import MongoServer
+from support.valkey import ValkeyServer
+
+APP_SESSIONS = sorted(DATA.glob("session_0*.json"))
+
+
+@pytest.fixture
+def filed(awictl: Cli) -> Cli:
+    """A user whose sessions are archived in a file."""
+    return awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
+
+
+@pytest.fixture
+def stored(awictl: Cli, mongo: MongoServer) -> Cli:
+    """A user whose sessions are archived in MongoDB."""
+    return awictl.having(MONGODB_URI=mongo.uri)
+
+
+def begin(user: Cli, agent: str = "browser-1", failed: int = 0) -> str:
+    """A session with an action, and so many that failed."""
+    session_id = user.ok("session", "create", "--agent", agent, "--route", "/posts", "-o", "ids").text.strip()
+    user.ok("session", "apply", session_id, '{"page_state":{"filters":{"a.b":{"$in":[1]}}}}', "--action", "filter")
+    for _ in range(failed):
+        user.ok("session", "apply", session_id, "--action", "get_post", "--failed")
+    return session_id
+
+
+def spawn(user: Cli, *words: str, columns: int = 120) -> pexpect.spawn:
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "awictl", *words],
+        cwd=str(user.home),
+        env=dict(user.env),
+        dimensions=(40, columns),
+        timeout=LIMIT_SECONDS,
+        encoding="utf-8",
+    )
+
+
+# -- session end
+
+
+def test_an_ended_session_is_found_again(filed: Cli, valkey: ValkeyServer) -> None:
+    session_id = begin(filed)
+    raw = valkey.raw.get(f"AWI:SESSION:{session_id}")
+    before = json.loads(raw)
+    ended = filed.ok("session", "end", session_id).rows
+    assert [(one["session_id"], one["actions"]) for one in ended] == [(session_id, 3)]
+    assert ended[0]["archive"] == f"sqlite:///{filed.home}/archive.db" and ended[0]["ended_at"]
+    assert valkey.raw.keys() == []
+
+    shown = filed.ok("session", "show", session_id)
+    assert f"{session_id} comes from the archive at sqlite:///" in shown.err and "not live" in shown.err
+    assert_same(shown.json["page_state"], before["page_state"])
+    assert shown.json["statistics"]["session_end"] == ended[0]["ended_at"]
+    assert filed.ok("session", "show", session_id, "-q").err == ""
+    history = filed.ok("session", "history", session_id, "--limit", "2")
+    assert [one["action"] for one in history.rows] == ["session_end", "filter"]
+    assert "comes from the archive" in history.err and "2 of 3 actions" in history.err
+    assert filed.ok("session", "end", session_id).rows == ended, "again is as well"
+
+    filed("session", "apply", session_id, "{}").error(3, "awictl archive restore", session_id)
+    filed("session", "touch", session_id).error(3, "awictl archive restore")
+    assert filed.ok("archive", "restore", session_id).rows[0]["agent_session"] == session_id
+    filed("archive", "restore", session_id).error(4, "lives there")
+    live = filed.ok("session", "show", session_id, "-o", "raw")
+    assert live.err == "" and live.out == filed.ok("archive", "show", session_id, "-o", "raw").out
+    assert filed.ok("session", "apply", session_id, '{"again":1}').json["again"] == 1
+
+
+def test_without_an_archive_nothing_ends(awictl: Cli, valkey: ValkeyServer) -> None:
+    session_id = begin(awictl)
+    with unchanged(valkey):
+        awictl("session", "end", session_id).error(4, "MONGODB_URI", "--archive URL", "--discard --yes")
+        awictl("archive", "list").error(4, "no archive is configured")
+        awictl("archive", "sweep").error(4, "no archive is configured")
+        awictl("session", "end", session_id, "--discard").error(4, "--yes")
+        assert awictl.ok("session", "end", session_id, "--discard", "--dry-run").rows[0]["archive"] is None
+    assert not list(awictl.home.glob("*.db")), "nothing is archived to a local file unless asked"
+    url = "sqlite:///asked.db"
+    assert awictl.ok("session", "end", session_id, "--archive", url).rows[0]["archive"].endswith("asked.db")
+    assert (awictl.home / "asked.db").is_file()
+
+
+def test_discarding_asks_first(awictl: Cli, valkey: ValkeyServer) -> None:
+    first, second = begin(awictl), begin(awictl, "browser-2")
+    for answer, code in (("n\n", 1), ("\x03", 130), ("\x04", 130)):
+        process = spawn(awictl, "session", "end", first, "--discard")
+        process.expect("for good, without archiving")
+        process.send(answer)
+        process.expect(pexpect.EOF)
+        process.close()
+        assert process.exitstatus == code
+    assert valkey.raw.exists(f"AWI:SESSION:{first}")
+    process = spawn(awictl, "session", "end", first, "--discard")
+    process.expect("for good, without archiving")
+    process.send("y\n")
+    process.expect("lost for good")
+    process.expect(pexpect.EOF)
+    assert awictl.ok("session", "end", second, "--discard", "--yes", "-o", "ids").text == f"{second}\n"
+    assert valkey.raw.keys() == []
+    awictl("session", "end", first, "--discard", "--yes").error(3, first)
+
+
+def test_several_sessions_end_and_a_bad_one_does_not_stop_them(filed: Cli, valkey: ValkeyServer) -> None:
+    good = [begin(filed, "a"), begin(filed, "b")]
+    valkey.raw.set("AWI:SESSION:sess_bad", b"no JSON")
+    result = filed("session", "end", "-", stdin=f"{good[0]}\nsess_missing\nsess_bad {good[1]}\n".encode())
+    assert [one["session_id"] for one in result.rows] == good
+    assert result.code == 3 and result.err.count("\n") == 2
+    assert "sess_missing" in result.err and "sess_bad cannot be archived" in result.err
+    filed("session", "end", "sess_bad").error(6, "not valid JSON")
+    assert valkey.raw.keys() == [b"AWI:SESSION:sess_bad"]
+
+
+@pytest.mark.parametrize("file", APP_SESSIONS, ids=lambda file: file.stem)
+def test_what_the_app_wrote_is_archived_and_restored(stored: Cli, valkey: ValkeyServer, file: Path) -> None:
+    raw = file.read_bytes()
+    session_id = json.loads(raw)["session_id"]
+    key = f"AWI:SESSION:{session_id}"
+    valkey.raw.set(key, raw, px=60_000)
+    assert stored.ok("archive", "sweep", "--margin", "2m").json["archived"] == 1
+    assert stored.ok("archive", "show", session_id, "-o", "raw").out == raw
+    valkey.raw.delete(key)
+    stored.ok("archive", "restore", session_id)
+    assert valkey.raw.get(key) == raw
+    stored.ok("session", "end", session_id)
+    assert stored.ok("archive", "show", session_id).json["history"]["last_action"]["action"] == "session_end"
+
+
+def test_a_read_only_profile_ends_nothing(stored: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
+    ended, live = begin(stored), begin(stored, "browser-2")
+    stored.ok("session", "end", ended)
+    reader = stored.having(AWI_READ_ONLY="1")
+    documents = list(mongo.sessions.find())
+    with unchanged(valkey):
+        for words in (
+            ("session", "end", live),
+            ("session", "end", live, "--discard", "--yes"),
+            ("archive", "restore", ended),
+            ("archive", "sweep", "--margin", "31m"),
+        ):
+            reader(*words).error(4, "read-only")
+        for words in (
+            ("archive", "list"),
+            ("archive", "show", ended),
+            ("archive", "stats"),
+            ("archive", "export"),
+            ("archive", "sweep", "--dry-run", "--margin", "31m"),
+            ("archive", "restore", ended, "--dry-run"),
+            ("session", "show", ended),
+            ("health",),
+        ):
+            assert reader.ok(*words).out
+    assert list(mongo.sessions.find()) == documents
+
+
+# -- looking
+
+
+def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None:
+    ids = [begin(stored, f"browser-{number % 2}", failed=number % 3) for number in range(4)]
+    stored.ok("session", "end", *ids)
+    mongo.put_app_documents()
+
+    listed = stored.ok("archive", "list").rows
+    assert [one["session_id"] for one in listed[:4]] == ids[::-1], "the latest first"
+    assert [one["shape"] for one in listed] == ["awictl"] * 4 + ["app"] * 2
+    pages, cursor = [], []
+    while True:
+        page = stored.ok("archive", "list", "--limit", "4", "-o", "json", *cursor).json
+        pages.append([one["session_id"] for one in page["sessions"]])
+        if page["next_cursor"] is None:
+            break
+        cursor = ["--cursor", page["next_cursor"]]
+    assert pages == [[one["session_id"] for one in listed[:4]], [one["session_id"] for one in listed[4:]]]
+    assert f"--cursor {cursor[1]}" in stored.ok("archive", "list", "--limit", "4").err
+
+    def ids_of(*words: str) -> list[str]:
+        return stored.ok("archive", "list", "-o", "ids", *words).lines
+
+    assert ids_of("--agent", "browser-1") == [ids[3], ids[1]]
+    assert ids_of("--failed") == [ids[2], ids[1]]
+    assert len(ids_of("--agent", "BrowserUseAgent")) == 2 == len(ids_of("--until", "2026-11-23T07:30Z"))
+    assert ids_of("--since", "1d") == ids_of("--all") and ids_of("--since", "2100-01-01") == []
+
+    stats = stored.ok("archive", "stats", "--agent", "browser-0").json
+    assert (stats["sessions"], stats["actions"], stats["failed_actions"]) == (2, 4, 2)
+    assert stats["success_rate"] == 0.5
+    assert stats["most_used_actions"] == [
+        {"action": "filter", "count": 2, "failed": 0},
+        {"action": "get_post", "count": 2, "failed": 2},
+    ]
+    everything = stored.ok("archive", "stats").json
+    assert everything["sessions"] == 6 and everything["active"] == 1, "those of the app are counted"
+    assert sum(day["actions"] for day in everything["days"]) == everything["actions"] == 4 + 3 + 1 + 2
+
+    lines = stored.ok("archive", "export", "--agent", "browser-1").rows
+    assert [one["session_id"] for one in lines] == [ids[3], ids[1]]
+    actions = stored.ok("archive", "export", "--actions", ids[2]).rows
+    assert [one["action"] for one in actions] == ["session_start", "filter", "get_post", "get_post", "session_end"]
+    assert {(one["session_id"], one["agent_id"]) for one in actions} == {(ids[2], "browser-0")}
+    assert len(stored.ok("archive", "export", "-", stdin=" ".join(ids).encode()).rows) == 4
+    piped = stored.shell('awictl archive export --actions | head -1; echo "${PIPESTATUS[0]}"')
+    assert piped.lines[-1] in ("0", "141") and "Traceback" not in piped.err
+
+
+def test_what_the_app_archived_is_shown_and_never_written(
+    stored: Cli, mongo: MongoServer, valkey: ValkeyServer
+) -> None:
+    ids = list(mongo.put_app_documents())
+    before = list(mongo.sessions.find())
+    for session_id in ids:
+        shown = stored.ok("session", "show", session_id)
+        assert shown.json["agent_name"] == "BrowserUseAgent" and "kept only part of it" in shown.err
+        assert stored.ok("session", "history", session_id).rows
+        assert json.loads(stored.ok("archive", "show", session_id, "-o", "raw").out)["sessionId"] == session_id
+        for words in (
+            ("session", "apply", session_id, "{}"),
+            ("session", "touch", session_id),
+            ("session", "end", session_id),
+            ("archive", "restore", session_id),
+        ):
+            stored(*words).error(4, "read-only", session_id)
+    assert list(mongo.sessions.find()) == before and valkey.raw.keys() == []
+
+
+def test_tables_on_a_terminal(filed: Cli, valkey: ValkeyServer) -> None:
+    """Whatever the names are; and the chart."""
+    hostile = "\x1b[31mred\x07\u202e"
+    document = json.loads(APP_SESSIONS[1].read_bytes()) | {"agent_name": hostile}
+    document["page_state"]["route"] = hostile
+    valkey.raw.set(f"AWI:SESSION:{document['session_id']}", json.dumps(document), px=60_000)
+    assert filed.ok("archive", "sweep", "--dry-run").rows[0]["why"] == "expires"
+    assert "1 session due, 1 archived" in filed.ok("archive", "sweep", "-o", "table").table()
+    for columns in ("80", "120", "200"):
+        wide = filed.having(COLUMNS=columns)
+        listing = wide.ok("archive", "list", "-o", "table").table()
+        assert document["session_id"] in listing and "alive" in listing
+        assert max(map(len, listing.splitlines())) <= int(columns)
+        assert "█" in wide.ok("archive", "stats", "-o", "table").table()
+    plain = filed.having(PYTHONIOENCODING="ascii").ok("archive", "stats", "-o", "table").table()
+    assert "#" in plain and "█" not in plain
+    process = spawn(filed, "archive", "list")
+    process.expect(document["session_id"])
+    process.expect(pexpect.EOF)
+
+
+# -- sweep
+
+
+def test_watching_until_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
+    for before, number in enumerate((signal.SIGTERM, signal.SIGINT)):
+        process = filed.start("archive", "sweep", "--watch", "--interval", "50ms", "--margin", "31m")
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [one["found"] for one in lines] == [before, before]
+        session_id = begin(filed, f"agent-{int(number)}")
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while json.loads(process.stdout.readline())["archived"] == before:
+            assert time.monotonic() < deadline
+        process.send_signal(number)
+        result = finish(process)
+        assert (result.code, result.err) == (0, "")
+        assert filed.ok("archive", "show", session_id).json["session_id"] == session_id
+        assert valkey.raw.exists(f"AWI:SESSION:{session_id}")
+
+
+def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
+    begin(filed)
+    assert filed.ok("archive", "sweep", "--margin", "31m").err == ""
+    process = spawn(filed, "archive", "sweep", "--margin", "31m", "--rate", "5")
+    process.expect("archiving")
+    process.expect("1 session due, 1 archived")
+    process.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "fragment"),
+    [
+        (("archive", "sweep", "--margin", "soon"), 2, "span of time"),
+        (("archive", "sweep", "--margin", "0s"), 2, "above zero"),
+        (("archive", "sweep", "--watch", "--once"), 2, "exclude each other"),
+        (("archive", "list", "--cursor", "x"), 2, "no cursor"),
+        (("archive", "list", "--since", "yesterday"), 2, "no moment"),
+        (("archive", "show", "sess_missing"), 3, "sess_missing"),
+        (("archive", "show", "../x"), 2, "not a session id"),
+        (("archive", "restore", "sess_missing"), 3, "sess_missing"),
+        (("session", "end", "sess_missing"), 3, "nor is it in"),
+        (("archive", "export", "sess_1", "--failed"), 2, "either ids or filters"),
+        (("archive", "list", "--archive", "http://x"), 2, "--archive: not an archive"),
+        (("archive", "list", "--mongo", "mongodb://u:hunter2@h/db"), 2, "MONGODB_URI"),
+        (("archive", "list", "--archive", "sqlite:////"), 2, "not an archive"),
+        (("archive", "list", "--archive", "sqlite:///."), 4, "folder"),
+        (("archive", "list", "--archive", "sqlite:///bad.db"), 6, "not a database"),
+        (("archive", "list", "--mongo", "mongodb://127.0.0.1:1/db"), 5, "connection refused"),
+        (("session", "end", "sess_1", "--archive", "sqlite:////dev/null/x.db"), 3, "sess_1"),
+    ],
+)
+def test_errors_are_one_line(filed: Cli, words: tuple[str, ...], code: int, fragment: str) -> None:
+    (filed.home / "bad.db").write_text("no database at all, and long enough to be seen as such")
+    result = filed(*words)
+    result.error(code, fragment)
+    assert "hunter2" not in result.err and result.seconds < 5
+
+
+def test_secrets_are_not_shown(awictl: Cli) -> None:
+    user = awictl.having(MONGODB_URI="mongodb://root:hunter2@127.0.0.1:1/db?authSource=admin")
+    shown = user.ok("config", "show", "-o", "table").text
+    assert "mongodb://********@127.0.0.1:1/db" in shown and "hunter2" not in shown
+    failed = user("--verbose", "archive", "list")
+    assert failed.code == 5 and "hunter2" not in failed.err
+
+
+def test_health_tells_of_the_archive(awictl: Cli, stored: Cli) -> None:
+    assert awictl.ok("health").json["archive"] == "disabled"
+    healthy = stored.ok("health").json
+    assert healthy["archive"] == "connected" and healthy["archive_latency_ms"] > 0
+    gone = awictl.having(MONGODB_URI="mongodb://127.0.0.1:1/db")("health")
+    assert gone.code == 5 and json.loads(gone.out)["archive"] == "disconnected"
+    assert "cannot reach MongoDB" in gone.err
+
+
+def test_the_embedded_server_has_an_archive_of_its_own(laptop: Cli, mongo: MongoServer) -> None:
+    """Wherever the user archives otherwise."""
+    user = laptop.having(MONGODB_URI=mongo.uri)
+    demo = user.ok("demo").text
+    assert "from the archive" in demo
+    [ended] = user.ok("--embedded", "archive", "list").rows
+    [live] = user.ok("--embedded", "session", "list").rows
+    assert ended["session_id"] in demo and live["session_id"] in demo and ended["session_id"] != live["session_id"]
+    assert (laptop.home / "data" / "awictl" / "embedded" / "archive.db").is_file()
+    assert mongo.sessions.count_documents({}) == 0
+
+
+def test_a_live_session_is_shown_without_the_archives_driver(stored: Cli) -> None:
+    session_id = begin(stored)
+    code = (
+        "import sys; from awictl.cli.main import run; run(['session', 'show', sys.argv[1]]);"
+        "sys.exit(sorted({'pymongo', 'bson', 'sqlite3'} & set(sys.modules)) or 0)"
+    )
+    result = stored.python("-c", code, session_id)
+    assert (result.code, result.err) == (0, ""), result
+    any_: dict[str, Any] = result.json
+    assert any_["session_id"] == session_id

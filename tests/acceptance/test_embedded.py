@@ -42,9 +42,10 @@ def server_of(laptop: Cli) -> int:
 def test_the_demo_shows_the_main_job_and_its_session_stays(laptop: Cli) -> None:
     demo = laptop.ok("demo")
     assert demo.err == ""
-    [session_id] = set(re.findall("sess_[0-9a-f]{32}", demo.text))
-    for told in (f"AWI:SESSION:{session_id}", f"AWI:DIFF:{session_id}", "AGENT:SESSION:demo-agent", "Post not found"):
-        assert told in demo.text
+    ended_id, session_id = dict.fromkeys(re.findall("sess_[0-9a-f]{32}", demo.text))
+    for one in (ended_id, session_id):
+        for told in (f"AWI:SESSION:{one}", f"AWI:DIFF:{one}", "AGENT:SESSION:demo-agent", "Post not found"):
+            assert told in demo.text
     assert "29m" in demo.text or "30m" in demo.text
     assert listed(laptop) == [session_id]
     hints = [line.strip() for line in demo.lines if line.startswith("  awictl ")]
@@ -52,8 +53,9 @@ def test_the_demo_shows_the_main_job_and_its_session_stays(laptop: Cli) -> None:
     for hint in hints:
         followed = laptop.shell(hint)
         assert followed.code == 0, (hint, followed)
+    assert listed(laptop) == [], "the hints end it"
     laptop.ok("demo")
-    assert len(listed(laptop)) == 2, "it may be run again"
+    assert len(listed(laptop)) == 1, "it may be run again"
 
 
 def test_the_demo_respects_read_only(laptop: Cli) -> None:

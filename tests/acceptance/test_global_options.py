@@ -28,6 +28,10 @@ READING: dict[str, list[str]] = {
     "session show": [SESSION_ID],
     "session diff": [SESSION_ID],
     "session history": [SESSION_ID],
+    "archive list": [],
+    "archive show": [SESSION_ID],
+    "archive stats": [],
+    "archive export": [],
     "agent session": [AGENT_ID],
     "health": [],
     "config show": [],
@@ -36,7 +40,12 @@ WRITING: dict[str, list[str]] = {
     "session create": ["--agent", "a"],
     "session apply": [SESSION_ID, "{}"],
     "session touch": [SESSION_ID],
+    "session end": [SESSION_ID],
+    "archive sweep": [],
+    "archive restore": [SESSION_ID],
 }
+#: The archive of those that need one.
+ARCHIVE = {"AWI_ARCHIVE_URL": "sqlite:///archive.db"}
 #: Those that have to do with the embedded server alone (see test_embedded.py).
 EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
 
@@ -264,17 +273,22 @@ def test_a_user_and_password_of_an_acl(user: Cli, new_valkey: Callable[..., Valk
 @pytest.mark.parametrize("command", WRITING)
 @pytest.mark.parametrize("way", ["profile", "environment"])
 def test_a_read_only_profile_refuses_to_write(awictl: Cli, one_session: ValkeyServer, command: str, way: str) -> None:
-    reader = with_profile(awictl, "read_only = true\n") if way == "profile" else awictl.having(AWI_READ_ONLY="1")
+    user = awictl.having(**ARCHIVE)
+    reader = with_profile(user, "read_only = true\n") if way == "profile" else user.having(AWI_READ_ONLY="1")
     with unchanged(one_session):
         reader(*command.split(), *WRITING[command]).error(4, "read-only")
+    assert not list(user.home.rglob("*.db"))
 
 
 @pytest.mark.parametrize("command", READING)
 def test_a_read_only_profile_reads(awictl: Cli, one_session: ValkeyServer, command: str) -> None:
     if command == "session diff":
         one_session.raw.set(f"AWI:DIFF:{SESSION_ID}", b'{"delta":{},"action":{}}', ex=100)
+    user = awictl.having(**ARCHIVE)
+    if command.startswith("archive"):
+        assert user.ok("archive", "sweep", "--margin", "1h").json["archived"] == 1
     with unchanged(one_session):
-        result = with_profile(awictl, "read_only = true\n").ok(*command.split(), *READING[command])
+        result = with_profile(user, "read_only = true\n").ok(*command.split(), *READING[command])
     assert result.out != b""
 
 

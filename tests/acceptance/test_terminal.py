@@ -127,8 +127,9 @@ def test_ctrl_c_on_a_terminal(waiting: Cli) -> None:
 
 def test_the_demo_on_a_terminal(laptop: Cli) -> None:
     text = plain(screen(laptop, "demo", columns=80))
-    [session_id] = set(re.findall("sess_[0-9a-f]{32}", text))
+    ended_id, session_id = dict.fromkeys(re.findall("sess_[0-9a-f]{32}", text))
     assert session_id in plain(screen(laptop, "--embedded", "session", "list", columns=80))
     # its hints are for copying: they are not broken
     hints = [line for line in text.splitlines() if line.startswith("  awictl ")]
     assert f"  awictl --embedded session show {session_id}" in hints
+    assert f"  awictl --embedded archive show {ended_id}" in hints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -15,6 +16,8 @@ from support.cli import LIMIT_SECONDS, Cli, finish, unchanged
 from support.documents import DATA, assert_same
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
+
+from awictl import Settings, StateManager
 
 APP_SESSIONS = sorted(DATA.glob("session_0*.json"))
 
@@ -33,11 +36,17 @@ def stored(awictl: Cli, mongo: MongoServer) -> Cli:
 
 def begin(user: Cli, agent: str = "browser-1", failed: int = 0) -> str:
     """A session with an action, and so many that failed."""
-    session_id = user.ok("session", "create", "--agent", agent, "--route", "/posts", "-o", "ids").text.strip()
-    user.ok("session", "apply", session_id, '{"page_state":{"filters":{"a.b":{"$in":[1]}}}}', "--action", "filter")
-    for _ in range(failed):
-        user.ok("session", "apply", session_id, "--action", "get_post", "--failed")
-    return session_id
+
+    async def made() -> str:
+        async with StateManager.open(Settings.load(environ=user.env)) as manager:
+            session_id: str = (await manager.initialize_session(agent, agent, "/posts"))["session_id"]
+            delta = {"page_state": {"filters": {"a.b": {"$in": [1]}}}}
+            await manager.update_state_with_delta(session_id, delta, {"action": "filter"})
+            for _ in range(failed):
+                await manager.update_state_with_delta(session_id, {}, {"action": "get_post", "success": False})
+            return session_id
+
+    return asyncio.run(made())
 
 
 def spawn(user: Cli, *words: str, columns: int = 120) -> pexpect.spawn:

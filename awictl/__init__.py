@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .archive.base import Archived
+    from .archive.sweep import Swept
+    from .endings import Ended
     from .errors import (
         AccessDenied,
         AwiError,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         Unreachable,
         UpdateConflict,
     )
+    from .lookup import Found
     from .manager import StateManager
     from .settings import Settings
     from .state.cache_key import cache_key
@@ -39,16 +43,23 @@ _HOMES = {
     "Settings": "settings",
     "cache_key": "state.cache_key",
     "AgentSession": "store.base",
+    "Archived": "archive.base",
+    "Ended": "endings",
+    "Found": "lookup",
     "HistoryPage": "store.base",
     "Listed": "store.base",
     "Stored": "store.base",
+    "Swept": "archive.sweep",
     "Updated": "updates",
 }
 
 __all__ = [
     "AccessDenied",
     "AgentSession",
+    "Archived",
     "AwiError",
+    "Ended",
+    "Found",
     "HistoryPage",
     "InvalidData",
     "InvalidInput",
@@ -60,6 +71,7 @@ __all__ = [
     "Settings",
     "StateManager",
     "Stored",
+    "Swept",
     "Unreachable",
     "UpdateConflict",
     "Updated",

@@ -13,7 +13,7 @@ from typing import Any
 
 from .archive.base import Archive, Archived, written_by_the_app
 from .archive.keeper import Keeper, Kept
-from .errors import AwiError, InvalidData, NotFound, Unreachable, UpdateConflict
+from .errors import AwiError, InvalidData, NotFound, UpdateConflict
 from .state.document import Update, as_object, ending, has_ended, timestamp
 from .store.base import Deletion, Listed, SessionStore, lives_there, no_session
 from .updates import RETRY_SECONDS, Updater
@@ -59,15 +59,15 @@ class Endings:
             await self._mark(found[0])
             try:
                 kept = (await self._keeper.finish([session_id])).get(session_id)
-            except Unreachable as error:
-                raise Unreachable(
+                if isinstance(kept, AwiError):
+                    raise kept
+            except AwiError as error:
+                raise type(error)(
                     f"{error}. {session_id} stays in Redis, marked as ended, and does not expire: "
                     "end it again later, or let `awictl archive sweep` do it"
                 ) from error
             if kept is None:
                 return await self._ended_before(session_id)
-            if isinstance(kept, AwiError):
-                raise kept
             if kept.deleted:
                 return self._ended(kept)
             # the agent did something after the end: so this was not the end

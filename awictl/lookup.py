@@ -73,8 +73,8 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
         return missing
     try:
         archived = await archive.load(session_id)
-    except AwiError:
-        return missing
+    except AwiError as error:
+        return NotFound(f"{missing}; whether it is archived cannot be told: {error}")
     if archived is None:
         return NotFound(f"{missing}; nor is it in {archive.where}")
     if archived.raw is None:

@@ -84,7 +84,7 @@ class StateManager:
         self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
     ) -> tuple[dict[str, Any], str | None]:
         """Like `initialize_session`; also returns the session that the agent was mapped to before, if any."""
-        self._writable()
+        self.check_writable()
         keys.check_agent_id(agent_id)
         session_id = keys.check_session_id(session_id or keys.new_session_id())
         texts = check_input([agent_name, route])
@@ -151,7 +151,7 @@ class StateManager:
 
     async def touch_sessions(self, session_ids: Sequence[str]) -> list[bool]:
         """Like `touch_session` for many; for each, whether it exists."""
-        self._writable()
+        self.check_writable()
         for session_id in session_ids:
             keys.check_session_id(session_id)
         return await self.store.touch([(session_id, self._updater.agent_id(session_id)) for session_id in session_ids])
@@ -164,12 +164,12 @@ class StateManager:
         Raises NotFound, Refused where there is no archive or where that holds something else under this id, and
         Unreachable where it does not answer: then the session stays, marked as ended, and does not expire.
         """
-        self._writable()
+        self.check_writable()
         return await self._endings().end(keys.check_session_id(session_id))
 
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""
-        self._writable()
+        self.check_writable()
         from .endings import discard
 
         return await discard(self.store, keys.check_session_id(session_id))
@@ -182,7 +182,7 @@ class StateManager:
         `dry_run`: only find out whether that would work.
         """
         if not dry_run:
-            self._writable()
+            self.check_writable()
         return await self._endings().restore(keys.check_session_id(session_id), dry_run=dry_run)
 
     def _endings(self) -> Endings:
@@ -210,7 +210,7 @@ class StateManager:
         from .archive.sweep import Sweeper
 
         if not dry_run:
-            self._writable()
+            self.check_writable()
         return Sweeper(self.store, self.required_archive(), margin_ms, rate=rate, scan_rate=scan_rate)
 
     async def get_archived_session(self, session_id: str) -> Archived | None:
@@ -331,13 +331,14 @@ class StateManager:
     async def _update(
         self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, given: bool
     ) -> Updated:
-        self._writable()
+        self.check_writable()
         try:
             return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
         except NotFound:
             raise await self.why_missing(session_id) from None
 
-    def _writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raises ReadOnly where the settings refuse all that writes."""
         if self.settings.read_only:
             which = f"profile {self.settings.profile}" if self.settings.profile else "AWI_READ_ONLY"
             raise ReadOnly(f"nothing was written: {which} is read-only")

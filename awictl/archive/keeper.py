@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..errors import AwiError, UpdateConflict
+from ..errors import AwiError, InvalidData, UpdateConflict
 from ..store.base import Deletion, SessionStore, Stored
 from .base import Archive
 from .snapshot import Outdated, Snapshot
@@ -54,6 +54,8 @@ class Keeper:
                         raise stored
                     if stored.raw != seen.get(session_id):
                         snapshots.append(await self._snapshot(session_id, stored, now))
+                except InvalidData as error:
+                    results[session_id] = InvalidData(f"{self._store.where}: {session_id} cannot be archived: {error}")
                 except AwiError as error:
                     results[session_id] = error
             saved = await self._archive.save(snapshots) if snapshots else {}

@@ -22,7 +22,7 @@ from bson import CodecOptions
 from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -59,6 +59,8 @@ PARTS = "agentsessions.parts"
 DEFAULT_DATABASE = "test"
 #: Seconds until a server that is not there counts as unreachable, at the most: `session end` answers within five.
 REACH_SECONDS = 3.0
+#: Seconds for which a server that could not be reached is not asked again.
+AWAY_SECONDS = 1.0
 #: Seconds that a server which is there may take for an answer, and a majority for a write, at the least.
 WRITE_SECONDS = 30.0
 
@@ -84,6 +86,8 @@ class MongoArchive:
         self._sessions: AsyncCollection[Document] = database.get_collection(COLLECTION, **options)
         self._parts: AsyncCollection[Document] = database.get_collection(PARTS, **options)
         self._indexed = False
+        #: Until when a failure to reach it counts.
+        self._away: tuple[float, PyMongoError | None] = (0.0, None)
 
     @classmethod
     def open(cls, url: str, where: str, settings: Settings) -> MongoArchive:
@@ -231,8 +235,15 @@ class MongoArchive:
 
     async def _reached(self) -> None:
         """Find out soon whether the server answers: the requests that follow may take their time."""
-        with pymongo.timeout(self._reach):
-            await self._client.admin.command("ping")
+        until, fault = self._away
+        if fault is not None and time.monotonic() < until:  # not every session of a list waits for it
+            raise fault
+        try:
+            with pymongo.timeout(self._reach):
+                await self._client.admin.command("ping")
+        except PyMongoError as error:
+            self._away = (time.monotonic() + AWAY_SECONDS, error)
+            raise
 
     async def _prepare(self) -> None:
         """Make sure that the indexes are there, once."""

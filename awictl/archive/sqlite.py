@@ -217,6 +217,8 @@ class SqliteArchive:
             text = str(error)
             if "locked" in text or "busy" in text:
                 raise Unreachable(f"{self.where} is in use by somebody else: try again") from error
+            if "no such" in text:
+                raise InvalidData(f"{self.where} is not an archive of awictl: {text}") from error
             if "readonly" in text or "unable to open" in text:
                 raise Refused(f"{self.where}: {text}: check its folder and who may write there") from error
             raise AwiError(f"{self.where}: {text}") from error

@@ -90,11 +90,16 @@ class Sweeper:
                     due[listed.session_id] = Candidate(listed.session_id, None, lasting[listed.session_id])
         return sorted(due.values(), key=lambda one: (one.ttl_ms is None, one.ttl_ms or 0))
 
-    async def sweep(self, due: Sequence[Candidate], progress: Callable[[int], None] = lambda _: None) -> Swept:
+    async def sweep(
+        self,
+        due: Sequence[Candidate],
+        progress: Callable[[int], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Swept:
         """Archive these sessions, and mark those that expired since an earlier sweep as ended.
 
-        `progress` is told after each batch how many sessions it had. Errors are told in what is returned; where the
-        archive cannot be reached, the rest is not tried, but held.
+        `progress` is told after each batch how many sessions it had; once `stop` says so, no further batch is begun.
+        Errors are told in what is returned; where the archive cannot be reached, the rest is not tried, but held.
         """
         swept = Swept(found=len(due))
         began = time.monotonic()
@@ -104,6 +109,8 @@ class Sweeper:
         async def work() -> None:
             nonlocal started
             for batch in batches:
+                if stop():
+                    return
                 if self._rate is not None:
                     pause = began + started / self._rate - time.monotonic()
                     started += len(batch)
@@ -115,7 +122,7 @@ class Sweeper:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(BATCHES_AT_ONCE):
                     workers.create_task(work())
-        if swept.stopped is None:
+        if swept.stopped is None and not stop():
             await self._mark_expired(swept)
         swept.seconds = time.monotonic() - began
         return swept

@@ -290,6 +290,17 @@ def test_watching_until_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
         assert valkey.raw.exists(f"AWI:SESSION:{session_id}")
 
 
+def test_a_paced_sweep_ends_after_its_batch(filed: Cli) -> None:
+    ids = [begin(filed, f"agent-{number}") for number in range(10)]
+    process = filed.start("archive", "sweep", "--watch", "--margin", "31m", "--rate", "1")
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not filed("archive", "list").out:
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGTERM)
+    result = finish(process)
+    assert (result.code, result.err) == (0, "") and 0 < json.loads(result.out)["archived"] < len(ids)
+
+
 def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
     begin(filed)
     assert filed.ok("archive", "sweep", "--margin", "31m").err == ""
@@ -305,6 +316,10 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
         (("archive", "sweep", "--margin", "soon"), 2, "span of time"),
         (("archive", "sweep", "--margin", "0s"), 2, "above zero"),
         (("archive", "sweep", "--watch", "--once"), 2, "exclude each other"),
+        (("archive", "sweep", "--rate", "nan"), 2, "--rate"),
+        (("archive", "sweep", "--interval", "5s"), 2, "--watch"),
+        (("archive", "export", "-o", "table"), 2, "jsonl only"),
+        (("archive", "list", "--mongo", "sqlite:///x.db"), 2, "not a MongoDB URL"),
         (("archive", "list", "--cursor", "x"), 2, "no cursor"),
         (("archive", "list", "--since", "yesterday"), 2, "no moment"),
         (("archive", "show", "sess_missing"), 3, "sess_missing"),

@@ -85,6 +85,15 @@ def test_an_end_without_mongodb_keeps_the_session_for_good(valkey: ValkeyServer,
     assert [one["action"] for one in document["actionHistory"]] == ["session_start", "session_end"]
 
 
+def test_many_ends_without_mongodb_wait_for_it_once(valkey: ValkeyServer, away: MongoServer) -> None:
+    put(valkey, "sess_1", "sess_2", "sess_3", "sess_4")
+    away.kill()
+    done = run(valkey, away, "session", "end", "sess_1", "sess_2", "sess_3", "sess_4")
+    assert (done.code, done.err.count("\n")) == (5, 4)
+    assert done.seconds < END_SECONDS, done
+    assert {valkey.raw.pttl(f"AWI:SESSION:sess_{number}") for number in range(1, 5)} == {-1}
+
+
 @pytest.mark.parametrize("how", ["kill", "pause"])
 def test_a_sweep_without_mongodb_lets_nothing_go(valkey: ValkeyServer, away: MongoServer, how: str) -> None:
     put(valkey, "sess_1", "sess_2", px=9_000)

@@ -1,8 +1,9 @@
 """Commands that bring sessions into the archive, and back."""
 
 import asyncio
+import math
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -58,8 +59,13 @@ async def sweep(
     """
     if watch and (once or dry_run):
         raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} exclude each other")
-    if margin <= 0:
-        raise InvalidInput("--margin is a span of time above zero")
+    if margin <= 0 or interval == 0:
+        raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} is a span of time above zero")
+    if interval is not None and not watch:
+        raise InvalidInput("--interval is for --watch")
+    for name, value in (("--rate", rate), ("--scan-rate", scan_rate)):
+        if value is not None and not math.isfinite(value):
+            raise InvalidInput(f"{name}: {value} is no number of things a second")
     async with run.manager() as manager:
         sweeper = manager.sweeper(margin, rate=rate, scan_rate=scan_rate, dry_run=dry_run)
         if dry_run:
@@ -72,14 +78,14 @@ async def sweep(
                 raise typer.Exit(code)
 
 
-async def _sweep(run: Run, sweeper: Sweeper) -> Swept:
+async def _sweep(run: Run, sweeper: Sweeper, stop: Callable[[], bool] = lambda: False) -> Swept:
     due = await sweeper.candidates()
     with run.out.progress(len(due), "archiving") as progress:
-        return await sweeper.sweep(due, progress)
+        return await sweeper.sweep(due, progress, stop)
 
 
 async def _watch(run: Run, sweeper: Sweeper, margin_ms: int, pause: float) -> None:
-    """Sweep until a signal comes; what is under way then is finished."""
+    """Sweep until a signal comes; the batches that are under way then are finished."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,14 +94,14 @@ async def _watch(run: Run, sweeper: Sweeper, margin_ms: int, pause: float) -> No
         while not stop.is_set():
             began = loop.time()
             try:
-                _tell(run, await _sweep(run, sweeper))
+                _tell(run, await _sweep(run, sweeper, stop.is_set))
             except AwiError as error:  # Redis is away: the next sweep may find it
                 report(error, verbose=run.options.verbose)
             took = loop.time() - began
             if took + pause > margin_ms / 1000:
                 run.out.notice(
-                    f"a sweep took {took:.0f} s: with a margin of {margin_ms / 1000:.0f} s sessions may expire "
-                    "before the next one sees them; give a longer --margin"
+                    f"the sweep took {took:.0f} s, and the next comes after {pause:.0f} s: with a --margin of "
+                    f"{margin_ms / 1000:.0f} s sessions may expire in between; lengthen it or shorten --interval"
                 )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)

@@ -48,7 +48,7 @@ async def list_(
     since: Since = None,
     until: Until = None,
     failed: Failed = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many on a page.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="How many on a page.")] = 50,
     all: Annotated[bool, typer.Option("--all", help="All of them, without pages.")] = False,
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Where the page before this one ended.")
@@ -146,6 +146,8 @@ async def export(
     actions: Annotated[bool, typer.Option("--actions", help="An action a line, instead of a session a line.")] = False,
 ) -> None:
     """Print archived sessions as JSON lines, for training and replay: complete documents, or their actions."""
+    if run.options.output not in (None, Format.JSONL):
+        raise InvalidInput(f"-o {run.options.output}: this command prints jsonl only")
     query = ArchiveQuery(agent, since, until, failed)
     if ids and query != ArchiveQuery():
         raise InvalidInput("give either ids or filters")

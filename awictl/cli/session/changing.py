@@ -15,6 +15,9 @@ from ..tables import plural
 from . import view
 from .group import app
 
+#: Sessions that are not there, for each of which is told why.
+MOST_EXPLAINED = 10
+
 
 @command(
     app,
@@ -104,10 +107,16 @@ async def touch(run: Run, ids: SessionIds) -> None:
         rows = [{"session_id": session_id, "ttl_ms": ttl_ms} for session_id in wanted if exists[session_id]]
         await run.out.many(rows, view.TOUCHED, id_field="session_id", empty="no session was touched")
         missing = [session_id for session_id in wanted if not exists[session_id]]
-        if len(missing) == 1:
-            raise await manager.why_missing(missing[0])
-    if missing:
-        raise NotFound(f"there is no session {', '.join(missing)} at {manager.store.where}: ended or expired")
+        sessions = EachId(run, missing[:MOST_EXPLAINED])
+        async for _ in sessions.rows(lambda session_id: _explained(manager, session_id)):
+            pass
+        if len(missing) > MOST_EXPLAINED:
+            run.out.notice(f"and {plural(len(missing) - MOST_EXPLAINED, 'more session')} that are not live")
+    sessions.exit()
+
+
+async def _explained(manager: StateManager, session_id: str) -> None:
+    raise await manager.why_missing(session_id)
 
 
 @command(
@@ -135,6 +144,7 @@ async def end(
             await _would_end(run, manager, wanted, None if discard else manager.required_archive().where)
             return
         if discard:
+            manager.check_writable()
             confirm(f"Delete {plural(len(wanted), 'session')} for good, without archiving?", yes)
         sessions = EachId(run, wanted)
 

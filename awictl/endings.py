@@ -55,7 +55,11 @@ class Endings:
             if not found:
                 return await self._ended_before(session_id)
             if found[0].error is not None:
+                await self._store.read(session_id)  # raises Refused where it is only too large
                 raise InvalidData(f"{self._store.where}: {session_id} cannot be archived: {found[0].error}")
+            if found[0].head.get("session_id", session_id) != session_id:
+                where = f"{self._store.where}: {session_id}"
+                raise InvalidData(f"{where} cannot be archived: its document says that it is another session")
             await self._mark(found[0])
             try:
                 kept = (await self._keeper.finish([session_id])).get(session_id)

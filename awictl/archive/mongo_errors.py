@@ -29,6 +29,8 @@ def translated(where: str) -> Iterator[None]:
 def translate(error: errors.PyMongoError, where: str) -> AwiError:
     """The error of awictl that one of pymongo means."""
     if isinstance(error, (errors.ConfigurationError, errors.InvalidURI, errors.InvalidName)):
+        if "DNS" in str(error) or type(error.__cause__).__module__.startswith("dns."):
+            return Unreachable(f"cannot reach MongoDB at {where}: its name is not known (`awictl config show`)")
         return not_usable(where)
     if isinstance(error, errors.BulkWriteError):
         fault: dict[str, Any] = next(iter(error.details["writeErrors"] or error.details["writeConcernErrors"]), {})

@@ -115,6 +115,8 @@ class Sweeper:
                     pause = began + started / self._rate - time.monotonic()
                     started += len(batch)
                     await asyncio.sleep(max(0.0, pause))
+                    if stop():
+                        return
                 await self._batch(batch, swept)
                 progress(len(batch))
 

@@ -134,6 +134,10 @@ def test_several_sessions_end_and_a_bad_one_does_not_stop_them(filed: Cli, valke
     assert result.code == 3 and result.err.count("\n") == 2
     assert "sess_missing" in result.err and "sess_bad cannot be archived" in result.err
     filed("session", "end", "sess_bad").error(6, "not valid JSON")
+    valkey.raw.set("AWI:SESSION:sess_of_another", json.dumps(json.loads(APP_SESSIONS[0].read_bytes())), px=60_000)
+    with unchanged(valkey):
+        filed("session", "end", "sess_of_another").error(6, "another session")
+    valkey.raw.delete("AWI:SESSION:sess_of_another")
     assert valkey.raw.keys() == [b"AWI:SESSION:sess_bad"]
 
 

@@ -78,6 +78,9 @@ def test_an_end_without_mongodb_keeps_the_session_for_good(valkey: ValkeyServer,
     live = decode(valkey.raw.get("AWI:SESSION:sess_ending"))
     assert live["history"]["last_action"]["action"] == "session_end" and "session_end" in live["statistics"]
 
+    assert run(valkey, away, "session", "touch", "sess_ending").code == 0
+    assert valkey.raw.pttl("AWI:SESSION:sess_ending") == -1, "touching does not let it expire"
+
     away.start() if how == "kill" else away.resume()
     assert run(valkey, away, "session", "end", "sess_ending").code == 0
     assert valkey.raw.keys() == []

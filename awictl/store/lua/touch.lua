@@ -15,7 +15,10 @@
 if redis.call('STRLEN', KEYS[1]) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, ''}
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+-- one that never expires waits to be archived: it must not begin to expire
+if redis.call('PTTL', KEYS[1]) ~= -1 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
 if not KEYS[2] then
   return {1, redis.call('GETRANGE', KEYS[1], 0, tonumber(ARGV[3]) - 1)}
 end

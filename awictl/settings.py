@@ -191,8 +191,6 @@ def _from_options(options: dict[str, Any]) -> _Found:
     found = parse_redis_url(url, "--redis") if url is not None else {}
     if "redis_password" in found:
         raise _password_in_arguments("--redis", "REDIS_PASSWORD, REDIS_URL")
-    if "mongodb_uri" in options and "archive_url" in options:
-        raise InvalidInput("--mongo and --archive name two different archives: give one of them")
     for name, option in (("mongodb_uri", "--mongo"), ("archive_url", "--archive")):
         if name in options and has_password(check_archive_url(options[name], option)):
             raise _password_in_arguments(option, _FIELDS[name].metadata["env"])
@@ -290,7 +288,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
             return _boolean(value)
         if name in _ARCHIVES:
             if name == "mongodb_uri" and str(value).startswith("sqlite:"):
-                raise InvalidInput(f"{label}: not a MongoDB URL: expected mongodb://HOST/DATABASE")
+                raise InvalidInput(f"{label}: not an archive in MongoDB: expected mongodb://HOST/DATABASE")
             return check_archive_url(str(value), label)
         if kind == "str":
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):

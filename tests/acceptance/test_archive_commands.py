@@ -323,7 +323,7 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
         (("archive", "sweep", "--rate", "nan"), 2, "--rate"),
         (("archive", "sweep", "--interval", "5s"), 2, "--watch"),
         (("archive", "export", "-o", "table"), 2, "jsonl only"),
-        (("archive", "list", "--mongo", "sqlite:///x.db"), 2, "not a MongoDB URL"),
+        (("archive", "list", "--mongo", "sqlite:///x.db"), 2, "not an archive in MongoDB"),
         (("archive", "list", "--cursor", "x"), 2, "no cursor"),
         (("archive", "list", "--since", "yesterday"), 2, "no moment"),
         (("archive", "show", "sess_missing"), 3, "sess_missing"),

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
         InvalidInput,
         NotFound,
         OutcomeUnknown,
+        RateLimited,
         ReadOnly,
         Refused,
+        TooLarge,
         Unreachable,
         UpdateConflict,
     )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .state.cache_key import cache_key
     from .store.base import AgentSession, HistoryPage, Listed, Stored
     from .updates import Updated
+    from .visits import Visit
 
 _HOMES = {
     "StateManager": "manager",
@@ -51,6 +54,7 @@ _HOMES = {
     "Stored": "store.base",
     "Swept": "archive.sweep",
     "Updated": "updates",
+    "Visit": "visits",
 }
 
 __all__ = [
@@ -66,15 +70,18 @@ __all__ = [
     "Listed",
     "NotFound",
     "OutcomeUnknown",
+    "RateLimited",
     "ReadOnly",
     "Refused",
     "Settings",
     "StateManager",
     "Stored",
     "Swept",
+    "TooLarge",
     "Unreachable",
     "UpdateConflict",
     "Updated",
+    "Visit",
     "__version__",
     "cache_key",
 ]

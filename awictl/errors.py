@@ -6,7 +6,9 @@
     ├── Refused              4   not allowed, or in conflict with what is stored
     │   ├── ReadOnly
     │   ├── AccessDenied
-    │   └── UpdateConflict
+    │   ├── UpdateConflict
+    │   ├── TooLarge
+    │   └── RateLimited
     ├── Unreachable          5   the backend does not answer: worth a retry
     ├── InvalidData          6   what is stored is not what the contract says
     └── OutcomeUnknown       7   a write may or may not have been applied
@@ -54,6 +56,21 @@ class AccessDenied(Refused):
 
 class UpdateConflict(Refused):
     """Other writers kept changing the session: nothing was written. Try again."""
+
+
+class TooLarge(Refused):
+    """The document would be, or is, larger than the limit."""
+
+
+class RateLimited(Refused):
+    """There were too many requests."""
+
+    def __init__(self, *, limit: int, reset_ms: int) -> None:
+        super().__init__(f"more than {limit:,} requests in an hour: the next one in {-(-reset_ms // 1000):,} s")
+        #: How many there may be in an hour.
+        self.limit = limit
+        #: Milliseconds until the next one may come.
+        self.reset_ms = reset_ms
 
 
 class Unreachable(AwiError):

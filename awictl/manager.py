@@ -12,10 +12,11 @@ from .errors import AwiError, InvalidData, InvalidInput, NotFound, ReadOnly, Ref
 from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
-from .state.codec import check_input, loads
+from .state.codec import check_input
 from .state.document import Change, Update, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
+from .visits import Visits, decoded_diff
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
@@ -298,14 +299,16 @@ class StateManager:
             if not exists:
                 raise no_session(session_id, self.store.where)
             return None
-        where = f"{self.store.where}, key {keys.diff_key(session_id)}"
-        try:
-            diff = loads(raw)
-        except InvalidData as error:
-            raise InvalidData(f"{where}: {error}") from None
-        if not isinstance(diff, dict):
-            raise InvalidData(f"{where}: not a JSON object")
-        return {"delta": diff.get("delta"), "last_action": diff.get("action")}
+        return decoded_diff(raw, f"{self.store.where}, key {keys.diff_key(session_id)}")
+
+    @cached_property
+    def visits(self) -> Visits:
+        """What finds the sessions of agents for their requests, and begins those that are missing.
+
+        Other than reading, this is an agent's own activity: it puts off the expiry.
+        """
+        self.check_writable()
+        return Visits(self.store, self._updater.learn)
 
     async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session and its agent that is there, the milliseconds until it expires."""

@@ -74,6 +74,10 @@ class Updater:
         base = self._warm.get(session_id)
         return _agent_id(base) if base is not None else None
 
+    def learn(self, session_id: str, base: Base) -> None:
+        """Remember what a session looked like just now, which spares its next update a round trip."""
+        self._remember(session_id, base)
+
     async def run(
         self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, *, look_for_op_id: bool
     ) -> Updated:

@@ -12,9 +12,13 @@ from ..errors import InvalidInput
 SESSION_PREFIX = "AWI:SESSION:"
 DIFF_PREFIX = "AWI:DIFF:"
 AGENT_PREFIX = "AGENT:SESSION:"
+RATE_LIMIT_PREFIX = "RATELIMIT:"
 
 #: The expiry of AWI:DIFF:<session_id>, in seconds.
 DIFF_TTL_SECONDS = 300
+
+#: How long requests are counted together, in milliseconds: the expiry of RATELIMIT:<agent_id>:<operation>.
+RATE_LIMIT_WINDOW_MS = 3_600_000
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TIMED_OP_ID = re.compile(r"op_[0-9a-f]{32}", re.ASCII)
@@ -81,6 +85,11 @@ def diff_key(session_id: str) -> str:
 def agent_key(agent_id: str) -> str:
     """Where the current session id of an agent is kept."""
     return AGENT_PREFIX + agent_id
+
+
+def rate_limit_key(agent_id: str, operation: str) -> str:
+    """Where the requests of an agent for an operation are counted."""
+    return f"{RATE_LIMIT_PREFIX}{agent_id}:{operation}"
 
 
 def session_id_of(key: bytes) -> str | None:

@@ -107,6 +107,24 @@ class AgentSession:
     exists: bool
 
 
+@dataclass(frozen=True)
+class Visited:
+    """What a request of an agent found."""
+
+    #: How many requests there were in this window, this one included; 0 where it was not counted.
+    count: int
+    #: Milliseconds until the window ends.
+    window_ms: int
+    #: Whether that were too many: then nothing else was done, nor is told.
+    refused: bool = False
+    #: What the agent is mapped to; empty where there is no mapping.
+    current: bytes = b""
+    #: The session that was asked for; None where the agent is not in it, or it is gone.
+    base: Base | None = None
+    #: Its last delta as it is stored, where it was asked for and there is one.
+    diff: bytes | None = None
+
+
 class SessionStore(Protocol):
     """Where live sessions are kept. Every method raises the errors of `awictl.errors`."""
 
@@ -171,6 +189,26 @@ class SessionStore(Protocol):
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to; None where it is mapped to none."""
+
+    async def visit(
+        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
+    ) -> Visited:
+        """Count a request, and if the agent is in this session, put off its expiry and read its head.
+
+        `limit`: how many requests for this operation a window may have; 0: do not count it. One round trip.
+        """
+
+    async def begin(
+        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
+    ) -> tuple[Visited, bool]:
+        """Create a session unless the agent is in a living one, where `previous` tells what it was mapped to.
+
+        `replace`: even if that one lives. Returns what a visit to that one finds now, and whether one was created. One
+        round trip. It may be repeated: what was created by the first request is then found.
+        """
+
+    async def unmap(self, agent_id: str, session_id: str) -> bool:
+        """Take an agent out of a session. Returns whether it was in it."""
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session that is there, the milliseconds until it expires; None where it never does."""

@@ -19,7 +19,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ..errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
+from ..errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ..settings import Settings
 from .base import ReplyLost
 
@@ -96,16 +96,28 @@ class Server:
     async def run(
         self, script: Script, *calls: Call, repeatable: bool = False, then: Sequence[Sequence[Argument]] = ()
     ) -> list[Any]:
-        """The replies of a script to `calls`, and those to the commands that follow, in one round trip.
+        """The replies of a script to `calls`, and those to the commands that follow. See `run_each`."""
+        return await self.run_each([(script, call) for call in calls], repeatable=repeatable, then=then)
 
-        `repeatable`: the script changes nothing more when it runs again, so that a broken connection is retried. See
-        `ask` and `read`.
+    async def run_each(
+        self,
+        calls: Sequence[tuple[Script, Call]],
+        *,
+        repeatable: bool = False,
+        then: Sequence[Sequence[Argument]] = (),
+    ) -> list[Any]:
+        """The replies of scripts to their calls, and those to the commands that follow, in one round trip.
+
+        `repeatable`: the scripts change nothing more when they run again, so that a broken connection is retried. See
+        `ask` and `read`. Where the server does not know one of them yet, that one runs after the others.
         """
         ask = self.read if repeatable else self.ask
-        replies = await ask(*(("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls), *then)
+        replies = await ask(*(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls), *then)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
         if unknown:  # which means that these calls did nothing
-            again = [("EVAL", script.source, len(calls[i][0]), *calls[i][0], *calls[i][1]) for i in unknown]
+            again = [
+                ("EVAL", calls[i][0].source, len(calls[i][1][0]), *calls[i][1][0], *calls[i][1][1]) for i in unknown
+            ]
             places = [*unknown, *range(len(calls), len(replies))]
             for i, reply in zip(places, await ask(*again, *then), strict=True):
                 replies[i] = reply
@@ -120,7 +132,7 @@ class Server:
     def check_size(self, key: str, length: int, limit: int) -> None:
         """Raises Refused where a string of `length` bytes is larger than may be read."""
         if length > limit:
-            raise Refused(
+            raise TooLarge(
                 f"{self.where}, key {key}: {length:,} bytes, more than the limit of {limit:,}; "
                 "raise AWI_MAX_DOCUMENT_BYTES to read it all the same"
             )

@@ -70,6 +70,18 @@ def whole_base(server: Server, key: str, raw: bytes) -> Base:
         raise InvalidData(f"{server.where}, key {key}: {error}") from None
 
 
+def base_of_start(server: Server, key: str, length: int, chunk: bytes, end: bytes, max_bytes: int) -> Base | None:
+    """The base for a string of `length` bytes from its first bytes and its last ones; None where all of it is needed.
+
+    Raises Refused where it is too large to be read, and InvalidData.
+    """
+    server.check_size(key, length, max_bytes)
+    base = base_of_head(chunk, length) if is_closed(end) else None
+    if base is None and len(chunk) == length:
+        return whole_base(server, key, chunk)
+    return base
+
+
 def _slice(actions: list[Any], limit: int, offset: int) -> HistoryPage:
     return HistoryPage(actions[::-1][offset : offset + limit], len(actions), limit, offset)
 

@@ -9,15 +9,27 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import AwiError, InvalidData, Refused
+from ..errors import AwiError, InvalidData, Refused, TooLarge
 from ..settings import Settings
 from ..state import keys
 from ..state.codec import loads
 from ..state.document import Change
-from ..state.layout import FOLLOWING_BYTES, Base, base_of_head, is_closed, op_id_mark
+from ..state.layout import FOLLOWING_BYTES, Base, op_id_mark
 from . import history, listing, whole
-from .base import AgentSession, Deletion, HistoryPage, Lifetime, Listed, Outcome, ReplyLost, Stored, lives_there
+from .base import (
+    AgentSession,
+    Deletion,
+    HistoryPage,
+    Lifetime,
+    Listed,
+    Outcome,
+    ReplyLost,
+    Stored,
+    Visited,
+    lives_there,
+)
 from .connect import Call, Script, Server, connect
+from .visits import Visits
 
 log = logging.getLogger("awictl")
 
@@ -43,6 +55,7 @@ class RedisStore:
         self._restore_script = Script("restore")
         self._hold_script = Script("hold")
         self._read_base_script = Script("read_base")
+        self._visits = Visits(server, settings)
 
     @classmethod
     def open(cls, settings: Settings) -> RedisStore:
@@ -77,7 +90,7 @@ class RedisStore:
         key = keys.session_key(session_id)
         splice = change.splice
         if splice.length > self._max_bytes:
-            raise Refused(
+            raise TooLarge(
                 f"{self.where}, key {key}: with this update it would have {splice.length:,} bytes, more than the limit "
                 f"of {self._max_bytes:,} (AWI_MAX_DOCUMENT_BYTES): nothing was written"
             )
@@ -166,6 +179,21 @@ class RedisStore:
             log.warning("%s: written, but only %s of %s replicas have it", self.where, reached, self._wait_replicas)
         return reply
 
+    # -- the requests of an agent
+
+    async def visit(
+        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
+    ) -> Visited:
+        return await self._visits.visit(agent_id, session_id, operation, limit, diff=diff)
+
+    async def begin(
+        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
+    ) -> tuple[Visited, bool]:
+        return await self._visits.begin(agent_id, session_id, raw, previous, replace=replace, diff=diff)
+
+    async def unmap(self, agent_id: str, session_id: str) -> bool:
+        return await self._visits.unmap(agent_id, session_id)
+
     # -- reading
 
     async def read(self, session_id: str) -> Stored | None:
@@ -194,12 +222,9 @@ class RedisStore:
             length, chunk, end = self._server.checked(reply, key)
             if length < 0:
                 return None
-            self._server.check_size(key, length, self._max_bytes)
-            base = base_of_head(chunk, length) if is_closed(end) else None
+            base = history.base_of_start(self._server, key, length, chunk, end, self._max_bytes)
             if base is not None:
                 return base
-            if len(chunk) == length:
-                return history.whole_base(self._server, key, chunk)
         stored = await self.read(session_id)
         return history.whole_base(self._server, key, stored.raw) if stored is not None else None
 

@@ -17,13 +17,15 @@ EXIT_CODES = {
     "ReadOnly": 4,
     "AccessDenied": 4,
     "UpdateConflict": 4,
+    "TooLarge": 4,
+    "RateLimited": 4,
     "Unreachable": 5,
     "InvalidData": 6,
     "OutcomeUnknown": 7,
 }
 CLASSES = dict(inspect.getmembers(errors, inspect.isclass))
-#: OutcomeUnknown always says what happened.
-WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown"})
+#: These always say what happened.
+WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "RateLimited"})
 
 
 def test_every_error_has_its_exit_code() -> None:

@@ -1,0 +1,105 @@
+"""What the requests of an agent need of Redis: to be counted, and the session that the agent is in, at once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from ..settings import Settings
+from ..state import keys
+from ..state.layout import FOLLOWING_BYTES, Base
+from .base import Visited
+from .connect import Argument, Call, Script, Server
+from .history import base_of_start, whole_base
+from .listing import HEAD_CHUNK
+
+#: The length that the script `visit` tells where there were too many requests.
+_TOO_MANY = -2
+
+
+class Visits:
+    """Visits to sessions, and their beginnings, on one server."""
+
+    def __init__(self, server: Server, settings: Settings) -> None:
+        self._server = server
+        self._ttl_ms = settings.session_ttl_ms
+        self._max_bytes = settings.max_document_bytes
+
+    @cached_property
+    def _visit_script(self) -> Script:
+        return Script("visit")
+
+    @cached_property
+    def _begin_script(self) -> Script:
+        return Script("begin")
+
+    @cached_property
+    def _unmap_script(self) -> Script:
+        return Script("unmap")
+
+    async def visit(
+        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
+    ) -> Visited:
+        [reply] = await self._server.run(
+            self._visit_script, self._visit_call(agent_id, session_id, operation, limit, diff)
+        )
+        return await self._visited(session_id, reply)
+
+    async def begin(
+        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
+    ) -> tuple[Visited, bool]:
+        alive = None if replace else keys.as_session_id(previous.current)
+        names = [keys.session_key(session_id), keys.agent_key(agent_id)]
+        if alive is not None:
+            names.append(keys.session_key(alive))
+        arguments: list[Argument] = [raw, self._ttl_ms, session_id, previous.current]
+        visit, begun = await self._server.run_each(
+            [
+                (self._visit_script, self._visit_call(agent_id, alive, "", 0, diff)),
+                (self._begin_script, (names, arguments)),
+            ],
+            repeatable=True,
+        )
+        created, current = self._server.checked(begun, names[0])
+        visited = await self._visited(alive, visit)
+        if visited.base is None:
+            visited = Visited(0, 0, current=current)
+        return visited, bool(created)
+
+    async def unmap(self, agent_id: str, session_id: str) -> bool:
+        key = keys.agent_key(agent_id)
+        [reply] = await self._server.run(self._unmap_script, ([key], [session_id]), repeatable=True)
+        return bool(self._server.checked(reply, key))
+
+    def _visit_call(self, agent_id: str, session_id: str | None, operation: str, limit: int, diff: bool) -> Call:
+        asked = session_id or ""
+        names = [
+            keys.AGENT_PREFIX + agent_id,
+            keys.rate_limit_key(agent_id, operation),
+            keys.SESSION_PREFIX + asked,
+        ]
+        if diff:
+            names.append(keys.DIFF_PREFIX + asked)
+        return names, [
+            asked,
+            self._ttl_ms,
+            limit,
+            keys.RATE_LIMIT_WINDOW_MS,
+            HEAD_CHUNK,
+            self._max_bytes,
+            FOLLOWING_BYTES,
+        ]
+
+    async def _visited(self, session_id: str | None, reply: Any) -> Visited:
+        key = keys.SESSION_PREFIX + (session_id or "")
+        count, window_ms, current, length, start, end, *delta = self._server.checked(reply, key)
+        if length < 0:
+            return Visited(count, window_ms, length == _TOO_MANY, current)
+        base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._whole(key)
+        return Visited(count, window_ms, False, current, base, delta[0] if delta else None)
+
+    async def _whole(self, key: str) -> Base | None:
+        """The base for a string whose head cannot be told from its start."""
+        [raw] = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1))
+        raw = self._server.checked(raw, key)
+        return whole_base(self._server, key, raw) if raw else None

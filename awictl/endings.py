@@ -51,16 +51,10 @@ class Endings:
         clock = asyncio.get_running_loop().time
         deadline = clock() + RETRY_SECONDS
         while True:
-            [*found] = await self._store.list([session_id])
-            if not found:
+            found = await _archivable(self._store, session_id)
+            if found is None:
                 return await self._ended_before(session_id)
-            if found[0].error is not None:
-                await self._store.read(session_id)  # raises Refused where it is only too large
-                raise InvalidData(f"{self._store.where}: {session_id} cannot be archived: {found[0].error}")
-            if found[0].head.get("session_id", session_id) != session_id:
-                where = f"{self._store.where}: {session_id}"
-                raise InvalidData(f"{where} cannot be archived: its document says that it is another session")
-            await self._mark(found[0])
+            await _mark(self._updater, found, keep=True)
             try:
                 kept = (await self._keeper.finish([session_id])).get(session_id)
                 if isinstance(kept, AwiError):
@@ -94,23 +88,6 @@ class Endings:
         mapped = await self._store.agent_session(agent_id) if agent_id is not None else None
         return found, mapped.session_id if mapped is not None else None
 
-    async def _mark(self, listed: Listed) -> None:
-        """Record the end, unless that was done before."""
-        last = _last_action(listed.head)
-        if has_ended(listed.head) and listed.ttl_ms is None:
-            return
-        update = ending()
-
-        def build(head: dict[str, Any]) -> Update:
-            if has_ended(head) and _last_action(head) != last:
-                raise _MarkedByOthers
-            return update
-
-        try:
-            await self._updater.run(listed.session_id, build, update.op_id, look_for_op_id=False)
-        except _MarkedByOthers:
-            return
-
     async def _ended_before(self, session_id: str) -> Ended:
         """The end of a session that is not in the store, from the archive."""
         archived = await self._archive.load(session_id)
@@ -131,6 +108,50 @@ class Endings:
         snapshot = kept.snapshot
         ended_at = timestamp(snapshot.ended_at) if snapshot.ended_at else None
         return Ended(snapshot.session_id, snapshot.agent_id, ended_at, len(snapshot.actions), self._archive.where)
+
+
+async def record_end(store: SessionStore, updater: Updater, session_id: str, *, keep: bool) -> None:
+    """Record the end of a session, which stays in the store. Raises NotFound, InvalidData.
+
+    `keep`: it does not expire any more, since it waits to be archived.
+    """
+    found = await _archivable(store, session_id)
+    if found is None:
+        raise no_session(session_id, store.where)
+    await _mark(updater, found, keep=keep)
+
+
+async def _archivable(store: SessionStore, session_id: str) -> Listed | None:
+    """What is there of a session; None where it is not. Raises InvalidData where it could not be archived."""
+    found = next(iter(await store.list([session_id])), None)
+    if found is None:
+        return None
+    if found.error is not None:
+        await store.read(session_id)  # raises TooLarge where it is only that
+        raise InvalidData(f"{store.where}: {session_id} cannot be archived: {found.error}")
+    if found.head.get("session_id", session_id) != session_id:
+        raise InvalidData(
+            f"{store.where}: {session_id} cannot be archived: its document says that it is another session"
+        )
+    return found
+
+
+async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
+    """Record the end of a session, unless that was done before."""
+    last = _last_action(listed.head)
+    if has_ended(listed.head) and (listed.ttl_ms is None or not keep):
+        return
+    update = ending(keep=keep)
+
+    def build(head: dict[str, Any]) -> Update:
+        if has_ended(head) and _last_action(head) != last:
+            raise _MarkedByOthers
+        return update
+
+    try:
+        await updater.run(listed.session_id, build, update.op_id, look_for_op_id=False)
+    except _MarkedByOthers:
+        return
 
 
 async def discard(store: SessionStore, session_id: str) -> Ended:

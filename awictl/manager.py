@@ -168,6 +168,17 @@ class StateManager:
         self.check_writable()
         return await self._endings().end(keys.check_session_id(session_id))
 
+    async def record_end(self, session_id: str) -> None:
+        """Record the end of a session, which stays: `end_session` or a sweep archives it. May be repeated.
+
+        Where there is no archive it expires as others do. Raises NotFound, Unreachable, InvalidData.
+        """
+        self.check_writable()
+        from .endings import record_end
+
+        keep = self.archive is not None
+        await record_end(self.store, self._updater, keys.check_session_id(session_id), keep=keep)
+
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""
         self.check_writable()

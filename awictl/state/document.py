@@ -99,8 +99,9 @@ class Update:
     observation: Any = None
     #: Names the update, so that it is applied at most once.
     op_id: str = field(default_factory=new_op_id)
-    #: Whether this is the end of the session (see `ending`).
+    #: Whether this is the end of the session (see `ending`), and whether it must not expire then.
     ends: bool = False
+    keep: bool = False
 
     def __post_init__(self) -> None:
         for name in KEPT_FIELDS:
@@ -108,9 +109,12 @@ class Update:
                 raise InvalidInput(f"a delta cannot change {name}: it is kept by the session itself")
 
 
-def ending() -> Update:
-    """The update that ends a session: like `session_start` it is an action that neither succeeds nor counts."""
-    return Update(delta={}, action=SESSION_END, ends=True)
+def ending(*, keep: bool = True) -> Update:
+    """The update that ends a session: like `session_start` it is an action that neither succeeds nor counts.
+
+    `keep`: the session must not expire any more, since it waits to be archived.
+    """
+    return Update(delta={}, action=SESSION_END, ends=True, keep=keep)
 
 
 def has_ended(document: dict[str, Any]) -> bool:
@@ -169,7 +173,7 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
             _ended(head["statistics"], now) if update.ends else _counted(head["statistics"], update.success, now)
         )
     head["last_updated"] = now
-    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.ends)
+    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.keep)
 
 
 def actions_to_drop(kept: int, limit: int) -> int:

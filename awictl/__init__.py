@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .agents import AgentRegistry, Registered
     from .archive.base import Archived
+    from .archive.keyring import AgentKey, Permission
     from .archive.sweep import Swept
     from .endings import Ended
     from .errors import (
@@ -45,12 +47,16 @@ _HOMES = {
     "StateManager": "manager",
     "Settings": "settings",
     "cache_key": "state.cache_key",
+    "AgentKey": "archive.keyring",
+    "AgentRegistry": "agents",
     "AgentSession": "store.base",
     "Archived": "archive.base",
     "Ended": "endings",
     "Found": "lookup",
     "HistoryPage": "store.base",
     "Listed": "store.base",
+    "Permission": "archive.keyring",
+    "Registered": "agents",
     "Stored": "store.base",
     "Swept": "archive.sweep",
     "Updated": "updates",
@@ -59,6 +65,8 @@ _HOMES = {
 
 __all__ = [
     "AccessDenied",
+    "AgentKey",
+    "AgentRegistry",
     "AgentSession",
     "Archived",
     "AwiError",
@@ -70,9 +78,11 @@ __all__ = [
     "Listed",
     "NotFound",
     "OutcomeUnknown",
+    "Permission",
     "RateLimited",
     "ReadOnly",
     "Refused",
+    "Registered",
     "Settings",
     "StateManager",
     "Stored",

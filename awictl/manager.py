@@ -12,7 +12,7 @@ from .errors import AwiError, InvalidData, InvalidInput, NotFound, ReadOnly, Ref
 from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
-from .state.codec import check_input
+from .state.codec import check_input, loads
 from .state.document import Change, Update, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 from .updates import Updated, Updater
@@ -20,6 +20,7 @@ from .visits import Visits, decoded_diff
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
+    from .agents import AgentRegistry
     from .archive.base import Archive, Archived
     from .archive.sweep import Sweeper
     from .endings import Ended, Endings
@@ -202,15 +203,26 @@ class StateManager:
 
         return Endings(self.store, self._updater, self.required_archive())
 
-    def required_archive(self) -> Archive:
-        """The archive. Raises Refused where there is none."""
+    def required_archive(
+        self,
+        otherwise: str = "; to end a session and lose it for good, `awictl session end --discard --yes`",
+    ) -> Archive:
+        """The archive. Raises Refused where there is none, saying what one can do `otherwise`."""
         if self.archive is None:
             raise Refused(
                 "no archive is configured, so nothing was done: set MONGODB_URI or AWI_ARCHIVE_URL, or give "
-                "--archive URL (mongodb://HOST/DATABASE or sqlite:///FILE); to end a session and lose it for good, "
-                "`awictl session end --discard --yes`"
+                f"--archive URL (mongodb://HOST/DATABASE or sqlite:///FILE){otherwise}"
             )
         return self.archive
+
+    @cached_property
+    def agents(self) -> AgentRegistry:
+        """The agents that have an API key; their keys are kept beside the archive. Raises Refused without one."""
+        from .agents import AgentRegistry
+        from .archive.connect import open_keyring
+
+        archive = self.required_archive("; the keys of agents are kept there")
+        return AgentRegistry(open_keyring(archive), self.check_writable)
 
     def sweeper(
         self, margin_ms: int, *, rate: float | None = None, scan_rate: float | None = None, dry_run: bool = False
@@ -311,6 +323,14 @@ class StateManager:
                 raise no_session(session_id, self.store.where)
             return None
         return decoded_diff(raw, f"{self.store.where}, key {keys.diff_key(session_id)}")
+
+    async def get_cached_query_results(self, cache_key: str) -> list[Any] | None:
+        """The cached results of a query, by its key (`cache_key`); None where they are not cached, or have expired."""
+        if not keys.is_cache_key(cache_key):
+            return None
+        raw = await self.store.cached_results(cache_key)
+        results = loads(raw) if raw is not None else None
+        return results if isinstance(results, list) else None
 
     @cached_property
     def visits(self) -> Visits:

@@ -9,9 +9,27 @@ from ..addresses import without_credentials
 from ..settings import Settings
 from ..store.embedded import embedded_server
 from .base import Archive
+from .keyring import Keyring
 
 #: The archive of the embedded server, in its folder.
 EMBEDDED_FILE = "archive.db"
+
+
+def open_keyring(archive: Archive) -> Keyring:
+    """The keys of agents that are kept beside an archive."""
+    from .sqlite import SqliteArchive
+
+    if isinstance(archive, SqliteArchive):
+        from .sqlite_keyring import SqliteKeyring
+
+        return SqliteKeyring(archive)
+
+    from .mongo import MongoArchive
+    from .mongo_keyring import MongoKeyring
+
+    if isinstance(archive, MongoArchive):
+        return MongoKeyring(archive)
+    raise TypeError(f"keys cannot be kept beside a {type(archive).__name__}")
 
 
 def open_archive(settings: Settings) -> Archive | None:

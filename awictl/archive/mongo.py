@@ -70,9 +70,10 @@ class MongoArchive:
 
     def __init__(self, client: AsyncMongoClient[Document], where: str, timeout: float) -> None:
         self._client = client
-        self._reach = min(timeout, REACH_SECONDS)
+        #: Seconds until a server that is not there counts as unreachable.
+        self.reach = min(timeout, REACH_SECONDS)
         self.where = where
-        options: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "codec_options": CodecOptions(
                 tz_aware=True,
                 tzinfo=UTC,
@@ -82,9 +83,8 @@ class MongoArchive:
             "read_concern": ReadConcern("majority"),
             "read_preference": ReadPreference.PRIMARY,
         }
-        database = client.get_default_database(DEFAULT_DATABASE)
-        self._sessions: AsyncCollection[Document] = database.get_collection(COLLECTION, **options)
-        self._parts: AsyncCollection[Document] = database.get_collection(PARTS, **options)
+        self._sessions = self.collection(COLLECTION)
+        self._parts = self.collection(PARTS)
         self._indexed = False
         #: Until when a failure to reach it counts.
         self._away: tuple[float, PyMongoError | None] = (0.0, None)
@@ -111,8 +111,12 @@ class MongoArchive:
     async def close(self) -> None:
         await self._client.close()
 
+    def collection(self, name: str) -> AsyncCollection[Document]:
+        """A collection of the archive's database, written and read as all of it is."""
+        return self._client.get_default_database(DEFAULT_DATABASE).get_collection(name, **self._options)
+
     async def ping(self) -> dict[str, Any]:
-        with translated(self.where), pymongo.timeout(self._reach):
+        with translated(self.where), pymongo.timeout(self.reach):
             started = time.perf_counter()
             await self._client.admin.command("ping")
             latency = time.perf_counter() - started
@@ -126,7 +130,7 @@ class MongoArchive:
         damaged: set[str] = set()
         divided: set[str] = set()  # those of which parts were written
         with translated(self.where):
-            await self._reached()
+            await self.reached()
             await self._prepare()
             for _ in range(SAVE_TRIES):
                 known = await self._known(list(pending))
@@ -207,9 +211,9 @@ class MongoArchive:
             }
             writes.append(ReplaceOne({"_id": name}, document, upsert=True))
         with translated(self.where):
-            await self._reached()
+            await self.reached()
             await self._prepare()
-            with pymongo.timeout(self._reach):  # an update of the session waits for it
+            with pymongo.timeout(self.reach):  # an update of the session waits for it
                 try:
                     await self._parts.bulk_write(writes, ordered=False)
                 except BulkWriteError as error:
@@ -230,16 +234,16 @@ class MongoArchive:
             )
             for one in sessions
         ]
-        with translated(self.where), pymongo.timeout(self._reach):
+        with translated(self.where), pymongo.timeout(self.reach):
             return (await self._sessions.bulk_write(writes, ordered=False)).modified_count
 
-    async def _reached(self) -> None:
+    async def reached(self) -> None:
         """Find out soon whether the server answers: the requests that follow may take their time."""
         until, fault = self._away
         if fault is not None and time.monotonic() < until:  # not every session of a list waits for it
             raise fault
         try:
-            with pymongo.timeout(self._reach):
+            with pymongo.timeout(self.reach):
                 await self._client.admin.command("ping")
         except PyMongoError as error:
             self._away = (time.monotonic() + AWAY_SECONDS, error)
@@ -273,7 +277,7 @@ class MongoArchive:
     async def load(self, session_id: str) -> Archived | None:
         damage: AwiError | None = None
         with translated(self.where):
-            await self._reached()
+            await self.reached()
         for _ in range(SAVE_TRIES):
             with translated(self.where):
                 found = await self._sessions.find_one({"sessionId": session_id})
@@ -294,7 +298,7 @@ class MongoArchive:
     async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
         with translated(self.where):
-            await self._reached()
+            await self.reached()
             found = await self._parts.find(wanted).to_list()
         return intact_chunks(
             (one.get("first"), one.get("packed"), one.get("digest"), f"{self.where}: {one['_id']}") for one in found
@@ -312,7 +316,7 @@ class MongoArchive:
             {"$project": {**SUMMARY_FIELDS, **(USES_FIELDS if uses else {})}},
         ]
         with translated(self.where):
-            await self._reached()
+            await self.reached()
             cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
             async with cursor:
                 async for found in cursor:
@@ -321,7 +325,7 @@ class MongoArchive:
     async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
         with translated(self.where):
-            await self._reached()
+            await self.reached()
             async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
                 async for found in cursor:
                     yield known_of(found)

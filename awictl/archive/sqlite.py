@@ -27,6 +27,7 @@ from .trajectory import Chunk, complete
 _PAGE = 500
 
 T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
 
 
 class SqliteArchive:
@@ -42,7 +43,7 @@ class SqliteArchive:
 
     async def ping(self) -> dict[str, Any]:
         started = time.perf_counter()
-        await self._reading(lambda db: db.execute("SELECT count(*) FROM sessions").fetchone())
+        await self.reading(lambda db: db.execute("SELECT count(*) FROM sessions").fetchone())
         latency = time.perf_counter() - started
         return {"latency_ms": round(latency * 1000, 3), "version": sqlite3.sqlite_version}
 
@@ -71,8 +72,8 @@ class SqliteArchive:
         settled: dict[str, AwiError | None] = {}
         pending = list(snapshots)
         for _ in range(SAVE_TRIES):
-            results = await self._writing(write)
-            found = await self._reading(back) or {}
+            results = await self.writing(write)
+            found = await self.reading(back) or {}
             # where something else is there by now, it is judged again
             again = [one for one in pending if results[one.session_id] is None and found.get(one.session_id) != one.raw]
             settled |= {one.session_id: results[one.session_id] for one in pending if one not in again}
@@ -89,7 +90,7 @@ class SqliteArchive:
             rows = [(session_id, agent, piece.first, digest, pack(raw)) for piece, raw, digest in pieces]
             db.executemany("INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?)", rows)
 
-        await self._writing(write)
+        await self.writing(write)
         back = [(one.first, one.actions) for one in await self.dropped_actions(session_id, agent)]
         if any((piece.first, piece.actions) not in back for piece, _, _ in pieces):
             raise self._not_read_back(session_id)
@@ -101,7 +102,7 @@ class SqliteArchive:
             rows = [(one.session_id, one.digest, text_of(one.expires_at)) for one in sessions]
             return db.executemany(statement, rows).rowcount if rows else 0
 
-        return await self._writing(write) if self._path.exists() else 0
+        return await self.writing(write) if self._path.exists() else 0
 
     # -- reading
 
@@ -110,7 +111,7 @@ class SqliteArchive:
             row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
             return (summary_of(row), self._string(db, session_id)) if row else None
 
-        found = await self._reading(read)
+        found = await self.reading(read)
         if found is None:
             return None
         summary, raw = found
@@ -128,7 +129,7 @@ class SqliteArchive:
             where = f"{self.where}: actions that left {session_id}"
             return intact_chunks((row["first"], row["packed"], row["digest"], where) for row in rows)
 
-        return await self._reading(read) or []
+        return await self.reading(read) or []
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
@@ -142,7 +143,7 @@ class SqliteArchive:
             def read(db: sqlite3.Connection, text: str = statement, given: tuple[Any, ...] = values) -> list[Summary]:
                 return [summary_of(row) for row in db.execute(text, given)]
 
-            page = await self._reading(read) or []
+            page = await self.reading(read) or []
             for one in page:
                 yield one
             if len(page) < size:
@@ -155,12 +156,12 @@ class SqliteArchive:
             statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
             return [known_of(row) for row in db.execute(statement, (text_of(now),))]
 
-        for known in await self._reading(read) or []:
+        for known in await self.reading(read) or []:
             yield known
 
     # -- the file
 
-    async def _writing(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def writing(self, work: Work[T]) -> T:
         """The result of `work` in one transaction, which is on the disk then."""
 
         def run() -> T:
@@ -178,7 +179,7 @@ class SqliteArchive:
 
         return await asyncio.to_thread(run)
 
-    async def _reading(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+    async def reading(self, work: Work[T]) -> T | None:
         """The result of `work`; None where there is no file yet."""
 
         def run() -> T | None:

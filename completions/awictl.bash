@@ -5,7 +5,7 @@ _awictl() {
     word="${COMP_WORDS[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$word" in
-      --action|--agent|--archive|--cursor|--idle|--input|--interval|--limit|--margin|--mongo|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|-o) skip=1 ;;
+      --action|--agent|--archive|--cursor|--description|--expires|--host|--idle|--input|--interval|--limit|--margin|--max-body|--mongo|--name|--observation|--offset|--op-id|--output|--permission|--port|--profile|--rate|--rate-limit|--redis|--request-timeout|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|--workers|-o) skip=1 ;;
       -*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
@@ -16,10 +16,11 @@ _awictl() {
   case "$previous" in
     -o|--output) COMPREPLY=($(compgen -W "table json jsonl ids raw" -- "$current")); return ;;
     --sort) COMPREPLY=($(compgen -W "activity ttl actions bytes agent route id" -- "$current")); return ;;
-    --action|--agent|--archive|--cursor|--idle|--input|--interval|--limit|--margin|--mongo|--name|--observation|--offset|--op-id|--output|--profile|--rate|--redis|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --permission) COMPREPLY=($(compgen -W "read write delete" -- "$current")); return ;;
+    --action|--agent|--archive|--cursor|--description|--expires|--host|--idle|--input|--interval|--limit|--margin|--max-body|--mongo|--name|--observation|--offset|--op-id|--output|--permission|--port|--profile|--rate|--rate-limit|--redis|--request-timeout|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|--workers|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
-    "") words="session archive agent embedded demo health config --version --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "") words="session archive agent serve embedded demo health config --version --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session") words="create apply touch end list show diff history --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session create") words="--agent --name --route --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session apply") words="--action --input --observation --failed --op-id --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
@@ -36,8 +37,13 @@ _awictl() {
     "archive show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "archive stats") words="--agent --since --until --failed --top --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "archive export") words="--agent --since --until --failed --actions --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "agent") words="session --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent") words="register list show revoke session --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent register") words="--permission --expires --description --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent list") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent revoke") words="--yes --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent session") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "serve") words="--host --port --workers --allow-register --rate-limit --max-body --request-timeout --access-log --behind-tls --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded") words="start status stop --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded start") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded status") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;

@@ -5,7 +5,7 @@ function __awictl_path --description 'The command that the words so far name'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --action --agent --archive --cursor --idle --input --interval --limit --margin --mongo --name --observation --offset --op-id --output --profile --rate --redis --route --scan-rate --since --sort --timeout --top --ttl-below --until -o
+        else if contains -- $word --action --agent --archive --cursor --description --expires --host --idle --input --interval --limit --margin --max-body --mongo --name --observation --offset --op-id --output --permission --port --profile --rate --rate-limit --redis --request-timeout --route --scan-rate --since --sort --timeout --top --ttl-below --until --workers -o
             set skip 1
         else if not string match -q -- '-*' $word
             if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path session archive agent embedded config; end
@@ -18,7 +18,8 @@ end
 complete -c awictl -f
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read, update and end sessions'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a archive -d 'Archive sessions before they expire; find and restore archived ones'
-complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a agent -d 'Find the sessions of agents'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a agent -d 'Register agents, revoke their API keys, and find their sessions'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a serve -d 'Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a embedded -d 'The private server that awictl starts for you'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a demo -d 'See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a health -d 'Show whether Redis and the archive answer, how fast, and what they are'
@@ -106,8 +107,28 @@ complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l un
 complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l failed -d 'Only with an action that failed.'
 complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -l actions -d 'An action a line, instead of a session a line.'
 complete -c awictl -n 'contains -- '\''archive export'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a register -d 'Make an API key for an agent'
+complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a list -d 'List the agents that have a key, the newest first; those of the Express app are among them'
+complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a show -d 'Show an agent'\''s key: what it allows, and whether it is good'
+complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a revoke -d 'Revoke an agent'\''s key, for good'
 complete -c awictl -n 'contains -- '\''agent'\'' (__awictl_path)' -a session -d 'Show which session an agent is in, and when its mapping expires'
+complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -l permission -x -a 'read write delete' -d 'What it may do; repeatable.  [default: read and write]'
+complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -l expires -r -d 'When its key expires, such as 30d.'
+complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -l description -r -d 'What it is for.'
+complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''agent show'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''agent revoke'\'' (__awictl_path)' -l yes -d 'Do not ask.'
+complete -c awictl -n 'contains -- '\''agent revoke'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''agent session'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l host -r -d 'Address to listen on.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l port -r -d 'Port to listen on; 0: any free one.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l workers -r -d 'Processes that serve.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l allow-register -d 'Let anybody who can connect register as an agent.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l rate-limit -r -d 'Requests an hour for each agent and operation; 0: any number.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l max-body -r -d 'Largest body of a request.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l request-timeout -r -d 'How long a request may take.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l access-log -d 'Log every request.'
+complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l behind-tls -d 'Something in front ends TLS: do not warn.'
 complete -c awictl -n 'contains -- '\''embedded'\'' (__awictl_path)' -a start -d 'Start the embedded server where it is not running'
 complete -c awictl -n 'contains -- '\''embedded'\'' (__awictl_path)' -a status -d 'Show whether the embedded server runs, and where it keeps its data'
 complete -c awictl -n 'contains -- '\''embedded'\'' (__awictl_path)' -a stop -d 'Stop the embedded server'

@@ -23,7 +23,8 @@ _awictl() {
       local -a commands=(
       'session:Create, read, update and end sessions'
       'archive:Archive sessions before they expire; find and restore archived ones'
-      'agent:Find the sessions of agents'
+      'agent:Register agents, revoke their API keys, and find their sessions'
+      'serve:Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
       'health:Show whether Redis and the archive answer, how fast, and what they are'
@@ -35,6 +36,7 @@ _awictl() {
         session) _awictl_session ;;
         archive) _awictl_archive ;;
         agent) _awictl_agent ;;
+        serve) _awictl_serve ;;
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
         health) _awictl_health ;;
@@ -411,14 +413,89 @@ _awictl_agent() {
   case $state in
     command)
       local -a commands=(
+      'register:Make an API key for an agent'
+      'list:List the agents that have a key, the newest first; those of the Express app are among them'
+      'show:Show an agent'\''s key: what it allows, and whether it is good'
+      'revoke:Revoke an agent'\''s key, for good'
       'session:Show which session an agent is in, and when its mapping expires'
       )
       _describe command commands ;;
     argument)
       case $line[1] in
+        register) _awictl_agent_register ;;
+        list) _awictl_agent_list ;;
+        show) _awictl_agent_show ;;
+        revoke) _awictl_agent_revoke ;;
         session) _awictl_agent_session ;;
       esac ;;
   esac
+}
+
+_awictl_agent_register() {
+  _arguments \
+    '--permission[What it may do; repeatable.  (default, read and write)]:read|write|delete:(read write delete)' \
+    '--expires[When its key expires, such as 30d.]:TIME:_files' \
+    '--description[What it is for.]:TEXT:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_agent_list() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_agent_show() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_agent_revoke() {
+  _arguments \
+    '--yes[Do not ask.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
 }
 
 _awictl_agent_session() {
@@ -435,6 +512,30 @@ _awictl_agent_session() {
     '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
     '--help[Show this message and exit.]' \
     '*: :_files'
+}
+
+_awictl_serve() {
+  _arguments \
+    '--host[Address to listen on.]:ADDRESS:_files' \
+    '--port[Port to listen on; 0, any free one.]:VALUE:_files' \
+    '--workers[Processes that serve.]:VALUE:_files' \
+    '--allow-register[Let anybody who can connect register as an agent.]' \
+    '--rate-limit[Requests an hour for each agent and operation; 0, any number.]:N:_files' \
+    '--max-body[Largest body of a request.]:BYTES:_files' \
+    '--request-timeout[How long a request may take.]:SPAN:_files' \
+    '--access-log[Log every request.]' \
+    '--behind-tls[Something in front ends TLS, do not warn.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
 }
 
 _awictl_embedded() {

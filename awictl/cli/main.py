@@ -19,7 +19,8 @@ from .output import flush
 COMMANDS = {
     "session": ("session", "Create, read, update and end sessions."),
     "archive": ("archive", "Archive sessions before they expire; find and restore archived ones."),
-    "agent": ("agent", "Find the sessions of agents."),
+    "agent": ("agent", "Register agents, revoke their API keys, and find their sessions."),
+    "serve": ("serve", "Serve the HTTP API of the Express app."),
     "embedded": ("embedded", "The private server that awictl starts for you."),
     "demo": ("demo", "See the main job done on the embedded server."),
     "health": ("health", "Whether the server answers, and how fast."),

@@ -18,6 +18,7 @@ from .output import Format, Output, settle_output
 from .tables import printable
 
 if TYPE_CHECKING:
+    import asyncio
     from datetime import datetime
 
     from ..manager import StateManager
@@ -137,11 +138,17 @@ def new_group(help: str) -> typer.Typer:
 
 
 def command(
-    app: typer.Typer, name: str, *, examples: Iterable[str], formats: Iterable[Format] = ()
+    app: typer.Typer,
+    name: str,
+    *,
+    examples: Iterable[str],
+    formats: Iterable[Format] = (),
+    loop: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
 ) -> Callable[[Body], Body]:
     """Register an async function, which gets a `Run` first, as a command that has the global options too.
 
-    `formats`: what else it prints than tables and JSON; asked for anything other it does nothing.
+    `formats`: what else it prints than tables and JSON; asked for anything other it does nothing. `loop`: makes the
+    event loop that it runs on, instead of asyncio's own.
     """
     printed = (Format.TABLE, Format.JSON, Format.JSONL, *formats)
 
@@ -149,7 +156,7 @@ def command(
         own = list(inspect.signature(body).parameters.values())[1:]
 
         def entry(ctx: typer.Context, **values: Any) -> None:
-            _execute(ctx, body, values, printed)
+            _execute(ctx, body, values, printed, loop)
 
         entry.__signature__ = _signature([_CONTEXT, *own, *_GLOBALS])  # type: ignore[attr-defined]
         epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
@@ -178,7 +185,11 @@ def remember_options(ctx: typer.Context, **options: Any) -> None:
 
 
 def _execute(
-    ctx: typer.Context, body: Callable[..., Awaitable[None]], values: dict[str, Any], formats: tuple[Format, ...]
+    ctx: typer.Context,
+    body: Callable[..., Awaitable[None]],
+    values: dict[str, Any],
+    formats: tuple[Format, ...],
+    loop: "Callable[[], asyncio.AbstractEventLoop] | None",
 ) -> None:
     """Run a command's function: the only place that calls asyncio.run, and that ends a command with an error."""
     # imported here, so that a page of help does not wait for them
@@ -199,7 +210,8 @@ def _execute(
     try:
         if options.output not in (None, *formats):
             raise InvalidInput(f"-o {options.output}: this command prints {', '.join(formats)} only")
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(main())
     except typer.Exit:
         raise
     except BaseException as error:

@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 SESSION_PREFIX = "AWI:SESSION:"
 DIFF_PREFIX = "AWI:DIFF:"
 AGENT_PREFIX = "AGENT:SESSION:"
+CACHE_PREFIX = "AWI:CACHE:LIST:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
 
 #: The expiry of AWI:DIFF:<session_id>, in seconds.
@@ -21,6 +22,7 @@ DIFF_TTL_SECONDS = 300
 RATE_LIMIT_WINDOW_MS = 3_600_000
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_CACHE_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TIMED_OP_ID = re.compile(r"op_[0-9a-f]{32}", re.ASCII)
 _YEAR_2025 = 1_735_689_600
 _YEAR_2100 = 4_102_444_800
@@ -85,6 +87,11 @@ def diff_key(session_id: str) -> str:
 def agent_key(agent_id: str) -> str:
     """Where the current session id of an agent is kept."""
     return AGENT_PREFIX + agent_id
+
+
+def is_cache_key(text: str) -> bool:
+    """Whether this is a cache key as `cache_key` makes them, so that no other key can be named by it."""
+    return _CACHE_KEY.fullmatch(text) is not None
 
 
 def rate_limit_key(agent_id: str, operation: str) -> str:

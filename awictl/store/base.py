@@ -187,6 +187,9 @@ class SessionStore(Protocol):
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
         """The stored last delta, if any, and whether the session exists."""
 
+    async def cached_results(self, cache_key: str) -> bytes | None:
+        """The stored results of a query; None where they are not cached."""
+
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to; None where it is mapped to none."""
 

@@ -234,6 +234,13 @@ class RedisStore:
         )
         return self._server.checked(raw, keys.diff_key(session_id)), bool(self._server.checked(exists, ""))
 
+    async def cached_results(self, cache_key: str) -> bytes | None:
+        key = keys.CACHE_PREFIX + cache_key
+        raw, length = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key))
+        raw = self._server.checked(raw, key)
+        self._server.check_size(key, self._server.checked(length, key), self._max_bytes)
+        return raw or None
+
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         key = keys.agent_key(agent_id)
         raw, ttl = await self._server.read(("GET", key), ("PTTL", key))

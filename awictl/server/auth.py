@@ -1,0 +1,59 @@
+"""Who is calling: the key in a request, and what its agent may do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from ..archive.keyring import AgentKey, KeyState, Permission
+from ..state.document import timestamp
+from .calls import Scope, header_of
+from .problems import Problem
+
+#: The header of the app's agents; `Authorization: Bearer` serves as well.
+KEY_HEADER = b"x-agent-api-key"
+
+
+class FindsKeys(Protocol):
+    """What knows the keys of agents: an `AgentRegistry`."""
+
+    async def find(self, secret: str) -> AgentKey | None:
+        """The key with this secret."""
+
+
+def secret_of(scope: Scope) -> str | None:
+    """The secret that a request gives."""
+    secret = header_of(scope, KEY_HEADER)
+    if secret is not None:
+        return secret.strip()
+    scheme, _, rest = (header_of(scope, b"authorization") or "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
+
+
+async def identify(scope: Scope, agents: FindsKeys, permission: Permission | None = None) -> AgentKey:
+    """The key of the calling agent. Raises Problem: 401 without a valid one, 403 where it does not allow this."""
+    secret = secret_of(scope)
+    if not secret:
+        raise _unauthorized(
+            "Agent API key is required",
+            "Please provide an API key in the X-Agent-API-Key header or Authorization header",
+        )
+    key = await agents.find(secret)
+    if key is None:
+        raise _unauthorized("Invalid API key", "The provided API key is not valid")
+    match key.state(datetime.now(UTC)):
+        case KeyState.SUSPENDED:
+            until = f" until {timestamp(key.suspended_until)}" if key.suspended_until else ""
+            reason = f" Reason: {key.suspension_reason}" if key.suspension_reason else ""
+            raise Problem(
+                403, "Agent suspended", f"Your agent is suspended{until}.{reason}", errorCode="AGENT_SUSPENDED"
+            )
+        case KeyState.REVOKED | KeyState.EXPIRED:
+            raise _unauthorized("API key inactive or expired", "The API key is no longer active or has expired")
+    if permission is not None and permission not in key.permissions:
+        raise Problem(403, "Permission denied", f"This API key lacks the permission {permission.value}")
+    return key
+
+
+def _unauthorized(error: str, message: str) -> Problem:
+    return Problem(401, error, message, headers={"www-authenticate": "Bearer"})

@@ -1,0 +1,136 @@
+"""What every endpoint does around its handler: time limit, caller, counting, and an answer whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..archive.keyring import AgentKey, Permission
+from ..errors import AwiError
+from ..visits import Allowance, Visit
+from .auth import identify
+from .calls import Body, Receive, Reply, Scope, Send, json_reply, limit_headers, problem_reply, url_of
+from .problems import Problem, problem_of, unavailable
+
+if TYPE_CHECKING:
+    from .service import Service
+
+log = logging.getLogger("awictl.server")
+access = logging.getLogger("awictl.access")
+
+#: The label of what is no route.
+OTHER = "other"
+
+
+@dataclass
+class Call:
+    """One request, for its handler."""
+
+    service: Service
+    scope: Scope
+    body: Body
+    #: Who calls; None where the endpoint asks for nobody.
+    key: AgentKey | None = None
+    #: How many requests are left, once that is known.
+    allowance: Allowance | None = None
+
+    @property
+    def caller(self) -> AgentKey:
+        """The key of the calling agent, of an endpoint that asks for one."""
+        if self.key is None:
+            raise RuntimeError("this endpoint asks for nobody")
+        return self.key
+
+    async def visit(self, operation: str, *, diff: bool = False, create: bool = True) -> Visit:
+        """The session of the calling agent; a new one where it has none, unless `create` is false."""
+        key = self.caller
+        limit = key.requests_per_hour or self.service.options.rate_limit
+        visit = await self.service.manager.visits.visit(
+            key.agent_id,
+            key.name,
+            route=url_of(self.scope),
+            operation=operation,
+            limit=limit if self.service.options.rate_limit else 0,
+            diff=diff,
+            create=create,
+        )
+        self.allowance = visit.allowance
+        return visit
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+class Endpoint:
+    """An endpoint, as an ASGI application."""
+
+    def __init__(
+        self,
+        service: Service,
+        method: str,
+        route: str,
+        handler: Handler,
+        permission: Permission | None = None,
+        *,
+        public: bool = False,
+    ) -> None:
+        self.method = method
+        self.route = route
+        self._service = service
+        self._handler = handler
+        self._permission = permission
+        self._public = public
+        metrics = service.metrics
+        self._seconds = metrics.seconds.labels(route)
+        self._in_flight = metrics.in_flight
+        self._requests = metrics.requests
+        self._counters: dict[tuple[str, int], Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        self._in_flight.inc()
+        status = 0
+        try:
+            reply = await self._reply(scope, receive)
+            status = reply.status
+            await reply.send(send, head_only=scope["method"] == "HEAD")
+        finally:
+            self._in_flight.dec()
+            seconds = time.perf_counter() - started
+            self._seconds.observe(seconds)
+            method = scope["method"] if scope["method"] in (self.method, "HEAD") else OTHER
+            counter = self._counters.get((method, status))
+            if counter is None:
+                counter = self._counters[method, status] = self._requests.labels(method, self.route, str(status))
+            counter.inc()
+            if self._service.options.access_log:
+                shown = {"method": method, "route": self.route, "status": status, "ms": round(seconds * 1000, 2)}
+                access.info("%s %s %s", method, self.route, status, extra=shown)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        options = self._service.options
+        call = Call(self._service, scope, Body(scope, receive, options.max_body_bytes, options.body_seconds))
+        try:
+            async with asyncio.timeout(options.request_seconds):
+                if not self._public:
+                    call.key = await identify(scope, self._service.agents, self._permission)
+                value = await self._handler(call)
+            reply = value if isinstance(value, Reply) else json_reply(value)
+        except Problem as problem:
+            reply = problem_reply(problem)
+        except AwiError as error:
+            reply = problem_reply(problem_of(error))
+        except TimeoutError:
+            reply = problem_reply(unavailable("The request took too long. Try again."))
+        except Exception:
+            log.exception("a request failed unexpectedly", extra={"route": self.route})
+            reply = problem_reply(Problem(500, "Internal error", "Something went wrong; the operator has been told."))
+        if call.allowance is not None:
+            reply.headers += limit_headers(call.allowance, time.time())
+        if await call.body.left_behind():
+            reply.headers.append((b"connection", b"close"))
+        return reply

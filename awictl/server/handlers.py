@@ -1,0 +1,172 @@
+"""What each endpoint answers. The shapes are the app's (`views.py`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ..archive.keyring import Permission
+from ..errors import AwiError, InvalidData, InvalidInput, Refused, Unreachable
+from ..state.document import as_object, timestamp
+from . import views
+from .calls import Reply, json_reply, number_of
+from .endpoint import Call
+from .problems import Problem
+
+log = logging.getLogger("awictl.server")
+
+#: Most actions that one page of a history has, and how many it has unless asked.
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 20
+#: Largest offset into a history.
+MAX_OFFSET = 10_000_000
+#: Seconds that an agent waits for its session to be archived; a sweep does it then.
+ARCHIVE_SECONDS = 5.0
+#: Seconds in which a backend that is well answers.
+HEALTH_SECONDS = 2.0
+#: What an update may be made of.
+UPDATE_FIELDS = frozenset({"delta", "action", "input", "success", "observation", "op_id"})
+#: Fields of a session that the site decides on, and no agent for itself.
+SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
+
+
+async def get_state(call: Call) -> dict[str, Any]:
+    """`GET /api/agent/session/state`. One round trip where the agent's session is known."""
+    visit = await call.visit("state")
+    return views.state(visit.session_id, visit.head, views.now_utc())
+
+
+async def get_diff(call: Call) -> dict[str, Any]:
+    """`GET /api/agent/session/diff`. One round trip where the agent's session is known."""
+    visit = await call.visit("diff", diff=True)
+    return views.diff(visit.last_delta, views.now_utc())
+
+
+async def get_history(call: Call) -> dict[str, Any]:
+    """`GET /api/agent/session/history?limit=20&offset=0`."""
+    limit = number_of(call.scope, "limit", DEFAULT_PAGE, MAX_PAGE)
+    offset = number_of(call.scope, "offset", 0, MAX_OFFSET)
+    visit = await call.visit("history")
+    page = await call.service.manager.get_action_history(visit.session_id, limit, offset)
+    return views.history(visit.session_id, page)
+
+
+async def get_cache(call: Call) -> dict[str, Any]:
+    """`GET /api/agent/session/cache`: the first results of the query that the session is at, if they are cached."""
+    visit = await call.visit("cache")
+    cache = as_object(visit.head.get("query_cache"))
+    cache_key = cache.get("active_cache_key")
+    results = None
+    if isinstance(cache_key, str):
+        results = await call.service.manager.get_cached_query_results(cache_key)
+    return views.cached(cache_key, cache.get("cached_at"), results)
+
+
+async def update_state(call: Call) -> dict[str, Any]:
+    """`POST /api/agent/session/state`: merge a delta and record the action, at most once for an `op_id`."""
+    body = await call.body.json()
+    if unknown := body.keys() - UPDATE_FIELDS:
+        raise InvalidInput(f"an update has no {sorted(unknown)[0]!r:.80}: only {', '.join(sorted(UPDATE_FIELDS))}")
+    if not isinstance(body.get("delta"), dict):
+        raise InvalidInput("delta is required: a JSON object")
+    for name in SITE_FIELDS:
+        if name in body["delta"]:
+            raise Problem(403, "Permission denied", f"The site decides on {name}: a delta cannot change it")
+    entry = {name: value for name, value in body.items() if name != "delta"}
+    visit = await call.visit("update")
+    updated = await call.service.manager.apply(visit.session_id, body["delta"], entry)
+    answer = views.state(visit.session_id, updated.head, views.now_utc())
+    return answer | {"action": updated.action, "op_id": updated.op_id, "applied": updated.action is not None}
+
+
+async def end_session(call: Call) -> dict[str, Any]:
+    """`POST /api/agent/session/end`: the session ends for the agent now, and for good once it is archived."""
+    await call.body.read()
+    manager = call.service.manager
+    visit = await call.visit("end", create=False)
+    await manager.record_end(visit.session_id)
+    await manager.visits.leave(call.caller.agent_id, visit.session_id)
+    archived = False
+    if manager.archive is not None:
+        try:
+            async with asyncio.timeout(ARCHIVE_SECONDS):
+                await manager.end_session(visit.session_id)
+            archived = True
+        except (AwiError, TimeoutError) as error:
+            log.warning("%s has ended, and waits to be archived: %s", visit.session_id, error)
+            call.service.metrics.not_archived.inc()
+    return {
+        "success": True,
+        "message": "Session ended successfully",
+        "sessionId": visit.session_id,
+        "archived": archived,
+        "archivedToMongoDB": archived and call.service.archives_to_mongodb,
+        "timestamp": timestamp(),
+    }
+
+
+async def register(call: Call) -> Reply:
+    """`POST /api/agent/register`: a key for a new agent, where the operator allows it."""
+    if not call.service.options.allow_register:
+        raise Problem(403, "Registration is off", "Ask the operator for a key: `awictl agent register NAME`")
+    body = await call.body.json()
+    name, description = body.get("name"), body.get("description")
+    if not isinstance(name, str) or not name:
+        raise Problem(400, "Agent name is required", "name is text")
+    if description is not None and not isinstance(description, str):
+        raise InvalidInput("description is text")
+    made = await call.service.agents.register(
+        name, permissions=_permissions(body.get("permissions")), description=description
+    )
+    return json_reply(views.registered(made.key, made.secret, call.service.options.rate_limit), 201)
+
+
+def _permissions(given: Any) -> tuple[Permission, ...]:
+    if given is None:
+        return (Permission.READ,)
+    try:
+        wanted = {Permission(one) for one in given} if isinstance(given, list) else set()
+    except (ValueError, TypeError):
+        wanted = set()
+    if not wanted:
+        raise InvalidInput(f"permissions is a list of {', '.join(Permission)}")
+    return tuple(one for one in Permission if one in wanted)
+
+
+async def health(call: Call) -> Reply:
+    """`GET /api/health`: 200 where Redis and the archive answer, else 503."""
+    manager = call.service.manager
+    archive = manager.archive
+    redis, archived = await asyncio.gather(
+        _status(manager.store.ping()), _status(archive.ping() if archive is not None else None)
+    )
+    services = {"redis": redis, "mongodb": archived if call.service.archives_to_mongodb else "disabled"}
+    if not call.service.archives_to_mongodb:
+        services["archive"] = archived
+    well = all(status in ("connected", "disabled") for status in services.values())
+    return json_reply({"success": well, "services": services, "timestamp": timestamp()}, 200 if well else 503)
+
+
+async def _status(ping: Any) -> str:
+    if ping is None:
+        return "disabled"
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS):
+            await ping
+    except (Unreachable, TimeoutError):
+        return "disconnected"
+    except (Refused, InvalidData, AwiError) as error:
+        log.warning("a backend is not well: %s", error)
+        return "error"
+    return "connected"
+
+
+async def metrics(call: Call) -> Reply:
+    """`GET /metrics`, for Prometheus."""
+    return Reply(200, call.service.metrics.text(), content_type=call.service.metrics.content_type)
+
+
+async def openapi(call: Call) -> Reply:
+    """`GET /openapi.json`."""
+    return Reply(200, call.service.openapi)

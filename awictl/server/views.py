@@ -1,0 +1,163 @@
+"""Session documents as agents see them: the shapes of the app's answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import Any
+
+from ..archive.keyring import AgentKey
+from ..state.document import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object, parse_timestamp, timestamp
+from ..store.base import HistoryPage
+
+#: Cached results that `GET …/cache` shows.
+CACHE_PREVIEW = 5
+_TENTH = Decimal("0.1")
+
+
+def state(session_id: str, head: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The answer to `GET …/state`. `head`: the document, its trajectory left out."""
+    page = as_object(head.get("page_state"))
+    actions = as_object(head.get("action_state"))
+    cache = as_object(head.get("query_cache"))
+    statistics = as_object(head.get("statistics"))
+    return {
+        "success": True,
+        "sessionId": session_id,
+        "currentState": {
+            "route": page.get("route"),
+            "pagination": page.get("pagination"),
+            "filters": page.get("filters"),
+            "sort": page.get("sort"),
+            "visibleItems": len(as_array(page.get("visible_items"))),
+            "metadata": page.get("metadata"),
+        },
+        "actionState": {
+            "available": as_array(actions.get("available_actions")),
+            "disabled": as_array(actions.get("disabled_actions")),
+        },
+        "statistics": {
+            **_counts(statistics),
+            "sessionDuration": _milliseconds_since(statistics.get("session_start"), now),
+            "lastActivity": statistics.get("last_activity"),
+        },
+        "cacheInfo": {"activeCacheKey": cache.get("active_cache_key"), "cachedAt": cache.get("cached_at")},
+        "timestamp": timestamp(now),
+    }
+
+
+def session_state(session_id: str, head: dict[str, Any]) -> dict[str, Any]:
+    """What responses are enriched with, as `_sessionState`."""
+    page = as_object(head.get("page_state"))
+    pagination = as_object(page.get("pagination"))
+    actions = as_object(head.get("action_state"))
+    return {
+        "sessionId": session_id,
+        "currentState": {
+            "route": page.get("route"),
+            "page": pagination.get("cursor"),
+            "filters": page.get("filters"),
+            "sort": page.get("sort"),
+            "pagination": page.get("pagination"),
+        },
+        "availableActions": [{"action": action} for action in as_array(actions.get("available_actions"))],
+        "disabledActions": [
+            {"action": action, "reason": _why_disabled(action, pagination)}
+            for action in as_array(actions.get("disabled_actions"))
+        ],
+        "statistics": _counts(as_object(head.get("statistics"))),
+        "lastUpdated": head.get("last_updated"),
+    }
+
+
+def history(session_id: str, page: HistoryPage) -> dict[str, Any]:
+    """The answer to `GET …/history`, newest first."""
+    return {
+        "success": True,
+        "sessionId": session_id,
+        "trajectory": page.trajectory,
+        "total": page.total,
+        "limit": page.limit,
+        "offset": page.offset,
+    }
+
+
+def diff(last_delta: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """The answer to `GET …/diff`; `last_delta`: None where there was none lately."""
+    if last_delta is None:
+        return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": timestamp(now)}
+    return {"success": True, **last_delta, "timestamp": timestamp(now)}
+
+
+def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> dict[str, Any]:
+    """The answer to `GET …/cache`. `results`: None where they have expired."""
+    if not cache_key:
+        return {"success": True, "cached": False, "message": "No active cache"}
+    return {
+        "success": True,
+        "cached": results is not None,
+        "cacheKey": cache_key,
+        "cachedAt": cached_at,
+        "resultCount": len(results or []),
+        "results": (results or [])[:CACHE_PREVIEW],
+    }
+
+
+def registered(key: AgentKey, secret: str, rate_limit: int) -> dict[str, Any]:
+    """The answer to `POST /api/agent/register`: the only one that ever tells the secret."""
+    return {
+        "success": True,
+        "message": "Agent registered successfully",
+        "agent": {
+            "id": key.agent_id,
+            "name": key.name,
+            "apiKey": secret,
+            "permissions": list(key.permissions),
+            "description": key.description,
+            "rateLimit": {"requestsPerHour": key.requests_per_hour or rate_limit},
+            "createdAt": timestamp(key.created_at),
+        },
+        "usage": {"header": "X-Agent-API-Key", "example": f"X-Agent-API-Key: {secret}"},
+    }
+
+
+def _counts(statistics: dict[str, Any]) -> dict[str, Any]:
+    total, successful = statistics.get("total_actions"), statistics.get("successful_actions")
+    return {
+        "totalActions": total,
+        "successfulActions": successful,
+        "failedActions": statistics.get("failed_actions"),
+        "successRate": _rate(successful, total) if type(total) is int and type(successful) is int else "N/A",
+    }
+
+
+@lru_cache
+def _rate(successful: int, total: int) -> str:
+    """A share as JavaScript's `toFixed(1)` prints it: halves are rounded up, where Python has them even."""
+    if total <= 0:
+        return "N/A"
+    return f"{Decimal(successful / total * 100).quantize(_TENTH, ROUND_HALF_UP)}%"
+
+
+def _milliseconds_since(moment: Any, now: datetime) -> int | None:
+    since = parse_timestamp(moment)
+    return max(0, int((now - since).total_seconds() * 1000)) if since is not None else None
+
+
+def _why_disabled(action: Any, pagination: dict[str, Any]) -> str:
+    cursor, pages = _number(pagination.get("cursor")), _number(pagination.get("total_pages"))
+    if action == PREVIOUS_PAGE:
+        return "Already on first page" if cursor is not None and cursor <= 1 else ""
+    if action == NEXT_PAGE:
+        return "Already on last page" if cursor is not None and pages is not None and cursor >= pages else ""
+    return "Action not available in current state"
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def now_utc() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)

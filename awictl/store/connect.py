@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis.asyncio as aioredis
 from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
@@ -65,7 +66,10 @@ class Server:
             raise self.translate(error) from error
         try:
             try:
-                await connection.send_packed_command(connection.pack_commands(commands))
+                # packed by hiredis: the asyncio connection's own way is pure Python, and takes ten times as long
+                await connection.send_packed_command(
+                    b"".join(hiredis.pack_command(tuple(one)) for one in commands)  # type: ignore[arg-type]
+                )
                 replies = []
                 for _ in commands:
                     try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .archive.sweep import Sweeper
     from .endings import Ended, Endings
     from .lookup import Found
+    from .state.layout import Base
 
 #: Sessions that one request of a listing asks for.
 LIST_BATCH = 500
@@ -106,10 +107,20 @@ class StateManager:
         """
         return (await self.apply(session_id, delta, entry)).head
 
-    async def apply(self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None) -> Updated:
-        """Like `update_state_with_delta`; the result also tells the recorded action."""
+    async def apply(
+        self,
+        session_id: str,
+        delta: Mapping[str, Any],
+        entry: Mapping[str, Any] | None = None,
+        *,
+        base: Base | None = None,
+    ) -> Updated:
+        """Like `update_state_with_delta`; the result also tells the recorded action.
+
+        `base`: the session as it was read just now (`Visit.base`), which spares reading it.
+        """
         update, given = checked_update(delta, entry, self.settings.max_delta_bytes)
-        return await self._update(session_id, lambda _: update, update.op_id, given)
+        return await self._update(session_id, lambda _: update, update.op_id, given, base)
 
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None
@@ -339,7 +350,7 @@ class StateManager:
         Other than reading, this is an agent's own activity: it puts off the expiry.
         """
         self.check_writable()
-        return Visits(self.store, self._updater.learn)
+        return Visits(self.store.visits)
 
     async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session and its agent that is there, the milliseconds until it expires."""
@@ -363,11 +374,18 @@ class StateManager:
     # -- checks
 
     async def _update(
-        self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, given: bool
+        self,
+        session_id: str,
+        build: Callable[[dict[str, Any]], Update],
+        op_id: str,
+        given: bool,
+        base: Base | None = None,
     ) -> Updated:
         self.check_writable()
         try:
-            return await self._updater.run(keys.check_session_id(session_id), build, op_id, look_for_op_id=given)
+            return await self._updater.run(
+                keys.check_session_id(session_id), build, op_id, look_for_op_id=given, base=base
+            )
         except NotFound:
             raise await self.why_missing(session_id) from None
 

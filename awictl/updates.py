@@ -74,27 +74,35 @@ class Updater:
         base = self._warm.get(session_id)
         return _agent_id(base) if base is not None else None
 
-    def learn(self, session_id: str, base: Base) -> None:
-        """Remember what a session looked like just now, which spares its next update a round trip."""
-        self._remember(session_id, base)
-
     async def run(
-        self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, *, look_for_op_id: bool
+        self,
+        session_id: str,
+        build: Callable[[dict[str, Any]], Update],
+        op_id: str,
+        *,
+        look_for_op_id: bool,
+        base: Base | None = None,
     ) -> Updated:
         """Apply the update that `build` makes for the head of a session.
 
         `look_for_op_id`: whether somebody may have applied it before, so that the trajectory has to be searched.
+        `base`: what the session was like when the caller read it just now, which spares reading it.
         Raises NotFound, UpdateConflict, OutcomeUnknown, and what the store raises.
         """
         async with self._turn(session_id):
-            return await self._attempts(session_id, build, op_id, look_for_op_id)
+            return await self._attempts(session_id, build, op_id, look_for_op_id, base)
 
     async def _attempts(
-        self, session_id: str, build: Callable[[dict[str, Any]], Update], op_id: str, look_for_op_id: bool
+        self,
+        session_id: str,
+        build: Callable[[dict[str, Any]], Update],
+        op_id: str,
+        look_for_op_id: bool,
+        base: Base | None,
     ) -> Updated:
         clock = asyncio.get_running_loop().time
         deadline = clock() + RETRY_SECONDS
-        base = self._warm.pop(session_id, None)
+        base = self._warm.pop(session_id, None) or base
         #: the number of the action in the first attempt whose reply was lost
         sent_t: int | None = None
         for attempt in range(1_000_000):

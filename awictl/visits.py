@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import InvalidData, NotFound, RateLimited, UpdateConflict
 from .state import keys
 from .state.codec import encodable, loads
 from .state.document import new_document, timestamp
 from .state.layout import Base, base_of_whole, encode
-from .store.base import SessionStore
+from .store.base import VisitStore
 
 log = logging.getLogger("awictl")
 
@@ -23,29 +21,27 @@ KNOWN_AGENTS = 65_536
 TRIES = 8
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """How many requests an agent may still make."""
 
     #: Requests for this operation that a window may have; 0: they are not counted.
     limit: int
     #: How many there were in this window, this one included.
-    count: int
+    requests: int
     #: Milliseconds until the window ends.
     reset_ms: int
 
     @property
     def remaining(self) -> int:
         """How many are left in this window."""
-        return max(0, self.limit - self.count)
+        return max(0, self.limit - self.requests)
 
 
-@dataclass(frozen=True)
-class Visit:
-    """What a request of an agent finds."""
+class Visit(NamedTuple):
+    """What a request of an agent finds. A tuple, as all of these: one is made for every request."""
 
     session_id: str
-    #: The session, as the base of an update.
+    #: The session, as the base of an update. It may be shared with other visits: nobody changes it.
     base: Base
     #: Its last delta as it is stored, where it was asked for and there is one.
     diff: bytes | None
@@ -76,10 +72,8 @@ def decoded_diff(raw: bytes, where: str) -> dict[str, Any]:
 class Visits:
     """Finds the sessions of agents, for their requests. It may be shared by many tasks."""
 
-    def __init__(self, store: SessionStore, learn: Callable[[str, Base], None]) -> None:
+    def __init__(self, store: VisitStore) -> None:
         self._store = store
-        #: Tells who updates sessions what this one looked like just now.
-        self._learn = learn
         self._known: OrderedDict[str, str] = OrderedDict()
 
     async def visit(
@@ -102,12 +96,12 @@ class Visits:
         """
         asked = self._known.get(agent_id)
         seen = await self._store.visit(agent_id, asked, operation, limit, diff=diff)
-        allowance = Allowance(limit, seen.count, seen.window_ms)
+        allowance = Allowance(limit, seen.requests, seen.window_ms)
         if seen.refused:
             raise RateLimited(limit=limit, reset_ms=seen.window_ms)
         for _ in range(TRIES):
             if seen.base is not None and asked is not None and self._is_of(seen.base, agent_id, asked):
-                self._remember(agent_id, asked, seen.base)
+                self._remember(agent_id, asked)
                 return Visit(asked, seen.base, seen.diff, allowance)
             self._known.pop(agent_id, None)
             foreign = seen.base is not None
@@ -124,7 +118,7 @@ class Visits:
             seen, begun = await self._store.begin(agent_id, fresh, raw, seen, replace=foreign, diff=diff)
             if begun:
                 base = base_of_whole(raw)
-                self._remember(agent_id, fresh, base)
+                self._remember(agent_id, fresh)
                 return Visit(fresh, base, None, allowance)
             asked = there
         if not create:
@@ -142,9 +136,8 @@ class Visits:
         log.warning("%s: agent %s is mapped to %s, which is another agent's", self._store.where, agent_id, session_id)
         return False
 
-    def _remember(self, agent_id: str, session_id: str, base: Base) -> None:
+    def _remember(self, agent_id: str, session_id: str) -> None:
         if session_id != self._known.get(agent_id):
             self._known[agent_id] = session_id
             if len(self._known) > KNOWN_AGENTS:
                 self._known.popitem(last=False)
-        self._learn(session_id, base)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from ..archive.keyring import AgentKey, KeyState, Permission
 from ..state.document import timestamp
-from .calls import Scope, header_of
 from .problems import Problem
 
 #: The header of the app's agents; `Authorization: Bearer` serves as well.
@@ -21,18 +20,19 @@ class FindsKeys(Protocol):
         """The key with this secret."""
 
 
-def secret_of(scope: Scope) -> str | None:
+def secret_of(headers: dict[bytes, bytes]) -> str | None:
     """The secret that a request gives."""
-    secret = header_of(scope, KEY_HEADER)
-    if secret is not None:
-        return secret.strip()
-    scheme, _, rest = (header_of(scope, b"authorization") or "").partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else None
+    secret = headers.get(KEY_HEADER)
+    if secret is None:
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    return secret.strip().decode("latin-1")
 
 
-async def identify(scope: Scope, agents: FindsKeys, permission: Permission | None = None) -> AgentKey:
+async def identify(headers: dict[bytes, bytes], agents: FindsKeys, permission: Permission | None = None) -> AgentKey:
     """The key of the calling agent. Raises Problem: 401 without a valid one, 403 where it does not allow this."""
-    secret = secret_of(scope)
+    secret = secret_of(headers)
     if not secret:
         raise _unauthorized(
             "Agent API key is required",

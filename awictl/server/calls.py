@@ -20,8 +20,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Headers of requests that have a body.
-_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 #: Seconds for which the rest of a body that is too large is taken, so that its sender gets to read why.
 DRAIN_SECONDS = 2.0
 
@@ -74,13 +72,9 @@ def limit_headers(allowance: Allowance, now: float) -> list[tuple[bytes, bytes]]
     ]
 
 
-def header_of(scope: Scope, name: bytes) -> str | None:
-    """The first header of this name, in lower case."""
-    for one, value in scope["headers"]:
-        if one == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by their names in lower case; of several with one name, the last."""
+    return dict(scope["headers"])
 
 
 def url_of(scope: Scope) -> str:
@@ -105,8 +99,8 @@ def number_of(scope: Scope, name: str, default: int, most: int) -> int:
 class Body:
     """The body of a request, read at most once."""
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int, seconds: float) -> None:
-        self._scope = scope
+    def __init__(self, headers: dict[bytes, bytes], receive: Receive, limit: int, seconds: float) -> None:
+        self._headers = headers
         self._receive = receive
         self._limit = limit
         self._seconds = seconds
@@ -114,8 +108,8 @@ class Body:
 
     async def read(self) -> bytes:
         """All of it. Raises Problem: 413 where it is too large, 408 where it does not arrive in time."""
-        declared = header_of(self._scope, b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > self._limit:
+        declared = self._headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > self._limit:
             raise too_large("the body", self._limit)
         try:
             async with asyncio.timeout(self._seconds):
@@ -149,9 +143,10 @@ class Body:
 
     async def left_behind(self) -> bool:
         """Whether there is a body that was not read. Some of it is taken then: its sender may read only when done."""
-        if self._done or not any(name in _BODY_HEADERS and value != b"0" for name, value in self._scope["headers"]):
+        headers = self._headers
+        if self._done or (headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers):
             return False
-        if header_of(self._scope, b"expect") is None:  # else it has not been sent yet
+        if b"expect" not in headers:  # else it has not been sent yet
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_SECONDS):
                     while (await self._receive()).get("more_body"):

@@ -6,14 +6,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..archive.keyring import AgentKey, Permission
 from ..errors import AwiError
 from ..visits import Allowance, Visit
 from .auth import identify
-from .calls import Body, Receive, Reply, Scope, Send, json_reply, limit_headers, problem_reply, url_of
+from .calls import (
+    Body,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    headers_of,
+    json_reply,
+    limit_headers,
+    problem_reply,
+    url_of,
+)
 from .problems import Problem, problem_of, unavailable
 
 if TYPE_CHECKING:
@@ -26,17 +36,19 @@ access = logging.getLogger("awictl.access")
 OTHER = "other"
 
 
-@dataclass
 class Call:
     """One request, for its handler."""
 
-    service: Service
-    scope: Scope
-    body: Body
-    #: Who calls; None where the endpoint asks for nobody.
-    key: AgentKey | None = None
-    #: How many requests are left, once that is known.
-    allowance: Allowance | None = None
+    __slots__ = ("allowance", "body", "key", "scope", "service")
+
+    def __init__(self, service: Service, scope: Scope, body: Body, key: AgentKey | None) -> None:
+        self.service = service
+        self.scope = scope
+        self.body = body
+        #: The key of the calling agent; None where the endpoint asks for nobody.
+        self.key = key
+        #: How many requests are left, once that is known.
+        self.allowance: Allowance | None = None
 
     @property
     def caller(self) -> AgentKey:
@@ -113,11 +125,13 @@ class Endpoint:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         options = self._service.options
-        call = Call(self._service, scope, Body(scope, receive, options.max_body_bytes, options.body_seconds))
+        headers = headers_of(scope)
+        body = Body(headers, receive, options.max_body_bytes, options.body_seconds)
+        call = Call(self._service, scope, body, None)
         try:
             async with asyncio.timeout(options.request_seconds):
                 if not self._public:
-                    call.key = await identify(scope, self._service.agents, self._permission)
+                    call.key = await identify(headers, self._service.agents, self._permission)
                 value = await self._handler(call)
             reply = value if isinstance(value, Reply) else json_reply(value)
         except Problem as problem:
@@ -131,6 +145,6 @@ class Endpoint:
             reply = problem_reply(Problem(500, "Internal error", "Something went wrong; the operator has been told."))
         if call.allowance is not None:
             reply.headers += limit_headers(call.allowance, time.time())
-        if await call.body.left_behind():
+        if await body.left_behind():
             reply.headers.append((b"connection", b"close"))
         return reply

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from ..archive.keyring import Permission
@@ -31,16 +32,15 @@ UPDATE_FIELDS = frozenset({"delta", "action", "input", "success", "observation",
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 
 
-async def get_state(call: Call) -> dict[str, Any]:
+async def get_state(call: Call) -> Reply:
     """`GET /api/agent/session/state`. One round trip where the agent's session is known."""
-    visit = await call.visit("state")
-    return views.state(visit.session_id, visit.head, views.now_utc())
+    return Reply(200, call.service.answers.answer(await call.visit("state")))
 
 
 async def get_diff(call: Call) -> dict[str, Any]:
     """`GET /api/agent/session/diff`. One round trip where the agent's session is known."""
     visit = await call.visit("diff", diff=True)
-    return views.diff(visit.last_delta, views.now_utc())
+    return views.diff(visit.last_delta, timestamp())
 
 
 async def get_history(call: Call) -> dict[str, Any]:
@@ -75,8 +75,10 @@ async def update_state(call: Call) -> dict[str, Any]:
             raise Problem(403, "Permission denied", f"The site decides on {name}: a delta cannot change it")
     entry = {name: value for name, value in body.items() if name != "delta"}
     visit = await call.visit("update")
-    updated = await call.service.manager.apply(visit.session_id, body["delta"], entry)
-    answer = views.state(visit.session_id, updated.head, views.now_utc())
+    updated = await call.service.manager.apply(visit.session_id, body["delta"], entry, base=visit.base)
+    now = datetime.now(UTC)
+    duration = views.duration_of(views.started_at(updated.head), now)
+    answer = views.state(visit.session_id, updated.head, duration, timestamp(now))
     return answer | {"action": updated.action, "op_id": updated.op_id, "applied": updated.action is not None}
 
 

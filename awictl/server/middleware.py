@@ -15,6 +15,7 @@ A request without an agent's key goes on without a session, and so does every re
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -28,7 +29,7 @@ from ..settings import Settings
 from ..state.codec import dumps
 from . import views
 from .auth import KEY_HEADER, identify
-from .calls import App, Message, Receive, Scope, Send, header_of, problem_reply, url_of
+from .calls import App, Message, Receive, Scope, Send, headers_of, problem_reply, url_of
 from .logs import without_secrets
 from .problems import Problem
 
@@ -117,16 +118,16 @@ class LoadSession:
                 return None
             manager = await self._opened()
             visit = await manager.visits.visit(agent.agent_id, agent.name, route=_url(scope))
-            return AgentRequest(manager, agent, visit.session_id, visit.head)
+            return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))
         except AwiError as error:
             log.warning("a request goes on without its session: %s", error, extra={"kind": type(error).__name__})
             return None
 
     async def _by_key(self, scope: Scope) -> Agent | None:
-        bearer = header_of(scope, b"authorization") or ""
-        if header_of(scope, KEY_HEADER) is None and not bearer.lower().startswith("bearer agent_"):
+        headers = headers_of(scope)
+        if KEY_HEADER not in headers and not headers.get(b"authorization", b"").lower().startswith(b"bearer agent_"):
             return None  # some token of the site's own, or none
-        return await identify(scope, (await self._opened()).agents)
+        return await identify(headers, (await self._opened()).agents)
 
     async def _opened(self) -> StateManager:
         if self._manager is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..manager import StateManager
 from ..settings import Settings
 from ..state.codec import dumps
+from .answers import StateAnswers
 from .metrics import Metrics
 from .openapi import document
 from .options import ServerOptions
@@ -24,6 +25,7 @@ class Service:
     def __init__(self, settings: Settings, options: ServerOptions) -> None:
         self.options = options
         self.metrics = Metrics()
+        self.answers = StateAnswers()
         self._settings = settings
         self._manager: StateManager | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,10 +14,14 @@ from ..store.base import HistoryPage
 #: Cached results that `GET …/cache` shows.
 CACHE_PREVIEW = 5
 _TENTH = Decimal("0.1")
+_MILLISECOND = timedelta(milliseconds=1)
 
 
-def state(session_id: str, head: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The answer to `GET …/state`. `head`: the document, its trajectory left out."""
+def state(session_id: str, head: dict[str, Any], duration: Any, now: Any) -> dict[str, Any]:
+    """The answer to `GET …/state`. `head`: the document, its trajectory left out.
+
+    `duration`: milliseconds since the session began (`duration_of`); `now`: the timestamp of the answer.
+    """
     page = as_object(head.get("page_state"))
     actions = as_object(head.get("action_state"))
     cache = as_object(head.get("query_cache"))
@@ -39,12 +43,22 @@ def state(session_id: str, head: dict[str, Any], now: datetime) -> dict[str, Any
         },
         "statistics": {
             **_counts(statistics),
-            "sessionDuration": _milliseconds_since(statistics.get("session_start"), now),
+            "sessionDuration": duration,
             "lastActivity": statistics.get("last_activity"),
         },
         "cacheInfo": {"activeCacheKey": cache.get("active_cache_key"), "cachedAt": cache.get("cached_at")},
-        "timestamp": timestamp(now),
+        "timestamp": now,
     }
+
+
+def started_at(head: dict[str, Any]) -> datetime | None:
+    """When a session began; None where that is not told."""
+    return parse_timestamp(as_object(head.get("statistics")).get("session_start"))
+
+
+def duration_of(started: datetime | None, now: datetime) -> int | None:
+    """Milliseconds since a session began; None where that is not told."""
+    return max(0, (now - started) // _MILLISECOND) if started is not None else None
 
 
 def session_state(session_id: str, head: dict[str, Any]) -> dict[str, Any]:
@@ -83,11 +97,11 @@ def history(session_id: str, page: HistoryPage) -> dict[str, Any]:
     }
 
 
-def diff(last_delta: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
+def diff(last_delta: dict[str, Any] | None, now: str) -> dict[str, Any]:
     """The answer to `GET …/diff`; `last_delta`: None where there was none lately."""
     if last_delta is None:
-        return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": timestamp(now)}
-    return {"success": True, **last_delta, "timestamp": timestamp(now)}
+        return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": now}
+    return {"success": True, **last_delta, "timestamp": now}
 
 
 def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> dict[str, Any]:
@@ -140,11 +154,6 @@ def _rate(successful: int, total: int) -> str:
     return f"{Decimal(successful / total * 100).quantize(_TENTH, ROUND_HALF_UP)}%"
 
 
-def _milliseconds_since(moment: Any, now: datetime) -> int | None:
-    since = parse_timestamp(moment)
-    return max(0, int((now - since).total_seconds() * 1000)) if since is not None else None
-
-
 def _why_disabled(action: Any, pagination: dict[str, Any]) -> str:
     cursor, pages = _number(pagination.get("cursor")), _number(pagination.get("total_pages"))
     if action == PREVIOUS_PAGE:
@@ -156,8 +165,3 @@ def _why_disabled(action: Any, pagination: dict[str, Any]) -> str:
 
 def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def now_utc() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)

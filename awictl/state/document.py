@@ -31,7 +31,7 @@ NEXT_PAGE = "next_page"
 def timestamp(moment: datetime | None = None) -> str:
     """ISO 8601 in UTC with milliseconds and Z, as JavaScript's toISOString prints it; now unless told otherwise."""
     moment = (moment or datetime.now(UTC)).astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_timestamp(text: Any) -> datetime | None:

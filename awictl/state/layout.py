@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InvalidData
 from .codec import dumps, loads
@@ -44,9 +44,8 @@ SLACK_SHARE = 4
 SPARSE_SLOT_BYTES = 16_384
 
 
-@dataclass(frozen=True)
-class Base:
-    """What an update is based on, as it was read from the store."""
+class Base(NamedTuple):
+    """What an update is based on, as it was read from the store. A tuple, since each request of an agent makes one."""
 
     #: The document; `history.actions` is there only where the whole string was read.
     document: dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import AwiError, NotFound, Refused, Unreachable
 from ..state.document import Change
@@ -107,12 +107,11 @@ class AgentSession:
     exists: bool
 
 
-@dataclass(frozen=True)
-class Visited:
-    """What a request of an agent found."""
+class Visited(NamedTuple):
+    """What a request of an agent found. A tuple, since one is made for every request."""
 
     #: How many requests there were in this window, this one included; 0 where it was not counted.
-    count: int
+    requests: int
     #: Milliseconds until the window ends.
     window_ms: int
     #: Whether that were too many: then nothing else was done, nor is told.
@@ -125,11 +124,42 @@ class Visited:
     diff: bytes | None = None
 
 
+class VisitStore(Protocol):
+    """What the requests of agents need of a store. Every method raises the errors of `awictl.errors`."""
+
+    #: For messages: which server this is, without secrets.
+    where: str
+
+    async def visit(
+        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
+    ) -> Visited:
+        """Count a request, and if the agent is in this session, put off its expiry and read its head.
+
+        `limit`: how many requests for this operation a window may have; 0: do not count it. One round trip.
+        """
+
+    async def begin(
+        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
+    ) -> tuple[Visited, bool]:
+        """Create a session unless the agent is in a living one, where `previous` tells what it was mapped to.
+
+        `replace`: even if that one lives. Returns what a visit to that one finds now, and whether one was created. One
+        round trip. It may be repeated: what was created by the first request is then found.
+        """
+
+    async def unmap(self, agent_id: str, session_id: str) -> bool:
+        """Take an agent out of a session. Returns whether it was in it."""
+
+
 class SessionStore(Protocol):
     """Where live sessions are kept. Every method raises the errors of `awictl.errors`."""
 
     #: For messages: which server this is, without secrets.
     where: str
+
+    @property
+    def visits(self) -> VisitStore:
+        """What the requests of agents need of it."""
 
     async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
         """Store a new session and point its agent to it. Returns the agent's previous session id, if it had one.
@@ -192,26 +222,6 @@ class SessionStore(Protocol):
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to; None where it is mapped to none."""
-
-    async def visit(
-        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
-    ) -> Visited:
-        """Count a request, and if the agent is in this session, put off its expiry and read its head.
-
-        `limit`: how many requests for this operation a window may have; 0: do not count it. One round trip.
-        """
-
-    async def begin(
-        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
-    ) -> tuple[Visited, bool]:
-        """Create a session unless the agent is in a living one, where `previous` tells what it was mapped to.
-
-        `replace`: even if that one lives. Returns what a visit to that one finds now, and whether one was created. One
-        round trip. It may be repeated: what was created by the first request is then found.
-        """
-
-    async def unmap(self, agent_id: str, session_id: str) -> bool:
-        """Take an agent out of a session. Returns whether it was in it."""
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session that is there, the milliseconds until it expires; None where it never does."""

@@ -25,7 +25,6 @@ from .base import (
     Outcome,
     ReplyLost,
     Stored,
-    Visited,
     lives_there,
 )
 from .connect import Call, Script, Server, connect
@@ -55,7 +54,7 @@ class RedisStore:
         self._restore_script = Script("restore")
         self._hold_script = Script("hold")
         self._read_base_script = Script("read_base")
-        self._visits = Visits(server, settings)
+        self.visits = Visits(server, settings)
 
     @classmethod
     def open(cls, settings: Settings) -> RedisStore:
@@ -178,21 +177,6 @@ class RedisStore:
         if not isinstance(reply, Exception) and (not isinstance(reached, int) or reached < self._wait_replicas):
             log.warning("%s: written, but only %s of %s replicas have it", self.where, reached, self._wait_replicas)
         return reply
-
-    # -- the requests of an agent
-
-    async def visit(
-        self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
-    ) -> Visited:
-        return await self._visits.visit(agent_id, session_id, operation, limit, diff=diff)
-
-    async def begin(
-        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
-    ) -> tuple[Visited, bool]:
-        return await self._visits.begin(agent_id, session_id, raw, previous, replace=replace, diff=diff)
-
-    async def unmap(self, agent_id: str, session_id: str) -> bool:
-        return await self._visits.unmap(agent_id, session_id)
 
     # -- reading
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,9 @@ from .connect import Argument, Call, Script, Server
 from .history import base_of_start, whole_base
 from .listing import HEAD_CHUNK
 
+#: Sessions whose head is decoded again only where its bytes have changed, and the largest of such heads, in bytes.
+MET_SESSIONS = 1_024
+MET_BYTES = 65_536
 #: The length that the script `visit` tells where there were too many requests.
 _TOO_MANY = -2
 
@@ -21,9 +25,12 @@ class Visits:
     """Visits to sessions, and their beginnings, on one server."""
 
     def __init__(self, server: Server, settings: Settings) -> None:
+        self.where = server.where
         self._server = server
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
+        #: By key, what was read of a session, and what that means: agents ask more often than they change something.
+        self._met: OrderedDict[str, tuple[tuple[int, bytes, bytes], Base]] = OrderedDict()
 
     @cached_property
     def _visit_script(self) -> Script:
@@ -40,10 +47,8 @@ class Visits:
     async def visit(
         self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
     ) -> Visited:
-        [reply] = await self._server.run(
-            self._visit_script, self._visit_call(agent_id, session_id, operation, limit, diff)
-        )
-        return await self._visited(session_id, reply)
+        names, arguments = self._visit_call(agent_id, session_id, operation, limit, diff)
+        return await self._visited(session_id, await self._server.run_one(self._visit_script, names, arguments))
 
     async def begin(
         self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
@@ -68,7 +73,7 @@ class Visits:
 
     async def unmap(self, agent_id: str, session_id: str) -> bool:
         key = keys.agent_key(agent_id)
-        [reply] = await self._server.run(self._unmap_script, ([key], [session_id]), repeatable=True)
+        reply = await self._server.run_one(self._unmap_script, [key], [session_id])
         return bool(self._server.checked(reply, key))
 
     def _visit_call(self, agent_id: str, session_id: str | None, operation: str, limit: int, diff: bool) -> Call:
@@ -95,7 +100,15 @@ class Visits:
         count, window_ms, current, length, start, end, *delta = self._server.checked(reply, key)
         if length < 0:
             return Visited(count, window_ms, length == _TOO_MANY, current)
-        base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._whole(key)
+        seen = (length, start, end)
+        base: Base | None
+        known, base = self._met.get(key, (None, None))
+        if seen != known:
+            base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._whole(key)
+            if len(start) <= MET_BYTES and base is not None:
+                self._met[key] = seen, base
+                if len(self._met) > MET_SESSIONS:
+                    self._met.popitem(last=False)
         return Visited(count, window_ms, False, current, base, delta[0] if delta else None)
 
     async def _whole(self, key: str) -> Base | None:

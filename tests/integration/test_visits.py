@@ -37,7 +37,7 @@ async def test_the_first_request_begins_a_session(visits: Visits, valkey: Valkey
     assert [action["action"] for action in stored["history"]["actions"]] == ["session_start"]
     assert valkey.raw.get(MAPPING).decode() == visit.session_id
     assert visit.head["statistics"] == stored["statistics"] and "actions" not in visit.head["history"]
-    assert visit.allowance.limit == visit.allowance.count == 0 and not valkey.raw.keys("RATELIMIT:*")
+    assert visit.allowance.limit == visit.allowance.requests == 0 and not valkey.raw.keys("RATELIMIT:*")
     again = await visits.visit(AGENT_ID, "Agent")
     assert again.session_id == visit.session_id and again.head == visit.head
 
@@ -91,7 +91,7 @@ async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
         assert await counted(visits) == 2, "gone, but for the mapping"
         valkey.raw.delete(MAPPING)
         assert await counted(visits) == 2, "in none"
-        assert await counted(Visits(manager.store, lambda *_: None), diff=True) == 2, "another process"
+        assert await counted(Visits(manager.store.visits), diff=True) == 2, "another process"
         assert int(valkey.raw.get(keys.rate_limit_key(AGENT_ID, "state"))) == 8, "each request is counted once"
 
 
@@ -100,10 +100,13 @@ async def test_a_visit_spares_the_update_that_follows_a_round_trip(proxy: Proxy)
         session_id = (await manager.visits.visit(AGENT_ID, "Agent")).session_id
         await manager.apply(session_id, {"n": 0})
     async with StateManager.open(proxy.settings()) as manager:
-        assert (await manager.visits.visit(AGENT_ID, "Agent")).session_id == session_id
+        visit = await manager.visits.visit(AGENT_ID, "Agent")
         before = proxy.round_trips
-        await manager.apply(session_id, {"n": 1})
+        updated = await manager.apply(session_id, {"n": 1}, base=visit.base)
         assert proxy.round_trips - before == 1
+        assert updated.head["n"] == 1
+        # what it was based on may be old by now: then it is read
+        assert (await manager.apply(session_id, {"m": 2}, base=visit.base)).head["n"] == 1
 
 
 async def test_the_last_delta_comes_along(manager: StateManager, visits: Visits) -> None:
@@ -112,14 +115,14 @@ async def test_the_last_delta_comes_along(manager: StateManager, visits: Visits)
     done = await manager.apply(visit.session_id, {"page_state": {"filters": {"a": 1}}}, {"action": "filter"})
     expected = {"delta": {"page_state": {"filters": {"a": 1}}}, "last_action": done.action}
     assert (await visits.visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
-    assert (await Visits(manager.store, lambda *_: None).visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
+    assert (await Visits(manager.store.visits).visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
     assert (await visits.visit(AGENT_ID, "Agent")).last_delta is None, "not asked for"
 
 
 async def test_requests_are_counted_by_agent_and_operation(visits: Visits, valkey: ValkeyServer) -> None:
     for count in range(1, 4):
         visit = await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)
-        assert (visit.allowance.count, visit.allowance.remaining) == (count, 3 - count)
+        assert (visit.allowance.requests, visit.allowance.remaining) == (count, 3 - count)
         assert 3_500_000 < visit.allowance.reset_ms <= 3_600_000
     valkey.raw.pexpire(MAPPING, 5_000)
     with pytest.raises(RateLimited) as refused:
@@ -129,7 +132,7 @@ async def test_requests_are_counted_by_agent_and_operation(visits: Visits, valke
     await visits.visit(AGENT_ID, "Agent", operation="diff", limit=3)
     await visits.visit("another", "Agent", operation="state", limit=3)
     valkey.raw.delete(keys.rate_limit_key(AGENT_ID, "state"))
-    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)).allowance.count == 1
+    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)).allowance.requests == 1
 
 
 async def test_a_refused_request_begins_no_session(visits: Visits, valkey: ValkeyServer) -> None:
@@ -142,12 +145,12 @@ async def test_a_refused_request_begins_no_session(visits: Visits, valkey: Valke
 async def test_a_counter_without_expiry_gets_one(visits: Visits, valkey: ValkeyServer) -> None:
     """As the app leaves it where it dies between INCR and EXPIRE."""
     valkey.raw.set(keys.rate_limit_key(AGENT_ID, "state"), 1)
-    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=9)).allowance.count == 2
+    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=9)).allowance.requests == 2
     assert 3_500_000 < valkey.raw.pttl(keys.rate_limit_key(AGENT_ID, "state")) <= 3_600_000
 
 
 async def test_many_first_requests_at_once_begin_one_session(manager: StateManager, valkey: ValkeyServer) -> None:
-    processes = [Visits(manager.store, lambda *_: None) for _ in range(4)]
+    processes = [Visits(manager.store.visits) for _ in range(4)]
     found = await asyncio.gather(*(one.visit(AGENT_ID, "Agent") for one in processes * 8))
     assert len({visit.session_id for visit in found}) == 1
     assert len(valkey.raw.keys("AWI:SESSION:*")) == 1
@@ -246,5 +249,5 @@ async def test_it_does_not_try_for_ever() -> None:
             return Visited(0, 0, current=OTHER_ID.encode()), False
 
     with pytest.raises(UpdateConflict):
-        await Visits(Busy(), lambda *_: None).visit(AGENT_ID, "Agent")  # type: ignore[arg-type]
+        await Visits(Busy()).visit(AGENT_ID, "Agent")  # type: ignore[arg-type]
     assert asked == TRIES

@@ -1,0 +1,69 @@
+"""Answers to `GET …/state`, printed anew only where the session has changed.
+
+Agents ask for the state far more often than they change it, and of two answers about the same head only two values
+differ: how long the session has lasted, and the time. So the answer is printed once with marks in their places, cut
+there, and kept with the head that it is about; the next one is those three pieces with the two values in between. A
+visit returns the same object for a head whose bytes have not changed (`store/visits.py`), which is how one is told.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from ..state.codec import dumps
+from ..state.document import timestamp
+from ..state.layout import Base
+from ..visits import Visit
+from . import views
+
+#: Sessions whose answer is kept, and the largest of such answers, in bytes.
+KEPT_ANSWERS = 1_024
+KEPT_BYTES = 65_536
+
+#: They stand for the two values; a session that has them in it is printed whole each time.
+_DURATION_MARK = "\x00 the duration goes here"
+_TIME_MARK = "\x00 the time goes here"
+_MARKS = dumps(_DURATION_MARK), dumps(_TIME_MARK)
+
+
+class _Answer(NamedTuple):
+    base: Base
+    started: datetime | None
+    pieces: tuple[bytes, bytes, bytes]
+
+
+class StateAnswers:
+    """Answers about the sessions that were asked for lately."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, _Answer] = OrderedDict()
+
+    def answer(self, visit: Visit) -> bytes:
+        """The answer about a session, now."""
+        now = datetime.now(UTC)
+        kept = self._kept.get(visit.session_id)
+        if kept is None or kept.base is not visit.base:
+            found = self._printed(visit)
+            if found is None:
+                duration = views.duration_of(views.started_at(visit.head), now)
+                return dumps(views.state(visit.session_id, visit.head, duration, timestamp(now)))
+            kept = found
+        before, between, after = kept.pieces
+        duration = views.duration_of(kept.started, now)
+        return b"".join((before, dumps(duration), between, dumps(timestamp(now)), after))
+
+    def _printed(self, visit: Visit) -> _Answer | None:
+        """The answer in pieces, kept for the next time; None where it cannot be cut."""
+        whole = dumps(views.state(visit.session_id, visit.head, _DURATION_MARK, _TIME_MARK))
+        if any(whole.count(mark) != 1 for mark in _MARKS):
+            return None
+        before, _, rest = whole.partition(_MARKS[0])
+        between, _, after = rest.partition(_MARKS[1])
+        made = _Answer(visit.base, views.started_at(visit.head), (before, between, after))
+        if len(whole) <= KEPT_BYTES:
+            self._kept[visit.session_id] = made
+            if len(self._kept) > KEPT_ANSWERS:
+                self._kept.popitem(last=False)
+        return made

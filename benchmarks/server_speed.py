@@ -1,0 +1,190 @@
+"""What `GET /api/agent/session/state` costs beside a route of the same server that does one Redis GET.
+
+    uv run python benchmarks/server_speed.py          # 30 rounds, about a minute
+
+The routes take turns, a third of a second each, over the same connections, so that what else the machine does hits them
+alike; what counts is the middle one of the ratios of all rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.valkey import ValkeyServer, free_port
+
+from awictl import Settings, StateManager
+
+CONNECTIONS = 16
+SLICE_SECONDS = 0.33
+STATE, DIFF, HISTORY = (f"/api/agent/session/{name}" for name in ("state", "diff", "history"))
+#: Routes that the benchmark adds to the server: one Redis GET, as an endpoint with all that goes around one but a
+#: caller, and as a bare ASGI function.
+GET, BARE = "/benchmark/get", "/benchmark/bare"
+TARGET = 0.7
+
+
+def serve(port: int, session_key: str) -> None:
+    """The server, with the two routes more; run in a process of its own."""
+    import uvicorn
+
+    from awictl.server.app import Api
+    from awictl.server.calls import Reply
+    from awictl.server.endpoint import Call, Endpoint
+    from awictl.server.options import ServerOptions
+    from awictl.server.protocol import BoundedHttpProtocol
+
+    api = Api(Settings.load(), ServerOptions(rate_limit=10**9))
+
+    async def read() -> bytes:
+        [raw] = await api.service.manager.store._server.read(("GET", session_key))  # type: ignore[attr-defined]
+        assert isinstance(raw, bytes)
+        return raw
+
+    async def endpoint(_: Call) -> Reply:
+        return Reply(200, await read())
+
+    async def bare(scope: object, receive: object, send: object) -> None:
+        raw = await read()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": raw})  # type: ignore[operator]
+
+    api._by_path["GET", GET] = Endpoint(api.service, "GET", GET, endpoint, public=True)
+    api._by_path["GET", BARE] = bare  # type: ignore[assignment]
+    options = {"ws": "none", "access_log": False, "log_level": "error", "server_header": False, "proxy_headers": False}
+    uvicorn.run(api, port=port, http=BoundedHttpProtocol, **options)  # type: ignore[arg-type]
+
+
+class Client(asyncio.Protocol):
+    """One connection that asks again as soon as it is answered."""
+
+    def __init__(self) -> None:
+        self.request = b""
+        self.answers = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._buffer = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def ask(self, request: bytes) -> None:
+        """Begin to ask; an empty request: stop."""
+        self.request = request
+        if request and self.idle.is_set():
+            self.idle.clear()
+            self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0]):
+            return
+        assert head.startswith(b"HTTP/1.1 200 "), self._buffer[:300]
+        self._buffer = b""
+        self.answers += 1
+        if self.request:
+            self._transport.write(self.request)
+        else:
+            self.idle.set()
+
+
+async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
+    """Print requests a second of every route, and the ratios."""
+    loop = asyncio.get_running_loop()
+    clients = [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)]
+    routes = [BARE, GET, STATE, DIFF, HISTORY]
+    speeds: dict[str, list[float]] = {route: [] for route in routes}
+    costs: dict[str, list[float]] = {route: [] for route in routes}
+    for number in range(rounds + 1):
+        for route in routes:
+            request = f"GET {route} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {secret}\r\n\r\n".encode()
+            before, cpu, started = sum(one.answers for one in clients), cpu_seconds(pid), time.perf_counter()
+            for one in clients:
+                one.ask(request)
+            await asyncio.sleep(SLICE_SECONDS)
+            for one in clients:
+                one.ask(b"")
+            await asyncio.gather(*(one.idle.wait() for one in clients))
+            answers = sum(one.answers for one in clients) - before
+            if number:  # the first round warms up
+                speeds[route].append(answers / (time.perf_counter() - started))
+                costs[route].append((cpu_seconds(pid) - cpu) / answers * 1e6)
+    print(f"{'route':34}{'requests/s':>12}{'of the GET':>12}{'of the bare':>13}{'server CPU, us':>16}")
+    for route in routes:
+        of_get, of_bare = (
+            statistics.median(one / other for one, other in zip(speeds[route], speeds[base], strict=True))
+            for base in (GET, BARE)
+        )
+        print(
+            f"{route:34}{statistics.median(speeds[route]):12,.0f}{of_get:12.2f}{of_bare:13.2f}"
+            f"{statistics.median(costs[route]):16.0f}"
+        )
+    ratio = statistics.median(one / other for one, other in zip(speeds[STATE], speeds[GET], strict=True))
+    print(f"\nstate against one Redis GET: {ratio:.2f}   target >= {TARGET}   {'met' if ratio >= TARGET else 'MISSED'}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def running(settings: dict[str, str], session_key: str) -> Iterator[tuple[int, int]]:
+    """The server in a process of its own: its port and its process id."""
+    port = free_port()
+    command = [sys.executable, __file__, "serve", str(port), session_key]
+    process = subprocess.Popen(command, env={**os.environ, **settings})
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def prepare(settings: Settings) -> tuple[str, str]:
+    """An agent with a session of ten actions: its secret, and the session's key in Redis."""
+    async with StateManager.open(settings) as manager:
+        agent = await manager.agents.register("benchmark")
+        visit = await manager.visits.visit(agent.key.agent_id, "benchmark", route="/api/agent/posts")
+        for cursor in range(10):
+            delta = {"page_state": {"pagination": {"cursor": cursor}}}
+            await manager.apply(visit.session_id, delta, {"action": "next_page", "input": {"page": cursor}})
+        return agent.secret, f"AWI:SESSION:{visit.session_id}"
+
+
+def main(rounds: int) -> None:
+    """Start a Valkey and the server, and measure."""
+    with tempfile.TemporaryDirectory() as folder, ValkeyServer() as valkey:
+        environment = {"REDIS_SOCKET": str(valkey.socket), "AWI_ARCHIVE_URL": f"sqlite:///{folder}/archive.db"}
+        settings = Settings.load(environ=environment, dotenv_file=Path(folder) / "none")
+        secret, session_key = asyncio.run(prepare(settings))
+        with running(environment, session_key) as (port, pid):
+            uvloop.run(measure(port, secret, pid, rounds))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(int(sys.argv[2]), sys.argv[3])
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)

@@ -91,6 +91,12 @@ class MongoServer:
         self.sessions.insert_many(found)
         return {one["sessionId"]: one for one in found}
 
+    def put(self, collection: str, file: str) -> dict[str, Any]:
+        """Store a document that the app wrote."""
+        found: dict[str, Any] = json_util.loads((DATA / file).read_text())
+        self.raw[collection].insert_one(found)
+        return found
+
     def kill(self) -> None:
         """End the process at once, as a crash would. `start` brings it back with its data."""
         if self._process is not None:

@@ -1,0 +1,558 @@
+"""The HTTP API on a real Valkey: the app's shapes, who may do what, and what an agent is told when things go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.archives import forget_sockets
+from support.documents import DATA, assert_timestamp, plain, session_key
+from support.mongo import MongoServer
+from support.proxy import Proxy
+from support.valkey import ValkeyServer
+
+from awictl import Permission, Settings, StateManager
+from awictl.server.app import Api
+from awictl.server.options import ServerOptions
+from awictl.state import keys
+
+SESSION = "/api/agent/session"
+BOTH = (Permission.READ, Permission.WRITE)
+
+
+@dataclass
+class Agent:
+    """An agent with its key, as a client of the API."""
+
+    client: httpx.AsyncClient
+    agent_id: str
+    secret: str
+    manager: StateManager
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        return await self.client.get(f"{SESSION}/{path}", headers={"X-Agent-API-Key": self.secret}, **more)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        headers = {"X-Agent-API-Key": self.secret}
+        return await self.client.post(f"{SESSION}/{path}", json=body, headers=headers, **more)
+
+
+@asynccontextmanager
+async def served(settings: Settings, options: ServerOptions | None = None) -> AsyncIterator[Api]:
+    """The application, started."""
+    api = Api(settings, options or ServerOptions())
+    async with api.service.opened():
+        yield api
+
+
+@asynccontextmanager
+async def client_of(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://awictl") as client:  # type: ignore[arg-type]
+        yield client
+
+
+@pytest.fixture
+def archived(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with an archive in a file."""
+    return replace(settings, archive_url=f"sqlite:///{tmp_path}/archive.db")
+
+
+@pytest.fixture
+async def api(archived: Settings) -> AsyncIterator[Api]:
+    async with served(archived) as api:
+        yield api
+
+
+@pytest.fixture
+async def agent(api: Api) -> AsyncIterator[Agent]:
+    async with client_of(api) as client:
+        yield await an_agent(api, client)
+
+
+async def an_agent(api: Api, client: httpx.AsyncClient, *permissions: Permission) -> Agent:
+    made = await api.service.agents.register("Browser agent", permissions=permissions or BOTH)
+    return Agent(client, made.key.agent_id, made.secret, api.service.manager)
+
+
+async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) -> None:
+    answer = (await agent.get("state?x=1")).json()
+    stored = plain(valkey.raw.get(session_key(answer["sessionId"])))
+    assert stored["agent_id"] == agent.agent_id and stored["agent_name"] == "Browser agent"
+    assert_timestamp(answer.pop("timestamp"))
+    assert 0 <= answer["statistics"].pop("sessionDuration") < 60_000
+    assert answer == {
+        "success": True,
+        "sessionId": stored["session_id"],
+        "currentState": {
+            "route": "/api/agent/session/state?x=1",
+            "pagination": stored["page_state"]["pagination"],
+            "filters": {},
+            "sort": {"key": "createdAt", "order": "desc"},
+            "visibleItems": 0,
+            "metadata": {"title": "", "breadcrumbs": []},
+        },
+        "actionState": {"available": ["list_posts", "search"], "disabled": ["next_page", "prev_page"]},
+        "statistics": {
+            "totalActions": 0,
+            "successfulActions": 0,
+            "failedActions": 0,
+            "successRate": "N/A",
+            "lastActivity": stored["statistics"]["last_activity"],
+        },
+        "cacheInfo": {"activeCacheKey": None, "cachedAt": None},
+    }
+
+
+async def test_an_update_is_recorded_and_told(agent: Agent, valkey: ValkeyServer) -> None:
+    body = {
+        "delta": {"page_state": {"visible_items": [{"id": 1}, {"id": 2}], "pagination": {"cursor": 2}}},
+        "action": "next_page",
+        "input": {"page": 2},
+        "success": True,
+        "observation": "Navigated to page 2",
+        "op_id": "op-1",
+    }
+    done = (await agent.post("state", body)).json()
+    assert (done["applied"], done["op_id"]) == (True, "op-1")
+    assert done["currentState"]["visibleItems"] == 2 and done["currentState"]["pagination"]["cursor"] == 2
+    assert done["statistics"]["successRate"] == "100.0%"
+    recorded = done["action"]
+    assert {name: recorded[name] for name in body} == body and recorded["t"] == 1
+    stored = plain(valkey.raw.get(session_key(done["sessionId"])))
+    assert stored["history"]["actions"][-1] == recorded
+
+    again = (await agent.post("state", body)).json()
+    assert (again["applied"], again["action"]) == (False, None)
+    await agent.post("state", {"delta": {}, "success": False})
+    state = (await agent.get("state")).json()
+    assert state["statistics"]["totalActions"] == 2 and state["statistics"]["successRate"] == "50.0%"
+
+
+async def test_the_state_is_always_that_of_now(agent: Agent, manager: StateManager) -> None:
+    """Also where somebody else changed it, and where the same was asked before."""
+    session_id = (await agent.get("state")).json()["sessionId"]
+    for cursor in range(3):
+        await manager.apply(session_id, {"page_state": {"pagination": {"cursor": cursor}}})
+        for _ in range(2):
+            state = (await agent.get("state")).json()
+            assert state["currentState"]["pagination"]["cursor"] == cursor
+            assert state["statistics"]["totalActions"] == cursor + 1
+    first = (await agent.get("state")).json()["statistics"]["sessionDuration"]
+    await asyncio.sleep(0.01)
+    assert (await agent.get("state")).json()["statistics"]["sessionDuration"] > first
+
+
+async def test_marks_in_a_session_do_not_confuse_its_answer(agent: Agent) -> None:
+    from awictl.server import answers
+
+    marks = [answers._DURATION_MARK, answers._TIME_MARK]
+    await agent.post("state", {"delta": {"page_state": {"filters": {marks[0]: marks[1]}, "metadata": marks}}})
+    state = (await agent.get("state")).json()
+    assert state["currentState"]["metadata"] == marks and state["currentState"]["filters"] == {marks[0]: marks[1]}
+    assert_timestamp(state["timestamp"])
+    assert isinstance(state["statistics"]["sessionDuration"], int)
+
+
+async def test_history_is_the_apps(agent: Agent) -> None:
+    for page in range(5):
+        await agent.post("state", {"delta": {}, "action": "next_page", "input": {"page": page}})
+    answer = (await agent.get("history?limit=2&offset=1")).json()
+    shown = answer.pop("trajectory")
+    assert [action["input"] for action in shown] == [{"page": 3}, {"page": 2}]
+    app = json.loads((DATA / "history_limit5_offset2.json").read_text())
+    assert answer.keys() | {"trajectory"} == app.keys()
+    assert (answer["total"], answer["limit"], answer["offset"]) == (6, 2, 1)
+    assert len((await agent.get("history")).json()["trajectory"]) == 6
+    assert (await agent.get("history?limit=0")).json()["trajectory"] == []
+
+
+@pytest.mark.parametrize("query", ["limit=-1", "limit=1.5", "limit=x", "limit=", "offset=1e3", "limit=1001", "limit=٣"])
+async def test_a_page_that_is_none(agent: Agent, query: str) -> None:
+    answer = await agent.get(f"history?{query}")
+    assert answer.status_code == 400 and answer.json()["success"] is False
+
+
+async def test_the_diff(agent: Agent, valkey: ValkeyServer) -> None:
+    nothing = await agent.get("diff")
+    assert nothing.status_code == 200
+    assert nothing.json()["success"] is False and nothing.json()["message"]
+    delta = {"page_state": {"filters": {"tag": "awi"}}}
+    done = (await agent.post("state", {"delta": delta, "action": "filter"})).json()
+    answer = (await agent.get("diff")).json()
+    assert_timestamp(answer.pop("timestamp"))
+    assert answer == {"success": True, "delta": delta, "last_action": done["action"]}
+    valkey.raw.delete(keys.diff_key(done["sessionId"]))
+    assert (await agent.get("diff")).json()["success"] is False
+
+
+async def test_the_cache(agent: Agent, manager: StateManager, valkey: ValkeyServer) -> None:
+    assert (await agent.get("cache")).json() == {"success": True, "cached": False, "message": "No active cache"}
+    session_id = (await agent.get("state")).json()["sessionId"]
+    cache_key = "05924ac34f1a295ad31aa9941c665c32"
+    await manager.apply(
+        session_id, {"query_cache": {"active_cache_key": cache_key, "cached_at": "2026-11-23T07:09:41.403Z"}}
+    )
+    gone = (await agent.get("cache")).json()
+    assert (gone["cached"], gone["resultCount"], gone["results"]) == (False, 0, [])
+    valkey.raw.set(f"AWI:CACHE:LIST:{cache_key}", json.dumps([{"id": n} for n in range(9)]))
+    assert (await agent.get("cache")).json() == {
+        "success": True,
+        "cached": True,
+        "cacheKey": cache_key,
+        "cachedAt": "2026-11-23T07:09:41.403Z",
+        "resultCount": 9,
+        "results": [{"id": n} for n in range(5)],
+    }
+
+
+@pytest.mark.parametrize("cache_key", ["../SESSION:sess_x", "*", "", 7, ["a"], "x" * 5000, "05924AC3" * 4])
+async def test_no_other_key_can_be_read_through_the_cache(
+    agent: Agent, manager: StateManager, valkey: ValkeyServer, cache_key: Any
+) -> None:
+    session_id = (await agent.get("state")).json()["sessionId"]
+    await manager.apply(session_id, {"query_cache": {"active_cache_key": cache_key}})
+    if isinstance(cache_key, str):
+        valkey.raw.set(f"AWI:CACHE:LIST:{cache_key}", "[1]")
+    answer = (await agent.get("cache")).json()
+    assert answer["cached"] is False and not answer.get("results")
+
+
+@pytest.mark.parametrize("name", ["permissions", "user_id", "agent_name", "query_cache"])
+async def test_what_the_site_decides_an_agent_cannot_change(agent: Agent, name: str) -> None:
+    answer = await agent.post("state", {"delta": {name: {"can_view_sensitive_info": True}}})
+    assert answer.status_code == 403 and name in answer.json()["message"]
+    assert (await agent.get("history")).json()["total"] == 1
+
+
+@pytest.mark.parametrize("name", ["session_id", "agent_id", "history"])
+async def test_what_a_session_is_nobody_can_change(agent: Agent, name: str) -> None:
+    answer = await agent.post("state", {"delta": {name: "sess_other"}})
+    assert answer.status_code == 400 and name in answer.json()["message"]
+
+
+async def test_unusual_names_are_data(agent: Agent, valkey: ValkeyServer) -> None:
+    delta = {"__proto__": {"a": 1}, "$where": "1", "constructor": {"prototype": {}}, "a.b": {"🙂\x00": ["\u2028"]}}
+    done = (await agent.post("state", {"delta": delta})).json()
+    stored = plain(valkey.raw.get(session_key(done["sessionId"])))
+    assert {name: stored[name] for name in delta} == delta
+    assert (await agent.get("diff")).json()["delta"] == delta
+
+
+async def test_the_end(agent: Agent, valkey: ValkeyServer) -> None:
+    assert (await agent.post("end")).status_code == 404
+    session_id = (await agent.post("state", {"delta": {"n": 1}})).json()["sessionId"]
+    answer = (await agent.post("end")).json()
+    assert_timestamp(answer.pop("timestamp"))
+    assert answer == {
+        "success": True,
+        "message": "Session ended successfully",
+        "sessionId": session_id,
+        "archived": True,
+        "archivedToMongoDB": False,  # but to a file
+    }
+    assert valkey.raw.keys("AWI:*") == valkey.raw.keys("AGENT:*") == []
+    found = await agent.manager.get_archived_session(session_id)
+    assert found is not None and found.document["n"] == 1
+    assert [action["action"] for action in found.document["history"]["actions"]][-1] == "session_end"
+    assert (await agent.post("end")).status_code == 404
+    assert (await agent.get("state")).json()["sessionId"] != session_id
+
+
+# -- with MongoDB
+
+
+@pytest.fixture
+async def app_agent(settings: Settings, mongo: MongoServer) -> AsyncIterator[Agent]:
+    """An agent with a key that the app made."""
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
+        yield Agent(client, "6b03e3a15c752fa9a5b94777", "agent_" + "0" * 32, api.service.manager)
+
+
+async def test_an_agent_of_the_app_and_its_end_in_mongodb(app_agent: Agent, mongo: MongoServer) -> None:
+    keys_before = list(mongo.raw["agentapikeys"].find())
+    state = await app_agent.get("state")
+    assert state.headers["x-ratelimit-limit"] == "1000"
+    done = (await app_agent.post("state", {"delta": {}, "action": "list_posts"})).json()
+    answer = (await app_agent.post("end")).json()
+    assert answer["archivedToMongoDB"] is answer["archived"] is True
+    [found] = mongo.sessions.find()
+    assert found["sessionId"] == done["sessionId"] and str(found["agentId"]) == app_agent.agent_id
+    assert found["agentName"] == "BrowserUseAgent" and found["sessionActive"] is False
+    assert list(mongo.raw["agentapikeys"].find()) == keys_before, "the app's keys are only read"
+
+
+async def test_an_end_while_mongodb_is_away(
+    settings: Settings, new_mongo: Callable[[], MongoServer], valkey: ValkeyServer
+) -> None:
+    mongo = new_mongo()
+    async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        session_id = (await agent.post("state", {"delta": {"n": 1}})).json()["sessionId"]
+        mongo.kill()
+        answer = (await agent.post("end")).json()
+        assert (answer["success"], answer["archivedToMongoDB"], answer["archived"]) == (True, False, False)
+        assert valkey.raw.pttl(session_key(session_id)) == -1, "it waits to be archived"
+        assert (await agent.get("state")).json()["sessionId"] != session_id, "for the agent it has ended"
+        health = await client.get("/api/health")
+        assert (health.status_code, health.json()["services"]["mongodb"]) == (503, "disconnected")
+        mongo.start()
+        sweeper = api.service.manager.sweeper(1)
+        swept = await sweeper.sweep(await sweeper.candidates())
+        assert swept.failed == {} and not valkey.raw.exists(session_key(session_id))
+        [found] = mongo.sessions.find({"sessionId": session_id})
+        assert found["sessionActive"] is False
+        await forget_sockets(api.service.manager.required_archive())
+
+
+async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo: Callable[[], MongoServer]) -> None:
+    mongo = new_mongo()
+    async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
+        mongo.kill()
+        answer = await client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": "agent_" + "1" * 32})
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+        assert str(mongo.port) not in answer.text, "where it is, is nobody's business"
+        await forget_sockets(api.service.manager.required_archive())
+
+
+# -- who is calling
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({}, "Agent API key is required"),
+        ({"X-Agent-API-Key": ""}, "Agent API key is required"),
+        ({"X-Agent-API-Key": "agent_" + "0" * 32}, "Invalid API key"),
+        ({"X-Agent-API-Key": '{"$ne": null}'}, "Invalid API key"),
+        ({"X-Agent-API-Key": "x" * 5000}, "Invalid API key"),
+        ({"Authorization": "Basic YTpi"}, "Agent API key is required"),
+        ({"Authorization": "Bearer "}, "Agent API key is required"),
+        ({"Authorization": "Bearer agent_1"}, "Invalid API key"),
+    ],
+)
+@pytest.mark.parametrize("request_", [("GET", "state"), ("POST", "state"), ("GET", "diff"), ("POST", "end")])
+async def test_without_a_key(
+    agent: Agent, valkey: ValkeyServer, headers: dict[str, str], error: str, request_: tuple[str, str]
+) -> None:
+    answer = await agent.client.request(request_[0], f"{SESSION}/{request_[1]}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (401, error)
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert valkey.raw.dbsize() == 0
+
+
+async def test_a_bearer_is_as_good(agent: Agent) -> None:
+    for scheme in ("Bearer", "bearer", "BEARER "):
+        headers = {"Authorization": f"{scheme} {agent.secret}"}
+        assert (await agent.client.get(f"{SESSION}/state", headers=headers)).status_code == 200
+
+
+async def test_permissions(api: Api, agent: Agent) -> None:
+    reader = await an_agent(api, agent.client, Permission.READ)
+    assert (await reader.get("state")).status_code == 200
+    refused = await reader.post("state", {"delta": {}})
+    assert refused.status_code == 403 and "write" in refused.json()["message"]
+    assert (await reader.post("end")).status_code == 200, "as in the app"
+    writer = await an_agent(api, agent.client, Permission.WRITE)
+    assert (await writer.post("state", {"delta": {}})).status_code == 200
+    assert (await writer.get("state")).status_code == 403
+
+
+async def test_keys_that_are_no_good_any_more(api: Api, agent: Agent) -> None:
+    short = await api.service.agents.register("short", permissions=BOTH, expires_in_ms=1)
+    await asyncio.sleep(0.005)
+    answer = await agent.client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": short.secret})
+    assert (answer.status_code, answer.json()["error"]) == (401, "API key inactive or expired")
+    await api.service.agents.revoke(agent.agent_id)
+    assert (await agent.get("state")).status_code == 401
+
+
+async def test_suspended_agents(app_agent: Agent, mongo: MongoServer) -> None:
+    mongo.raw["agentapikeys"].update_many({}, {"$set": {"suspended": True, "suspensionReason": "too fast"}})
+    answer = await app_agent.get("state")
+    assert answer.status_code == 403
+    assert answer.json()["errorCode"] == "AGENT_SUSPENDED" and "too fast" in answer.json()["message"]
+
+
+async def test_agents_do_not_see_each_other(api: Api, agent: Agent) -> None:
+    other = await an_agent(api, agent.client)
+    mine, theirs = (await agent.get("state")).json(), (await other.get("state")).json()
+    assert mine["sessionId"] != theirs["sessionId"]
+    await agent.post("state", {"delta": {"page_state": {"filters": {"secret": 1}}}})
+    assert (await other.get("state")).json()["currentState"]["filters"] == {}
+    assert (await other.get("history")).json()["total"] == 1
+    await other.post("end")
+    assert (await agent.get("state")).json()["sessionId"] == mine["sessionId"]
+
+
+# -- limits
+
+
+async def test_the_rate_limit_and_its_headers(archived: Settings, valkey: ValkeyServer) -> None:
+    async with served(archived, ServerOptions(rate_limit=3)) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        for left in (2, 1, 0):
+            answer = await agent.get("state")
+            assert answer.headers["x-ratelimit-limit"] == "3"
+            assert answer.headers["x-ratelimit-remaining"] == str(left)
+        refused = await agent.get("state")
+        assert refused.status_code == 429 and refused.json()["error"] == "Rate limit exceeded"
+        assert 3_500 < int(refused.headers["retry-after"]) <= 3_600
+        assert (await agent.get("diff")).status_code == 200, "another operation"
+        assert int(valkey.raw.get(f"RATELIMIT:{agent.agent_id}:state")) == 4
+    async with served(archived, ServerOptions(rate_limit=0)) as api, client_of(api) as client:
+        agent = Agent(client, agent.agent_id, agent.secret, api.service.manager)
+        answer = await agent.get("state")
+        assert answer.status_code == 200 and "x-ratelimit-limit" not in answer.headers
+
+
+async def test_a_key_of_the_app_has_its_own_limit(app_agent: Agent, mongo: MongoServer) -> None:
+    mongo.raw["agentapikeys"].update_many({}, {"$set": {"rateLimit": {"requestsPerHour": 2}}})
+    assert [(await app_agent.get("diff")).status_code for _ in range(3)] == [200, 200, 429]
+
+
+async def test_bodies_of_any_size_but_too_large(archived: Settings) -> None:
+    async with served(archived, ServerOptions(max_body_bytes=1_000)) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        fits = {"delta": {"x": "y" * 900}}
+        assert (await agent.post("state", fits)).status_code == 200
+        answer = await agent.post("state", {"delta": {"x": "y" * 1_000}})
+        assert (answer.status_code, answer.json()["success"]) == (413, False)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(100):
+                yield b"x" * 100
+
+        headers = {"X-Agent-API-Key": agent.secret}
+        answer = await client.post(f"{SESSION}/state", content=chunks(), headers=headers)
+        assert answer.status_code == 413, "of undeclared size"
+
+
+async def test_a_session_that_would_be_too_large(archived: Settings) -> None:
+    settings = replace(archived, max_document_bytes=3_000)
+    async with served(settings) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        answer = await agent.post("state", {"delta": {"x": "y" * 3_000}})
+        assert answer.status_code == 413 and "session" in answer.json()["message"]
+        assert (await agent.get("state")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"delta"',
+        b"{}",
+        b'{"delta": null}',
+        b'{"delta": []}',
+        b'{"delta": {}, "more": 1}',
+        b'{"delta": {}, "action": ""}',
+        b'{"delta": {}, "action": 7}',
+        b'{"delta": {}, "success": "yes"}',
+        b'{"delta": {}, "op_id": "no spaces"}',
+        b'{"delta": {"x": NaN}}',
+        b'{"delta": {"x": 1e999}}',
+        b'{"delta": {"x": "\\ud800"}}',
+        b'{"delta": {"x": "\xff"}}',
+        b'{"delta":' * 100_000,
+        b'{"delta":' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"delta": {"x":' + b"[" * 250 + b"]" * 250 + b"}}",
+    ],
+    ids=lambda body: body[:24].decode("latin-1"),
+)
+async def test_bodies_that_are_no_update(agent: Agent, body: bytes) -> None:
+    headers = {"X-Agent-API-Key": agent.secret}
+    answer = await agent.client.post(f"{SESSION}/state", content=body, headers=headers)
+    assert answer.status_code == 400, answer.text
+    assert answer.json().keys() >= {"success", "error", "message"} and answer.json()["success"] is False
+
+
+# -- what the operator sees
+
+
+async def test_registering_over_http(archived: Settings, agent: Agent) -> None:
+    refused = await agent.client.post("/api/agent/register", json={"name": "me"})
+    assert refused.status_code == 403
+    async with served(archived, ServerOptions(allow_register=True)) as api, client_of(api) as client:
+        body = {"name": "BrowserUseAgent", "description": "a test", "permissions": ["write", "read"], "framework": "x"}
+        answer = await client.post("/api/agent/register", json=body)
+        assert answer.status_code == 201
+        made = answer.json()["agent"]
+        assert made["name"] == "BrowserUseAgent" and made["permissions"] == ["read", "write"]
+        assert answer.json()["usage"]["header"] == "X-Agent-API-Key"
+        own = Agent(client, made["id"], made["apiKey"], api.service.manager)
+        assert (await own.get("state")).status_code == 200
+        plain_one = (await client.post("/api/agent/register", json={"name": "x"})).json()["agent"]
+        assert plain_one["permissions"] == ["read"], "as in the app"
+        for wrong in ({}, {"name": ""}, {"name": 7}, {"name": "x", "permissions": ["root"]}, {"name": "\x00"}):
+            assert (await client.post("/api/agent/register", json=wrong)).status_code == 400
+
+
+async def test_health(api: Api, agent: Agent, archived: Settings, new_valkey: Callable[[], ValkeyServer]) -> None:
+    answer = await agent.client.get("/api/health")
+    assert answer.status_code == 200
+    assert answer.json()["services"] == {"redis": "connected", "mongodb": "disabled", "archive": "connected"}
+    server = new_valkey()
+    settings = replace(archived, redis_socket=str(server.socket), timeout=0.5)
+    async with served(settings) as other, client_of(other) as client:
+        server.kill()
+        answer = await client.get("/api/health")
+        assert (answer.status_code, answer.json()["success"]) == (503, False)
+        assert answer.json()["services"]["redis"] == "disconnected"
+        for path in ("state", "diff", "history", "cache"):
+            headers = {"X-Agent-API-Key": agent.secret}
+            told = await client.get(f"{SESSION}/{path}", headers=headers)
+            assert told.status_code == 503 and str(server.folder) not in told.text
+
+
+async def test_metrics_tell_nothing_of_anybody(agent: Agent) -> None:
+    session_id = (await agent.get("state")).json()["sessionId"]
+    await agent.get("state")
+    await agent.client.get("/nowhere/" + session_id)
+    answer = await agent.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    line = 'awictl_http_requests_total{method="GET",route="/api/agent/session/state",status="200"} 2.0'
+    assert line in answer.text.splitlines()
+    assert 'route="other",status="404"' in answer.text
+    for hidden in (session_id, agent.agent_id, agent.secret, "Browser agent"):
+        assert hidden not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/agent/session/state/", "/api/agent/session", "/openapi.json/x"])
+async def test_what_is_not_there(agent: Agent, path: str) -> None:
+    answer = await agent.client.get(path)
+    assert (answer.status_code, answer.json()["success"]) == (404, False)
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "state"), ("DELETE", "end"), ("POST", "diff"), ("GET", "end")])
+async def test_methods_that_are_not_there(agent: Agent, method: str, path: str) -> None:
+    answer = await agent.client.request(method, f"{SESSION}/{path}")
+    assert (answer.status_code, answer.json()["success"]) == (405, False)
+    assert answer.headers["allow"] and method not in answer.headers["allow"].split(", ")
+
+
+async def test_one_round_trip(proxy: Proxy, archived: Settings) -> None:
+    """`state` and `diff`, where the agent's session is known; two at most otherwise (issue 4)."""
+    settings = replace(archived, redis_socket=None, redis_host="127.0.0.1", redis_port=proxy.port)
+    async with served(settings) as api, client_of(api) as client:
+        warm = await an_agent(api, client)
+        await warm.get("state")
+        agent = await an_agent(api, client)
+        for path, at_most in (("state", 2), ("state", 1), ("diff", 1), ("state", 1)):
+            before = proxy.round_trips
+            assert (await agent.get(path)).status_code == 200
+            assert 0 < proxy.round_trips - before <= at_most, path
+        other = await an_agent(api, client)
+        before = proxy.round_trips
+        await other.get("diff")
+        assert proxy.round_trips - before == 2

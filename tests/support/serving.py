@@ -1,0 +1,110 @@
+"""A real `awictl serve`, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .cli import LIMIT_SECONDS, Cli
+
+
+class Server:
+    """A server that runs: where it is, and what it logs."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.url = ""
+        self.port = 0
+        self._log = bytearray()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; with several workers, their parent."""
+        return self.process.pid
+
+    def log(self) -> str:
+        """All that it has logged so far."""
+        return bytes(self._log).decode()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The same, line by line; each must be JSON."""
+        return [json.loads(line) for line in self.log().splitlines()]
+
+    def rss(self) -> int:
+        """Bytes of memory that the process uses."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def children(self) -> list[int]:
+        """The processes that it has started and that run."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end. Returns its exit code."""
+        code = self.process.wait(LIMIT_SECONDS)
+        self._reader.join(LIMIT_SECONDS)
+        return code
+
+    def stop(self) -> int:
+        """Stop it as an operator would, by SIGTERM. Returns its exit code."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def started(self) -> Server:
+        """Itself, once it listens."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not self.url:
+            assert time.monotonic() < deadline and self._reader.is_alive(), self.log()
+            for line in self.log().splitlines(keepends=True):
+                if line.endswith("\n") and line.startswith("{") and "url" in (row := json.loads(line)):
+                    self.url = row["url"]
+                    self.port = int(self.url.rsplit(":", 1)[1])
+            time.sleep(0.01)
+        return self
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        while data := os.read(self.process.stderr.fileno(), 65_536):
+            self._log += data
+
+
+@contextmanager
+def serving(user: Cli, *options: str, profile: tuple[str, ...] = ()) -> Iterator[Server]:
+    """`awictl PROFILE serve OPTIONS`, on a free port, stopped in the end.
+
+    `user`: for whom the environment or `profile`, the global options, names the server and the archive.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "awictl", *profile, "serve", "--port", "0", *options],
+        cwd=user.home,
+        env=user.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    server = Server(process)
+    try:
+        yield server.started()
+    finally:
+        try:
+            server.stop()
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()

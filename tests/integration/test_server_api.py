@@ -293,7 +293,7 @@ async def test_an_end_while_mongodb_is_away(
     settings: Settings, new_mongo: Callable[[], MongoServer], valkey: ValkeyServer
 ) -> None:
     mongo = new_mongo()
-    async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
+    async with served(replace(settings, mongodb_uri=mongo.uri, timeout=0.7)) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         session_id = (await agent.post("state", {"delta": {"n": 1}})).json()["sessionId"]
         mongo.kill()
@@ -314,7 +314,7 @@ async def test_an_end_while_mongodb_is_away(
 
 async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo: Callable[[], MongoServer]) -> None:
     mongo = new_mongo()
-    async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
+    async with served(replace(settings, mongodb_uri=mongo.uri, timeout=0.7)) as api, client_of(api) as client:
         mongo.kill()
         answer = await client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": "agent_" + "1" * 32})
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"

@@ -1,0 +1,121 @@
+"""An agent that was written for the app, against `awictl serve`: register, look, turn pages, look back, end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+from support.cli import Cli
+from support.mongo import MongoServer
+from support.serving import Server, serving
+
+from awictl.state.document import SESSION_END
+
+API = "/api/agent"
+
+
+class BrowserUseAgent:
+    """What the app's agents send, and nothing of awictl's."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    @classmethod
+    @contextmanager
+    def at(cls, server: Server, secret: str) -> Iterator[BrowserUseAgent]:
+        """An agent with its key."""
+        with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": secret}) as http:
+            yield cls(http)
+
+    def get(self, path: str) -> dict[str, object]:
+        answer = self.http.get(f"{API}/session/{path}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] = answer.json()
+        return found
+
+    def act(self, action: str, delta: dict[str, object], **entry: object) -> dict[str, object]:
+        answer = self.http.post(f"{API}/session/state", json={"delta": delta, "action": action, **entry})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] = answer.json()
+        return found
+
+
+def turn_pages(agent: BrowserUseAgent) -> str:
+    """A whole session. Returns its id."""
+    state = agent.get("state")
+    session_id = str(state["sessionId"])
+    assert state["success"] is True and state["statistics"]["totalActions"] == 0  # type: ignore[index]
+    assert agent.get("diff")["success"] is False
+    for page in (1, 2, 3):
+        pagination = {"cursor": page, "total_pages": 3, "page_size": 10, "total_items": 30}
+        items = [{"id": f"post_{page}{n}", "title": f"Post {n}"} for n in range(10)]
+        agent.act(
+            "list_posts" if page == 1 else "next_page",
+            {"page_state": {"pagination": pagination, "visible_items": items}},
+            input={"page": page},
+            observation=f"Retrieved 10 posts (page {page})",
+        )
+    agent.act("get_post", {}, input={"id": "post_9"}, success=False, observation="Failed to retrieve post")
+    state = agent.get("state")
+    assert state["sessionId"] == session_id
+    assert state["currentState"]["pagination"]["cursor"] == 3 and state["currentState"]["visibleItems"] == 10  # type: ignore[index]
+    assert state["statistics"]["successRate"] == "75.0%"  # type: ignore[index]
+    diff = agent.get("diff")
+    assert diff["last_action"]["action"] == "get_post"  # type: ignore[index]
+    history = agent.get("history?limit=2&offset=1")
+    assert [one["input"] for one in history["trajectory"]] == [{"page": 3}, {"page": 2}]  # type: ignore[attr-defined]
+    assert history["total"] == 5
+    assert agent.get("cache")["cached"] is False
+    return session_id
+
+
+def test_on_redis_and_mongodb(awictl: Cli, mongo: MongoServer) -> None:
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    with serving(user, "--allow-register", "--access-log") as server:
+        body = {"name": "BrowserUseAgent", "description": "x test agent", "permissions": ["read", "write"]}
+        answer = httpx.post(f"{server.url}{API}/register", json=body)
+        assert answer.status_code == 201
+        secret = answer.json()["agent"]["apiKey"]
+        with BrowserUseAgent.at(server, secret) as agent:
+            session_id = turn_pages(agent)
+            assert user.ok("agent", "session", answer.json()["agent"]["id"]).json["session_id"] == session_id
+            ended = agent.http.post(f"{API}/session/end").json()
+            assert (ended["sessionId"], ended["archivedToMongoDB"]) == (session_id, True)
+            assert agent.http.post(f"{API}/session/end").status_code == 404
+        rows = server.rows()
+    assert server.process.returncode == 0
+    assert secret not in server.log() and session_id not in server.log()
+    assert [row["status"] for row in rows if row["logger"] == "awictl.access"][-2:] == [200, 404]
+    shown = user.ok("archive", "show", session_id).json
+    assert [one["action"] for one in shown["history"]["actions"]] == [
+        "session_start",
+        "list_posts",
+        "next_page",
+        "next_page",
+        "get_post",
+        SESSION_END,
+    ]
+    [found] = mongo.sessions.find()
+    assert found["agentName"] == "BrowserUseAgent" and found["statistics"]["failedActions"] == 1
+
+
+def test_with_a_key_of_the_app(awictl: Cli, mongo: MongoServer) -> None:
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    with serving(awictl.having(MONGODB_URI=mongo.uri), "--workers", "2") as server:
+        with BrowserUseAgent.at(server, "agent_" + "0" * 32) as agent:
+            session_id = turn_pages(agent)
+        assert httpx.get(f"{server.url}/metrics").text.count('route="/api/agent/session/state"') > 0
+    assert server.process.returncode == 0
+    assert awictl.ok("session", "show", session_id).json["agent_id"] == "6b03e3a15c752fa9a5b94777"
+
+
+def test_embedded(laptop: Cli) -> None:
+    """With neither Redis nor MongoDB, as in the README."""
+    secret = laptop.ok("--embedded", "agent", "register", "bot", "-o", "raw", "-q").text.strip()
+    with serving(laptop, "--embedded") as server:
+        with BrowserUseAgent.at(server, secret) as agent:
+            session_id = turn_pages(agent)
+            ended = agent.http.post(f"{API}/session/end").json()
+        assert (ended["archived"], ended["archivedToMongoDB"]) == (True, False)
+    assert laptop.ok("--embedded", "archive", "show", session_id).json["session_id"] == session_id

@@ -1,0 +1,68 @@
+"""The server does what its own OpenAPI description says: thousands of made-up requests, with all checks on."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from support.cli import Cli
+from support.serving import Server, serving
+
+#: The statuses that the description tells of; anything else would be a failure of its own.
+TOLD = {"200", "201", "400", "401", "403", "404", "405", "408", "409", "413", "429", "503"}
+
+
+def checked(server: Server, secret: str, examples: int, folder: Path) -> int:
+    """How many requests were made up; all of them must have been answered as described."""
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{server.url}/openapi.json"]
+    command += ["--header", f"X-Agent-API-Key: {secret}", "--checks", "all", "--max-examples", str(examples)]
+    command += ["--no-color", "--generation-deterministic"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=folder)
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr
+    found = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert found is not None and found[1] == found[2], done.stdout[-3_000:]
+    return int(found[1])
+
+
+def check(awictl: Cli, examples: int, least: int) -> None:
+    user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+    secret = user.ok("agent", "register", "tester", "-o", "raw", "-q").text.strip()
+    with serving(user, "--rate-limit", "0", "--allow-register") as server:
+        assert checked(server, secret, examples, awictl.home) >= least
+        counts = httpx.get(f"{server.url}/metrics").text
+        statuses = set(re.findall(r'awictl_http_requests_total\{.*status="(\d+)"', counts))
+        assert "200" in statuses and "400" in statuses and statuses <= TOLD, statuses
+        assert "traceback" not in server.log() and secret not in server.log()
+
+
+def test_the_server_does_what_it_describes(awictl: Cli) -> None:
+    check(awictl, examples=8, least=200)
+
+
+@pytest.mark.soak
+def test_the_server_does_what_it_describes_thousands_of_times(awictl: Cli) -> None:
+    check(awictl, examples=400, least=2_000)
+
+
+def test_the_description_is_complete() -> None:
+    """Every endpoint stands in it, with what it may answer, and nothing else."""
+    from awictl.server.app import Api
+    from awictl.server.openapi import document
+    from awictl.server.options import ServerOptions
+    from awictl.settings import Settings
+
+    described = document(ServerOptions())
+    assert described["openapi"].startswith("3.1")
+    told = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
+    served = Api(Settings(), ServerOptions())._by_path
+    assert told == set(served)
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
+    assert names == set(described["components"]["schemas"])
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            assert operation["operationId"] and operation["summary"] and operation["responses"]

@@ -87,9 +87,12 @@ SCHEMAS: dict[str, Schema] = {
     "Updated": _object(
         {
             **STATE,
-            "action": {**_nullable(OBJECT), "description": "as recorded; null where it had been applied before"},
+            "action": {**_nullable(OBJECT), "description": "as recorded; null where it was found applied already"},
             "op_id": TEXT,
-            "applied": {**FLAG, "description": "false where an update with this op_id had been applied before"},
+            "applied": {
+                **FLAG,
+                "description": "false where it was found applied already, by an earlier request or a try of this one",
+            },
         }
     ),
     "History": _object(

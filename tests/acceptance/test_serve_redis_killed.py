@@ -1,0 +1,209 @@
+"""Redis is killed and comes back while agents are at work: they are told 503, and nothing that was done is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.serving import Server, serving
+from support.valkey import ValkeyServer
+
+from awictl import StateManager
+
+#: Seconds in which everybody must be served again.
+RECOVERY_SECONDS = 2.0
+#: Seconds for which Redis is away.
+AWAY_SECONDS = 1.5
+
+
+@dataclass
+class Seen:
+    """What an agent was told."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    requests: int = 0
+    #: When it was told 503.
+    refusals: list[float] = field(default_factory=list)
+    #: When it was served.
+    served: list[float] = field(default_factory=list)
+    unknown_outcomes: int = 0
+    #: When requests were sent and answered that said at the first try that the update was there already.
+    found_there: list[tuple[float, float]] = field(default_factory=list)
+
+
+class AgentAtWork:
+    """An agent that changes its session and looks at it, over one connection, and checks every answer."""
+
+    def __init__(self, server: Server, secret: str, number: int) -> None:
+        self._server = server
+        self._secret = secret
+        self._number = number
+        self._done = 0
+        self.session_id = ""
+        self.seen = Seen()
+
+    async def work(self, until: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        try:
+            while time.monotonic() < until:
+                await self._act(reader, writer, until)
+                if random.random() < 0.3:
+                    await self._look(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def _act(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, until: float) -> None:
+        """One update, repeated under its op_id until it is acknowledged."""
+        op_id = f"agent-{self._number}-op-{self._done + 1}"
+        body = {
+            "delta": {"page_state": {"filters": {"n": self._done + 1}}},
+            "action": "step",
+            "input": {"n": self._done + 1},
+            "op_id": op_id,
+        }
+        tried = False
+        while True:
+            sent = time.monotonic()
+            status, answer = await self._ask(reader, writer, "POST", "state", body)
+            if status == 503:
+                self.seen.unknown_outcomes += "op_id" in answer
+                assert answer.get("op_id", op_id) == op_id
+                tried = True
+                await asyncio.sleep(0.02)
+                if time.monotonic() > until + 10:
+                    raise AssertionError("never served again")
+                continue
+            assert status == 200, (status, answer)
+            self._done += 1
+            self.seen.acknowledged.append(op_id)
+            assert answer["op_id"] == op_id
+            if not (answer["applied"] or tried):  # the server lost a reply and looked: that takes an outage
+                self.seen.found_there.append((sent, time.monotonic()))
+            assert answer["currentState"]["filters"] == {"n": self._done}
+            self.session_id = self.session_id or answer["sessionId"]
+            assert answer["sessionId"] == self.session_id, "the same session all the time"
+            return
+
+    async def _look(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = random.choice(["state", "diff", "history?limit=1"])
+        status, answer = await self._ask(reader, writer, "GET", path)
+        if status == 503:
+            return
+        assert status == 200, (status, answer)
+        match path:
+            case "state":
+                assert answer["currentState"]["filters"] == {"n": self._done}
+                assert answer["statistics"]["totalActions"] == self._done
+            case "diff":
+                assert answer["last_action"]["op_id"] == self.seen.acknowledged[-1]
+            case _:
+                assert answer["total"] == self._done + 1
+                assert answer["trajectory"][0]["op_id"] == self.seen.acknowledged[-1]
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: Any = None
+    ) -> tuple[int, dict[str, Any]]:
+        sent = json.dumps(body).encode() if body is not None else b""
+        head = f"{method} /api/agent/session/{path} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {self._secret}\r\n"
+        writer.write(f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent)
+        answered = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(answered.partition(b"content-length:")[2].partition(b"\r")[0])
+        status, told = int(answered[9:12]), json.loads(await reader.readexactly(length))
+        self.seen.requests += 1
+        now = time.monotonic()
+        if status == 503:
+            assert told["success"] is False
+            self.seen.refusals.append(now)
+        else:
+            self.seen.served.append(now)
+        return status, told
+
+
+async def ordeal(user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int) -> dict[str, Any]:
+    """What came of it; every acknowledged action must be there in the end, once."""
+    secrets = []
+    async with StateManager.open(redis.settings(archive_url=user.env["AWI_ARCHIVE_URL"])) as manager:
+        for number in range(agents):
+            made = await manager.agents.register(f"agent {number}", permissions=["read", "write"])  # type: ignore[list-item]
+            secrets.append(made.secret)
+    with serving(user, "--rate-limit", "0") as server:
+        working = [AgentAtWork(server, secret, number) for number, secret in enumerate(secrets)]
+        until = time.monotonic() + seconds
+        tasks = [asyncio.create_task(one.work(until)) for one in working]
+        outages = []
+        for _ in range(kills):
+            await asyncio.sleep((seconds - kills * AWAY_SECONDS) / (kills + 1))
+            killed = time.monotonic()
+            await asyncio.to_thread(redis.kill)
+            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.to_thread(redis.start)
+            outages.append((killed, time.monotonic()))
+        await asyncio.gather(*tasks)
+        assert "traceback" not in server.log()
+
+    seen = [one.seen for one in working]
+    slowest = 0.0
+    for _, back in outages:
+        for one in seen:
+            slowest = max(slowest, next(moment for moment in one.served if moment > back) - back)
+    for one in seen:
+        for moment in one.refusals:
+            assert any(killed <= moment <= back + RECOVERY_SECONDS for killed, back in outages), "503 for no reason"
+        for sent, answered in one.found_there:
+            assert any(sent <= back and killed <= answered for killed, back in outages), "applied before it was sent"
+    assert slowest <= RECOVERY_SECONDS
+
+    lost = twice = 0
+    async with StateManager.open(redis.settings()) as manager:
+        for worker in working:
+            document = await manager.get_session_state(worker.session_id)
+            assert document is not None
+            actions = document["history"]["actions"]
+            assert [action["t"] for action in actions] == list(range(len(actions)))
+            there = [action["op_id"] for action in actions[1:]]
+            lost += len(set(worker.seen.acknowledged) - set(there))
+            twice += len(there) - len(set(there))
+            assert len(set(there) - set(worker.seen.acknowledged)) == 0
+    assert (lost, twice) == (0, 0)
+    return {
+        "requests": sum(one.requests for one in seen),
+        "acknowledged actions": sum(len(one.acknowledged) for one in seen),
+        "answers of 503": sum(len(one.refusals) for one in seen),
+        "outcomes unknown": sum(one.unknown_outcomes for one in seen),
+        "lost": lost,
+        "applied twice": twice,
+        "slowest recovery, s": round(slowest, 3),
+    }
+
+
+def prepared(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[Cli, ValkeyServer]:
+    redis = new_valkey("--appendonly", "yes", "--appendfsync", "always")
+    return user.having(
+        REDIS_SOCKET=str(redis.socket),
+        AWI_ARCHIVE_URL=f"sqlite:///{user.home}/archive.db",
+        AWI_MAX_ACTIONS_PER_SESSION="1000000",
+    ), redis
+
+
+async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    having, redis = prepared(user, new_valkey)
+    told = await ordeal(having, redis, agents=8, seconds=4, kills=1)
+    assert told["acknowledged actions"] > 100 and told["answers of 503"] > 8
+
+
+@pytest.mark.soak
+async def test_64_agents_for_a_minute_and_redis_is_killed_twice(
+    user: Cli, new_valkey: Callable[..., ValkeyServer]
+) -> None:
+    having, redis = prepared(user, new_valkey)
+    told = await ordeal(having, redis, agents=64, seconds=60, kills=2)
+    print("\n" + "\n".join(f"{name}: {value:,}" for name, value in told.items()))
+    assert told["acknowledged actions"] > 1_000

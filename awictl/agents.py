@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -22,6 +23,8 @@ CACHE_ENTRIES = 10_000
 MAX_SECRET = 256
 MAX_NAME = 256
 MAX_DESCRIPTION = 2_000
+#: What looks like a secret, wherever it stands.
+_SECRET = re.compile(r"agent_[0-9A-Fa-f]{8,}")
 #: Latest moment at which a key can expire.
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -32,6 +35,11 @@ class Registered:
 
     key: AgentKey
     secret: str
+
+
+def without_secrets(text: str) -> str:
+    """Text in which what looks like a secret is masked."""
+    return _SECRET.sub("agent_********", text) if "agent_" in text else text
 
 
 def digest_of(secret: str) -> str:
@@ -74,11 +82,12 @@ class AgentRegistry:
         if not granted:
             raise InvalidInput(f"an agent needs a permission: {', '.join(Permission)}")
         now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as both archives keep it
         key = AgentKey(
             agent_id=f"{int(now.timestamp()):08x}{secrets.token_hex(8)}",  # as MongoDB makes its ids
             name=name,
             permissions=granted,
-            created_at=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            created_at=now,
             expires_at=_later(now, expires_in_ms) if expires_in_ms is not None else None,
             description=description,
         )
@@ -111,7 +120,7 @@ class AgentRegistry:
         known = await self._keyring.all()
         found = [key for key in known if key.agent_id == agent] or [key for key in known if key.name == agent]
         if not found:
-            raise NotFound(f"there is no key of an agent {agent!r:.80} in {self.where}")
+            raise NotFound(f"there is no key of an agent {without_secrets(agent)!r:.80} in {self.where}")
         if len(found) > 1:
             ids = ", ".join(key.agent_id for key in found)
             raise Refused(f"{len(found)} agents have the name {agent!r:.80}: say which by its id ({ids})")

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from ..agents import without_secrets
 from ..state.codec import dumps
 from ..state.document import timestamp
 
-#: What looks like an API key, wherever it stands.
-_SECRET = re.compile(r"agent_[0-9A-Fa-f]{8,}")
 #: Attributes of every record: what else there is was given as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-
-
-def without_secrets(text: str) -> str:
-    """Text in which API keys are masked."""
-    return _SECRET.sub("agent_********", text) if "agent_" in text else text
 
 
 class JsonFormatter(logging.Formatter):

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from ..agents import without_secrets
 from ..errors import AwiError
 from ..manager import StateManager
 from ..settings import Settings
@@ -30,7 +31,6 @@ from ..state.codec import dumps
 from . import views
 from .auth import KEY_HEADER, identify
 from .calls import App, Message, Receive, Scope, Send, headers_of, problem_reply, url_of
-from .logs import without_secrets
 from .problems import Problem
 
 log = logging.getLogger("awictl.server")

@@ -1,0 +1,85 @@
+"""`awictl agent` as its user runs it: keys are shown once, and never again."""
+
+from __future__ import annotations
+
+import pytest
+from support.cli import Cli
+from support.mongo import MongoServer
+
+
+@pytest.fixture
+def keeper(awictl: Cli) -> Cli:
+    """A user with an archive in a file."""
+    return awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+
+
+def test_from_registering_to_revoking(keeper: Cli) -> None:
+    made = keeper.ok("agent", "register", "crawler", "--permission", "read", "--expires", "30d", "--description", "x")
+    assert "only time" in made.err
+    row = made.json
+    secret = row.pop("key")
+    assert secret.startswith("agent_") and len(secret) == 38
+    assert (row["name"], row["permissions"], row["state"], row["made_by"]) == ("crawler", ["read"], "active", "awictl")
+    raw = keeper.ok("agent", "register", "browser", "-o", "raw").text
+    assert raw.endswith("\n") and len(raw) == 39
+    assert (
+        keeper.ok("agent", "register", "third", "-o", "ids", "-q").text.strip()
+        in keeper.ok("agent", "list", "-o", "ids").text
+    )
+
+    listed = keeper.ok("agent", "list").rows
+    assert [one["name"] for one in listed] == ["third", "browser", "crawler"], "the newest first"
+    assert listed[0]["permissions"] == ["read", "write"]
+    assert listed[-1] == row == keeper.ok("agent", "show", "crawler").json
+    assert row == keeper.ok("agent", "show", row["agent_id"]).json
+    table = keeper.ok("agent", "list", "-o", "table").table()
+    assert "crawler" in table and "PERMISSIONS" in table
+
+    keeper("agent", "revoke", "crawler").error(4, "--yes")
+    assert keeper.ok("agent", "show", "crawler").json["state"] == "active"
+    assert keeper.ok("agent", "revoke", "crawler", "--yes").json == row | {"state": "revoked"}
+    assert keeper.ok("agent", "revoke", "crawler", "--yes").json["state"] == "revoked"
+    for shown in (
+        keeper.ok("agent", "list", "-o", "table"),
+        keeper.ok("agent", "list"),
+        keeper.ok("agent", "show", "crawler", "-o", "table"),
+        keeper("agent", "show", secret),
+        keeper("agent", "revoke", "nobody", "--yes", "--verbose"),
+    ):
+        assert secret not in shown.text + shown.err
+
+
+def test_what_is_refused(keeper: Cli) -> None:
+    keeper("agent", "show", "nobody").error(3, "nobody")
+    keeper("agent", "revoke", "nobody", "--yes").error(3, "nobody")
+    keeper("agent", "register", "").error(2, "name")
+    keeper("agent", "register", "a\x01b").error(2, "name")
+    keeper("agent", "register", "x", "--permission", "root").error(2, "root")
+    keeper("agent", "register", "x", "--expires", "soon").error(2, "soon")
+    keeper("agent", "register", "x", "--expires", "0s").error(2, "expires")
+    keeper("agent", "list", "-o", "raw").error(2, "raw")
+    assert keeper.ok("agent", "list").rows == []
+
+
+def test_nothing_is_written_where_nothing_may_be(keeper: Cli) -> None:
+    keeper.ok("agent", "register", "x")
+    reader = keeper.having(AWI_READ_ONLY="1")
+    reader("agent", "register", "y").error(4, "read-only")
+    reader("agent", "revoke", "x", "--yes").error(4, "read-only")
+    reader("serve", "--port", "0").error(4, "read-only")
+    assert [one["name"] for one in reader.ok("agent", "list").rows] == ["x"]
+
+
+def test_without_an_archive(awictl: Cli) -> None:
+    for words in (["list"], ["register", "x"], ["show", "x"], ["revoke", "x", "--yes"]):
+        awictl("agent", *words).error(4, "no archive", "AWI_ARCHIVE_URL", "keys of agents")
+    awictl("serve", "--port", "0").error(4, "no archive", "keys of agents")
+
+
+def test_the_keys_of_the_app(awictl: Cli, mongo: MongoServer) -> None:
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    [row] = user.ok("agent", "list").rows
+    assert (row["name"], row["made_by"], row["requests_per_hour"]) == ("BrowserUseAgent", "app", 1000)
+    user("agent", "revoke", "BrowserUseAgent", "--yes").error(4, "read-only")
+    assert "agent_0000" not in user.ok("agent", "show", "BrowserUseAgent").text

@@ -1,0 +1,300 @@
+"""The API keys of agents, in both archives: who they are for, what is kept of them, and when they stop to count."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archives import forget_sockets
+from support.mongo import MongoServer
+
+from awictl import AgentKey, InvalidInput, NotFound, Permission, ReadOnly, Refused, Settings, StateManager, Unreachable
+from awictl.agents import CACHE_ENTRIES, CACHE_SECONDS, MISS_SECONDS, AgentRegistry, digest_of
+from awictl.archive.keyring import KeyState
+
+APP_SECRET = "agent_" + "0" * 32
+APP_ID = "6b03e3a15c752fa9a5b94777"
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with an archive of each kind; no server of Redis is needed."""
+    if request.param == "mongo":
+        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
+    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
+
+
+@asynccontextmanager
+async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
+    async with StateManager.open(settings) as manager:
+        yield manager.agents
+
+
+@pytest.fixture
+async def agents(archived: Settings) -> AsyncIterator[AgentRegistry]:
+    async with registry_at(archived) as registry:
+        yield registry
+
+
+def everything_stored(settings: Settings, tmp_path: Path, mongo: MongoServer | None) -> bytes:
+    """All bytes that an archive keeps."""
+    if mongo is not None:
+        return repr([list(mongo.raw[name].find()) for name in mongo.raw.list_collection_names()]).encode()
+    return b"".join(file.read_bytes() for file in tmp_path.glob("archive.db*"))
+
+
+async def test_a_key_and_its_secret(
+    agents: AgentRegistry, archived: Settings, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    assert await agents.all() == []
+    made = await agents.register(
+        "Browser 🙂", permissions=[Permission.WRITE, Permission.READ], expires_in_ms=60_000, description="x"
+    )
+    assert made.secret.startswith("agent_") and len(made.secret) == 38 and int(made.secret[6:], 16)
+    assert len(made.key.agent_id) == 24 and int(made.key.agent_id, 16)
+    assert made.key.permissions == (Permission.READ, Permission.WRITE)
+    async with registry_at(archived) as other:  # another process
+        found = await other.find(made.secret)
+        assert found == made.key == await other.get(made.key.agent_id) == await other.get("Browser 🙂")
+        assert await other.all() == [made.key]
+        assert await other.find(made.secret[:-1] + ("0" if made.secret[-1] != "0" else "1")) is None
+    mongo = request.getfixturevalue("mongo") if archived.mongodb_uri else None
+    stored = everything_stored(archived, tmp_path, mongo)
+    assert digest_of(made.secret).encode() in stored
+    assert made.secret.encode() not in stored and made.secret[6:].encode() not in stored
+    assert made.secret not in repr(made.key.row())
+
+
+async def test_how_long_a_key_is_good(agents: AgentRegistry) -> None:
+    made = await agents.register("x", expires_in_ms=60_000)
+    assert made.key.expires_at is not None and made.key.created_at is not None
+    assert abs(made.key.expires_at - made.key.created_at - timedelta(minutes=1)) < timedelta(milliseconds=2)
+    assert made.key.state() is KeyState.ACTIVE
+    assert made.key.state(made.key.expires_at) is KeyState.EXPIRED
+    revoked = await agents.revoke(made.key.agent_id)
+    assert revoked.state() is KeyState.REVOKED and not revoked.active
+    assert (await agents.revoke("x")).state() is KeyState.REVOKED, "again"
+    assert (await agents.register("for ever")).key.expires_at is None
+    far = await agents.register("long", expires_in_ms=10**15)
+    assert far.key.expires_at is not None and far.key.state() is KeyState.ACTIVE
+
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, KeyState.ACTIVE),
+        ({"suspended": True}, KeyState.SUSPENDED),
+        ({"suspended": True, "suspended_until": NOW + timedelta(seconds=1)}, KeyState.SUSPENDED),
+        ({"suspended": True, "suspended_until": NOW}, KeyState.ACTIVE),
+        ({"suspended": True, "active": False}, KeyState.REVOKED),
+        ({"suspended": True, "expires_at": NOW}, KeyState.EXPIRED),
+        ({"expires_at": NOW + timedelta(seconds=1)}, KeyState.ACTIVE),
+    ],
+)
+def test_states(change: dict[str, Any], state: KeyState) -> None:
+    assert replace(AgentKey("a", "b", (Permission.READ,), NOW), **change).state(NOW) is state
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x00", "x" * 257, "\ud800", 7])
+async def test_names_that_are_none(agents: AgentRegistry, name: Any) -> None:
+    with pytest.raises(InvalidInput):
+        await agents.register(name)
+
+
+async def test_what_else_is_refused(agents: AgentRegistry) -> None:
+    for wrong in ({"permissions": []}, {"description": "x" * 2_001}, {"description": "\ud800"}, {"expires_in_ms": 0}):
+        with pytest.raises(InvalidInput):
+            await agents.register("x", **wrong)  # type: ignore[arg-type]
+    assert await agents.all() == []
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "x" * 257, "agent_\x00", "\ud800", "a\nb", '{"$ne": null}', "' OR 1=1 --", "agent_*", "agent_" + "é"]
+)
+async def test_secrets_that_are_none(agents: AgentRegistry, secret: str) -> None:
+    await agents.register("x")
+    assert await agents.find(secret) is None
+
+
+async def test_several_agents_of_one_name(agents: AgentRegistry) -> None:
+    first, second = [(await agents.register("twin")).key for _ in range(2)]
+    with pytest.raises(Refused, match=first.agent_id) as error:
+        await agents.get("twin")
+    assert second.agent_id in str(error.value)
+    await agents.revoke(first.agent_id)
+    assert (await agents.get(second.agent_id)).active
+    with pytest.raises(NotFound):
+        await agents.get("nobody")
+    with pytest.raises(NotFound):
+        await agents.revoke("not an id")
+
+
+async def test_read_only(archived: Settings) -> None:
+    async with registry_at(archived) as agents:
+        made = await agents.register("x")
+    async with registry_at(replace(archived, read_only=True)) as agents:
+        assert await agents.find(made.secret) == made.key
+        with pytest.raises(ReadOnly):
+            await agents.register("y")
+        with pytest.raises(ReadOnly):
+            await agents.revoke("x")
+        assert [key.name for key in await agents.all()] == ["x"]
+
+
+async def test_without_an_archive(tmp_path: Path) -> None:
+    async with StateManager.open(Settings()) as manager:
+        with pytest.raises(Refused, match="keys of agents"):
+            _ = manager.agents
+
+
+# -- the app's keys
+
+
+@pytest.fixture
+def app_key(mongo: MongoServer) -> Iterator[dict[str, Any]]:
+    """A key that the app made; it must be as it was in the end."""
+    stored = mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    yield stored
+
+
+async def test_a_key_of_the_app(mongo: MongoServer, app_key: dict[str, Any]) -> None:
+    before = list(mongo.raw["agentapikeys"].find())
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        ours = await agents.register("ours")
+        key = await agents.find(APP_SECRET)
+        assert key is not None and key.of_app and key.state() is KeyState.ACTIVE
+        assert (key.agent_id, key.name, key.requests_per_hour) == (APP_ID, "BrowserUseAgent", 1000)
+        assert key.permissions == (Permission.READ, Permission.WRITE)
+        assert {one.agent_id for one in await agents.all()} == {APP_ID, ours.key.agent_id}
+        assert APP_SECRET not in repr(await agents.all())
+        with pytest.raises(Refused, match="read-only"):
+            await agents.revoke("BrowserUseAgent")
+    assert list(mongo.raw["agentapikeys"].find()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"active": False}, KeyState.REVOKED),
+        ({"expiresAt": datetime(2020, 1, 1, tzinfo=UTC)}, KeyState.EXPIRED),
+        ({"suspended": True}, KeyState.SUSPENDED),
+        ({"suspended": True, "suspendedUntil": datetime(2020, 1, 1, tzinfo=UTC)}, KeyState.ACTIVE),
+        ({"suspended": True, "suspendedUntil": datetime(2999, 1, 1, tzinfo=UTC)}, KeyState.SUSPENDED),
+        ({"expiresAt": None, "rateLimit": "none", "permissions": "all", "name": 7, "createdAt": "x"}, KeyState.ACTIVE),
+        ({"active": "yes"}, KeyState.REVOKED),
+    ],
+)
+async def test_what_the_app_says_of_its_keys(
+    mongo: MongoServer, app_key: dict[str, Any], change: dict[str, Any], state: KeyState
+) -> None:
+    mongo.raw["agentapikeys"].update_one({}, {"$set": change})
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        key = await agents.find(APP_SECRET)
+        assert key is not None and key.state() is state
+        if change.get("permissions") == "all":
+            assert (key.permissions, key.requests_per_hour, key.name) == ((), None, APP_ID)
+
+
+async def test_mongodb_is_away(new_mongo: Callable[[], MongoServer]) -> None:
+    mongo = new_mongo()
+    async with StateManager.open(Settings(mongodb_uri=mongo.uri, timeout=0.7)) as manager:
+        made = await manager.agents.register("x")
+        assert await manager.agents.find(made.secret) == made.key
+        mongo.kill()
+        assert await manager.agents.find(made.secret) == made.key, "as it was a moment ago"
+        for asked in (manager.agents.find("agent_1"), manager.agents.all(), manager.agents.register("y")):
+            with pytest.raises(Unreachable):
+                await asked
+        await forget_sockets(manager.required_archive())
+
+
+async def test_a_file_from_before_there_were_keys(tmp_path: Path) -> None:
+    file = tmp_path / "archive.db"
+    settings = Settings(archive_url=f"sqlite:///{file}")
+    async with StateManager.open(settings) as manager:
+        await manager.required_archive().save([])
+        with closing(sqlite3.connect(file)) as db:
+            assert not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'agent_keys'").fetchall()
+        assert await manager.agents.all() == [] and await manager.agents.find("agent_1") is None
+        made = await manager.agents.register("x")
+        assert await manager.agents.find(made.secret) == made.key
+
+
+# -- what is remembered
+
+
+class CountingKeyring:
+    """A keyring in memory that counts how often it is asked."""
+
+    where = "memory"
+
+    def __init__(self) -> None:
+        self.keys: dict[str, AgentKey] = {}
+        self.asked = 0
+
+    async def add(self, key: AgentKey, digest: str) -> None:
+        self.keys[digest] = key
+
+    async def find(self, secret: str, digest: str) -> AgentKey | None:
+        self.asked += 1
+        return self.keys.get(digest)
+
+    async def all(self) -> list[AgentKey]:
+        return list(self.keys.values())
+
+    async def revoke(self, agent_id: str) -> bool:
+        self.keys = {
+            digest: replace(key, active=key.active and key.agent_id != agent_id) for digest, key in self.keys.items()
+        }
+        return True
+
+
+async def test_a_key_is_remembered_for_a_minute() -> None:
+    """Another process revokes it: this one notices within 60 seconds."""
+    keyring, now = CountingKeyring(), 1_000.0
+    agents = AgentRegistry(keyring, lambda: None, clock=lambda: now)
+    made = await agents.register("x")
+    assert await agents.find(made.secret) == made.key
+    await AgentRegistry(keyring, lambda: None).revoke("x")
+    now += CACHE_SECONDS - 0.1
+    assert await agents.find(made.secret) == made.key and keyring.asked == 1
+    now += 0.2
+    found = await agents.find(made.secret)
+    assert found is not None and not found.active and keyring.asked == 2
+
+
+async def test_revoking_here_counts_at_once() -> None:
+    agents = AgentRegistry(CountingKeyring(), lambda: None)
+    made = await agents.register("x")
+    assert await agents.find(made.secret) == made.key
+    await agents.revoke("x")
+    found = await agents.find(made.secret)
+    assert found is not None and found.state() is KeyState.REVOKED
+
+
+async def test_an_unknown_secret_is_remembered_for_a_few_seconds() -> None:
+    keyring, now = CountingKeyring(), 1_000.0
+    agents = AgentRegistry(keyring, lambda: None, clock=lambda: now)
+    for _ in range(3):
+        assert await agents.find("agent_1") is None
+    assert keyring.asked == 1
+    now += MISS_SECONDS + 0.1
+    assert await agents.find("agent_1") is None and keyring.asked == 2
+
+
+async def test_what_is_remembered_is_bounded_and_no_secret() -> None:
+    keyring = CountingKeyring()
+    agents = AgentRegistry(keyring, lambda: None)
+    for number in range(CACHE_ENTRIES + 50):
+        await agents.find(f"agent_{number}")
+    assert len(agents._cache) == CACHE_ENTRIES
+    assert not any(known.startswith("agent_") for known in agents._cache)

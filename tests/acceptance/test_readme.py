@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from support.cli import Cli
 
@@ -41,7 +44,31 @@ def test_the_demo_prints_what_is_shown(laptop: Cli) -> None:
 def test_the_library_example_is_python_that_names_what_there_is() -> None:
     from awictl import StateManager
 
-    [example] = [text for language, text in BLOCKS if language == "python"]
+    [example] = [text for language, text in BLOCKS if language == "python" and "manager." in text]
     calls = set(re.findall(r"manager\.(\w+)\(", example))
     assert calls and all(hasattr(StateManager, name) for name in calls)
     ast.parse(f"async def main():\n{''.join('    ' + line for line in example.splitlines(True))}")
+
+
+async def test_the_example_of_a_site_runs(awictl: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    [example] = [text for language, text in BLOCKS if language == "python" and "LoadSession" in text]
+    for name, value in awictl.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWI_ARCHIVE_URL", f"sqlite:///{awictl.home}/archive.db")
+    secret = awictl.ok(
+        "--archive", f"sqlite:///{awictl.home}/archive.db", "agent", "register", "x", "-o", "raw", "-q"
+    ).text.strip()
+    site: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), site)  # noqa: S102  # the README's own
+    app = site["app"]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://site") as client:
+        assert (await client.get("/posts")).json() == {"success": True, "posts": []}
+        answer = (await client.get("/posts", headers={"X-Agent-API-Key": secret})).json()
+        session_id = answer["_sessionState"]["sessionId"]
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            last = awictl.ok("session", "history", session_id, "--limit", "1").rows[0]
+            if last["action"] == "list_posts":
+                break
+    assert (last["action"], last["observation"]) == ("list_posts", "Retrieved 10 posts (page 1)")
+    assert last["delta"] == {"page_state": {"route": "/posts"}}

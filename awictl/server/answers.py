@@ -52,7 +52,8 @@ class StateAnswers:
             kept = found
         before, between, after = kept.pieces
         duration = views.duration_of(kept.started, now)
-        return b"".join((before, dumps(duration), between, dumps(timestamp(now)), after))
+        shown = b"null" if duration is None else b"%d" % duration
+        return b"".join((before, shown, between, b'"', timestamp(now).encode(), b'"', after))
 
     def _printed(self, visit: Visit) -> _Answer | None:
         """The answer in pieces, kept for the next time; None where it cannot be cut."""

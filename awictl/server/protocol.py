@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, with what it lacks against clients that mean harm: limits on a request's head.
 
 Its parser in C bounds neither how large a head may be nor how long it may take to arrive, so that a flood of headers
-fills the memory and a client that sends a byte now and then keeps its connection for ever.
+fills the memory and a client that sends a byte now and then keeps its connection for ever. After a request for another
+protocol (`Upgrade`) it takes the body for the next request.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 #: Largest head of a request, in bytes: as much as most servers and proxies take.
 MAX_HEAD_BYTES = 32_768
@@ -17,6 +19,9 @@ MAX_HEAD_BYTES = 32_768
 MAX_HEADERS = 200
 #: Seconds in which the head of a request, and the first byte of a connection, must arrive.
 HEAD_SECONDS = 10.0
+
+#: The headers that tell where a body ends.
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b'{"success":false,"error":"Too large","message":"The head of the request is too large."}'
@@ -33,6 +38,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._header_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        #: Whether headers are those of the head, rather than trailers.
+        self._in_head = False
+        #: Whether the parser reads a head again that is known already.
+        self._repeating = False
+        #: The request that is being answered; `cycle` is the last one that has come.
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,31 +51,84 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self.pipeline.clear()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         self._overhead += len(data)
-        super().data_received(data)
+        self._parse(data)
+        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()  # empty lines between requests
         # what the parser holds back shows up here: a header without end, a flood of empty lines or of tiny chunks
         if self._overhead > 2 * MAX_HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE, _TOO_LARGE)
 
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._known_head() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self.send_400_response("")
+                return
+            else:
+                return
+
+    def _known_head(self) -> bytes:
+        """What a new parser reads to go on after the head of a request for another protocol, which is served as any.
+
+        What follows is its body, if it has one. The old parser would take it for the next request, which is how
+        requests are smuggled past a proxy.
+        """
+        framing = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._repeating = True
+        return b"POST / HTTP/1.1\r\n%b\r\n" % framing
+
     def on_message_begin(self) -> None:
+        if self._repeating:
+            return
         super().on_message_begin()
         self._overhead = self._header_bytes = 0
+        self._in_head = True
         self._start_timer()
 
+    def on_url(self, url: bytes) -> None:
+        if not self._repeating:
+            super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called for a trailer too."""
-        super().on_header(name, value)
+        """Called for a trailer too, which is nothing that a request is judged by."""
+        if self._repeating:
+            return
+        if self._in_head:
+            super().on_header(name, value)
         self._header_bytes += len(name) + len(value)
         if self._header_bytes + len(self.url) > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._refuse(_HEAD_TOO_LARGE, _TOO_LARGE)
             raise ValueError("the head is too large")  # which stops the parser
 
     def on_headers_complete(self) -> None:
+        if self._repeating:
+            self._repeating = False
+            return
+        self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():  # else the body is still to come
+            super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -85,7 +149,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        if self.cycle is None or self.cycle.response_complete:  # else another response is on its way
+        running = self._running
+        unheard = running is self.cycle and running is not None and running.more_body and not running.response_started
+        if running is None or running.response_complete or unheard:  # else another response is on its way
             self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
 

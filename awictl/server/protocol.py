@@ -20,6 +20,10 @@ MAX_HEADERS = 200
 #: Seconds in which the head of a request, and the first byte of a connection, must arrive.
 HEAD_SECONDS = 10.0
 
+#: Seconds in which a client must take something of the response that waits for it; the same once the server stops.
+STALLED_SECONDS = 10.0
+STALLED_AT_END_SECONDS = 2.0
+
 #: The headers that tell where a body ends.
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -38,6 +42,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._header_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
         #: Whether headers are those of the head, rather than trailers.
         self._in_head = False
         #: Whether the parser reads a head again that is known already.
@@ -51,6 +56,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stall_timer()
         self.pipeline.clear()
         if self._running is not None:
             self._running.disconnected = True
@@ -134,6 +140,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
         self._overhead = max(0, self._overhead - len(body))
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._start_stall_timer(STALLED_SECONDS)
+
+    def resume_writing(self) -> None:
+        self._stop_stall_timer()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.flow.write_paused:
+            self._start_stall_timer(STALLED_AT_END_SECONDS)
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # to close it would wait for a client that does not read
+        super().timeout_keep_alive_handler()
+
     def send_400_response(self, msg: str) -> None:
         """The answer to what is no HTTP, in the shape of all other errors."""
         self._refuse(b"400 Bad Request", _NOT_HTTP)
@@ -154,6 +178,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if running is None or running.response_complete or unheard:  # else another response is on its way
             self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
+
+    def _stalled(self, seconds: float, before: int) -> None:
+        """Gives up a client that has taken nothing since `before` bytes were waiting for it."""
+        if self.transport.get_write_buffer_size() < before:
+            self._start_stall_timer(seconds)
+        else:
+            self.transport.abort()
+
+    def _start_stall_timer(self, seconds: float) -> None:
+        self._stop_stall_timer()
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(seconds, self._stalled, seconds, waiting)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def _start_timer(self) -> None:
         if self._head_timer is None:

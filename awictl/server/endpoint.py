@@ -34,6 +34,8 @@ access = logging.getLogger("awictl.access")
 
 #: The label of what is no route.
 OTHER = "other"
+#: What is said of a request that was given up: whatever it had sent to a backend may be carried out.
+_UNKNOWN = "It may or may not have been carried out: an update is safe to repeat only with its op_id."
 
 
 class Call:
@@ -139,7 +141,11 @@ class Endpoint:
         except AwiError as error:
             reply = problem_reply(problem_of(error))
         except TimeoutError:
-            reply = problem_reply(unavailable("The request took too long. Try again."))
+            reply = problem_reply(unavailable(f"The request took too long. {_UNKNOWN}"))
+        except asyncio.CancelledError:  # which is how uvicorn ends what the grace period was too short for
+            reply = problem_reply(unavailable(f"The server is stopping. {_UNKNOWN}"))
+            reply.headers.append((b"connection", b"close"))
+            return reply
         except Exception:
             log.exception("a request failed unexpectedly", extra={"route": self.route})
             reply = problem_reply(Problem(500, "Internal error", "Something went wrong; the operator has been told."))

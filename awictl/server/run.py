@@ -9,10 +9,12 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import parent_process
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -20,7 +22,7 @@ from uvicorn.supervisors import Multiprocess
 from ..errors import Refused
 from ..manager import StateManager
 from ..settings import Settings
-from .app import create_app
+from .app import Api, create_app
 from .logs import configure
 from .metrics import SHARED_FOLDER
 from .options import ServerOptions
@@ -29,7 +31,7 @@ from .protocol import BoundedHttpProtocol
 log = logging.getLogger("awictl.server")
 
 #: Seconds that requests have to finish once the server is told to stop.
-GRACE_SECONDS = 4
+GRACE_SECONDS = 3
 #: Seconds that an idle connection is kept.
 KEEP_ALIVE_SECONDS = 30
 #: Connections that may wait to be accepted.
@@ -48,7 +50,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log.info("listening on %s", url, extra={"url": url, "pid": os.getpid(), "workers": options.workers, **where})
     config = uvicorn.Config(
-        partial(create_app, settings, options, level),
+        partial(create_app if options.workers == 1 else _create_worker, settings, options, level),
         factory=True,
         http=BoundedHttpProtocol,
         ws="none",
@@ -75,10 +77,36 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
 def _serve_by_many(config: uvicorn.Config, listener: socket.socket) -> None:
     folder = tempfile.mkdtemp(prefix="awictl-metrics-")
     os.environ[SHARED_FOLDER] = folder
+    supervisor = _Supervisor(config, [listener])
     try:
-        Multiprocess(config, [listener]).run()
+        supervisor.run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if supervisor.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's parent of workers, which tells Ctrl-C from SIGTERM."""
+
+    interrupted = False
+
+    def handle_int(self) -> None:
+        self.interrupted = True
+        super().handle_int()
+
+
+def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Api:
+    """The application of one worker of several, which ends when its parent does, even by SIGKILL."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+    return create_app(settings, options, level)
 
 
 class _Server(uvicorn.Server):

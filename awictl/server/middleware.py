@@ -145,7 +145,7 @@ class RecordAction:
     """Records each request of an agent as an action of its session, once the response is sent.
 
     Method, endpoint, status and observation are recorded, never a body. It is done by a task of its own, which goes on
-    where the client hangs up; stopping, the site waits for it.
+    where the client hangs up; stopping, the site waits for it. A response that breaks off is a failure.
     """
 
     def __init__(self, app: App, action: str | Callable[[Scope], str] | None = None) -> None:
@@ -163,31 +163,49 @@ class RecordAction:
             return
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # what the server makes of an app that raises
 
+        asked = {"method": scope["method"], "endpoint": _url(scope)}
+        name = f"{scope['method']} {scope['path']}"[:MAX_URL]
+        recording: asyncio.Task[None] | None = None
+
+        def record(*, broken: bool = False) -> None:
+            nonlocal recording
+            if recording is None:
+                entry: dict[str, Any] = {
+                    "action": name,
+                    "input": {**asked, "status": status},
+                    "success": status < HTTPStatus.BAD_REQUEST and not broken,
+                    "observation": _phrase(status),
+                }
+                recording = asyncio.create_task(self._record(found, scope, entry))
+                self._tasks.add(recording)
+                recording.add_done_callback(self._tasks.discard)
+
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                record()  # now: the app may have work in the background, while the client goes on
 
         try:
             await self._app(scope, receive, sent)
-        finally:
-            if found.record:
-                task = asyncio.create_task(self._record(found, self._entry(found, scope, status)))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        except BaseException as error:
+            record(broken=isinstance(error, Exception))
+            raise
+        record()
+        if recording is not None:
+            # the server waits for this one too when it stops, where it runs no lifespan
+            await asyncio.shield(recording)
 
-    def _entry(self, found: AgentRequest, scope: Scope, status: int) -> dict[str, Any]:
-        name = self._action(scope) if callable(self._action) else self._action
-        return {
-            "action": found.action or name or f"{scope['method']} {scope['path']}"[:MAX_URL],
-            "input": {"method": scope["method"], "endpoint": _url(scope), "status": status},
-            "success": status < HTTPStatus.BAD_REQUEST,
-            "observation": found.observation if found.observation is not None else _phrase(status),
-        }
-
-    async def _record(self, found: AgentRequest, entry: dict[str, Any]) -> None:
+    async def _record(self, found: AgentRequest, scope: Scope, entry: dict[str, Any]) -> None:
+        if not found.record:
+            return
         try:
+            named = self._action(scope) if callable(self._action) else self._action
+            entry["action"] = found.action or named or entry["action"]
+            if found.observation is not None:
+                entry["observation"] = found.observation
             await found.manager.update_state_with_delta(found.session_id, found.delta, entry)
         except AwiError as error:
             log.error(
@@ -201,6 +219,9 @@ class RecordAction:
             _, left = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
             if left:
                 log.error("%d actions were not recorded: the site stops", len(left))
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left)
 
 
 class EnrichResponse:

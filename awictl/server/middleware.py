@@ -22,6 +22,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from ..agents import without_secrets
 from ..errors import AwiError
@@ -164,7 +165,7 @@ class RecordAction:
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # what the server makes of an app that raises
 
         asked = {"method": scope["method"], "endpoint": _url(scope)}
-        name = f"{scope['method']} {scope['path']}"[:MAX_URL]
+        name = without_secrets(f"{scope['method']} {scope['path']}")[:MAX_URL]
         recording: asyncio.Task[None] | None = None
 
         def record(*, broken: bool = False) -> None:
@@ -305,7 +306,13 @@ async def _with_last_words(
 
 
 def _url(scope: Scope) -> str:
-    return without_secrets(url_of(scope))[:MAX_URL]
+    """The URL without API keys; decoded where a key in it is escaped."""
+    url = without_secrets(url_of(scope))
+    if "%" in url:
+        plain = unquote(url)
+        masked = without_secrets(plain)
+        url = masked if masked != plain else url
+    return url[:MAX_URL]
 
 
 def _phrase(status: int) -> str:

@@ -29,6 +29,7 @@ from ..errors import AwiError
 from ..manager import StateManager
 from ..settings import Settings
 from ..state.codec import dumps
+from ..state.keys import check_agent_id
 from . import views
 from .auth import KEY_HEADER, identify
 from .calls import App, Message, Receive, Scope, Send, headers_of, problem_reply, url_of
@@ -117,6 +118,7 @@ class LoadSession:
             agent = await self._identify(scope)
             if agent is None:
                 return None
+            check_agent_id(agent.agent_id)
             manager = await self._opened()
             visit = await manager.visits.visit(agent.agent_id, agent.name, route=_url(scope))
             return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))

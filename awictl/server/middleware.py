@@ -146,7 +146,23 @@ class LoadSession:
         await self._open.aclose()
 
 
-class RecordAction:
+class _WithSession:
+    """A middleware that works on what `LoadSession` found; it has to be inside of it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._told = False
+
+    def _found(self, scope: Scope) -> AgentRequest | None:
+        if scope["type"] != "http":
+            return None
+        if STATE_NAME not in scope.get("state", {}) and not self._told:
+            self._told = True
+            log.error("%s does nothing: LoadSession is not around it", type(self).__name__)
+        return agent_request(scope)
+
+
+class RecordAction(_WithSession):
     """Records each request of an agent as an action of its session, once the response is sent.
 
     Method, endpoint, status and observation are recorded, never a body. It is done by a task of its own, which goes on
@@ -154,7 +170,7 @@ class RecordAction:
     """
 
     def __init__(self, app: App, action: str | Callable[[Scope], str] | None = None) -> None:
-        self._app = app
+        super().__init__(app)
         self._action = action
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -162,12 +178,11 @@ class RecordAction:
         if scope["type"] == "lifespan":
             await _with_last_words(self._app, scope, receive, send, self._drain)
             return
-        found = agent_request(scope) if scope["type"] == "http" else None
+        found = self._found(scope)
         if found is None:
             await self._app(scope, receive, send)
             return
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # what the server makes of an app that raises
-
         asked = {"method": scope["method"], "endpoint": _url(scope)}
         name = without_secrets(f"{scope['method']} {scope['path']}")[:MAX_URL]
         recording: asyncio.Task[None] | None = None
@@ -229,18 +244,15 @@ class RecordAction:
                 await asyncio.wait(left)
 
 
-class EnrichResponse:
+class EnrichResponse(_WithSession):
     """Adds `_sessionState` to responses that are JSON objects: where the agent is, and what it can do there.
 
     The body stays as it is, byte for byte, but for what is added at its end. What has the state in it is not to be
     cached. All else passes: other kinds, arrays, what is compressed already, parts, and what is too large.
     """
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = agent_request(scope) if scope["type"] == "http" else None
+        found = self._found(scope)
         if found is None:
             await self._app(scope, receive, send)
             return

@@ -459,10 +459,13 @@ async def test_an_action_is_recorded_before_the_background_work_of_its_response_
     app = site(settings, slow, hello, identify=always)
     async with visiting(app) as client:
         waiting = asyncio.create_task(client.get("/slow"))
-        while valkey.raw.keys("AWI:SESSION:*") == [] or recorded(valkey) == []:
-            await asyncio.sleep(0.005)
-        await client.get("/hello")
-        done.set()
+        try:
+            async with asyncio.timeout(5):
+                while valkey.raw.keys("AWI:SESSION:*") == [] or recorded(valkey) == []:
+                    await asyncio.sleep(0.005)
+            await client.get("/hello")
+        finally:
+            done.set()
         await waiting
     assert [action["action"] for action in recorded(valkey)] == ["GET /slow", "GET /hello"]
 
@@ -554,8 +557,9 @@ async def test_an_app_that_is_cancelled_while_its_action_is_recorded(
     async with visiting(app):
         conversation = Conversation()
         task = asyncio.create_task(app(request_scope("/pausing"), conversation.receive, conversation.send))
-        while len(conversation.sent) < 2:
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(5):
+            while len(conversation.sent) < 2:
+                await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)
         task.cancel()
         await asyncio.wait([task])

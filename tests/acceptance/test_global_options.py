@@ -32,6 +32,8 @@ READING: dict[str, list[str]] = {
     "archive show": [SESSION_ID],
     "archive stats": [],
     "archive export": [],
+    "agent list": [],
+    "agent show": ["known"],
     "agent session": [AGENT_ID],
     "health": [],
     "config show": [],
@@ -43,6 +45,9 @@ WRITING: dict[str, list[str]] = {
     "session end": [SESSION_ID],
     "archive sweep": [],
     "archive restore": [SESSION_ID],
+    "agent register": ["fresh"],
+    "agent revoke": ["known", "--yes"],
+    "serve": ["--port", "0"],
 }
 #: The archive of those that need one.
 ARCHIVE = {"AWI_ARCHIVE_URL": "sqlite:///archive.db"}
@@ -287,6 +292,8 @@ def test_a_read_only_profile_reads(awictl: Cli, one_session: ValkeyServer, comma
     user = awictl.having(**ARCHIVE)
     if command.startswith("archive"):
         assert user.ok("archive", "sweep", "--margin", "1h").json["archived"] == 1
+    if command in ("agent list", "agent show"):
+        user.ok("agent", "register", "known")
     with unchanged(one_session):
         result = with_profile(user, "read_only = true\n").ok(*command.split(), *READING[command])
     assert result.out != b""

@@ -176,14 +176,14 @@ async def test_a_newer_one_that_comes_before_reading_back_makes_the_older_outdat
     """Not unreachable: the session has to be read again, not the archive to be blamed."""
     archive = opened(backend)
     assert isinstance(archive, SqliteArchive)
-    reading = archive._reading
+    reading = archive.reading
 
     async def first_somebody_else(work: Any) -> Any:
         monkeypatch.undo()
         await saved(opened(backend), snapshot(session(4)))
         return await reading(work)
 
-    monkeypatch.setattr(archive, "_reading", first_somebody_else)
+    monkeypatch.setattr(archive, "reading", first_somebody_else)
     [(_, error)] = (await archive.save([snapshot(session(3))])).items()
     assert isinstance(error, Outdated), error
 

@@ -14,6 +14,7 @@ from support.valkey import ValkeyServer
 from awictl import NotFound, ReadOnly, Settings, StateManager
 
 MISSING = "sess_missing"
+CACHE_KEY = "05924ac34f1a295ad31aa9941c665c32"
 
 #: Commands that reading may send; a script is shown with the commands inside it.
 READING_COMMANDS = frozenset(
@@ -37,6 +38,7 @@ READS: dict[str, Call] = {
     "get_action_history": lambda manager: manager.get_action_history(SESSION_ID, 20, 400),
     "find_session": lambda manager: manager.find_session(SESSION_ID),
     "find_history": lambda manager: manager.find_history(SESSION_ID, 20, 400),
+    "get_cached_query_results": lambda manager: manager.get_cached_query_results(CACHE_KEY),
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
@@ -53,6 +55,7 @@ WRITES: dict[str, Call] = {
     "update_pagination": lambda manager: manager.update_pagination(SESSION_ID, {"cursor": 2}),
     "touch_session": lambda manager: manager.touch_session(SESSION_ID),
     "touch_sessions": lambda manager: manager.touch_sessions([SESSION_ID]),
+    "record_end": lambda manager: manager.record_end(SESSION_ID),
     "end_session": lambda manager: manager.end_session(SESSION_ID),
     "discard_session": lambda manager: manager.discard_session(SESSION_ID),
     "restore_session": lambda manager: manager.restore_session("sess_archived"),
@@ -88,6 +91,7 @@ async def fill(server: ValkeyServer) -> None:
         await manager.update_state_with_delta(SESSION_ID, {"a": 1})
         await manager.update_state_with_delta(SESSION_ID, {"large": "x" * 10_000})
     server.raw.set(agent_key(), SESSION_ID, px=100_000)
+    server.raw.set(f"AWI:CACHE:LIST:{CACHE_KEY}", b"[1]", px=100_000)
 
 
 def test_every_method_is_covered() -> None:
@@ -183,3 +187,9 @@ async def test_a_read_only_profile_reads(valkey: ValkeyServer, name: str) -> Non
     await fill(valkey)
     async with StateManager.open(valkey.settings(read_only=True)) as manager:
         assert await READS[name](manager) is not None
+
+
+async def test_requests_of_agents_write(valkey: ValkeyServer) -> None:
+    async with StateManager.open(valkey.settings(read_only=True)) as manager:
+        with pytest.raises(ReadOnly):
+            _ = manager.visits

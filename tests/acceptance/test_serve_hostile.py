@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -635,7 +635,7 @@ def test_a_redis_that_refuses() -> None:
         assert client.get(STATE).status_code == 200
 
         def refuses(name: str) -> None:
-            with unchanged(valkey):
+            with unchanged(valkey) if "key" not in name and "get" not in name else nullcontext():  # ours may not look
                 for path in ROUTES:
                     method = "POST" if path == "end" else "GET"
                     answer = client.request(method, f"/api/agent/session/{path}")
@@ -650,8 +650,7 @@ def test_a_redis_that_refuses() -> None:
         valkey.raw.config_set("maxmemory", "0")
         for rule in ("-evalsha", "-get", "resetkeys"):
             valkey.raw.execute_command("ACL", "SETUSER", "default", "+@all", "~*", rule)
-            if rule == "resetkeys":
-                assert client.get(STATE).status_code == 503
+            refuses(rule)
             valkey.raw.execute_command("ACL", "SETUSER", "default", "+@all", "~*")
         assert client.get(STATE).status_code == 200
         calm(site)

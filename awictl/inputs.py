@@ -13,16 +13,19 @@ from .state.document import Update
 _ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
 
 
-def checked_update(delta: Mapping[str, Any], entry: Mapping[str, Any] | None, limit: int) -> tuple[Update, bool]:
+def checked_update(
+    delta: Mapping[str, Any], entry: Mapping[str, Any] | None, limit: int, fresh_op_id: str | None = None
+) -> tuple[Update, bool]:
     """The update that a delta and an entry describe, and whether the caller named it by an op_id.
 
-    `limit`: bytes that the delta, the input and the observation may have each. Raises InvalidInput.
+    `limit`: bytes that the delta, the input and the observation may have each. `fresh_op_id`: names it where the entry
+    does not. Raises InvalidInput.
     """
     entry = dict(entry or {})
     if unknown := entry.keys() - _ENTRY_KEYS:
         raise InvalidInput(f"an action has no {', '.join(sorted(unknown))}: only {', '.join(sorted(_ENTRY_KEYS))}")
     given = entry.get("op_id") is not None
-    op_id = keys.check_op_id(entry["op_id"]) if given else keys.new_op_id()
+    op_id = keys.check_op_id(entry["op_id"]) if given else fresh_op_id or keys.new_op_id()
     action = check_input(entry.get("action", Update.action))
     success = entry.get("success", True)
     if not isinstance(action, str) or not action:

@@ -114,12 +114,14 @@ class StateManager:
         entry: Mapping[str, Any] | None = None,
         *,
         base: Base | None = None,
+        fresh_op_id: str | None = None,
     ) -> Updated:
         """Like `update_state_with_delta`; the result also tells the recorded action.
 
-        `base`: the session as it was read just now (`Visit.base`), which spares reading it.
+        `base`: the session as it was read just now (`Visit.base`), which spares reading it. `fresh_op_id`: what to call
+        the update where the entry does not say; nobody can have applied it before.
         """
-        update, given = checked_update(delta, entry, self.settings.max_delta_bytes)
+        update, given = checked_update(delta, entry, self.settings.max_delta_bytes, fresh_op_id)
         return await self._update(session_id, lambda _: update, update.op_id, given, base)
 
     async def update_page_state(

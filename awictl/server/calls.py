@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
+from ..agents import without_secrets
 from ..errors import InvalidInput
 from ..state.codec import dumps, parse_input
 from ..visits import Allowance
@@ -22,6 +23,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Seconds for which the rest of a body that is too large is taken, so that its sender gets to read why.
 DRAIN_SECONDS = 2.0
+
+#: Longest URL that is kept, in characters.
+MAX_URL = 2_048
 
 JSON = b"application/json"
 #: What every reply says: it is about one agent, now.
@@ -78,11 +82,21 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 def url_of(scope: Scope) -> str:
-    """The path and the query, as the agent gave them."""
+    """The path and the query as the agent gave them, but for API keys; cut where they are very long."""
     path = scope.get("raw_path") or scope["path"].encode()
-    query = scope["query_string"]
+    query = scope.get("query_string")
     url: bytes = path + b"?" + query if query else path
-    return url.decode("utf-8", "replace")
+    return masked_url(url.decode("utf-8", "replace"))
+
+
+def masked_url(url: str) -> str:
+    """A URL without API keys; decoded where a key in it is escaped. Cut where it is very long."""
+    url = without_secrets(url)
+    if "%" in url:
+        plain = unquote(url)
+        masked = without_secrets(plain)
+        url = masked if masked != plain else url
+    return url[:MAX_URL]
 
 
 def number_of(scope: Scope, name: str, default: int, most: int) -> int:

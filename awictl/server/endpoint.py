@@ -24,7 +24,7 @@ from .calls import (
     problem_reply,
     url_of,
 )
-from .problems import Problem, problem_of, unavailable
+from .problems import UNKNOWN_OUTCOME, Problem, problem_of, unavailable
 
 if TYPE_CHECKING:
     from .service import Service
@@ -34,14 +34,12 @@ access = logging.getLogger("awictl.access")
 
 #: The label of what is no route.
 OTHER = "other"
-#: What is said of a request that was given up: whatever it had sent to a backend may be carried out.
-_UNKNOWN = "It may or may not have been carried out: an update is safe to repeat only with its op_id."
 
 
 class Call:
     """One request, for its handler."""
 
-    __slots__ = ("allowance", "body", "key", "scope", "service")
+    __slots__ = ("allowance", "body", "key", "op_id", "scope", "service")
 
     def __init__(self, service: Service, scope: Scope, body: Body, key: AgentKey | None) -> None:
         self.service = service
@@ -51,6 +49,8 @@ class Call:
         self.key = key
         #: How many requests are left, once that is known.
         self.allowance: Allowance | None = None
+        #: What the update is called that this request makes, once it is on its way.
+        self.op_id: str | None = None
 
     @property
     def caller(self) -> AgentKey:
@@ -74,6 +74,12 @@ class Call:
         )
         self.allowance = visit.allowance
         return visit
+
+    def given_up(self, why: str) -> Reply:
+        """The answer where nobody waits for the handler any more."""
+        if self.op_id is None:
+            return problem_reply(unavailable(f"{why} Try again."))
+        return problem_reply(unavailable(f"{why} {UNKNOWN_OUTCOME}", op_id=self.op_id))
 
 
 Handler = Callable[[Call], Awaitable[Any]]
@@ -141,9 +147,9 @@ class Endpoint:
         except AwiError as error:
             reply = problem_reply(problem_of(error))
         except TimeoutError:
-            reply = problem_reply(unavailable(f"The request took too long. {_UNKNOWN}"))
+            reply = call.given_up("The request took too long.")
         except asyncio.CancelledError:  # which is how uvicorn ends what the grace period was too short for
-            reply = problem_reply(unavailable(f"The server is stopping. {_UNKNOWN}"))
+            reply = call.given_up("The server is stopping.")
             reply.headers.append((b"connection", b"close"))
             return reply
         except Exception:

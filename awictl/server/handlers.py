@@ -9,6 +9,7 @@ from typing import Any
 
 from ..archive.keyring import Permission
 from ..errors import AwiError, InvalidData, InvalidInput, Refused, Unreachable
+from ..state import keys
 from ..state.document import as_object, timestamp
 from . import views
 from .calls import Reply, json_reply, number_of
@@ -75,7 +76,11 @@ async def update_state(call: Call) -> dict[str, Any]:
             raise Problem(403, "Permission denied", f"The site decides on {name}: a delta cannot change it")
     entry = {name: value for name, value in body.items() if name != "delta"}
     visit = await call.visit("update")
-    updated = await call.service.manager.apply(visit.session_id, body["delta"], entry, base=visit.base)
+    fresh = keys.new_op_id()
+    call.op_id = entry.get("op_id") or fresh
+    updated = await call.service.manager.apply(
+        visit.session_id, body["delta"], entry, base=visit.base, fresh_op_id=fresh
+    )
     now = datetime.now(UTC)
     duration = views.duration_of(views.started_at(updated.head), now)
     answer = views.state(visit.session_id, updated.head, duration, timestamp(now))

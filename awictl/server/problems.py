@@ -26,6 +26,12 @@ log = logging.getLogger("awictl.server")
 RETRY_SECONDS = 1
 
 
+#: What is said of an update whose outcome is not known.
+UNKNOWN_OUTCOME = (
+    "The update may or may not have been applied: repeat it with this op_id, which never applies it twice."
+)
+
+
 class Problem(Exception):
     """A request that cannot be answered as asked."""
 
@@ -65,13 +71,10 @@ def problem_of(error: AwiError) -> Problem:
         case TooLarge():
             return Problem(413, "Too large", "The session would be larger than the limit: nothing was written.")
         case OutcomeUnknown():
-            return unavailable(
-                "The update may or may not have been applied: repeat it with this op_id, which never applies it twice.",
-                op_id=error.op_id,
-            )
+            return unavailable(UNKNOWN_OUTCOME, op_id=error.op_id)
         case Unreachable():
             return unavailable("A backend does not answer: nothing was done. Try again.")
         case InvalidData():
-            return Problem(409, "Conflict", "The stored session cannot be read; its operator has been told.")
+            return Problem(409, "Conflict", "What is stored of this agent cannot be read; the operator has been told.")
         case _:
             return unavailable("The request was refused by a backend; its operator has been told.")

@@ -17,11 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_HEAD_BYTES = 32_768
 #: Most headers of a request.
 MAX_HEADERS = 200
-#: Seconds in which the head of a request, and the first byte of a connection, must arrive.
-HEAD_SECONDS = 10.0
-
-#: Seconds in which a client must take something of the response that waits for it; the same once the server stops.
-STALLED_SECONDS = 10.0
+#: Seconds in which a client must take something of the response that waits for it, once the server stops.
 STALLED_AT_END_SECONDS = 2.0
 
 #: The headers that tell where a body ends.
@@ -34,10 +30,15 @@ _NOT_HTTP = b'{"success":false,"error":"Invalid request","message":"This is no v
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with heads, trailers and framing of bounded size, and heads of bounded duration."""
+    """HTTP/1.1 with heads, trailers and framing of bounded size, and heads of bounded duration.
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    `patience`: seconds in which the head of a request, and the first byte of a connection, must arrive, and in which a
+    client must take something of the response that waits for it.
+    """
+
+    def __init__(self, *args: Any, patience: float = 10.0, **named: Any) -> None:
         super().__init__(*args, **named)
+        self._patience = patience
         #: Bytes of this message so far that are no body, and those of its headers.
         self._overhead = 0
         self._header_bytes = 0
@@ -142,7 +143,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._start_stall_timer(STALLED_SECONDS)
+        self._start_stall_timer(self._patience)
 
     def resume_writing(self) -> None:
         self._stop_stall_timer()
@@ -198,7 +199,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+            self._head_timer = self.loop.call_later(self._patience, self._too_slow)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

@@ -17,6 +17,7 @@ from functools import partial
 from multiprocessing import parent_process
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import Refused
@@ -52,7 +53,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     config = uvicorn.Config(
         partial(create_app if options.workers == 1 else _create_worker, settings, options, level),
         factory=True,
-        http=BoundedHttpProtocol,
+        http=partial(BoundedHttpProtocol, patience=options.request_seconds),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
@@ -94,6 +95,13 @@ class _Supervisor(Multiprocess):
     def handle_int(self) -> None:
         self.interrupted = True
         super().handle_int()
+
+    def keep_subprocess_alive(self) -> None:
+        dead = [one.pid for one in self.processes if one.exitcode is not None and one.pid is not None]
+        super().keep_subprocess_alive()
+        for pid in dead:
+            # what it was about to answer is not in flight any more
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Api:

@@ -156,7 +156,7 @@ def site(shared_site: Site) -> Iterator[Site]:
 
 
 def test_heads_that_never_end_and_readers_that_never_read(site: Site) -> None:
-    """After ten seconds without anything the connection is gone, whatever it was waiting for."""
+    """After the request timeout without anything the connection is gone, whatever it was waiting for."""
     whole = site.head("GET")
     slow = [b"", b"GET / HTTP/1.1\r\nA: ", whole, whole + whole[:-2], whole]
     connections = []
@@ -177,14 +177,14 @@ def test_heads_that_never_end_and_readers_that_never_read(site: Site) -> None:
     started = time.monotonic()
     ends: dict[int, bool] = {}
     for i in (0, 1, 3, 4):
-        connections[i].settimeout(max(0.1, 14 - (time.monotonic() - started)))
+        connections[i].settimeout(max(0.1, 5 - (time.monotonic() - started)))
         with connections[i] as connection:
             while connection.recv(65_536):
                 pass
         ends[i] = True
-    assert len(ends) == 4 and 8 < time.monotonic() - started < 14
+    assert len(ends) == 4 and 0.5 < time.monotonic() - started < 5
     connections[2].close()
-    time.sleep(max(0, started + 12 - time.monotonic()))
+    time.sleep(max(0, started + 2.5 - time.monotonic()))
     with pytest.raises(OSError):
         for _ in range(100):
             reader.send(b"x")

@@ -32,7 +32,7 @@ from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
 from awictl.agents import Registered
-from awictl.server import middleware
+from awictl.server import enriching, middleware
 from awictl.server.calls import App, Message, Receive, Scope, Send
 from awictl.server.middleware import AgentRequest, EnrichResponse, LoadSession, RecordAction
 from awictl.state import keys
@@ -908,7 +908,7 @@ async def test_an_enriched_response_is_not_kept_by_caches(settings: Settings) ->
 
 
 async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "MAX_ENRICHED", 100)
+    monkeypatch.setattr(enriching, "MAX_ENRICHED", 100)
     conversation = Conversation()
     seen = []
 
@@ -932,7 +932,7 @@ async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch
 async def test_the_largest_response_that_is_enriched(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(middleware, "MAX_ENRICHED", 100)
+    monkeypatch.setattr(enriching, "MAX_ENRICHED", 100)
     body = b'{"a":"' + b"x" * size + b'"}'
     for chunks in ((body,), (body[:50], body[50:]), (body, b"")):
         answer = await answered(settings, replying(*chunks))

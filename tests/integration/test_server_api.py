@@ -435,6 +435,40 @@ async def test_bodies_of_any_size_but_too_large(archived: Settings) -> None:
         assert answer.status_code == 413, "of undeclared size"
 
 
+async def test_an_update_that_takes_too_long_can_be_repeated(
+    archived: Settings, new_valkey: Callable[[], ValkeyServer]
+) -> None:
+    """Its answer names it, even where the agent did not."""
+    redis = new_valkey()
+    options = ServerOptions(request_seconds=0.5)
+    async with served(replace(archived, redis_socket=str(redis.socket)), options) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        await agent.post("state", {"delta": {"n": 0}})
+        visit = api.service.manager.visits.visit
+
+        async def then_paused(*args: Any, **named: Any) -> Any:
+            found = await visit(*args, **named)
+            redis.pause()
+            return found
+
+        api.service.manager.visits.visit = then_paused  # type: ignore[method-assign]
+        answer = await agent.post("state", {"delta": {"n": 1}})
+        api.service.manager.visits.visit = visit  # type: ignore[method-assign]
+        redis.resume()
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["op_id"].startswith("op_")
+        repeated = {"delta": {"n": 1}, "op_id": answer.json()["op_id"]}
+        assert (await agent.post("state", repeated)).json()["op_id"] == repeated["op_id"]
+        page = (await agent.get("history")).json()["trajectory"]
+        assert [action.get("op_id") for action in page].count(repeated["op_id"]) == 1 and len(page) == 3
+
+
+async def test_a_key_in_a_url_is_not_stored(agent: Agent, valkey: ValkeyServer) -> None:
+    session_id = (await agent.get(f"state?key={agent.secret}&x=1")).json()["sessionId"]
+    raw = valkey.raw.get(session_key(session_id))
+    assert agent.secret.encode() not in raw and b"agent_********&x=1" in raw
+
+
 async def test_a_session_that_would_be_too_large(archived: Settings) -> None:
     settings = replace(archived, max_document_bytes=3_000)
     async with served(settings) as api, client_of(api) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import gc
@@ -227,6 +228,7 @@ async def several(backend: Backend, count: int) -> AsyncIterator[list[Archive]]:
 async def forget_sockets(archive: Archive) -> None:
     """Close an archive whose server went away. pymongo leaves sockets open that it was opening then."""
     await archive.close()
+    await asyncio.sleep(0.1)  # for what was about to connect to notice
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

@@ -1,0 +1,115 @@
+"""Adds an agent's session to the responses of a site."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from ..errors import InvalidData
+from ..state.codec import dumps, loads
+from . import views
+from .agent_request import AgentRequest, WithSession
+from .calls import Message, Receive, Scope, Send
+
+#: What responses are enriched with.
+STATE_MEMBER = "_sessionState"
+#: Largest JSON response that is enriched, in bytes; larger ones pass as they are.
+MAX_ENRICHED = 4_194_304
+
+
+class EnrichResponse(WithSession):
+    """Adds `_sessionState` to responses that are JSON objects: where the agent is, and what it can do there.
+
+    The body stays as it is, byte for byte, but for what is added at its end. What has the state in it is not to be
+    cached. All else passes: other kinds, arrays, what is compressed already, parts, and what is too large.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self.found(scope)
+        if found is None:
+            await self.app(scope, receive, send)
+            return
+        await self.app(scope, receive, _Enriching(found, send, scope["method"] == "HEAD").send)
+
+
+class _Enriching:
+    """One response, held back until all of it is there, if it is JSON."""
+
+    def __init__(self, found: AgentRequest, send: Send, bodiless: bool) -> None:
+        self._found = found
+        self._send = send
+        self._bodiless = bodiless
+        #: The beginning of the response, while it is held back.
+        self._start: Message | None = None
+        self._body = bytearray()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _may_be_enriched(message):
+            if not self._bodiless:
+                self._start = message
+                return
+            # the length of a body that is not sent, and its tag, would be those of another one
+            message = _with_headers(message, _OUTDATED)
+        if self._start is None:
+            await self._send(message)
+        elif message["type"] != "http.response.body":
+            await self._pass_on(message)  # a file that the server sends, say
+        else:
+            self._body += message.get("body", b"")
+            more = bool(message.get("more_body"))
+            if len(self._body) > MAX_ENRICHED:
+                await self._pass_on({"type": "http.response.body", "body": bytes(self._body), "more_body": more})
+            elif not more:
+                await self._finish(self._start)
+
+    async def _pass_on(self, message: Message) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            await self._send(start)
+        await self._send(message)
+
+    async def _finish(self, start: Message) -> None:
+        body = self._enriched()
+        if body is not None:
+            length = (b"content-length", b"%d" % len(body))
+            self._start = _with_headers(start, _OUTDATED | _CACHING, length, (b"cache-control", b"no-store"))
+        await self._pass_on({"type": "http.response.body", "body": bytes(self._body) if body is None else body})
+
+    def _enriched(self) -> bytes | None:
+        """The body with the state in it; None where it is no JSON object, or has something of that name."""
+        body = bytes(self._body).strip(b" \t\r\n")
+        if not body.startswith(b"{"):
+            return None
+        try:
+            value = loads(body)
+        except InvalidData:
+            return None
+        if STATE_MEMBER in value:
+            return None
+        inside = body[1:-1].strip(b" \t\r\n")
+        state = dumps(views.session_state(self._found.session_id, self._found.head))
+        return b"".join((b"{", inside, b"," if inside else b"", b'"%s":' % STATE_MEMBER.encode(), state, b"}"))
+
+
+#: Headers that do not fit the body any more once something was added.
+_OUTDATED = frozenset({b"content-length", b"etag", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+#: Headers that say how long others may be shown the same; with the state of an agent in it, nobody may.
+_CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
+
+
+def _with_headers(start: Message, without: frozenset[bytes], *more: tuple[bytes, bytes]) -> Message:
+    kept = [(name, value) for name, value in start.get("headers", ()) if name.lower() not in without]
+    return {**start, "headers": [*kept, *more]}
+
+
+def _may_be_enriched(start: Message) -> bool:
+    """Whether it is JSON as it is, and not a part of it."""
+    headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip()
+    return (
+        (kind == b"application/json" or kind.endswith(b"+json"))
+        and b"content-encoding" not in headers
+        and start["status"] not in _BODILESS_OR_PARTIAL
+    )
+
+
+_BODILESS_OR_PARTIAL = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED})

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +21,11 @@ from pathlib import Path
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from load import Slice, connected, loaded, wait_for
 from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
 
-CONNECTIONS = 16
-SLICE_SECONDS = 0.33
 STATE, DIFF, HISTORY = (f"/api/agent/session/{name}" for name in ("state", "diff", "history"))
 #: Routes that the benchmark adds to the server: one Redis GET, as an endpoint with all that goes around one but a
 #: caller, and as a bare ASGI function.
@@ -68,62 +65,18 @@ def serve(port: int, session_key: str) -> None:
     uvicorn.run(api, port=port, http=BoundedHttpProtocol, **options)  # type: ignore[arg-type]
 
 
-class Client(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
-
-    def __init__(self) -> None:
-        self.request = b""
-        self.answers = 0
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self._buffer = b""
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-
-    def ask(self, request: bytes) -> None:
-        """Begin to ask; an empty request: stop."""
-        self.request = request
-        if request and self.idle.is_set():
-            self.idle.clear()
-            self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0]):
-            return
-        assert head.startswith(b"HTTP/1.1 200 "), self._buffer[:300]
-        self._buffer = b""
-        self.answers += 1
-        if self.request:
-            self._transport.write(self.request)
-        else:
-            self.idle.set()
-
-
 async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
     """Print requests a second of every route, and the ratios."""
-    loop = asyncio.get_running_loop()
-    clients = [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)]
+    clients = await connected(port)
     routes = [BARE, GET, STATE, DIFF, HISTORY]
-    speeds: dict[str, list[float]] = {route: [] for route in routes}
-    costs: dict[str, list[float]] = {route: [] for route in routes}
+    slices: dict[str, list[Slice]] = {route: [] for route in routes}
     for number in range(rounds + 1):
         for route in routes:
-            request = f"GET {route} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {secret}\r\n\r\n".encode()
-            before, cpu, started = sum(one.answers for one in clients), cpu_seconds(pid), time.perf_counter()
-            for one in clients:
-                one.ask(request)
-            await asyncio.sleep(SLICE_SECONDS)
-            for one in clients:
-                one.ask(b"")
-            await asyncio.gather(*(one.idle.wait() for one in clients))
-            answers = sum(one.answers for one in clients) - before
+            one = await loaded(clients, route, [pid], f"X-Agent-API-Key: {secret}")
             if number:  # the first round warms up
-                speeds[route].append(answers / (time.perf_counter() - started))
-                costs[route].append((cpu_seconds(pid) - cpu) / answers * 1e6)
+                slices[route].append(one)
+    speeds = {route: [one.speed for one in found] for route, found in slices.items()}
+    costs = {route: [one.cost for one in found] for route, found in slices.items()}
     print(f"{'route':34}{'requests/s':>12}{'of the GET':>12}{'of the bare':>13}{'server CPU, us':>16}")
     for route in routes:
         of_get, of_bare = (
@@ -138,12 +91,6 @@ async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
     print(f"\nstate against one Redis GET: {ratio:.2f}   target >= {TARGET}   {'met' if ratio >= TARGET else 'MISSED'}")
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @contextmanager
 def running(settings: dict[str, str], session_key: str) -> Iterator[tuple[int, int]]:
     """The server in a process of its own: its port and its process id."""
@@ -151,11 +98,7 @@ def running(settings: dict[str, str], session_key: str) -> Iterator[tuple[int, i
     command = [sys.executable, __file__, "serve", str(port), session_key]
     process = subprocess.Popen(command, env={**os.environ, **settings})
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait_for(port)
         yield port, process.pid
     finally:
         process.terminate()

@@ -228,6 +228,11 @@ async def several(backend: Backend, count: int) -> AsyncIterator[list[Archive]]:
 async def forget_sockets(archive: Archive) -> None:
     """Close an archive whose server went away. pymongo leaves sockets open that it was opening then."""
     await archive.close()
+    await drop_sockets()
+
+
+async def drop_sockets() -> None:
+    """Let go of what pymongo left open, now rather than in the middle of another test."""
     await asyncio.sleep(0.1)  # for what was about to connect to notice
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,23 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from load import Slice, connected, loaded, wait_for
 from support.valkey import ValkeyServer, free_port
 
+from awictl import Settings
+from awictl.store.connect import Server, connect
+
 KEY = "AWI:SESSION:sess_fa98b181260642d9bf08786c6737970a"
 FILE = Path(__file__).parents[1] / "tests" / "data" / "session_02_one_delta.json"
 KINDS = ["starlette", "routed", "plain"]
 
 
-async def _get() -> bytes:
-    from awictl import Settings
-    from awictl.store.connect import connect
+@cache
+def _redis() -> Server:
+    return connect(Settings.load())
 
-    server = _cache.setdefault("server", connect(Settings.load()))
-    [raw] = await server.read(("GET", KEY))
+
+async def _get() -> bytes:
+    [raw] = await _redis().read(("GET", KEY))
     assert isinstance(raw, bytes)
     return raw
-
-
-_cache: dict[str, Any] = {}
 
 
 async def plain(scope: Any, receive: Any, send: Any) -> None:

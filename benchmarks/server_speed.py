@@ -30,6 +30,8 @@ STATE, DIFF, HISTORY = (f"/api/agent/session/{name}" for name in ("state", "diff
 #: Routes that the benchmark adds to the server: one Redis GET, as an endpoint with all that goes around one but a
 #: caller, and as a bare ASGI function.
 GET, BARE = "/benchmark/get", "/benchmark/bare"
+#: The state, as where the session has changed since it was asked for last: its head is decoded and printed again.
+CHANGED = "/benchmark/state-changed"
 TARGET = 0.7
 
 
@@ -37,9 +39,11 @@ def serve(port: int, session_key: str) -> None:
     """The server, with the two routes more; run in a process of its own."""
     import uvicorn
 
+    from awictl.archive.keyring import Permission
     from awictl.server.app import Api
     from awictl.server.calls import Reply
     from awictl.server.endpoint import Call, Endpoint
+    from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions
     from awictl.server.protocol import BoundedHttpProtocol
 
@@ -59,6 +63,11 @@ def serve(port: int, session_key: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
         await send({"type": "http.response.body", "body": raw})  # type: ignore[operator]
 
+    async def changed(call: Call) -> Reply:
+        api.service.manager.store.visits._met.clear()  # type: ignore[attr-defined]
+        return await get_state(call)
+
+    api._by_path["GET", CHANGED] = Endpoint(api.service, "GET", CHANGED, changed, Permission.READ)
     api._by_path["GET", GET] = Endpoint(api.service, "GET", GET, endpoint, public=True)
     api._by_path["GET", BARE] = bare  # type: ignore[assignment]
     options = {"ws": "none", "access_log": False, "log_level": "error", "server_header": False, "proxy_headers": False}
@@ -68,7 +77,7 @@ def serve(port: int, session_key: str) -> None:
 async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
     """Print requests a second of every route, and the ratios."""
     clients = await connected(port)
-    routes = [BARE, GET, STATE, DIFF, HISTORY]
+    routes = [BARE, GET, STATE, CHANGED, DIFF, HISTORY]
     slices: dict[str, list[Slice]] = {route: [] for route in routes}
     for number in range(rounds + 1):
         for route in routes:

@@ -14,16 +14,16 @@ from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, loads
-from .state.document import Update, new_document, page_delta, pagination_delta, timestamp
+from .state.document import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, Stored, no_session
 from .updates import Updated
-from .visits import Visits, decoded_diff
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
     from .archive.base import Archive
     from .lookup import Found
     from .state.layout import Base
+    from .visits import Visits
 
 #: Sessions that one request of a listing asks for.
 LIST_BATCH = 500
@@ -221,7 +221,7 @@ class StateManager(Archiving):
             if not exists:
                 raise no_session(session_id, self.store.where)
             return None
-        return decoded_diff(raw, f"{self.store.where}, key {keys.diff_key(session_id)}")
+        return decode_diff(raw, f"{self.store.where}, key {keys.diff_key(session_id)}")
 
     async def get_cached_query_results(self, cache_key: str) -> list[Any] | None:
         """The cached results of a query, by its key (`cache_key`); None where they are not cached, or have expired."""
@@ -237,6 +237,8 @@ class StateManager(Archiving):
 
         Other than reading, this is an agent's own activity: it puts off the expiry.
         """
+        from .visits import Visits
+
         self.check_writable()
         return Visits(self.store.visits)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import InvalidData, NotFound, RateLimited, UpdateConflict
+from .errors import NotFound, RateLimited, UpdateConflict
 from .state import keys
-from .state.codec import encodable, loads
-from .state.document import new_document, timestamp
+from .state.codec import encodable
+from .state.document import decode_diff, new_document, timestamp
 from .state.layout import Base, base_of_whole, encode
-from .store.base import VisitStore
+
+if TYPE_CHECKING:
+    from .store.visits import VisitStore
 
 log = logging.getLogger("awictl")
 
@@ -55,18 +57,7 @@ class Visit(NamedTuple):
     @property
     def last_delta(self) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None where there was none in the last five minutes."""
-        return decoded_diff(self.diff, keys.diff_key(self.session_id)) if self.diff is not None else None
-
-
-def decoded_diff(raw: bytes, where: str) -> dict[str, Any]:
-    """`{"delta", "last_action"}` from the stored value of a diff. Raises InvalidData, naming `where` it is."""
-    try:
-        diff = loads(raw)
-    except InvalidData as error:
-        raise InvalidData(f"{where}: {error}") from None
-    if not isinstance(diff, dict):
-        raise InvalidData(f"{where}: not a JSON object")
-    return {"delta": diff.get("delta"), "last_action": diff.get("action")}
+        return decode_diff(self.diff, keys.diff_key(self.session_id)) if self.diff is not None else None
 
 
 class Visits:

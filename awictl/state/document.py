@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import InvalidInput
-from .codec import dumps
+from ..errors import InvalidData, InvalidInput
+from .codec import dumps, loads
 from .delta import merge
 from .keys import new_op_id
 from .layout import Base, Splice, next_t, splice
@@ -141,6 +141,17 @@ class Change:
     def diff(self) -> bytes:
         """The value of AWI:DIFF:<session_id>."""
         return dumps({"delta": self.action["delta"], "action": self.action})
+
+
+def decode_diff(raw: bytes, where: str) -> dict[str, Any]:
+    """`{"delta", "last_action"}` from a stored AWI:DIFF:<session_id>. Raises InvalidData, naming `where` it is."""
+    try:
+        diff = loads(raw)
+    except InvalidData as error:
+        raise InvalidData(f"{where}: {error}") from None
+    if not isinstance(diff, dict):
+        raise InvalidData(f"{where}: not a JSON object")
+    return {"delta": diff.get("delta"), "last_action": diff.get("action")}
 
 
 def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:

@@ -7,7 +7,8 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AwiError, InvalidData, Refused, TooLarge
 from ..settings import Settings
@@ -28,7 +29,9 @@ from .base import (
     lives_there,
 )
 from .connect import Call, Script, Server, connect
-from .visits import Visits
+
+if TYPE_CHECKING:
+    from .visits import Visits
 
 log = logging.getLogger("awictl")
 
@@ -54,7 +57,7 @@ class RedisStore:
         self._restore_script = Script("restore")
         self._hold_script = Script("hold")
         self._read_base_script = Script("read_base")
-        self.visits = Visits(server, settings)
+        self._settings = settings
 
     @classmethod
     def open(cls, settings: Settings) -> RedisStore:
@@ -63,6 +66,12 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._server.close()
+
+    @cached_property
+    def visits(self) -> Visits:
+        from .visits import Visits  # most commands are no agent's requests
+
+        return Visits(self._server, self._settings)
 
     # -- writing
 

@@ -13,7 +13,7 @@ from .state.document import decode_diff, new_document, timestamp
 from .state.layout import Base, base_of_whole, encode
 
 if TYPE_CHECKING:
-    from .store.visits import VisitStore
+    from .store.visited import VisitStore
 
 log = logging.getLogger("awictl")
 

@@ -14,23 +14,17 @@ from ..state.document import as_object, timestamp
 from . import views
 from .calls import Reply, json_reply, number_of
 from .endpoint import Call
+from .options import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, SITE_FIELDS
 from .problems import Problem
 
 log = logging.getLogger("awictl.server")
 
-#: Most actions that one page of a history has, and how many it has unless asked.
-MAX_PAGE = 1_000
-DEFAULT_PAGE = 20
-#: Largest offset into a history.
-MAX_OFFSET = 10_000_000
 #: Seconds that an agent waits for its session to be archived; a sweep does it then.
 ARCHIVE_SECONDS = 5.0
 #: Seconds in which a backend that is well answers.
 HEALTH_SECONDS = 2.0
 #: What an update may be made of.
 UPDATE_FIELDS = frozenset({"delta", "action", "input", "success", "observation", "op_id"})
-#: Fields of a session that the site decides on, and no agent for itself.
-SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 
 
 async def get_state(call: Call) -> Reply:

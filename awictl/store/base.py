@@ -12,7 +12,7 @@ from ..state.document import Change
 from ..state.layout import Base
 
 if TYPE_CHECKING:
-    from .visits import VisitStore
+    from .visited import VisitStore
 
 
 class ReplyLost(Unreachable):

@@ -13,7 +13,7 @@ from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
 from awictl.state import keys
-from awictl.store.visits import Visited
+from awictl.store.visited import Visited
 from awictl.visits import TRIES, Visits
 
 MAPPING = keys.agent_key(AGENT_ID)

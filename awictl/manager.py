@@ -224,12 +224,23 @@ class StateManager(Archiving):
         return decode_diff(raw, f"{self.store.where}, key {keys.diff_key(session_id)}")
 
     async def get_cached_query_results(self, cache_key: str) -> list[Any] | None:
-        """The cached results of a query, by its key (`cache_key`); None where they are not cached, or have expired."""
+        """The cached results of a query, by its key (`cache_key`); None where they are not cached, or have expired.
+
+        Raises InvalidData where something else is stored there.
+        """
         if not keys.is_cache_key(cache_key):
             return None
         raw = await self.store.cached_results(cache_key)
-        results = loads(raw) if raw is not None else None
-        return results if isinstance(results, list) else None
+        if raw is None:
+            return None
+        where = f"{self.store.where}, key {keys.CACHE_PREFIX}{cache_key}"
+        try:
+            results = loads(raw)
+        except InvalidData as error:
+            raise InvalidData(f"{where}: {error}") from None
+        if not isinstance(results, list):
+            raise InvalidData(f"{where}: not a JSON array")
+        return results
 
     @cached_property
     def visits(self) -> Visits:

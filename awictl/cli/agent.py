@@ -6,7 +6,8 @@ import typer
 
 from ..archive.keyring import Permission
 from ..errors import NotFound
-from .options import Run, command, confirm, new_group, parse_duration
+from .given import confirm, parse_duration
+from .options import Run, command, new_group
 from .output import Format
 from .tables import Column, Rows, duration, fields_of
 

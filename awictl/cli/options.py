@@ -1,8 +1,6 @@
 """The options that every command has, and the one wrapper that runs every command."""
 
 import inspect
-import re
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -13,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from ..errors import AwiError, InvalidInput, Refused
+from ..errors import AwiError, InvalidInput
 from .output import Format, Output, settle_output
 from .tables import printable
 
 if TYPE_CHECKING:
     import asyncio
-    from datetime import datetime
 
     from ..manager import StateManager
     from ..settings import Settings
@@ -241,72 +238,7 @@ def report(error: BaseException, *, verbose: bool = False) -> int:
     return code
 
 
-# -- what several commands take
-
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
-
-
-def parse_duration(text: str) -> int:
-    """A span of time such as 20m, 90s or 1h30m, in milliseconds. Raises typer.BadParameter."""
-    match = _DURATION.fullmatch(text.strip().lower())
-    if not text.strip() or match is None:
-        raise typer.BadParameter(f"{text!r} is not a span of time such as 20m, 90s or 1h30m")
-    return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
-
-
-def parse_moment(text: str) -> "datetime":
-    """A moment: ISO 8601 such as 2026-11-23 or 2026-11-23T08:00Z (UTC unless it says so), or a span of time ago.
-
-    Raises typer.BadParameter.
-    """
-    from datetime import UTC, datetime, timedelta
-
-    try:
-        return datetime.now(UTC) - timedelta(milliseconds=parse_duration(text))
-    except (typer.BadParameter, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no moment such as 2026-11-23, 2026-11-23T08:00 or 7d (ago)") from None
-
-
-def read_stdin(limit: int = -1) -> bytes:
-    """What stdin holds, at most `limit` bytes of it."""
-    if sys.stdin is None:
-        raise InvalidInput("stdin is closed: there is nothing to read for -")
-    return sys.stdin.buffer.read(limit)
-
-
-def read_ids(ids: list[str]) -> list[str]:
-    """The ids that were given, those from stdin in the place of a `-`. Each once, in their order."""
-    found: dict[str, None] = {}
-    for one in ids:
-        words = read_stdin().decode("utf-8", "surrogateescape").split() if one == "-" else [one]
-        found.update(dict.fromkeys(words))
-    if not found:
-        raise InvalidInput("no id was given")
-    return list(found)
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Ask before something is lost for good. Raises Refused where nobody can be asked, and typer.Exit at a no."""
-    if yes:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise Refused(f"{question} There is no terminal to ask at: say --yes")
-    # the event loop's own handler would wait for the answer first
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if not agreed:
-        raise typer.Exit(1)
+# -- commands on several ids
 
 
 class EachId:

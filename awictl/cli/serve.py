@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput
-from .options import Run, command, parse_duration
+from .given import parse_duration
+from .options import Run, command
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..archive.keyring import Permission
-from ..errors import AwiError, InvalidData, InvalidInput, Refused, Unreachable
+from ..errors import AwiError, InvalidInput, Unreachable
 from ..state import keys
 from ..state.document import as_object, timestamp
 from . import views
@@ -157,7 +157,7 @@ async def _status(ping: Any) -> str:
             await ping
     except (Unreachable, TimeoutError):
         return "disconnected"
-    except (Refused, InvalidData, AwiError) as error:
+    except AwiError as error:
         log.warning("a backend is not well: %s", error)
         return "error"
     return "connected"

@@ -11,7 +11,8 @@ import typer
 
 from ...archive.sweep import Candidate, Sweeper, Swept
 from ...errors import AwiError, InvalidInput
-from ..options import EachId, Run, SessionIds, command, parse_duration, read_ids, report
+from ..given import parse_duration, read_ids
+from ..options import EachId, Run, SessionIds, command, report
 from ..output import Format
 from ..tables import plural
 from . import view

@@ -14,7 +14,8 @@ from ...endings import not_archived
 from ...errors import InvalidInput
 from ...manager import StateManager
 from ...state.keys import check_session_id
-from ..options import Run, SessionIds, command, each, parse_moment, read_ids
+from ..given import parse_moment, read_ids
+from ..options import Run, SessionIds, command, each
 from ..output import Format, dumps, flush, write
 from ..session.reading import print_archived
 from . import view

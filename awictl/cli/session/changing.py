@@ -9,7 +9,8 @@ from ...errors import InvalidInput, NotFound
 from ...manager import StateManager
 from ...state.codec import parse_input
 from ...state.keys import check_session_id
-from ..options import EachId, Run, SessionId, SessionIds, command, confirm, read_ids, read_stdin
+from ..given import confirm, read_ids, read_stdin
+from ..options import EachId, Run, SessionId, SessionIds, command
 from ..output import Format
 from ..tables import plural
 from . import view

@@ -9,7 +9,8 @@ from ...errors import InvalidInput
 from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey, Summary
 from ...state.delta import compare
-from ..options import Run, SessionId, SessionIds, command, each, first, parse_duration, read_ids
+from ..given import parse_duration, read_ids
+from ..options import Run, SessionId, SessionIds, command, each, first
 from ..output import Format, dumps, write
 from . import view
 from .group import app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -57,7 +59,19 @@ def mongo(_worker_mongo: MongoServer) -> MongoServer:
 
 
 @pytest.fixture
-def new_mongo() -> Iterator[Callable[[], MongoServer]]:
+def mongo_sockets() -> Iterator[None]:
+    """For tests in which MongoDB is away: lets go, in the end, of the sockets that pymongo was opening in vain.
+
+    What failed holds on to them until the test is over, and then they would be found in the middle of another test.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+def new_mongo(mongo_sockets: None) -> Iterator[Callable[[], MongoServer]]:
     """Starts further servers; a test may do with them what it likes."""
     servers: list[MongoServer] = []
 

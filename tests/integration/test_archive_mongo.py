@@ -286,6 +286,7 @@ async def test_actions_that_left_stay_when_the_parts_of_a_string_go(archive: Arc
 # -- servers
 
 
+@pytest.mark.usefixtures("mongo_sockets")
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
 async def test_no_server(request_: Request) -> None:
     port = free_port()

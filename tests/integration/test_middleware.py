@@ -681,6 +681,7 @@ async def test_redis_that_does_not_answer(new_valkey: Callable[[], ValkeyServer]
         assert (await client.get("/whoami")).text.startswith("sess_")
 
 
+@pytest.mark.usefixtures("mongo_sockets")
 async def test_the_archive_away(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     settings = valkey.settings(mongodb_uri=f"mongodb://user:secret@127.0.0.1:{free_port()}/awi", timeout=0.3)
     async with visiting(site(settings, whoami), **{"X-Agent-API-Key": "agent_" + "a" * 32}) as client:

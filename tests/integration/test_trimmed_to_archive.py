@@ -213,6 +213,7 @@ async def test_when_the_archive_is_back_the_session_is_trimmed_again(
         assert_complete((await archived(manager)).document, 3 * LIMIT + 1)
 
 
+@pytest.mark.usefixtures("mongo_sockets")
 async def test_a_pause_without_an_archive_costs_updates_no_time(valkey: ValkeyServer) -> None:
     """One update waits for it; the next ones do not try."""
     settings = valkey.settings(max_actions=LIMIT, mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/awi", timeout=0.3)

@@ -59,12 +59,14 @@ def mongo(_worker_mongo: MongoServer) -> MongoServer:
 
 
 @pytest.fixture
-def mongo_sockets() -> Iterator[None]:
+def mongo_sockets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """For tests in which MongoDB is away: lets go, in the end, of the sockets that pymongo was opening in vain.
 
-    What failed holds on to them until the test is over, and then they would be found in the middle of another test.
+    Errors, and the log records that tell of them, hold on to them until the test is over, and then they would be found
+    in the middle of another test.
     """
     yield
+    caplog.get_records("call").clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

@@ -33,7 +33,9 @@ def check(awictl: Cli, examples: int, least: int) -> None:
     user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
     secret = user.ok("agent", "register", "tester", "-o", "raw", "-q").text.strip()
     with serving(user, "--rate-limit", "0", "--allow-register") as server:
-        assert checked(server, secret, examples, awictl.home) >= least
+        made = checked(server, secret, examples, awictl.home)
+        print(f"\n{made:,} requests made up")
+        assert made >= least
         counts = httpx.get(f"{server.url}/metrics").text
         statuses = set(re.findall(r'awictl_http_requests_total\{.*status="(\d+)"', counts))
         assert "200" in statuses and "400" in statuses and statuses <= TOLD, statuses

@@ -6,13 +6,14 @@ import hashlib
 import re
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .archive.keyring import AgentKey, Keyring, Permission
 from .errors import InvalidInput, NotFound, Refused
+from .state.codec import encodable
+from .state.recent import Recent
 
 #: Seconds for which a key counts as it was found, and for which an unknown secret counts as unknown.
 CACHE_SECONDS = 60.0
@@ -57,7 +58,7 @@ class AgentRegistry:
         self._check_writable = check_writable
         self._clock = clock
         #: By digest, the key and until when it counts.
-        self._cache: OrderedDict[str, tuple[AgentKey | None, float]] = OrderedDict()
+        self._cache: Recent[str, tuple[AgentKey | None, float]] = Recent(CACHE_ENTRIES)
 
     @property
     def where(self) -> str:
@@ -76,7 +77,7 @@ class AgentRegistry:
         self._check_writable()
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable() or not name.strip():
             raise InvalidInput(f"the name of an agent is 1 to {MAX_NAME} printable characters")
-        if description is not None and (len(description) > MAX_DESCRIPTION or not _is_text(description)):
+        if description is not None and (len(description) > MAX_DESCRIPTION or description != encodable(description)):
             raise InvalidInput(f"the description of an agent is text of at most {MAX_DESCRIPTION:,} characters")
         granted = tuple(one for one in Permission if one in permissions)
         if not granted:
@@ -106,9 +107,6 @@ class AgentRegistry:
             return known[0]
         found = await self._keyring.find(secret, digest)
         self._cache[digest] = found, now + (CACHE_SECONDS if found is not None else MISS_SECONDS)
-        self._cache.move_to_end(digest)
-        if len(self._cache) > CACHE_ENTRIES:
-            self._cache.popitem(last=False)
         return found
 
     async def all(self) -> list[AgentKey]:
@@ -134,7 +132,7 @@ class AgentRegistry:
             raise Refused(f"{self.where}: the key of {key.name!r} is the app's, which is read-only: revoke it there")
         await self._keyring.revoke(key.agent_id)
         self._cache.clear()
-        return await self.get(key.agent_id)
+        return replace(key, active=False)
 
 
 def _later(now: datetime, milliseconds: int) -> datetime:
@@ -144,11 +142,3 @@ def _later(now: datetime, milliseconds: int) -> datetime:
         return min(now + timedelta(milliseconds=milliseconds), _LATEST)
     except OverflowError:
         return _LATEST
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

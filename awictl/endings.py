@@ -14,7 +14,7 @@ from typing import Any
 from .archive.base import Archive, Archived, written_by_the_app
 from .archive.keeper import Keeper, Kept
 from .errors import AwiError, InvalidData, NotFound, UpdateConflict
-from .state.document import Update, as_object, ending, has_ended, timestamp
+from .state.document import Update, as_object, ending, has_ended, optional_timestamp
 from .store.base import Deletion, Listed, SessionStore, lives_there, no_session
 from .updates import RETRY_SECONDS, Updater
 
@@ -99,14 +99,14 @@ class Endings:
         return Ended(
             session_id,
             summary.agent_id,
-            timestamp(summary.ended_at) if summary.ended_at else None,
+            optional_timestamp(summary.ended_at),
             len(archived.document["history"]["actions"]),
             self._archive.where,
         )
 
     def _ended(self, kept: Kept) -> Ended:
         snapshot = kept.snapshot
-        ended_at = timestamp(snapshot.ended_at) if snapshot.ended_at else None
+        ended_at = optional_timestamp(snapshot.ended_at)
         return Ended(snapshot.session_id, snapshot.agent_id, ended_at, len(snapshot.actions), self._archive.where)
 
 

@@ -13,7 +13,7 @@ from .errors import InvalidData, InvalidInput, NotFound, Unreachable
 from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
-from .state.codec import check_input, loads
+from .state.codec import check_input, loads_at
 from .state.document import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AgentSession, HistoryPage, Listed, Stored, no_session
 from .updates import Updated
@@ -234,10 +234,7 @@ class StateManager(Archiving):
         if raw is None:
             return None
         where = f"{self.store.where}, key {keys.CACHE_PREFIX}{cache_key}"
-        try:
-            results = loads(raw)
-        except InvalidData as error:
-            raise InvalidData(f"{where}: {error}") from None
+        results = loads_at(raw, where)
         if not isinstance(results, list):
             raise InvalidData(f"{where}: not a JSON array")
         return results

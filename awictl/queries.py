@@ -9,7 +9,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .state.document import parse_timestamp
+from .state.document import as_text, parse_timestamp
 from .store.base import Listed
 
 
@@ -38,10 +38,10 @@ class Summary:
         idle = (now or datetime.now(UTC)) - moment if moment is not None else None
         return cls(
             listed,
-            _text(head.get("agent_id")),
-            _text(head.get("agent_name")),
-            _text(page.get("route")) if isinstance(page, dict) else None,
-            _text(activity),
+            as_text(head.get("agent_id")),
+            as_text(head.get("agent_name")),
+            as_text(page.get("route")) if isinstance(page, dict) else None,
+            as_text(activity),
             max(0, int(idle.total_seconds() * 1000)) if idle is not None else None,
         )
 
@@ -116,7 +116,3 @@ SORT_KEYS: dict[SortKey, Callable[[Summary], Any]] = {
 
 def _last(number: int | None) -> tuple[bool, int]:
     return (number is None, number or 0)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from .settings import Settings
 from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
+from .state.recent import Recent
 from .store.base import Outcome, ReplyLost, SessionStore, no_session
 
 log = logging.getLogger("awictl")
@@ -66,7 +66,7 @@ class Updater:
         self._archive = archive
         self._no_dropping_until = 0.0
         self._max_actions = settings.max_actions
-        self._warm: OrderedDict[str, Base] = OrderedDict()
+        self._warm: Recent[str, Base] = Recent(WARM_HEADS)
         self._locks: dict[str, _CountedLock] = {}
 
     def agent_id(self, session_id: str) -> str | None:
@@ -189,8 +189,6 @@ class Updater:
     def _remember(self, session_id: str, base: Base) -> None:
         if len(base.prefix) <= WARM_HEAD_BYTES:
             self._warm[session_id] = base
-            if len(self._warm) > WARM_HEADS:
-                self._warm.popitem(last=False)
 
     def _gone(self, session_id: str, op_id: str, sent_t: int | None) -> Exception:
         if sent_t is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import NotFound, RateLimited, UpdateConflict
@@ -11,6 +10,7 @@ from .state import keys
 from .state.codec import encodable
 from .state.document import decode_diff, new_document, timestamp
 from .state.layout import Base, base_of_whole, encode
+from .state.recent import Recent
 
 if TYPE_CHECKING:
     from .store.visited import VisitStore
@@ -65,7 +65,7 @@ class Visits:
 
     def __init__(self, store: VisitStore) -> None:
         self._store = store
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: Recent[str, str] = Recent(KNOWN_AGENTS)
 
     async def visit(
         self,
@@ -130,5 +130,3 @@ class Visits:
     def _remember(self, agent_id: str, session_id: str) -> None:
         if session_id != self._known.get(agent_id):
             self._known[agent_id] = session_id
-            if len(self._known) > KNOWN_AGENTS:
-                self._known.popitem(last=False)

@@ -11,7 +11,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from ..state.document import as_array, as_object, timestamp
+from ..state.document import as_array, as_object, as_text, timestamp
 from .base import Archived, Shape, Summary
 from .snapshot import count_of
 from .trajectory import uses_of
@@ -33,7 +33,7 @@ def summary(found: dict[str, Any]) -> Summary:
         session_id=str(found.get("sessionId")),
         agent_id=shown["agentId"],
         agent_name=shown["agentName"],
-        route=_text(as_object(found.get("currentState")).get("currentRoute")),
+        route=as_text(as_object(found.get("currentState")).get("currentRoute")),
         started_at=moment(found.get("sessionStartedAt")),
         last_activity_at=moment(found.get("lastActivityAt")),
         ended_at=moment(found.get("sessionEndedAt")),
@@ -124,7 +124,3 @@ def _action(number: int, action: Any) -> dict[str, Any]:
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

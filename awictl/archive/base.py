@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import AwiError, InvalidInput, Refused
 from ..state.codec import dumps, encodable, loads
-from ..state.document import timestamp
+from ..state.document import optional_timestamp
 from .snapshot import Known, Snapshot, moment_of
 from .trajectory import Chunk, Uses
 
@@ -64,9 +64,9 @@ class Summary:
             "agent_id": self.agent_id,
             "agent_name": self.agent_name,
             "route": self.route,
-            "started_at": _shown(self.started_at),
-            "last_activity_at": _shown(self.last_activity_at),
-            "ended_at": _shown(self.ended_at),
+            "started_at": optional_timestamp(self.started_at),
+            "last_activity_at": optional_timestamp(self.last_activity_at),
+            "ended_at": optional_timestamp(self.ended_at),
             "active": self.active,
             "total_actions": self.total_actions,
             "failed_actions": self.failed_actions,
@@ -113,7 +113,7 @@ class Cursor:
     @property
     def text(self) -> str:
         """The cursor as one word."""
-        return base64.urlsafe_b64encode(dumps([_shown(self.last_activity_at), self.session_id])).decode()
+        return base64.urlsafe_b64encode(dumps([optional_timestamp(self.last_activity_at), self.session_id])).decode()
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
@@ -182,7 +182,3 @@ def written_by_the_app(session_id: str, where: str) -> Refused:
         f"{where}: {session_id} is there in the app's own shape, which is read-only: it lacks much of the session, "
         "and the app may still use it"
     )
-
-
-def _shown(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment is not None else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ..state.document import timestamp
+from ..state.document import optional_timestamp
 
 
 class Permission(StrEnum):
@@ -65,8 +65,8 @@ class AgentKey:
             "name": self.name,
             "permissions": list(self.permissions),
             "state": self.state().value,
-            "created_at": _shown(self.created_at),
-            "expires_at": _shown(self.expires_at),
+            "created_at": optional_timestamp(self.created_at),
+            "expires_at": optional_timestamp(self.expires_at),
             "description": self.description,
             "requests_per_hour": self.requests_per_hour,
             "made_by": "app" if self.of_app else "awictl",
@@ -102,7 +102,3 @@ def newest_first(keys: list[AgentKey]) -> list[AgentKey]:
     """Keys by their creation."""
     earliest = datetime.min.replace(tzinfo=UTC)
     return sorted(keys, key=lambda key: (key.created_at or earliest, key.agent_id), reverse=True)
-
-
-def _shown(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment is not None else None

@@ -6,14 +6,13 @@ document of the app's must have a secret.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import pymongo
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ASCENDING
 
+from ..state.document import as_text
+from .app_documents import moment
 from .keyring import AgentKey, newest_first, permissions_of
 from .mongo import MongoArchive
 from .mongo_documents import Document
@@ -84,25 +83,15 @@ def _key(found: Document, *, of_app: bool = False) -> AgentKey:
     requests = limit.get("requestsPerHour") if isinstance(limit, dict) else None
     return AgentKey(
         agent_id=str(found["_id"]),
-        name=_text(found.get("name")) or str(found["_id"]),
+        name=as_text(found.get("name")) or str(found["_id"]),
         permissions=permissions_of(found.get("permissions")),
-        created_at=_moment(found.get("createdAt")),
-        expires_at=_moment(found.get("expiresAt")),
+        created_at=moment(found.get("createdAt")),
+        expires_at=moment(found.get("expiresAt")),
         active=found.get("active") is True,
         suspended=bool(found.get("suspended")),
-        suspended_until=_moment(found.get("suspendedUntil")),
-        suspension_reason=_text(found.get("suspensionReason")),
-        description=_text(found.get("description")),
+        suspended_until=moment(found.get("suspendedUntil")),
+        suspension_reason=as_text(found.get("suspensionReason")),
+        description=as_text(found.get("description")),
         requests_per_hour=int(requests) if isinstance(requests, (int, float)) and requests >= 1 else None,
         of_app=of_app,
     )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _moment(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return None

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from ..errors import AwiError, InvalidData, Refused, Unreachable
 from ..state.codec import encodable
+from ..state.document import optional_timestamp
 from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
 from .packing import chunks_of, intact_chunks, pack, unpack
 from .snapshot import Known, Snapshot, Verdict
-from .sqlite_rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of, text_of
+from .sqlite_rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of
 from .trajectory import Chunk, complete
 
 #: Sessions that one query of a listing returns.
@@ -99,7 +100,7 @@ class SqliteArchive:
         def write(db: sqlite3.Connection) -> int:
             statement = """UPDATE sessions SET active = 0, ended_at = expires_at
                 WHERE session_id = ? AND digest = ? AND expires_at = ? AND active"""
-            rows = [(one.session_id, one.digest, text_of(one.expires_at)) for one in sessions]
+            rows = [(one.session_id, one.digest, optional_timestamp(one.expires_at)) for one in sessions]
             return db.executemany(statement, rows).rowcount if rows else 0
 
         return await self.writing(write) if self._path.exists() else 0
@@ -154,7 +155,7 @@ class SqliteArchive:
     async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
         def read(db: sqlite3.Connection) -> list[Known]:
             statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
-            return [known_of(row) for row in db.execute(statement, (text_of(now),))]
+            return [known_of(row) for row in db.execute(statement, (optional_timestamp(now),))]
 
         for known in await self.reading(read) or []:
             yield known

@@ -6,10 +6,10 @@ import json
 import sqlite3
 from typing import TypeVar
 
+from ..state.document import optional_timestamp
 from .keyring import AgentKey, newest_first, permissions_of
 from .snapshot import moment_of
 from .sqlite import SqliteArchive, Work
-from .sqlite_rows import text_of
 
 _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     agent_id TEXT PRIMARY KEY,
@@ -44,8 +44,8 @@ class SqliteKeyring:
                     key.description,
                     json.dumps(key.permissions),
                     key.active,
-                    text_of(key.expires_at),
-                    text_of(key.created_at),
+                    optional_timestamp(key.expires_at),
+                    optional_timestamp(key.created_at),
                 ),
             )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidData
 from ..state.codec import encodable
-from ..state.document import timestamp
+from ..state.document import optional_timestamp
 from .base import ArchiveQuery, Cursor, Summary
 from .packing import pack, unpack
 from .snapshot import Known, Revision, Snapshot, moment_of
@@ -68,11 +67,11 @@ def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
         "agent_id": snapshot.agent_id,
         "agent_name": snapshot.agent_name,
         "route": snapshot.route,
-        "started_at": text_of(snapshot.started_at),
-        "last_activity_at": text_of(snapshot.last_activity_at),
-        "ended_at": text_of(snapshot.ended_at),
+        "started_at": optional_timestamp(snapshot.started_at),
+        "last_activity_at": optional_timestamp(snapshot.last_activity_at),
+        "ended_at": optional_timestamp(snapshot.ended_at),
         "active": not snapshot.ended,
-        "expires_at": text_of(snapshot.expires_at) if not snapshot.ended else None,
+        "expires_at": optional_timestamp(snapshot.expires_at) if not snapshot.ended else None,
         "total_actions": snapshot.revision.total_actions,
         "successful_actions": snapshot.count("successful_actions"),
         "failed_actions": snapshot.count("failed_actions"),
@@ -138,21 +137,17 @@ def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple
             agent.lower(),
         )
     if query.since is not None:
-        add("last_activity_at >= ?", text_of(query.since))
+        add("last_activity_at >= ?", optional_timestamp(query.since))
     if query.until is not None:
-        add("last_activity_at < ?", text_of(query.until))
+        add("last_activity_at < ?", optional_timestamp(query.until))
     if query.failed:
         add("failed_actions > 0")
     if after is not None and after.last_activity_at is None:
         add("last_activity_at IS NULL AND session_id < ?", after.session_id)
     elif after is not None:
-        moment = text_of(after.last_activity_at)
+        moment = optional_timestamp(after.last_activity_at)
         add(
             "(last_activity_at < ? OR last_activity_at IS NULL OR (last_activity_at = ? AND session_id < ?))",
             moment, moment, after.session_id,
         )  # fmt: skip
     return " AND ".join(conditions), tuple(values)
-
-
-def text_of(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment is not None else None

@@ -8,13 +8,13 @@ visit returns the same object for a head whose bytes have not changed (`store/vi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..state.codec import dumps
 from ..state.document import timestamp
 from ..state.layout import Base
+from ..state.recent import Recent
 from ..visits import Visit
 from . import views
 
@@ -38,7 +38,7 @@ class StateAnswers:
     """Answers about the sessions that were asked for lately."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, _Answer] = OrderedDict()
+        self._kept: Recent[str, _Answer] = Recent(KEPT_ANSWERS)
 
     def answer(self, visit: Visit) -> bytes:
         """The answer about a session, now."""
@@ -47,8 +47,7 @@ class StateAnswers:
         if kept is None or kept.base is not visit.base:
             found = self._printed(visit)
             if found is None:
-                duration = views.duration_of(views.started_at(visit.head), now)
-                return dumps(views.state(visit.session_id, visit.head, duration, timestamp(now)))
+                return dumps(views.state_at(visit.session_id, visit.head, now))
             kept = found
         before, between, after = kept.pieces
         duration = views.duration_of(kept.started, now)
@@ -65,6 +64,4 @@ class StateAnswers:
         made = _Answer(visit.base, views.started_at(visit.head), (before, between, after))
         if len(whole) <= KEPT_BYTES:
             self._kept[visit.session_id] = made
-            if len(self._kept) > KEPT_ANSWERS:
-                self._kept.popitem(last=False)
         return made

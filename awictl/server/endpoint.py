@@ -41,12 +41,12 @@ class Call:
 
     __slots__ = ("allowance", "body", "key", "op_id", "scope", "service")
 
-    def __init__(self, service: Service, scope: Scope, body: Body, key: AgentKey | None) -> None:
+    def __init__(self, service: Service, scope: Scope, body: Body) -> None:
         self.service = service
         self.scope = scope
         self.body = body
         #: The key of the calling agent; None where the endpoint asks for nobody.
-        self.key = key
+        self.key: AgentKey | None = None
         #: How many requests are left, once that is known.
         self.allowance: Allowance | None = None
         #: What the update is called that this request makes, once it is on its way.
@@ -135,7 +135,7 @@ class Endpoint:
         options = self._service.options
         headers = headers_of(scope)
         body = Body(headers, receive, options.max_body_bytes, options.body_seconds)
-        call = Call(self._service, scope, body, None)
+        call = Call(self._service, scope, body)
         try:
             async with asyncio.timeout(options.request_seconds):
                 if not self._public:

@@ -75,9 +75,7 @@ async def update_state(call: Call) -> dict[str, Any]:
     updated = await call.service.manager.apply(
         visit.session_id, body["delta"], entry, base=visit.base, fresh_op_id=fresh
     )
-    now = datetime.now(UTC)
-    duration = views.duration_of(views.started_at(updated.head), now)
-    answer = views.state(visit.session_id, updated.head, duration, timestamp(now))
+    answer = views.state_at(visit.session_id, updated.head, datetime.now(UTC))
     return answer | {"action": updated.action, "op_id": updated.op_id, "applied": updated.action is not None}
 
 

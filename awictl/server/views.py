@@ -51,6 +51,11 @@ def state(session_id: str, head: dict[str, Any], duration: Any, now: Any) -> dic
     }
 
 
+def state_at(session_id: str, head: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The same at a moment."""
+    return state(session_id, head, duration_of(started_at(head), now), timestamp(now))
+
+
 def started_at(head: dict[str, Any]) -> datetime | None:
     """When a session began; None where that is not told."""
     return parse_timestamp(as_object(head.get("statistics")).get("session_start"))

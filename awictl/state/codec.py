@@ -50,6 +50,14 @@ def loads(text: bytes) -> Any:
             raise InvalidData(f"not valid JSON: {error}") from None
 
 
+def loads_at(text: bytes, where: str) -> Any:
+    """Like `loads`; the message of InvalidData names `where` the text is stored."""
+    try:
+        return loads(text)
+    except InvalidData as error:
+        raise InvalidData(f"{where}: {error}") from None
+
+
 def parse_input(text: bytes) -> Any:
     """The value of a JSON text that a user gave, held to the rules for input (see `check_input`)."""
     try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import InvalidData, InvalidInput
-from .codec import dumps, loads
+from .codec import dumps, loads_at
 from .delta import merge
 from .keys import new_op_id
 from .layout import Base, Splice, next_t, splice
@@ -32,6 +32,11 @@ def timestamp(moment: datetime | None = None) -> str:
     """ISO 8601 in UTC with milliseconds and Z, as JavaScript's toISOString prints it; now unless told otherwise."""
     moment = (moment or datetime.now(UTC)).astimezone(UTC)
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def optional_timestamp(moment: datetime | None) -> str | None:
+    """The same of a moment that may not be known."""
+    return timestamp(moment) if moment is not None else None
 
 
 def parse_timestamp(text: Any) -> datetime | None:
@@ -145,10 +150,7 @@ class Change:
 
 def decode_diff(raw: bytes, where: str) -> dict[str, Any]:
     """`{"delta", "last_action"}` from a stored AWI:DIFF:<session_id>. Raises InvalidData, naming `where` it is."""
-    try:
-        diff = loads(raw)
-    except InvalidData as error:
-        raise InvalidData(f"{where}: {error}") from None
+    diff = loads_at(raw, where)
     if not isinstance(diff, dict):
         raise InvalidData(f"{where}: not a JSON object")
     return {"delta": diff.get("delta"), "last_action": diff.get("action")}
@@ -244,6 +246,11 @@ def _ended(statistics: Any, now: str) -> Any:
 def as_object(value: Any) -> dict[str, Any]:
     """A stored value that should be an object; an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
+
+
+def as_text(value: Any) -> str | None:
+    """A stored value that should be text; None where it is something else."""
+    return value if isinstance(value, str) else None
 
 
 def as_array(value: Any) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
 from ..settings import Settings
 from ..state import keys
 from ..state.layout import FOLLOWING_BYTES, Base
+from ..state.recent import Recent
 from .connect import Argument, Call, Script, Server
 from .history import base_of_start, whole_base
 from .listing import HEAD_CHUNK
@@ -30,7 +30,7 @@ class Visits:
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
         #: By key, what was read of a session, and what that means: agents ask more often than they change something.
-        self._met: OrderedDict[str, tuple[tuple[int, bytes, bytes], Base]] = OrderedDict()
+        self._met: Recent[str, tuple[tuple[int, bytes, bytes], Base]] = Recent(MET_SESSIONS)
 
     @cached_property
     def _visit_script(self) -> Script:
@@ -107,8 +107,6 @@ class Visits:
             base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._whole(key)
             if len(start) <= MET_BYTES and base is not None:
                 self._met[key] = seen, base
-                if len(self._met) > MET_SESSIONS:
-                    self._met.popitem(last=False)
         return Visited(count, window_ms, False, current, base, delta[0] if delta else None)
 
     async def _whole(self, key: str) -> Base | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .archiving import Archiving
 from .errors import InvalidData, InvalidInput, NotFound, Unreachable
@@ -15,7 +15,7 @@ from .settings import Settings
 from .state import keys, layout
 from .state.codec import check_input, loads_at
 from .state.document import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
-from .store.base import AgentSession, HistoryPage, Listed, Stored, no_session
+from .store.base import AS_LISTED, AgentSession, HistoryPage, Listed, Stored, View, no_session
 from .updates import Updated
 
 # what only some commands need is imported by them: most never meet the archive
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from .state.layout import Base
     from .visits import Visits
 
-#: Sessions that one request of a listing asks for.
-LIST_BATCH = 500
+T = TypeVar("T")
 
 
 class StateManager(Archiving):
@@ -254,20 +253,20 @@ class StateManager(Archiving):
         """For each key of a session and its agent that is there, the milliseconds until it expires."""
         return await self.store.expiries(keys.check_session_id(session_id), keys.check_agent_id(agent_id))
 
-    async def list_sessions(self, *, rate: float | None = None) -> AsyncIterator[Listed]:
-        """Every live session, as they are found. `rate`: keys that the server visits in a second at the most."""
-        async for batch in self.list_session_ids(rate=rate):
-            for start in range(0, len(batch), LIST_BATCH):
-                for listed in await self.store.list(batch[start : start + LIST_BATCH]):
+    async def list_sessions(self, *, rate: float | None = None) -> AsyncGenerator[Listed, None]:
+        """Every live session, each once, as they are found. `rate`: keys that the server visits in a second."""
+        async with aclosing(self.list_sessions_as(AS_LISTED, rate=rate)) as batches:
+            async for batch in batches:
+                for listed in batch:
                     yield listed
 
-    async def list_session_ids(self, *, rate: float | None = None) -> AsyncIterator[list[str]]:
+    def list_sessions_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+        """The same in batches, each as `view` makes it: the cheap way where there are very many."""
+        return self.store.list_all(view, rate)
+
+    def list_session_ids(self, *, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all live sessions, each once, in batches as they are found."""
-        seen: set[str] = set()  # SCAN may return a key twice
-        async for batch in self.store.scan(rate):
-            fresh = [session_id for session_id in batch if session_id not in seen]
-            seen.update(fresh)
-            yield list(dict.fromkeys(fresh))
+        return self.store.scan(rate)
 
     # -- checks
 

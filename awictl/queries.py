@@ -2,63 +2,87 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from .state.document import as_text, parse_timestamp
-from .store.base import Listed
+from .state.glance import glance
+from .store.base import Listed, View
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """A listed session in the terms in which it is searched and shown."""
 
-    listed: Listed
+    session_id: str
     agent_id: str | None
     agent_name: str | None
     route: str | None
+    #: How many actions the trajectory holds; None where that cannot be told.
+    actions: int | None
     #: When the agent did something last, as stored.
     last_activity: str | None
     #: Milliseconds since then; None where it is not known.
     idle_ms: int | None
-
-    @classmethod
-    def of(cls, listed: Listed, now: datetime | None = None) -> Summary:
-        """The summary of a listed session. `now` is the present moment unless told otherwise."""
-        head = listed.head
-        page = head.get("page_state")
-        statistics = head.get("statistics")
-        activity = statistics.get("last_activity") if isinstance(statistics, dict) else None
-        activity = activity or head.get("last_updated")
-        moment = parse_timestamp(activity)
-        idle = (now or datetime.now(UTC)) - moment if moment is not None else None
-        return cls(
-            listed,
-            as_text(head.get("agent_id")),
-            as_text(head.get("agent_name")),
-            as_text(page.get("route")) if isinstance(page, dict) else None,
-            as_text(activity),
-            max(0, int(idle.total_seconds() * 1000)) if idle is not None else None,
-        )
+    #: Milliseconds until it expires; None where it never does.
+    ttl_ms: int | None
+    #: Length of the string.
+    bytes: int
+    #: Why it could not be read, if so.
+    error: str | None
 
     def row(self) -> dict[str, Any]:
         """The summary as plain data; `error` is there only where the document could not be read."""
-        row = {
-            "session_id": self.listed.session_id,
-            "agent_id": self.agent_id,
-            "agent_name": self.agent_name,
-            "route": self.route,
-            "actions": self.listed.actions,
-            "last_activity": self.last_activity,
-            "idle_ms": self.idle_ms,
-            "ttl_ms": self.listed.ttl_ms,
-            "bytes": self.listed.bytes,
-        }
-        return row | ({"error": self.listed.error} if self.listed.error else {})
+        row = dict(zip(_FIELDS, self, strict=False))  # the error is last
+        if self.error is not None:
+            row["error"] = self.error
+        return row
+
+
+_FIELDS = tuple(name for name in Summary._fields if name != "error")
+
+
+def summary(listed: Listed) -> Summary:
+    """The summary of a listed session."""
+    session_id, head, actions, ttl_ms, length, error = listed
+    page = head.get("page_state")
+    statistics = head.get("statistics")
+    activity = statistics.get("last_activity") if isinstance(statistics, dict) else None
+    activity = activity or head.get("last_updated")
+    return Summary(
+        session_id,
+        as_text(head.get("agent_id")),
+        as_text(head.get("agent_name")),
+        as_text(page.get("route")) if isinstance(page, dict) else None,
+        actions,
+        as_text(activity),
+        _idle_ms(activity),
+        ttl_ms,
+        length,
+        error,
+    )
+
+
+def summary_at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int | None) -> Summary | None:
+    """The same from the first bytes of its string, where they are as usual: it takes less time."""
+    seen = glance(start, length)
+    if seen is None:
+        return None
+    agent_id, agent_name, route, activity, actions = seen
+    idle_ms = _idle_ms(activity)
+    return Summary(session_id, agent_id, agent_name, route, actions, activity, idle_ms, ttl_ms, length, None)
+
+
+#: Sessions as summaries.
+SUMMARIES = View(summary, summary_at_a_glance)
+
+
+def _idle_ms(activity: Any) -> int | None:
+    moment = parse_timestamp(activity)
+    return max(0, int((time.time() - moment.timestamp()) * 1000)) if moment is not None else None
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,7 @@ class SessionQuery:
 
     def matches(self, summary: Summary) -> bool:
         """Whether this session is wanted. What is not known of it matches nothing."""
-        ttl_ms = summary.listed.ttl_ms
+        ttl_ms = summary.ttl_ms
         return (
             (self.agent is None or self.agent in (summary.agent_id, summary.agent_name))
             and (self.route is None or (summary.route is not None and fnmatchcase(summary.route, self.route)))
@@ -105,12 +129,12 @@ class SortKey(StrEnum):
 #: Each ascending, the unknown last; by activity the latest comes first.
 SORT_KEYS: dict[SortKey, Callable[[Summary], Any]] = {
     SortKey.ACTIVITY: lambda one: _last(one.idle_ms),
-    SortKey.TTL: lambda one: _last(one.listed.ttl_ms),
-    SortKey.ACTIONS: lambda one: _last(one.listed.actions),
-    SortKey.BYTES: lambda one: one.listed.bytes,
+    SortKey.TTL: lambda one: _last(one.ttl_ms),
+    SortKey.ACTIONS: lambda one: _last(one.actions),
+    SortKey.BYTES: lambda one: one.bytes,
     SortKey.AGENT: lambda one: (one.agent_name is None, one.agent_name or "", one.agent_id or ""),
     SortKey.ROUTE: lambda one: (one.route is None, one.route or ""),
-    SortKey.ID: lambda one: one.listed.session_id,
+    SortKey.ID: lambda one: one.session_id,
 }
 
 

@@ -277,15 +277,6 @@ async def each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]]) 
     all_of_them.exit()
 
 
-async def first(rows: AsyncIterator[dict[str, Any]], limit: int | None) -> AsyncIterator[dict[str, Any]]:
-    count = 0
-    async for row in rows:
-        yield row
-        count += 1
-        if count == limit:
-            return
-
-
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
 SessionIds = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)

@@ -9,8 +9,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -35,6 +44,18 @@ class Format(StrEnum):
     JSONL = "jsonl"
     IDS = "ids"
     RAW = "raw"
+
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Rows that come some hundred at a time, since there may be very many."""
+
+    rows: AsyncGenerator[Sequence[Row], None]
+    #: How many to print at the most.
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +95,7 @@ class Output:
 
     async def many(
         self,
-        rows: AsyncIterable[Mapping[str, Any]] | Iterable[Mapping[str, Any]],
+        rows: AsyncIterable[Row] | Iterable[Row] | Batches,
         columns: Sequence[Column],
         *,
         id_field: str | None = None,
@@ -82,23 +103,23 @@ class Output:
         empty: str = "nothing found",
     ) -> None:
         """Print rows as they come. `envelope`: what `-o json` prints around them, an array unless told otherwise."""
-        stream = rows if isinstance(rows, AsyncIterable) else _stream(rows)
-        match self.chosen(Format.JSONL):
-            case Format.TABLE:
-                found = [row async for row in stream]
-                if found:
-                    self.console().print(Rows(found, columns))
-                else:
-                    self.notice(empty)
-            case Format.JSON:
-                found = [row async for row in stream]
-                write(dumps(envelope(found) if envelope else found) + b"\n")
-            case Format.JSONL:
-                await _write_lines(dumps(row) async for row in stream)
-            case Format.IDS if id_field is not None:
-                await _write_lines(str(row[id_field]).encode() async for row in stream)
-            case other:
-                raise InvalidInput(f"-o {other}: this command has no such output")
+        async with aclosing(_batches(rows)) as batches:
+            match self.chosen(Format.JSONL):
+                case Format.TABLE:
+                    found = [row async for batch in batches for row in batch]
+                    if found:
+                        self.console().print(Rows(found, columns))
+                    else:
+                        self.notice(empty)
+                case Format.JSON:
+                    found = [row async for batch in batches for row in batch]
+                    write(dumps(envelope(found) if envelope else found) + b"\n")
+                case Format.JSONL:
+                    await _write_lines(batches, json_dumps())
+                case Format.IDS if id_field is not None:
+                    await _write_lines(batches, lambda row: str(row[id_field]).encode())
+                case other:
+                    raise InvalidInput(f"-o {other}: this command has no such output")
         flush()
 
     def console(self) -> Console:
@@ -126,9 +147,14 @@ class Output:
 
 def dumps(value: Any) -> bytes:
     """Compact JSON; the encoder is imported when there is something to encode."""
+    return json_dumps()(value)
+
+
+def json_dumps() -> Callable[[Any], bytes]:
+    """The encoder itself, for those that encode many values."""
     from ..state import codec
 
-    return codec.dumps(value)
+    return codec.dumps
 
 
 def write(data: bytes) -> None:
@@ -151,18 +177,40 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-async def _write_lines(lines: AsyncIterator[bytes]) -> None:
-    flushed = time.monotonic()
-    async for line in lines:
-        write(line + b"\n")
-        if (now := time.monotonic()) - flushed > FLUSH_SECONDS:
-            flush()
-            flushed = now
+async def _batches(
+    rows: AsyncIterable[Row] | Iterable[Row] | Batches,
+) -> AsyncGenerator[Sequence[Row], None]:
+    if isinstance(rows, Batches):
+        left = rows.limit
+        async with aclosing(rows.rows) as batches:
+            async for batch in batches:
+                yield batch if left is None else batch[:left]
+                if left is not None and (left := left - len(batch)) <= 0:
+                    return
+    elif isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield [row]
+    else:
+        yield list(rows)
 
 
-async def _stream(rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
-    for row in rows:
-        yield row
+async def _write_lines(batches: AsyncIterator[Sequence[Row]], encode: Callable[[Row], bytes]) -> None:
+    waiting: list[bytes] = []
+    written = 0.0  # the first lines are written at once
+    async for batch in batches:
+        waiting += map(encode, batch)
+        if (now := time.monotonic()) - written > FLUSH_SECONDS:
+            _write_all(waiting)
+            written = now
+    _write_all(waiting)
+
+
+def _write_all(lines: list[bytes]) -> None:
+    """Hand these lines to the operating system, and forget them."""
+    if lines:
+        write(b"\n".join(lines) + b"\n")
+        flush()
+        lines.clear()
 
 
 def _is_terminal(stream: Any) -> bool:

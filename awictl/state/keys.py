@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ..errors import InvalidInput
@@ -22,6 +23,7 @@ DIFF_TTL_SECONDS = 300
 RATE_LIMIT_WINDOW_MS = 3_600_000
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
+_SESSION_KEYS = re.compile(rf"^{SESSION_PREFIX}({_SESSION_ID.pattern})$", re.ASCII | re.MULTILINE)
 _CACHE_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TIMED_OP_ID = re.compile(r"op_[0-9a-f]{32}", re.ASCII)
 _YEAR_2025 = 1_735_689_600
@@ -99,9 +101,14 @@ def rate_limit_key(agent_id: str, operation: str) -> str:
     return f"{RATE_LIMIT_PREFIX}{agent_id}:{operation}"
 
 
-def session_id_of(key: bytes) -> str | None:
-    """The session id in the name of a session's key, or None where the rest of the name is not an id."""
-    return as_session_id(key.removeprefix(SESSION_PREFIX.encode()))
+def session_ids_of(names: Sequence[bytes]) -> list[str]:
+    """The session ids in the names of keys; the names that are not those of sessions are left out."""
+    text = b"\n".join(names).decode("ascii", "replace")
+    if text.count("\n") == len(names) - 1:  # no name has a newline in it
+        return _SESSION_KEYS.findall(text)
+    prefix = SESSION_PREFIX.encode()
+    ids = [as_session_id(name.removeprefix(prefix)) for name in names if name.startswith(prefix)]
+    return [one for one in ids if one is not None]
 
 
 def as_session_id(raw: bytes) -> str | None:

@@ -29,7 +29,7 @@ from ..errors import InvalidData
 from .codec import dumps, loads
 
 #: How a head ends, before its padding.
-_OPEN = b'"actions":['
+OPEN = b'"actions":['
 #: What follows the last action; an empty trajectory has the head's own newline in the place of this one's.
 _CLOSE = b"\n]}}"
 _FIRST_T = re.compile(rb'\{"t":([0-9]{1,16})[,}]')
@@ -114,7 +114,7 @@ def encode_head(document: dict[str, Any], slot: int = 0) -> bytes:
     opening = dumps({key: value for key, value in document.items() if key != "history"})[:-1]
     history = dumps({key: value for key, value in document["history"].items() if key != "actions"})[:-1]
     text = b"".join(
-        (opening, b"" if opening == b"{" else b",", b'"history":', history, b"" if history == b"{" else b",", _OPEN)
+        (opening, b"" if opening == b"{" else b",", b'"history":', history, b"" if history == b"{" else b",", OPEN)
     )
     needed = len(text) + 1
     if not needed <= slot <= max(SPARSE_SLOT_BYTES, needed * 4):
@@ -139,7 +139,7 @@ def op_id_mark(op_id: str) -> bytes:
 def decode_head(line: bytes) -> dict[str, Any] | None:
     """The document without its trajectory, from the first line of a string; None where that is not a head."""
     text = line.rstrip()
-    if not text.endswith(_OPEN):
+    if not text.endswith(OPEN):
         return None
     try:
         document = loads(text + b"]}}")
@@ -151,7 +151,8 @@ def decode_head(line: bytes) -> dict[str, Any] | None:
     history = document["history"]
     if not isinstance(history, dict) or next(reversed(history)) != "actions" or history["actions"] != []:
         return None
-    return without_actions(document)
+    del history["actions"]
+    return document
 
 
 def is_closed(end: bytes) -> bool:
@@ -222,6 +223,32 @@ def action_count(base: Base) -> int | None:
     if base.empty:
         return 0
     return actions_until(base, next_t(base))
+
+
+def count_of_head(chunk: bytes, length: int) -> tuple[dict[str, Any], int] | None:
+    """The head and the number of actions, from the first bytes of a string of `length` bytes; else None.
+
+    The same as `action_count(base_of_head(…))` in half the time, for listings of very many sessions.
+    """
+    end = chunk.find(b"\n") + 1
+    head = decode_head(chunk[:end]) if end else None
+    if head is None:
+        return None
+    count = count_of_history(head["history"], chunk, end, length)
+    return (head, count) if count is not None else None
+
+
+def count_of_history(history: dict[str, Any], chunk: bytes, end: int, length: int) -> int | None:
+    """How many actions a string of `length` bytes holds, whose first line is `end` bytes long and has this history."""
+    if length < end + len(_CLOSE):
+        return 0
+    last, left = _t(history.get("last_action")), history.get("trimmed_actions")
+    if type(left) is not int:
+        first = _FIRST_T.match(chunk, end)
+        if first is None:
+            return None
+        left = int(first[1])
+    return max((last + 1 if last is not None else 1) - left, 0)
 
 
 def actions_until(base: Base, t: int) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ..errors import AwiError, NotFound, Refused, Unreachable
 from ..state.document import Change
@@ -13,6 +13,9 @@ from ..state.layout import Base
 
 if TYPE_CHECKING:
     from .visited import VisitStore
+
+
+T = TypeVar("T")
 
 
 class ReplyLost(Unreachable):
@@ -71,9 +74,8 @@ class Deletion(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True)
-class Listed:
-    """What a listing tells of one session."""
+class Listed(NamedTuple):
+    """What a listing tells of one session. A tuple, since a listing makes one of each session that there is."""
 
     session_id: str
     #: The document without its trajectory; empty where it could not be read.
@@ -86,6 +88,20 @@ class Listed:
     bytes: int
     #: Why it could not be read, if so.
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class View(Generic[T]):
+    """What is made of each listed session, as soon as it is read: keeping all of very many would be slow."""
+
+    of: Callable[[Listed], T]
+    #: The same from its id, the first bytes of its string, the string's length and its expiry, where they are as usual;
+    #: None where they are not.
+    at_a_glance: Callable[[str, bytes, int, int | None], T | None] = lambda *_: None
+
+
+#: Just as it is listed.
+AS_LISTED: View[Listed] = View(lambda listed: listed)
 
 
 @dataclass(frozen=True)
@@ -164,8 +180,11 @@ class SessionStore(Protocol):
         Raises Refused where the session exists.
         """
 
-    def scan(self, rate: float | None = None) -> AsyncIterator[list[str]]:
-        """The ids of all sessions, in batches, at most `rate` keys a second. An id may come twice."""
+    def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+        """The ids of all sessions, each once, in batches, at most `rate` keys a second."""
+
+    def list_all(self, view: View[T], rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+        """What `view` makes of a listing of all sessions, each once, in batches as they are found; `rate` as above."""
 
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
         """What a listing tells of these sessions; those that have gone meanwhile are left out."""

@@ -26,7 +26,7 @@ from .base import ReplyLost
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
-Call = tuple[Sequence[str], Sequence[Argument]]
+Call = tuple[Sequence[str | bytes], Sequence[Argument]]
 
 
 #: Connections that one process opens at the most; further requests wait for one.
@@ -50,6 +50,8 @@ class Server:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         #: For messages: the address, without secrets.
         self.where = where
+        #: Whether it has refused to run scripts for this user, so that plain commands have to do for reading.
+        self.without_scripts = False
 
     async def ask(self, *commands: Sequence[Argument]) -> list[Any]:
         """The replies to `commands`, in one round trip; an error reply is among them as an exception.
@@ -97,7 +99,7 @@ class Server:
                 raise  # the user has waited as long as was asked for
             return await self.ask(*commands)
 
-    async def run_one(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """The reply of a script that may run again to one call: the short way of `run_each`, for hot paths."""
         [reply] = await self.read(("EVALSHA", script.sha, len(keys), *keys, *arguments))
         if isinstance(reply, redis_errors.NoScriptError):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 from ..errors import InvalidData
 from ..state import keys
-from ..state.layout import action_count, base_of_head, base_of_whole
-from .base import Listed
+from ..state.layout import FOLLOWING_BYTES, base_of_whole, count_of_head
+from ..state.seen import Seen
+from . import keyspace
+from .ahead import ahead
+from .base import Listed, View
 from .connect import Server
 
-#: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
-SCAN_COUNT = 2_000
+T = TypeVar("T")
+
+#: Sessions that one request of a listing asks for.
+LIST_BATCH = 200
 #: Bytes of a document that are looked at first; sixteen times as many each time its head is not among them.
 HEAD_CHUNK = 4_096
 _GROWTH = 16
@@ -21,58 +26,89 @@ _GROWTH = 16
 _REQUEST_BYTES = 4_194_304
 
 
-async def scan(server: Server, rate: float | None = None) -> AsyncIterator[list[str]]:
-    """The ids of all sessions in batches. `rate`: how many keys the server visits in a second at the most."""
-    pattern = f"{keys.SESSION_PREFIX}*"
-    count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / 10)))
-    cursor = b"0"
-    while True:
-        started = time.monotonic()
-        [reply] = await server.read(("SCAN", cursor, "MATCH", pattern, "COUNT", count))
-        cursor, names = server.checked(reply, pattern)
-        if batch := [session_id for name in names if (session_id := keys.session_id_of(name))]:
-            yield batch
-        if cursor == b"0":
-            return
-        if rate is not None:
-            await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
+async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+    """The ids of all sessions, each once, in batches. `rate`: how many keys the server visits in a second."""
+    seen = Seen()  # SCAN may return a key twice
+    async with aclosing(ahead(keyspace.scan(server, f"{keys.SESSION_PREFIX}*", rate))) as batches:
+        async for names in batches:
+            if batch := seen.fresh(keys.session_ids_of(names)):
+                yield batch
 
 
-async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: int) -> list[Listed]:
-    """What a listing tells of these sessions, in their order; those that have gone meanwhile are left out.
+async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: int, view: View[T]) -> list[T]:
+    """What `view` makes of a listing of these sessions, in their order; those that have gone meanwhile are left out.
 
     One round trip where every head is among the first HEAD_CHUNK bytes, as it is in what awictl writes but for very
     large pages; documents in the app's layout have to be read whole.
     """
-    found: dict[str, Listed] = {}
-    pending = dict.fromkeys(session_ids, HEAD_CHUNK)
+    found: list[T] = []
+    for start in range(0, len(session_ids), LIST_BATCH):
+        ids = session_ids[start : start + LIST_BATCH]
+        found += await _told(server, ids, await _look(server, ids, HEAD_CHUNK), max_bytes, view)
+    return found
+
+
+async def list_all(server: Server, max_bytes: int, rate: float | None, view: View[T]) -> AsyncGenerator[list[T], None]:
+    """The same of all sessions, each once, in batches as they are found. `rate`: as for `scan`.
+
+    While one batch is parsed, the server looks at the next.
+    """
+    async with aclosing(scan(server, rate)) as batches, aclosing(ahead(_looks(server, batches))) as looks:
+        async for ids, peeks in looks:
+            yield await _told(server, ids, peeks, max_bytes, view)
+
+
+async def _looks(
+    server: Server, batches: AsyncIterable[Sequence[str]]
+) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.Peek | None]], None]:
+    """The first bytes of sessions, some hundred at a time."""
+    async for batch in batches:
+        for start in range(0, len(batch), LIST_BATCH):
+            ids = batch[start : start + LIST_BATCH]
+            yield ids, await _look(server, ids, HEAD_CHUNK)
+
+
+async def _look(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.Peek | None]:
+    more = FOLLOWING_BYTES if size == HEAD_CHUNK else None  # most often the first line is all that it takes
+    return await keyspace.peek(server, [keys.SESSION_PREFIX + one for one in session_ids], size, more)
+
+
+async def _told(
+    server: Server,
+    session_ids: Sequence[str],
+    peeks: Sequence[keyspace.Peek | None],
+    max_bytes: int,
+    view: View[T],
+) -> list[T]:
+    """What `view` makes of the sessions that were looked at; of those whose first bytes do not do, more are read."""
+    found: dict[str, T] = {}
+    larger: dict[str, int] = {}
     chunk = HEAD_CHUNK
-    while pending:
-        larger: dict[str, int] = {}
+    at_a_glance = view.at_a_glance
+
+    def tell(ids: Sequence[str], peeks: Sequence[keyspace.Peek | None]) -> None:
+        for session_id, peek in zip(ids, peeks, strict=True):
+            if peek is None:
+                continue
+            if peek.fault is not None:
+                why = str(server.translate(peek.fault, keys.session_key(session_id)))
+                found[session_id] = view.of(Listed(session_id, {}, None, peek.ttl_ms, 0, why))
+            elif (seen := at_a_glance(session_id, peek.start, peek.length, peek.ttl_ms)) is not None:
+                found[session_id] = seen
+            elif listed := _listed(session_id, peek):
+                found[session_id] = view.of(listed)
+            elif chunk >= max_bytes:
+                why = f"{peek.length:,} bytes, more than the limit of {max_bytes:,} (AWI_MAX_DOCUMENT_BYTES)"
+                found[session_id] = view.of(Listed(session_id, {}, None, peek.ttl_ms, peek.length, why))
+            else:
+                larger[session_id] = peek.length
+
+    tell(session_ids, peeks)
+    while larger:
+        pending, larger = larger, {}
+        chunk = min(chunk * _GROWTH, max_bytes)
         for group in groups({one: min(length, chunk) for one, length in pending.items()}):
-            commands: list[tuple[str | int, ...]] = []
-            for session_id in group:
-                key = keys.session_key(session_id)
-                commands += [("GETRANGE", key, 0, chunk - 1), ("STRLEN", key), ("PTTL", key)]
-            replies = iter(await server.read(*commands))
-            for session_id, raw, length, ttl in zip(group, replies, replies, replies, strict=True):
-                if ttl == -2:
-                    continue
-                ttl_ms = ttl if isinstance(ttl, int) and ttl >= 0 else None
-                fault = next((reply for reply in (raw, length) if isinstance(reply, Exception)), None)
-                if fault is not None:
-                    why = str(server.translate(fault, keys.session_key(session_id)))
-                    found[session_id] = Listed(session_id, {}, None, ttl_ms, 0, why)
-                    continue
-                listed = _listed(session_id, raw, length, ttl_ms)
-                if listed is not None:
-                    found[session_id] = listed
-                elif chunk >= max_bytes:
-                    why = f"{length:,} bytes, more than the limit of {max_bytes:,} (AWI_MAX_DOCUMENT_BYTES)"
-                    found[session_id] = Listed(session_id, {}, None, ttl_ms, length, why)
-                else:
-                    larger[session_id] = length
-        pending, chunk = larger, min(chunk * _GROWTH, max_bytes)
+            tell(group, await _look(server, group, chunk))
     return [found[session_id] for session_id in session_ids if session_id in found]
 
 
@@ -90,15 +126,14 @@ def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
         yield group
 
 
-def _listed(session_id: str, chunk: bytes, length: int, ttl_ms: int | None) -> Listed | None:
+def _listed(session_id: str, peek: keyspace.Peek) -> Listed | None:
     """What the first bytes of a document tell; None where they do not tell enough."""
-    base = base_of_head(chunk, length)
-    if base is not None and (count := action_count(base)) is not None:
-        return Listed(session_id, base.head, count, ttl_ms, length)
-    if len(chunk) < length:
+    if (counted := count_of_head(peek.start, peek.length)) is not None:
+        return Listed(session_id, *counted, peek.ttl_ms, peek.length)
+    if len(peek.start) < peek.length:
         return None
     try:
-        base = base_of_whole(chunk)
+        base = base_of_whole(peek.start)
     except InvalidData as error:
-        return Listed(session_id, {}, None, ttl_ms, length, str(error))
-    return Listed(session_id, base.head, len(base.document["history"]["actions"]), ttl_ms, length)
+        return Listed(session_id, {}, None, peek.ttl_ms, peek.length, str(error))
+    return Listed(session_id, base.head, len(base.document["history"]["actions"]), peek.ttl_ms, peek.length)

@@ -6,9 +6,9 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import AwiError, InvalidData, Refused, TooLarge
 from ..settings import Settings
@@ -18,6 +18,7 @@ from ..state.document import Change
 from ..state.layout import FOLLOWING_BYTES, Base, op_id_mark
 from . import history, listing, whole
 from .base import (
+    AS_LISTED,
     AgentSession,
     Deletion,
     HistoryPage,
@@ -26,6 +27,7 @@ from .base import (
     Outcome,
     ReplyLost,
     Stored,
+    View,
     lives_there,
 )
 from .connect import Call, Script, Server, connect
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from .visits import Visits
 
 log = logging.getLogger("awictl")
+
+T = TypeVar("T")
 
 #: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
 _AGENT_BYTES = 2_048
@@ -246,11 +250,14 @@ class RedisStore:
         [exists] = await self._server.read(("EXISTS", keys.session_key(session_id)))
         return AgentSession(session_id, ttl if ttl >= 0 else None, bool(self._server.checked(exists, key)))
 
-    def scan(self, rate: float | None = None) -> AsyncIterator[list[str]]:
+    def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         return listing.scan(self._server, rate)
 
+    def list_all(self, view: View[T], rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+        return listing.list_all(self._server, self._max_bytes, rate, view)
+
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
-        return await listing.list_sessions(self._server, session_ids, self._max_bytes)
+        return await listing.list_sessions(self._server, session_ids, self._max_bytes, AS_LISTED)
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
         return await history.page(self._server, session_id, limit, offset, self._max_bytes)

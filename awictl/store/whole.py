@@ -8,6 +8,7 @@ from ..errors import AwiError
 from ..state import keys
 from .base import Lifetime, Stored
 from .connect import Server
+from .keyspace import peek
 from .listing import groups
 
 
@@ -16,15 +17,11 @@ async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime
 
     Those that have gone are left out, and so is what is no string: a listing tells of it.
     """
-    commands: list[tuple[str, str]] = []
-    for session_id in session_ids:
-        key = keys.session_key(session_id)
-        commands += [("PTTL", key), ("STRLEN", key)]
-    replies = iter(await server.read(*commands))
+    peeks = await peek(server, [keys.session_key(one) for one in session_ids])
     return [
-        Lifetime(session_id, ttl if ttl >= 0 else None, length)
-        for session_id, ttl, length in zip(session_ids, replies, replies, strict=True)
-        if isinstance(ttl, int) and ttl != -2 and isinstance(length, int)
+        Lifetime(session_id, one.ttl_ms, one.length)
+        for session_id, one in zip(session_ids, peeks, strict=True)
+        if one is not None and one.fault is None
     ]
 
 

@@ -23,6 +23,7 @@ async def counted(proxy: Proxy) -> AsyncIterator[StateManager]:
         warm_up = (await manager.initialize_session("warm-up", "Agent"))["session_id"]
         await manager.touch_session(warm_up)
         await manager.update_state_with_delta(warm_up, {})
+        await manager.store.list([warm_up])
         assert proxy.round_trips > 0
         yield manager
 

@@ -36,7 +36,7 @@ def test_session_ids_make_keys_and_come_back(session_id: str) -> None:
     assert keys.check_session_id(session_id) == session_id
     assert keys.session_key(session_id) == f"AWI:SESSION:{session_id}"
     assert keys.diff_key(session_id) == f"AWI:DIFF:{session_id}"
-    assert keys.session_id_of(keys.session_key(session_id).encode()) == session_id
+    assert keys.session_ids_of([keys.session_key(session_id).encode()]) == [session_id]
     assert keys.as_session_id(session_id.encode()) == session_id
 
 
@@ -50,7 +50,7 @@ def test_other_session_ids_are_refused(session_id: str, named: object) -> None:
 @pytest.mark.parametrize("stored", [b"", b"sess_", b"sess_a\n", b"sess_\xff", b"null", "sess_é".encode()])
 def test_stored_bytes_that_are_no_session_id(stored: bytes) -> None:
     assert keys.as_session_id(stored) is None
-    assert keys.session_id_of(keys.SESSION_PREFIX.encode() + stored) is None
+    assert keys.session_ids_of([keys.SESSION_PREFIX.encode() + stored, b"AWI:SESSION:sess_a"]) == ["sess_a"]
 
 
 @pytest.mark.parametrize("agent_id", ["a", "69639c869d21a04f2375aa8b", "x" * 256, "my agent", "агент 🙂", "a:b*"])

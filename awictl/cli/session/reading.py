@@ -1,17 +1,18 @@
 """Commands that look at sessions. They write nothing, and put off no expiry."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput
 from ...manager import StateManager
-from ...queries import SORT_KEYS, SessionQuery, SortKey, Summary
+from ...queries import SORT_KEYS, SUMMARIES, SessionQuery, SortKey, Summary
 from ...state.delta import compare
 from ..given import parse_duration, read_ids
-from ..options import Run, SessionId, SessionIds, command, each, first
-from ..output import Format, dumps, write
+from ..options import Run, SessionId, SessionIds, command, each
+from ..output import Batches, Format, dumps, write
 from . import view
 from .group import app
 
@@ -62,29 +63,29 @@ async def list_(
     query = SessionQuery(agent, route, idle, ttl_below)
     unreadable = 0
 
-    async def rows(manager: StateManager) -> AsyncIterator[dict[str, Any]]:
+    async def rows(manager: StateManager) -> AsyncGenerator[list[dict[str, Any]], None]:
         nonlocal unreadable
         if run.out.chosen(Format.JSONL) is Format.IDS and query.anything and sort is None:
-            async for batch in manager.list_session_ids(rate=rate):
-                for session_id in batch:
-                    yield {"session_id": session_id}
+            async with aclosing(manager.list_session_ids(rate=rate)) as ids:
+                async for batch in ids:
+                    yield [{"session_id": session_id} for session_id in batch]
             return
-        kept = []
-        async for listed in manager.list_sessions(rate=rate):
-            unreadable += listed.error is not None
-            summary = Summary.of(listed)
-            if not query.matches(summary):
-                continue
-            if sort is None:
-                yield summary.row()
-            else:
-                kept.append(summary)
+        kept: list[Summary] = []
+        async with aclosing(manager.list_sessions_as(SUMMARIES, rate=rate)) as found:
+            async for summaries in found:
+                unreadable += sum(one.error is not None for one in summaries)
+                wanted = [one for one in summaries if query.matches(one)]
+                if sort is None:
+                    yield [one.row() for one in wanted]
+                else:
+                    kept += wanted
         if sort is not None:
-            for summary in sorted(kept, key=SORT_KEYS[sort], reverse=reverse):
-                yield summary.row()
+            yield [one.row() for one in sorted(kept, key=SORT_KEYS[sort], reverse=reverse)]
 
     async with run.manager() as manager:
-        await run.out.many(first(rows(manager), limit), view.SESSIONS, id_field="session_id", empty="no live sessions")
+        await run.out.many(
+            Batches(rows(manager), limit), view.SESSIONS, id_field="session_id", empty="no live sessions"
+        )
     if unreadable:
         run.out.notice(f"{unreadable} of the sessions could not be read: `awictl session show ID` says why")
 

@@ -1,0 +1,90 @@
+"""Walking through the keys of a server without being in its way: paced SCANs, and a look at many keys at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from .connect import Argument, Script, Server
+
+#: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
+SCAN_COUNT = 2_000
+#: Steps in a second of a paced scan: short ones, so that other clients hardly wait.
+PACED_STEPS = 50
+#: Keys that one script looks at: some hundred microseconds of the server's time.
+PEEK_KEYS = 100
+#: Sessions, or keys, that are asked for in one go.
+BATCH_KEYS = 500
+
+_PEEK = Script("peek")
+
+
+class Peek(NamedTuple):
+    """What a first look at a key tells."""
+
+    #: Milliseconds until it expires; None where it never does.
+    ttl_ms: int | None
+    #: Length of the string, in bytes.
+    length: int
+    #: How it begins.
+    start: bytes
+    #: The server's error where it is no string, or may not be read.
+    fault: Exception | None = None
+
+
+async def scan(server: Server, pattern: str | None, rate: float | None = None) -> AsyncGenerator[list[bytes], None]:
+    """The names of all keys, or of those that match, in batches. One may come twice.
+
+    `rate`: how many keys the server visits in a second at the most.
+    """
+    count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / PACED_STEPS)))
+    matching: Sequence[Argument] = ("MATCH", pattern) if pattern is not None else ()
+    cursor = b"0"
+    while True:
+        started = time.monotonic()
+        [reply] = await server.read(("SCAN", cursor, *matching, "COUNT", count))
+        cursor, names = server.checked(reply, pattern or "*")
+        if names:
+            yield names
+        if cursor == b"0":
+            return
+        if rate is not None:
+            await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
+
+
+async def peek(
+    server: Server, names: Sequence[str | bytes], size: int = 0, more: int | None = None
+) -> list[Peek | None]:
+    """The first `size` bytes of each key, its length and its expiry; None where it is gone. One round trip.
+
+    `more`: how many bytes are enough after the first newline, where there is one among them.
+
+    By a script, since three replies a key cost a client more than all the rest; by plain commands where the user may
+    not run scripts, or the server has the keys in different places.
+    """
+    if not server.without_scripts:
+        groups = [names[start : start + PEEK_KEYS] for start in range(0, len(names), PEEK_KEYS)]
+        arguments = (size, more if more is not None else -1)
+        replies = await server.run(_PEEK, *((group, arguments) for group in groups), repeatable=True)
+        if not any(isinstance(reply, Exception) for reply in replies):
+            return _peeked(one for reply in replies for one in reply)
+        server.without_scripts = True
+    commands: list[Sequence[Argument]] = []
+    for name in names:
+        commands += [("PTTL", name), ("STRLEN", name), ("GETRANGE", name, *((0, size - 1) if size else (1, 0)))]
+    return _peeked(await server.read(*commands))
+
+
+def _peeked(replies: Iterable[Any]) -> list[Peek | None]:
+    """The replies, three for each key, as what they tell."""
+    flat = iter(replies)
+    found: list[Peek | None] = []
+    for ttl, length, start in zip(flat, flat, flat, strict=True):
+        ttl_ms = ttl if isinstance(ttl, int) and ttl >= 0 else None
+        if isinstance(length, int) and isinstance(start, bytes):
+            found.append(Peek(ttl_ms, length, start) if ttl != -2 else None)
+        else:
+            found.append(Peek(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
+    return found

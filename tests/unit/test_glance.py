@@ -1,0 +1,113 @@
+"""A glance at a session tells what parsing it tells, or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.documents import APP_FILES, action, compact, document
+
+from awictl.queries import summary, summary_at_a_glance
+from awictl.state.glance import Glance, glance
+from awictl.state.layout import base_of_whole, encode, encode_head
+from awictl.store.base import Listed
+
+NASTY = [
+    "plain",
+    'a"b',
+    "back\\slash",
+    "文字 🙂",
+    '","agent_name":"other","x":"',
+    ',"history":{"last_action":{"t":7}',
+    '"statistics":{"last_activity":"1999-01-01T00:00:00.000Z"},"last_updated":"x"',
+    "{}",
+    "",
+]
+#: What an agent might send as an input, to pass for the end of a head.
+FORGED = {
+    "statistics": {"total_actions": 9, "last_activity": "1999-01-01T00:00:00.000Z"},
+    "last_updated": "1999-01-01T00:00:00.000Z",
+    "history": {"last_action": {"t": 900}, "trimmed_actions": 3, "actions": []},
+}
+
+
+def parsed(raw: bytes) -> Glance:
+    base = base_of_whole(raw)
+    one = summary(Listed("sess_test", base.head, len(base.document["history"]["actions"]), None, len(raw)))
+    return Glance(one.agent_id, one.agent_name, one.route, one.last_activity, one.actions)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [5, 5, 5], [0] * 300], ids=len)
+def test_an_ordinary_session_is_told_at_a_glance(sizes: list[int]) -> None:
+    raw = encode(document(sizes))
+    assert glance(raw[:4096], len(raw)) == parsed(raw)
+    assert glance(raw[:4096], len(raw)) is not None
+
+
+def test_a_summary_at_a_glance_is_the_summary() -> None:
+    raw = encode(document([1, 2, 3]))
+    quick = summary_at_a_glance("sess_test", raw[:4096], len(raw), 1234)
+    base = base_of_whole(raw)
+    full = summary(Listed("sess_test", base.head, 3, 1234, len(raw)))
+    assert quick is not None and quick._replace(idle_ms=None) == full._replace(idle_ms=None)
+    assert quick.idle_ms is not None and abs(quick.idle_ms - (full.idle_ms or 0)) < 60_000
+
+
+@pytest.mark.parametrize("path", APP_FILES, ids=lambda path: path.stem)
+def test_the_documents_of_the_app(path: Any) -> None:
+    assert glance(path.read_bytes()[:4096], path.stat().st_size) is None, "they have no first line"
+    raw = encode(base_of_whole(path.read_bytes()).document)
+    assert glance(raw, len(raw)) in (None, parsed(raw))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["agent_id", "agent_name", "current_url", "last_updated", "user_id"]), st.sampled_from(NASTY)
+    ),
+    st.sampled_from(NASTY),
+    st.sampled_from([{}, FORGED, {"x": FORGED}, [FORGED], "text"]),
+    st.sampled_from([{}, FORGED, {"history": FORGED}]),
+    st.integers(0, 3),
+)
+def test_whatever_is_in_it(fields: dict[str, str], route: str, given_input: Any, page: Any, count: int) -> None:
+    made = document([1] * count, **fields)
+    made["page_state"] = {**made["page_state"], "route": route, "metadata": page}
+    for one in made["history"]["actions"]:
+        one["input"] = given_input
+    if count:
+        made["history"]["last_action"] = made["history"]["actions"][-1]
+    raw = encode(made)
+    assert glance(raw, len(raw)) in (None, parsed(raw))
+    assert glance(compact(made), len(compact(made))) is None
+
+
+@pytest.mark.parametrize("place", ["input", "page", "statistics", "top", "history"])
+def test_what_an_agent_forges_counts_for_nothing(place: str) -> None:
+    made = document([1, 1])
+    last = made["history"]["actions"][-1]
+    match place:
+        case "input":
+            last["input"] = FORGED
+        case "page":
+            made["page_state"]["metadata"] = FORGED
+        case "statistics":
+            made["statistics"]["nested"] = FORGED
+        case "top":
+            made["more"] = FORGED
+        case "history":
+            made["history"]["more"] = FORGED
+    made["history"]["last_action"] = last
+    raw = encode(made)
+    assert parsed(raw).actions == 2
+    assert glance(raw, len(raw)) in (None, parsed(raw))
+
+
+def test_what_is_not_whole_is_not_told() -> None:
+    raw = encode(document([1, 1]))
+    end = raw.find(b"\n") + 1
+    for cut in range(end + 7):
+        assert glance(raw[:cut], len(raw)) is None
+    head = encode_head({**document([]), "history": {"last_action": action(4), "more": {"actions": 1}}})
+    assert glance(head.replace(b'"actions":[ ', b'"actions":{ '), 5000) is None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .archive.base import Archive, Archived
     from .archive.sweep import Sweeper
     from .endings import Ended, Endings
+    from .store.strings import Strings
 
 
 class Archiving:
@@ -26,6 +27,8 @@ class Archiving:
     def __init__(self, store: SessionStore, settings: Settings) -> None:
         self.store = store
         self.settings = settings
+        #: Servers of their own, to be closed with the rest.
+        self._further: list[Strings] = []
         archives = settings.archive is not None or settings.embedded
         self._updater = Updater(store, settings, self._archive_dropped if archives else None)
 

@@ -51,8 +51,13 @@ def checked_object(value: Mapping[str, Any], what: str, limit: int) -> dict[str,
     return checked
 
 
-def _checked_size(value: Any, what: str, limit: int) -> Any:
+def checked_json(value: Any, what: str, limit: int) -> Any:
+    """A copy of a JSON value. Raises InvalidInput where it is none, or has more than `limit` bytes."""
+    return _checked_size(check_input(value), what, limit, "AWI_MAX_DOCUMENT_BYTES")
+
+
+def _checked_size(value: Any, what: str, limit: int, setting: str = "AWI_MAX_DELTA_BYTES") -> Any:
     size = len(dumps(value))
     if size > limit:
-        raise InvalidInput(f"{what} of {size:,} bytes is more than the limit of {limit:,} (AWI_MAX_DELTA_BYTES)")
+        raise InvalidInput(f"{what} of {size:,} bytes is more than the limit of {limit:,} ({setting})")
     return value

@@ -13,7 +13,7 @@ from .errors import InvalidData, InvalidInput, NotFound, Unreachable
 from .inputs import checked_object, checked_update
 from .settings import Settings
 from .state import keys, layout
-from .state.codec import check_input, loads_at
+from .state.codec import check_input
 from .state.document import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AS_LISTED, AgentSession, HistoryPage, Listed, Stored, View, no_session
 from .updates import Updated
@@ -21,8 +21,10 @@ from .updates import Updated
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
     from .archive.base import Archive
+    from .cache import QueryCache
     from .lookup import Found
     from .state.layout import Base
+    from .store.strings import Strings
     from .visits import Visits
 
 T = TypeVar("T")
@@ -57,6 +59,8 @@ class StateManager(Archiving):
             opened: Archive | None = vars(manager).get("archive")
             if opened is not None:
                 await opened.close()
+            for strings in manager._further:
+                await strings.close()
 
     # -- creating and updating
 
@@ -225,18 +229,35 @@ class StateManager(Archiving):
     async def get_cached_query_results(self, cache_key: str) -> list[Any] | None:
         """The cached results of a query, by its key (`cache_key`); None where they are not cached, or have expired.
 
-        Raises InvalidData where something else is stored there.
+        Raises InvalidData where something else is stored there. One round trip.
         """
-        if not keys.is_cache_key(cache_key):
-            return None
-        raw = await self.store.cached_results(cache_key)
-        if raw is None:
-            return None
-        where = f"{self.store.where}, key {keys.CACHE_PREFIX}{cache_key}"
-        results = loads_at(raw, where)
-        if not isinstance(results, list):
-            raise InvalidData(f"{where}: not a JSON array")
-        return results
+        return await self.cache.results(cache_key)
+
+    async def cache_query_results(
+        self, session_id: str, filters: Any, sort: Any, results: Sequence[Any], *, op_id: str | None = None
+    ) -> str:
+        """Cache the results of a query, and record in the session that they are, as the app does. Returns the key.
+
+        Raises NotFound where there is no such session; then nothing is cached. `op_id` names the recorded action.
+        """
+        stored = await self.cache.put(filters, sort, results, session_id=session_id, op_id=op_id)
+        return stored.cache_key
+
+    @cached_property
+    def cache(self) -> QueryCache:
+        """The cached results of queries."""
+        from .cache import QueryCache
+
+        return QueryCache(self._strings(self.settings.cache_redis_url), self)
+
+    def _strings(self, url: str | None) -> Strings:
+        """Where strings of a kind are kept: on the sessions' server, unless they have one of their own."""
+        if url is None:
+            return self.store.strings
+        from .store.strings import Strings
+
+        self._further.append(Strings.open(self.settings.elsewhere(url)))
+        return self._further[-1]
 
     @cached_property
     def visits(self) -> Visits:

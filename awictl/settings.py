@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,17 @@ from .errors import InvalidInput
 
 _MASK = "********"
 _ARCHIVES = ("mongodb_uri", "archive_url")
+#: What says where the Redis server is, and as whom to talk to it; and the URLs of further servers.
+_SERVER = (
+    "redis_host",
+    "redis_port",
+    "redis_socket",
+    "redis_username",
+    "redis_password",
+    "redis_db",
+    "redis_tls",
+)
+_FURTHER = ("cache_redis_url", "media_redis_url")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -47,6 +58,18 @@ class Settings:
     timeout: float = _setting(5.0, "AWI_TIMEOUT", "seconds to wait for a connection or an answer", minimum=0.001)
     session_ttl_minutes: float = _setting(
         30, "SESSION_TTL_MINUTES", "minutes until an idle session expires", minimum=0.001
+    )
+    list_cache_ttl_minutes: float = _setting(
+        5, "LIST_CACHE_TTL_MINUTES", "minutes until cached results expire", minimum=0.001
+    )
+    media_cache_ttl_minutes: float = _setting(
+        60, "MEDIA_CACHE_TTL_MINUTES", "minutes until cached media expire", minimum=0.001
+    )
+    cache_redis_url: str | None = _setting(
+        None, "AWI_CACHE_REDIS_URL", "server of the cached results, where they have one of their own", secret=True
+    )
+    media_redis_url: str | None = _setting(
+        None, "AWI_MEDIA_REDIS_URL", "server of the cached media, where they have one of their own", secret=True
     )
     max_actions: int = _setting(1000, "AWI_MAX_ACTIONS_PER_SESSION", "actions that a session keeps", minimum=1)
     max_delta_bytes: int = _setting(
@@ -79,6 +102,21 @@ class Settings:
     def session_ttl_ms(self) -> int:
         """Expiry of a session, in milliseconds."""
         return int(self.session_ttl_minutes * 60_000)
+
+    @property
+    def list_cache_ttl_ms(self) -> int:
+        """Expiry of cached results, in milliseconds."""
+        return int(self.list_cache_ttl_minutes * 60_000)
+
+    @property
+    def media_cache_ttl_ms(self) -> int:
+        """Expiry of cached media, in milliseconds."""
+        return int(self.media_cache_ttl_minutes * 60_000)
+
+    def elsewhere(self, url: str) -> Settings:
+        """The same settings for the server that a Redis URL names: without credentials but those in the URL."""
+        nowhere: dict[str, Any] = {one: _FIELDS[one].default for one in _SERVER}
+        return replace(self, **(nowhere | _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")))
 
     @property
     def redis_address(self) -> str:
@@ -176,7 +214,7 @@ def _masked(one: Field[Any], value: Any) -> Any:
     """A setting as it may be shown."""
     if not value or not one.metadata["secret"]:
         return value
-    if one.name not in _ARCHIVES:
+    if one.name not in _ARCHIVES + _FURTHER:
         return _MASK
     shown = without_credentials(value)
     return shown.replace("://", f"://{_MASK}@", 1) if user_info(value) else shown
@@ -262,6 +300,10 @@ def _settle(values: dict[str, Any], sources: dict[str, str], order: list[str]) -
         return order.index(sources[name]) if values.get(name) else len(order)
 
     server = min(rank("redis_host"), rank("redis_socket"))
+    # who names a server means it for all kinds of keys, unless others are named as close
+    for name in _FURTHER:
+        if min(server, rank("embedded")) < rank(name):
+            values[name] = None
     if values.get("embedded"):
         if rank("embedded") == server == order.index("option"):
             raise InvalidInput("--embedded and --redis name two different servers: give one of them")
@@ -290,6 +332,8 @@ def _typed(name: str, value: Any, source: str) -> Any:
             if name == "mongodb_uri" and str(value).startswith("sqlite:"):
                 raise InvalidInput(f"{label}: not an archive in MongoDB: expected mongodb://HOST/DATABASE")
             return check_archive_url(str(value), label)
+        if name in _FURTHER:
+            _parsed(str(value), label)
         if kind == "str":
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise ValueError
@@ -306,6 +350,11 @@ def _typed(name: str, value: Any, source: str) -> Any:
     if minimum is not None and number < minimum:
         raise InvalidInput(f"{label}: {shown} is not at least {minimum:g}")
     return number
+
+
+def _parsed(url: str, label: str) -> dict[str, Any]:
+    """The settings that the URL of a further server means, each as its field's type."""
+    return {name: _typed(name, value, label) for name, value in parse_redis_url(url, label).items()}
 
 
 def _boolean(value: Any) -> bool:

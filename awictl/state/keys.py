@@ -14,6 +14,9 @@ SESSION_PREFIX = "AWI:SESSION:"
 DIFF_PREFIX = "AWI:DIFF:"
 AGENT_PREFIX = "AGENT:SESSION:"
 CACHE_PREFIX = "AWI:CACHE:LIST:"
+IMAGE_PREFIX = "MEDIA:IMG:"
+EMBEDDING_PREFIX = "MEDIA:EMBED:"
+LOCK_PREFIX = "LOCK:SESSION:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
 
 #: The expiry of AWI:DIFF:<session_id>, in seconds.
@@ -94,6 +97,16 @@ def agent_key(agent_id: str) -> str:
 def is_cache_key(text: str) -> bool:
     """Whether this is a cache key as `cache_key` makes them, so that no other key can be named by it."""
     return _CACHE_KEY.fullmatch(text) is not None
+
+
+def check_cache_key(text: str) -> str:
+    """The cache key itself, with or without what it is stored under; InvalidInput where it is none."""
+    text = text.removeprefix(CACHE_PREFIX) if isinstance(text, str) else text
+    if not isinstance(text, str) or not is_cache_key(text):
+        raise InvalidInput(
+            f"{_shown(text)} is not a cache key: expected 32 hex digits, as `awictl cache key` prints them"
+        )
+    return text
 
 
 def rate_limit_key(agent_id: str, operation: str) -> str:

@@ -12,6 +12,7 @@ from ..state.document import Change
 from ..state.layout import Base
 
 if TYPE_CHECKING:
+    from .strings import Strings
     from .visited import VisitStore
 
 
@@ -133,6 +134,10 @@ class SessionStore(Protocol):
     where: str
 
     @property
+    def strings(self) -> Strings:
+        """Caches and media, where they are kept on the same server."""
+
+    @property
     def visits(self) -> VisitStore:
         """What the requests of agents need of it."""
 
@@ -194,9 +199,6 @@ class SessionStore(Protocol):
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
         """The stored last delta, if any, and whether the session exists."""
-
-    async def cached_results(self, cache_key: str) -> bytes | None:
-        """The stored results of a query; None where they are not cached."""
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to; None where it is mapped to none."""

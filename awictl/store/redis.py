@@ -33,6 +33,7 @@ from .base import (
 from .connect import Call, Script, Server, connect
 
 if TYPE_CHECKING:
+    from .strings import Strings
     from .visits import Visits
 
 log = logging.getLogger("awictl")
@@ -76,6 +77,12 @@ class RedisStore:
         from .visits import Visits  # most commands are no agent's requests
 
         return Visits(self._server, self._settings)
+
+    @cached_property
+    def strings(self) -> Strings:
+        from .strings import Strings
+
+        return Strings(self._server, self._settings)
 
     # -- writing
 
@@ -230,13 +237,6 @@ class RedisStore:
             ("GET", keys.diff_key(session_id)), ("EXISTS", keys.session_key(session_id))
         )
         return self._server.checked(raw, keys.diff_key(session_id)), bool(self._server.checked(exists, ""))
-
-    async def cached_results(self, cache_key: str) -> bytes | None:
-        key = keys.CACHE_PREFIX + cache_key
-        raw, length = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key))
-        raw = self._server.checked(raw, key)
-        self._server.check_size(key, self._server.checked(length, key), self._max_bytes)
-        return raw or None
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         key = keys.agent_key(agent_id)

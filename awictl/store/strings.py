@@ -1,0 +1,103 @@
+"""Plain strings with an expiry, under one prefix: what caches and media are kept as."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+from ..errors import AwiError
+from ..settings import Settings
+from ..state.seen import Seen
+from . import keyspace
+from .ahead import ahead
+from .connect import Server, connect
+from .keyspace import Peek
+from .listing import groups
+
+#: Characters that have a meaning in the patterns of SCAN.
+_SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
+
+
+class Strings:
+    """The strings of one server. Raises Unreachable, AccessDenied, InvalidData, TooLarge …"""
+
+    def __init__(self, server: Server, settings: Settings) -> None:
+        self._server = server
+        self._max_bytes = settings.max_document_bytes
+        self.where = server.where
+
+    @classmethod
+    def open(cls, settings: Settings) -> Strings:
+        """Those of the server that the settings name. Nothing is sent until the first request."""
+        return cls(connect(settings), settings)
+
+    async def close(self) -> None:
+        """Close all connections, unless they belong to somebody else."""
+        await self._server.close()
+
+    async def get(self, key: str) -> bytes | None:
+        """A string; None where there is none. At most as large as a document may be. One round trip."""
+        raw, length = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key))
+        raw = self._server.checked(raw, key)
+        self._server.check_size(key, self._server.checked(length, key), self._max_bytes)
+        return raw or None
+
+    async def get_many(self, names: Sequence[str]) -> dict[str, bytes | AwiError]:
+        """Those of these strings that are there, or why one cannot be read. Sizes are looked at first."""
+        found: dict[str, bytes | AwiError] = {}
+        sizes: dict[str, int] = {}
+        for name, peek in zip(names, await self.look(names), strict=True):
+            if peek is None:
+                continue
+            if peek.fault is not None:
+                found[name] = self._server.translate(peek.fault, name)
+                continue
+            try:
+                self._server.check_size(name, peek.length, self._max_bytes)
+            except AwiError as error:
+                found[name] = error
+            else:
+                sizes[name] = peek.length
+        for group in groups(sizes):
+            replies = await self._server.read(*(("GETRANGE", name, 0, self._max_bytes - 1) for name in group))
+            for name, raw in zip(group, replies, strict=True):
+                if isinstance(raw, Exception):
+                    found[name] = self._server.translate(raw, name)
+                elif raw:  # else it is gone by now
+                    found[name] = raw
+        return found
+
+    async def put(self, strings: Mapping[str, bytes], ttl_ms: int) -> None:
+        """Store these strings, which expire in `ttl_ms` milliseconds. One round trip; safe to repeat."""
+        replies = await self._server.read(*(("SET", name, raw, "PX", ttl_ms) for name, raw in strings.items()))
+        for name, reply in zip(strings, replies, strict=True):
+            self._server.checked(reply, name)
+
+    async def delete(self, names: Sequence[str]) -> list[bool]:
+        """Delete strings; for each, whether it was there. One round trip."""
+        replies = await self._server.ask(*(("DEL", name) for name in names))
+        return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
+
+    async def look(self, names: Sequence[str], size: int = 0) -> list[Peek | None]:
+        """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
+        return await keyspace.peek(self._server, names, size)
+
+    async def scan(self, prefix: str, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+        """What follows the prefix in the names of all keys that begin with it, each once, in batches.
+
+        `rate`: how many keys the server visits in a second at the most. Names that are not UTF-8 are left out.
+        """
+        seen = Seen()
+        pattern = prefix.translate(_SPECIAL) + "*"
+        async with aclosing(ahead(keyspace.scan(self._server, pattern, rate))) as batches:
+            async for names in batches:
+                texts = [text for name in names if (text := _decoded(name)) is not None]
+                if fresh := seen.fresh(text.removeprefix(prefix) for text in texts):
+                    yield fresh
+
+
+def _decoded(name: bytes) -> str | None:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return None

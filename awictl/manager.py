@@ -281,13 +281,17 @@ class StateManager(Archiving):
                 for listed in batch:
                     yield listed
 
-    def list_sessions_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+    async def list_sessions_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
         """The same in batches, each as `view` makes it: the cheap way where there are very many."""
-        return self.store.list_all(view, rate)
+        async with aclosing(self.store.list_all(view, rate)) as batches:
+            async for batch in batches:
+                yield batch
 
-    def list_session_ids(self, *, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+    async def list_session_ids(self, *, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all live sessions, each once, in batches as they are found."""
-        return self.store.scan(rate)
+        async with aclosing(self.store.scan(rate)) as batches:
+            async for batch in batches:
+                yield batch
 
     # -- checks
 

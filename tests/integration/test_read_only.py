@@ -12,6 +12,7 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import NotFound, ReadOnly, Settings, StateManager
+from awictl.queries import SUMMARIES
 
 MISSING = "sess_missing"
 CACHE_KEY = "05924ac34f1a295ad31aa9941c665c32"
@@ -42,6 +43,7 @@ READS: dict[str, Call] = {
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
+    "list_sessions_as": lambda manager: _summaries(manager),
     "ping": lambda manager: manager.store.ping(),
 }
 
@@ -53,6 +55,7 @@ WRITES: dict[str, Call] = {
     "apply": lambda manager: manager.apply(SESSION_ID, {"a": 1}),
     "update_page_state": lambda manager: manager.update_page_state(SESSION_ID, {"route": "/"}),
     "update_pagination": lambda manager: manager.update_pagination(SESSION_ID, {"cursor": 2}),
+    "cache_query_results": lambda manager: manager.cache_query_results(SESSION_ID, {}, {}, []),
     "touch_session": lambda manager: manager.touch_session(SESSION_ID),
     "touch_sessions": lambda manager: manager.touch_sessions([SESSION_ID]),
     "record_end": lambda manager: manager.record_end(SESSION_ID),
@@ -63,6 +66,10 @@ WRITES: dict[str, Call] = {
 
 #: Methods that read, but nothing of Redis.
 ELSEWHERE = {"get_archived_session", "why_missing"}
+
+
+async def _summaries(manager: StateManager) -> list[Any]:
+    return [one async for batch in manager.list_sessions_as(SUMMARIES) for one in batch]
 
 
 async def _ids(manager: StateManager) -> list[str]:

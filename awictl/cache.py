@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .errors import AwiError, InvalidData, InvalidInput, NotFound
 from .inputs import checked_json
 from .state import keys
 from .state.cache_key import cache_key
 from .state.codec import dumps, loads_at
-from .state.document import as_object, as_text, timestamp
-from .store.base import Listed, View
+from .state.document import CACHE_ACTION, active_query, timestamp
+from .store.base import View
 from .store.strings import Strings
 
 if TYPE_CHECKING:
@@ -45,21 +45,6 @@ class Cached:
         """The same as plain data; `error` is there only where there is one."""
         row = dict(vars(self)) | {"sessions": list(self.sessions)}
         return row if self.error is not None else {key: value for key, value in row.items() if key != "error"}
-
-
-class Pointer(NamedTuple):
-    """A session and the query that its `query_cache` names."""
-
-    session_id: str
-    cache_key: str
-    #: When it says that the results were cached.
-    cached_at: str | None
-
-
-def _pointer(listed: Listed) -> Pointer | None:
-    query = as_object(listed.head.get("query_cache"))
-    key = as_text(query.get("active_cache_key"))
-    return Pointer(listed.session_id, key, as_text(query.get("cached_at"))) if key else None
 
 
 class QueryCache:
@@ -101,29 +86,40 @@ class QueryCache:
         """
         pointing: dict[str, list[str]] = {}
         if sessions:
-            async for one in self.pointers(rate=rate):
-                pointing.setdefault(one.cache_key, []).append(one.session_id)
+            async for session_id, key in self._pointers(rate):
+                pointing.setdefault(key, []).append(session_id)
         async with aclosing(self._strings.scan(keys.CACHE_PREFIX, rate)) as batches:
             async for names in batches:
                 for start in range(0, len(names), _BATCH):
-                    for cached in await self._look(names[start : start + _BATCH], pointing):
+                    for cached in await self.look(names[start : start + _BATCH], pointing):
                         yield cached
 
-    async def pointers(self, *, rate: float | None = None) -> AsyncGenerator[Pointer, None]:
-        """The sessions that have an active query, and which."""
-        view: View[Pointer | None] = View(_pointer)
+    async def _pointers(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
+        """The sessions that have an active query, and its cache key."""
+        view: View[tuple[str, dict[str, Any]]] = View(lambda listed: (listed.session_id, listed.head))
         async with aclosing(self._manager.list_sessions_as(view, rate=rate)) as batches:
             async for batch in batches:
-                for one in batch:
-                    if one is not None:
-                        yield one
+                for session_id, head in batch:
+                    if (active := active_query(head)) is not None:
+                        yield session_id, active[0]
+
+    async def is_empty(self) -> bool:
+        """Whether nothing at all is cached there."""
+        async with aclosing(self._strings.scan(keys.CACHE_PREFIX)) as batches:
+            async for _ in batches:
+                return False
+        return True
 
     async def lifetimes(self, cache_keys: Sequence[str]) -> dict[str, int | None]:
         """For those of these keys that are cached, the milliseconds until they expire. One round trip."""
         peeks = await self._strings.look([keys.CACHE_PREFIX + key for key in cache_keys])
         return {key: peek.ttl_ms for key, peek in zip(cache_keys, peeks, strict=True) if peek is not None}
 
-    async def _look(self, names: Sequence[str], pointing: Mapping[str, Sequence[str]]) -> Sequence[Cached]:
+    async def look(self, names: Sequence[str], pointing: Mapping[str, Sequence[str]] | None = None) -> Sequence[Cached]:
+        """What is cached under these cache keys; those under which nothing is are left out.
+
+        `pointing`: the sessions that have them as their active query.
+        """
         places = [keys.CACHE_PREFIX + name for name in names]
         peeks = dict(zip(places, await self._strings.look(places), strict=True))
         small = [place for place, peek in peeks.items() if peek is not None and peek.length <= COUNTED_BYTES]
@@ -141,7 +137,7 @@ class QueryCache:
                     count = len(_decoded(raw, self._place(name)))
                 except InvalidData as invalid:
                     error = str(invalid)
-            found.append(Cached(name, peek.ttl_ms, peek.length, count, pointing.get(name, ()), error))
+            found.append(Cached(name, peek.ttl_ms, peek.length, count, (pointing or {}).get(name, ()), error))
         return found
 
     # -- writing
@@ -174,7 +170,7 @@ class QueryCache:
                 session_id,
                 {"query_cache": {"active_cache_key": key, "cached_at": timestamp()}},
                 {
-                    "action": "cache_query_results",
+                    "action": CACHE_ACTION,
                     "input": {"filters": filters or {}, "sort": sort or {}, "result_count": len(results)},
                     "op_id": op_id,
                 },

@@ -22,6 +22,7 @@ from .updates import Updated
 if TYPE_CHECKING:
     from .archive.base import Archive
     from .cache import QueryCache
+    from .diagnosis import Diagnosis
     from .lookup import Found
     from .state.layout import Base
     from .store.strings import Strings
@@ -242,6 +243,19 @@ class StateManager(Archiving):
         """
         stored = await self.cache.put(filters, sort, results, session_id=session_id, op_id=op_id)
         return stored.cache_key
+
+    async def diagnose_query(
+        self, filters: Any, sort: Any, *, rate: float | None = None, sessions: bool = True
+    ) -> Diagnosis:
+        """Find out whether a query is cached, and on a miss, why: what is cached in its place.
+
+        Where it is not cached, its other spellings are looked at in one round trip (`state/variants.py`), and, unless
+        `sessions` is False, all sessions: for those that point to it, and for similar queries that are cached. `rate`:
+        keys that the server visits in a second for that. Raises InvalidInput, Unreachable.
+        """
+        from .diagnosis import diagnose
+
+        return await diagnose(self, filters, sort, rate=rate, sessions=sessions)
 
     @cached_property
     def cache(self) -> QueryCache:

@@ -4,23 +4,23 @@ _awictl() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${COMP_WORDS[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
-    case "$word" in
-      --action|--agent|--archive|--cursor|--description|--expires|--host|--idle|--input|--interval|--limit|--margin|--max-body|--mongo|--name|--observation|--offset|--op-id|--output|--permission|--port|--profile|--rate|--rate-limit|--redis|--request-timeout|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|--workers|-o) skip=1 ;;
-      -*) ;;
+    case "$path $word" in
+      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --rate"|"session history --limit"|"session history --offset"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"serve --host"|"serve --port"|"serve --workers"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout") skip=1 ;;
+      *" -"*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
-        elif [[ $path =~ ^(session|archive|agent|embedded|config)$ ]]; then path="$path $word"
+        elif [[ $path =~ ^(session|archive|agent|cache|embedded|config)$ ]]; then path="$path $word"
         fi ;;
     esac
   done
-  case "$previous" in
-    -o|--output) COMPREPLY=($(compgen -W "table json jsonl ids raw" -- "$current")); return ;;
-    --sort) COMPREPLY=($(compgen -W "activity ttl actions bytes agent route id" -- "$current")); return ;;
-    --permission) COMPREPLY=($(compgen -W "read write delete" -- "$current")); return ;;
-    --action|--agent|--archive|--cursor|--description|--expires|--host|--idle|--input|--interval|--limit|--margin|--max-body|--mongo|--name|--observation|--offset|--op-id|--output|--permission|--port|--profile|--rate|--rate-limit|--redis|--request-timeout|--route|--scan-rate|--since|--sort|--timeout|--top|--ttl-below|--until|--workers|-o) COMPREPLY=($(compgen -f -- "$current")); return ;;
+  case "$path $previous" in
+    *" -o"|*" --output") COMPREPLY=($(compgen -W "table json jsonl ids raw" -- "$current")); return ;;
+    "session list --sort") COMPREPLY=($(compgen -W "activity ttl actions bytes agent route id" -- "$current")); return ;;
+    "agent register --permission") COMPREPLY=($(compgen -W "read write delete" -- "$current")); return ;;
+    *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --rate"|"session history --limit"|"session history --offset"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"serve --host"|"serve --port"|"serve --workers"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout") COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case "$path" in
-    "") words="session archive agent serve embedded demo health config --version --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "") words="session archive agent cache serve embedded demo health config --version --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session") words="create apply touch end list show diff history --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session create") words="--agent --name --route --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "session apply") words="--action --input --observation --failed --op-id --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
@@ -41,8 +41,15 @@ _awictl() {
     "agent register") words="--permission --expires --description --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent list") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
-    "agent revoke") words="--yes --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "agent revoke") words="-y --yes --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "agent session") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache") words="key list show put delete diagnose --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache key") words="--filters --sort --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache list") words="--rate --no-sessions --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache show") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache put") words="--filters --sort --session --op-id --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache delete") words="-y --yes --dry-run --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
+    "cache diagnose") words="--filters --sort --session --rate --no-sessions --exit-code --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "serve") words="--host --port --workers --allow-register --rate-limit --max-body --request-timeout --access-log --behind-tls --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded") words="start status stop --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;
     "embedded start") words="--profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose --help" ;;

@@ -5,10 +5,10 @@ function __awictl_path --description 'The command that the words so far name'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --action --agent --archive --cursor --description --expires --host --idle --input --interval --limit --margin --max-body --mongo --name --observation --offset --op-id --output --permission --port --profile --rate --rate-limit --redis --request-timeout --route --scan-rate --since --sort --timeout --top --ttl-below --until --workers -o
+        else if contains -- "$path $word" '* --profile' '* --redis' '* --mongo' '* --archive' '* -o' '* --output' '* --timeout' 'session create --agent' 'session create --name' 'session create --route' 'session apply --action' 'session apply --input' 'session apply --observation' 'session apply --op-id' 'session list --agent' 'session list --route' 'session list --idle' 'session list --ttl-below' 'session list --sort' 'session list --limit' 'session list --rate' 'session history --limit' 'session history --offset' 'archive sweep --margin' 'archive sweep --interval' 'archive sweep --rate' 'archive sweep --scan-rate' 'archive list --agent' 'archive list --since' 'archive list --until' 'archive list --limit' 'archive list --cursor' 'archive stats --agent' 'archive stats --since' 'archive stats --until' 'archive stats --top' 'archive export --agent' 'archive export --since' 'archive export --until' 'agent register --permission' 'agent register --expires' 'agent register --description' 'cache key --filters' 'cache key --sort' 'cache list --rate' 'cache put --filters' 'cache put --sort' 'cache put --session' 'cache put --op-id' 'cache diagnose --filters' 'cache diagnose --sort' 'cache diagnose --session' 'cache diagnose --rate' 'serve --host' 'serve --port' 'serve --workers' 'serve --rate-limit' 'serve --max-body' 'serve --request-timeout'; or contains -- "* $word" '* --profile' '* --redis' '* --mongo' '* --archive' '* -o' '* --output' '* --timeout' 'session create --agent' 'session create --name' 'session create --route' 'session apply --action' 'session apply --input' 'session apply --observation' 'session apply --op-id' 'session list --agent' 'session list --route' 'session list --idle' 'session list --ttl-below' 'session list --sort' 'session list --limit' 'session list --rate' 'session history --limit' 'session history --offset' 'archive sweep --margin' 'archive sweep --interval' 'archive sweep --rate' 'archive sweep --scan-rate' 'archive list --agent' 'archive list --since' 'archive list --until' 'archive list --limit' 'archive list --cursor' 'archive stats --agent' 'archive stats --since' 'archive stats --until' 'archive stats --top' 'archive export --agent' 'archive export --since' 'archive export --until' 'agent register --permission' 'agent register --expires' 'agent register --description' 'cache key --filters' 'cache key --sort' 'cache list --rate' 'cache put --filters' 'cache put --sort' 'cache put --session' 'cache put --op-id' 'cache diagnose --filters' 'cache diagnose --sort' 'cache diagnose --session' 'cache diagnose --rate' 'serve --host' 'serve --port' 'serve --workers' 'serve --rate-limit' 'serve --max-body' 'serve --request-timeout'
             set skip 1
         else if not string match -q -- '-*' $word
-            if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path session archive agent embedded config; end
+            if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path session archive agent cache embedded config; end
                 set -a path $word
             end
         end
@@ -19,6 +19,7 @@ complete -c awictl -f
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a session -d 'Create, read, update and end sessions'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a archive -d 'Archive sessions before they expire; find and restore archived ones'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a agent -d 'Register agents, revoke their API keys, and find their sessions'
+complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a cache -d 'The cached results of queries, and why a query is not cached'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a serve -d 'Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a embedded -d 'The private server that awictl starts for you'
 complete -c awictl -n 'contains -- '\'''\'' (__awictl_path)' -a demo -d 'See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
@@ -48,7 +49,7 @@ complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l ag
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l name -r -d 'Agent'\''s name; its id if not given.'
 complete -c awictl -n 'contains -- '\''session create'\'' (__awictl_path)' -l route -r -d 'Where the agent starts.'
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l action -r -d 'What the agent did.'
-complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l input -r -d 'What it did it with.'
+complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l input -r -d 'What it did it with; also @FILE, or -.'
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l observation -r -d 'What it was told.'
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l failed -d 'The action did not succeed.'
 complete -c awictl -n 'contains -- '\''session apply'\'' (__awictl_path)' -l op-id -r -d 'Name of the update: it is applied at most once.'
@@ -117,9 +118,34 @@ complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -l ex
 complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -l description -r -d 'What it is for.'
 complete -c awictl -n 'contains -- '\''agent register'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''agent show'\'' (__awictl_path)' -F
-complete -c awictl -n 'contains -- '\''agent revoke'\'' (__awictl_path)' -l yes -d 'Do not ask.'
+complete -c awictl -n 'contains -- '\''agent revoke'\'' (__awictl_path)' -s y -l yes -d 'Do not ask.'
 complete -c awictl -n 'contains -- '\''agent revoke'\'' (__awictl_path)' -F
 complete -c awictl -n 'contains -- '\''agent session'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a key -d 'Print the cache key of a query, exactly as the app makes it'
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a list -d 'List what is cached: how long it stays, its size, and the sessions that have it as their active query'
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a show -d 'Print cached results'
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a put -d 'Cache the results of a query, as the app does; with a session, its trajectory tells of it'
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a delete -d 'Delete cached results'
+complete -c awictl -n 'contains -- '\''cache'\'' (__awictl_path)' -a diagnose -d 'Say whether a query is cached, and if not, why: its other spellings, similar queries, who cached it, and when'
+complete -c awictl -n 'contains -- '\''cache key'\'' (__awictl_path)' -l filters -r -d 'Filters of the query: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache key'\'' (__awictl_path)' -l sort -r -d 'Its sort order: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache list'\'' (__awictl_path)' -l rate -r -d 'Let the server visit so many keys a second.'
+complete -c awictl -n 'contains -- '\''cache list'\'' (__awictl_path)' -l no-sessions -d 'Do not look through the sessions for those that point here.'
+complete -c awictl -n 'contains -- '\''cache show'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''cache put'\'' (__awictl_path)' -l filters -r -d 'Filters of the query: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache put'\'' (__awictl_path)' -l sort -r -d 'Its sort order: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache put'\'' (__awictl_path)' -l session -r -d 'Record in this session that it is at this query.'
+complete -c awictl -n 'contains -- '\''cache put'\'' (__awictl_path)' -l op-id -r -d 'Name of that record: it is made at most once.'
+complete -c awictl -n 'contains -- '\''cache put'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''cache delete'\'' (__awictl_path)' -s y -l yes -d 'Do not ask.'
+complete -c awictl -n 'contains -- '\''cache delete'\'' (__awictl_path)' -l dry-run -d 'Only show what would be deleted.'
+complete -c awictl -n 'contains -- '\''cache delete'\'' (__awictl_path)' -F
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l filters -r -d 'Filters of the query: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l sort -r -d 'Its sort order: a JSON object, @FILE, or - for stdin.'
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l session -r -d 'Take both from the page that this session is at.'
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l rate -r -d 'Let the server visit so many keys a second.'
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l no-sessions -d 'Do not look through the sessions for similar queries.'
+complete -c awictl -n 'contains -- '\''cache diagnose'\'' (__awictl_path)' -l exit-code -d 'Exit with 1 where it is not cached.'
 complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l host -r -d 'Address to listen on.'
 complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l port -r -d 'Port to listen on; 0: any free one.'
 complete -c awictl -n 'contains -- '\''serve'\'' (__awictl_path)' -l workers -r -d 'Processes that serve.'

@@ -24,6 +24,7 @@ _awictl() {
       'session:Create, read, update and end sessions'
       'archive:Archive sessions before they expire; find and restore archived ones'
       'agent:Register agents, revoke their API keys, and find their sessions'
+      'cache:The cached results of queries, and why a query is not cached'
       'serve:Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
@@ -36,6 +37,7 @@ _awictl() {
         session) _awictl_session ;;
         archive) _awictl_archive ;;
         agent) _awictl_agent ;;
+        cache) _awictl_cache ;;
         serve) _awictl_serve ;;
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
@@ -109,7 +111,7 @@ _awictl_session_create() {
 _awictl_session_apply() {
   _arguments \
     '--action[What the agent did.]:NAME:_files' \
-    '--input[What it did it with.]:JSON:_files' \
+    '--input[What it did it with; also @FILE, or -.]:JSON:_files' \
     '--observation[What it was told.]:TEXT:_files' \
     '--failed[The action did not succeed.]' \
     '--op-id[Name of the update, it is applied at most once.]:ID:_files' \
@@ -483,7 +485,7 @@ _awictl_agent_show() {
 
 _awictl_agent_revoke() {
   _arguments \
-    '--yes[Do not ask.]' \
+    '(-y --yes)'{-y,--yes}'[Do not ask.]' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
@@ -512,6 +514,154 @@ _awictl_agent_session() {
     '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
     '--help[Show this message and exit.]' \
     '*: :_files'
+}
+
+_awictl_cache() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'key:Print the cache key of a query, exactly as the app makes it'
+      'list:List what is cached: how long it stays, its size, and the sessions that have it as their active query'
+      'show:Print cached results'
+      'put:Cache the results of a query, as the app does; with a session, its trajectory tells of it'
+      'delete:Delete cached results'
+      'diagnose:Say whether a query is cached, and if not, why: its other spellings, similar queries, who cached it, and when'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        key) _awictl_cache_key ;;
+        list) _awictl_cache_list ;;
+        show) _awictl_cache_show ;;
+        put) _awictl_cache_put ;;
+        delete) _awictl_cache_delete ;;
+        diagnose) _awictl_cache_diagnose ;;
+      esac ;;
+  esac
+}
+
+_awictl_cache_key() {
+  _arguments \
+    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort[Its sort order, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_cache_list() {
+  _arguments \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--no-sessions[Do not look through the sessions for those that point here.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_cache_show() {
+  _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_cache_put() {
+  _arguments \
+    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort[Its sort order, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--session[Record in this session that it is at this query.]:ID:_files' \
+    '--op-id[Name of that record, it is made at most once.]:ID:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_cache_delete() {
+  _arguments \
+    '(-y --yes)'{-y,--yes}'[Do not ask.]' \
+    '--dry-run[Only show what would be deleted.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_cache_diagnose() {
+  _arguments \
+    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort[Its sort order, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--session[Take both from the page that this session is at.]:ID:_files' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--no-sessions[Do not look through the sessions for similar queries.]' \
+    '--exit-code[Exit with 1 where it is not cached.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
 }
 
 _awictl_serve() {

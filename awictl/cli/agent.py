@@ -6,10 +6,11 @@ import typer
 
 from ..archive.keyring import Permission
 from ..errors import NotFound
+from ..words import duration
 from .given import confirm, parse_duration
-from .options import Run, command, new_group
+from .options import Run, Yes, command, new_group
 from .output import Format
-from .tables import Column, Rows, duration, fields_of
+from .tables import Column, Rows, fields_of
 
 if TYPE_CHECKING:
     from ..archive.keyring import AgentKey
@@ -98,9 +99,7 @@ async def show(run: Run, agent: Agent) -> None:
     examples=["awictl agent revoke crawler", "awictl agent revoke 6b03e3a15c752fa9a5b94777 --yes"],
     formats=[Format.IDS],
 )
-async def revoke(
-    run: Run, agent: Agent, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
-) -> None:
+async def revoke(run: Run, agent: Agent, yes: Yes = False) -> None:
     """Revoke an agent's key, for good. Servers refuse it within a minute."""
     async with run.manager() as manager:
         manager.check_writable()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..manager import StateManager
+from ..words import duration
 from .options import Run, command
 from .session import view
-from .tables import Rows, duration, fields_of
+from .tables import Rows, fields_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -3,7 +3,8 @@
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -47,6 +48,35 @@ def read_stdin(limit: int = -1) -> bytes:
     if sys.stdin is None:
         raise InvalidInput("stdin is closed: there is nothing to read for -")
     return sys.stdin.buffer.read(limit)
+
+
+def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_BYTES") -> Any:
+    """The JSON that was given as an argument, as @FILE, or as - for stdin.
+
+    `limit`: bytes that it may have, which `setting` sets. Raises InvalidInput, saying `what` is wrong.
+    """
+    from ..state.codec import parse_input
+
+    text = _text(given, limit)
+    if len(text) > limit:
+        raise InvalidInput(f"{what} has more than {limit:,} bytes, the limit that {setting} sets")
+    try:
+        return parse_input(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{what} is {error}") from None
+
+
+def _text(given: str, limit: int) -> bytes:
+    """The text itself; of a larger one just enough to tell."""
+    if given == "-":
+        return read_stdin(limit + 1)
+    if given.startswith("@"):
+        try:
+            with Path(given[1:]).open("rb") as file:
+                return file.read(limit + 1)
+        except OSError as error:
+            raise InvalidInput(f"{given}: {error.strerror}") from None
+    return given.encode("utf-8", "surrogatepass")
 
 
 def read_ids(ids: list[str]) -> list[str]:

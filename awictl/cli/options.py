@@ -278,6 +278,10 @@ async def each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]]) 
 
 
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
+Rate = Annotated[
+    float | None, typer.Option("--rate", min=1, metavar="N", help="Let the server visit so many keys a second.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SessionIds = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)
 ]

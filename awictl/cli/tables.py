@@ -96,27 +96,6 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def duration(milliseconds: float | None) -> str:
-    """A span of time in two units: `1h 5m`, `29m 58s`, `350ms`; a dash where there is none."""
-    if milliseconds is None:
-        return "-"
-    if milliseconds < 1000:
-        return f"{int(milliseconds)}ms"
-    seconds = int(milliseconds // 1000)
-    units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
-    parts: list[str] = []
-    for size, unit in units:
-        count, seconds = divmod(seconds, size)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(part for part in parts[:2] if part[0] != "0")
-
-
-def plural(count: int, noun: str) -> str:
-    """A number of things: `1 session`, `2,000 sessions`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def compact(value: Any) -> str:
     """A value in one short line, for a cell."""
     from ..state.codec import dumps
@@ -124,8 +103,8 @@ def compact(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value).decode()
 
 
-def pretty(value: Any) -> str:
-    """A value as indented JSON, for a terminal."""
+def printable_json(value: Any) -> str:
+    """A value as indented JSON that is safe to print on a terminal."""
     import json
 
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return "\n".join(map(printable, json.dumps(value, indent=2, ensure_ascii=False).splitlines()))

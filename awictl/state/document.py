@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InvalidData, InvalidInput
 from .codec import dumps, loads_at
 from .delta import merge
-from .keys import new_op_id
+from .keys import CACHE_PREFIX, new_op_id
 from .layout import Base, Splice, next_t, splice
 
 #: What an action is called where the caller gave it no name.
@@ -22,6 +22,9 @@ KEPT_FIELDS = ("session_id", "agent_id", "history")
 #: The first action of a session, and the last one of an ended session, as the app calls them.
 SESSION_START = "session_start"
 SESSION_END = "session_end"
+
+#: The action that records which query a session is at, and that its results are cached.
+CACHE_ACTION = "cache_query_results"
 
 #: The actions of the app that pagination switches on and off.
 PREVIOUS_PAGE = "prev_page"
@@ -90,6 +93,13 @@ def new_document(session_id: str, agent_id: str, agent_name: str, route: str, no
         },
         "last_updated": now,
     }
+
+
+def active_query(head: dict[str, Any]) -> tuple[str, str | None] | None:
+    """The cache key of the query that a session is at, and when it was cached, as stored; None where it has none."""
+    query = as_object(head.get("query_cache"))
+    key = as_text(query.get("active_cache_key"))
+    return (key.removeprefix(CACHE_PREFIX), as_text(query.get("cached_at"))) if key else None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from support.valkey import ValkeyServer, free_port
 from awictl import __version__
 from awictl.cli.reference.tree import Node, tree
 
+#: What is cached where there is one session: the empty query.
+CACHE_KEY = "879870e3b305b9f50961e6ab28b8707f"
 SECRET = "hunter2-%2F-s3cret"
 #: Commands that print sessions, where the place of an option does not matter.
 PLACES = [
@@ -35,6 +37,10 @@ READING: dict[str, list[str]] = {
     "agent list": [],
     "agent show": ["known"],
     "agent session": [AGENT_ID],
+    "cache key": [],
+    "cache list": [],
+    "cache show": [CACHE_KEY],
+    "cache diagnose": [],
     "health": [],
     "config show": [],
 }
@@ -47,6 +53,8 @@ WRITING: dict[str, list[str]] = {
     "archive restore": [SESSION_ID],
     "agent register": ["fresh"],
     "agent revoke": ["known", "--yes"],
+    "cache put": ["[]"],
+    "cache delete": [CACHE_KEY, "--yes"],
     "serve": ["--port", "0"],
 }
 #: The archive of those that need one.
@@ -70,6 +78,7 @@ def test_this_page_knows_every_command() -> None:
 def one_session(valkey: ValkeyServer) -> ValkeyServer:
     put(valkey, compact(document([0])))
     valkey.raw.set(agent_key(), SESSION_ID, ex=1000)
+    valkey.raw.set(f"AWI:CACHE:LIST:{CACHE_KEY}", b"[]", ex=1000)
     return valkey
 
 

@@ -40,6 +40,7 @@ READS: dict[str, Call] = {
     "find_session": lambda manager: manager.find_session(SESSION_ID),
     "find_history": lambda manager: manager.find_history(SESSION_ID, 20, 400),
     "get_cached_query_results": lambda manager: manager.get_cached_query_results(CACHE_KEY),
+    "diagnose_query": lambda manager: manager.diagnose_query({"a": 1}, {}),
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),

@@ -66,6 +66,7 @@ def test_shells_accept_the_completions(shell: str) -> None:
         (["session", ""], {"create", "list", "touch", "--output"}),
         (["-o", "json", "session", "li"], {"list"}),
         (["session", "list", "--sort", "a"], {"activity", "actions", "agent"}),
+        (["cache", "key", "--sort", "x", "--f"], {"--filters"}),
         (["session", "apply", "ID", "--o"], {"--observation", "--op-id", "--output"}),
     ],
 )

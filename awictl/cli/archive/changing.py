@@ -11,10 +11,10 @@ import typer
 
 from ...archive.sweep import Candidate, Sweeper, Swept
 from ...errors import AwiError, InvalidInput
+from ...words import plural
 from ..given import parse_duration, read_ids
 from ..options import EachId, Run, SessionIds, command, report
 from ..output import Format
-from ..tables import plural
 from . import view
 from .group import app
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...words import duration, plural
 from ..session.view import known, moment
-from ..tables import Column, Rows, duration, fields_of, plural
+from ..tables import Column, Rows, fields_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

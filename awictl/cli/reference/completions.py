@@ -13,28 +13,29 @@ def bash(root: Node) -> str:
         words = [child.path[-1] for child in node.children] + [name for one in node.options for name in one.names]
         cases.append(f'    "{" ".join(node.path[1:])}") words="{" ".join(words)}" ;;')
     groups = "|".join(node.path[-1] for node in root.children if node.children)
+    valued = _options_with_value(root)
     values = "\n".join(
-        f'    {"|".join(one.names)}) COMPREPLY=($(compgen -W "{" ".join(one.choices)}" -- "$current")); return ;;'
-        for one in _options_with_value(root)
+        f'    {_pattern(path, one)}) COMPREPLY=($(compgen -W "{" ".join(one.choices)}" -- "$current")); return ;;'
+        for path, one in valued
         if one.choices
     )
-    taking = "|".join(sorted({name for one in _options_with_value(root) for name in one.names}))
+    taking = "|".join(_pattern(path, one) for path, one in valued)
     return f"""# bash completion for awictl {__version__}; made by awictl.cli.reference
 _awictl() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" path="" words="" word skip="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${{COMP_WORDS[i]}}"
     if [[ -n $skip ]]; then skip=""; continue; fi
-    case "$word" in
+    case "$path $word" in
       {taking}) skip=1 ;;
-      -*) ;;
+      *" -"*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
         elif [[ $path =~ ^({groups})$ ]]; then path="$path $word"
         fi ;;
     esac
   done
-  case "$previous" in
+  case "$path $previous" in
 {values}
     {taking}) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
@@ -90,7 +91,7 @@ if [ "$funcstack[1]" = "_awictl" ]; then _awictl "$@"; else compdef _awictl awic
 def fish(root: Node) -> str:
     """A completion for fish."""
     groups = " ".join(node.path[-1] for node in root.children if node.children)
-    taking = " ".join(sorted({name for one in _options_with_value(root) for name in one.names}))
+    taking = " ".join(_quoted(f"{path} {name}") for path, one in _options_with_value(root) for name in one.names)
     lines = [
         f"# fish completion for awictl {__version__}; made by awictl.cli.reference",
         _FISH_PATH.format(groups=groups, taking=taking),
@@ -120,7 +121,7 @@ function __awictl_path --description 'The command that the words so far name'
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word {taking}
+        else if contains -- "$path $word" {taking}; or contains -- "* $word" {taking}
             set skip 1
         else if not string match -q -- '-*' $word
             if test (count $path) -eq 0; or begin; test (count $path) -eq 1; and contains -- $path {groups}; end
@@ -132,8 +133,20 @@ function __awictl_path --description 'The command that the words so far name'
 end"""
 
 
-def _options_with_value(root: Node) -> list[Option]:
-    return list({one.names: one for node in root.walk() for one in node.options if one.value}.values())
+def _options_with_value(root: Node) -> list[tuple[str, Option]]:
+    """Options that take a value, each with the command that it belongs to; * where all commands have it."""
+    found = {
+        ("*" if one.everywhere else " ".join(node.path[1:]), one.names): one
+        for node in root.walk()
+        for one in node.options
+        if one.value
+    }
+    return [(path, one) for (path, _), one in found.items()]
+
+
+def _pattern(path: str, option: Option) -> str:
+    """What matches the name of an option after the command that it belongs to, in bash."""
+    return "|".join(f'*" {name}"' if path == "*" else f'"{path} {name}"' for name in option.names)
 
 
 def _zsh_option(one: Option) -> str:

@@ -1,18 +1,16 @@
 """Commands that change a session."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput, NotFound
 from ...manager import StateManager
-from ...state.codec import parse_input
 from ...state.keys import check_session_id
-from ..given import confirm, read_ids, read_stdin
+from ...words import plural
+from ..given import confirm, read_ids, read_json
 from ..options import EachId, Run, SessionId, SessionIds, command
 from ..output import Format
-from ..tables import plural
 from . import view
 from .group import app
 
@@ -65,7 +63,9 @@ async def apply(
         typer.Argument(metavar="[DELTA]", help="A JSON object, @FILE, or - for stdin.", show_default=False),
     ] = None,
     action: Annotated[str | None, typer.Option("--action", metavar="NAME", help="What the agent did.")] = None,
-    input: Annotated[str | None, typer.Option("--input", metavar="JSON", help="What it did it with.")] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", metavar="JSON", help="What it did it with; also @FILE, or -.")
+    ] = None,
     observation: Annotated[str | None, typer.Option("--observation", metavar="TEXT", help="What it was told.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="The action did not succeed.")] = False,
     op_id: Annotated[
@@ -80,12 +80,12 @@ async def apply(
     if action is not None:
         entry["action"] = action
     if input is not None:
-        entry["input"] = _parsed(input.encode("utf-8", "surrogatepass"), "--input", limit)
+        entry["input"] = read_json(input, "--input", limit)
     if observation is not None:
         entry["observation"] = observation
     if op_id is not None:
         entry["op_id"] = op_id
-    change = _parsed(_delta_text(delta, limit), "the delta", limit) if delta is not None else {}
+    change = read_json(delta, "the delta", limit) if delta is not None else {}
     async with run.manager() as manager:
         updated = await manager.apply(id, change, entry)
     if updated.action is None:
@@ -166,25 +166,3 @@ async def _would_end(run: Run, manager: StateManager, ids: list[str], archive: s
     await run.out.many(rows, view.ENDED, id_field="session_id", empty="no session would end")
     if missing := set(ids) - {one.session_id for one in listed}:
         raise NotFound(f"there is no session {', '.join(sorted(missing))} at {manager.store.where}")
-
-
-def _delta_text(given: str, limit: int) -> bytes:
-    """The text of a delta given as an argument, as @FILE or as - for stdin; of a larger one just enough to tell."""
-    if given == "-":
-        return read_stdin(limit + 1)
-    if given.startswith("@"):
-        try:
-            with Path(given[1:]).open("rb") as file:
-                return file.read(limit + 1)
-        except OSError as error:
-            raise InvalidInput(f"{given}: {error.strerror}") from None
-    return given.encode("utf-8", "surrogatepass")
-
-
-def _parsed(text: bytes, what: str, limit: int) -> Any:
-    if len(text) > limit:
-        raise InvalidInput(f"{what} has more than {limit:,} bytes, the limit that AWI_MAX_DELTA_BYTES sets")
-    try:
-        return parse_input(text)
-    except InvalidInput as error:
-        raise InvalidInput(f"{what} is {error}") from None

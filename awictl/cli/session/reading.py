@@ -11,7 +11,7 @@ from ...manager import StateManager
 from ...queries import SORT_KEYS, SUMMARIES, SessionQuery, SortKey, Summary
 from ...state.delta import compare
 from ..given import parse_duration, read_ids
-from ..options import Run, SessionId, SessionIds, command, each
+from ..options import Rate, Run, SessionId, SessionIds, command, each
 from ..output import Batches, Format, dumps, write
 from . import view
 from .group import app
@@ -53,9 +53,7 @@ async def list_(
     sort: Annotated[SortKey | None, typer.Option("--sort", help="Order, ascending; else as found.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Turn the order round.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = None,
-    rate: Annotated[
-        float | None, typer.Option("--rate", min=1, metavar="N", help="Let the server visit so many keys a second.")
-    ] = None,
+    rate: Rate = None,
 ) -> None:
     """List live sessions. They are printed as they are found; nothing is written, and no expiry put off."""
     if reverse and sort is None:

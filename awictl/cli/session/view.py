@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...state.delta import Comparison, pointer
 from ...state.document import as_array, as_object
-from ..tables import Column, Rows, compact, duration, fields_of, pretty, printable
+from ...words import duration
+from ..tables import Column, Rows, compact, fields_of, printable_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -155,11 +156,6 @@ def _at(value: Any, place: str) -> str:
             return "-"
         value = value[key]
     return compact(value)
-
-
-def printable_json(value: Any) -> str:
-    """A value as indented JSON that is safe to print on a terminal."""
-    return "\n".join(map(printable, pretty(value).splitlines()))
 
 
 def _words(value: Any) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .archive.base import Archive
     from .cache import QueryCache
     from .diagnosis import Diagnosis
+    from .inventory import Inventory
     from .lookup import Found
     from .state.layout import Base
     from .store.strings import Strings
@@ -272,6 +273,18 @@ class StateManager(Archiving):
 
         self._further.append(Strings.open(self.settings.elsewhere(url)))
         return self._further[-1]
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """What keys there are, on all servers that the settings name."""
+        from .inventory import Inventory
+
+        further = [
+            self._strings(url)
+            for url in dict.fromkeys((self.settings.cache_redis_url, self.settings.media_redis_url))
+            if url
+        ]
+        return Inventory([self.store.keyspace, *(strings.keyspace for strings in further)])
 
     @cached_property
     def visits(self) -> Visits:

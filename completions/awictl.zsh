@@ -25,6 +25,7 @@ _awictl() {
       'archive:Archive sessions before they expire; find and restore archived ones'
       'agent:Register agents, revoke their API keys, and find their sessions'
       'cache:The cached results of queries, and why a query is not cached'
+      'keys:All keys of AWI on the server: what they are for, how large, and how long they stay'
       'serve:Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
@@ -38,6 +39,7 @@ _awictl() {
         archive) _awictl_archive ;;
         agent) _awictl_agent ;;
         cache) _awictl_cache ;;
+        keys) _awictl_keys ;;
         serve) _awictl_serve ;;
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
@@ -662,6 +664,96 @@ _awictl_cache_diagnose() {
     '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
     '--help[Show this message and exit.]'
+}
+
+_awictl_keys() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'list:List keys, as they are found: what each is for, how long it stays, and its bytes'
+      'ttl:Show, for each kind of key, how many expire within a second, a minute, five minutes and so on'
+      'stats:Show, for each kind of key, how many there are, their bytes and memory, how long they stay, and the largest'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        list) _awictl_keys_list ;;
+        ttl) _awictl_keys_ttl ;;
+        stats) _awictl_keys_stats ;;
+      esac ;;
+  esac
+}
+
+_awictl_keys_list() {
+  _arguments \
+    '--all[Other keys too, that have nothing to do with AWI.]' \
+    '--limit[At most so many.]:N:_files' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_keys_ttl() {
+  _arguments \
+    '--all[Other keys too, that have nothing to do with AWI.]' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--sample[Look at about so many keys.  (default, 100,000)]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_keys_stats() {
+  _arguments \
+    '--all[Other keys too, that have nothing to do with AWI.]' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--sample[Look at about so many keys.  (default, 100,000)]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
 }
 
 _awictl_serve() {

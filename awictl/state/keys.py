@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from ..errors import InvalidInput
 
@@ -18,6 +19,42 @@ IMAGE_PREFIX = "MEDIA:IMG:"
 EMBEDDING_PREFIX = "MEDIA:EMBED:"
 LOCK_PREFIX = "LOCK:SESSION:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
+
+
+class Kind(StrEnum):
+    """What a key is for, by its name."""
+
+    SESSION = "session"
+    DIFF = "diff"
+    AGENT = "agent"
+    CACHE = "cache"
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+    LOCK = "lock"
+    RATE_LIMIT = "ratelimit"
+    OTHER = "other"
+
+
+#: What the names of each kind begin with.
+PREFIXES = {
+    Kind.SESSION: SESSION_PREFIX,
+    Kind.DIFF: DIFF_PREFIX,
+    Kind.AGENT: AGENT_PREFIX,
+    Kind.CACHE: CACHE_PREFIX,
+    Kind.IMAGE: IMAGE_PREFIX,
+    Kind.EMBEDDING: EMBEDDING_PREFIX,
+    Kind.LOCK: LOCK_PREFIX,
+    Kind.RATE_LIMIT: RATE_LIMIT_PREFIX,
+}
+_KINDS = list(PREFIXES)
+_KIND = re.compile("|".join(f"({prefix})" for prefix in PREFIXES.values()).encode())
+
+
+def kind_of(name: bytes) -> Kind:
+    """What a key is for; OTHER where it is none of those that AWI uses."""
+    match = _KIND.match(name)
+    return _KINDS[match.lastindex - 1] if match is not None and match.lastindex else Kind.OTHER
+
 
 #: The expiry of AWI:DIFF:<session_id>, in seconds.
 DIFF_TTL_SECONDS = 300

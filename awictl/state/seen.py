@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+Text = TypeVar("Text", str, bytes)
 
 #: Strings of fingerprints; looking something up takes longer as they grow, so they should stay short.
 _BUCKETS = 4_096
@@ -22,7 +25,7 @@ class Seen:
     def __init__(self) -> None:
         self._buckets = [b""] * _BUCKETS
 
-    def fresh(self, texts: Iterable[str]) -> list[str]:
+    def fresh(self, texts: Iterable[Text]) -> list[Text]:
         """Those of these texts that did not come before, each once; now they did."""
         buckets = self._buckets
         found = []

@@ -12,6 +12,7 @@ from ..state.document import Change
 from ..state.layout import Base
 
 if TYPE_CHECKING:
+    from .keyspace import Keyspace
     from .strings import Strings
     from .visited import VisitStore
 
@@ -136,6 +137,10 @@ class SessionStore(Protocol):
     @property
     def strings(self) -> Strings:
         """Caches and media, where they are kept on the same server."""
+
+    @property
+    def keyspace(self) -> Keyspace:
+        """All keys of the server, whatever they are for."""
 
     @property
     def visits(self) -> VisitStore:

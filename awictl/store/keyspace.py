@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .connect import Argument, Script, Server
@@ -21,6 +21,10 @@ BATCH_KEYS = 500
 _PEEK = Script("peek")
 
 
+#: Is told of each step of a scan how many keys the server visited in it, more or less.
+Stepped = Callable[[int], None]
+
+
 class Peek(NamedTuple):
     """What a first look at a key tells."""
 
@@ -34,10 +38,12 @@ class Peek(NamedTuple):
     fault: Exception | None = None
 
 
-async def scan(server: Server, pattern: str | None, rate: float | None = None) -> AsyncGenerator[list[bytes], None]:
+async def scan(
+    server: Server, pattern: str | None, rate: float | None = None, stepped: Stepped = lambda _: None
+) -> AsyncGenerator[list[bytes], None]:
     """The names of all keys, or of those that match, in batches. One may come twice.
 
-    `rate`: how many keys the server visits in a second at the most.
+    `rate`: how many keys the server visits in a second at the most. `stepped` is told how many each step visited.
     """
     count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / PACED_STEPS)))
     matching: Sequence[Argument] = ("MATCH", pattern) if pattern is not None else ()
@@ -46,6 +52,7 @@ async def scan(server: Server, pattern: str | None, rate: float | None = None) -
         started = time.monotonic()
         [reply] = await server.read(("SCAN", cursor, *matching, "COUNT", count))
         cursor, names = server.checked(reply, pattern or "*")
+        stepped(count)
         if names:
             yield names
         if cursor == b"0":
@@ -88,3 +95,36 @@ def _peeked(replies: Iterable[Any]) -> list[Peek | None]:
         else:
             found.append(Peek(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
     return found
+
+
+class Keyspace:
+    """The keys of one server, whatever they are for. Raises Unreachable, AccessDenied."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        #: For messages: which server this is, without secrets.
+        self.where = server.where
+
+    async def size(self) -> int | None:
+        """How many keys there are; None where the server does not tell this user."""
+        [reply] = await self._server.read(("DBSIZE",))
+        return reply if isinstance(reply, int) else None
+
+    def scan(
+        self, pattern: str | None = None, rate: float | None = None, stepped: Stepped = lambda _: None
+    ) -> AsyncGenerator[list[bytes], None]:
+        """The names of all keys, or of those that match, in batches; see `scan`."""
+        return scan(self._server, pattern, rate, stepped)
+
+    async def peek(self, names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
+        """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
+        return await peek(self._server, names, size)
+
+    async def memory(self, names: Sequence[bytes]) -> list[int | None]:
+        """The bytes of memory that each of these keys takes; None where the server does not tell."""
+        replies = await self._server.read(*(("MEMORY", "USAGE", name) for name in names))
+        return [reply if isinstance(reply, int) else None for reply in replies]
+
+    def fault(self, peek: Peek, name: str) -> str | None:
+        """Why a key cannot be read as a string, in words; None where it can."""
+        return str(self._server.translate(peek.fault, name)) if peek.fault is not None else None

@@ -31,6 +31,7 @@ from .base import (
     lives_there,
 )
 from .connect import Call, Script, Server, connect
+from .keyspace import Keyspace
 
 if TYPE_CHECKING:
     from .strings import Strings
@@ -77,6 +78,10 @@ class RedisStore:
         from .visits import Visits  # most commands are no agent's requests
 
         return Visits(self._server, self._settings)
+
+    @cached_property
+    def keyspace(self) -> Keyspace:
+        return Keyspace(self._server)
 
     @cached_property
     def strings(self) -> Strings:

@@ -25,6 +25,7 @@ class Strings:
         self._server = server
         self._max_bytes = settings.max_document_bytes
         self.where = server.where
+        self.keyspace = keyspace.Keyspace(server)
 
     @classmethod
     def open(cls, settings: Settings) -> Strings:

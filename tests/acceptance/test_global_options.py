@@ -41,6 +41,9 @@ READING: dict[str, list[str]] = {
     "cache list": [],
     "cache show": [CACHE_KEY],
     "cache diagnose": [],
+    "keys list": [],
+    "keys ttl": [],
+    "keys stats": [],
     "health": [],
     "config show": [],
 }

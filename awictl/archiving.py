@@ -27,8 +27,8 @@ class Archiving:
     def __init__(self, store: SessionStore, settings: Settings) -> None:
         self.store = store
         self.settings = settings
-        #: Servers of their own, to be closed with the rest.
-        self._further: list[Strings] = []
+        #: Servers of their own by their URLs, to be closed with the rest.
+        self._further: dict[str, Strings] = {}
         archives = settings.archive is not None or settings.embedded
         self._updater = Updater(store, settings, self._archive_dropped if archives else None)
 

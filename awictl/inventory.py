@@ -163,7 +163,7 @@ class Inventory:
 
         `pattern`: as Redis has them. `rate`: keys that a server visits in a second. `stepped`: see `keyspace.scan`.
         """
-        async with aclosing(self._found(pattern, everything, rate, stepped)) as batches:
+        async with aclosing(self.found(pattern, everything, rate, stepped)) as batches:
             async for _, names in batches:
                 yield [shown(name) for name in names]
 
@@ -176,7 +176,7 @@ class Inventory:
         stepped: Stepped = lambda _: None,
     ) -> AsyncGenerator[list[Key], None]:
         """The same with a look at each."""
-        async with aclosing(self._found(pattern, everything, rate, stepped)) as batches:
+        async with aclosing(self.found(pattern, everything, rate, stepped)) as batches:
             async for keyspace, names in batches:
                 found = []
                 for name, peek in zip(names, await keyspace.peek(names), strict=True):
@@ -201,7 +201,7 @@ class Inventory:
         size = await self.size()
         share = _SHARES if not size or size <= sample else max(1, _SHARES * sample // size)
         found = {kind: Population(kind) for kind in Kind}
-        async with aclosing(self._found(pattern, everything, rate, stepped)) as batches:
+        async with aclosing(self.found(pattern, everything, rate, stepped)) as batches:
             async for keyspace, names in batches:
                 wanted = []
                 for name in names:
@@ -216,10 +216,14 @@ class Inventory:
                     await _weigh(keyspace, wanted, found)
         return [one for one in found.values() if one.count]
 
-    async def _found(
-        self, pattern: str | None, everything: bool, rate: float | None, stepped: Stepped
+    async def found(
+        self,
+        pattern: str | None = None,
+        everything: bool = False,
+        rate: float | None = None,
+        stepped: Stepped = lambda _: None,
     ) -> AsyncGenerator[tuple[Keyspace, list[bytes]], None]:
-        """The names of keys, at most BATCH_KEYS at a time, and where they are."""
+        """The names of keys as bytes, each once, at most BATCH_KEYS at a time, and where they are; as `names`."""
         for keyspace in self._keyspaces:
             seen = Seen()  # SCAN may return a key twice
             async with aclosing(ahead(keyspace.scan(pattern, rate, stepped))) as batches:

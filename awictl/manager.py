@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .inventory import Inventory
     from .lookup import Found
     from .state.layout import Base
+    from .store.keyspace import Keyspace
     from .store.strings import Strings
     from .visits import Visits
 
@@ -61,7 +62,7 @@ class StateManager(Archiving):
             opened: Archive | None = vars(manager).get("archive")
             if opened is not None:
                 await opened.close()
-            for strings in manager._further:
+            for strings in manager._further.values():
                 await strings.close()
 
     # -- creating and updating
@@ -269,22 +270,24 @@ class StateManager(Archiving):
         """Where strings of a kind are kept: on the sessions' server, unless they have one of their own."""
         if url is None:
             return self.store.strings
-        from .store.strings import Strings
+        if url not in self._further:
+            from .store.strings import Strings
 
-        self._further.append(Strings.open(self.settings.elsewhere(url)))
-        return self._further[-1]
+            self._further[url] = Strings.open(self.settings.elsewhere(url))
+        return self._further[url]
+
+    def keyspace_at(self, url: str) -> Keyspace:
+        """The keys of a server that caches or media have of their own."""
+        return self._strings(url).keyspace
 
     @cached_property
     def inventory(self) -> Inventory:
         """What keys there are, on all servers that the settings name."""
         from .inventory import Inventory
 
-        further = [
-            self._strings(url)
-            for url in dict.fromkeys((self.settings.cache_redis_url, self.settings.media_redis_url))
-            if url
-        ]
-        return Inventory([self.store.keyspace, *(strings.keyspace for strings in further)])
+        urls = [url for url in (self.settings.cache_redis_url, self.settings.media_redis_url) if url is not None]
+        further = map(self.keyspace_at, dict.fromkeys(urls))
+        return Inventory([self.store.keyspace, *further])
 
     @cached_property
     def visits(self) -> Visits:

@@ -167,6 +167,9 @@ class Archive(Protocol):
     async def ping(self) -> dict[str, Any]:
         """Whether the archive answers: `latency_ms` and, where the server tells, `version`."""
 
+    async def missing_indexes(self) -> list[str]:
+        """The fields of each index that is not there; the first `save` makes it."""
+
     async def close(self) -> None:
         """Close all connections."""
 

@@ -20,7 +20,7 @@ from typing import Any
 import pymongo
 from bson import CodecOptions
 from bson.codec_options import DatetimeConversion
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, InsertOne, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -30,7 +30,7 @@ from pymongo.write_concern import WriteConcern
 from ..errors import AwiError, Refused, Unreachable
 from ..settings import Settings
 from ..state.codec import encodable
-from . import app_documents
+from . import app_documents, mongo_indexes
 from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
 from .mongo_documents import (
     KNOWN_FIELDS,
@@ -121,6 +121,10 @@ class MongoArchive:
             await self._client.admin.command("ping")
             latency = time.perf_counter() - started
             return {"latency_ms": round(latency * 1000, 3), "version": (await self._client.server_info())["version"]}
+
+    async def missing_indexes(self) -> list[str]:
+        with translated(self.where), pymongo.timeout(self.reach):
+            return [", ".join(one.document["key"]) for one in await mongo_indexes.missing(self._sessions)]
 
     # -- writing
 
@@ -253,21 +257,7 @@ class MongoArchive:
         """Make sure that the indexes are there, once."""
         if self._indexed:
             return
-        # by name: an index that the app made on the same field serves as well
-        existing = [
-            (index["key"], bool(index.get("unique")))
-            async for index in await self._sessions.list_indexes()
-            if "partialFilterExpression" not in index
-        ]
-        newest = ("lastActivityAt", DESCENDING)
-        wanted = [
-            IndexModel([("sessionId", ASCENDING)], unique=True),
-            IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), newest]),
-            IndexModel([newest, ("sessionId", DESCENDING)]),
-            IndexModel([("sessionActive", ASCENDING), ("awi.expiresAt", ASCENDING)]),
-        ]
-        missing = [one for one in wanted if (one.document["key"], bool(one.document.get("unique"))) not in existing]
-        if missing:
+        if missing := await mongo_indexes.missing(self._sessions):
             await self._sessions.create_indexes(missing)
         await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
         self._indexed = True

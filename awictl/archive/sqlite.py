@@ -48,6 +48,9 @@ class SqliteArchive:
         latency = time.perf_counter() - started
         return {"latency_ms": round(latency * 1000, 3), "version": sqlite3.sqlite_version}
 
+    async def missing_indexes(self) -> list[str]:
+        return []  # the schema has them
+
     # -- writing
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:

@@ -59,6 +59,9 @@ def kind_of(name: bytes) -> Kind:
 #: The expiry of AWI:DIFF:<session_id>, in seconds.
 DIFF_TTL_SECONDS = 300
 
+#: The expiry of LOCK:SESSION:<session_id>, in seconds.
+LOCK_TTL_SECONDS = 30
+
 #: How long requests are counted together, in milliseconds: the expiry of RATELIMIT:<agent_id>:<operation>.
 RATE_LIMIT_WINDOW_MS = 3_600_000
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .connect import Argument, Script, Server
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+    from .repairs import Repairable
 
 #: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
 SCAN_COUNT = 2_000
@@ -124,6 +129,19 @@ class Keyspace:
         """The bytes of memory that each of these keys takes; None where the server does not tell."""
         replies = await self._server.read(*(("MEMORY", "USAGE", name) for name in names))
         return [reply if isinstance(reply, int) else None for reply in replies]
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What the server tells of itself."""
+        from .inspection import Inspection
+
+        return Inspection(self._server)
+
+    async def repair(self, what: Sequence[Repairable]) -> list[bool]:
+        """Put right what is derived; see `repairs.repair`."""
+        from .repairs import repair
+
+        return await repair(self._server, what)
 
     def fault(self, peek: Peek, name: str) -> str | None:
         """Why a key cannot be read as a string, in words; None where it can."""

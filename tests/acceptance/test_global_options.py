@@ -41,6 +41,7 @@ READING: dict[str, list[str]] = {
     "cache list": [],
     "cache show": [CACHE_KEY],
     "cache diagnose": [],
+    "doctor": [],
     "keys list": [],
     "keys ttl": [],
     "keys stats": [],
@@ -58,6 +59,7 @@ WRITING: dict[str, list[str]] = {
     "agent revoke": ["known", "--yes"],
     "cache put": ["[]"],
     "cache delete": [CACHE_KEY, "--yes"],
+    "doctor": ["--fix", "--yes"],
     "serve": ["--port", "0"],
 }
 #: The archive of those that need one.

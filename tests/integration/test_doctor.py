@@ -1,0 +1,263 @@
+"""The doctor on real servers: what it finds, what it puts right, and that it changes nothing otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.documents import AGENT_ID, SESSION_ID, agent_key, diff_key, document, put, session_key
+from support.mongo import MongoServer
+from support.monitor import monitored
+from support.valkey import ValkeyServer
+
+from awictl import StateManager
+from awictl.doctor import Check, Repair, Repairs, Status, examine
+from awictl.doctor import data as data_checks
+from awictl.state.layout import encode
+
+
+async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], Sequence[Repair]]:
+    report, repairs = await examine(manager, **options)
+    assert report.status is max((one.status for one in report.checks), key=list(Status).index)
+    return {one.name: one for one in report.checks}, repairs
+
+
+async def statuses(manager: StateManager, **options: Any) -> dict[str, Status]:
+    checks, _ = await examined(manager, **options)
+    return {name: check.status for name, check in checks.items()}
+
+
+def healthy(server: ValkeyServer, session_id: str = SESSION_ID, agent_id: str = AGENT_ID) -> None:
+    """A live session with all that belongs to it."""
+    put(server, encode(document([0], session_id, agent_id=agent_id)), session_id)
+    server.raw.set(agent_key(agent_id), session_id, ex=1000)
+    server.raw.set(diff_key(session_id), b'{"delta":{},"action":{}}', ex=200)
+
+
+def ended(session_id: str) -> bytes:
+    made = document([0], session_id)
+    made["history"]["last_action"] = {"t": 1, "action": "session_end", "input": {}, "delta": {}}
+    made["history"]["actions"].append(made["history"]["last_action"])
+    return encode(made)
+
+
+# -- the data
+
+
+async def test_a_healthy_session_passes_every_check_of_the_data(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    checks, repairs = await examined(manager)
+    of_data = [
+        "documents", "document sizes", "expiries", "agent mappings", "agents in a session", "diffs",
+        "ended sessions", "expiring sessions",
+    ]  # fmt: skip
+    assert {checks[name].status for name in of_data} == {Status.PASS}
+    assert "1 live session among 3 keys" in checks["documents"].evidence
+    assert not repairs
+
+
+async def test_orphans_are_found_and_removed(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    valkey.raw.set("AGENT:SESSION:gone", "sess_gone", ex=1000)
+    valkey.raw.set("AGENT:SESSION:odd", b"\xff\x00", ex=1000)
+    valkey.raw.set(diff_key("sess_gone"), b"{}", ex=1000)
+    valkey.raw.set("AGENT:SESSION:passing", "sess_gone", px=2_000)
+    checks, found = await examined(manager)
+    assert checks["agent mappings"].status is checks["diffs"].status is Status.WARN
+    assert checks["agent mappings"].evidence.startswith("2 ") and checks["diffs"].evidence.startswith("1 ")
+    repairs = Repairs(found)
+    assert repairs.summary() == "delete 3" and set(await repairs.apply()) == {True}
+    names = {name.decode() for name in valkey.raw.scan_iter()} - {"AGENT:SESSION:passing"}
+    assert names == {session_key(), agent_key(), diff_key()}
+    assert not (await examined(manager))[1]
+
+
+async def test_keys_that_never_expire_get_the_expiry_of_their_kind(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    for name in (session_key(), agent_key(), diff_key()):
+        valkey.raw.persist(name)
+    expected = {
+        session_key(): 1_800_000,
+        agent_key(): 1_800_000,
+        diff_key(): 300_000,
+        "AWI:CACHE:LIST:879870e3b305b9f50961e6ab28b8707f": 300_000,
+        "MEDIA:IMG:x": 3_600_000,
+        "MEDIA:EMBED:x": 3_600_000,
+        f"LOCK:SESSION:{SESSION_ID}": 30_000,
+        "RATELIMIT:a:read": 3_600_000,
+    }
+    for name in list(expected)[3:]:
+        valkey.raw.set(name, b"[]")
+    valkey.raw.set("other", b"x")
+    checks, found = await examined(manager)
+    assert checks["expiries"].status is Status.WARN and checks["expiries"].evidence.startswith("8 ")
+    assert set(await Repairs(found).apply()) == {True}
+    for name, ttl_ms in expected.items():
+        assert ttl_ms - 5_000 < valkey.raw.pttl(name) <= ttl_ms, name
+    assert valkey.raw.pttl("other") == -1
+
+
+async def test_an_ended_session_waits_for_the_archive_and_never_gets_an_expiry(
+    manager: StateManager, valkey: ValkeyServer
+) -> None:
+    put(valkey, ended("sess_ended"), "sess_ended")
+    valkey.raw.persist(session_key("sess_ended"))
+    checks, found = await examined(manager)
+    assert checks["ended sessions"].status is Status.WARN and checks["expiries"].status is Status.PASS
+    assert not found
+
+
+async def test_an_ended_session_that_will_expire_is_being_lost(valkey: ValkeyServer, tmp_path: Path) -> None:
+    put(valkey, ended("sess_ended"), "sess_ended")
+    async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/a.db")) as manager:
+        assert (await statuses(manager))["ended sessions"] is Status.FAIL
+    async with StateManager.open(valkey.settings()) as manager:
+        assert (await statuses(manager))["ended sessions"] is Status.WARN, "nobody said that it should be archived"
+
+
+async def test_what_changed_since_the_walk_is_left_alone(manager: StateManager, valkey: ValkeyServer) -> None:
+    """Between looking and repairing, each of them turns out to be fine, or to be another."""
+    healthy(valkey)
+    valkey.raw.persist(session_key())
+    valkey.raw.set("AGENT:SESSION:back", "sess_back", ex=1000)
+    valkey.raw.set("AGENT:SESSION:other", "sess_gone", ex=1000)
+    valkey.raw.set(diff_key("sess_back"), b"{}", ex=1000)
+    put(valkey, encode(document([0], "sess_late", agent_id="late")), "sess_late")
+    put(valkey, encode(document([0], "sess_mapped", agent_id="mapped")), "sess_mapped")
+    _, found = await examined(manager)
+    assert len(found) == 6
+    await manager.record_end(SESSION_ID)  # without an archive it gets an expiry, and is longer
+    valkey.raw.persist(session_key())
+    put(valkey, encode(document([0], "sess_back")), "sess_back")
+    valkey.raw.set("AGENT:SESSION:other", "sess_elsewhere", ex=1000)
+    valkey.raw.delete(session_key("sess_late"))
+    valkey.raw.set("AGENT:SESSION:mapped", "sess_new", ex=1000)
+    before = {name: valkey.raw.get(name) for name in valkey.raw.scan_iter()}
+    assert set(await Repairs(found).apply()) == {False}
+    assert {name: valkey.raw.get(name) for name in valkey.raw.scan_iter()} == before
+    assert valkey.raw.pttl(session_key()) == -1
+
+
+async def test_an_agent_without_mapping_gets_back_into_its_latest_session(
+    manager: StateManager, valkey: ValkeyServer
+) -> None:
+    for session_id, activity in (("sess_old", "2026-11-23T07:00:00.000Z"), ("sess_new", "2026-11-23T08:00:00.000Z")):
+        made = document([0], session_id, agent_id="a")
+        made["statistics"]["last_activity"] = activity
+        put(valkey, encode(made), session_id, seconds=500)
+    put(valkey, ended("sess_ended"), "sess_ended")
+    checks, found = await examined(manager)
+    assert checks["agents in a session"].evidence.startswith("1 ")
+    assert await Repairs(found).apply() == [True]
+    assert valkey.raw.get("AGENT:SESSION:a") == b"sess_new"
+    assert 490_000 < valkey.raw.pttl("AGENT:SESSION:a") <= 500_000, "no longer than the session itself"
+    assert await manager.find_session_for_agent("a") == "sess_new"
+    assert not (await examined(manager))[1]
+
+
+async def test_documents_that_are_broken_or_too_large(
+    manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_checks, "BLOATED_BYTES", 20_000)
+    healthy(valkey)
+    put(valkey, b"{", "sess_broken")
+    valkey.raw.lpush(session_key("sess_list"), b"x")
+    valkey.raw.set("AWI:SESSION:no id", b"{}", ex=100)
+    valkey.raw.set(b"AWI:SESSION:\xff\x1b", b"{}", ex=100)
+    valkey.raw.lpush("AWI:DIFF:sess_test2", b"x")
+    put(valkey, encode(document([30_000], "sess_large", agent_id="\ud83d")), "sess_large")
+    checks, _ = await examined(manager)
+    assert checks["documents"].status is Status.FAIL and checks["documents"].evidence.startswith("5 ")
+    assert any("sess_broken: not valid JSON" in example for example in checks["documents"].examples)
+    assert checks["document sizes"].status is Status.WARN
+    assert checks["document sizes"].examples[0].startswith("AWI:SESSION:sess_large")
+
+
+async def test_sessions_that_expire_before_the_next_sweep(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    valkey.raw.expire(session_key(), 60)
+    checks, _ = await examined(manager)
+    assert checks["expiring sessions"].status is Status.WARN
+    assert checks["expiring sessions"].examples[0].startswith(session_key())
+
+
+async def test_examining_writes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    valkey.raw.set("AGENT:SESSION:gone", "sess_gone", ex=1000)
+    with monitored(valkey) as seen:
+        await examine(manager)
+    assert set(seen.names) <= {
+        "PING", "ACL", "TIME", "INFO", "CONFIG", "SCAN", "EVAL", "EVALSHA", "PTTL", "STRLEN", "GETRANGE",
+    }  # fmt: skip
+
+
+# -- the servers
+
+
+async def test_a_server_that_may_evict_sessions_fails(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    async with StateManager.open(server.settings()) as manager:
+        found = await statuses(manager, data=False)
+        assert found["eviction"] is Status.FAIL
+        assert found["persistence"] is Status.WARN, "it has neither RDB nor AOF"
+    async with StateManager.open(server.settings(cache_redis_url=f"unix://{server.socket}")) as manager:
+        found = await statuses(manager, data=False)
+        assert found["cache: reachable"] is Status.PASS and "cache: eviction" not in found
+
+
+async def test_a_replica(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]) -> None:
+    replica = new_valkey("--replicaof", "127.0.0.1 1")
+    async with StateManager.open(replica.settings()) as manager:
+        checks, _ = await examined(manager, data=False)
+    assert checks["replication"].status is Status.FAIL and "lost its primary" in checks["replication"].evidence
+
+
+async def test_a_managed_server_that_forbids_everything(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    healthy(server)
+    commands = ["+ping", "+scan", "+getrange", "+strlen", "+pttl", "+get"]
+    server.raw.acl_setuser("app", enabled=True, passwords="+x", keys=["*"], commands=commands)
+    async with StateManager.open(server.settings(redis_username="app", redis_password="x")) as manager:
+        checks, repairs = await examined(manager)
+    assert not repairs
+    forbidden = {name for name, check in checks.items() if check.evidence.startswith("not permitted: ")}
+    assert forbidden == {"clock", "version", "persistence", "eviction", "memory", "replication"}
+    assert {check.status for check in checks.values()} == {Status.PASS, Status.WARN}
+    assert "1 live session" in checks["documents"].evidence
+
+
+async def test_a_dead_server_and_a_wrong_password(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey(password="right")
+    for settings, fragment in (
+        (server.settings(redis_password="wrong"), "REDIS_PASSWORD"),
+        (server.settings(redis_socket="/nonexistent"), "systemctl start"),
+    ):
+        async with StateManager.open(settings) as manager:
+            checks, repairs = await examined(manager)
+        assert list(checks) == ["reachable", "archive"] and not repairs
+        assert checks["reachable"].status is Status.FAIL and fragment in checks["reachable"].remedy
+
+
+# -- the archive
+
+
+async def test_the_archive(valkey: ValkeyServer, mongo: MongoServer, tmp_path: Path) -> None:
+    healthy(valkey)
+    async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
+        checks, _ = await examined(manager, data=False)
+        assert checks["archive"].status is Status.PASS
+        assert checks["archive indexes"].status is Status.WARN and "sessionId" in checks["archive indexes"].evidence
+        await manager.end_session(SESSION_ID)
+        assert (await statuses(manager, data=False))["archive indexes"] is Status.PASS
+    async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/a.db")) as manager:
+        assert (await statuses(manager, data=False))["archive indexes"] is Status.PASS
+
+
+async def test_an_archive_that_is_away_fails(valkey: ValkeyServer, mongo_sockets: None) -> None:
+    uri = "mongodb://127.0.0.1:1/awi"
+    async with StateManager.open(valkey.settings(mongodb_uri=uri, timeout=0.5)) as manager:
+        checks, _ = await examined(manager)
+    assert checks["archive"].status is Status.FAIL and "archive indexes" not in checks
+    assert checks["documents"].status is Status.PASS

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from .archive.base import Archived
     from .archive.keyring import AgentKey, Permission
     from .archive.sweep import Swept
+    from .cache import Cached, QueryCache
+    from .diagnosis import Diagnosis
     from .endings import Ended
     from .errors import (
         AccessDenied,
         AwiError,
         InvalidData,
         InvalidInput,
+        NoSession,
         NotFound,
         OutcomeUnknown,
         RateLimited,
@@ -51,11 +54,14 @@ _HOMES = {
     "AgentRegistry": "agents",
     "AgentSession": "store.base",
     "Archived": "archive.base",
+    "Cached": "cache",
+    "Diagnosis": "diagnosis",
     "Ended": "endings",
     "Found": "lookup",
     "HistoryPage": "store.base",
     "Listed": "store.base",
     "Permission": "archive.keyring",
+    "QueryCache": "cache",
     "Registered": "agents",
     "Stored": "store.base",
     "Swept": "archive.sweep",
@@ -70,15 +76,19 @@ __all__ = [
     "AgentSession",
     "Archived",
     "AwiError",
+    "Cached",
+    "Diagnosis",
     "Ended",
     "Found",
     "HistoryPage",
     "InvalidData",
     "InvalidInput",
     "Listed",
+    "NoSession",
     "NotFound",
     "OutcomeUnknown",
     "Permission",
+    "QueryCache",
     "RateLimited",
     "ReadOnly",
     "Refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .errors import AwiError, ReadOnly, Refused
+from .errors import AwiError, NoSession, ReadOnly, Refused
 from .settings import Settings
 from .state import keys
 from .state.document import Change
@@ -45,6 +45,12 @@ class Archiving:
 
         missing = no_session(keys.check_session_id(session_id), self.store.where)
         return await lookup.why_missing(session_id, lambda: self.archive, missing)
+
+    async def explained(self, error: NoSession) -> NoSession:
+        """The same error with what else can be told of the session: was it archived, is this the right database, …"""
+        from .hints import explained
+
+        return await explained(error, self.store, lambda: self.archive)
 
     async def end_session(self, session_id: str) -> Ended:
         """Record the end of a session, archive it, read it back, and delete it. It may be repeated at any time.

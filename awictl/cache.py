@@ -14,10 +14,10 @@ from .state.cache_key import cache_key
 from .state.codec import dumps, loads_at
 from .state.document import CACHE_ACTION, active_query, timestamp
 from .store.base import View
-from .store.strings import Strings
 
 if TYPE_CHECKING:
     from .manager import StateManager
+    from .store.strings import Strings
 
 #: Cached results that are read in one go.
 _BATCH = 200

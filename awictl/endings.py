@@ -92,7 +92,7 @@ class Endings:
         """The end of a session that is not in the store, from the archive."""
         archived = await self._archive.load(session_id)
         if archived is None:
-            raise NotFound(f"{no_session(session_id, self._store.where)}; nor is it in {self._archive.where}")
+            raise no_session(session_id, self._store.where, self._archive.where)
         if archived.raw is None:
             raise written_by_the_app(session_id, self._archive.where)
         summary = archived.summary

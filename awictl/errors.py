@@ -3,6 +3,7 @@
     AwiError                 1   unexpected
     ├── InvalidInput         2   what the user gave is malformed: ids, JSON, options, settings
     ├── NotFound             3   no such session, agent or key
+    │   └── NoSession
     ├── Refused              4   not allowed, or in conflict with what is stored
     │   ├── ReadOnly
     │   ├── AccessDenied
@@ -38,6 +39,16 @@ class NotFound(AwiError):
     """There is no such session."""
 
     exit_code = 3
+
+
+class NoSession(NotFound):
+    """There is no such session."""
+
+    def __init__(self, message: str, session_id: str, *, archive_asked: bool = False) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        #: Whether the archive was asked, too, and does not have it.
+        self.archive_asked = archive_asked
 
 
 class Refused(AwiError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import AwiError, NotFound, Unreachable
+from .errors import AwiError, NoSession, NotFound, Unreachable
 from .store.base import HistoryPage, SessionStore, Stored, no_session
 
 
@@ -45,9 +45,9 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
         archived = await archive.load(session_id)
     except Unreachable as error:
         raise Unreachable(f"{missing}; and {error}") from error
-    if archived is None and isinstance(missing, NotFound):
-        raise NotFound(f"{missing}; nor is it in {archive.where}")
     if archived is None:
+        if isinstance(missing, NoSession):
+            raise NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
         raise missing
     why = "Redis cannot be reached, and it may be newer there" if isinstance(missing, Unreachable) else "not live"
     if archived.raw is None:
@@ -76,7 +76,7 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     except AwiError as error:
         return NotFound(f"{missing}; whether it is archived cannot be told: {error}")
     if archived is None:
-        return NotFound(f"{missing}; nor is it in {archive.where}")
+        return NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
     if archived.raw is None:
         from .archive.base import written_by_the_app
 

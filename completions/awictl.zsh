@@ -30,6 +30,7 @@ _awictl() {
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
       'health:Show whether Redis and the archive answer, how fast, and what they are'
+      'doctor:Check the server, what is stored, and the archive: pass, warn or fail, why, and what to do'
       'config:The settings in use, and where they come from'
       )
       _describe command commands ;;
@@ -44,6 +45,7 @@ _awictl() {
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
         health) _awictl_health ;;
+        doctor) _awictl_doctor ;;
         config) _awictl_config ;;
       esac ;;
   esac
@@ -875,6 +877,26 @@ _awictl_demo() {
 
 _awictl_health() {
   _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_doctor() {
+  _arguments \
+    '--fix[Put right what is derived, mappings, diffs, expiries.]' \
+    '(-y --yes)'{-y,--yes}'[Do not ask.]' \
+    '--dry-run[With --fix, only show what would be done.]' \
+    '--no-data[Do not walk through the keys.]' \
+    '--rate[Visit so many keys a second.  (default, 50,000)]:N:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \

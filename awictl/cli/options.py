@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from ..errors import AwiError, InvalidInput
+from ..errors import AwiError, InvalidInput, NoSession
 from .output import Format, Output, settle_output
 from .tables import printable
 
@@ -106,7 +106,10 @@ class Run:
         from ..manager import StateManager
 
         async with StateManager.open(self.settings) as manager:
-            yield manager
+            try:
+                yield manager
+            except NoSession as error:
+                raise await manager.explained(error) from error
 
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[None]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ..errors import AwiError, NotFound, Refused, Unreachable
+from ..errors import AwiError, NoSession, Refused, Unreachable
 from ..state.document import Change
 from ..state.layout import Base
 
@@ -24,9 +24,12 @@ class ReplyLost(Unreachable):
     """The server went away after a request was sent: it may have been carried out."""
 
 
-def no_session(session_id: str, where: str) -> NotFound:
-    """The error for a session that is not in the store at `where`."""
-    return NotFound(f"there is no session {session_id} at {where}: it may have ended or expired")
+def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
+    """The error for a session that is not in the store at `where`, nor in the `archive`, if that was asked."""
+    missing = f"there is no session {session_id} at {where}: it may have ended or expired"
+    return NoSession(
+        f"{missing}; nor is it in {archive}" if archive else missing, session_id, archive_asked=archive is not None
+    )
 
 
 def lives_there(session_id: str, where: str) -> Refused:
@@ -115,6 +118,17 @@ class HistoryPage:
     total: int
     limit: int
     offset: int
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a server tells of a session that is not there."""
+
+    #: Milliseconds until its last diff expires; None where there is none.
+    diff_ttl_ms: int | None
+    #: How many keys each database has, by its number; empty where the server does not tell. And the one in use.
+    databases: dict[int, int]
+    database: int
 
 
 @dataclass(frozen=True)
@@ -210,6 +224,9 @@ class SessionStore(Protocol):
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session that is there, the milliseconds until it expires; None where it never does."""
+
+    async def traces(self, session_id: str) -> Traces:
+        """What is left of a session that is not there. One round trip."""
 
     async def ping(self) -> dict[str, Any]:
         """Whether the server answers: `latency_ms` and, where the server tells, `version`, `server`, `role`."""

@@ -27,6 +27,7 @@ from .base import (
     Outcome,
     ReplyLost,
     Stored,
+    Traces,
     View,
     lives_there,
 )
@@ -44,6 +45,8 @@ T = TypeVar("T")
 #: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
 _AGENT_BYTES = 2_048
 _AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
+
+_DATABASES = re.compile(rb"^db(\d+):keys=(\d+)", re.MULTILINE)
 
 
 class RedisStore:
@@ -272,6 +275,15 @@ class RedisStore:
         replies = await self._server.read(*(("PTTL", name) for name in names))
         ttls = {name: self._server.checked(ttl, name) for name, ttl in zip(names, replies, strict=True)}
         return {name: ttl if ttl >= 0 else None for name, ttl in ttls.items() if ttl != -2}
+
+    async def traces(self, session_id: str) -> Traces:
+        ttl, info = await self._server.read(("PTTL", keys.diff_key(session_id)), ("INFO", "keyspace"))
+        databases = _DATABASES.findall(info) if isinstance(info, bytes) else []
+        return Traces(
+            ttl if isinstance(ttl, int) and ttl >= 0 else None,
+            {int(number): int(count) for number, count in databases},
+            self._settings.redis_db,
+        )
 
     async def ping(self) -> dict[str, Any]:
         started = time.perf_counter()

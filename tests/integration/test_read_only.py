@@ -66,7 +66,7 @@ WRITES: dict[str, Call] = {
 }
 
 #: Methods that read, but nothing of Redis.
-ELSEWHERE = {"get_archived_session", "why_missing"}
+ELSEWHERE = {"get_archived_session", "why_missing", "explained"}
 
 
 async def _summaries(manager: StateManager) -> list[Any]:

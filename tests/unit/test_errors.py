@@ -13,6 +13,7 @@ EXIT_CODES = {
     "AwiError": 1,
     "InvalidInput": 2,
     "NotFound": 3,
+    "NoSession": 3,
     "Refused": 4,
     "ReadOnly": 4,
     "AccessDenied": 4,
@@ -25,7 +26,7 @@ EXIT_CODES = {
 }
 CLASSES = dict(inspect.getmembers(errors, inspect.isclass))
 #: These always say what happened.
-WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "RateLimited"})
+WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "RateLimited", "NoSession"})
 
 
 def test_every_error_has_its_exit_code() -> None:

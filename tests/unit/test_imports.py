@@ -27,8 +27,9 @@ ALLOWED = {
     "store": {"state"} | FOUNDATION,
     "archive": {"state", "store"} | FOUNDATION,
     **dict.fromkeys(DOMAIN | {"__init__"}, DOMAIN | STORAGE | FOUNDATION),
+    "doctor": DOMAIN | STORAGE | FOUNDATION,
     "server": DOMAIN | STORAGE | FOUNDATION,
-    "cli": DOMAIN | STORAGE | FOUNDATION | {"server"},
+    "cli": DOMAIN | STORAGE | FOUNDATION | {"server", "doctor"},
     "__main__": {"cli"} | FOUNDATION,
 }
 OUTSIDE = {"redis", "hiredis", "pymongo", "typer", "rich", "starlette", "uvicorn", "platformdirs", "dotenv"}

@@ -1,0 +1,147 @@
+"""Listing 200,000 sessions among 300,000 keys against `redis-cli --scan`, and what a paced scan does to others.
+
+Whole processes in turn, on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `awictl session list
+-o ids`, and `awictl session list -o jsonl` (with TTL, agent and action count). Then a foreground client sends a GET every
+millisecond or so, alone and while a paced scan runs; its p99 is told for both. redis-cli comes with Debian's
+redis-tools and is not installed by this project.
+
+    uv run python benchmarks/list_speed.py [--sessions 200000] [--rounds 5] [--rate 20000] [--redis-cli redis-cli]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.documents import document
+from support.valkey import ValkeyServer
+
+from awictl.state.layout import encode
+
+LIFE_MS = 100_000_000
+#: Seconds of each phase of the foreground client.
+PHASE_SECONDS = 4.0
+AWICTL = [sys.executable, "-m", "awictl"]
+NOBODY = "sess_" + "0" * 32
+
+
+def fill(server: ValkeyServer, sessions: int) -> None:
+    """Sessions of 1 to 20 actions, and half as many other keys of AWI."""
+    raws = [encode(document([20] * count, NOBODY)) for count in (1, 2, 5, 10, 20)]
+    with server.raw.pipeline(transaction=False) as pipe:
+        for number in range(sessions):
+            session_id = f"sess_{number:032x}"
+            raw = raws[number % len(raws)].replace(NOBODY.encode(), session_id.encode())
+            pipe.set(f"AWI:SESSION:{session_id}", raw, px=LIFE_MS)
+            if number % 4 == 0:
+                pipe.set(f"AWI:DIFF:{session_id}", b'{"delta":{},"action":{}}', px=LIFE_MS)
+            elif number % 4 == 1:
+                pipe.set(f"AGENT:SESSION:agent-{number}", session_id, px=LIFE_MS)
+            if number % 2_000 == 0:
+                pipe.execute()
+        pipe.execute()
+
+
+def run(command: list[str], lines: int) -> tuple[float, float, int]:
+    """Seconds to the end and to the first line, and the most memory in KiB; it must print so many lines."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    found, first = 0, 0.0
+    while chunk := process.stdout.read1(1 << 20):
+        first = first or time.perf_counter() - started
+        found += chunk.count(b"\n")
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert (process.returncode, found) == (0, lines), (command, process.returncode, found)
+    return time.perf_counter() - started, first, usage.ru_maxrss
+
+
+def foreground(path: str, seconds: float, answers: multiprocessing.Queue[list[float]]) -> None:
+    """A client of somebody else: puts the milliseconds of each of its requests."""
+    request = b"*2\r\n$3\r\nGET\r\n$11\r\nsome:config\r\n"
+    took = []
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        deadline = time.perf_counter() + seconds
+        while (started := time.perf_counter()) < deadline:
+            client.sendall(request)
+            client.recv(64)
+            took.append((time.perf_counter() - started) * 1000)
+            time.sleep(0.001)
+    answers.put(took)
+
+
+def p99(server: ValkeyServer, command: list[str] | None) -> float:
+    """The foreground client's 99th percentile in milliseconds, alone or while a command runs over and over."""
+    answers: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+    client = multiprocessing.Process(target=foreground, args=(str(server.socket), PHASE_SECONDS, answers))
+    scan = None
+    if command is not None:
+        scan = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(1.0)  # its start is not what is measured
+    client.start()
+    took = answers.get()
+    client.join()
+    if scan is not None:
+        assert scan.poll() is None, "the scan was over too early: take a lower --rate"
+        scan.kill()
+        scan.wait()
+    return statistics.quantiles(took, n=100)[98]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sessions", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=int, default=20_000)
+    parser.add_argument("--redis-cli", default="redis-cli")
+    options = parser.parse_args()
+    if shutil.which(options.redis_cli) is None:
+        sys.exit(f"{options.redis_cli} is not installed: Debian's redis-tools has it")
+    with ValkeyServer() as server:
+        fill(server, options.sessions)
+        print(f"{options.sessions:,} sessions among {server.raw.dbsize():,} keys")
+        at = ["--redis", f"redis://127.0.0.1:{server.port}"]
+        commands = {
+            "redis-cli --scan": [options.redis_cli, "-p", str(server.port), "--scan", "--pattern", "AWI:SESSION:*"],
+            "list -o ids": [*AWICTL, *at, "session", "list", "-o", "ids"],
+            "list -o jsonl": [*AWICTL, *at, "session", "list", "-o", "jsonl"],
+        }
+        found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in commands}
+        for _ in range(options.rounds):
+            for name, command in commands.items():
+                found[name].append(run(command, options.sessions))
+        base = [seconds for seconds, _, _ in found["redis-cli --scan"]]
+        for name, runs in found.items():
+            ratios = [seconds / its for (seconds, _, _), its in zip(runs, base, strict=True)]
+            seconds, first, memory = (statistics.median(values) for values in zip(*runs, strict=True))
+            spread = f"{statistics.median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
+            print(f"{name:17} {seconds:5.2f} s = {spread}; first row after {first:.2f} s; {memory / 1024:.0f} MiB")
+        rated = ["--rate", str(options.rate)]
+        scans = {
+            "session list": [*commands["list -o jsonl"], *rated],
+            "keys stats": [*AWICTL, *at, "keys", "stats", *rated],
+            "doctor": [*AWICTL, *at, "doctor", *rated],
+        }
+        server.raw.set("some:config", "x")
+        for name, scan in scans.items():
+            rises = []
+            for _ in range(options.rounds):
+                alone = p99(server, None)
+                rises.append((p99(server, scan) - alone, alone))
+            rise, alone = (statistics.median(values) for values in zip(*rises, strict=True))
+            print(f"{name} --rate {options.rate:,}: p99 of another client {alone:.2f} ms alone, {rise:+.2f} ms with it")
+
+
+if __name__ == "__main__":
+    main()

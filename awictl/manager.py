@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
     from .inventory import Inventory
     from .lookup import Found
+    from .media import MediaCache
     from .state.layout import Base
     from .store.keyspace import Keyspace
     from .store.strings import Strings
@@ -265,6 +266,13 @@ class StateManager(Archiving):
         from .cache import QueryCache
 
         return QueryCache(self._strings(self.settings.cache_redis_url), self)
+
+    @cached_property
+    def media(self) -> MediaCache:
+        """The cached images and their embeddings."""
+        from .media import MediaCache
+
+        return MediaCache(self._strings(self.settings.media_redis_url), self)
 
     def _strings(self, url: str | None) -> Strings:
         """Where strings of a kind are kept: on the sessions' server, unless they have one of their own."""

@@ -79,12 +79,16 @@ def _text(given: str, limit: int) -> bytes:
     return given.encode("utf-8", "surrogatepass")
 
 
-def read_ids(ids: list[str]) -> list[str]:
-    """The ids that were given, those from stdin in the place of a `-`. Each once, in their order."""
+def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
+    """The ids that were given, those from stdin in the place of a `-`. Each once, in their order.
+
+    `lines`: those of stdin stand one a line, since they may have spaces in them.
+    """
     found: dict[str, None] = {}
     for one in ids:
-        words = read_stdin().decode("utf-8", "surrogateescape").split() if one == "-" else [one]
-        found.update(dict.fromkeys(words))
+        text = read_stdin().decode("utf-8", "surrogateescape") if one == "-" else None
+        words = [one] if text is None else text.split() if not lines else text.replace("\r\n", "\n").split("\n")
+        found.update(dict.fromkeys(filter(None, words)))
     if not found:
         raise InvalidInput("no id was given")
     return list(found)

@@ -21,6 +21,7 @@ COMMANDS = {
     "archive": ("archive", "Archive sessions before they expire; find and restore archived ones."),
     "agent": ("agent", "Register agents, revoke their API keys, and find their sessions."),
     "cache": ("cache", "The cached results of queries, and why a query is not cached."),
+    "media": ("media", "Cached pictures and their embeddings."),
     "keys": ("keys", "All keys of AWI on the server: what they are for, how large, and how long they stay."),
     "serve": ("serve", "Serve the HTTP API of the Express app."),
     "embedded": ("embedded", "The private server that awictl starts for you."),

@@ -73,8 +73,9 @@ _YEAR_2025 = 1_735_689_600
 _YEAR_2100 = 4_102_444_800
 _OP_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 
-#: Longest agent id, in characters.
+#: Longest agent id, and longest id of an image or key of an embedding, in characters.
 MAX_AGENT_ID = 256
+MAX_MEDIA_ID = 256
 
 
 def new_session_id() -> str:
@@ -112,6 +113,18 @@ def check_agent_id(agent_id: str) -> str:
     return agent_id
 
 
+def is_media_id(text: object) -> bool:
+    """Whether this may be the id of an image or the key of an embedding: short printable text."""
+    return isinstance(text, str) and 0 < len(text) <= MAX_MEDIA_ID and text.isprintable()
+
+
+def check_media_id(text: str) -> str:
+    """The id of an image, or the key of an embedding, itself; InvalidInput where it is none."""
+    if not is_media_id(text):
+        raise InvalidInput(f"{_shown(text)} is not an id of media: expected 1 to {MAX_MEDIA_ID} printable characters")
+    return text
+
+
 def check_op_id(op_id: str) -> str:
     """The id itself, or InvalidInput. The alphabet needs no JSON escapes, so an op_id can be searched for as bytes."""
     if not isinstance(op_id, str) or not _OP_ID.fullmatch(op_id):
@@ -147,6 +160,16 @@ def check_cache_key(text: str) -> str:
             f"{_shown(text)} is not a cache key: expected 32 hex digits, as `awictl cache key` prints them"
         )
     return text
+
+
+def image_key(image_id: str) -> str:
+    """Where an image is kept."""
+    return IMAGE_PREFIX + check_media_id(image_id)
+
+
+def embedding_key(key: str) -> str:
+    """Where an embedding is kept."""
+    return EMBEDDING_PREFIX + check_media_id(key)
 
 
 def rate_limit_key(agent_id: str, operation: str) -> str:

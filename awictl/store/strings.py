@@ -68,10 +68,14 @@ class Strings:
                     found[name] = raw
         return found
 
-    async def put(self, strings: Mapping[str, bytes], ttl_ms: int) -> None:
-        """Store these strings, which expire in `ttl_ms` milliseconds. One round trip; safe to repeat."""
-        replies = await self._server.read(*(("SET", name, raw, "PX", ttl_ms) for name, raw in strings.items()))
-        for name, reply in zip(strings, replies, strict=True):
+    async def put(self, strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()) -> None:
+        """Store these strings, which expire in `ttl_ms` milliseconds. One round trip; safe to repeat.
+
+        `also`: strings that are to expire then too, where they are there, and stay as they are.
+        """
+        stores = [("SET", name, raw, "PX", ttl_ms) for name, raw in strings.items()]
+        replies = await self._server.read(*stores, *(("PEXPIRE", name, ttl_ms) for name in also))
+        for name, reply in zip((*strings, *also), replies, strict=True):
             self._server.checked(reply, name)
 
     async def delete(self, names: Sequence[str]) -> list[bool]:

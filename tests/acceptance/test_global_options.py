@@ -45,6 +45,9 @@ READING: dict[str, list[str]] = {
     "keys list": [],
     "keys ttl": [],
     "keys stats": [],
+    "media show": ["known"],
+    "media list": [],
+    "media similar": ["known"],
     "health": [],
     "config show": [],
 }
@@ -60,6 +63,8 @@ WRITING: dict[str, list[str]] = {
     "cache put": ["[]"],
     "cache delete": [CACHE_KEY, "--yes"],
     "doctor": ["--fix", "--yes"],
+    "media put": ["known", "--thumbnail", "https://example.com/1.jpg"],
+    "media delete": ["known", "--yes"],
     "serve": ["--port", "0"],
 }
 #: The archive of those that need one.
@@ -84,6 +89,9 @@ def one_session(valkey: ValkeyServer) -> ValkeyServer:
     put(valkey, compact(document([0])))
     valkey.raw.set(agent_key(), SESSION_ID, ex=1000)
     valkey.raw.set(f"AWI:CACHE:LIST:{CACHE_KEY}", b"[]", ex=1000)
+    valkey.raw.set("MEDIA:IMG:known", b'{"embedding_key":"known"}', ex=1000)
+    for key in ("known", "other"):
+        valkey.raw.set(f"MEDIA:EMBED:{key}", b"[1,2]", ex=1000)
     return valkey
 
 

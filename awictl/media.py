@@ -161,17 +161,20 @@ class MediaCache:
         before = self._object(image_id, held) if held is not None else dict.fromkeys(FIELDS)
         image = before | given
         key = embedding_key_of(image)
-        strings, stays = {}, []
+        strings: dict[str, bytes] = {}
+        stays: list[str] = []
+        ttl_ms = self._manager.settings.media_cache_ttl_ms
+        embedded: Embedding | None = None
         if vector is not None:
             image["embedding_key"] = key = key or image_id
-            strings[keys.embedding_key(key)] = embeddings.encode(vector)
+            raw = strings[keys.embedding_key(key)] = embeddings.encode(vector)
+            embedded = Embedding(len(raw), ttl_ms, len(vector))
         elif key is not None:
             stays = [keys.embedding_key(key)]
-        settings = self._manager.settings
-        strings[place] = dumps(checked_json(image, "the image", settings.max_document_bytes))
-        await self._strings.put(strings, settings.media_cache_ttl_ms, stays)
-        [stored] = await self._with_embeddings([Image.of(image_id, image, settings.media_cache_ttl_ms)])
-        return stored
+        strings[place] = dumps(checked_json(image, "the image", self._manager.settings.max_document_bytes))
+        await self._strings.put(strings, ttl_ms, stays)
+        stored = Image.of(image_id, image, ttl_ms)
+        return replace(stored, embedding=embedded) if embedded else (await self._with_embeddings([stored]))[0]
 
     async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """Delete images, each with its embedding unless another image refers to it. Returns those that were there."""

@@ -59,6 +59,21 @@ def test_agent_ids(agent_id: str) -> None:
     assert keys.agent_key(agent_id) == f"AGENT:SESSION:{agent_id}"
 
 
+@pytest.mark.parametrize("media_id", ["a", "x" * 256, "posts/1", "my photo.jpg", "фото 🙂", "a:b*"])
+def test_media_ids(media_id: str) -> None:
+    assert keys.is_media_id(media_id) and keys.check_media_id(media_id) == media_id
+    assert keys.image_key(media_id) == f"MEDIA:IMG:{media_id}"
+    assert keys.embedding_key(media_id) == f"MEDIA:EMBED:{media_id}"
+
+
+@pytest.mark.parametrize("media_id", BAD_AGENT_IDS)
+def test_other_media_ids_are_refused(media_id: str) -> None:
+    assert not keys.is_media_id(media_id)
+    for named in (keys.check_media_id, keys.image_key, keys.embedding_key):
+        with pytest.raises(InvalidInput, match="is not an id of media"):
+            named(media_id)
+
+
 @pytest.mark.parametrize(
     ("check", "value"),
     [(keys.check_agent_id, value) for value in BAD_AGENT_IDS] + [(keys.check_op_id, value) for value in BAD_OP_IDS],

@@ -13,6 +13,9 @@ from .state.document import as_text
 #: The fields of a stored image that awictl knows; the others are kept as they are.
 FIELDS = ("thumbnail_url", "full_url", "embedding_key")
 
+#: Longest URL, in characters: it may be the image itself (data:…).
+MAX_URL = 1_048_576
+
 
 class Embedding(NamedTuple):
     """A stored embedding."""
@@ -140,7 +143,7 @@ def embedding_key_of(stored: Mapping[str, Any]) -> str | None:
 
 
 def checked_url(url: str, what: str) -> str:
-    """The URL itself; InvalidInput where it is not printable text."""
-    if not isinstance(url, str) or not url or not url.isprintable():
-        raise InvalidInput(f"the URL of the {what} is printable text, and not empty")
+    """The URL itself; InvalidInput where it is not printable text of a bearable length."""
+    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL or not url.isprintable():
+        raise InvalidInput(f"the URL of the {what} image is 1 to {MAX_URL:,} printable characters")
     return url

@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import embeddings
 from .errors import AwiError, InvalidData, InvalidInput, NotFound
 from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Similar, checked_url, embedding_key_of
-from .inputs import checked_json
 from .state import keys
-from .state.codec import dumps, loads_at
+from .state.codec import dumps
 from .store.ahead import ahead
 from .store.strings import Strings
+from .stored_media import Held, StoredMedia, in_parts
 
 if TYPE_CHECKING:
     from .embeddings import Vector
     from .manager import StateManager
-    from .store.keyspace import Peek
-
-#: What the names of all keys of media begin with.
-_PREFIX = "MEDIA:"
-#: Images, or embeddings, that are asked for in one go, and the first bytes of each: most have no more.
-_BATCH = 500
-_FIRST_BYTES = 8_192
-
-
-class _Held(NamedTuple):
-    raw: bytes
-    ttl_ms: int | None
 
 
 class MediaCache:
@@ -38,6 +26,7 @@ class MediaCache:
 
     def __init__(self, strings: Strings, manager: StateManager) -> None:
         self._strings = strings
+        self._stored = StoredMedia(strings)
         self._manager = manager
         #: For messages: where they are kept.
         self.where = strings.where
@@ -48,11 +37,11 @@ class MediaCache:
         """An image; None where it is not cached. Raises InvalidData. At most two round trips."""
         if not keys.is_media_id(image_id):
             return None
-        held = await self._held(keys.image_key(image_id))
+        held = await self._stored.held(keys.image_key(image_id))
         if held is None:
             return None
-        [image] = await self._with_embeddings([Image.of(image_id, self._object(image_id, held), held.ttl_ms)])
-        return image
+        image = Image.of(image_id, self._stored.decoded(image_id, held), held.ttl_ms)
+        return (await self._stored.with_embeddings([image]))[0]
 
     async def get(self, image_id: str) -> Image:
         """Like `find`; raises NotFound where there is none."""
@@ -70,7 +59,7 @@ class MediaCache:
         """
         async with aclosing(self._counted(rate, totals if totals is not None else MediaStats())) as batches:
             async for images in batches:
-                yield await self._with_embeddings(images)
+                yield await self._stored.with_embeddings(images)
 
     async def stats(self, *, rate: float | None = None) -> MediaStats:
         """How many images and embeddings there are, and how many bytes the embeddings take."""
@@ -94,12 +83,12 @@ class MediaCache:
         comparison = embeddings.Comparison(vector)
         images_of: dict[str, list[str]] = {}
         lost = 0
-        async with aclosing(ahead(self._contents(rate))) as batches:
+        async with aclosing(ahead(self._stored.contents(rate))) as batches:
             async for images, found in batches:
                 for image in images:
                     if image.embedding_key is not None:
                         images_of.setdefault(image.embedding_key, []).append(image.id)
-                comparison.add({key: held.raw for key, held in found.items() if isinstance(held, _Held)})
+                comparison.add({key: held.raw for key, held in found.items() if isinstance(held, Held)})
                 lost += sum(isinstance(held, AwiError) for held in found.values())
         matches = [
             Match(image_id, key, score)
@@ -114,15 +103,15 @@ class MediaCache:
     async def deletions(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """What `delete` would take away, for those of these images that are there."""
         wanted = [keys.check_media_id(one) for one in dict.fromkeys(image_ids)]
-        there = {image.id: image for part in _parts(wanted) for image in await self._images(part)}
+        there = {image.id: image for part in in_parts(wanted) for image in await self._stored.images(part)}
         users: dict[str, list[str]] = {one.embedding_key: [] for one in there.values() if one.embedding_key}
         if users:
-            async with aclosing(self._walk(rate)) as batches:
+            async with aclosing(self._stored.walk(rate)) as batches:
                 async for images, _ in batches:
                     for image in images:
                         if image.embedding_key in users and image.id not in there:
                             users[image.embedding_key].append(image.id)
-        present = await self._lengths([*users])
+        present = await self._stored.lengths([*users])
         return [
             Deletion(one.id, key, key in present and not users[key], sorted(users[key]) if key else [])
             for one in there.values()
@@ -150,15 +139,15 @@ class MediaCache:
         place = keys.image_key(image_id)
         vector = embeddings.vector_of(embedding) if embedding is not None else None
         urls = {"thumbnail_url": thumbnail_url, "full_url": full_url}
-        given = {name: checked_url(url, name[:-4]) for name, url in urls.items() if url is not None}
+        given = {name: checked_url(url, name.removesuffix("_url")) for name, url in urls.items() if url is not None}
         if embedding_key is not None:
             given["embedding_key"] = keys.check_media_id(embedding_key)
-        held = await self._held(place)
+        held = await self._stored.held(place)
         if held is None and None in urls.values():
             raise InvalidInput(
                 f"image {image_id} is not cached yet: it needs the URLs of both its thumbnail and itself"
             )
-        before = self._object(image_id, held) if held is not None else dict.fromkeys(FIELDS)
+        before = self._stored.decoded(image_id, held) if held is not None else dict.fromkeys(FIELDS)
         image = before | given
         key = embedding_key_of(image)
         strings: dict[str, bytes] = {}
@@ -171,10 +160,10 @@ class MediaCache:
             embedded = Embedding(len(raw), ttl_ms, len(vector))
         elif key is not None:
             stays = [keys.embedding_key(key)]
-        strings[place] = dumps(checked_json(image, "the image", self._manager.settings.max_document_bytes))
+        strings[place] = dumps(image)  # not held to the rules for input: most of it may be the app's
         await self._strings.put(strings, ttl_ms, stays)
         stored = Image.of(image_id, image, ttl_ms)
-        return replace(stored, embedding=embedded) if embedded else (await self._with_embeddings([stored]))[0]
+        return replace(stored, embedding=embedded) if embedded else (await self._stored.with_embeddings([stored]))[0]
 
     async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """Delete images, each with its embedding unless another image refers to it. Returns those that were there."""
@@ -186,35 +175,15 @@ class MediaCache:
             await self._strings.delete([*names, *map(keys.embedding_key, shared)])
         return planned
 
-    # -- what is stored
-
-    async def _walk(self, rate: float | None) -> AsyncGenerator[tuple[Sequence[Image], Sequence[str]], None]:
-        """All images, and the keys of all embeddings, in batches."""
-        image, embedding = (one.removeprefix(_PREFIX) for one in (keys.IMAGE_PREFIX, keys.EMBEDDING_PREFIX))
-        async with aclosing(self._strings.scan(_PREFIX, rate)) as batches:
-            async for names in batches:
-                for part in _parts(names):
-                    ids = [one.removeprefix(image) for one in part if one.startswith(image)]
-                    yield (
-                        await self._images(ids),
-                        [one.removeprefix(embedding) for one in part if one.startswith(embedding)],
-                    )
-
-    async def _contents(
-        self, rate: float | None
-    ) -> AsyncGenerator[tuple[Sequence[Image], dict[str, _Held | AwiError]], None]:
-        """All images, and all embeddings by their keys, in batches."""
-        async with aclosing(self._walk(rate)) as batches:
-            async for images, embedding_keys in batches:
-                yield images, await self._fetch(keys.EMBEDDING_PREFIX, embedding_keys)
+    # -- parts of the above
 
     async def _counted(self, rate: float | None, totals: MediaStats) -> AsyncGenerator[Sequence[Image], None]:
         """All images in batches; counts them and the embeddings on the way."""
         referred: set[str | None] = set()
         present: set[str] = set()
-        async with aclosing(self._walk(rate)) as batches:
+        async with aclosing(self._stored.walk(rate)) as batches:
             async for images, embedding_keys in batches:
-                lengths = await self._lengths(embedding_keys)
+                lengths = await self._stored.lengths(embedding_keys)
                 totals.images += len(images)
                 totals.unreadable += sum(one.error is not None for one in images)
                 totals.embeddings += len(lengths)
@@ -224,39 +193,6 @@ class MediaCache:
                 yield images
         totals.orphans = len(present - referred)
 
-    async def _lengths(self, embedding_keys: Sequence[str]) -> dict[str, int]:
-        """The bytes of those of these embeddings that are there."""
-        peeks = await self._look(keys.EMBEDDING_PREFIX, embedding_keys, 0)
-        return {key: peek.length for key, peek in zip(embedding_keys, peeks, strict=True) if peek is not None}
-
-    async def _images(self, image_ids: Sequence[str]) -> Sequence[Image]:
-        """Those of these images that are there, without what is known of their embeddings."""
-        found = []
-        for image_id, held in (await self._fetch(keys.IMAGE_PREFIX, image_ids)).items():
-            if isinstance(held, AwiError):
-                found.append(Image.unreadable(image_id, str(held)))
-                continue
-            try:
-                found.append(Image.of(image_id, self._object(image_id, held), held.ttl_ms))
-            except InvalidData as error:
-                found.append(Image.unreadable(image_id, str(error), held.ttl_ms))
-        return found
-
-    async def _with_embeddings(self, images: Sequence[Image]) -> Sequence[Image]:
-        """The same images with what is known of their embeddings."""
-        wanted = list(dict.fromkeys(one.embedding_key for one in images if one.embedding_key is not None))
-        found: dict[str | None, Embedding] = {}
-        for key, held in (await self._fetch(keys.EMBEDDING_PREFIX, wanted)).items():
-            if isinstance(held, AwiError):
-                found[key] = Embedding(0, None, error=str(held))
-                continue
-            try:
-                found[key] = Embedding(len(held.raw), held.ttl_ms, len(embeddings.decode(held.raw)))
-            except InvalidData as error:
-                why = f"{self._place(keys.EMBEDDING_PREFIX + key)}: {error}"
-                found[key] = Embedding(len(held.raw), held.ttl_ms, error=why)
-        return [replace(one, embedding=found.get(one.embedding_key)) for one in images]
-
     async def _embedding_of(self, image_id: str) -> Vector[float]:
         """The embedding of an image. Raises NotFound, InvalidData."""
         key = (await self.get(image_id)).embedding_key
@@ -265,54 +201,12 @@ class MediaCache:
                 f"image {image_id} has no embedding: `awictl media put {image_id} --embedding FILE` adds one"
             )
         place = keys.embedding_key(key)
-        held = await self._held(place)
+        held = await self._stored.held(place)
         if held is None:
-            raise NotFound(f"the embedding of image {image_id} is gone: there is nothing at {self._place(place)}")
+            raise NotFound(
+                f"the embedding of image {image_id} is gone: there is nothing at {self._stored.place(place)}"
+            )
         try:
             return embeddings.decode(held.raw)
         except InvalidData as error:
-            raise InvalidData(f"{self._place(place)}: {error}") from None
-
-    def _object(self, image_id: str, held: _Held) -> dict[str, Any]:
-        """The object that is stored for an image. Raises InvalidData, naming the key."""
-        place = self._place(keys.IMAGE_PREFIX + image_id)
-        if not keys.is_media_id(image_id):
-            raise InvalidData(f"{place}: no id that awictl takes, of 1 to {keys.MAX_MEDIA_ID} printable characters")
-        stored = loads_at(held.raw, place)
-        if not isinstance(stored, dict):
-            raise InvalidData(f"{place}: not a JSON object, as an image must be")
-        return stored
-
-    async def _held(self, name: str) -> _Held | None:
-        """A string and its expiry; None where there is none. One round trip."""
-        held = (await self._fetch("", [name])).get(name)
-        if isinstance(held, AwiError):
-            raise held
-        return held
-
-    async def _fetch(self, prefix: str, names: Sequence[str]) -> dict[str, _Held | AwiError]:
-        """Those of these strings that are there, or why one cannot be read. One round trip where all are short."""
-        found: dict[str, _Held | AwiError] = {}
-        ttls: dict[str, int | None] = {}
-        for name, peek in zip(names, await self._look(prefix, names, _FIRST_BYTES), strict=True):
-            if peek is not None and peek.fault is None and peek.length == len(peek.start):
-                found[name] = _Held(peek.start, peek.ttl_ms)
-            elif peek is not None:
-                ttls[name] = peek.ttl_ms
-        if ttls:
-            longer = await self._strings.get_many([prefix + name for name in ttls])
-            for name, ttl_ms in ttls.items():
-                raw = longer.get(prefix + name)
-                if raw is not None:
-                    found[name] = raw if isinstance(raw, AwiError) else _Held(raw, ttl_ms)
-        return found
-
-    async def _look(self, prefix: str, names: Sequence[str], size: int) -> Sequence[Peek | None]:
-        return await self._strings.look([prefix + name for name in names], size) if names else []
-
-    def _place(self, name: str) -> str:
-        return f"{self.where}, key {name}"
-
-
-def _parts(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
+            raise InvalidData(f"{self._stored.place(place)}: {error}") from None

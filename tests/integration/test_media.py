@@ -75,13 +75,13 @@ async def test_the_expiry_is_a_setting(valkey: ValkeyServer) -> None:
 
 
 async def test_what_is_there_is_merged_into(manager: StateManager, valkey: ValkeyServer) -> None:
-    big = 2**63 + 1
-    put_image(valkey, "a", "clip", alt="tür 🙂", size={"w": big})
+    others = {"alt": "tür 🙂 \ud83d", "size": {"w": 2**63 + 1}, "embedding": [None]}
+    put_image(valkey, "a", "clip", **others)
     put_vector(valkey, "clip", 1, 2)
     image = await manager.media.put("a", thumbnail_url="https://cdn/new.jpg")
     assert stored(valkey, "a") == {
         "thumbnail_url": "https://cdn/new.jpg", "full_url": URLS["full_url"], "embedding_key": "clip",
-        "alt": "tür 🙂", "size": {"w": big},
+        **others,
     }  # fmt: skip
     assert image.embedding is not None and image.embedding.dimensions == 2
     assert valkey.raw.get("MEDIA:EMBED:clip") == struct.pack("<2f", 1, 2)
@@ -112,6 +112,7 @@ async def test_what_an_embedding_is_called(manager: StateManager, valkey: Valkey
         {"embedding": [1.0]},
         {**URLS, "full_url": ""},
         {**URLS, "full_url": "a\nb"},
+        {**URLS, "full_url": "x" * 1_048_577},
         {**URLS, "thumbnail_url": 7},
         {**URLS, "embedding": []},
         {**URLS, "embedding": [math.nan]},

@@ -19,6 +19,11 @@ def duration(milliseconds: float | None) -> str:
     return " ".join(part for part in parts[:2] if part[0] != "0")
 
 
+def lifetime(ttl_ms: int | None) -> str:
+    """How long a key stays, given the milliseconds until it expires; None where it never does."""
+    return duration(ttl_ms) if ttl_ms is not None else "never"
+
+
 def plural(count: int, noun: str) -> str:
     """A number of things: `1 session`, `2,000 sessions`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

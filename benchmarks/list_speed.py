@@ -1,7 +1,7 @@
 """Listing 200,000 sessions among 300,000 keys against `redis-cli --scan`, and what a paced scan does to others.
 
-Whole processes in turn, on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `awictl session list
--o ids`, and `awictl session list -o jsonl` (with TTL, agent and action count). Then a foreground client sends a GET every
+Whole processes in turn, on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `session list -o
+ids`, and `session list -o jsonl` (with TTL, agent and action count). Then a foreground client sends a GET every
 millisecond or so, alone and while a paced scan runs; its p99 is told for both. redis-cli comes with Debian's
 redis-tools and is not installed by this project.
 

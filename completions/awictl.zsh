@@ -25,6 +25,7 @@ _awictl() {
       'archive:Archive sessions before they expire; find and restore archived ones'
       'agent:Register agents, revoke their API keys, and find their sessions'
       'cache:The cached results of queries, and why a query is not cached'
+      'media:Cached pictures and their embeddings'
       'keys:All keys of AWI on the server: what they are for, how large, and how long they stay'
       'serve:Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM'
       'embedded:The private server that awictl starts for you'
@@ -40,6 +41,7 @@ _awictl() {
         archive) _awictl_archive ;;
         agent) _awictl_agent ;;
         cache) _awictl_cache ;;
+        media) _awictl_media ;;
         keys) _awictl_keys ;;
         serve) _awictl_serve ;;
         embedded) _awictl_embedded ;;
@@ -666,6 +668,133 @@ _awictl_cache_diagnose() {
     '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
     '--help[Show this message and exit.]'
+}
+
+_awictl_media() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'put:Cache an image, and its embedding'
+      'show:Show images: the thumbnail first, the embedding, and how long both stay'
+      'list:List images as they are found; how many there are, and what their embeddings take, is told on stderr'
+      'delete:Delete images, each with its embedding, unless another image refers to that'
+      'similar:List the images most similar to one, by the cosine of their embeddings'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        put) _awictl_media_put ;;
+        show) _awictl_media_show ;;
+        list) _awictl_media_list ;;
+        delete) _awictl_media_delete ;;
+        similar) _awictl_media_similar ;;
+      esac ;;
+  esac
+}
+
+_awictl_media_put() {
+  _arguments \
+    '--thumbnail[URL of its thumbnail.]:URL:_files' \
+    '--full[URL of the whole image.]:URL:_files' \
+    '--embedding[Its embedding, a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.]:FILE:_files' \
+    '--embedding-key[What the embedding is called; the image'\''s id if not given.]:KEY:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_media_show() {
+  _arguments \
+    '--full[Show the full URL too, and unknown fields.]' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_media_list() {
+  _arguments \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_media_delete() {
+  _arguments \
+    '(-y --yes)'{-y,--yes}'[Do not ask.]' \
+    '--dry-run[Only show what would be deleted.]' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
+_awictl_media_similar() {
+  _arguments \
+    '--top[How many images.]:N:_files' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
 }
 
 _awictl_keys() {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, NotFound
-from ..words import duration, plural
+from ..words import duration, lifetime, plural
 from .given import confirm, read_ids, read_json
 from .options import Rate, Run, Yes, command, each, new_group
 from .output import Format, write
@@ -33,10 +33,6 @@ Keys = Annotated[
 ]
 
 
-def _expiry(row: Mapping[str, Any]) -> str:
-    return duration(row["ttl_ms"]) if row["ttl_ms"] is not None else "never"
-
-
 def _count(row: Mapping[str, Any]) -> str:
     if row.get("error"):
         return "unreadable"
@@ -50,7 +46,7 @@ def _sessions(row: Mapping[str, Any]) -> str:
 
 COLUMNS = [
     Column("KEY", lambda row: row["cache_key"]),
-    Column("TTL", _expiry, right=True),
+    Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=1),
     Column("RESULTS", _count, right=True),
     Column("SESSIONS", _sessions, narrow="cut", drop=2),
@@ -58,7 +54,7 @@ COLUMNS = [
 
 NEAR = [
     Column("CACHED INSTEAD", lambda row: row["cache_key"], drop=1),
-    Column("TTL", _expiry, right=True),
+    Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("DIFFERENCE", lambda row: row["words"], narrow="fold"),
     Column("FILTERS", lambda row: compact(row["filters"]), narrow="fold"),
     Column("SORT", lambda row: compact(row["sort"]), narrow="fold"),
@@ -259,7 +255,7 @@ def _diagnosis(found: "Diagnosis") -> "RenderableType":
     facts = [("cache key", found.cache_key), ("verdict", found.verdict)]
     if found.hit:
         facts += [
-            ("expires in", _expiry(found.row())),
+            ("expires in", lifetime(found.ttl_ms)),
             ("results", _count(found.row())),
             ("bytes", f"{found.bytes:,}"),
         ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..words import duration, plural
+from ..words import duration, lifetime, plural
 from .options import Rate, Run, command, new_group
 from .output import Batches, Format
 from .tables import Column
@@ -34,10 +34,6 @@ def _size(value: int | None) -> str:
     return f"{value:,}" if value is not None else "-"
 
 
-def _expiry(row: Mapping[str, Any]) -> str:
-    return duration(row["ttl_ms"]) if row["ttl_ms"] is not None else "never"
-
-
 def _estimate(row: Mapping[str, Any], value: int | None) -> str:
     """A number, marked where it comes from a sample."""
     return f"{'~' if value and row['looked_at'] < row['count'] else ''}{_size(value)}"
@@ -51,7 +47,7 @@ def _spread(row: Mapping[str, Any]) -> str:
 KEYS = [
     Column("KEY", lambda row: row["key"], narrow="fold"),
     Column("KIND", lambda row: row["kind"], drop=1),
-    Column("TTL", _expiry, right=True),
+    Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: "no string" if row.get("error") else _size(row["bytes"]), right=True),
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, NotFound
-from ..words import duration, plural
+from ..words import lifetime, plural
 from .given import confirm, read_ids, read_stdin
 from .options import Rate, Run, Yes, command, each, new_group
 from .output import Batches, Format
@@ -35,10 +35,6 @@ def _known(value: Any) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _expiry(ttl_ms: int | None) -> str:
-    return duration(ttl_ms) if ttl_ms is not None else "never"
-
-
 def _thumbnail(row: Mapping[str, Any]) -> str:
     error = row.get("error") if row["embedding_key"] is None else None
     return f"unreadable: {error}" if error else _known(row["thumbnail_url"])
@@ -57,7 +53,7 @@ def _embedding_name(row: Mapping[str, Any]) -> str:
 COLUMNS = [
     Column("IMAGE", lambda row: row["id"], narrow="fold"),
     Column("THUMBNAIL", _thumbnail, narrow="cut"),
-    Column("TTL", lambda row: _expiry(row["ttl_ms"]), right=True),
+    Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("EMBEDDING", _embedding_name, narrow="cut", drop=2),
     Column("DIMENSIONS", _dimensions, right=True),
     Column("BYTES", lambda row: _known(row["bytes"]), right=True, drop=1),
@@ -264,13 +260,13 @@ def _fields(image: "Image", *, full: bool) -> list[tuple[str, str]]:
         ("image", image.id),
         ("thumbnail", _known(image.thumbnail_url)),
         *([("full image", _known(image.full_url))] if full else []),
-        ("expires in", _expiry(image.ttl_ms)),
+        ("expires in", lifetime(image.ttl_ms)),
         ("embedding", _known(image.embedding_key)),
     ]
     if image.embedding_key is not None:
         fields.append(("dimensions", found.error or _known(found.dimensions) if found else "gone"))
     if found is not None:
-        fields += [("bytes", f"{found.bytes:,}"), ("embedding expires in", _expiry(found.ttl_ms))]
+        fields += [("bytes", f"{found.bytes:,}"), ("embedding expires in", lifetime(found.ttl_ms))]
     return fields + [(name, compact(value)) for name, value in image.other.items() if full]
 
 

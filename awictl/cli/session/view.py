@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...state.delta import Comparison, pointer
 from ...state.document import as_array, as_object
-from ...words import duration
+from ...words import duration, lifetime
 from ..tables import Column, Rows, compact, fields_of, printable_json
 
 if TYPE_CHECKING:
@@ -74,14 +74,10 @@ def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = Fa
     from rich.console import Group
 
     actions = as_array(as_object(document.get("history")).get("actions"))
-    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), None if archived else _expiry(ttl_ms)))]
+    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
     if actions:
         parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     return Group(*parts)
-
-
-def _expiry(ttl_ms: int | None) -> str:
-    return duration(ttl_ms) if ttl_ms is not None else "never"
 
 
 def _facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:

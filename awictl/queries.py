@@ -2,87 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .state.document import as_text, parse_timestamp
-from .state.glance import glance
-from .store.base import Listed, View
-
-
-class Summary(NamedTuple):
-    """A listed session in the terms in which it is searched and shown."""
-
-    session_id: str
-    agent_id: str | None
-    agent_name: str | None
-    route: str | None
-    #: How many actions the trajectory holds; None where that cannot be told.
-    actions: int | None
-    #: When the agent did something last, as stored.
-    last_activity: str | None
-    #: Milliseconds since then; None where it is not known.
-    idle_ms: int | None
-    #: Milliseconds until it expires; None where it never does.
-    ttl_ms: int | None
-    #: Length of the string.
-    bytes: int
-    #: Why it could not be read, if so.
-    error: str | None
-
-    def row(self) -> dict[str, Any]:
-        """The summary as plain data; `error` is there only where the document could not be read."""
-        row = dict(zip(_FIELDS, self, strict=False))  # the error is last
-        if self.error is not None:
-            row["error"] = self.error
-        return row
-
-
-_FIELDS = tuple(name for name in Summary._fields if name != "error")
-
-
-def summary(listed: Listed) -> Summary:
-    """The summary of a listed session."""
-    session_id, head, actions, ttl_ms, length, error = listed
-    page = head.get("page_state")
-    statistics = head.get("statistics")
-    activity = statistics.get("last_activity") if isinstance(statistics, dict) else None
-    activity = activity or head.get("last_updated")
-    return Summary(
-        session_id,
-        as_text(head.get("agent_id")),
-        as_text(head.get("agent_name")),
-        as_text(page.get("route")) if isinstance(page, dict) else None,
-        actions,
-        as_text(activity),
-        _idle_ms(activity),
-        ttl_ms,
-        length,
-        error,
-    )
-
-
-def summary_at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int | None) -> Summary | None:
-    """The same from the first bytes of its string, where they are as usual: it takes less time."""
-    seen = glance(start, length)
-    if seen is None:
-        return None
-    agent_id, agent_name, route, activity, actions = seen
-    idle_ms = _idle_ms(activity)
-    return Summary(session_id, agent_id, agent_name, route, actions, activity, idle_ms, ttl_ms, length, None)
-
-
-#: Sessions as summaries.
-SUMMARIES = View(summary, summary_at_a_glance)
-
-
-def _idle_ms(activity: Any) -> int | None:
-    moment = parse_timestamp(activity)
-    return max(0, int((time.time() - moment.timestamp()) * 1000)) if moment is not None else None
+if TYPE_CHECKING:
+    from .summaries import Summary
 
 
 @dataclass(frozen=True)

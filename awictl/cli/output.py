@@ -53,9 +53,11 @@ Row = Mapping[str, Any]
 class Batches:
     """Rows that come some hundred at a time, since there may be very many."""
 
-    rows: AsyncGenerator[Sequence[Row], None]
+    rows: AsyncGenerator[Sequence[Any], None]
     #: How many to print at the most.
     limit: int | None = None
+    #: Whether they are lines already, for JSONL.
+    encoded: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class Output:
                     found = [row async for batch in batches for row in batch]
                     write(dumps(envelope(found) if envelope else found) + b"\n")
                 case Format.JSONL:
-                    await _write_lines(batches, json_dumps())
+                    encoded = isinstance(rows, Batches) and rows.encoded
+                    await _write_lines(batches, bytes if encoded else json_dumps())
                 case Format.IDS if id_field is not None:
                     await _write_lines(batches, lambda row: str(row[id_field]).encode())
                 case other:
@@ -179,7 +182,7 @@ def flush() -> None:
 
 async def _batches(
     rows: AsyncIterable[Row] | Iterable[Row] | Batches,
-) -> AsyncGenerator[Sequence[Row], None]:
+) -> AsyncGenerator[Sequence[Any], None]:
     if isinstance(rows, Batches):
         left = rows.limit
         async with aclosing(rows.rows) as batches:
@@ -194,7 +197,7 @@ async def _batches(
         yield list(rows)
 
 
-async def _write_lines(batches: AsyncIterator[Sequence[Row]], encode: Callable[[Row], bytes]) -> None:
+async def _write_lines(batches: AsyncIterator[Sequence[Any]], encode: Callable[[Any], bytes]) -> None:
     waiting: list[bytes] = []
     written = 0.0  # the first lines are written at once
     async for batch in batches:

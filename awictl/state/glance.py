@@ -1,42 +1,51 @@
-r"""What a listing tells of a session, from the first bytes of its string, without parsing most of them.
+"""What a listing tells of a session, from the first bytes of its string, without making all of it into Python objects.
 
-A listing of 200,000 sessions spends most of its time in parsing heads, and wants five fields of them. They stand where
-awictl and the app write them: the first few right at the start, the rest before and in the history, which is last:
+A listing of 200,000 sessions spends most of its time in parsing heads, and wants five fields of them. The parser here
+checks all of the first line as JSON, but makes objects of those fields only, and leaves the texts as they are written:
 
-    {"session_id":"…","agent_id":"…","agent_name":"…","user_id":…,"current_url":"…","page_state":{"route":"…", …
-    … "statistics":{… "last_activity":"…" …},"last_updated":"…","history":{"last_action":{…},"actions":[   \n{"t":0,…
+    {"session_id":"…","agent_id":"…","agent_name":"…", … "page_state":{"route":"…", …}, … "statistics":{…},
+    "last_updated":"…","history":{"last_action":{"t":4, …},"actions":[   \\n{"t":0,…
 
-What is skipped, between the two, is most of the page. Nothing in there can pass for one of the five:
-
-- the beginning is matched from the first byte on, field after field;
-- a quotation mark inside a JSON string is always escaped, so that `,"history":{` is never part of a string; and if it
-  were the key of an object further inside, the rest of the line, which is parsed, would close more brackets than it
-  opens, and be no JSON;
-- what stands right before that key is on the same level as it is, and its object is taken without any brace or escape.
-
-Where anything is different there is no glance, and the caller parses the head. The one thing that a glance does not see
-is damage in what it skips: it takes the document for the JSON that it was when it was written.
+Where anything is different there is no glance, and the caller parses the head in full.
 """
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..errors import InvalidData
-from .codec import loads
-from .layout import OPEN, count_of_history
+import msgspec
 
-_TEXT = rb'"([^"\\\x00-\x1f]*)"'
-_OPTIONAL = rb'(?:null|"[^"\\\x00-\x1f]*")'
-_START = re.compile(
-    rb'\{"session_id":"[^"\\]*","agent_id":%(text)s,"agent_name":%(text)s,'
-    rb'"user_id":%(optional)s,"current_url":%(optional)s,"page_state":\{"route":%(text)s[,}]'
-    % {b"text": _TEXT, b"optional": _OPTIONAL}
-)
-_STATISTICS = b'"statistics":{'
-_ACTIVITY = re.compile(rb'%s[^{}\\]*"last_activity":%s[^{}\\]*\},"last_updated":%s' % (_STATISTICS, _TEXT, _OPTIONAL))
-_HISTORY = b',"history":{'
+from .layout import OPEN, count_of_first_line
+
+
+class _Page(msgspec.Struct, gc=False):
+    route: str
+
+
+class _Statistics(msgspec.Struct, gc=False):
+    last_activity: str
+
+
+class _Head(msgspec.Struct, gc=False):
+    agent_id: str
+    agent_name: str
+    page_state: _Page
+    statistics: _Statistics
+    history: msgspec.Raw
+
+
+class _Action(msgspec.Struct, gc=False):
+    t: Any = None
+
+
+class _History(msgspec.Struct, gc=False):
+    actions: list[None]
+    last_action: _Action | None = None
+    trimmed_actions: Any = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_history = msgspec.json.Decoder(_History).decode
 
 
 class Glance(NamedTuple):
@@ -53,20 +62,20 @@ class Glance(NamedTuple):
 def glance(chunk: bytes, length: int) -> Glance | None:
     """The five fields from the first bytes of a string of `length` bytes; None where a glance does not do."""
     end = chunk.find(b"\n") + 1
-    history = chunk.rfind(_HISTORY, 0, end)
-    start = _START.match(chunk, 0, max(history, 0))
-    if start is None:
+    line = chunk[:end].rstrip()
+    if not line.endswith(OPEN):
         return None
-    activity = _ACTIVITY.match(chunk, max(chunk.rfind(_STATISTICS, 0, history), 0), history)
-    line = chunk[history + 1 : end].rstrip()
-    if activity is None or activity.end() != history or not line.endswith(OPEN):
-        return None
+    line += b"]}}"
     try:
-        tail = loads(b"{%b]}}" % line)
-        # it closes three brackets: with one field at the top, the open array can only be that of the history
-        actions = count_of_history(tail["history"], chunk, end, length) if len(tail) == 1 else None
-        if actions is None:
-            return None
-        return Glance(start[1].decode(), start[2].decode(), start[3].decode(), activity[1].decode(), actions)
-    except (InvalidData, UnicodeDecodeError):
+        head = _decode_head(line)
+        history = _decode_history(head.history)
+    except (msgspec.DecodeError, RecursionError):  # a field of another type is such an error too
         return None
+    # the array that the line leaves open must be the trajectory, so the history must be what stands last
+    if history.actions or not line.endswith(bytes(head.history) + b"}"):
+        return None
+    t = history.last_action.t if history.last_action is not None else None
+    actions = count_of_first_line(t, history.trimmed_actions, chunk, end, length)
+    if actions is None:
+        return None
+    return Glance(head.agent_id, head.agent_name, head.page_state.route, head.statistics.last_activity, actions)

@@ -234,21 +234,26 @@ def count_of_head(chunk: bytes, length: int) -> tuple[dict[str, Any], int] | Non
     head = decode_head(chunk[:end]) if end else None
     if head is None:
         return None
-    count = count_of_history(head["history"], chunk, end, length)
+    last = head["history"].get("last_action")
+    t = last.get("t") if isinstance(last, dict) else None
+    count = count_of_first_line(t, head["history"].get("trimmed_actions"), chunk, end, length)
     return (head, count) if count is not None else None
 
 
-def count_of_history(history: dict[str, Any], chunk: bytes, end: int, length: int) -> int | None:
-    """How many actions a string of `length` bytes holds, whose first line is `end` bytes long and has this history."""
+def count_of_first_line(t: Any, left: Any, chunk: bytes, end: int, length: int) -> int | None:
+    """How many actions a string of `length` bytes holds, whose first line is `end` bytes long.
+
+    `t` and `left`: what that line has for the number of the last action, and for `trimmed_actions`.
+    """
     if length < end + len(_CLOSE):
         return 0
-    last, left = _t(history.get("last_action")), history.get("trimmed_actions")
+    last = _number(t)
     if type(left) is not int:
         first = _FIRST_T.match(chunk, end)
         if first is None:
             return None
         left = int(first[1])
-    return max((last + 1 if last is not None else 1) - left, 0)
+    return max((last + 1 if last is not None else 1) - int(left), 0)
 
 
 def actions_until(base: Base, t: int) -> int | None:
@@ -331,7 +336,10 @@ def _next_t(document: dict[str, Any], actions: list[Any]) -> int:
 
 
 def _t(action: Any) -> int | None:
-    number = action.get("t") if isinstance(action, dict) else None
+    return _number(action.get("t")) if isinstance(action, dict) else None
+
+
+def _number(number: Any) -> int | None:
     return number if type(number) is int and 0 <= number < 2**53 else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import APP_FILES, action, compact, document
 
-from awictl.queries import summary, summary_at_a_glance
+from awictl.state.document import parse_timestamp
 from awictl.state.glance import Glance, glance
 from awictl.state.layout import base_of_whole, encode, encode_head
 from awictl.store.base import Listed
+from awictl.summaries import _epoch_ms, lines, summary, summary_at_a_glance
 
 NASTY = [
     "plain",
@@ -53,6 +56,48 @@ def test_a_summary_at_a_glance_is_the_summary() -> None:
     full = summary(Listed("sess_test", base.head, 3, 1234, len(raw)))
     assert quick is not None and quick._replace(idle_ms=None) == full._replace(idle_ms=None)
     assert quick.idle_ms is not None and abs(quick.idle_ms - (full.idle_ms or 0)) < 60_000
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"agent_name": "文字 🙂"},
+        {"agent_name": 'a"b\\'},
+        {"statistics": {"last_activity": "x"}},
+        {"agent_id": None},
+    ],
+)
+@pytest.mark.parametrize("ttl_ms", [None, 1234])
+def test_a_line_at_a_glance_is_the_line(others: dict[str, Any], ttl_ms: int | None) -> None:
+    raw = encode(document([1, 2, 3], **others))
+    base = base_of_whole(raw)
+    unreadable: list[None] = []
+    view = lines(lambda: unreadable.append(None))
+    full = json.loads(view.of(Listed("sess_test", base.head, 3, ttl_ms, len(raw))))
+    quick = view.at_a_glance("sess_test", raw[:4096], len(raw), ttl_ms)
+    assert (quick is not None) == ("agent_id" not in others)
+    if quick is not None:
+        found = json.loads(quick)
+        assert list(found) == list(full)
+        assert (found["idle_ms"] is None) == (full["idle_ms"] is None)
+        assert abs((found.pop("idle_ms") or 0) - (full.pop("idle_ms") or 0)) < 60_000
+        assert found == full
+    assert not unreadable
+    assert "error" in json.loads(view.of(Listed("sess_test", {}, None, None, 9, "broken"))) and unreadable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23T07:09:41.403Z", "2026-11-23T07:09:59.999Z", "1969-12-31T23:59:59.001Z", "2026-11-23T07:09:41Z",
+        "2026-11-23T07:09:41.403456Z", "2026-11-23T07:09:41.403+02:00", "2026-11-23T07:09:61.403Z", "2026-11-23", "",
+        "2026-11-23T25:09:41.403Z", "2026-11-23T07:0٩:41.403Z", "2026-11-23T07:09:4١.403Z", None, 7,
+    ],
+)  # fmt: skip
+def test_a_moment_is_the_same_as_when_it_is_parsed(text: Any) -> None:
+    moment = parse_timestamp(text)
+    assert _epoch_ms(text) == (math.floor(moment.timestamp() * 1000 + 1e-6) if moment is not None else None)
 
 
 @pytest.mark.parametrize("path", APP_FILES, ids=lambda path: path.stem)

@@ -1,6 +1,6 @@
 """Commands that look at sessions. They write nothing, and put off no expiry."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,11 +8,11 @@ import typer
 
 from ...errors import InvalidInput
 from ...manager import StateManager
-from ...queries import SORT_KEYS, SUMMARIES, SessionQuery, SortKey, Summary
+from ...queries import SORT_KEYS, SessionQuery, SortKey
 from ...state.delta import compare
 from ..given import parse_duration, read_ids
 from ..options import Rate, Run, SessionId, SessionIds, command, each
-from ..output import Batches, Format, dumps, write
+from ..output import Batches, Format, Row, dumps, write
 from . import view
 from .group import app
 
@@ -56,17 +56,30 @@ async def list_(
     rate: Rate = None,
 ) -> None:
     """List live sessions. They are printed as they are found; nothing is written, and no expiry put off."""
+    from ...summaries import SUMMARIES, Summary, lines
+
     if reverse and sort is None:
         raise InvalidInput("--reverse needs --sort")
     query = SessionQuery(agent, route, idle, ttl_below)
     unreadable = 0
 
-    async def rows(manager: StateManager) -> AsyncGenerator[list[dict[str, Any]], None]:
+    def count() -> None:
+        nonlocal unreadable
+        unreadable += 1
+
+    encoded = run.out.chosen(Format.JSONL) is Format.JSONL and query.anything and sort is None
+
+    async def rows(manager: StateManager) -> AsyncGenerator[Sequence[Row | bytes], None]:
         nonlocal unreadable
         if run.out.chosen(Format.JSONL) is Format.IDS and query.anything and sort is None:
             async with aclosing(manager.list_session_ids(rate=rate)) as ids:
                 async for batch in ids:
                     yield [{"session_id": session_id} for session_id in batch]
+            return
+        if encoded:
+            async with aclosing(manager.list_sessions_as(lines(count), rate=rate)) as found:
+                async for line_batch in found:
+                    yield line_batch
             return
         kept: list[Summary] = []
         async with aclosing(manager.list_sessions_as(SUMMARIES, rate=rate)) as found:
@@ -82,7 +95,7 @@ async def list_(
 
     async with run.manager() as manager:
         await run.out.many(
-            Batches(rows(manager), limit), view.SESSIONS, id_field="session_id", empty="no live sessions"
+            Batches(rows(manager), limit, encoded), view.SESSIONS, id_field="session_id", empty="no live sessions"
         )
     if unreadable:
         run.out.notice(f"{unreadable} of the sessions could not be read: `awictl session show ID` says why")

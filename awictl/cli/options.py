@@ -284,6 +284,12 @@ SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show
 Rate = Annotated[
     float | None, typer.Option("--rate", min=1, metavar="N", help="Let the server visit so many keys a second.")
 ]
+Interval = Annotated[
+    float, typer.Option("--interval", min=0.05, metavar="SECONDS", help="Time between two looks.", show_default=True)
+]
+Seconds = Annotated[
+    float | None, typer.Option("--seconds", min=0.05, metavar="SECONDS", help="End after this time; else at Ctrl-C.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SessionIds = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)

@@ -129,6 +129,21 @@ class Output:
         """The console for tables on stdout."""
         return _console(sys.stdout, self.color)
 
+    @property
+    def live(self) -> bool:
+        """Whether to draw what changes in place: on a terminal that can, where nothing else was asked for."""
+        drawing = _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        return drawing and self.format is None
+
+    def line(self, value: Any, texts: Callable[[], Iterable[str]]) -> None:
+        """Print one of many things that come over time, at once: as JSON, or on a terminal as lines of text."""
+        if self.chosen(Format.JSONL) is Format.TABLE:
+            for text in texts():
+                print(printable(text))  # noqa: T201  # as stdout encodes it
+        else:
+            write(dumps(value) + b"\n")
+        flush()
+
     def notice(self, text: str) -> None:
         """Tell the user something on stderr, unless asked to be quiet."""
         if not self.quiet and sys.stderr is not None:

@@ -1,6 +1,6 @@
 """`awictl session`: live sessions."""
 
-from . import changing, reading  # they register their commands
+from . import changing, following, reading  # they register their commands
 from .group import app
 
-__all__ = ["app", "changing", "reading"]
+__all__ = ["app", "changing", "following", "reading"]

@@ -11,9 +11,10 @@ from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey
 from ...state.delta import compare
 from ..given import parse_duration, read_ids
-from ..options import Rate, Run, SessionId, SessionIds, command, each
+from ..options import Interval, Rate, Run, Seconds, SessionId, SessionIds, command, each
 from ..output import Batches, Format, Row, dumps, write
 from . import view
+from .following import follow_history
 from .group import app
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ async def diff(
     examples=[
         "awictl session history ID",
         "awictl session history ID --limit 100 | jq -r 'select(.success | not) | .action'",
+        "awictl session history ID --follow   # like tail -f: oldest first, then each new one",
     ],
 )
 async def history(
@@ -184,8 +186,16 @@ async def history(
     id: SessionId,
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="How many actions.")] = 20,
     offset: Annotated[int, typer.Option("--offset", min=0, metavar="N", help="How many newer ones to pass over.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then go on with each new one as it comes.")] = False,
+    interval: Interval = 1.0,
+    seconds: Seconds = None,
 ) -> None:
     """Print the actions of a session, newest first; of an archived one also those that left it early."""
+    if follow:
+        if offset:
+            raise InvalidInput("--follow begins with the newest actions: leave out --offset")
+        await follow_history(run, id, limit, interval, seconds)
+        return
     async with run.manager() as manager:
         page, found = await manager.find_history(id, limit, offset)
     if found is not None:

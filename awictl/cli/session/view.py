@@ -74,13 +74,14 @@ def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = Fa
     from rich.console import Group
 
     actions = as_array(as_object(document.get("history")).get("actions"))
-    parts: list[RenderableType] = [fields_of(_facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
+    parts: list[RenderableType] = [fields_of(facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
     if actions:
         parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     return Group(*parts)
 
 
-def _facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
+def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
+    """What to tell of a session, each under its name; of the actions only how many there are."""
     page = as_object(document.get("page_state"))
     pagination = as_object(page.get("pagination"))
     state = as_object(document.get("action_state"))

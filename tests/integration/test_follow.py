@@ -1,0 +1,163 @@
+"""Following a session on a real server: nothing is left out, nothing comes twice, and nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.documents import LAYOUTS, SESSION_ID, Layout, action, compact, document, put
+from support.monitor import monitored
+from support.valkey import ValkeyServer
+
+from awictl import InvalidData, NoSession, StateManager
+from awictl.follow import Event, Follower, Kind
+
+LOOK = 0.005
+
+
+async def looks(manager: StateManager, latest: int = 5) -> AsyncIterator[Event]:
+    """The events that are something."""
+    async with aclosing(Follower(manager, SESSION_ID, LOOK).events(latest)) as events:
+        async for event in events:
+            if event.kind is not Kind.NOTHING:
+                yield event
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+async def test_what_changes_is_told_once(manager: StateManager, valkey: ValkeyServer, layout: Layout) -> None:
+    put(valkey, layout(document([0] * 8)))
+    events = looks(manager)
+    first = await anext(events)
+    assert (first.kind, first.total, [one["t"] for one in first.actions]) == (Kind.SESSION, 8, [3, 4, 5, 6, 7])
+    assert first.head["agent_name"] == "BrowserUseAgent" and "actions" not in first.head["history"]
+    await manager.update_state_with_delta(SESSION_ID, {"page_state": {"route": "/x"}}, {"action": "go"})
+    event = await anext(events)
+    assert (event.kind, event.total) == (Kind.CHANGE, 9)
+    assert [one["action"] for one in event.actions] == ["go"] and not event.missed
+    assert event.changes.delta["page_state"] == {"route": "/x"} and "history" not in event.changes.delta
+    await manager.touch_session(SESSION_ID)
+    await manager.update_state_with_delta(SESSION_ID, {})
+    assert [one["t"] for one in (await anext(events)).actions] == [9], "a touch alone is nothing"
+
+
+async def test_no_action_is_left_out_or_told_twice(manager: StateManager, valkey: ValkeyServer) -> None:
+    """While writers are fast, and the trajectory is trimmed under way."""
+    put(valkey, compact(document([0])))
+    total = 400
+
+    async def write() -> None:
+        async with StateManager.open(valkey.settings(max_actions=100)) as writer:
+            for _ in range(total):
+                await writer.update_state_with_delta(SESSION_ID, {})
+
+    writing = asyncio.create_task(write())
+    seen: list[int] = []
+    async for event in looks(manager):
+        assert not event.missed
+        seen += [one["t"] for one in event.actions]
+        if seen[-1] == total:
+            break
+    await writing
+    assert seen == list(range(total + 1))
+
+
+async def test_the_numbers_of_the_app_which_stick(manager: StateManager, valkey: ValkeyServer) -> None:
+    actions = [action(min(t, 100)) | {"observation": f"step {t}"} for t in range(300)]
+
+    def at(last: int) -> bytes:
+        kept = actions[max(0, last - 100) : last]
+        return compact(document() | {"history": {"actions": kept, "last_action": kept[-1]}})
+
+    put(valkey, at(150))
+    events = looks(manager, latest=1)
+    assert [one["observation"] for one in (await anext(events)).actions] == ["step 149"]
+    for last, known in ((151, 150), (200, 151), (290, 200)):
+        put(valkey, at(last))
+        told = [one["observation"] for one in (await anext(events)).actions]
+        assert told == [f"step {t}" for t in range(known, last)]
+
+
+async def test_actions_that_came_and_left_are_said_to_be_missed(manager: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    events = looks(manager)
+    await anext(events)
+    later = [action(t) for t in range(500, 600)]
+    put(valkey, compact(document() | {"history": {"actions": later, "last_action": later[-1]}}))
+    event = await anext(events)
+    assert event.missed and len(event.actions) == 100
+
+
+async def test_the_end_is_told_with_its_last_actions(valkey: ValkeyServer, tmp_path: Path) -> None:
+    put(valkey, compact(document([0])))
+    async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/a.db")) as manager:
+        events = looks(manager)
+        await anext(events)
+        await manager.update_state_with_delta(SESSION_ID, {}, {"action": "last"})
+        await manager.end_session(SESSION_ID)
+        names = []
+        async for event in events:
+            names += [one["action"] for one in event.actions]
+        assert names == ["last", "session_end"]
+        assert event.kind is Kind.GONE and "archive" in event.words
+
+
+async def test_a_session_that_expires(manager: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    events = looks(manager)
+    await anext(events)
+    valkey.raw.delete(f"AWI:SESSION:{SESSION_ID}")
+    found = [event async for event in events]
+    assert [event.kind for event in found] == [Kind.GONE] and "expired" in found[0].words
+
+
+async def test_what_is_not_there_or_not_readable_at_first(manager: StateManager, valkey: ValkeyServer) -> None:
+    with pytest.raises(NoSession):
+        await anext(looks(manager))
+    put(valkey, b"{")
+    with pytest.raises(InvalidData):
+        await anext(looks(manager))
+
+
+async def test_a_server_that_goes_and_comes_back(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    put(server, compact(document([0])))
+    async with StateManager.open(server.settings(timeout=1)) as manager:
+        events = looks(manager)
+        await anext(events)
+        server.kill()
+        away = await anext(events)
+        assert away.kind is Kind.AWAY and str(server.socket) in away.words
+        server.start()
+        put(server, compact(document([0, 0])))
+        kinds: list[Kind] = []
+        actions: list[Any] = []
+        async for event in events:  # it may come back before the session does
+            kinds.append(event.kind)
+            actions += event.actions
+            if event.kind in (Kind.BACK, Kind.GONE):
+                break
+        assert kinds[-1] is Kind.BACK and [one["t"] for one in actions] == [1]
+
+
+async def test_damage_on_the_way_is_told_and_got_over(manager: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    events = looks(manager)
+    await anext(events)
+    put(valkey, b"{")
+    assert (await anext(events)).kind is Kind.AWAY
+    put(valkey, compact(document([0, 0])))
+    event = await anext(events)
+    assert event.kind is Kind.BACK and [one["t"] for one in event.actions] == [1]
+
+
+async def test_following_writes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    with monitored(valkey) as seen:
+        async with aclosing(Follower(manager, SESSION_ID, LOOK).events(5)) as events:
+            for _ in range(3):
+                await anext(events)
+    assert set(seen.names) <= {"EVAL", "EVALSHA", "GETRANGE", "STRLEN", "PTTL"}

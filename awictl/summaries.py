@@ -61,7 +61,7 @@ def summary(listed: Listed) -> Summary:
         as_text(page.get("route")) if isinstance(page, dict) else None,
         actions,
         as_text(activity),
-        _idle_ms(activity),
+        idle_since(activity),
         ttl_ms,
         length,
         error,
@@ -73,8 +73,8 @@ def summary_at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int 
     seen = glance(start, length)
     if seen is None:
         return None
-    agent_id, agent_name, route, activity, actions = seen
-    idle_ms = _idle_ms(activity)
+    agent_id, agent_name, route, activity, actions, _, _ = seen
+    idle_ms = idle_since(activity)
     return Summary(session_id, agent_id, agent_name, route, actions, activity, idle_ms, ttl_ms, length, None)
 
 
@@ -117,12 +117,12 @@ def _line_at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int | 
     seen = glance(start, length)
     if seen is None:
         return None
-    agent_id, agent_name, route, activity, actions = seen
-    idle_ms = _idle_ms(activity)
+    agent_id, agent_name, route, activity, actions, _, _ = seen
+    idle_ms = idle_since(activity)
     return _encode(_Line(session_id, agent_id, agent_name, route, actions, activity, idle_ms, ttl_ms, length))
 
 
-def _idle_ms(activity: Any) -> int | None:
+def idle_since(activity: Any) -> int | None:
     moment = _epoch_ms(activity)
     return max(0, int(time.time() * 1000) - moment) if moment is not None else None
 

@@ -31,6 +31,7 @@ _awictl() {
       'embedded:The private server that awictl starts for you'
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
       'health:Show whether Redis and the archive answer, how fast, and what they are'
+      'top:Watch all sessions on a full screen: by activity, with actions a second, failures, and memory'
       'doctor:Check the server, what is stored, and the archive: pass, warn or fail, why, and what to do'
       'config:The settings in use, and where they come from'
       )
@@ -47,6 +48,7 @@ _awictl() {
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
         health) _awictl_health ;;
+        top) _awictl_top ;;
         doctor) _awictl_doctor ;;
         config) _awictl_config ;;
       esac ;;
@@ -76,6 +78,7 @@ _awictl_session() {
       'apply:Merge a delta into a session'
       'touch:Put off the expiry of sessions'
       'end:End sessions: each is archived, read back, compared, and only then deleted'
+      'watch:Watch a session: its state and its newest actions as they change, with what changed marked by a *'
       'list:List live sessions'
       'show:Print session documents, live or from the archive'
       'diff:Show the last delta, or compare two states'
@@ -88,6 +91,7 @@ _awictl_session() {
         apply) _awictl_session_apply ;;
         touch) _awictl_session_touch ;;
         end) _awictl_session_end ;;
+        watch) _awictl_session_watch ;;
         list) _awictl_session_list ;;
         show) _awictl_session_show ;;
         diff) _awictl_session_diff ;;
@@ -170,6 +174,24 @@ _awictl_session_end() {
     '*: :_files'
 }
 
+_awictl_session_watch() {
+  _arguments \
+    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]' \
+    '*: :_files'
+}
+
 _awictl_session_list() {
   _arguments \
     '--agent[Only of this agent, id or name.]:NAME:_files' \
@@ -231,6 +253,9 @@ _awictl_session_history() {
   _arguments \
     '--limit[How many actions.]:N:_files' \
     '--offset[How many newer ones to pass over.]:N:_files' \
+    '(-f --follow)'{-f,--follow}'[Then go on with each new one as it comes.]' \
+    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
@@ -1006,6 +1031,24 @@ _awictl_demo() {
 
 _awictl_health() {
   _arguments \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_top() {
+  _arguments \
+    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
+    '--rate[Let the server visit so many keys a second.]:N:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \

@@ -86,8 +86,11 @@ def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
     """
     found: dict[str, None] = {}
     for one in ids:
-        text = read_stdin().decode("utf-8", "surrogateescape") if one == "-" else None
-        words = [one] if text is None else text.split() if not lines else text.replace("\r\n", "\n").split("\n")
+        if one != "-":
+            found[one] = None
+            continue
+        text = read_stdin().decode("utf-8", "surrogateescape")
+        words = text.replace("\r\n", "\n").split("\n") if lines else text.split()
         found.update(dict.fromkeys(filter(None, words)))
     if not found:
         raise InvalidInput("no id was given")

@@ -80,12 +80,13 @@ def _cell(column: Column, row: Mapping[str, Any]) -> Text:
 def fields_of(pairs: Iterable[tuple[str, str]]) -> RenderableType:
     """A list of names and values."""
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in pairs:
-        grid.add_row(name, printable(value))
+        grid.add_row(name, Text(printable(value)))  # not a str, which some consoles read as markup
     return grid
 
 
@@ -103,8 +104,10 @@ def compact(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value).decode()
 
 
-def printable_json(value: Any) -> str:
+def printable_json(value: Any) -> Text:
     """A value as indented JSON that is safe to print on a terminal."""
     import json
 
-    return "\n".join(map(printable, json.dumps(value, indent=2, ensure_ascii=False).splitlines()))
+    from rich.text import Text
+
+    return Text("\n".join(map(printable, json.dumps(value, indent=2, ensure_ascii=False).splitlines())))

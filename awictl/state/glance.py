@@ -1,6 +1,6 @@
 """What a listing tells of a session, from the first bytes of its string, without making all of it into Python objects.
 
-A listing of 200,000 sessions spends most of its time in parsing heads, and wants five fields of them. The parser here
+A listing of 200,000 sessions spends most of its time in parsing heads, and wants a few fields of them. The parser here
 checks all of the first line as JSON, but makes objects of those fields only, and leaves the texts as they are written:
 
     {"session_id":"…","agent_id":"…","agent_name":"…", … "page_state":{"route":"…", …}, … "statistics":{…},
@@ -24,6 +24,8 @@ class _Page(msgspec.Struct, gc=False):
 
 class _Statistics(msgspec.Struct, gc=False):
     last_activity: str
+    total_actions: int | None = None
+    failed_actions: int | None = None
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -49,7 +51,7 @@ _decode_history = msgspec.json.Decoder(_History).decode
 
 
 class Glance(NamedTuple):
-    """The five fields."""
+    """Those fields."""
 
     agent_id: str
     agent_name: str
@@ -57,10 +59,13 @@ class Glance(NamedTuple):
     last_activity: str
     #: How many actions the trajectory holds.
     actions: int
+    #: How many there ever were, and how many of them failed, where the statistics tell.
+    total_actions: int | None
+    failed_actions: int | None
 
 
 def glance(chunk: bytes, length: int) -> Glance | None:
-    """The five fields from the first bytes of a string of `length` bytes; None where a glance does not do."""
+    """Those fields from the first bytes of a string of `length` bytes; None where a glance does not do."""
     end = chunk.find(b"\n") + 1
     line = chunk[:end].rstrip()
     if not line.endswith(OPEN):
@@ -78,4 +83,13 @@ def glance(chunk: bytes, length: int) -> Glance | None:
     actions = count_of_first_line(t, history.trimmed_actions, chunk, end, length)
     if actions is None:
         return None
-    return Glance(head.agent_id, head.agent_name, head.page_state.route, head.statistics.last_activity, actions)
+    said = head.statistics
+    return Glance(
+        head.agent_id,
+        head.agent_name,
+        head.page_state.route,
+        said.last_activity,
+        actions,
+        said.total_actions,
+        said.failed_actions,
+    )

@@ -37,6 +37,7 @@ READING: dict[str, list[str]] = {
     "agent list": [],
     "agent show": ["known"],
     "agent session": [AGENT_ID],
+    "session watch": [SESSION_ID, "--seconds", "0.3"],
     "cache key": [],
     "cache list": [],
     "cache show": [CACHE_KEY],
@@ -49,6 +50,7 @@ READING: dict[str, list[str]] = {
     "media list": [],
     "media similar": ["known"],
     "health": [],
+    "top": ["--seconds", "0.3"],
     "config show": [],
 }
 WRITING: dict[str, list[str]] = {

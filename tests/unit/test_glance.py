@@ -39,7 +39,8 @@ FORGED = {
 def parsed(raw: bytes) -> Glance:
     base = base_of_whole(raw)
     one = summary(Listed("sess_test", base.head, len(base.document["history"]["actions"]), None, len(raw)))
-    return Glance(one.agent_id, one.agent_name, one.route, one.last_activity, one.actions)  # type: ignore[arg-type]
+    counts = [base.head["statistics"].get(name) for name in ("total_actions", "failed_actions")]
+    return Glance(one.agent_id, one.agent_name, one.route, one.last_activity, one.actions, *counts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [5, 5, 5], [0] * 300], ids=len)

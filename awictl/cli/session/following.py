@@ -34,7 +34,7 @@ MARKED_LOOKS = 3
     examples=[
         "awictl session watch ID",
         "awictl session watch ID --interval 0.2 --seconds 60",
-        "awictl session watch ID -o jsonl | jq -c .changed",
+        "awictl session watch ID -o jsonl | jq -c .delta",
     ],
 )
 async def watch(run: Run, id: SessionId, interval: Interval = 1.0, seconds: Seconds = None) -> None:

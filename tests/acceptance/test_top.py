@@ -1,0 +1,209 @@
+"""`awictl top`: all sessions on a full screen, in a real pseudo-terminal; and in lines where there is none."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.cells import cell_len
+from support.cli import Cli, unchanged
+from support.documents import diff_key, document, put, session_key
+from support.terminal import CTRL_C, ENTER, ENTER_SCREEN, ESCAPE, LEAVE_SCREEN, SHOW_CURSOR, Terminal, on_terminal
+from support.valkey import ValkeyServer
+
+from awictl.state.document import timestamp
+from awictl.state.layout import encode
+
+HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]文字🙂"
+WORDS = ["top", "--interval", "0.2"]
+
+
+def active(
+    server: ValkeyServer, name: str, minutes: float, failed: int = 0, total: int = 3, seconds: int = 1000
+) -> None:
+    """A session of agent NAME that did something last so many minutes ago."""
+    made = document([0] * total, f"sess_{name}", agent_name=f"agent {name}")
+    made["statistics"] |= {"total_actions": total, "failed_actions": failed}
+    made["statistics"]["last_activity"] = timestamp(datetime.now(UTC) - timedelta(minutes=minutes))
+    made["page_state"]["route"] = f"/{name}/posts"
+    put(server, encode(made), f"sess_{name}", seconds)
+
+
+@pytest.fixture
+def three(valkey: ValkeyServer) -> ValkeyServer:
+    """Sessions a, b and c: by activity a, b, c; by failures c, a, b; by expiry b, c, a."""
+    active(valkey, "aaa", 1, failed=2, seconds=1700)
+    active(valkey, "bbb", 5, failed=0, seconds=60)
+    active(valkey, "ccc", 9, failed=3, seconds=900)
+    return valkey
+
+
+def order_of(text: str) -> list[str]:
+    return re.findall(r"^sess_(\w+)", text, re.MULTILINE)
+
+
+@pytest.fixture
+def top(awictl: Cli, three: ValkeyServer) -> Iterator[Terminal]:
+    with on_terminal(awictl, *WORDS) as terminal:
+        terminal.until("sess_ccc")
+        yield terminal
+
+
+def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> None:
+    assert order_of(top.text) == ["aaa", "bbb", "ccc"]
+    assert "3 sessions" in top.text.replace("\xa0", " ") and "by activity" in top.text
+    assert "memory" in top.text and "MiB" in top.text and "1 expire within 2m" in top.text.replace("\xa0", " ")
+    top.press("s", "s")
+    assert order_of(top.until("by failures, at")) and top.until(lambda text: order_of(text) == ["ccc", "aaa", "bbb"])
+    top.press("s")
+    top.until(lambda text: order_of(text) == ["bbb", "ccc", "aaa"])
+    top.press("/", "C", "C", "C", ENTER)
+    top.until(lambda text: order_of(text) == ["ccc"] and "with 'CCC': 1" in text)
+    three.raw.set(diff_key("sess_ccc"), b'{"delta":{"n":1},"action":{"action":"the last one"}}', ex=100)
+    top.press(ENTER)
+    text = top.until("newest actions (3 of 3)")
+    assert "agent ccc" in text and "the last one" in text and "next_page" in text
+    top.press(ESCAPE)
+    top.until(lambda text: order_of(text) == ["ccc"])
+    top.press("q")
+    assert top.end() == 0
+    assert top.sent.count(ENTER_SCREEN) == 1 and top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+
+
+def test_it_shows_what_goes_on(top: Terminal, awictl: Cli, three: ValkeyServer) -> None:
+    active(three, "ddd", 0, total=10)
+    top.until("sess_ddd")
+    three.raw.delete(session_key("sess_aaa"))
+    top.until(lambda text: order_of(text) == ["ddd", "bbb", "ccc"])
+    top.press("s")
+    top.until("by rate, at")
+    for total in range(11, 60):  # until a look falls in between
+        active(three, "bbb", 0, total=total, failed=total)
+        if top.until("at ") and re.search(
+            r"^sess_bbb.* [\d,]+\.[1-9]|^sess_bbb.* [1-9][\d,]*\.\d", top.text, re.MULTILINE
+        ):
+            break
+    top.until(lambda text: re.search(r"[1-9][\d,]*\.\d\sfailures/s", text) is not None)
+
+
+def shows(*titles: str, but: str) -> Callable[[str], bool]:
+    """Whether these columns are there, with a row, and not that one."""
+    return lambda text: all(title in text for title in (*titles, "sess_ccc")) and but not in text
+
+
+@pytest.mark.parametrize("how", ["key", "signal"])
+def test_ctrl_c_restores_the_screen(top: Terminal, how: str) -> None:
+    assert top.sent.count(ENTER_SCREEN) == 1
+    if how == "key":
+        top.press(CTRL_C)
+    else:
+        top.interrupt()
+    assert top.end() == 130
+    assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+    assert top.sent.rindex(SHOW_CURSOR) > top.sent.rindex(b"\x1b[?25l")
+    assert top.sent.endswith(b"awictl: interrupted\r\n") and b"Traceback" not in top.sent
+
+
+def test_sigterm_restores_the_screen(top: Terminal) -> None:
+    top.process.kill(signal.SIGTERM)
+    assert top.end() == 143
+    assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+
+
+def test_any_width(awictl: Cli, three: ValkeyServer) -> None:
+    with on_terminal(awictl, *WORDS, columns=200) as terminal:
+        text = terminal.until("sess_ccc")
+        assert "/ccc/posts" in text and "BYTES" in text and "ACTIONS" in text
+        terminal.resize(80)
+        terminal.until(shows("SESSION", "AGENT", "IDLE", "TTL", "ACT/S", "FAILED", but="BYTES"))
+        terminal.resize(48)
+        terminal.until(shows("SESSION", "IDLE", but="FAILED"))
+        terminal.resize(120)
+        terminal.until(lambda text: "sess_ccc" in text and "ROUTE" in text)
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_hostile_and_wide_text(awictl: Cli, valkey: ValkeyServer, columns: int) -> None:
+    made = document([0], "sess_wild", agent_name=HOSTILE)
+    made["page_state"]["route"] = HOSTILE
+    made["history"]["actions"][0]["observation"] = HOSTILE
+    put(valkey, encode(made), "sess_wild")
+    put(valkey, b"{", "sess_zbad")
+    with on_terminal(awictl, *WORDS, columns=columns) as terminal:
+        text = terminal.until("sess_zbad")
+        assert "sess_wild" in text and "\\x1b[2J" in text and "unreadable" in text
+        terminal.press(ENTER)
+        text = terminal.until("newest actions")
+        assert "\\x1b[2J" in text and "[red]" in text.replace("\n", "")
+        assert all(cell_len(line) <= columns for line in terminal.lines)
+        terminal.press(ESCAPE)
+        terminal.until("sess_zbad")
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert b"\x1b]0;x" not in terminal.sent and "\u202e".encode() not in terminal.sent
+
+
+def test_no_colours_where_they_are_not_wanted(awictl: Cli, three: ValkeyServer) -> None:
+    def colours(user: Cli, *words: str) -> set[bytes]:
+        with on_terminal(user, *WORDS, *words) as terminal:
+            terminal.until("sess_ccc")
+            terminal.press("q")
+            assert terminal.end() == 0
+        found = re.findall(rb"\x1b\[(?:[0-9;]*;)?([34]8;2;\d+;\d+;\d+)", terminal.sent)
+        return {rgb for rgb in found if len(set(rgb.split(b";")[2:])) > 1}
+
+    colourful = awictl.having(COLORTERM="truecolor")
+    assert colours(colourful), "there are some otherwise"
+    assert not colours(colourful.having(NO_COLOR="1"))
+    assert not colours(colourful, "--no-color")
+
+
+def test_a_dumb_terminal_gets_lines(awictl: Cli, three: ValkeyServer) -> None:
+    with on_terminal(awictl.having(TERM="dumb"), *WORDS, "--seconds", "0.5", columns=200) as terminal:
+        assert terminal.end() == 0
+    assert b"\x1b" not in terminal.sent
+    assert re.search(r"3 sessions  - actions/s .* memory .*sess_aaa agent aaa 1m", terminal.text)
+
+
+def test_lines_in_a_pipe(awictl: Cli, three: ValkeyServer) -> None:
+    with unchanged(three):
+        rows = awictl.ok("top", "--interval", "0.1", "--seconds", "0.3").rows
+    assert len(rows) >= 2 and rows[0]["sessions"] == 3 and rows[0]["actions_per_second"] is None
+    assert rows[1]["actions_per_second"] == 0 and rows[0]["used_memory"] > 0
+    assert [one["session_id"] for one in rows[0]["top"]] == ["sess_aaa", "sess_bbb", "sess_ccc"]
+
+
+def test_without_textual_there_are_lines(awictl: Cli, three: ValkeyServer) -> None:
+    (awictl.home / "textual.py").write_text("raise ModuleNotFoundError('textual')\n")
+    user = awictl.having(PYTHONPATH=str(awictl.home))
+    with on_terminal(user, *WORDS, "--seconds", "0.3", columns=200) as terminal:
+        assert terminal.end() == 0
+    assert "awictl[top]" in terminal.text and "3 sessions" in terminal.text
+
+
+def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    active(server, "aaa", 1)
+    reader = user.having(REDIS_SOCKET=str(server.socket))
+    with on_terminal(reader, *WORDS, columns=200) as terminal:
+        terminal.until("sess_aaa")
+        server.kill()
+        text = terminal.until("trying again")
+        assert "cannot reach Redis" in text or "went away" in text
+        assert "sess_aaa" in text, "what was known stays"
+        server.start()
+        active(server, "back", 1)
+        terminal.until("sess_back")
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
+def test_a_wrong_address_is_told_before_the_screen_is_taken_over(user: Cli) -> None:
+    with on_terminal(user.having(REDIS_SOCKET="/nonexistent"), *WORDS, columns=200) as terminal:
+        assert terminal.end() == 5
+    assert ENTER_SCREEN not in terminal.sent and "cannot reach Redis" in terminal.text

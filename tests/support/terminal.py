@@ -1,0 +1,107 @@
+"""A command on a real pseudo-terminal, and what its screen shows, as a terminal emulator understands it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pexpect
+import pyte
+
+from .cli import LIMIT_SECONDS, Cli
+
+#: Sequences that the emulator does not know, and prints parts of: the keyboard protocol of newer terminals.
+_UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u")
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
+CTRL_C, ESCAPE, ENTER = "\x03", "\x1b", "\r"
+#: Rows of the terminal.
+ROWS = 30
+
+
+class Terminal:
+    """A process on a terminal."""
+
+    def __init__(self, user: Cli, words: Sequence[str], columns: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty where there are threads
+            self.process = pexpect.spawn(
+                sys.executable,
+                ["-m", "awictl", *words],
+                cwd=str(user.home),
+                env=user.env,
+                dimensions=(ROWS, columns),
+                timeout=LIMIT_SECONDS,
+            )
+        self._screen = pyte.Screen(columns, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+        #: All that was sent to the terminal.
+        self.sent = b""
+
+    @property
+    def lines(self) -> list[str]:
+        """What the screen shows."""
+        return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        """The same as one text."""
+        return "\n".join(self.lines)
+
+    def until(self, shown: str | Callable[[str], bool]) -> str:
+        """Wait until the screen shows this. Returns its text."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not (shown in self.text if isinstance(shown, str) else shown(self.text)):
+            assert time.monotonic() < deadline, f"never shown: {shown}\n{self.text}"
+            assert self._read(0.2), f"ended before it showed {shown}\n{self.text}\n{self.sent[-500:]!r}"
+        return self.text
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.process.send(key)
+
+    def resize(self, columns: int) -> None:
+        """Make the terminal wider or narrower, as a user would its window."""
+        self._screen.resize(ROWS, columns)
+        self.process.setwinsize(ROWS, columns)
+
+    def interrupt(self) -> None:
+        """Send SIGINT, as another program would."""
+        self.process.kill(signal.SIGINT)
+
+    def end(self) -> int | None:
+        """Wait for the end. Returns the exit code."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while self._read(0.2):
+            assert time.monotonic() < deadline, self.text
+        self.process.close()
+        code: int | None = self.process.exitstatus
+        return code
+
+    def _read(self, seconds: float) -> bool:
+        """Take in what was sent. Returns whether there may be more."""
+        try:
+            data = self.process.read_nonblocking(1 << 16, timeout=seconds)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.sent += data
+        self._stream.feed(_UNKNOWN.sub(b"", data))
+        return True
+
+
+@contextmanager
+def on_terminal(user: Cli, *words: str, columns: int = 80) -> Iterator[Terminal]:
+    """`awictl WORDS` on a terminal, ended at the latest with the block."""
+    terminal = Terminal(user, words, columns)
+    try:
+        yield terminal
+    finally:
+        terminal.process.close(force=True)

@@ -32,6 +32,7 @@ _awictl() {
       'demo:See the main job done on the embedded server: an agent'\''s session is created, changed, ended and archived'
       'health:Show whether Redis and the archive answer, how fast, and what they are'
       'top:Watch all sessions on a full screen: by activity, with actions a second, failures, and memory'
+      'monitor:Print the commands that clients run on the keys of AWI, by MONITOR: who, when, which script, and on what'
       'doctor:Check the server, what is stored, and the archive: pass, warn or fail, why, and what to do'
       'config:The settings in use, and where they come from'
       )
@@ -49,6 +50,7 @@ _awictl() {
         demo) _awictl_demo ;;
         health) _awictl_health ;;
         top) _awictl_top ;;
+        monitor) _awictl_monitor ;;
         doctor) _awictl_doctor ;;
         config) _awictl_config ;;
       esac ;;
@@ -1049,6 +1051,25 @@ _awictl_top() {
     '--interval[Time between two looks.]:SECONDS:_files' \
     '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
     '--rate[Let the server visit so many keys a second.]:N:_files' \
+    '--profile[Profile of config.toml to use.]:NAME:_files' \
+    '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
+    '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \
+    '--archive[Archive of either kind, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL:_files' \
+    '--embedded[Use the private server that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[How to print data.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '--timeout[Seconds to wait for the server.]:SECONDS:_files' \
+    '--no-color[Print without colours.]' \
+    '(-q --quiet)'{-q,--quiet}'[No notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[More on stderr; tracebacks of errors.]' \
+    '--help[Show this message and exit.]'
+}
+
+_awictl_monitor() {
+  _arguments \
+    '--seconds[End after this time.]:SECONDS:_files' \
+    '--session[Only what names this session.]:ID:_files' \
+    '--kind[Only commands on keys of this kind.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
+    '--full[Print all of each argument, not its beginning alone.]' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
     '--mongo[Archive, without password, mongodb,//HOST/DATABASE.]:URL:_files' \

@@ -28,6 +28,7 @@ COMMANDS = {
     "demo": ("demo", "See the main job done on the embedded server."),
     "health": ("health", "Whether the server answers, and how fast."),
     "top": ("top", "All sessions live, on a full screen."),
+    "monitor": ("monitor", "What clients do to the keys of AWI, as it happens."),
     "doctor": ("doctor", "Whether all is well with the server, the sessions and the archive, and what to do if not."),
     "config": ("config", "The settings in use, and where they come from."),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,34 @@ class Server:
             if isinstance(lost.__cause__, redis_errors.TimeoutError):
                 raise  # the user has waited as long as was asked for
             return await self.ask(*commands)
+
+    async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:
+        """For so many seconds the replies to a command that has no end of them, after its OK, on its own connection.
+
+        Raises AccessDenied, Refused, Unreachable.
+        """
+        async with self._slots:
+            try:
+                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            except Exception as error:
+                raise self.translate(error) from error
+            try:
+                await connection.send_packed_command(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]
+                await connection.read_response(disable_decoding=True)
+                clock = asyncio.get_running_loop().time
+                deadline = clock() + seconds
+                while (left := deadline - clock()) > 0:
+                    reply = await connection.read_response(disable_decoding=True, timeout=left)
+                    if reply is None:
+                        return
+                    yield reply
+            except redis_errors.ResponseError as error:
+                raise self.translate(error) from error
+            except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
+                raise Unreachable(f"{self.where} went away: {_reason(error)}") from error
+            finally:
+                await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
 
     async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """The reply of a script that may run again to one call: the short way of `run_each`, for hot paths."""

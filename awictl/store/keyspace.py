@@ -12,6 +12,7 @@ from .connect import Argument, Script, Server
 
 if TYPE_CHECKING:
     from .inspection import Inspection
+    from .monitor import Monitor
     from .repairs import Repairable
 
 #: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
@@ -136,6 +137,12 @@ class Keyspace:
         from .inspection import Inspection
 
         return Inspection(self._server)
+
+    def monitor(self) -> Monitor:
+        """What reads the commands that the server runs."""
+        from .monitor import Monitor
+
+        return Monitor(self._server)
 
     async def repair(self, what: Sequence[Repairable]) -> list[bool]:
         """Put right what is derived; see `repairs.repair`."""

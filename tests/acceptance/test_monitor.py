@@ -1,0 +1,186 @@
+"""`awictl monitor`: what clients do to the keys of AWI, on a real server, while they do it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
+from support.cli import LIMIT_SECONDS, Cli
+from support.documents import SESSION_ID, agent_key, compact, diff_key, document, put, session_key
+from support.valkey import ValkeyServer
+
+OTHER_ID = "sess_other"
+
+
+class Watching:
+    """A running `awictl monitor`; `done` tells what it said."""
+
+    def __init__(self, process: subprocess.Popen[bytes], server: ValkeyServer) -> None:
+        self.process = process
+        self._server = server
+
+    def done(self) -> tuple[int, list[dict[str, Any]], str]:
+        """Exit code, rows, and what stderr says, when it has ended."""
+        out, err = self.process.communicate(timeout=LIMIT_SECONDS)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
+
+
+@contextmanager
+def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
+    """`awictl monitor WORDS`, once it listens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "awictl", "monitor", *words],
+        cwd=user.home,
+        env=user.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        while not any("O" in one["flags"] for one in server.raw.client_list()):
+            assert process.poll() is None, process.communicate()
+        yield Watching(process, server)
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    with monitor(awictl, valkey, "--seconds", "2.5") as watching:
+        valkey.raw.execute_command("SETEX", session_key(), 1800, '{"a":"\\"\n\x00é文"}')
+        valkey.raw.set("nothing:of:awi", "x")
+        valkey.raw.get(agent_key())
+        valkey.raw.set("LOCK:SESSION:sess_x", "1", nx=True, ex=30)
+        awictl.ok("session", "create", "--agent", "a", "--name", "A")
+        valkey.raw.keys("*")
+        code, rows, err = watching.done()
+    assert code == 0
+    first, second, lock = rows[:3]
+    assert {name: first[name] for name in ("db", "command", "script", "kind", "id", "keys", "arguments")} == {
+        "db": 0,
+        "command": "SETEX",
+        "script": None,
+        "kind": "session",
+        "id": SESSION_ID,
+        "keys": [session_key()],
+        "arguments": ["1800", '{"a":"\\"\n\x00é文"}'],
+    }
+    assert first["client"].startswith(("unix:", "127.0.0.1:")) and first["at"].endswith("Z")
+    assert (second["command"], second["kind"], lock["kind"], lock["id"]) == ("GET", "agent", "lock", "sess_x")
+    created = [row for row in rows if row["script"] == "create"]
+    assert created and [one["kind"] for one in created] == ["session"] * len(created)
+    assert any(row["client"] == "lua" and row["command"] == "SET" for row in rows)
+    assert rows[-1]["command"] == "KEYS" and rows[-1]["keys"] == ["*"]
+    assert not any("nothing:of:awi" in row["keys"] for row in rows)
+    assert "slows it down for 2s" in err and f"{len(rows)} of them told" in err
+
+
+def test_only_one_session_or_kind(awictl: Cli, valkey: ValkeyServer) -> None:
+    def work() -> None:
+        for key in (session_key(), session_key(OTHER_ID), diff_key(), "AWI:CACHE:LIST:x"):
+            valkey.raw.set(key, "{}", ex=100)
+        valkey.raw.set(agent_key(), SESSION_ID, ex=100)
+        valkey.raw.flushdb()
+
+    with monitor(awictl, valkey, "--seconds", "1", "--session", SESSION_ID, "-q") as watching:
+        work()
+        code, rows, err = watching.done()
+    assert (code, err) == (0, "")
+    assert [row["kind"] for row in rows] == ["session", "diff", "agent", "other"]
+    assert rows[-1]["command"] == "FLUSHDB" and rows[-1]["keys"] == [] and rows[-1]["id"] is None
+
+    with monitor(awictl, valkey, "--seconds", "1", "--kind", "cache", "--kind", "diff") as watching:
+        work()
+        _, rows, _ = watching.done()
+    assert [row["kind"] for row in rows] == ["diff", "cache", "other"]
+
+
+def test_long_arguments_are_cut_unless_asked_for(awictl: Cli, valkey: ValkeyServer) -> None:
+    text = "x" * 100_000
+    for words, length in ([], 60 + len("… (100,000 bytes)")), (["--full"], 100_000):
+        with monitor(awictl, valkey, "--seconds", "0.7", *words) as watching:
+            valkey.raw.set(session_key(), text, ex=9)
+            _, [row], _ = watching.done()
+        assert len(row["arguments"][0]) == length
+
+
+def test_lines_of_text_have_no_escape_sequences(awictl: Cli, valkey: ValkeyServer) -> None:
+    with monitor(awictl, valkey, "--seconds", "0.7", "-o", "table") as watching:
+        valkey.raw.set("AWI:SESSION:\x1b[2J\u202e", b"\x1b]0;x\x07", ex=9)
+        out, _ = watching.process.communicate(timeout=LIMIT_SECONDS)
+    [line] = out.decode().splitlines()
+    assert "\x1b" not in line and "\u202e" not in line and "SET  session \\x1b[2J" in line
+
+
+def test_passwords_are_not_told(awictl: Cli, valkey: ValkeyServer) -> None:
+    with monitor(awictl, valkey, "--seconds", "0.7", "--full") as watching:
+        valkey.raw.execute_command("ACL", "SETUSER", "AWI:SESSION:x", "on", ">AWI:SESSION:secret")
+        with (
+            Redis(port=valkey.port, username="AWI:SESSION:x", password="AWI:SESSION:secret") as other,
+            pytest.raises(NoPermissionError),
+        ):
+            other.get("x")
+        valkey.raw.execute_command("ACL", "DELUSER", "AWI:SESSION:x")
+        out, err = watching.process.communicate(timeout=LIMIT_SECONDS)
+    assert out == b"" and b"secret" not in err
+
+
+def test_where_it_is_not_permitted(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey("--user", "watcher", "on", ">word", "~*", "+@all", "-monitor")
+    limited = user.having(REDIS_SOCKET=str(server.socket), REDIS_USERNAME="watcher", REDIS_PASSWORD="word")
+    limited("monitor", "-q").error(4, "may not do that", "monitor")
+
+
+def test_what_is_no_session_id_is_refused_before_the_server_is_asked(awictl: Cli) -> None:
+    awictl("monitor", "--session", "x").error(2, "not a session id")
+    awictl("monitor", "--seconds", "0").error(2, "seconds")
+    awictl("monitor", "--kind", "cat").error(2, "kind")
+
+
+def test_a_server_that_dies_ends_it(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    with monitor(user.having(REDIS_SOCKET=str(server.socket)), server, "--seconds", "30") as watching:
+        server.kill()
+        code, rows, err = watching.done()
+    assert (code, rows) == (5, []) and "went away" in err and len(err.splitlines()) == 2
+
+
+def test_ctrl_c_and_a_closed_pipe_end_it(awictl: Cli, valkey: ValkeyServer) -> None:
+    with monitor(awictl, valkey, "--seconds", "30") as watching:
+        os.kill(watching.process.pid, signal.SIGINT)
+        assert watching.done()[0] == 130
+    with monitor(awictl, valkey, "--seconds", "30") as watching:
+        assert watching.process.stdout is not None
+        watching.process.stdout.close()
+        valkey.raw.get(session_key())
+        assert watching.process.wait(LIMIT_SECONDS) == 141
+    assert not any("O" in one["flags"] for one in valkey.raw.client_list()), "the server is free of it"
+
+
+def test_it_ends_where_it_cannot_keep_up(awictl: Cli, valkey: ValkeyServer) -> None:
+    """Stopped for longer than it may fall behind; what the server keeps meanwhile does not grow without bounds."""
+    with monitor(awictl, valkey, "--seconds", "30") as watching:
+        valkey.raw.get(session_key())
+        assert watching.process.stdout is not None and watching.process.stdout.readline()
+        os.kill(watching.process.pid, signal.SIGSTOP)
+        with valkey.raw.pipeline(transaction=False) as pipe:
+            for _ in range(2_000):
+                pipe.get(session_key())
+            pipe.execute()
+        with pytest.raises(subprocess.TimeoutExpired):
+            watching.process.wait(3)
+        os.kill(watching.process.pid, signal.SIGCONT)
+        code, _, err = watching.done()
+    assert code == 4 and "more commands than can be followed" in err

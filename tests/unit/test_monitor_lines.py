@@ -1,0 +1,92 @@
+"""What lines of MONITOR say, and what commands do to the keys of AWI."""
+
+from __future__ import annotations
+
+import pytest
+
+from awictl.monitoring import Operation, operation
+from awictl.state.keys import Kind
+from awictl.store.connect import Script
+from awictl.store.monitor import Command, parse
+
+SESSION = b"AWI:SESSION:sess_a"
+
+
+def told(*words: bytes) -> Operation | None:
+    return operation(Command(1_700_000_000_000_001, 0, "127.0.0.1:1", list(words)))
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1:5", "[::1]:5", "lua", "unix:/tmp/a] b", ""])
+def test_lines(client: str) -> None:
+    line = f'1700000000.000042 [3 {client}] "set" "a\\"] \\\\" "\\x00\\xff\\n\\r\\t\\a\\b" ""'.encode()
+    assert parse(line) == Command(1_700_000_000_000_042, 3, client, [b"set", b'a"] \\', b"\0\xff\n\r\t\a\b", b""])
+
+
+@pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
+def test_what_is_no_line(line: bytes) -> None:
+    assert parse(line) is None
+
+
+#: The words of a command, and what it does: kind, keys, arguments.
+TOLD: list[tuple[list[bytes], Kind, list[str], list[bytes]]] = [
+    ([b"get", SESSION], Kind.SESSION, ["AWI:SESSION:sess_a"], []),
+    ([b"SetEx", b"AGENT:SESSION:x", b"9", b"sess_a"], Kind.AGENT, ["AGENT:SESSION:x"], [b"9", b"sess_a"]),
+    ([b"DEL", b"other", b"AWI:DIFF:sess_a"], Kind.DIFF, ["other", "AWI:DIFF:sess_a"], []),
+    ([b"MSET", b"MEDIA:IMG:1", b"{}", b"x", b"y"], Kind.IMAGE, ["MEDIA:IMG:1", "x"], [b"{}", b"y"]),
+    ([b"EVAL", b"return 1", b"1", SESSION, b"z"], Kind.SESSION, ["AWI:SESSION:sess_a"], [b"z"]),
+    ([b"OBJECT", b"IDLETIME", SESSION], Kind.SESSION, ["AWI:SESSION:sess_a"], [b"IDLETIME"]),
+    ([b"RENAME", b"x", SESSION], Kind.SESSION, ["x", "AWI:SESSION:sess_a"], []),
+    ([b"SCAN", b"0", b"match", b"AWI:S*", b"COUNT", b"9"], Kind.SESSION, ["AWI:S*"], [b"0", b"COUNT", b"9"]),
+    ([b"KEYS", b"*"], Kind.OTHER, ["*"], []),
+    ([b"KEYS", b"AWI:*"], Kind.OTHER, ["AWI:*"], []),
+    ([b"KEYS", b"AWI:SESSION:sess_?"], Kind.SESSION, ["AWI:SESSION:sess_?"], []),
+    ([b"FLUSHALL", b"ASYNC"], Kind.OTHER, [], [b"ASYNC"]),
+    ([b"GET", b"AWI:SESSION:\xff\x1b"], Kind.SESSION, ["AWI:SESSION:\\xff\x1b"], []),
+]
+
+
+@pytest.mark.parametrize(("words", "kind", "keys", "arguments"), TOLD, ids=lambda value: str(value)[:30])
+def test_commands(words: list[bytes], kind: Kind, keys: list[str], arguments: list[bytes]) -> None:
+    one = told(*words)
+    assert one is not None and (one.kind, one.keys, one.arguments) == (kind, keys, arguments)
+    assert one.command == words[0].decode().upper() and one.at == "2023-11-14T22:13:20.000001Z"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        [b"PING"],
+        [b"SET", b"other", b"AWI:SESSION:sess_a"],
+        [b"AUTH", b"AWI:SESSION:is my password"],
+        [b"KEYS", b"user:*"],
+        [b"SCAN", b"0"],
+        [b"SCAN", b"0", b"MATCH"],
+        [b"EVAL", b"AWI:SESSION:x", b"0"],
+        [b"EVAL", b"AWI:SESSION:x"],
+        [b"EVALSHA", b"x", b"99999999999999999999999", SESSION],
+        [b"CONFIG", b"SET", b"requirepass", b"AWI:SESSION:x"],
+    ],
+)
+def test_what_is_not_about_awi(words: list[bytes]) -> None:
+    assert told(*words) is None
+
+
+def test_scripts_have_names() -> None:
+    def script(*words: bytes) -> str | None:
+        one = told(*words, b"1", SESSION)
+        return one.script if one is not None else None
+
+    touch = Script("touch")
+    assert script(b"EVALSHA", touch.sha.encode().upper()) == script(b"EVAL", touch.source) == "touch"
+    assert script(b"EVAL", b"return 1") == "a script of 8 bytes"
+    assert script(b"EVALSHA", b"f" * 40) == "f" * 40
+    assert script(b"FCALL", b"mine") == "mine"
+
+
+def test_long_arguments_are_cut_between_characters() -> None:
+    one = told(b"SET", SESSION, "é".encode() * 100, b"\xff")
+    assert one is not None
+    assert list(one.shown(5)) == ["éé… (200 bytes)", "\\xff"]
+    assert next(one.shown(None)) == "é" * 100
+    assert one.row()["id"] == "sess_a" and "named" not in one.row()

@@ -178,7 +178,7 @@ _awictl_session_end() {
 
 _awictl_session_watch() {
   _arguments \
-    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--interval[Time between two looks.]:TIME:_files' \
     '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
@@ -256,7 +256,7 @@ _awictl_session_history() {
     '--limit[How many actions.]:N:_files' \
     '--offset[How many newer ones to pass over.]:N:_files' \
     '(-f --follow)'{-f,--follow}'[Then go on with each new one as it comes.]' \
-    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--interval[Time between two looks.]:TIME:_files' \
     '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \
     '--redis[Server, without password, redis,//HOST,PORT/DB.]:URL:_files' \
@@ -1048,7 +1048,7 @@ _awictl_health() {
 
 _awictl_top() {
   _arguments \
-    '--interval[Time between two looks.]:SECONDS:_files' \
+    '--interval[Time between two looks.]:TIME:_files' \
     '--seconds[End after this time; else at Ctrl-C.]:SECONDS:_files' \
     '--rate[Let the server visit so many keys a second.]:N:_files' \
     '--profile[Profile of config.toml to use.]:NAME:_files' \

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import AwiError, InvalidInput
 from ..words import plural
-from .given import confirm
+from .given import check_finite, confirm
 from .options import Run, Yes, command
 from .output import Format
 from .tables import Column, Rows, printable
@@ -50,7 +50,9 @@ async def doctor(
     no_data: Annotated[bool, typer.Option("--no-data", help="Do not walk through the keys.")] = False,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1, metavar="N", help="Visit so many keys a second.  [default: 50,000]"),
+        typer.Option(
+            "--rate", min=1, metavar="N", callback=check_finite, help="Visit so many keys a second.  [default: 50,000]"
+        ),
     ] = None,
 ) -> None:
     """Check the server, what is stored, and the archive: pass, warn or fail, why, and what to do. A fail exits with 1.

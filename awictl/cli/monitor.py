@@ -8,6 +8,7 @@ import typer
 
 from ..state.keys import Kind
 from ..words import duration, plural
+from .given import check_finite
 from .options import Run, command
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 async def monitor(
     run: Run,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=0.05, metavar="SECONDS", help="End after this time.", show_default=True)
+        float,
+        typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time."),
     ] = 10.0,
     session: Annotated[
         str | None, typer.Option("--session", metavar="ID", help="Only what names this session.")

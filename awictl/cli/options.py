@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import AwiError, InvalidInput, NoSession
+from .given import check_finite, parse_interval
 from .output import Format, Output, settle_output
 from .tables import printable
 
@@ -282,13 +283,19 @@ async def each(run: Run, ids: list[str], one: Callable[[str], Awaitable[None]]) 
 
 SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
 Rate = Annotated[
-    float | None, typer.Option("--rate", min=1, metavar="N", help="Let the server visit so many keys a second.")
+    float | None,
+    typer.Option(
+        "--rate", min=1, metavar="N", callback=check_finite, help="Let the server visit so many keys a second."
+    ),
 ]
-Interval = Annotated[
-    float, typer.Option("--interval", min=0.05, metavar="SECONDS", help="Time between two looks.", show_default=True)
-]
+_INTERVAL = typer.Option("--interval", parser=parse_interval, metavar="TIME", help="Time between two looks.")
+Interval = Annotated[float, _INTERVAL]
+MaybeInterval = Annotated[float | None, _INTERVAL]
 Seconds = Annotated[
-    float | None, typer.Option("--seconds", min=0.05, metavar="SECONDS", help="End after this time; else at Ctrl-C.")
+    float | None,
+    typer.Option(
+        "--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time; else at Ctrl-C."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SessionIds = Annotated[

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds that rows may wait to be written together.
 FLUSH_SECONDS = 0.1
+#: Seconds before a progress bar is shown.
+PATIENCE_SECONDS = 0.5
 #: Columns of a table that is written to a pipe: so many that nothing is wrapped.
 PIPE_WIDTH = 10_000
 
@@ -132,8 +134,7 @@ class Output:
     @property
     def live(self) -> bool:
         """Whether to draw what changes in place: on a terminal that can, where nothing else was asked for."""
-        drawing = _is_terminal(sys.stdout) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-        return drawing and self.format is None
+        return _is_terminal(sys.stdout) and not _is_dumb() and self.format is None
 
     def line(self, value: Any, texts: Callable[[], Iterable[str]]) -> None:
         """Print one of many things that come over time, at once: as JSON, or on a terminal as lines of text."""
@@ -151,16 +152,33 @@ class Output:
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """A progress bar on stderr, where that is a terminal. Yields what is told of each step how far it went."""
-        if self.quiet or not total or not _is_terminal(sys.stderr):
+        """A progress bar on stderr, where that is a terminal, for what takes long.
+
+        Yields what is told of each step how far it went.
+        """
+        if self.quiet or not total or not _is_terminal(sys.stderr) or _is_dumb():
             yield lambda _: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=_console(sys.stderr, self.color), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda steps: bar.advance(task, steps)
+        bar = Progress(*columns, console=_console(sys.stderr, self.color), transient=True)
+        task = bar.add_task(what, total=total)
+        begins = time.monotonic() + PATIENCE_SECONDS
+        done = 0
+
+        def stepped(steps: int) -> None:
+            nonlocal done
+            done = min(done + steps, total)  # steps of a scan are more or less what they say
+            bar.update(task, completed=done)
+            if not bar.live.is_started and time.monotonic() > begins:
+                bar.start()
+
+        try:
+            yield stepped
+        finally:
+            if bar.live.is_started:
+                bar.stop()
 
 
 def dumps(value: Any) -> bytes:
@@ -233,6 +251,11 @@ def _write_all(lines: list[bytes]) -> None:
 
 def _is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
+
+
+def _is_dumb() -> bool:
+    """Whether the terminal can do no more than print lines."""
+    return os.environ.get("TERM", "dumb") in ("dumb", "unknown")
 
 
 def _console(stream: Any, color: bool) -> Console:

@@ -306,12 +306,17 @@ def test_a_paced_sweep_ends_after_its_batch(filed: Cli) -> None:
 
 
 def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
-    begin(filed)
+    """And for what takes long."""
+    for number in range(3):
+        begin(filed, f"agent-{number}")
     assert filed.ok("archive", "sweep", "--margin", "31m").err == ""
-    process = spawn(filed, "archive", "sweep", "--margin", "31m", "--rate", "5")
+    process = spawn(filed, "archive", "sweep", "--margin", "31m", "--rate", "2")
     process.expect("archiving")
-    process.expect("1 session due, 1 archived")
+    process.expect("3 sessions due, 3 archived")
     process.expect(pexpect.EOF)
+    process = spawn(filed, "archive", "sweep", "--margin", "31m")
+    process.expect("3 sessions due, 3 archived")
+    assert "archiving" not in process.before
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Commands that bring sessions into the archive, and back."""
 
 import asyncio
-import math
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -12,7 +11,7 @@ import typer
 from ...archive.sweep import Candidate, Sweeper, Swept
 from ...errors import AwiError, InvalidInput
 from ...words import plural
-from ..given import parse_duration, read_ids
+from ..given import check_finite, parse_duration, read_ids
 from ..options import EachId, Run, SessionIds, command, report
 from ..output import Format
 from . import view
@@ -46,10 +45,16 @@ async def sweep(
         ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.1, metavar="N", help="Archive at most so many sessions a second.")
+        float | None,
+        typer.Option(
+            "--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most so many sessions a second."
+        ),
     ] = None,
     scan_rate: Annotated[
-        float | None, typer.Option("--scan-rate", min=1, metavar="N", help="Let Redis visit so many keys a second.")
+        float | None,
+        typer.Option(
+            "--scan-rate", min=1, metavar="N", callback=check_finite, help="Let Redis visit so many keys a second."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which sessions are due.")] = False,
 ) -> None:
@@ -64,9 +69,6 @@ async def sweep(
         raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} is a span of time above zero")
     if interval is not None and not watch:
         raise InvalidInput("--interval is for --watch")
-    for name, value in (("--rate", rate), ("--scan-rate", scan_rate)):
-        if value is not None and not math.isfinite(value):
-            raise InvalidInput(f"{name}: {value} is no number of things a second")
     async with run.manager() as manager:
         sweeper = manager.sweeper(margin, rate=rate, scan_rate=scan_rate, dry_run=dry_run)
         if dry_run:

@@ -37,7 +37,12 @@ MARKED_LOOKS = 3
         "awictl session watch ID -o jsonl | jq -c .delta",
     ],
 )
-async def watch(run: Run, id: SessionId, interval: Interval = 1.0, seconds: Seconds = None) -> None:
+async def watch(
+    run: Run,
+    id: SessionId,
+    interval: Interval = "1s",  # type: ignore[assignment]  # parsed as an option is
+    seconds: Seconds = None,
+) -> None:
     """Watch a session: its state and its newest actions as they change, with what changed marked by a *.
 
     Ends when the session does, after --seconds, or at Ctrl-C. Where stdout is no terminal each change is a line.
@@ -45,18 +50,20 @@ async def watch(run: Run, id: SessionId, interval: Interval = 1.0, seconds: Seco
     if run.out.live:
         await _draw(run, id, interval, seconds)
         return
-    async for event in _events(run, id, SHOWN_ACTIONS, interval, seconds):
-        if event.kind not in ("nothing", "away"):
-            run.out.line(_row(id, event), partial(_lines, event))
+    async with aclosing(_events(run, id, SHOWN_ACTIONS, interval, seconds)) as events:
+        async for event in events:
+            if event.kind not in ("nothing", "away"):
+                run.out.line(_row(id, event), partial(_lines, event))
 
 
 async def follow_history(run: Run, session_id: str, limit: int, interval: float, seconds: float | None) -> None:
     """Print the newest `limit` actions of a session, oldest first, and then each new one as it comes."""
-    async for event in _events(run, session_id, limit, interval, seconds):
-        if event.missed:
-            run.out.notice("some actions came and left again between two looks: take a shorter --interval")
-        for action in map(as_object, event.actions):
-            run.out.line(action, partial(_action_lines, action))
+    async with aclosing(_events(run, session_id, limit, interval, seconds)) as events:
+        async for event in events:
+            if event.missed:
+                run.out.notice("some actions came and left again between two looks: take a shorter --interval")
+            for action in map(as_object, event.actions):
+                run.out.line(action, partial(_action_lines, action))
 
 
 async def _events(
@@ -136,8 +143,9 @@ async def _draw(run: Run, session_id: str, interval: float, seconds: float | Non
     picture = _Picture()
     notices = sys.stderr is not None and sys.stderr.isatty()  # those go above the picture
     with Live(console=run.out.console(), auto_refresh=False, redirect_stderr=notices) as live:
-        async for event in _events(run, session_id, SHOWN_ACTIONS, interval, seconds):
-            live.update(picture.of(event), refresh=True)
+        async with aclosing(_events(run, session_id, SHOWN_ACTIONS, interval, seconds)) as events:
+            async for event in events:
+                live.update(picture.of(event), refresh=True)
 
 
 class _Picture:

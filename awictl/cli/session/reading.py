@@ -11,7 +11,7 @@ from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey
 from ...state.delta import compare
 from ..given import parse_duration, read_ids
-from ..options import Interval, Rate, Run, Seconds, SessionId, SessionIds, command, each
+from ..options import MaybeInterval, Rate, Run, Seconds, SessionId, SessionIds, command, each
 from ..output import Batches, Format, Row, dumps, write
 from . import view
 from .following import follow_history
@@ -187,15 +187,17 @@ async def history(
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="How many actions.")] = 20,
     offset: Annotated[int, typer.Option("--offset", min=0, metavar="N", help="How many newer ones to pass over.")] = 0,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then go on with each new one as it comes.")] = False,
-    interval: Interval = 1.0,
+    interval: MaybeInterval = None,
     seconds: Seconds = None,
 ) -> None:
     """Print the actions of a session, newest first; of an archived one also those that left it early."""
     if follow:
         if offset:
             raise InvalidInput("--follow begins with the newest actions: leave out --offset")
-        await follow_history(run, id, limit, interval, seconds)
+        await follow_history(run, id, limit, interval or 1.0, seconds)
         return
+    if interval is not None or seconds is not None:
+        raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} is for --follow")
     async with run.manager() as manager:
         page, found = await manager.find_history(id, limit, offset)
     if found is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,7 +30,12 @@ NAMED = 3
         "awictl top --seconds 60 -o jsonl >> activity.jsonl",
     ],
 )
-async def top(run: Run, interval: Interval = 2.0, seconds: Seconds = None, rate: Rate = None) -> None:
+async def top(
+    run: Run,
+    interval: Interval = "2s",  # type: ignore[assignment]  # parsed as an option is
+    seconds: Seconds = None,
+    rate: Rate = None,
+) -> None:
     """Watch all sessions on a full screen: by activity, with actions a second, failures, and memory.
 
     Keys: s and S change the order, / filters, Enter opens a session's trajectory and its last diff, q quits. Where the
@@ -50,8 +56,9 @@ async def top(run: Run, interval: Interval = 2.0, seconds: Seconds = None, rate:
                 if code == INTERRUPTED:
                     raise KeyboardInterrupt
                 raise typer.Exit(code)
-        async for sample in _samples(run, sampler, interval, seconds):
-            run.out.line(sample.row(NAMED), lambda sample=sample: [_line(sample)])  # type: ignore[misc]
+        async with aclosing(_samples(run, sampler, interval, seconds)) as samples:
+            async for sample in samples:
+                run.out.line(sample.row(NAMED), lambda sample=sample: [_line(sample)])  # type: ignore[misc]
 
 
 async def _samples(

@@ -1,0 +1,194 @@
+"""`session watch` and `session history --follow`: in a real pseudo-terminal, and in a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+from rich.cells import cell_len
+from support.cli import LIMIT_SECONDS, Cli
+from support.documents import SESSION_ID, compact, document, put, session_key
+from support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, on_terminal
+from support.valkey import ValkeyServer
+
+WORDS = ["session", "watch", SESSION_ID, "--interval", "0.1"]
+WIDE = "文字幅 🙂 ｆｕｌｌ"
+HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]"
+#: Colours; bold and dim are none.
+_COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
+
+
+@pytest.fixture(autouse=True)
+def one_session(valkey: ValkeyServer) -> ValkeyServer:
+    put(valkey, compact(document([0, 0])))
+    return valkey
+
+
+def act(awictl: Cli, action: str, route: str = "/next", *words: str) -> None:
+    delta = json.dumps({"page_state": {"route": route}})
+    awictl.ok("session", "apply", SESSION_ID, delta, "--action", action, *words)
+
+
+def marked(text: str) -> list[str]:
+    """What the marked lines are about."""
+    return [line.lstrip()[1:].split()[0] for line in text.splitlines() if line.lstrip().startswith("*")]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_changes_are_marked(awictl: Cli, columns: int) -> None:
+    with on_terminal(awictl, *WORDS, "--interval", "0.4", columns=columns) as terminal:
+        text = terminal.until("next_page")
+        assert SESSION_ID in text and "BrowserUseAgent" in text and marked(text) == []
+        act(awictl, "press", "/pressed")
+        text = terminal.until(lambda text: "press" in text and "route" in marked(text))
+        assert "2" in marked(text), "the new action"
+        assert "agent" not in marked(text) and "/pressed" in text
+        terminal.until(lambda text: "/pressed" in text and marked(text) == [])
+        assert all(cell_len(line) <= columns for line in terminal.lines)
+        # it is drawn in place
+        assert terminal.text.count(SESSION_ID) == 1
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+
+
+@pytest.mark.parametrize("how", ["key", "signal"])
+def test_ctrl_c_restores_the_terminal(awictl: Cli, how: str) -> None:
+    with on_terminal(awictl, *WORDS) as terminal:
+        terminal.until("next_page")
+        assert HIDE_CURSOR in terminal.sent
+        if how == "key":
+            terminal.press(CTRL_C)
+        else:
+            terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.sent.rindex(SHOW_CURSOR) > terminal.sent.rindex(HIDE_CURSOR)
+    assert terminal.sent.endswith(b"awictl: interrupted\r\n") and b"Traceback" not in terminal.sent
+    assert "next_page" in terminal.text, "what was shown last stays"
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_wide_and_hostile_text(awictl: Cli, valkey: ValkeyServer, columns: int) -> None:
+    made = document([0], agent_name=HOSTILE)
+    made["page_state"]["route"] = f"/{WIDE}/" + "long/" * 40
+    made["history"]["actions"][0] |= {"action": WIDE, "observation": HOSTILE + WIDE * 20}
+    put(valkey, compact(made))
+    with on_terminal(awictl, *WORDS, columns=columns) as terminal:
+        text = terminal.until("\\x1b[2J")
+        assert "[red]" in text and "文字幅" in text
+        act(awictl, HOSTILE)
+        terminal.until(lambda text: "1" in marked(text))
+        assert all(cell_len(line) <= columns for line in terminal.lines)
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+    assert b"\x1b[2J" not in terminal.sent and b"\x1b]0;x" not in terminal.sent
+    assert "\u202e".encode() not in terminal.sent
+
+
+def test_another_width_from_the_next_look_on(awictl: Cli, valkey: ValkeyServer) -> None:
+    made = document([0])
+    made["history"]["actions"][0]["observation"] = "seen " * 30 + "the end"
+    put(valkey, compact(made))
+    with on_terminal(awictl, *WORDS, columns=80) as terminal:
+        assert "the end" not in terminal.until("next_page")
+        terminal.resize(240)
+        terminal.until("the end")
+        terminal.resize(80)
+        terminal.until(lambda text: "next_page" in text and "the end" not in text)
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+
+
+def test_no_colours_where_they_are_not_wanted(awictl: Cli) -> None:
+    def coloured(user: Cli, *words: str) -> bool:
+        with on_terminal(user, *WORDS, "--seconds", "0.3", *words) as terminal:
+            assert terminal.end() == 0
+        return _COLOUR.search(terminal.sent) is not None
+
+    assert not coloured(awictl.having(NO_COLOR="1")) and not coloured(awictl, "--no-color")
+
+
+def test_a_dumb_terminal_gets_lines(awictl: Cli) -> None:
+    with on_terminal(awictl.having(TERM="dumb"), *WORDS, columns=200) as terminal:
+        terminal.until("next_page")
+        act(awictl, "press")
+        terminal.until("press")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert b"\x1b" not in terminal.sent
+    assert "/page_state/route = /next" in terminal.text or '/page_state/route = "/next"' in terminal.text
+
+
+def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    put(server, compact(document([0])))
+    with on_terminal(user.having(REDIS_SOCKET=str(server.socket)), *WORDS, columns=200) as terminal:
+        terminal.until("next_page")
+        server.kill()
+        terminal.until("trying again")
+        server.start()
+        put(server, compact(document([0, 0, 0])))
+        terminal.until("it can be read again")
+        terminal.until(lambda text: "2" in marked(text))
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+
+
+def test_the_end_of_the_session_is_the_end(awictl: Cli, valkey: ValkeyServer) -> None:
+    with on_terminal(awictl, *WORDS, columns=200) as terminal:
+        terminal.until("next_page")
+        valkey.raw.delete(session_key())
+        assert terminal.end() == 0
+    assert "is gone" in terminal.text and "next_page" in terminal.text
+    assert terminal.sent.rindex(SHOW_CURSOR) > terminal.sent.rindex(HIDE_CURSOR)
+
+
+def test_changes_are_lines_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:
+    process = awictl.start(*WORDS)
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    assert first["event"] == "session" and first["state"]["session_id"] == SESSION_ID and first["total"] == 2
+    act(awictl, "press")
+    second = json.loads(process.stdout.readline())
+    assert (second["event"], second["total"], second["removed"]) == ("change", 3, [])
+    assert second["delta"]["page_state"] == {"route": "/next"}
+    assert [one["action"] for one in second["actions"]] == ["press"]
+    valkey.raw.delete(session_key())
+    out, err = process.communicate(timeout=LIMIT_SECONDS)
+    assert json.loads(out)["event"] == "gone" and process.returncode == 0
+    assert err.decode().startswith(f"{SESSION_ID} is gone: it expired, ended or was deleted")
+
+
+def test_history_follows_the_trajectory(awictl: Cli) -> None:
+    process = awictl.start("session", "history", SESSION_ID, "--follow", "--limit", "1", "--interval", "0.05")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["t"] == 1
+    for number in range(3):
+        act(awictl, f"press {number}")
+    assert [json.loads(process.stdout.readline())["action"] for _ in range(3)] == [f"press {one}" for one in range(3)]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=LIMIT_SECONDS)
+    assert (out, err, process.returncode) == (b"", b"awictl: interrupted\n", 130)
+
+
+def test_a_follower_whose_reader_goes_ends(awictl: Cli) -> None:
+    process = awictl.start("session", "history", SESSION_ID, "-f", "--interval", "0.05")
+    assert process.stdout is not None and process.stdout.readline()
+    process.stdout.close()
+    act(awictl, "press")
+    assert process.wait(LIMIT_SECONDS) == 141
+    assert process.stderr is not None and process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_the_time_is_over(awictl: Cli) -> None:
+    for words in (WORDS, ["session", "history", SESSION_ID, "--follow"]):
+        result = awictl.ok(*words, "--seconds", "0.3")
+        assert 0.3 <= result.seconds < 10 and result.rows
+
+
+def test_what_is_not_there_cannot_be_followed(awictl: Cli) -> None:
+    for words in (["watch", "sess_missing"], ["history", "sess_missing", "--follow"]):
+        awictl("session", *words).error(3, "sess_missing")

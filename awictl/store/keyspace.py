@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
 SCAN_COUNT = 2_000
 #: Steps in a second of a paced scan: short ones, so that other clients hardly wait.
-PACED_STEPS = 200
+PACED_STEPS = 500
 #: Keys that one script looks at: some hundred microseconds of the server's time.
 PEEK_KEYS = 100
 #: Sessions, or keys, that are asked for in one go.

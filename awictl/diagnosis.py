@@ -18,7 +18,7 @@ from .words import duration
 
 if TYPE_CHECKING:
     from .cache import QueryCache
-    from .manager import StateManager
+    from .sessions import Sessions
 
 #: Cached queries that are told, the most alike first.
 MOST_TOLD = 5
@@ -86,10 +86,16 @@ class _Query(NamedTuple):
 
 
 async def diagnose(
-    manager: StateManager, filters: Any, sort: Any, *, rate: float | None = None, sessions: bool = True
+    cache: QueryCache,
+    sessions: Sessions,
+    filters: Any,
+    sort: Any,
+    *,
+    rate: float | None = None,
+    look_through_sessions: bool = True,
 ) -> Diagnosis:
     """Find out whether a query is cached, and on a miss, what is in its place. See `StateManager.diagnose_query`."""
-    cache, limit = manager.cache, manager.settings.max_delta_bytes
+    limit = sessions.settings.max_delta_bytes
     filters, sort = checked_json(filters, "the filters", limit), checked_json(sort, "the sort order", limit)
     own = cache_key(filters, sort)
     if found := await cache.look([own]):
@@ -99,8 +105,8 @@ async def diagnose(
         return Diagnosis(own, hit, cached.ttl_ms, cached.bytes, cached.count, verdict)
     spelled = variants(filters, sort)
     queries = {key: (one.filters, one.sort) for key, one in spelled.items()}
-    sessions_known = [one async for one in _queries(manager, rate)] if sessions else []
-    queries = await _known_queries(manager, sessions_known) | queries
+    pointing = [one async for one in _queries(sessions, rate)] if look_through_sessions else []
+    queries = await _known_queries(sessions, pointing) | queries
     queries.pop(own, None)
     near = []
     for key, ttl_ms in (await cache.lifetimes(list(queries))).items():
@@ -109,10 +115,10 @@ async def diagnose(
             what, words = spelled[key].difference, spelled[key].words
         near.append((list(Difference).index(what), distance, Near(key, ttl_ms, what, words, *queries[key])))
     near.sort(key=lambda one: one[:2])
-    remembered = [_remembered(one) for one in sessions_known if one.cache_key == own]
+    remembered = [_remembered(one) for one in pointing if one.cache_key == own]
     remembered.sort(key=lambda one: one.cached_at or "", reverse=True)
     nearest = [one for _, _, one in near[:MOST_TOLD]]
-    verdict = await _verdict(cache, nearest, remembered, manager.settings.list_cache_ttl_ms, len(spelled))
+    verdict = await _verdict(cache, nearest, remembered, sessions.settings.list_cache_ttl_ms, len(spelled))
     return Diagnosis(own, False, None, None, None, verdict, nearest, remembered, 1 + len(queries))
 
 
@@ -145,10 +151,10 @@ def _remembered(one: _Query) -> Remembered:
     return Remembered(one.session_id, one.cached_at, age_ms)
 
 
-async def _queries(manager: StateManager, rate: float | None) -> AsyncGenerator[_Query, None]:
+async def _queries(sessions: Sessions, rate: float | None) -> AsyncGenerator[_Query, None]:
     """What the sessions know of their active queries."""
     view: View[_Query | None] = View(_query)
-    async with aclosing(manager.list_sessions_as(view, rate=rate)) as batches:
+    async with aclosing(sessions.list_sessions_as(view, rate=rate)) as batches:
         async for batch in batches:
             for one in batch:
                 if one is not None:
@@ -168,13 +174,13 @@ def _query(listed: Listed) -> _Query | None:
     return _Query(listed.session_id, *active, None)
 
 
-async def _known_queries(manager: StateManager, sessions: list[_Query]) -> dict[str, tuple[Any, Any]]:
+async def _known_queries(sessions: Sessions, pointing: list[_Query]) -> dict[str, tuple[Any, Any]]:
     """The queries that sessions point to, by their cache keys: from their heads, else from their latest actions."""
-    known = {one.cache_key: one.query for one in sessions if one.query is not None}
-    unknown = {one.cache_key: one.session_id for one in sessions if one.cache_key not in known}
+    known = {one.cache_key: one.query for one in pointing if one.query is not None}
+    unknown = {one.cache_key: one.session_id for one in pointing if one.cache_key not in known}
     for session_id in [*unknown.values()][:_MOST_HISTORIES]:
         try:
-            page = await manager.get_action_history(session_id, _LATEST_ACTIONS)
+            page = await sessions.get_action_history(session_id, _LATEST_ACTIONS)
         except AwiError:
             continue  # gone by now, or not readable: others may know
         for action in map(as_object, as_array(page.trajectory)):

@@ -258,7 +258,7 @@ class StateManager(Archiving):
         """
         from .diagnosis import diagnose
 
-        return await diagnose(self, filters, sort, rate=rate, sessions=sessions)
+        return await diagnose(self.cache, self, filters, sort, rate=rate, look_through_sessions=sessions)
 
     @cached_property
     def cache(self) -> QueryCache:

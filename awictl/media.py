@@ -18,16 +18,16 @@ from .stored_media import Held, StoredMedia, in_parts
 
 if TYPE_CHECKING:
     from .embeddings import Vector
-    from .manager import StateManager
+    from .sessions import Writable
 
 
 class MediaCache:
     """The cached images and their embeddings. Raises the errors of `awictl.errors`."""
 
-    def __init__(self, strings: Strings, manager: StateManager) -> None:
+    def __init__(self, strings: Strings, owner: Writable) -> None:
         self._strings = strings
         self._stored = StoredMedia(strings)
-        self._manager = manager
+        self._owner = owner
         #: For messages: where they are kept.
         self.where = strings.where
 
@@ -135,7 +135,7 @@ class MediaCache:
         The embedding is called what is given, else as the image says already, else as the image itself. One that is
         there and not given stays as it is, and expires together with the image.
         """
-        self._manager.check_writable()
+        self._owner.check_writable()
         place = keys.image_key(image_id)
         vector = embeddings.vector_of(embedding) if embedding is not None else None
         urls = {"thumbnail_url": thumbnail_url, "full_url": full_url}
@@ -152,7 +152,7 @@ class MediaCache:
         key = embedding_key_of(image)
         strings: dict[str, bytes] = {}
         stays: list[str] = []
-        ttl_ms = self._manager.settings.media_cache_ttl_ms
+        ttl_ms = self._owner.settings.media_cache_ttl_ms
         embedded: Embedding | None = None
         if vector is not None:
             image["embedding_key"] = key = key or image_id
@@ -167,7 +167,7 @@ class MediaCache:
 
     async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """Delete images, each with its embedding unless another image refers to it. Returns those that were there."""
-        self._manager.check_writable()
+        self._owner.check_writable()
         planned = await self.deletions(image_ids, rate=rate)
         names = [keys.image_key(one.id) for one in planned]
         shared = {one.embedding_key for one in planned if one.with_embedding and one.embedding_key}

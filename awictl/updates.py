@@ -23,7 +23,8 @@ from .state.document import Change, Update, actions_to_drop, apply_update, parse
 from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
 from .state.recent import Recent
-from .store.base import Outcome, ReplyLost, SessionStore, no_session
+from .store.base import Outcome, SessionStore, no_session
+from .store.lost import ReplyLost
 
 log = logging.getLogger("awictl")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ..errors import AwiError, NoSession, Refused, Unreachable
+from ..errors import AwiError, NoSession, Refused
 from ..state.document import Change
 from ..state.layout import Base
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-
-
-class ReplyLost(Unreachable):
-    """The server went away after a request was sent: it may have been carried out."""
 
 
 def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:

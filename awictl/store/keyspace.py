@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,8 @@ PACED_STEPS = 500
 PEEK_KEYS = 100
 #: Sessions, or keys, that are asked for in one go.
 BATCH_KEYS = 500
+#: Bytes that one request for several strings may ask for at the most (one larger string is asked for alone).
+_REQUEST_BYTES = 4_194_304
 
 _PEEK = Script("peek")
 
@@ -101,6 +103,20 @@ def _peeked(replies: Iterable[Any]) -> list[Peek | None]:
         else:
             found.append(Peek(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
     return found
+
+
+def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
+    """The names, or ids, in groups whose sizes in bytes together make one request that is bearable."""
+    group: list[str] = []
+    total = 0
+    for name, size in sizes.items():
+        if group and total + size > _REQUEST_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(name)
+        total += size
+    if group:
+        yield group
 
 
 class Keyspace:

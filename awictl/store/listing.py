@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -22,8 +22,6 @@ LIST_BATCH = 200
 #: Bytes of a document that are looked at first; sixteen times as many each time its head is not among them.
 HEAD_CHUNK = 4_096
 _GROWTH = 16
-#: Bytes that one request for several documents may ask for at the most (one larger document is asked for alone).
-_REQUEST_BYTES = 4_194_304
 
 
 async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
@@ -107,23 +105,9 @@ async def _told(
     while larger:
         pending, larger = larger, {}
         chunk = min(chunk * _GROWTH, max_bytes)
-        for group in groups({one: min(length, chunk) for one, length in pending.items()}):
+        for group in keyspace.groups({one: min(length, chunk) for one, length in pending.items()}):
             tell(group, await _look(server, group, chunk))
     return [found[session_id] for session_id in session_ids if session_id in found]
-
-
-def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
-    """The ids in groups whose sizes in bytes together make one request that is bearable."""
-    group: list[str] = []
-    total = 0
-    for session_id, size in sizes.items():
-        if group and total + size > _REQUEST_BYTES:
-            yield group
-            group, total = [], 0
-        group.append(session_id)
-        total += size
-    if group:
-        yield group
 
 
 def _listed(session_id: str, peek: keyspace.Peek) -> Listed | None:

@@ -25,7 +25,6 @@ from .base import (
     Lifetime,
     Listed,
     Outcome,
-    ReplyLost,
     Stored,
     Traces,
     View,
@@ -33,6 +32,7 @@ from .base import (
 )
 from .connect import Call, Script, Server, connect
 from .keyspace import Keyspace
+from .lost import ReplyLost
 
 if TYPE_CHECKING:
     from .strings import Strings

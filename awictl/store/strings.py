@@ -11,8 +11,7 @@ from ..state.seen import Seen
 from . import keyspace
 from .ahead import ahead
 from .connect import Server, connect
-from .keyspace import Peek
-from .listing import groups
+from .keyspace import Peek, groups
 
 #: Characters that have a meaning in the patterns of SCAN.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})

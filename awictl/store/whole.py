@@ -8,8 +8,7 @@ from ..errors import AwiError
 from ..state import keys
 from .base import Lifetime, Stored
 from .connect import Server
-from .keyspace import peek
-from .listing import groups
+from .keyspace import groups, peek
 
 
 async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
     from .inventory import Inventory
     from .lookup import Found
-    from .media import MediaCache
+    from .media.cache import MediaCache
     from .state.layout import Base
     from .store.keyspace import Keyspace
     from .store.strings import Strings
@@ -270,7 +270,7 @@ class StateManager(Archiving):
     @cached_property
     def media(self) -> MediaCache:
         """The cached images and their embeddings."""
-        from .media import MediaCache
+        from .media.cache import MediaCache
 
         return MediaCache(self._strings(self.settings.media_redis_url), self)
 

@@ -16,9 +16,9 @@ from .output import Batches, Format
 from .tables import Column, compact, fields_of
 
 if TYPE_CHECKING:
-    from ..embeddings import Vector
-    from ..images import Image, MediaStats, Similar
-    from ..media import MediaCache
+    from ..media.cache import MediaCache
+    from ..media.embeddings import Vector
+    from ..media.images import Image, MediaStats, Similar
 
 app = new_group("Cached pictures and their embeddings.")
 
@@ -145,7 +145,7 @@ async def show(
 )
 async def list_(run: Run, rate: Rate = None) -> None:
     """List images as they are found; how many there are, and what their embeddings take, is told on stderr."""
-    from ..images import MediaStats
+    from ..media.images import MediaStats
     from ..state.keys import is_media_id
 
     only_ids = run.out.format is Format.IDS
@@ -230,7 +230,7 @@ async def similar(
 
 def _file(name: str, where: str) -> "Vector[float]":
     """The embedding in what the user says is a file. Raises NotFound where that may have been meant for an image."""
-    from ..embeddings import ENDINGS
+    from ..media.embeddings import ENDINGS
 
     separators = (os.sep, os.altsep or os.sep)
     if name == "-" or any(one in name for one in separators):
@@ -242,7 +242,7 @@ def _file(name: str, where: str) -> "Vector[float]":
 
 def _read(name: str) -> "Vector[float]":
     """The embedding in a file, or in stdin. Raises InvalidInput."""
-    from ..embeddings import MAX_FILE_BYTES, parse
+    from ..media.embeddings import MAX_FILE_BYTES, parse
 
     if name == "-":
         return parse(read_stdin(MAX_FILE_BYTES + 1), name)

@@ -7,8 +7,9 @@ from support.cli import unchanged
 from support.documents import document, put, session_key
 from support.valkey import ValkeyServer
 
-from awictl import StateManager, activity
-from awictl.activity import Order, Sampler
+from awictl import StateManager
+from awictl.live import activity
+from awictl.live.activity import Order, Sampler
 from awictl.state.layout import encode
 
 

@@ -15,8 +15,8 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge
-from awictl.embeddings import encode, vector_of
-from awictl.images import Image, Match, MediaStats
+from awictl.media.embeddings import encode, vector_of
+from awictl.media.images import Image, Match, MediaStats
 
 URLS = {"thumbnail_url": "https://cdn/1s.jpg", "full_url": "https://cdn/1.jpg"}
 HOUR_MS = 3_600_000

@@ -17,7 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from awictl import InvalidData, InvalidInput, Refused
-from awictl.embeddings import MAX_DIMENSIONS, MAX_FILE_BYTES, SCORE_DIGITS, Comparison, decode, encode, parse, vector_of
+from awictl.media.embeddings import (
+    MAX_DIMENSIONS,
+    MAX_FILE_BYTES,
+    SCORE_DIGITS,
+    Comparison,
+    decode,
+    encode,
+    parse,
+    vector_of,
+)
 
 NUMBERS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=12)
 NOT_A_NUMBER = struct.pack("<f", math.nan)

@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOUNDATION = {"errors", "addresses", "settings", "_version"}
 STORAGE = {"state", "store", "archive"}
 #: The modules at the top that say what can be done: manager, updates, cache …
-DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"}
+DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"} | {"media"}
 
 #: What each room may import of awictl, besides itself.
 ALLOWED = {
@@ -27,9 +27,10 @@ ALLOWED = {
     "store": {"state"} | FOUNDATION,
     "archive": {"state", "store"} | FOUNDATION,
     **dict.fromkeys(DOMAIN | {"__init__"}, DOMAIN | STORAGE | FOUNDATION),
+    "live": DOMAIN | STORAGE | FOUNDATION,
     "doctor": DOMAIN | STORAGE | FOUNDATION,
     "server": DOMAIN | STORAGE | FOUNDATION,
-    "cli": DOMAIN | STORAGE | FOUNDATION | {"server", "doctor"},
+    "cli": DOMAIN | STORAGE | FOUNDATION | {"server", "doctor", "live"},
     "__main__": {"cli"} | FOUNDATION,
 }
 OUTSIDE = {"redis", "hiredis", "pymongo", "typer", "rich", "starlette", "uvicorn", "platformdirs", "dotenv"}

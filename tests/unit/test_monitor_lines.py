@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from awictl.monitoring import Operation, operation
+from awictl.live.monitoring import Operation, operation
 from awictl.state.keys import Kind
 from awictl.store.connect import Script
 from awictl.store.monitor import Command, parse

@@ -16,8 +16,8 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from ...activity import Activity, Order, Sample, Sampler
 from ...errors import AwiError
+from ...live.activity import Activity, Order, Sample, Sampler
 from ...words import duration, lifetime, plural
 from ..options import INTERRUPTED
 from ..session import view

@@ -7,18 +7,18 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..errors import AwiError, InvalidData, InvalidInput, NotFound
+from ..state import keys
+from ..state.codec import dumps
+from ..store.ahead import ahead
+from ..store.strings import Strings
 from . import embeddings
-from .errors import AwiError, InvalidData, InvalidInput, NotFound
 from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Similar, checked_url, embedding_key_of
-from .state import keys
-from .state.codec import dumps
-from .store.ahead import ahead
-from .store.strings import Strings
-from .stored_media import Held, StoredMedia, in_parts
+from .stored import Held, StoredMedia, in_parts
 
 if TYPE_CHECKING:
+    from ..sessions import Writable
     from .embeddings import Vector
-    from .sessions import Writable
 
 
 class MediaCache:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .errors import AwiError, InvalidData, NoSession
-from .state.codec import json_equal
-from .state.delta import Comparison, compare
-from .state.document import timestamp
-from .state.keys import check_session_id
-from .store.base import Listed, no_session
+from ..errors import AwiError, InvalidData, NoSession
+from ..state.codec import json_equal
+from ..state.delta import Comparison, compare
+from ..state.document import timestamp
+from ..state.keys import check_session_id
+from ..store.base import Listed, no_session
 
 if TYPE_CHECKING:
-    from .manager import StateManager
+    from ..manager import StateManager
 
 #: Newest actions that are read first to find the new ones among them; four times as many each time they do not do.
 _PAGE = 20

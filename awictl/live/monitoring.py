@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .state.keys import PREFIXES, Kind, check_session_id, kind_of
-from .store.monitor import Command, script_name
+from ..state.keys import PREFIXES, Kind, check_session_id, kind_of
+from ..store.monitor import Command, script_name
 
 if TYPE_CHECKING:
-    from .store.keyspace import Keyspace
+    from ..store.keyspace import Keyspace
 
 #: Bytes of an argument that are told, unless all are asked for.
 SHOWN_BYTES = 60

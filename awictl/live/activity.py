@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import AwiError
-from .state.document import as_object, as_text, timestamp
-from .state.glance import glance
-from .store.base import Listed, View
-from .store.inspection import NotTold
-from .summaries import idle_since
+from ..errors import AwiError
+from ..state.document import as_object, as_text, timestamp
+from ..state.glance import glance
+from ..store.base import Listed, View
+from ..store.inspection import NotTold
+from ..summaries import idle_since
 
 if TYPE_CHECKING:
-    from .manager import StateManager
+    from ..manager import StateManager
 
 #: Sessions that a sample names at the most, and those that expire within this time are counted.
 MOST_SHOWN = 200

@@ -7,15 +7,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import AwiError, InvalidData
+from ..state import keys
+from ..state.codec import loads_at
+from ..store.strings import Strings
 from .embeddings import decode
-from .errors import AwiError, InvalidData
 from .images import Embedding, Image
-from .state import keys
-from .state.codec import loads_at
-from .store.strings import Strings
 
 if TYPE_CHECKING:
-    from .store.keyspace import Peek
+    from ..store.keyspace import Peek
 
 #: What the names of all keys of media begin with.
 _PREFIX = "MEDIA:"

@@ -1,0 +1,1 @@
+"""Cached pictures and their embeddings: which there are, and which are alike."""

@@ -127,12 +127,10 @@ class Sample:
     #: Bytes; None where the server does not tell, or has no limit.
     used_memory: int | None = None
     max_memory: int | None = None
-    #: Why there is no newer sample than the last one.
-    error: str | None = None
 
     def row(self, most: int) -> dict[str, Any]:
         """The same as plain data, with `most` of the sessions at the most."""
-        row = {key: value for key, value in vars(self).items() if key not in ("shown", "matching", "error")}
+        row = {key: value for key, value in vars(self).items() if key not in ("shown", "matching")}
         return row | {"top": [one.row() for one in self.shown[:most]]}
 
 

@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 from support.cli import LIMIT_SECONDS, Cli
 from support.documents import SESSION_ID, agent_key, compact, diff_key, document, put, session_key
+from support.terminal import CTRL_C, on_terminal
 from support.valkey import ValkeyServer
 
 OTHER_ID = "sess_other"
@@ -34,6 +35,11 @@ class Watching:
         return self.process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
 
 
+def listening(server: ValkeyServer) -> bool:
+    """Whether anybody asks the server for MONITOR."""
+    return any("O" in one["flags"] for one in server.raw.client_list())
+
+
 @contextmanager
 def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
     """`awictl monitor WORDS`, once it listens."""
@@ -45,7 +51,7 @@ def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
         stderr=subprocess.PIPE,
     )
     try:
-        while not any("O" in one["flags"] for one in server.raw.client_list()):
+        while not listening(server):
             assert process.poll() is None, process.communicate()
         yield Watching(process, server)
     finally:
@@ -166,7 +172,22 @@ def test_ctrl_c_and_a_closed_pipe_end_it(awictl: Cli, valkey: ValkeyServer) -> N
         watching.process.stdout.close()
         valkey.raw.get(session_key())
         assert watching.process.wait(LIMIT_SECONDS) == 141
-    assert not any("O" in one["flags"] for one in valkey.raw.client_list()), "the server is free of it"
+    assert not listening(valkey), "the server is free of it"
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_lines_on_a_terminal(awictl: Cli, valkey: ValkeyServer, columns: int) -> None:
+    colourful = awictl.having(COLORTERM="truecolor")
+    with on_terminal(colourful, "monitor", "--seconds", "30", columns=columns) as terminal:
+        terminal.until("MONITOR makes")
+        while not listening(valkey):
+            assert terminal.process.isalive()
+        valkey.raw.set("AWI:SESSION:sess_文字", "\x1b[2J🙂", ex=9)
+        terminal.until("EX  9")
+        assert "SET  session sess_文字" in terminal.text.replace("\n", "")
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+    assert b"\x1b" not in terminal.sent and terminal.sent.endswith(b"awictl: interrupted\r\n")
 
 
 def test_it_ends_where_it_cannot_keep_up(awictl: Cli, valkey: ValkeyServer) -> None:

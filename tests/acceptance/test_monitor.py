@@ -23,16 +23,32 @@ OTHER_ID = "sess_other"
 
 
 class Watching:
-    """A running `awictl monitor`; `done` tells what it said."""
+    """A running `awictl monitor`."""
 
     def __init__(self, process: subprocess.Popen[bytes], server: ValkeyServer) -> None:
         self.process = process
         self._server = server
 
-    def done(self) -> tuple[int, list[dict[str, Any]], str]:
-        """Exit code, rows, and what stderr says, when it has ended."""
-        out, err = self.process.communicate(timeout=LIMIT_SECONDS)
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
+    def lines(self) -> list[str]:
+        """What it has printed of all commands until now; then it is interrupted."""
+        self._server.raw.swapdb(14, 15)  # which concerns all keys, so that it is always told
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        while "SWAPDB" not in (line := self.process.stdout.readline().decode()):
+            assert line, self.done()
+            lines.append(line)
+        self.process.send_signal(signal.SIGINT)
+        assert self.done()[0] == 130
+        return lines
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The same as JSON."""
+        return [json.loads(line) for line in self.lines()]
+
+    def done(self) -> tuple[int, str]:
+        """Exit code, and what stderr says, when it has ended."""
+        _, err = self.process.communicate(timeout=LIMIT_SECONDS)
+        return self.process.returncode, err.decode()
 
 
 def listening(server: ValkeyServer) -> bool:
@@ -64,15 +80,14 @@ def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
 
 def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0])))
-    with monitor(awictl, valkey, "--seconds", "2.5") as watching:
+    with monitor(awictl, valkey, "--seconds", "60") as watching:
         valkey.raw.execute_command("SETEX", session_key(), 1800, '{"a":"\\"\n\x00é文"}')
         valkey.raw.set("nothing:of:awi", "x")
         valkey.raw.get(agent_key())
         valkey.raw.set("LOCK:SESSION:sess_x", "1", nx=True, ex=30)
         awictl.ok("session", "create", "--agent", "a", "--name", "A")
         valkey.raw.keys("*")
-        code, rows, err = watching.done()
-    assert code == 0
+        rows = watching.rows()
     first, second, lock = rows[:3]
     assert {name: first[name] for name in ("db", "command", "script", "kind", "id", "keys", "arguments")} == {
         "db": 0,
@@ -90,7 +105,13 @@ def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -
     assert any(row["client"] == "lua" and row["command"] == "SET" for row in rows)
     assert rows[-1]["command"] == "KEYS" and rows[-1]["keys"] == ["*"]
     assert not any("nothing:of:awi" in row["keys"] for row in rows)
-    assert "slows it down for 2s" in err and f"{len(rows)} of them told" in err
+
+
+def test_it_ends_when_the_time_is_over(awictl: Cli, valkey: ValkeyServer) -> None:
+    with monitor(awictl, valkey, "--seconds", "0.5") as watching:
+        code, err = watching.done()
+    assert code == 0 and "slows it down for 500ms" in err and ", 0 of them told\n" in err
+    assert awictl.ok("monitor", "--seconds", "0.1", "-q").err == ""
 
 
 def test_only_one_session_or_kind(awictl: Cli, valkey: ValkeyServer) -> None:
@@ -100,38 +121,36 @@ def test_only_one_session_or_kind(awictl: Cli, valkey: ValkeyServer) -> None:
         valkey.raw.set(agent_key(), SESSION_ID, ex=100)
         valkey.raw.flushdb()
 
-    with monitor(awictl, valkey, "--seconds", "1", "--session", SESSION_ID, "-q") as watching:
+    with monitor(awictl, valkey, "--seconds", "60", "--session", SESSION_ID) as watching:
         work()
-        code, rows, err = watching.done()
-    assert (code, err) == (0, "")
+        rows = watching.rows()
     assert [row["kind"] for row in rows] == ["session", "diff", "agent", "other"]
     assert rows[-1]["command"] == "FLUSHDB" and rows[-1]["keys"] == [] and rows[-1]["id"] is None
 
-    with monitor(awictl, valkey, "--seconds", "1", "--kind", "cache", "--kind", "diff") as watching:
+    with monitor(awictl, valkey, "--seconds", "60", "--kind", "cache", "--kind", "diff") as watching:
         work()
-        _, rows, _ = watching.done()
+        rows = watching.rows()
     assert [row["kind"] for row in rows] == ["diff", "cache", "other"]
 
 
 def test_long_arguments_are_cut_unless_asked_for(awictl: Cli, valkey: ValkeyServer) -> None:
     text = "x" * 100_000
     for words, length in ([], 60 + len("… (100,000 bytes)")), (["--full"], 100_000):
-        with monitor(awictl, valkey, "--seconds", "0.7", *words) as watching:
+        with monitor(awictl, valkey, "--seconds", "60", *words) as watching:
             valkey.raw.set(session_key(), text, ex=9)
-            _, [row], _ = watching.done()
+            [row] = watching.rows()
         assert len(row["arguments"][0]) == length
 
 
 def test_lines_of_text_have_no_escape_sequences(awictl: Cli, valkey: ValkeyServer) -> None:
-    with monitor(awictl, valkey, "--seconds", "0.7", "-o", "table") as watching:
+    with monitor(awictl, valkey, "--seconds", "60", "-o", "table") as watching:
         valkey.raw.set("AWI:SESSION:\x1b[2J\u202e", b"\x1b]0;x\x07", ex=9)
-        out, _ = watching.process.communicate(timeout=LIMIT_SECONDS)
-    [line] = out.decode().splitlines()
+        [line] = watching.lines()
     assert "\x1b" not in line and "\u202e" not in line and "SET  session \\x1b[2J" in line
 
 
 def test_passwords_are_not_told(awictl: Cli, valkey: ValkeyServer) -> None:
-    with monitor(awictl, valkey, "--seconds", "0.7", "--full") as watching:
+    with monitor(awictl, valkey, "--seconds", "60", "--full") as watching:
         valkey.raw.execute_command("ACL", "SETUSER", "AWI:SESSION:x", "on", ">AWI:SESSION:secret")
         with (
             Redis(port=valkey.port, username="AWI:SESSION:x", password="AWI:SESSION:secret") as other,
@@ -139,8 +158,7 @@ def test_passwords_are_not_told(awictl: Cli, valkey: ValkeyServer) -> None:
         ):
             other.get("x")
         valkey.raw.execute_command("ACL", "DELUSER", "AWI:SESSION:x")
-        out, err = watching.process.communicate(timeout=LIMIT_SECONDS)
-    assert out == b"" and b"secret" not in err
+        assert watching.lines() == []
 
 
 def test_where_it_is_not_permitted(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
@@ -159,8 +177,8 @@ def test_a_server_that_dies_ends_it(user: Cli, new_valkey: Callable[..., ValkeyS
     server = new_valkey()
     with monitor(user.having(REDIS_SOCKET=str(server.socket)), server, "--seconds", "30") as watching:
         server.kill()
-        code, rows, err = watching.done()
-    assert (code, rows) == (5, []) and "went away" in err and len(err.splitlines()) == 2
+        code, err = watching.done()
+    assert code == 5 and "went away" in err and len(err.splitlines()) == 2
 
 
 def test_ctrl_c_and_a_closed_pipe_end_it(awictl: Cli, valkey: ValkeyServer) -> None:
@@ -203,5 +221,5 @@ def test_it_ends_where_it_cannot_keep_up(awictl: Cli, valkey: ValkeyServer) -> N
         with pytest.raises(subprocess.TimeoutExpired):
             watching.process.wait(3)
         os.kill(watching.process.pid, signal.SIGCONT)
-        code, _, err = watching.done()
+        code, err = watching.done()
     assert code == 4 and "more commands than can be followed" in err

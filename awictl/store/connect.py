@@ -62,6 +62,7 @@ class Server:
             return await self._ask(commands)
 
     async def _ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        cancelled = _cancellations()
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except Exception as error:
@@ -72,6 +73,8 @@ class Server:
                 await connection.send_packed_command(
                     b"".join(hiredis.pack_command(tuple(one)) for one in commands)  # type: ignore[arg-type]
                 )
+                if _cancellations() > cancelled:
+                    raise asyncio.CancelledError
                 replies = []
                 for _ in commands:
                     try:
@@ -105,12 +108,15 @@ class Server:
         Raises AccessDenied, Refused, Unreachable.
         """
         async with self._slots:
+            cancelled = _cancellations()
             try:
                 connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             except Exception as error:
                 raise self.translate(error) from error
             try:
                 await connection.send_packed_command(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]
+                if _cancellations() > cancelled:
+                    raise asyncio.CancelledError
                 await connection.read_response(disable_decoding=True)
                 clock = asyncio.get_running_loop().time
                 deadline = clock() + seconds
@@ -236,6 +242,16 @@ def connect(settings: Settings) -> Server:
         if settings.redis_tls:
             options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca_certs}
     return Server(aioredis.Redis(**options), settings.redis_address)
+
+
+def _cancellations() -> int:
+    """How often this task was cancelled, those times included that redis-py lost.
+
+    It sends by asyncio.wait_for, which until Python 3.12 forgets a cancellation that comes as the sending is done: a
+    Ctrl-C would do nothing (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _reason(error: BaseException) -> str:

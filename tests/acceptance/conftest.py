@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,11 @@ def waiting(user: Cli, deaf: socket.socket) -> Cli:
 
 @pytest.fixture
 def laptop() -> Iterator[Cli]:
-    """A user for whom nothing is configured, and whose embedded servers are killed in the end."""
+    """A user for whom nothing is configured, who starts afresh, and whose embedded servers are killed in the end."""
     # not tmp_path: the name of a socket must stay under a hundred bytes or so
     home = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
     try:
-        yield Cli.at(home)
+        yield replace(Cli.at(home), fresh=True)
     finally:
         kill_servers(home)
         shutil.rmtree(home)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from support.cli import Cli, unchanged
@@ -23,6 +24,12 @@ BUSY = DOCUMENTS[2]
 BUSY_ID, AGENT = BUSY["session_id"], BUSY["agent_id"]
 CACHED = BUSY["query_cache"]["active_cache_key"]
 FILTERS, SORT = {"category": "tech", "tags": ["awi", "agents"]}, {"key": "createdAt", "order": "desc"}
+
+
+@pytest.fixture
+def awictl(awictl: Cli) -> Cli:
+    """The user, whose every command is a new interpreter."""
+    return replace(awictl, fresh=True)
 
 
 @pytest.fixture

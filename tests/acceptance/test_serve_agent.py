@@ -83,8 +83,8 @@ def test_on_redis_and_mongodb(awictl: Cli, mongo: MongoServer) -> None:
             ended = agent.http.post(f"{API}/session/end").json()
             assert (ended["sessionId"], ended["archivedToMongoDB"]) == (session_id, True)
             assert agent.http.post(f"{API}/session/end").status_code == 404
-        rows = server.rows()
     assert server.process.returncode == 0
+    rows = server.rows()
     assert secret not in server.log() and session_id not in server.log()
     assert [row["status"] for row in rows if row["logger"] == "awictl.access"][-2:] == [200, 404]
     shown = user.ok("archive", "show", session_id).json

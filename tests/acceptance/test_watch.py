@@ -14,7 +14,7 @@ from support.documents import SESSION_ID, compact, document, put, session_key
 from support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, on_terminal
 from support.valkey import ValkeyServer
 
-WORDS = ["session", "watch", SESSION_ID, "--interval", "0.1"]
+WORDS = ["session", "watch", SESSION_ID, "--interval", "0.5"]
 WIDE = "文字幅 🙂 ｆｕｌｌ"
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]"
 #: Colours; bold and dim are none.

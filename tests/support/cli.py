@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from . import forking
 from .valkey import ValkeyServer
 
 #: Seconds that any command may take before its test fails.
@@ -76,6 +77,8 @@ class Cli:
 
     home: Path
     env: Mapping[str, str]
+    #: Whether each command is a new interpreter, from its very start; see `forking`.
+    fresh: bool = False
 
     @classmethod
     def at(cls, home: Path, **env: str) -> Cli:
@@ -108,7 +111,11 @@ class Cli:
 
     def __call__(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS` to its end."""
-        return self._run([sys.executable, "-m", "awictl", *words], stdin)
+        if self.fresh or any(name.startswith("PYTHON") for name in self.env):
+            return self._run([sys.executable, "-m", "awictl", *words], stdin)
+        started = time.monotonic()
+        code, out, err = forking.run(words, cwd=self.home, env=self.env, stdin=stdin, timeout=LIMIT_SECONDS)
+        return Result(code, out, err.decode(), time.monotonic() - started)
 
     def ok(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS`, which must succeed."""

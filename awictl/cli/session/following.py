@@ -73,7 +73,7 @@ async def _events(
     from ...live.follow import Follower
 
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds if seconds is not None else None
+    deadline: float | None = None  # from the first look on, which there always is
     async with run.manager() as manager, aclosing(Follower(manager, session_id, interval).events(latest)) as events:
         while True:
             try:
@@ -81,6 +81,8 @@ async def _events(
                     event = await anext(events, None)
             except TimeoutError:
                 return
+            if deadline is None and seconds is not None:
+                deadline = loop.time() + seconds
             if event is None:
                 return
             if event.kind == "away":

@@ -1,0 +1,191 @@
+"""Commands as processes of their own that need not import anything first: forked from one that has done so.
+
+Most of what a short command takes is the start of Python and its imports, the same thousands of times in a run of the
+tests. So one process imports all of awictl, and forks for each command: a child with its own environment, working
+directory, stdin, stdout and stderr, that runs what `python -m awictl` runs and ends as an interpreter does. What has to
+do with the start itself is tested with new interpreters (`Cli.fresh`, `Cli.start`, terminals, shells).
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import io
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+_SIZE = 4
+
+
+# -- the side of the tests
+
+
+@cache
+def _forker() -> str:
+    """The socket of this test worker's process that forks; it ends with the worker."""
+    address = str(Path(tempfile.mkdtemp(prefix="awi-fork-", dir="/tmp")) / "socket")
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__, address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "LANG": "C.UTF-8"},
+    )
+    assert process.stdin is not None and process.stdout is not None
+
+    def end() -> None:
+        process.communicate()  # closes its stdin, which is what it ends at
+        Path(address).unlink()
+        Path(address).parent.rmdir()
+
+    atexit.register(end)
+    assert process.stdout.readline() == b"ready\n"
+    return address
+
+
+def run(
+    words: Sequence[str | bytes], *, cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float
+) -> tuple[int, bytes, bytes]:
+    """Run `awictl WORDS`. Returns exit code, stdout and stderr. Raises subprocess.TimeoutExpired."""
+    pipes = [os.pipe() for _ in range(3)]
+    (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(_forker())
+        request = pickle.dumps(([os.fsencode(one) for one in words], str(cwd), dict(env)))
+        socket.send_fds(connection, [len(request).to_bytes(_SIZE, "big")], [theirs_in, theirs_out, theirs_err])
+        connection.sendall(request)
+        for fd in (theirs_in, theirs_out, theirs_err):
+            os.close(fd)
+        read: dict[int, bytes] = {}
+
+        def drain(fd: int) -> None:
+            with os.fdopen(fd, "rb") as stream:
+                read[fd] = stream.read()
+
+        def feed() -> None:
+            try:
+                with os.fdopen(ours_in, "wb") as stream:
+                    stream.write(stdin)
+            except BrokenPipeError:
+                pass
+
+        threads = [threading.Thread(target=drain, args=(fd,)) for fd in (ours_out, ours_err)]
+        threads.append(threading.Thread(target=feed))
+        for thread in threads:
+            thread.start()
+        connection.settimeout(timeout)
+        pid = int.from_bytes(_receive(connection, _SIZE), "big")
+        try:
+            code = int.from_bytes(_receive(connection, _SIZE), "big", signed=True)
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(["awictl", *map(os.fsdecode, words)], timeout) from None
+        finally:
+            for thread in threads:
+                thread.join()
+    return code, read[ours_out], read[ours_err]
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = connection.recv(size - len(data))
+        assert chunk, "the process that forks has ended"
+        data += chunk
+    return data
+
+
+# -- the side of the process that forks
+
+
+def _serve(address: str) -> None:
+    """Fork for each connection, until stdin is closed; returns in the children alone, as the command they are."""
+    from awictl.cli import main
+
+    for module, _ in main.COMMANDS.values():
+        importlib.import_module(f"awictl.cli.{module}")
+    for name in ("awictl.manager", "awictl.store.redis", "awictl.summaries", "rich.console", "rich.table", "rich.live"):
+        importlib.import_module(name)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(16)
+    signal.signal(signal.SIGCHLD, _reap)
+    print("ready", flush=True)
+    while True:
+        readable, _, _ = select.select([listener, 0], [], [])
+        if 0 in readable:
+            os._exit(0)
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _keep(connection)
+            return
+        connection.close()
+
+
+def _reap(number: int, frame: FrameType | None) -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _keep(connection: socket.socket) -> None:
+    """Fork the command, and tell how it ended; returns in the command alone."""
+    header, fds, _, _ = socket.recv_fds(connection, _SIZE, 3)
+    words, cwd, env = pickle.loads(_receive(connection, int.from_bytes(header, "big")))  # noqa: S301  # our own
+    pid = os.fork()
+    if pid:
+        for fd in (0, 1, *fds):
+            os.close(fd)
+        connection.sendall(pid.to_bytes(_SIZE, "big"))
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        connection.sendall(code.to_bytes(_SIZE, "big", signed=True))
+        os._exit(0)
+    connection.close()
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["awictl", *map(os.fsdecode, words)]
+    encoding, errors = sys.stdout.encoding, sys.stdout.errors
+    files = io.FileIO(0, "rb", closefd=False), io.FileIO(1, "wb", closefd=False), io.FileIO(2, "wb", closefd=False)
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(files[0]), encoding, errors)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(files[1]), encoding, errors)
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(files[2]), encoding, "backslashreplace", line_buffering=True)
+
+
+def _end(code: object) -> NoReturn:
+    """End as an interpreter does, but for letting go of all objects, which takes longer than most commands."""
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        code = 120
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
+    from awictl.__main__ import main
+
+    try:
+        main()
+    except SystemExit as ended:
+        _end(ended.code)

@@ -132,6 +132,8 @@ class QueryCache:
             count, error = None, None
             if isinstance(raw, AwiError):
                 error = str(raw)
+            elif not peek.length and peek.fault is None:
+                error = f"{self._place(name)}: an empty string"
             elif raw is not None:
                 try:
                     count = len(_decoded(raw, self._place(name)))
@@ -166,6 +168,10 @@ class QueryCache:
         ttl_ms = self._sessions.settings.list_cache_ttl_ms
         raw = dumps(results)
         if session_id is not None:
+            await self._sessions.get_action_history(session_id, 1)  # raises where it is not there
+        # first, so that no session points to what never was
+        await self._strings.put({keys.CACHE_PREFIX + key: raw}, ttl_ms)
+        if session_id is not None:
             await self._sessions.update_state_with_delta(
                 session_id,
                 {"query_cache": {"active_cache_key": key, "cached_at": timestamp()}},
@@ -175,7 +181,6 @@ class QueryCache:
                     "op_id": op_id,
                 },
             )
-        await self._strings.put({keys.CACHE_PREFIX + key: raw}, ttl_ms)
         return Cached(key, ttl_ms, len(raw), len(results), [session_id] if session_id is not None else [])
 
     async def delete(self, cache_keys: Sequence[str]) -> Sequence[bool]:

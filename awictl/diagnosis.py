@@ -12,7 +12,7 @@ from .errors import AwiError
 from .inputs import checked_json
 from .state.cache_key import cache_key
 from .state.document import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
-from .state.variants import Difference, difference, variants
+from .state.variants import Difference, alike, difference, variants
 from .store.base import Listed, View
 from .words import duration
 
@@ -110,6 +110,8 @@ async def diagnose(
     queries.pop(own, None)
     near = []
     for key, ttl_ms in (await cache.lifetimes(list(queries))).items():
+        if key not in spelled and not alike(filters, sort, *queries[key]):
+            continue
         distance, what, words = difference(filters, sort, *queries[key])
         if key in spelled:
             what, words = spelled[key].difference, spelled[key].words

@@ -25,6 +25,8 @@ _BIGGEST = 3
 #: Bounds of the histogram of the time left, in milliseconds; the last bar is for all beyond.
 BOUNDS_MS = (1_000, 10_000, 60_000, 300_000, 600_000, 1_200_000, 1_800_000, 3_600_000)
 _SHARES = 10_000
+#: What is wrong with a key that this user may not read.
+NOT_PERMITTED = "not permitted"
 
 
 class Key(NamedTuple):
@@ -58,6 +60,8 @@ class Population:
     #: How many of those never expire, and how many are no strings.
     without_ttl: int = 0
     not_strings: int = 0
+    #: How many this user may not read: of those nothing is known.
+    forbidden: int = 0
     #: Bytes of the strings.
     total_bytes: int = 0
     #: The largest, each with its bytes.
@@ -73,15 +77,18 @@ class Population:
     @property
     def scale(self) -> float:
         """How many keys each that was looked at stands for."""
-        return self.count / self.looked_at if self.looked_at else 0.0
+        return (self.count - self.forbidden) / self.looked_at if self.looked_at else 0.0
 
     @property
     def sampled(self) -> bool:
         """Whether not all were looked at."""
-        return self.looked_at < self.count
+        return self.looked_at + self.forbidden < self.count
 
     def add(self, name: bytes, peek: Peek) -> None:
         """Count a key that was looked at."""
+        if peek.forbidden:
+            self.forbidden += 1
+            return
         self.looked_at += 1
         if peek.ttl_ms is None:
             self.without_ttl += 1
@@ -115,6 +122,7 @@ class Population:
             "memory_bytes": round(self.weight / self.weighed * self.count) if self.weighed else None,
             "without_ttl": round(self.without_ttl * self.scale),
             "not_strings": round(self.not_strings * self.scale),
+            "not_permitted": self.forbidden,
             "ttl_ms": {"min": ttls[0], "median": ttls[len(ttls) // 2], "max": ttls[-1]} if ttls else None,
             "biggest": [{"key": key, "bytes": size} for size, key in sorted(self.biggest, reverse=True)],
         }
@@ -124,17 +132,27 @@ class Population:
         counts = [0] * (len(BOUNDS_MS) + 1)
         for ttl_ms in self.ttls:
             counts[bisect_right(BOUNDS_MS, ttl_ms)] += 1
-        left = [
-            {"below_ms": bound, "count": round(count * self.scale)}
-            for bound, count in zip((*BOUNDS_MS, None), counts, strict=True)
-        ]
+        *estimates, without_ttl = _apportioned([*counts, self.without_ttl], self.count - self.forbidden)
+        left = [{"below_ms": bound, "count": count} for bound, count in zip((*BOUNDS_MS, None), estimates, strict=True)]
         return {
             "kind": self.kind,
             "count": self.count,
             "looked_at": self.looked_at,
-            "without_ttl": round(self.without_ttl * self.scale),
+            "without_ttl": without_ttl,
+            "not_permitted": self.forbidden,
             "left": left,
         }
+
+
+def _apportioned(counts: Sequence[int], total: int) -> list[int]:
+    """Counts of a sample as estimates for all, which add up to `total` (by the largest remainders)."""
+    seen = sum(counts)
+    if not seen:
+        return list(counts)
+    shares = [divmod(count * total, seen) for count in counts]
+    left = total - sum(whole for whole, _ in shares)
+    first = sorted(range(len(counts)), key=lambda i: -shares[i][1])[:left]
+    return [whole + (i in first) for i, (whole, _) in enumerate(shares)]
 
 
 class Inventory:
@@ -144,6 +162,14 @@ class Inventory:
         self._keyspaces = keyspaces
         #: For messages.
         self.where = " and ".join(one.where for one in keyspaces)
+
+    def each(self) -> list[Inventory]:
+        """One for each server alone."""
+        return [Inventory([one]) for one in self._keyspaces]
+
+    def holds(self, keyspace: Keyspace) -> bool:
+        """Whether these keys are among them."""
+        return keyspace in self._keyspaces
 
     async def size(self) -> int | None:
         """How many keys there are in all, of AWI or not; None where a server does not tell."""
@@ -182,7 +208,9 @@ class Inventory:
                 for name, peek in zip(names, await keyspace.peek(names), strict=True):
                     if peek is not None:
                         text, error = shown(name), None
-                        if peek.fault is not None:
+                        if peek.forbidden:
+                            error = NOT_PERMITTED
+                        elif peek.fault is not None:
                             error = keyspace.fault(peek, text)
                         length = peek.length if peek.fault is None else None
                         found.append(Key(text, kind_of(name), peek.ttl_ms, length, error))
@@ -213,6 +241,8 @@ class Inventory:
                     for name, peek in zip(wanted, await keyspace.peek(wanted), strict=True):
                         if peek is not None:
                             found[kind_of(name)].add(name, peek)
+                        else:  # it has expired since it was counted
+                            found[kind_of(name)].count -= 1
                     await _weigh(keyspace, wanted, found)
         return [one for one in found.values() if one.count]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import AwiError, NoSession, NotFound, Unreachable
+from .errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
 from .store.base import HistoryPage, SessionStore, Stored, no_session
 
 
@@ -38,13 +38,17 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
 
     Raises `missing` where it is not there either, or there is no archive.
     """
-    archive = open_archive()
-    if archive is None:
-        raise missing
     try:
+        archive = open_archive()
+        if archive is None:
+            raise missing
         archived = await archive.load(session_id)
     except Unreachable as error:
+        if error is missing:
+            raise
         raise Unreachable(f"{missing}; and {error}") from error
+    except InvalidData as error:
+        raise InvalidData(f"{missing}; whether it is archived cannot be told: {error}") from error
     if archived is None:
         if isinstance(missing, NoSession):
             raise NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)

@@ -293,9 +293,11 @@ class StateManager(Archiving):
         """What keys there are, on all servers that the settings name."""
         from .inventory import Inventory
 
-        urls = [url for url in (self.settings.cache_redis_url, self.settings.media_redis_url) if url is not None]
-        further = map(self.keyspace_at, dict.fromkeys(urls))
-        return Inventory([self.store.keyspace, *further])
+        places = {self.settings.redis_place: self.store.keyspace}  # each once, however often it is named
+        for url in (self.settings.cache_redis_url, self.settings.media_redis_url):
+            if url is not None:
+                places.setdefault(self.settings.elsewhere(url).redis_place, self.keyspace_at(url))
+        return Inventory(list(places.values()))
 
     @cached_property
     def visits(self) -> Visits:

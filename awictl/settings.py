@@ -119,6 +119,14 @@ class Settings:
         return replace(self, **(nowhere | _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")))
 
     @property
+    def redis_place(self) -> tuple[str, int, int]:
+        """Which keys these are, whatever the server is called: two settings with the same place see the same ones."""
+        if self.redis_socket:
+            return self.redis_socket, 0, self.redis_db
+        host = "localhost" if self.redis_host in ("127.0.0.1", "::1") else self.redis_host.lower()
+        return host, self.redis_port, self.redis_db
+
+    @property
     def redis_address(self) -> str:
         """The server as a URL without secrets, for messages."""
         if self.redis_socket:

@@ -7,6 +7,7 @@ file. It is made by the first session that is archived; reading never makes one.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class SqliteArchive:
 
     async def ping(self) -> dict[str, Any]:
         started = time.perf_counter()
+        if not self._path.exists():
+            self._check_folder()
         await self.reading(lambda db: db.execute("SELECT count(*) FROM sessions").fetchone())
         latency = time.perf_counter() - started
         return {"latency_ms": round(latency * 1000, 3), "version": sqlite3.sqlite_version}
@@ -196,6 +199,12 @@ class SqliteArchive:
                 return work(db)
 
         return await asyncio.to_thread(run)
+
+    def _check_folder(self) -> None:
+        """Raise Refused where the file, which is not there yet, could not be made."""
+        folder = next(one for one in self._path.absolute().parents if one.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise Refused(f"{self.where} cannot be made: {folder} is no folder that this user may write to")
 
     def _connected(self, mode: str) -> sqlite3.Connection:
         if self._path.is_dir():

@@ -104,7 +104,11 @@ async def list_(
     """List what is cached: how long it stays, its size, and the sessions that have it as their active query."""
     async with run.manager() as manager:
         found = manager.cache.list(rate=rate, sessions=not no_sessions)
-        rows = (cached.row() async for cached in found)
+        from ..state.keys import is_cache_key
+
+        # what no other command would take is no id
+        only_ids = run.out.format is Format.IDS
+        rows = (cached.row() async for cached in found if not only_ids or is_cache_key(cached.cache_key))
         await run.out.many(rows, COLUMNS, id_field="cache_key", empty=f"nothing is cached at {manager.cache.where}")
 
 

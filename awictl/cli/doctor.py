@@ -75,7 +75,7 @@ async def doctor(
         answer: dict[str, Any] = {"status": report.status, "checks": rows}
         told = False
         if fix:
-            repairs = Repairs(found)
+            repairs = Repairs(found.repairs)
             answer["repairs"] = repairs.rows()
             if repairs.all and not dry_run:
                 if not yes and run.out.chosen(Format.JSON) is Format.TABLE:  # to be read before the question
@@ -84,7 +84,11 @@ async def doctor(
                 confirm(f"Put right {plural(len(repairs.all), 'key')} ({repairs.summary()})?", yes)
                 answer["repairs"] = repairs.rows(await repairs.apply())
     run.out.one(answer, table=lambda: _repairs(answer["repairs"]) if told else _tables(answer))
-    if fix and not answer["repairs"]:
+    if fix and not found.looked:
+        run.out.notice("the data could not be looked at: nothing is put right")
+    elif fix and found.more:
+        run.out.notice(f"there is more to put right than {len(found.repairs):,} keys: run this again")
+    elif fix and not answer["repairs"]:
         run.out.notice("there is nothing to put right")
     if report.status is Status.FAIL:
         raise typer.Exit(1)

@@ -36,7 +36,11 @@ def _size(value: int | None) -> str:
 
 def _estimate(row: Mapping[str, Any], value: int | None) -> str:
     """A number, marked where it comes from a sample."""
-    return f"{'~' if value and row['looked_at'] < row['count'] else ''}{_size(value)}"
+    return f"{'~' if value and _sampled(row) else ''}{_size(value)}"
+
+
+def _sampled(row: Mapping[str, Any]) -> bool:
+    return bool(row["looked_at"] + row["not_permitted"] < row["count"])
 
 
 def _spread(row: Mapping[str, Any]) -> str:
@@ -47,8 +51,8 @@ def _spread(row: Mapping[str, Any]) -> str:
 KEYS = [
     Column("KEY", lambda row: row["key"], narrow="fold"),
     Column("KIND", lambda row: row["kind"], drop=1),
-    Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
-    Column("BYTES", lambda row: "no string" if row.get("error") else _size(row["bytes"]), right=True),
+    Column("TTL", lambda row: "-" if _forbidden(row) else lifetime(row["ttl_ms"]), right=True),
+    Column("BYTES", lambda row: _bytes(row), right=True),
 ]
 
 STATS = [
@@ -58,12 +62,26 @@ STATS = [
     Column("MEMORY", lambda row: f"~{row['memory_bytes']:,}" if row["memory_bytes"] else "-", right=True, drop=3),
     Column("NO TTL", lambda row: _estimate(row, row["without_ttl"]), right=True),
     Column("TTL MIN / MEDIAN / MAX", _spread, drop=1),
-    Column("LARGEST", lambda row: _largest(row["biggest"]), narrow="cut", drop=2),
+    Column("LARGEST", lambda row: _largest(row), narrow="cut", drop=2),
 ]
 
 
-def _largest(biggest: Sequence[Mapping[str, Any]]) -> str:
-    return f"{biggest[0]['bytes']:,} {biggest[0]['key']}" if biggest else "-"
+def _forbidden(row: Mapping[str, Any]) -> bool:
+    from ..inventory import NOT_PERMITTED
+
+    return row.get("error") == NOT_PERMITTED
+
+
+def _bytes(row: Mapping[str, Any]) -> str:
+    if not row.get("error"):
+        return _size(row["bytes"])
+    return row["error"] if _forbidden(row) else "no string"
+
+
+def _largest(row: Mapping[str, Any]) -> str:
+    """The largest key; of a sample there may be larger ones."""
+    biggest = row["biggest"]
+    return f"{'≥' if _sampled(row) else ''}{biggest[0]['bytes']:,} {biggest[0]['key']}" if biggest else "-"
 
 
 @command(
@@ -179,6 +197,11 @@ async def _survey(
                 pattern, everything=everything, rate=rate, sample=sample or SAMPLE, stepped=stepped
             )
     count, looked_at = sum(one.count for one in found), sum(one.looked_at for one in found)
-    if looked_at < count:
+    forbidden = sum(one.forbidden for one in found)
+    if forbidden:
+        run.out.notice(
+            f"{plural(forbidden, 'key')} may not be read by this user: nothing is known of them but the names"
+        )
+    if looked_at + forbidden < count:
         run.out.notice(f"a sample: {looked_at:,} of {plural(count, 'key')} were looked at (--sample)")
     return found

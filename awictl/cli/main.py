@@ -88,8 +88,10 @@ def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name. Returns the exit code."""
     if sys.stdout is None:
         return report(OSError(errno.EBADF, "stdout is closed: there is nowhere to print to"))
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that is not UTF-8 is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: it may write less than it is given
+            sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.detach()), sys.stdout.encoding)
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 is no reason to fail
     try:
         code = get_command(app).main(arguments, prog_name="awictl", standalone_mode=False)
         flush()

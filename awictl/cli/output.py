@@ -122,7 +122,7 @@ class Output:
                     encoded = isinstance(rows, Batches) and rows.encoded
                     await _write_lines(batches, bytes if encoded else json_dumps())
                 case Format.IDS if id_field is not None:
-                    await _write_lines(batches, lambda row: str(row[id_field]).encode())
+                    await _write_lines(batches, lambda row: printable(str(row[id_field])).encode())
                 case other:
                     raise InvalidInput(f"-o {other}: this command has no such output")
         flush()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..inventory import shown
+from ..errors import AwiError
+from ..inventory import Inventory, shown
 from ..state import keys
 from ..state.codec import encodable
 from ..state.document import as_object, as_text, has_ended
@@ -65,10 +66,25 @@ class DataWalk:
         #: For agents that are in no session, the latest of their live ones, and when something happened there.
         self._unmapped: dict[str, tuple[str, str]] = {}
         self.largest = 0
+        #: Whether there are more repairs than are remembered.
+        self.more_repairs = False
 
     async def walk(self, rate: float | None, stepped: Stepped) -> None:
-        """Look at all keys."""
-        async with aclosing(self._manager.inventory.found(rate=rate, stepped=stepped)) as batches:
+        """Look at all keys. Raises what the sessions' server says; of others that is a problem among others."""
+        for inventory in self._manager.inventory.each():
+            try:
+                await self._walk(inventory, rate, stepped)
+            except AwiError as error:
+                if inventory.holds(self._sessions):
+                    raise
+                self.problems["away"].add(str(error))
+        for agent_id, (_, session_id) in self._unmapped.items():
+            mapping = keys.agent_key(agent_id)
+            self.problems["unmapped"].add(mapping)
+            self._repair(self._sessions, Unmapped(mapping.encode(), session_id))
+
+    async def _walk(self, inventory: Inventory, rate: float | None, stepped: Stepped) -> None:
+        async with aclosing(inventory.found(rate=rate, stepped=stepped)) as batches:
             async for keyspace, names in batches:
                 self.keys += len(names)
                 kinds: dict[Kind, list[bytes]] = defaultdict(list)
@@ -79,10 +95,6 @@ class DataWalk:
                     await self._look_at_sessions(sessions)
                 for kind, some in kinds.items():
                     await self._look_at(keyspace, kind, some)
-        for agent_id, (_, session_id) in self._unmapped.items():
-            mapping = keys.agent_key(agent_id)
-            self.problems["unmapped"].add(mapping)
-            self._repair(self._sessions, Unmapped(mapping.encode(), session_id))
 
     # -- sessions
 
@@ -91,8 +103,12 @@ class DataWalk:
         for odd in {shown(name) for name in names} - {keys.session_key(one) for one in ids}:
             self.problems["unreadable"].add(f"{odd}: what follows the prefix is no session id")
         agents: dict[str, list[Listed]] = defaultdict(list)
+        places = [keys.session_key(one).encode() for one in ids]
+        ends = dict(zip(ids, await self._sessions.ends(places) if places else [], strict=True))
         for listed in await self._manager.store.list(ids):
-            agent_id = self._look_at_session(listed)
+            # a head that can be read says nothing of what follows it: that is cut off, most often, where it is damaged
+            cut = listed.error is None and ends[listed.session_id] not in (b"}", None)
+            agent_id = self._look_at_session(listed._replace(error="it is cut off") if cut else listed)
             if agent_id is not None:
                 agents[keys.agent_key(agent_id)].append(listed)
         mappings = [mapping.encode() for mapping in agents]
@@ -104,10 +120,10 @@ class DataWalk:
     def _look_at_session(self, listed: Listed) -> str | None:
         """Look at one session. Returns the agent that should be in a session, as this one is alive."""
         key = keys.session_key(listed.session_id)
+        self.largest = max(self.largest, listed.bytes)
         if listed.error is not None:
             self.problems["unreadable"].add(f"{key}: {listed.error}")
             return None
-        self.largest = max(self.largest, listed.bytes)
         if listed.bytes >= BLOATED_BYTES:
             self.problems["bloated"].add(f"{key}: {listed.bytes:,} bytes")
         if has_ended(listed.head):
@@ -136,22 +152,36 @@ class DataWalk:
         for name, peek in zip(names, await keyspace.peek(names, size), strict=True):
             if peek is None:
                 continue
+            if peek.forbidden:
+                self.problems["forbidden"].add(shown(name))
+                continue
             if peek.fault is not None:
                 self.problems["unreadable"].add(keyspace.fault(peek, shown(name)) or shown(name))
+                if peek.ttl_ms is None:
+                    self._never_expires(keyspace, kind, name, None)
                 continue
             seen[name] = peek
             if peek.ttl_ms is None:
                 self._never_expires(keyspace, kind, name, peek.length)
         if keyspace is self._sessions and kind is Kind.AGENT:
             owners = {name: keys.as_session_id(peek.start) for name, peek in seen.items()}
-            await self._look_for_orphans("orphans", seen, owners)
+            await self._look_for_orphans("orphans", seen, owners, lambda peek: (peek.start, peek.length))
         elif keyspace is self._sessions and kind is Kind.DIFF:
             prefix = keys.DIFF_PREFIX.encode()
             owners = {name: keys.as_session_id(name.removeprefix(prefix)) for name in seen}
-            await self._look_for_orphans("diffs", seen, owners)
+            await self._look_for_orphans("diffs", seen, owners, lambda _: (b"", None))
 
-    async def _look_for_orphans(self, problem: str, seen: dict[bytes, Peek], owners: dict[bytes, str | None]) -> None:
-        """Find those among these keys that belong to no session that is there."""
+    async def _look_for_orphans(
+        self,
+        problem: str,
+        seen: dict[bytes, Peek],
+        owners: dict[bytes, str | None],
+        held: Callable[[Peek], tuple[bytes, int | None]],
+    ) -> None:
+        """Find those among these keys that belong to no session that is there.
+
+        `held`: what a key must still hold to be deleted: its beginning, and its length.
+        """
         lasting = [name for name, peek in seen.items() if peek.ttl_ms is None or peek.ttl_ms > _PASSING_MS]
         sessions = {name: owner for name in lasting if (owner := owners[name]) is not None}
         there: dict[str, bool] = {}
@@ -163,22 +193,27 @@ class DataWalk:
             owner = owners[name]
             if owner is None or not there[owner]:
                 self.problems[problem].add(f"{shown(name)}: {owner or 'no session id'}")
-                self._repair(self._sessions, Orphan(name, owner, seen[name].start))
+                self._repair(self._sessions, Orphan(name, owner, *held(seen[name])))
 
-    def _never_expires(self, keyspace: Keyspace, kind: Kind, name: bytes, length: int) -> None:
+    def _never_expires(self, keyspace: Keyspace, kind: Kind, name: bytes, length: int | None) -> None:
+        """`length`: None for what is no string, which is nothing of AWI's to let expire."""
         self.problems["everlasting"].add(shown(name))
         self.everlasting[kind] += 1
-        self._repair(keyspace, Everlasting(name, length, expiry_of(kind, self._manager.settings)))
+        if length is not None:
+            self._repair(keyspace, Everlasting(name, length, expiry_of(kind, self._manager.settings)))
 
     def _repair(self, keyspace: Keyspace, what: Orphan | Everlasting | Unmapped) -> None:
         if len(self.repairs) < MOST_REPAIRS:
             self.repairs.append(Repair(keyspace, what))
+        else:
+            self.more_repairs = True
 
     # -- what it comes to
 
     def checks(self, *, archive: bool) -> list[Check]:
         """What the walk found. `archive`: whether the settings name one."""
         return [
+            *self._not_seen(),
             self._documents(),
             self._sizes(),
             self._expiries(),
@@ -189,13 +224,32 @@ class DataWalk:
             self._expiring(archive),
         ]
 
+    def _not_seen(self) -> list[Check]:
+        """What was not looked at, so that the other checks say nothing of it."""
+        checks = []
+        if away := self.problems["away"].count:
+            remedy = "put that right first: nothing is known of the keys there"
+            checks.append(
+                failed("other servers", f"{away} could not be looked at", remedy, self.problems["away"].examples)
+            )
+        forbidden = self.problems["forbidden"]
+        if forbidden.count:
+            evidence = f"not permitted to look at {plural(forbidden.count, 'key')}, of which nothing is told below"
+            remedy = "allow this user to read them (`ACL SETUSER … ~AWI:* ~AGENT:SESSION:* ~MEDIA:*`)"
+            checks.append(warned("permissions", evidence, remedy, forbidden.examples))
+        return checks
+
     def _documents(self) -> Check:
         problem = self.problems["unreadable"]
         if not problem.count:
             return passed(
-                "documents", f"{plural(self.live, 'live session')} among {plural(self.keys, 'key')}, all readable"
+                "documents",
+                f"{plural(self.live, 'live session')} among {plural(self.keys, 'key')}, all readable, none cut off",
             )
-        remedy = "`awictl session show -o raw ID` prints what is stored; restore it from the archive, or end it"
+        remedy = (
+            "see what is stored (`redis-cli TYPE`, `awictl session show -o raw ID`), then restore it from the archive, "
+            "or delete it"
+        )
         return failed("documents", f"{plural(problem.count, 'key')} cannot be read", remedy, problem.examples)
 
     def _sizes(self) -> Check:

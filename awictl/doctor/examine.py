@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AwiError
+from ..errors import AccessDenied, AwiError
 from ..store.keyspace import Stepped
 from .data import DataWalk
 from .repair import Repair
-from .report import Check, Report, Status, failed, passed, warned
+from .report import Check, Report, Status, failed, not_permitted, passed, warned
 from .server import check_server
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ RATE = 50_000
 
 async def examine(
     manager: StateManager, *, data: bool = True, rate: float | None = RATE, stepped: Stepped = lambda _: None
-) -> tuple[Report, Sequence[Repair]]:
+) -> tuple[Report, Findings]:
     """Look at the servers, at what is stored, and at the archive; and tell what can be put right.
 
     Nothing is written. What cannot be reached is a failed check, and the others go on. `data`: whether to walk through
@@ -30,18 +31,38 @@ async def examine(
     checks = await check_server(manager.store.keyspace.inspection, manager.settings)
     reached = checks[0].status is not Status.FAIL
     checks += await _further(manager)
-    repairs: Sequence[Repair] = []
+    findings = Findings()
     if reached and data:
         walk = DataWalk(manager)
         try:
             await walk.walk(rate, stepped)
+        except AccessDenied as error:
+            checks.append(not_permitted("documents", f"to walk through the keys ({error})", "allow SCAN to this user"))
         except AwiError as error:
             checks.append(failed("documents", str(error), "put that right first: the data could not be looked at"))
         else:
-            checks += walk.checks(archive=manager.archive is not None)
-            repairs = walk.repairs
+            checks += walk.checks(archive=_names_an_archive(manager))
+            findings = Findings(True, walk.repairs, walk.more_repairs)
     checks += await _archive(manager)
-    return Report(checks), repairs
+    return Report(checks), findings
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What can be put right."""
+
+    #: Whether the data was looked at, to its end.
+    looked: bool = False
+    repairs: Sequence[Repair] = ()
+    #: Whether there is more than that.
+    more: bool = False
+
+
+def _names_an_archive(manager: StateManager) -> bool:
+    try:
+        return manager.archive is not None
+    except AwiError:
+        return True  # one that cannot be opened, which the check of the archive tells
 
 
 async def _further(manager: StateManager) -> list[Check]:

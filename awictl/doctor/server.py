@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import AccessDenied, AwiError, Unreachable
+from ..errors import AccessDenied, AwiError
 from ..settings import Settings
 from ..store.inspection import Inspection, NotTold
 from ..words import duration
@@ -32,7 +32,7 @@ async def check_server(inspection: Inspection, settings: Settings, *, sessions: 
     """
     try:
         latency = await inspection.latency_ms()
-    except (Unreachable, AccessDenied) as error:
+    except AwiError as error:
         return [_not_reached(error, settings)]
     checks = [_reached(latency, settings)]
     try:

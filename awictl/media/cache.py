@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AwiError, InvalidData, InvalidInput, NotFound
+from ..errors import AwiError, InvalidData, InvalidInput, NotFound, UpdateConflict
 from ..state import keys
 from ..state.codec import dumps
 from ..store.ahead import ahead
@@ -19,6 +19,10 @@ from .stored import Held, StoredMedia, in_parts
 if TYPE_CHECKING:
     from ..sessions import Writable
     from .embeddings import Vector
+
+
+#: How often an image is read and merged into, before somebody else's writes win.
+PUT_TRIES = 20
 
 
 class MediaCache:
@@ -131,6 +135,9 @@ class MediaCache:
     ) -> Image:
         """Cache an image, and its embedding, for MEDIA_CACHE_TTL_MINUTES. One round trip reads, one writes.
 
+        Where somebody else writes the same image meanwhile, theirs is read again and merged into. Raises UpdateConflict
+        where that happens again and again.
+
         What is there already is merged into: what is not given, and unknown fields, stay. A new image needs both URLs.
         The embedding is called what is given, else as the image says already, else as the image itself. One that is
         there and not given stays as it is, and expires together with the image.
@@ -142,28 +149,32 @@ class MediaCache:
         given = {name: checked_url(url, name.removesuffix("_url")) for name, url in urls.items() if url is not None}
         if embedding_key is not None:
             given["embedding_key"] = keys.check_media_id(embedding_key)
-        held = await self._stored.held(place)
-        if held is None and None in urls.values():
-            raise InvalidInput(
-                f"image {image_id} is not cached yet: it needs the URLs of both its thumbnail and itself"
-            )
-        before = self._stored.decoded(image_id, held) if held is not None else dict.fromkeys(FIELDS)
-        image = before | given
-        key = embedding_key_of(image)
-        strings: dict[str, bytes] = {}
-        stays: list[str] = []
         ttl_ms = self._owner.settings.media_cache_ttl_ms
-        embedded: Embedding | None = None
-        if vector is not None:
-            image["embedding_key"] = key = key or image_id
-            raw = strings[keys.embedding_key(key)] = embeddings.encode(vector)
-            embedded = Embedding(len(raw), ttl_ms, len(vector))
-        elif key is not None:
-            stays = [keys.embedding_key(key)]
-        strings[place] = dumps(image)  # not held to the rules for input: most of it may be the app's
-        await self._strings.put(strings, ttl_ms, stays)
-        stored = Image.of(image_id, image, ttl_ms)
-        return replace(stored, embedding=embedded) if embedded else (await self._stored.with_embeddings([stored]))[0]
+        for _ in range(PUT_TRIES):
+            held = await self._stored.held(place)
+            if held is None and None in urls.values():
+                raise InvalidInput(
+                    f"image {image_id} is not cached yet: it needs the URLs of both its thumbnail and itself"
+                )
+            before = self._stored.decoded(image_id, held) if held is not None else dict.fromkeys(FIELDS)
+            image = before | given
+            key = embedding_key_of(image)
+            strings: dict[str, bytes] = {}
+            stays: list[str] = []
+            embedded: Embedding | None = None
+            if vector is not None:
+                image["embedding_key"] = key = key or image_id
+                raw = strings[keys.embedding_key(key)] = embeddings.encode(vector)
+                embedded = Embedding(len(raw), ttl_ms, len(vector))
+            elif key is not None:
+                stays = [keys.embedding_key(key)]
+            strings[place] = dumps(image)  # not held to the rules for input: most of it may be the app's
+            if await self._strings.replace((place, held.raw if held is not None else None), strings, ttl_ms, stays):
+                stored = Image.of(image_id, image, ttl_ms)
+                if embedded is not None:
+                    return replace(stored, embedding=embedded)
+                return (await self._stored.with_embeddings([stored]))[0]
+        raise UpdateConflict(f"{self._stored.place(place)} changed again and again while it was written: nothing was")
 
     async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """Delete images, each with its embedding unless another image refers to it. Returns those that were there."""

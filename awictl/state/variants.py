@@ -99,6 +99,15 @@ def difference(filters: Any, sort: Any, other_filters: Any, other_sort: Any) -> 
     return (len(words), what, "; ".join(words)) if words else (0, Difference.ORDER, _ANOTHER_ORDER)
 
 
+def alike(filters: Any, sort: Any, other_filters: Any, other_sort: Any) -> bool:
+    """Whether two queries have something in common: a filter, or, where one of them has none, the sort order."""
+    if not filters or not other_filters:
+        return json_equal(sort or {}, other_sort or {}) or not (filters or other_filters)
+    if isinstance(filters, dict) and isinstance(other_filters, dict):
+        return not filters.keys().isdisjoint(other_filters)
+    return json_equal(filters, other_filters)
+
+
 _ANOTHER_ORDER = "the same keys in another order"
 
 

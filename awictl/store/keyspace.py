@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redis.exceptions import NoPermissionError
+
 from .connect import Argument, Script, Server
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ class Peek(NamedTuple):
     start: bytes
     #: The server's error where it is no string, or may not be read.
     fault: Exception | None = None
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether this user may not read it, so that nothing is known of it, not even its expiry."""
+        return isinstance(self.fault, NoPermissionError)
 
 
 async def scan(
@@ -141,6 +148,11 @@ class Keyspace:
     async def peek(self, names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
         """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
         return await peek(self._server, names, size)
+
+    async def ends(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """The last byte of each; None where there is none, or it may not be read. One round trip."""
+        replies = await self._server.read(*(("GETRANGE", name, -1, -1) for name in names))
+        return [reply if isinstance(reply, bytes) and reply else None for reply in replies]
 
     async def memory(self, names: Sequence[bytes]) -> list[int | None]:
         """The bytes of memory that each of these keys takes; None where the server does not tell."""

@@ -15,14 +15,15 @@ class Orphan(NamedTuple):
     name: bytes
     #: The session that it belongs to; None where it holds no session id at all.
     session_id: str | None
-    #: What it holds; empty where that does not matter.
-    value: bytes = b""
+    #: How what it holds begins, and its length; None where that does not matter.
+    start: bytes = b""
+    length: int | None = None
 
     @property
     def call(self) -> Call:
         """What `remove_orphan` gets."""
         session = keys.session_key(self.session_id) if self.session_id is not None else self.name
-        return [self.name, session], [self.value]
+        return [self.name, session], [self.start, self.length if self.length is not None else -1]
 
 
 class Everlasting(NamedTuple):

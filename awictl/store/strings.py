@@ -10,8 +10,10 @@ from ..settings import Settings
 from ..state.seen import Seen
 from . import keyspace
 from .ahead import ahead
-from .connect import Server, connect
+from .connect import Argument, Script, Server, connect
 from .keyspace import Peek, groups
+
+_REPLACE = Script("replace")
 
 #: Characters that have a meaning in the patterns of SCAN.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
@@ -37,10 +39,12 @@ class Strings:
 
     async def get(self, key: str) -> bytes | None:
         """A string; None where there is none. At most as large as a document may be. One round trip."""
-        raw, length = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key))
+        raw, length, there = await self._server.read(
+            ("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key), ("EXISTS", key)
+        )
         raw = self._server.checked(raw, key)
         self._server.check_size(key, self._server.checked(length, key), self._max_bytes)
-        return raw or None
+        return raw if raw or self._server.checked(there, key) else None
 
     async def get_many(self, names: Sequence[str]) -> dict[str, bytes | AwiError]:
         """Those of these strings that are there, or why one cannot be read. Sizes are looked at first."""
@@ -76,6 +80,20 @@ class Strings:
         replies = await self._server.read(*stores, *(("PEXPIRE", name, ttl_ms) for name in also))
         for name, reply in zip((*strings, *also), replies, strict=True):
             self._server.checked(reply, name)
+
+    async def replace(
+        self, base: tuple[str, bytes | None], strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()
+    ) -> bool:
+        """Like `put`, if the string that `base` names still is what it says (None: not there); returns whether it was.
+
+        Safe to repeat: once done, it is not done again.
+        """
+        name, expected = base
+        names = [name, *(one for one in strings if one != name)]
+        values = [strings[one] for one in names]
+        arguments: list[Argument] = [ttl_ms, len(names), expected or b"", int(expected is not None), *values]
+        [reply] = await self._server.run(_REPLACE, ([*names, *also], arguments))
+        return bool(self._server.checked(reply, name))
 
     async def delete(self, names: Sequence[str]) -> list[bool]:
         """Delete strings; for each, whether it was there. One round trip."""

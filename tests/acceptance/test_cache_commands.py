@@ -73,3 +73,11 @@ def test_hostile_results_cannot_drive_the_terminal(awictl: Cli, valkey: ValkeySe
     key = cache_key({"tag": hostile})
     awictl.ok("cache", "show", key, "-o", "table").table()
     awictl.ok("cache", "diagnose", "--filters", json.dumps({"tag": [hostile]}), "-o", "table").table()
+
+
+def test_ids_are_those_that_other_commands_take(awictl: Cli, valkey: ValkeyServer) -> None:
+    valkey.raw.set("AWI:CACHE:LIST:UPPER", "[]", ex=100)
+    valkey.raw.set(f"AWI:CACHE:LIST:{'0' * 32}", "[]", ex=100)
+    ids = awictl.ok("cache", "list", "-o", "ids")
+    assert ids.lines == ["0" * 32] and len(awictl.ok("cache", "list").rows) == 2
+    assert awictl.ok("cache", "delete", "-", "--dry-run", stdin=ids.out).rows

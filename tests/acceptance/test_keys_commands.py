@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from support.cli import Cli, unchanged
 from support.documents import compact, document, put
 from support.valkey import ValkeyServer
@@ -10,7 +12,7 @@ from support.valkey import ValkeyServer
 def fill(server: ValkeyServer) -> None:
     put(server, compact(document([0])), seconds=100)
     server.raw.set("AWI:DIFF:sess_test", b"{}")
-    server.raw.set("AWI:DIFF:\x1b[2J\u202e", b"{}", ex=2)
+    server.raw.set("AWI:DIFF:\x1b[2J\u202e", b"{}", ex=200)
     server.raw.set("other", b"x", ex=1000)
 
 
@@ -46,3 +48,18 @@ def test_a_sample_is_said_to_be_one(awictl: Cli, valkey: ValkeyServer) -> None:
     assert "a sample: 1," in result.err and "of 3,000 keys" in result.err
     assert "~150,000" in result.table()
     assert awictl.ok("keys", "stats").err == ""
+
+
+def test_names_of_keys_are_no_escape_sequences(awictl: Cli, valkey: ValkeyServer) -> None:
+    valkey.raw.set("AWI:SESSION:a\n\x1b[31m", "x", ex=100)
+    assert awictl.ok("keys", "list", "-o", "ids").text == "AWI:SESSION:a\\n\\x1b[31m\n"
+
+
+def test_what_may_not_be_read_is_said(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey("--user", "reader", "on", ">word", "~AWI:SESSION:*", "+@all")
+    fill(server)
+    reader = user.having(REDIS_SOCKET=str(server.socket), REDIS_USERNAME="reader", REDIS_PASSWORD="word")
+    listing = reader.ok("keys", "list", "AWI:DIFF:*", "-o", "table")
+    assert "not permitted" in listing.table() and "never" not in listing.table()
+    result = reader.ok("keys", "ttl", "AWI:DIFF:*", "-o", "table")
+    assert "may not be read by this user" in result.err and "never" not in result.table()

@@ -198,3 +198,10 @@ def test_the_doctor_puts_right_what_is_derived(awictl: Cli, production: ValkeySe
     assert 1_700_000 < production.raw.pttl(f"AGENT:SESSION:{AGENT}") <= 1_800_000
     again = awictl.ok("doctor", "--fix", "--yes")
     assert again.json["repairs"] == [] and "nothing to put right" in again.err
+
+
+def test_an_archive_that_is_broken_hides_nothing(awictl: Cli, production: ValkeyServer) -> None:
+    (awictl.home / "archive.db").write_bytes(b"this is no database" * 100)
+    broken = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+    missing = "sess_" + "0" * 31 + "f"
+    broken("session", "show", missing).error(6, missing, "there is no session", "whether it is archived cannot be told")

@@ -43,6 +43,22 @@ def many_sessions(valkey: ValkeyServer) -> ValkeyServer:
 # -- pipes
 
 
+@pytest.mark.parametrize("words", ["session list -o json", f"session show {SESSION_ID}", "keys list -o table"])
+@pytest.mark.usefixtures("many_sessions")
+def test_nothing_is_lost_where_stdout_is_unbuffered(awictl: Cli, words: str) -> None:
+    """A write to a pipe that is interrupted writes less than it was given."""
+    unbuffered = awictl.having(PYTHONUNBUFFERED="1")
+    whole = len(unbuffered.ok(*words.split()).out)
+    process = unbuffered.start(*words.split())
+    time.sleep(1)  # until the pipe is full
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        process.send_signal(number)
+        time.sleep(0.1)
+    result = finish(process)
+    assert (result.code, abs(len(result.out) - whole) < 5_000, whole > 70_000) == (0, True, True)
+    assert awictl.having(PYTHONUNBUFFERED="1").shell(f"awictl {words} | head -c 10").code == CLOSED_PIPE
+
+
 @pytest.mark.parametrize(
     "words",
     [

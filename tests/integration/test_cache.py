@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.documents import APP_FILES, DATA, compact, document, put
+from support.documents import APP_FILES, DATA, SESSION_ID, compact, document, put, session_key
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, Unreachable, cache_key
@@ -268,3 +268,32 @@ async def test_a_dead_server_is_out_of_reach(valkey: ValkeyServer) -> None:
     async with StateManager.open(settings) as manager:
         with pytest.raises(Unreachable, match="127"):
             await manager.diagnose_query(FILTERS, SORT)
+
+
+async def test_no_session_points_to_what_was_not_cached(valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    async with StateManager.open(valkey.settings(cache_redis_url="redis://127.0.0.1:1/0")) as manager:
+        before = valkey.raw.get(session_key())
+        with pytest.raises(Unreachable):
+            await manager.cache_query_results(SESSION_ID, {"a": 1}, None, [])
+    assert valkey.raw.get(session_key()) == before
+
+
+async def test_an_empty_string_is_no_hit(manager: StateManager, valkey: ValkeyServer) -> None:
+    key = cache_key({"e": 1}, None)
+    valkey.raw.set(f"AWI:CACHE:LIST:{key}", b"", ex=100)
+    diagnosis = await manager.diagnose_query({"e": 1}, None)
+    assert not diagnosis.hit and "empty string" in diagnosis.verdict
+    [cached] = [one async for one in manager.cache.list()]
+    assert cached.error is not None
+    with pytest.raises(InvalidData):
+        await manager.get_cached_query_results(key)
+
+
+async def test_what_has_nothing_in_common_is_not_similar(manager: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    await manager.cache_query_results(SESSION_ID, {"price": {"max": 5}}, {"key": "price"}, [])
+    other = await manager.diagnose_query({"author": "bob"}, {"key": "date"})
+    assert not other.near and "never cached" in other.verdict
+    alike = await manager.diagnose_query({"price": {"max": 6}}, {"key": "date"})
+    assert [one.filters for one in alike.near] == [{"price": {"max": 5}}]

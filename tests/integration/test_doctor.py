@@ -15,13 +15,14 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.doctor import Check, Repair, Repairs, Status, examine
 from awictl.doctor import data as data_checks
+from awictl.state.keys import Kind
 from awictl.state.layout import encode
 
 
 async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], Sequence[Repair]]:
-    report, repairs = await examine(manager, **options)
+    report, found = await examine(manager, **options)
     assert report.status is max((one.status for one in report.checks), key=list(Status).index)
-    return {one.name: one for one in report.checks}, repairs
+    return {one.name: one for one in report.checks}, found.repairs
 
 
 async def statuses(manager: StateManager, **options: Any) -> dict[str, Status]:
@@ -261,3 +262,113 @@ async def test_an_archive_that_is_away_fails(valkey: ValkeyServer, mongo_sockets
         checks, _ = await examined(manager)
     assert checks["archive"].status is Status.FAIL and "archive indexes" not in checks
     assert checks["documents"].status is Status.PASS
+
+
+# -- what may not be looked at, or cannot
+
+
+async def test_keys_that_may_not_be_read_are_no_finding(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    healthy(server)
+    server.raw.set("AWI:CACHE:LIST:x", "[]", ex=100)
+    server.raw.acl_setuser("reader", enabled=True, passwords="+x", keys=["AWI:SESSION:*"], commands=["+@all"])
+    async with StateManager.open(server.settings(redis_username="reader", redis_password="x")) as manager:
+        checks, repairs = await examined(manager)
+        assert checks["permissions"].status is Status.WARN and "3 keys" in checks["permissions"].evidence
+        assert checks["documents"].status is checks["expiries"].status is Status.PASS and not repairs
+        populations = {one.kind: one for one in await manager.inventory.survey()}
+        walk = manager.inventory.keys()
+        keys = {key.key: key async for batch in walk for key in batch}
+    assert (populations[Kind.AGENT].forbidden, populations[Kind.AGENT].without_ttl) == (1, 0)
+    assert not populations[Kind.AGENT].sampled and populations[Kind.SESSION].forbidden == 0
+    assert keys[agent_key()].error == "not permitted" and keys[session_key()].error is None
+
+
+@pytest.mark.parametrize(("forbidden", "check"), [("-scan", "documents"), ("-ping", None)])
+async def test_a_forbidden_command_is_no_failure(
+    new_valkey: Callable[..., ValkeyServer], forbidden: str, check: str | None
+) -> None:
+    server = new_valkey()
+    healthy(server)
+    server.raw.acl_setuser("app", enabled=True, passwords="+x", keys=["*"], commands=["+@all", forbidden])
+    async with StateManager.open(server.settings(redis_username="app", redis_password="x")) as manager:
+        checks, _ = await examined(manager)
+    assert {name for name, one in checks.items() if one.status is Status.FAIL} == set()
+    assert check is None or "not permitted" in checks[check].evidence
+
+
+async def test_a_cache_server_that_is_away_hides_nothing_else(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    healthy(server)
+    server.raw.set("AGENT:SESSION:gone", "sess_gone", ex=1000)
+    async with StateManager.open(server.settings(cache_redis_url="redis://127.0.0.1:1/0")) as manager:
+        checks, repairs = await examined(manager)
+    assert checks["other servers"].status is checks["cache: reachable"].status is Status.FAIL
+    assert checks["documents"].status is Status.PASS and len(repairs) == 1
+
+
+async def test_a_server_that_is_named_twice_is_looked_at_once(new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    healthy(server)
+    url = f"redis://localhost:{server.port}/0"
+    async with StateManager.open(server.tcp_settings(cache_redis_url=url, media_redis_url=url)) as manager:
+        checks, _ = await examined(manager)
+        assert sum(one.count for one in await manager.inventory.survey()) == 3
+    assert "among 3 keys" in checks["documents"].evidence
+
+
+async def test_an_archive_that_cannot_be_made_fails(new_valkey: Callable[..., ValkeyServer], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    server = new_valkey()
+    for path, status in (("file/x.db", Status.FAIL), ("new/folder/x.db", Status.PASS)):
+        async with StateManager.open(server.settings(archive_url=f"sqlite:///{tmp_path}/{path}")) as manager:
+            checks, _ = await examined(manager)
+        assert checks["archive"].status is status
+    assert not (tmp_path / "new").exists()
+
+
+# -- damage, and what is put right
+
+
+async def test_documents_that_are_cut_off_are_found(manager: StateManager, valkey: ValkeyServer) -> None:
+    healthy(valkey)
+    raw = encode(document([0, 0], "sess_cut"))
+    put(valkey, raw[:-20], "sess_cut")
+    put(valkey, b"x" * 70_000, "sess_large")
+    checks, _ = await examined(manager)
+    assert checks["documents"].status is Status.FAIL and "2 keys" in checks["documents"].evidence
+    assert any("sess_cut: it is cut off" in one for one in checks["documents"].examples)
+    assert "70,000" in checks["document sizes"].evidence
+
+
+async def test_what_is_no_string_and_never_expires_is_told_and_left_alone(
+    manager: StateManager, valkey: ValkeyServer
+) -> None:
+    healthy(valkey)
+    valkey.raw.lpush(diff_key("sess_list"), "x")
+    checks, repairs = await examined(manager)
+    assert "1 that never expire" in checks["expiries"].evidence and not repairs
+
+
+async def test_mappings_of_any_length(manager: StateManager, valkey: ValkeyServer) -> None:
+    long, longer, empty = (f"AGENT:SESSION:{name}" for name in ("long", "longer", "empty"))
+    valkey.raw.set(long, "x" * 101, ex=900)
+    valkey.raw.set(longer, "x" * 5_000, ex=900)
+    valkey.raw.set(empty, "", ex=900)
+    repairs = Repairs((await examined(manager))[1])
+    healthy(valkey)
+    valkey.raw.set(empty, SESSION_ID, ex=900)  # a live one, meanwhile
+    valkey.raw.set(longer, "x" * 5_001, ex=900)
+    done = {row["key"]: row["done"] for row in repairs.rows(await repairs.apply())}
+    assert done == {long: True, longer: False, empty: False}
+    assert valkey.raw.get(empty) == SESSION_ID.encode() and valkey.raw.exists(longer) and not valkey.raw.exists(long)
+
+
+async def test_more_than_is_remembered_is_said(
+    manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_checks, "MOST_REPAIRS", 2)
+    for number in range(3):
+        valkey.raw.set(f"AGENT:SESSION:{number}", "sess_gone", ex=900)
+    _, found = await examine(manager)
+    assert found.looked and found.more and len(found.repairs) == 2

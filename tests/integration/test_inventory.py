@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from support.documents import compact, document, put
 from support.monitor import monitored
 from support.valkey import ValkeyServer
 
-from awictl import StateManager, Unreachable
+from awictl import StateManager, Unreachable, inventory
 from awictl.inventory import BOUNDS_MS, Key, Population
 from awictl.state.keys import Kind
+from awictl.store.keyspace import Peek
 
 NAMES = {
     b"AWI:SESSION:sess_a": Kind.SESSION,
@@ -140,3 +141,32 @@ async def test_a_walk_tells_how_far_it_got_and_writes_nothing(manager: StateMana
         await manager.inventory.survey(stepped=steps.append)
     assert len(steps) > 1 and sum(steps) >= 4_000
     assert set(seen.names) <= {"DBSIZE", "SCAN", "EVALSHA", "EVAL", "PTTL", "STRLEN", "GETRANGE", "MEMORY"}
+
+
+async def test_estimates_add_up(manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "_FIRST", 10)
+    with valkey.raw.pipeline() as pipe:
+        for number in range(5_000):
+            pipe.set(f"AGENT:SESSION:{number}", "x", px=None if number % 9 == 0 else 1_000 * (1 + number % 4_000))
+        pipe.execute()
+    [population] = await manager.inventory.survey(sample=700)
+    told = population.time_left()
+    assert (
+        population.sampled and sum(one["count"] for one in told["left"]) + told["without_ttl"] == told["count"] == 5_000
+    )
+
+
+async def test_keys_that_expire_meanwhile_make_no_sample(
+    manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey.raw.set("AGENT:SESSION:a", "x", ex=100)
+    valkey.raw.set("AGENT:SESSION:b", "x", ex=100)
+    peek = manager.store.keyspace.peek
+
+    async def late(names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
+        valkey.raw.delete("AGENT:SESSION:b")
+        return await peek(names, size)
+
+    monkeypatch.setattr(manager.store.keyspace, "peek", late)
+    [population] = await manager.inventory.survey()
+    assert (population.count, population.looked_at, population.sampled) == (1, 1, False)

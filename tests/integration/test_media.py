@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import random
@@ -14,7 +15,7 @@ from support.monitor import monitored
 from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
-from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge
+from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, UpdateConflict
 from awictl.media.embeddings import encode, vector_of
 from awictl.media.images import Image, Match, MediaStats
 
@@ -134,7 +135,7 @@ async def test_one_round_trip_reads_and_one_writes(proxy: Proxy, valkey: ValkeyS
         with monitored(valkey) as seen:
             await manager.media.put("a", **URLS, embedding=[1, 2])
         assert proxy.round_trips == before + 2
-        assert [name for name in seen.names if name not in READING] == ["SET", "SET"]
+        assert [name for name in seen.names if name not in READING] == ["GET", "SET", "SET"]
         await manager.media.get("a")
         assert proxy.round_trips == before + 4
 
@@ -383,3 +384,33 @@ async def test_a_read_only_profile_refuses_to_write(valkey: ValkeyServer) -> Non
                 with pytest.raises(ReadOnly):
                     await call
         assert seen == []
+
+
+async def test_what_several_put_at_once_is_all_there(manager: StateManager, valkey: ValkeyServer) -> None:
+    await manager.media.put("x", **URLS)
+    changes: list[dict[str, Any]] = [{"thumbnail_url": "/t1"}, {"full_url": "/f1"}, {"embedding_key": "e1"}]
+    for _ in range(20):
+        await asyncio.gather(*(manager.media.put("x", **change) for change in changes))
+        image = await manager.media.get("x")
+        assert (image.thumbnail_url, image.full_url, image.embedding_key) == ("/t1", "/f1", "e1")
+        valkey.raw.delete("MEDIA:IMG:x")
+        await manager.media.put("x", **URLS)
+
+
+async def test_a_put_that_always_meets_another_gives_up(manager: StateManager, valkey: ValkeyServer) -> None:
+    await manager.media.put("x", **URLS)
+    held = manager.media._stored.held
+    writes = 0
+
+    async def disturbed(place: str) -> Any:
+        nonlocal writes
+        found = await held(place)
+        writes += 1
+        valkey.raw.set(place, json.dumps({**URLS, "n": writes}), ex=100)
+        return found
+
+    manager.media._stored.held = disturbed  # type: ignore[method-assign]
+    with pytest.raises(UpdateConflict, match="MEDIA:IMG:x"):
+        await manager.media.put("x", thumbnail_url="/other")
+    raw = valkey.raw.get("MEDIA:IMG:x")
+    assert isinstance(raw, bytes) and b"/other" not in raw and writes > 5

@@ -1,0 +1,52 @@
+"""Requests that are cancelled just as they were sent: asyncio.wait_for of Python 3.11 may forget that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+import pytest
+from redis.asyncio.connection import AbstractConnection
+from support.documents import compact, document, put
+from support.valkey import ValkeyServer
+
+from awictl import StateManager
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the next sending lose a cancellation."""
+    send = AbstractConnection.send_packed_command
+
+    async def losing(self: AbstractConnection, *arguments: Any, **others: Any) -> None:
+        await send(self, *arguments, **others)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    return lambda: monkeypatch.setattr(AbstractConnection, "send_packed_command", losing)
+
+
+async def test_a_request_ends(manager: StateManager, valkey: ValkeyServer, forgetful: Callable[[], None]) -> None:
+    session_id = "sess_test"
+    put(valkey, compact(document([0])), session_id)
+    await manager.get_session_state(session_id)
+    forgetful()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(manager.get_session_state(session_id))
+
+
+async def test_a_stream_ends(manager: StateManager, forgetful: Callable[[], None]) -> None:
+    async def follow() -> None:
+        async with aclosing(manager.store.keyspace._server.stream(("MONITOR",), 30)) as lines:
+            async for _ in lines:
+                pass
+
+    await manager.store.ping()
+    forgetful()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.create_task(follow()), 10)

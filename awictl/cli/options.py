@@ -196,6 +196,7 @@ def _execute(
     # imported here, so that a page of help does not wait for them
     import asyncio
     import logging
+    import signal
 
     given = GlobalOptions(**{one.name: values.pop(one.name) for one in fields(GlobalOptions)})
     options = given.over(ctx.obj or GlobalOptions())
@@ -205,8 +206,28 @@ def _execute(
         level=logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING,
     )
 
+    # where it is ignored, as in the background of a shell, it stays so; a loop of another kind sees to it itself
+    interruptible = loop is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    interrupted = False
+
     async def main() -> None:
-        await body(Run(options), **values)
+        running, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            running.remove_signal_handler(signal.SIGINT)  # the next one ends it at once
+            if task is not None:
+                task.cancel()
+
+        if interruptible:
+            # not the handler of asyncio.run: a signal that comes just as the loop goes to sleep would not wake that
+            running.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            await body(Run(options), **values)
+        finally:
+            if interruptible:
+                running.remove_signal_handler(signal.SIGINT)
 
     try:
         if options.output not in (None, *formats):
@@ -215,6 +236,8 @@ def _execute(
             runner.run(main())
     except typer.Exit:
         raise
+    except asyncio.CancelledError as error:
+        raise typer.Exit(report(KeyboardInterrupt() if interrupted else error, verbose=options.verbose)) from None
     except BaseException as error:
         raise typer.Exit(report(error, verbose=options.verbose)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -12,6 +13,11 @@ from support.proxy import Proxy, proxied
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for something to give up."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

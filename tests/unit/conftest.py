@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from awictl import Settings  # noqa: E402
 
 # the workers of pytest-xdist share the processors, so the time that an example takes says nothing
 hypothesis.settings.register_profile("unit", deadline=None)
-hypothesis.settings.load_profile("unit")
+# `AWI_HYPOTHESIS=long uv run pytest tests/unit`: ten times as many examples as there are by default
+hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("AWI_HYPOTHESIS", "unit"))
 
 
 @pytest.fixture

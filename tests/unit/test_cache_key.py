@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from material import json_values, load, stored_texts
 
@@ -123,14 +123,12 @@ index_keys = st.integers(0, 20).map(str) | st.sampled_from(["4294967294", "42949
 
 
 @given(st.lists(number_texts, max_size=20))
-@settings(max_examples=300)
 def test_numbers_as_node_prints_them(node: Node, numbers: list[str]) -> None:
     text = f"[{','.join(numbers)}]"
     assert stringify(loads(text.encode())) == node.stringify(text)
 
 
 @given(json_values(stored_texts | index_keys))
-@settings(max_examples=300)
 def test_values_as_node_prints_them(node: Node, value: Any) -> None:
     text = json.dumps(value)
     assert stringify(loads(text.encode())) == node.stringify(text)

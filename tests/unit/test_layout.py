@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from material import SESSIONS, load, nested, raw, stored_texts, stored_values
 from trajectories import any_documents, assert_laid_out, documents, head_base, op_ids
@@ -28,7 +28,6 @@ from awictl.state.layout import (
 
 
 @given(any_documents)
-@settings(max_examples=300)
 def test_encoding_loses_nothing(document: dict[str, Any]) -> None:
     raw = encode(document)
     assert json_equal(decode(raw), document)
@@ -36,7 +35,6 @@ def test_encoding_loses_nothing(document: dict[str, Any]) -> None:
 
 
 @given(documents())
-@settings(max_examples=300)
 def test_what_is_laid_out_can_be_told_from_its_head(document: dict[str, Any]) -> None:
     raw = encode(document)
     if b"\n" in raw:
@@ -98,7 +96,6 @@ op_id_fields = st.dictionaries(
 
 
 @given(op_id_fields.map(lambda fields: {"t": 0, **fields}) | stored_values, op_ids)
-@settings(max_examples=300)
 @example({"t": 0, "delta": {"op_id": "op_1"}}, "op_1")
 @example({"t": 0, "input": '"op_id":"op_1"}'}, "op_1")
 @example([{"op_id": "op_1"}], "op_1")

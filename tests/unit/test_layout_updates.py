@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from material import SESSIONS, input_texts, input_values, raw
 from trajectories import assert_laid_out, documents, head_base, op_ids, written
@@ -87,7 +87,6 @@ def run(raw: bytes, chain: list[Step]) -> None:
 
 
 @given(documents(), st.lists(steps, min_size=1, max_size=8))
-@settings(max_examples=300)
 def test_a_chain_of_updates_is_what_applying_them_gives(document: dict[str, Any], chain: list[Step]) -> None:
     number = next_t(base_of_whole(dumps(document)))
     known = [one["t"] for one in document["history"]["actions"] if isinstance(one, dict) and type(one.get("t")) is int]

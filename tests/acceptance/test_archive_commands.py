@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,8 @@ def test_a_read_only_profile_ends_nothing(stored: Cli, valkey: ValkeyServer, mon
 def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None:
     ids = [begin(stored, f"browser-{number % 2}", failed=number % 3) for number in range(4)]
     stored.ok("session", "end", *ids)
-    mongo.put_app_documents()
+    last_active = datetime.now(UTC) - timedelta(days=2)
+    app_ids = list(mongo.put_app_documents(last_active=last_active))
 
     listed = stored.ok("archive", "list").rows
     assert [one["session_id"] for one in listed[:4]] == ids[::-1], "the latest first"
@@ -209,8 +211,14 @@ def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None
 
     assert ids_of("--agent", "browser-1") == [ids[3], ids[1]]
     assert ids_of("--failed") == [ids[2], ids[1]]
-    assert len(ids_of("--agent", "BrowserUseAgent")) == 2 == len(ids_of("--until", "2026-11-23T07:30Z"))
-    assert ids_of("--since", "1d") == ids_of("--all") and ids_of("--since", "2100-01-01") == []
+    assert sorted(ids_of("--agent", "BrowserUseAgent")) == sorted(app_ids)
+    everyone = ids_of("--all")
+    assert everyone == [one["session_id"] for one in listed]
+    assert ids_of("--since", "1d") == everyone[:4] and ids_of("--until", "1d") == everyone[4:]
+    assert ids_of("--since", "3d") == everyone and ids_of("--until", "3d") == []
+    later = (last_active + timedelta(minutes=20)).strftime("%Y-%m-%dT%H:%MZ")
+    assert ids_of("--since", later) == everyone[:4] and ids_of("--until", later) == everyone[4:]
+    assert ids_of("--since", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}") == []
 
     stats = stored.ok("archive", "stats", "--agent", "browser-0").json
     assert (stats["sessions"], stats["actions"], stats["failed_actions"]) == (2, 4, 2)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,17 @@ class MongoServer:
         """Remove all data."""
         self.raw.client.drop_database(DATABASE)
 
-    def put_app_documents(self) -> dict[str, dict[str, Any]]:
-        """Store the documents that the app wrote in its two older shapes. Returns them by their session ids."""
+    def put_app_documents(self, *, last_active: datetime | None = None) -> dict[str, dict[str, Any]]:
+        """Store the documents that the app wrote in its two older shapes. Returns them by their session ids.
+
+        `last_active`: move all their dates by the same time span, so that the latest activity was then; by default the
+        documents keep the dates at which they were recorded.
+        """
         found = [json_util.loads((DATA / f"mongo_{name}_session.ejson").read_text()) for name in ("archived", "legacy")]
+        if last_active is not None:
+            recorded = max(one["lastActivityAt"] for one in found)  # a naive datetime in UTC
+            by = last_active.astimezone(UTC).replace(tzinfo=None) - recorded
+            found = [_moved(one, by) for one in found]
         self.sessions.insert_many(found)
         return {one["sessionId"]: one for one in found}
 
@@ -125,3 +134,12 @@ class MongoServer:
             self._client.close()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _moved(value: Any, by: timedelta) -> Any:
+    """A copy of a document in which every date is later by `by`."""
+    if isinstance(value, dict):
+        return {name: _moved(one, by) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_moved(one, by) for one in value]
+    return value + by if isinstance(value, datetime) else value

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from .archive.keyring import AgentKey, Keyring, Permission
 from .errors import InvalidInput, NotFound, Refused
 from .state.codec import encodable
-from .state.recent import Recent
+from .util.bounded_dict import BoundedDict
 
 #: Seconds for which a key counts as it was found, and for which an unknown secret counts as unknown.
 CACHE_SECONDS = 60.0
@@ -58,7 +58,7 @@ class AgentRegistry:
         self._check_writable = check_writable
         self._clock = clock
         #: By digest, the key and until when it counts.
-        self._cache: Recent[str, tuple[AgentKey | None, float]] = Recent(CACHE_ENTRIES)
+        self._cache: BoundedDict[str, tuple[AgentKey | None, float]] = BoundedDict(CACHE_ENTRIES)
 
     @property
     def where(self) -> str:

@@ -14,7 +14,7 @@ from .state.cache_key import cache_key
 from .state.document import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
 from .state.variants import Difference, alike, difference, variants
 from .store.base import Listed, View
-from .words import duration
+from .util.humanize import duration
 
 if TYPE_CHECKING:
     from .cache import QueryCache

@@ -9,7 +9,7 @@ from .errors import AwiError, NoSession
 from .lookup import OpenArchive
 from .state.keys import DIFF_TTL_SECONDS
 from .store.base import SessionStore, Traces
-from .words import duration, plural
+from .util.humanize import duration, plural
 
 _USUAL_ID = re.compile(r"sess_[0-9a-f]{32}", re.ASCII)
 

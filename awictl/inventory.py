@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from .state.keys import Kind, kind_of
-from .state.seen import Seen
-from .store.ahead import ahead
 from .store.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
+from .util.fingerprint_set import FingerprintSet
+from .util.prefetch import prefetch
 
 #: Keys that a survey looks at, more or less, unless told otherwise; of each kind at least so many as there are.
 SAMPLE = 100_000
@@ -255,10 +255,10 @@ class Inventory:
     ) -> AsyncGenerator[tuple[Keyspace, list[bytes]], None]:
         """The names of keys as bytes, each once, at most BATCH_KEYS at a time, and where they are; as `names`."""
         for keyspace in self._keyspaces:
-            seen = Seen()  # SCAN may return a key twice
-            async with aclosing(ahead(keyspace.scan(pattern, rate, stepped))) as batches:
+            seen = FingerprintSet()  # SCAN may return a key twice
+            async with aclosing(prefetch(keyspace.scan(pattern, rate, stepped))) as batches:
                 async for batch in batches:
-                    names = seen.fresh(one for one in batch if everything or kind_of(one) is not Kind.OTHER)
+                    names = seen.add_new(one for one in batch if everything or kind_of(one) is not Kind.OTHER)
                     for start in range(0, len(names), BATCH_KEYS):
                         yield keyspace, names[start : start + BATCH_KEYS]
 

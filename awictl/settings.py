@@ -18,8 +18,14 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .addresses import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
 from .errors import InvalidInput
+from .util.urls import (
+    check_archive_url,
+    has_password,
+    parse_redis_url,
+    user_info,
+    without_credentials,
+)
 
 _MASK = "********"
 _ARCHIVES = ("mongodb_uri", "archive_url")

@@ -22,9 +22,9 @@ from .settings import Settings
 from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from .state.keys import op_id_time
 from .state.layout import Base, action_count, base_after
-from .state.recent import Recent
 from .store.base import Outcome, SessionStore, no_session
 from .store.lost import ReplyLost
+from .util.bounded_dict import BoundedDict
 
 log = logging.getLogger("awictl")
 
@@ -67,7 +67,7 @@ class Updater:
         self._archive = archive
         self._no_dropping_until = 0.0
         self._max_actions = settings.max_actions
-        self._warm: Recent[str, Base] = Recent(WARM_HEADS)
+        self._warm: BoundedDict[str, Base] = BoundedDict(WARM_HEADS)
         self._locks: dict[str, _CountedLock] = {}
 
     def agent_id(self, session_id: str) -> str | None:

@@ -10,7 +10,7 @@ from .state import keys
 from .state.codec import encodable
 from .state.document import decode_diff, new_document, timestamp
 from .state.layout import Base, base_of_whole, encode
-from .state.recent import Recent
+from .util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:
     from .store.visited import VisitStore
@@ -65,7 +65,7 @@ class Visits:
 
     def __init__(self, store: VisitStore) -> None:
         self._store = store
-        self._known: Recent[str, str] = Recent(KNOWN_AGENTS)
+        self._known: BoundedDict[str, str] = BoundedDict(KNOWN_AGENTS)
 
     async def visit(
         self,

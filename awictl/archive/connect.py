@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote
 
-from ..addresses import without_credentials
 from ..settings import Settings
 from ..store.embedded import embedded_server
+from ..util.urls import without_credentials
 from .base import Archive
 from .keyring import Keyring
 

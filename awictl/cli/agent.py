@@ -6,7 +6,7 @@ import typer
 
 from ..archive.keyring import Permission
 from ..errors import NotFound
-from ..words import duration
+from ..util.humanize import duration
 from .given import confirm, parse_duration
 from .options import Run, Yes, command, new_group
 from .output import Format

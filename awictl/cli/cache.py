@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, NotFound
-from ..words import duration, lifetime, plural
+from ..util.humanize import duration, lifetime, plural
 from .given import confirm, read_ids, read_json
 from .options import Rate, Run, Yes, command, each, new_group
 from .output import Format, write

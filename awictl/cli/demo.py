@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..manager import StateManager
-from ..words import duration
+from ..util.humanize import duration
 from .options import Run, command
 from .session import view
 from .tables import Rows, fields_of

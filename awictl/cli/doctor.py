@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import AwiError, InvalidInput
-from ..words import plural
+from ..util.humanize import plural
 from .given import check_finite, confirm
 from .options import Run, Yes, command
 from .output import Format

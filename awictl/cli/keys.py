@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..words import duration, lifetime, plural
+from ..util.humanize import duration, lifetime, plural
 from .options import Rate, Run, command, new_group
 from .output import Batches, Format
 from .tables import Column

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput, NotFound
-from ..words import lifetime, plural
+from ..util.humanize import lifetime, plural
 from .given import confirm, read_ids, read_stdin
 from .options import Rate, Run, Yes, command, each, new_group
 from .output import Batches, Format

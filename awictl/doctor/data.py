@@ -17,7 +17,7 @@ from ..state.keys import Kind
 from ..store.base import Listed
 from ..store.keyspace import Keyspace, Peek, Stepped
 from ..store.repairs import Everlasting, Orphan, Unmapped
-from ..words import duration, plural
+from ..util.humanize import duration, plural
 from .repair import Repair
 from .report import Check, failed, passed, warned
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..inventory import shown
 from ..store.keyspace import Keyspace
 from ..store.repairs import Everlasting, Orphan, Repairable
-from ..words import duration
+from ..util.humanize import duration
 
 #: Repairs in one round trip.
 _BATCH = 100

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..errors import AccessDenied, AwiError
 from ..settings import Settings
 from ..store.inspection import Inspection, NotTold
-from ..words import duration
+from ..util.humanize import duration
 from .report import Check, failed, not_permitted, passed, warned
 
 #: The oldest versions that are supported (DESIGN, promise 9).

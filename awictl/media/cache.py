@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound, UpdateConflict
 from ..state import keys
 from ..state.codec import dumps
-from ..store.ahead import ahead
 from ..store.strings import Strings
+from ..util.prefetch import prefetch
 from . import embeddings
 from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Similar, checked_url, embedding_key_of
 from .stored import Held, StoredMedia, in_parts
@@ -87,7 +87,7 @@ class MediaCache:
         comparison = embeddings.Comparison(vector)
         images_of: dict[str, list[str]] = {}
         lost = 0
-        async with aclosing(ahead(self._stored.contents(rate))) as batches:
+        async with aclosing(prefetch(self._stored.contents(rate))) as batches:
             async for images, found in batches:
                 for image in images:
                     if image.embedding_key is not None:

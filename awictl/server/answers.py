@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..state.codec import dumps
 from ..state.document import timestamp
 from ..state.layout import Base
-from ..state.recent import Recent
+from ..util.bounded_dict import BoundedDict
 from ..visits import Visit
 from . import views
 
@@ -38,7 +38,7 @@ class StateAnswers:
     """Answers about the sessions that were asked for lately."""
 
     def __init__(self) -> None:
-        self._kept: Recent[str, _Answer] = Recent(KEPT_ANSWERS)
+        self._kept: BoundedDict[str, _Answer] = BoundedDict(KEPT_ANSWERS)
 
     def answer(self, visit: Visit) -> bytes:
         """The answer about a session, now."""

@@ -9,9 +9,9 @@ from typing import TypeVar
 from ..errors import InvalidData
 from ..state import keys
 from ..state.layout import FOLLOWING_BYTES, base_of_whole, count_of_head
-from ..state.seen import Seen
+from ..util.fingerprint_set import FingerprintSet
+from ..util.prefetch import prefetch
 from . import keyspace
-from .ahead import ahead
 from .base import Listed, View
 from .connect import Server
 
@@ -26,10 +26,10 @@ _GROWTH = 16
 
 async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
     """The ids of all sessions, each once, in batches. `rate`: how many keys the server visits in a second."""
-    seen = Seen()  # SCAN may return a key twice
-    async with aclosing(ahead(keyspace.scan(server, f"{keys.SESSION_PREFIX}*", rate))) as batches:
+    seen = FingerprintSet()  # SCAN may return a key twice
+    async with aclosing(prefetch(keyspace.scan(server, f"{keys.SESSION_PREFIX}*", rate))) as batches:
         async for names in batches:
-            if batch := seen.fresh(keys.session_ids_of(names)):
+            if batch := seen.add_new(keys.session_ids_of(names)):
                 yield batch
 
 
@@ -51,7 +51,7 @@ async def list_all(server: Server, max_bytes: int, rate: float | None, view: Vie
 
     While one batch is parsed, the server looks at the next.
     """
-    async with aclosing(scan(server, rate)) as batches, aclosing(ahead(_looks(server, batches))) as looks:
+    async with aclosing(scan(server, rate)) as batches, aclosing(prefetch(_looks(server, batches))) as looks:
         async for ids, peeks in looks:
             yield await _told(server, ids, peeks, max_bytes, view)
 

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 from ..errors import AwiError
 from ..settings import Settings
-from ..state.seen import Seen
+from ..util.fingerprint_set import FingerprintSet
+from ..util.prefetch import prefetch
 from . import keyspace
-from .ahead import ahead
 from .connect import Argument, Script, Server, connect
 from .keyspace import Peek, groups
 
@@ -109,12 +109,12 @@ class Strings:
 
         `rate`: how many keys the server visits in a second at the most. Names that are not UTF-8 are left out.
         """
-        seen = Seen()
+        seen = FingerprintSet()
         pattern = prefix.translate(_SPECIAL) + "*"
-        async with aclosing(ahead(keyspace.scan(self._server, pattern, rate))) as batches:
+        async with aclosing(prefetch(keyspace.scan(self._server, pattern, rate))) as batches:
             async for names in batches:
                 texts = [text for name in names if (text := _decoded(name)) is not None]
-                if fresh := seen.fresh(text.removeprefix(prefix) for text in texts):
+                if fresh := seen.add_new(text.removeprefix(prefix) for text in texts):
                     yield fresh
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..settings import Settings
 from ..state import keys
 from ..state.layout import FOLLOWING_BYTES, Base
-from ..state.recent import Recent
+from ..util.bounded_dict import BoundedDict
 from .connect import Argument, Call, Script, Server
 from .history import base_of_start, whole_base
 from .listing import HEAD_CHUNK
@@ -30,7 +30,7 @@ class Visits:
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
         #: By key, what was read of a session, and what that means: agents ask more often than they change something.
-        self._met: Recent[str, tuple[tuple[int, bytes, bytes], Base]] = Recent(MET_SESSIONS)
+        self._met: BoundedDict[str, tuple[tuple[int, bytes, bytes], Base]] = BoundedDict(MET_SESSIONS)
 
     @cached_property
     def _visit_script(self) -> Script:

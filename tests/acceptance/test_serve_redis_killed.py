@@ -24,7 +24,7 @@ AWAY_SECONDS = 1.5
 
 
 @dataclass
-class Seen:
+class FingerprintSet:
     """What an agent was told."""
 
     acknowledged: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class AgentAtWork:
         self._number = number
         self._done = 0
         self.session_id = ""
-        self.seen = Seen()
+        self.seen = FingerprintSet()
 
     async def work(self, until: float) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)

@@ -13,7 +13,7 @@ from .valkey import ValkeyServer
 _LINE = re.compile(rb'\+[0-9.]+ \[[0-9]+ (?P<client>[^\]]*)\] "(?P<name>[^"]*)"(?P<rest>.*)')
 
 
-class Seen(list[tuple[str, str]]):
+class FingerprintSet(list[tuple[str, str]]):
     """(name in upper case, the whole line) of each command, those of scripts included; filled when its block ends."""
 
     @property
@@ -23,9 +23,9 @@ class Seen(list[tuple[str, str]]):
 
 
 @contextmanager
-def monitored(server: ValkeyServer) -> Iterator[Seen]:
+def monitored(server: ValkeyServer) -> Iterator[FingerprintSet]:
     """Records the commands that the server executes inside the block."""
-    seen = Seen()
+    seen = FingerprintSet()
     token = secrets.token_hex(16).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(20)

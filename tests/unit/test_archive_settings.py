@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from material import Load, profile
 
 from awictl import Settings
-from awictl.addresses import check_archive_url, user_info, without_credentials
 from awictl.archive.connect import open_archive
 from awictl.errors import InvalidInput
+from awictl.util.urls import check_archive_url, user_info, without_credentials
 
 MONGO, OTHER, FILE = "mongodb://h/db", "mongodb://other/db", "sqlite:///archive.db"
 

@@ -12,7 +12,7 @@ import awictl
 ROOT = Path(awictl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-FOUNDATION = {"errors", "addresses", "settings", "_version"}
+FOUNDATION = {"errors", "util", "settings", "_version"}
 STORAGE = {"state", "store", "archive"}
 #: The modules at the top that say what can be done: manager, updates, cache …
 DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"} | {"media"}
@@ -21,9 +21,9 @@ DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "
 ALLOWED = {
     "errors": set(),
     "_version": set(),
-    "addresses": {"errors"},
-    "settings": {"errors", "addresses"},
-    "state": {"errors"},
+    "util": {"errors"},
+    "settings": {"errors", "util"},
+    "state": {"errors", "util"},
     "store": {"state"} | FOUNDATION,
     "archive": {"state", "store"} | FOUNDATION,
     **dict.fromkeys(DOMAIN | {"__init__"}, DOMAIN | STORAGE | FOUNDATION),

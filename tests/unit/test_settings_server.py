@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from material import Load, profile
 
-from awictl.addresses import parse_redis_url
 from awictl.errors import InvalidInput
+from awictl.util.urls import parse_redis_url
 
 SECRET = "hunter2/?#@:x"
 ESCAPED = "hunter2%2F%3F%23%40%3Ax"

@@ -10,7 +10,7 @@ import typer
 
 from ...archive.sweep import Candidate, Sweeper, Swept
 from ...errors import AwiError, InvalidInput
-from ...words import plural
+from ...util.humanize import plural
 from ..given import check_finite, parse_duration, read_ids
 from ..options import EachId, Run, SessionIds, command, report
 from ..output import Format

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...words import duration, plural
+from ...util.humanize import duration, plural
 from ..session.view import known, moment
 from ..tables import Column, Rows, fields_of
 

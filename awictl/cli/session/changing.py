@@ -7,7 +7,7 @@ import typer
 from ...errors import InvalidInput, NotFound
 from ...manager import StateManager
 from ...state.keys import check_session_id
-from ...words import plural
+from ...util.humanize import plural
 from ..given import confirm, read_ids, read_json
 from ..options import EachId, Run, SessionId, SessionIds, command
 from ..output import Format

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...state.delta import pointer
 from ...state.document import as_object
-from ...words import lifetime
+from ...util.humanize import lifetime
 from ..options import Interval, Run, Seconds, SessionId, command
 from ..tables import Column, Rows, compact, fields_of
 from . import view

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...state.delta import Comparison, pointer
 from ...state.document import as_array, as_object
-from ...words import duration, lifetime
+from ...util.humanize import duration, lifetime
 from ..tables import Column, Rows, compact, fields_of, printable_json
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ...errors import AwiError
-from ...words import duration, plural
+from ...util.humanize import duration, plural
 from ..options import INTERRUPTED, Interval, Rate, Run, Seconds, command
 
 if TYPE_CHECKING:

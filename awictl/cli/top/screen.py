@@ -18,7 +18,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from ...errors import AwiError
 from ...live.activity import Activity, Order, Sample, Sampler
-from ...words import duration, lifetime, plural
+from ...util.humanize import duration, lifetime, plural
 from ..options import INTERRUPTED
 from ..session import view
 from ..tables import Rows, fields_of, printable

@@ -1,10 +1,10 @@
-"""Spans of time and numbers of things, in the words of messages and tables."""
+"""Format durations and counts for messages and tables."""
 
 from __future__ import annotations
 
 
 def duration(milliseconds: float | None) -> str:
-    """A span of time in two units: `1h 5m`, `29m 58s`, `350ms`; a dash where there is none."""
+    """Format a duration with its two largest units: `1h 5m`, `29m 58s`, `350ms`; `-` for None."""
     if milliseconds is None:
         return "-"
     if milliseconds < 1000:
@@ -20,10 +20,10 @@ def duration(milliseconds: float | None) -> str:
 
 
 def lifetime(ttl_ms: int | None) -> str:
-    """How long a key stays, given the milliseconds until it expires; None where it never does."""
+    """Format a TTL in milliseconds; None is a key without a TTL: `never`."""
     return duration(ttl_ms) if ttl_ms is not None else "never"
 
 
 def plural(count: int, noun: str) -> str:
-    """A number of things: `1 session`, `2,000 sessions`."""
+    """Format a count with its noun: `1 session`, `2,000 sessions`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""URLs of servers and archives: what they say, and how they may be shown."""
+"""Parse the URLs of servers and archives, and remove secrets from them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .errors import InvalidInput
+from ..errors import InvalidInput
 
 _ESCAPE_HINT = "its host or port is malformed; in a user name or password, write / ? # @ : [ ] percent-encoded"
 
 
 def parse_redis_url(url: str, source: str) -> dict[str, Any]:
-    """The settings in a URL `redis://`, `rediss://` or `unix://`. It describes a server whole, but for credentials."""
+    """Return the settings, by field name, that a `redis://`, `rediss://` or `unix://` URL contains.
+
+    Host, port, database and TLS are always set; credentials only if the URL has them. `source` names the origin of the
+    URL in errors. Raises InvalidInput.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # not the reason itself: it repeats what may be a part of the password
+        # not the reason itself: it may repeat a part of the password
         raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}") from None
     if parts.fragment or "@" in parts.path + parts.query:
         raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}")
@@ -56,7 +60,10 @@ _SECRETS = ("tlscertificatekeyfilepassword", "authmechanismproperties", "proxypa
 
 
 def check_archive_url(url: str, source: str) -> str:
-    """The URL itself, or InvalidInput where it names no kind of archive. Its parts are checked where it is opened."""
+    """Return the URL if its scheme names a kind of archive. Raises InvalidInput.
+
+    The rest of the URL is checked when the archive is opened.
+    """
     scheme, found, rest = url.partition("://")
     if not found or scheme not in ("mongodb", "mongodb+srv", "sqlite"):
         raise InvalidInput(f"{source}: not an archive: expected mongodb://HOST/DATABASE or sqlite:///FILE")
@@ -66,24 +73,24 @@ def check_archive_url(url: str, source: str) -> str:
 
 
 def has_password(url: str) -> bool:
-    """Whether the URL of an archive holds a secret: a password, or a parameter that is one."""
+    """Whether an archive's URL contains a secret: a password, or a secret parameter."""
     parameters = {one.partition("=")[0].lower() for one in url.partition("?")[2].split("&")}
     return bool(user_info(url).partition(":")[2]) or not parameters.isdisjoint(_SECRETS)
 
 
 def user_info(url: str) -> str:
-    """The user and password of a URL as they stand there; empty where there are none."""
+    """The `user:password` part of a URL, still percent-encoded; empty if it has none."""
     scheme, _, rest = url.partition("://")
     return rest.rpartition("@")[0] if scheme != "sqlite" else ""
 
 
 def without_credentials(url: str) -> str:
-    """An archive's URL for messages: without user, password and parameters, which may be secrets too."""
+    """An archive's URL for messages, without user, password and parameters (which may be secrets)."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         return url
     before, _, parameters = rest.partition("?")
-    if "@" in parameters and not _PARAMETER.match(parameters):  # that question mark is part of the password
+    if "@" in parameters and not _PARAMETER.match(parameters):  # the question mark is part of the password
         before = rest.rpartition("@")[2].partition("?")[0]
     shown = before.rpartition("@")[2]
     return f"{scheme}://{shown if _HOSTS.fullmatch(shown) else ''}"

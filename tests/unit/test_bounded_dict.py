@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from awictl.state.recent import Recent
+from awictl.util.bounded_dict import BoundedDict
 
 
 def test_the_oldest_leave() -> None:
-    recent: Recent[str, int] = Recent(2)
+    recent: BoundedDict[str, int] = BoundedDict(2)
     recent["a"], recent["b"] = 1, 2
     recent["a"] = 3  # set again, it is the latest
     recent["c"] = 4

@@ -1,4 +1,4 @@
-"""Which texts came before, in little memory: some eight bytes for each."""
+"""A set of short fingerprints for deduplication: about eight bytes per text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _FINGERPRINT_BYTES = 6
 _FINGERPRINT_MASK = (1 << 8 * _FINGERPRINT_BYTES) - 1
 
 
-class Seen:
-    """A set of texts that can only grow, and keeps a fingerprint of 60 bits in the place of each.
+class FingerprintSet:
+    """A grow-only set that stores a 60-bit fingerprint of each text instead of the text.
 
-    SCAN may return a key twice, so a walk through all keys has to know those it met. Python's own set of 200,000
-    session ids takes some 30 MB. Here any two of a million different texts are taken for the same less often than once
-    in 100,000 such walks.
+    SCAN may return a key twice, so an iteration over all keys has to deduplicate. A `set` of 200,000 session ids takes
+    about 30 MB. The price is a small chance of a false duplicate: for a million different texts, less than one in
+    100,000 iterations.
     """
 
     def __init__(self) -> None:
         self._buckets = [b""] * _BUCKETS
 
-    def fresh(self, texts: Iterable[Text]) -> list[Text]:
-        """Those of these texts that did not come before, each once; now they did."""
+    def add_new(self, texts: Iterable[Text]) -> list[Text]:
+        """Add texts; return those that were not in the set before, each once, in order."""
         buckets = self._buckets
         found = []
         for text in texts:

@@ -1,4 +1,4 @@
-"""What is remembered of the latest few things, of which there may be any number."""
+"""A dict of bounded size; evicts the least recently written entry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(OrderedDict[K, V]):
-    """A dict of at most `limit` entries: those that were set last."""
+class BoundedDict(OrderedDict[K, V]):
+    """A dict of at most `limit` entries: writing one more evicts the least recently written entry."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()

@@ -8,13 +8,13 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awictl.state.seen import Seen
+from awictl.util.fingerprint_set import FingerprintSet
 
 
 @given(st.lists(st.lists(st.text(max_size=3))))
 def test_each_text_is_fresh_once(batches: list[list[str]]) -> None:
-    seen = Seen()
-    found = [text for batch in batches for text in seen.fresh(batch)]
+    seen = FingerprintSet()
+    found = [text for batch in batches for text in seen.add_new(batch)]
     assert found == list(dict.fromkeys(text for batch in batches for text in batch))
 
 
@@ -22,10 +22,10 @@ def test_many_ids_in_little_memory() -> None:
     ids = [f"sess_{secrets.token_hex(16)}" for _ in range(50_000)]
     tracemalloc.start()
     try:
-        seen = Seen()
-        assert seen.fresh(ids) == ids
+        seen = FingerprintSet()
+        assert seen.add_new(ids) == ids
         size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert size - 8 * len(ids) < 1_000_000  # besides what it returned
-    assert seen.fresh(ids[::7]) == []
+    assert seen.add_new(ids[::7]) == []

@@ -1,0 +1,33 @@
+"""Prefetch one item of an async generator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Iterations of the event loop that a request needs to get from its task to the socket. A caller that never awaits
+#: would otherwise delay it until its own work is done.
+SEND_ITERATIONS = 8
+
+
+async def prefetch(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Yield the items of `items`, fetching the next one while the caller processes the current one.
+
+    Server and client then work at the same time. Closing this generator closes `items` too.
+    """
+    async with aclosing(items):
+        pending = asyncio.ensure_future(anext(items, None))
+        try:
+            while (item := await pending) is not None:
+                pending = asyncio.ensure_future(anext(items, None))
+                for _ in range(SEND_ITERATIONS):
+                    await asyncio.sleep(0)
+                yield item
+        finally:
+            if not pending.done():
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)

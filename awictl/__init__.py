@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     )
     from .lookup import Found
     from .manager import StateManager
+    from .query_cache.cache_key import cache_key
     from .settings import Settings
-    from .state.cache_key import cache_key
     from .store.base import AgentSession, HistoryPage, Listed, Stored
     from .updates import Updated
     from .visits import Visit
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "StateManager": "manager",
     "Settings": "settings",
-    "cache_key": "state.cache_key",
+    "cache_key": "query_cache.cache_key",
     "AgentKey": "archive.keyring",
     "AgentRegistry": "agents",
     "AgentSession": "store.base",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .archive.keyring import AgentKey, Keyring, Permission
+from .document.json_codec import encodable
 from .errors import InvalidInput, NotFound, Refused
-from .state.codec import encodable
 from .util.bounded_dict import BoundedDict
 
 #: Seconds for which a key counts as it was found, and for which an unknown secret counts as unknown.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .document import keys
+from .document.schema import Change
 from .errors import AwiError, NoSession, ReadOnly, Refused
 from .settings import Settings
-from .state import keys
-from .state.document import Change
 from .store.base import SessionStore, no_session
 from .updates import Updater
 

@@ -7,12 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .document import keys
+from .document.json_codec import dumps, loads_at
+from .document.schema import CACHE_ACTION, active_query, timestamp
+from .document.validation import checked_json
 from .errors import AwiError, InvalidData, InvalidInput, NotFound
-from .inputs import checked_json
-from .state import keys
-from .state.cache_key import cache_key
-from .state.codec import dumps, loads_at
-from .state.document import CACHE_ACTION, active_query, timestamp
+from .query_cache.cache_key import cache_key
 from .store.base import View
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .document.schema import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
+from .document.validation import checked_json
 from .errors import AwiError
-from .inputs import checked_json
-from .state.cache_key import cache_key
-from .state.document import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
-from .state.variants import Difference, alike, difference, variants
+from .query_cache.cache_key import cache_key
+from .query_cache.spellings import Difference, alike, difference, variants
 from .store.base import Listed, View
 from .util.humanize import duration
 

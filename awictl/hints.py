@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+from .document.keys import DIFF_TTL_SECONDS
 from .errors import AwiError, NoSession
 from .lookup import OpenArchive
-from .state.keys import DIFF_TTL_SECONDS
 from .store.base import SessionStore, Traces
 from .util.humanize import duration, plural
 

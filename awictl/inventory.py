@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from .state.keys import Kind, kind_of
+from .document.keys import Kind, kind_of
 from .store.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
 from .util.fingerprint_set import FingerprintSet
 from .util.prefetch import prefetch

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .archiving import Archiving
+from .document import byte_layout, keys
+from .document.json_codec import check_input
+from .document.schema import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
+from .document.validation import checked_object, checked_update
 from .errors import InvalidData, InvalidInput, NotFound, Unreachable
-from .inputs import checked_object, checked_update
 from .settings import Settings
-from .state import keys, layout
-from .state.codec import check_input
-from .state.document import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
 from .store.base import AS_LISTED, AgentSession, HistoryPage, Listed, Stored, View, no_session
 from .updates import Updated
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from .archive.base import Archive
     from .cache import QueryCache
     from .diagnosis import Diagnosis
+    from .document.byte_layout import Base
     from .inventory import Inventory
     from .lookup import Found
     from .media.cache import MediaCache
-    from .state.layout import Base
     from .store.keyspace import Keyspace
     from .store.strings import Strings
     from .visits import Visits
@@ -86,7 +86,7 @@ class StateManager(Archiving):
         if not all(isinstance(text, str) for text in texts):
             raise InvalidInput("the name of an agent and a route are text")
         document = new_document(session_id, agent_id, texts[0], texts[1], timestamp())
-        previous = await self.store.create(session_id, agent_id, layout.encode(document))
+        previous = await self.store.create(session_id, agent_id, byte_layout.encode(document))
         return document, previous
 
     async def update_state_with_delta(
@@ -179,7 +179,7 @@ class StateManager(Archiving):
     def decoded(self, session_id: str, stored: Stored) -> dict[str, Any]:
         """The document in a stored string. Raises InvalidData, naming the key."""
         try:
-            return layout.decode(stored.raw)
+            return byte_layout.decode(stored.raw)
         except InvalidData as error:
             raise InvalidData(
                 f"{self.store.where}, key {keys.session_key(session_id)}: {error} "
@@ -252,8 +252,8 @@ class StateManager(Archiving):
     ) -> Diagnosis:
         """Find out whether a query is cached, and on a miss, why: what is cached in its place.
 
-        Where it is not cached, its other spellings are looked at in one round trip (`state/variants.py`), and, unless
-        `sessions` is False, all sessions: for those that point to it, and for similar queries that are cached. `rate`:
+        If it is not cached, its other spellings are looked up in one round trip (`query_cache/spellings.py`), and,
+        unless `sessions` is False, all sessions: for those that point to it, and for similar queries that are cached. `rate`:
         keys that the server visits in a second for that. Raises InvalidInput, Unreachable.
         """
         from .diagnosis import diagnose

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .state.codec import dumps
-from .state.document import as_text, parse_timestamp
-from .state.glance import glance
+from .document.fast_head import glance
+from .document.json_codec import dumps
+from .document.schema import as_text, parse_timestamp
 from .store.base import Listed, View
 
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .document.byte_layout import Base, action_count, base_after
+from .document.keys import op_id_time
+from .document.schema import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from .errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from .settings import Settings
-from .state.document import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
-from .state.keys import op_id_time
-from .state.layout import Base, action_count, base_after
 from .store.base import Outcome, SessionStore, no_session
 from .store.lost import ReplyLost
 from .util.bounded_dict import BoundedDict

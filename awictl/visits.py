@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .document import keys
+from .document.byte_layout import Base, base_of_whole, encode
+from .document.json_codec import encodable
+from .document.schema import decode_diff, new_document, timestamp
 from .errors import NotFound, RateLimited, UpdateConflict
-from .state import keys
-from .state.codec import encodable
-from .state.document import decode_diff, new_document, timestamp
-from .state.layout import Base, base_of_whole, encode
 from .util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:

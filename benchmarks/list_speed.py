@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.documents import document
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 LIFE_MS = 100_000_000
 #: Seconds of each phase of the foreground client.

@@ -27,8 +27,8 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.archive.mongo_documents import document_of
 from awictl.archive.snapshot import Snapshot
-from awictl.state.document import new_document, timestamp
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
+from awictl.document.schema import new_document, timestamp
 
 MARGIN_MS = 3_600_000
 

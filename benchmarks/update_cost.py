@@ -21,15 +21,15 @@ from typing import Any
 import orjson
 
 from awictl import StateManager
-from awictl.state.delta import merge
-from awictl.state.document import timestamp
+from awictl.document.merge import merge
+from awictl.document.schema import timestamp
 from awictl.store.redis import RedisStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.documents import compact, document, put, session_key
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 ROUNDS = 1_000
 #: Rounds before the measured ones.

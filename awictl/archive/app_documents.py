@@ -11,7 +11,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from ..state.document import as_array, as_object, as_text, timestamp
+from ..document.schema import as_array, as_object, as_text, timestamp
 from .base import Archived, Shape, Summary
 from .snapshot import count_of
 from .trajectory import uses_of

@@ -15,8 +15,8 @@ from typing import Any
 import bson
 from bson import ObjectId
 
-from ..state.codec import dumps, encodable
-from ..state.document import as_array, as_object
+from ..document.json_codec import dumps, encodable
+from ..document.schema import as_array, as_object
 from .snapshot import MAX_TEXT, Snapshot, moment_of
 
 #: Bytes of BSON that the actions may take up, of the 16 MiB that a document may have; and one action of them.

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
+from ..document.json_codec import dumps, encodable, loads
+from ..document.schema import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused
-from ..state.codec import dumps, encodable, loads
-from ..state.document import optional_timestamp
 from .snapshot import Known, Snapshot, moment_of
 from .trajectory import Chunk, Uses
 

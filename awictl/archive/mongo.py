@@ -27,9 +27,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from ..document.json_codec import encodable
 from ..errors import AwiError, Refused, Unreachable
 from ..settings import Settings
-from ..state.codec import encodable
 from . import app_documents, mongo_indexes
 from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
 from .mongo_documents import (

@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
-from ..state.codec import encodable
-from ..state.document import as_array, as_object
+from ..document.json_codec import encodable
+from ..document.schema import as_array, as_object
 from . import app_documents
 from .app_view import app_agent_id, app_view
 from .base import ArchiveQuery, Cursor, Summary

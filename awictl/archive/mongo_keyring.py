@@ -11,7 +11,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ASCENDING
 
-from ..state.document import as_text
+from ..document.schema import as_text
 from .app_documents import moment
 from .keyring import AgentKey, newest_first, permissions_of
 from .mongo import MongoArchive

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
-from ..state.codec import dumps, loads
 from .trajectory import Chunk
 
 log = logging.getLogger("awictl")

@@ -10,10 +10,10 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from ..document.byte_layout import decode, next_t_of
+from ..document.json_codec import dumps, encodable
+from ..document.schema import SESSION_END, as_array, as_object, has_ended, parse_timestamp
 from ..errors import InvalidData, Refused
-from ..state.codec import dumps, encodable
-from ..state.document import SESSION_END, as_array, as_object, has_ended, parse_timestamp
-from ..state.layout import decode, next_t_of
 from .trajectory import Chunk, Uses, complete, uses_of
 
 #: Characters that an archive keeps of an id, a name or a route, beside the document itself.

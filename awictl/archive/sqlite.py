@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..document.json_codec import encodable
+from ..document.schema import optional_timestamp
 from ..errors import AwiError, InvalidData, Refused, Unreachable
-from ..state.codec import encodable
-from ..state.document import optional_timestamp
 from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
 from .packing import chunks_of, intact_chunks, pack, unpack
 from .snapshot import Known, Snapshot, Verdict

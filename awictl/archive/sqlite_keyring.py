@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import TypeVar
 
-from ..state.document import optional_timestamp
+from ..document.schema import optional_timestamp
 from .keyring import AgentKey, newest_first, permissions_of
 from .snapshot import moment_of
 from .sqlite import SqliteArchive, Work

@@ -6,9 +6,9 @@ import json
 import sqlite3
 from typing import Any
 
+from ..document.json_codec import encodable
+from ..document.schema import optional_timestamp
 from ..errors import InvalidData
-from ..state.codec import encodable
-from ..state.document import optional_timestamp
 from .base import ArchiveQuery, Cursor, Summary
 from .packing import pack, unpack
 from .snapshot import Known, Revision, Snapshot, moment_of

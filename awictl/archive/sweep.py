@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from ..document.schema import has_ended
 from ..errors import AwiError
-from ..state.document import has_ended
 from ..store.base import SessionStore
 from .base import Archive
 from .keeper import Keeper, Kept

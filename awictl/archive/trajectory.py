@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..state.codec import dumps, encodable, json_equal
-from ..state.document import SESSION_END, SESSION_START, as_array, as_object
+from ..document.json_codec import dumps, encodable, json_equal
+from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
 
 
 @dataclass(frozen=True)

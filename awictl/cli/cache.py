@@ -78,9 +78,9 @@ def _yes(value: bool | None) -> str:
 )
 async def key(run: Run, filters: Filters = None, sort: Sort = None) -> None:
     """Print the cache key of a query, exactly as the app makes it. Works offline: no server is asked."""
+    from ..document.keys import CACHE_PREFIX
+    from ..query_cache.cache_key import cache_key
     from ..settings import Settings
-    from ..state.cache_key import cache_key
-    from ..state.keys import CACHE_PREFIX
 
     query = _query(filters, sort, Settings.max_delta_bytes)
     made = cache_key(*query)
@@ -104,7 +104,7 @@ async def list_(
     """List what is cached: how long it stays, its size, and the sessions that have it as their active query."""
     async with run.manager() as manager:
         found = manager.cache.list(rate=rate, sessions=not no_sessions)
-        from ..state.keys import is_cache_key
+        from ..document.keys import is_cache_key
 
         # what no other command would take is no id
         only_ids = run.out.format is Format.IDS
@@ -184,7 +184,7 @@ async def delete(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
 ) -> None:
     """Delete cached results. The next one who asks has to fetch them again; the sessions stay as they are."""
-    from ..state.keys import check_cache_key
+    from ..document.keys import check_cache_key
 
     wanted = list(dict.fromkeys(map(check_cache_key, read_ids(keys))))
     async with run.manager() as manager:
@@ -246,7 +246,7 @@ def _query(filters: str | None, sort: str | None, limit: int) -> tuple[Any, Any]
 
 async def _query_of(manager: "StateManager", session_id: str) -> tuple[Any, Any]:
     """The filters and the sort order of the page that a session is at. Raises NotFound, InvalidData."""
-    from ..state.document import as_object
+    from ..document.schema import as_object
 
     document = manager.decoded(session_id, await manager.read_session(session_id))
     page = as_object(document.get("page_state"))

@@ -76,7 +76,7 @@ def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_B
 
     `limit`: bytes that it may have, which `setting` sets. Raises InvalidInput, saying `what` is wrong.
     """
-    from ..state.codec import parse_input
+    from ..document.json_codec import parse_input
 
     text = _text(given, limit)
     if len(text) > limit:

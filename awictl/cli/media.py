@@ -145,8 +145,8 @@ async def show(
 )
 async def list_(run: Run, rate: Rate = None) -> None:
     """List images as they are found; how many there are, and what their embeddings take, is told on stderr."""
+    from ..document.keys import is_media_id
     from ..media.images import MediaStats
-    from ..state.keys import is_media_id
 
     only_ids = run.out.format is Format.IDS
     totals = MediaStats()

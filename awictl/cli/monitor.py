@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..state.keys import Kind
+from ..document.keys import Kind
 from ..util.humanize import duration, plural
 from .given import check_finite
 from .options import Run, command

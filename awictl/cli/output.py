@@ -188,9 +188,9 @@ def dumps(value: Any) -> bytes:
 
 def json_dumps() -> Callable[[Any], bytes]:
     """The encoder itself, for those that encode many values."""
-    from ..state import codec
+    from ..document import json_codec
 
-    return codec.dumps
+    return json_codec.dumps
 
 
 def write(data: bytes) -> None:

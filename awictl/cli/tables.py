@@ -99,7 +99,7 @@ def printable(text: str) -> str:
 
 def compact(value: Any) -> str:
     """A value in one short line, for a cell."""
-    from ..state.codec import dumps
+    from ..document.json_codec import dumps
 
     return value if isinstance(value, str) else dumps(value).decode()
 

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..document import keys
+from ..document.json_codec import encodable
+from ..document.keys import Kind
+from ..document.schema import as_object, as_text, has_ended
 from ..errors import AwiError
 from ..inventory import Inventory, shown
-from ..state import keys
-from ..state.codec import encodable
-from ..state.document import as_object, as_text, has_ended
-from ..state.keys import Kind
 from ..store.base import Listed
 from ..store.keyspace import Keyspace, Peek, Stepped
 from ..store.repairs import Everlasting, Orphan, Unmapped

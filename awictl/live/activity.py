@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..document.fast_head import glance
+from ..document.schema import as_object, as_text, timestamp
 from ..errors import AwiError
-from ..state.document import as_object, as_text, timestamp
-from ..state.glance import glance
 from ..store.base import Listed, View
 from ..store.inspection import NotTold
 from ..summaries import idle_since

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ..document.json_codec import json_equal
+from ..document.keys import check_session_id
+from ..document.merge import Comparison, compare
+from ..document.schema import timestamp
 from ..errors import AwiError, InvalidData, NoSession
-from ..state.codec import json_equal
-from ..state.delta import Comparison, compare
-from ..state.document import timestamp
-from ..state.keys import check_session_id
 from ..store.base import Listed, no_session
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..state.keys import PREFIXES, Kind, check_session_id, kind_of
+from ..document.keys import PREFIXES, Kind, check_session_id, kind_of
 from ..store.monitor import Command, script_name
 
 if TYPE_CHECKING:

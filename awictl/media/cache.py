@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..document import keys
+from ..document.json_codec import dumps
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound, UpdateConflict
-from ..state import keys
-from ..state.codec import dumps
 from ..store.strings import Strings
 from ..util.prefetch import prefetch
 from . import embeddings

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from ..document.json_codec import dumps, loads, parse_input
 from ..errors import InvalidData, InvalidInput, Refused
-from ..state.codec import dumps, loads, parse_input
 
 #: Most numbers that a given vector may have.
 MAX_DIMENSIONS = 65_536

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..document import keys
+from ..document.schema import as_text
 from ..errors import InvalidInput
-from ..state import keys
-from ..state.document import as_text
 
 #: The fields of a stored image that awictl knows; the others are kept as they are.
 FIELDS = ("thumbnail_url", "full_url", "embedding_key")

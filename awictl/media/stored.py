@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..document import keys
+from ..document.json_codec import loads_at
 from ..errors import AwiError, InvalidData
-from ..state import keys
-from ..state.codec import loads_at
 from ..store.strings import Strings
 from .embeddings import decode
 from .images import Embedding, Image

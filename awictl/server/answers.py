@@ -11,9 +11,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..state.codec import dumps
-from ..state.document import timestamp
-from ..state.layout import Base
+from ..document.byte_layout import Base
+from ..document.json_codec import dumps
+from ..document.schema import timestamp
 from ..util.bounded_dict import BoundedDict
 from ..visits import Visit
 from . import views

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..archive.keyring import Permission
+from ..document.json_codec import dumps
 from ..settings import Settings
-from ..state.codec import dumps
 from . import handlers
 from .calls import COMMON_HEADERS, Receive, Scope, Send
 from .endpoint import OTHER, Endpoint

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from ..archive.keyring import AgentKey, KeyState, Permission
-from ..state.document import timestamp
+from ..document.schema import timestamp
 from .problems import Problem
 
 #: The header of the app's agents; `Authorization: Bearer` serves as well.

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from ..agents import without_secrets
+from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
-from ..state.codec import dumps, parse_input
 from ..visits import Allowance
 from .problems import Problem, too_large
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
-from ..state.codec import dumps, loads
 from . import views
 from .agent_request import AgentRequest, WithSession
 from .calls import Message, Receive, Scope, Send

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..archive.keyring import Permission
+from ..document import keys
+from ..document.schema import as_object, timestamp
 from ..errors import AwiError, InvalidInput, Unreachable
-from ..state import keys
-from ..state.document import as_object, timestamp
 from . import views
 from .calls import Reply, json_reply, number_of
 from .endpoint import Call

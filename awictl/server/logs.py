@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..agents import without_secrets
-from ..state.codec import dumps
-from ..state.document import timestamp
+from ..document.json_codec import dumps
+from ..document.schema import timestamp
 
 #: Attributes of every record: what else there is was given as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}

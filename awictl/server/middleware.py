@@ -22,10 +22,10 @@ from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any
 
+from ..document.keys import check_agent_id
 from ..errors import AwiError
 from ..manager import StateManager
 from ..settings import Settings
-from ..state.keys import check_agent_id
 from .agent_request import STATE_NAME, Agent, AgentRequest, WithSession, agent_request
 from .auth import KEY_HEADER, identify
 from .calls import App, Message, Receive, Scope, Send, headers_of, masked_url, problem_reply, url_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._version import __version__
 from ..archive.keyring import Permission
-from ..state.document import KEPT_FIELDS
+from ..document.schema import KEPT_FIELDS
 from .options import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, SITE_FIELDS, ServerOptions
 
 Schema = dict[str, Any]

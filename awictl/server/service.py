@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..document.json_codec import dumps
 from ..manager import StateManager
 from ..settings import Settings
-from ..state.codec import dumps
 from .answers import StateAnswers
 from .metrics import Metrics
 from .openapi import document

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..archive.keyring import AgentKey
-from ..state.document import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object, parse_timestamp, timestamp
+from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object, parse_timestamp, timestamp
 from ..store.base import HistoryPage
 
 #: Cached results that `GET …/cache` shows.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
+from ..document.byte_layout import Base
+from ..document.schema import Change
 from ..errors import AwiError, NoSession, Refused
-from ..state.document import Change
-from ..state.layout import Base
 
 if TYPE_CHECKING:
     from .keyspace import Keyspace

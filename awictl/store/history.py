@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..document import keys
+from ..document.byte_layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
+from ..document.json_codec import loads
 from ..errors import InvalidData
-from ..state import keys
-from ..state.codec import loads
-from ..state.layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
 from .base import HistoryPage
 from .connect import Server
 from .listing import HEAD_CHUNK

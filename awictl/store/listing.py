@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
+from ..document import keys
+from ..document.byte_layout import FOLLOWING_BYTES, base_of_whole, count_of_head
 from ..errors import InvalidData
-from ..state import keys
-from ..state.layout import FOLLOWING_BYTES, base_of_whole, count_of_head
 from ..util.fingerprint_set import FingerprintSet
 from ..util.prefetch import prefetch
 from . import keyspace

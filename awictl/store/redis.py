@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..document import keys
+from ..document.byte_layout import FOLLOWING_BYTES, Base, op_id_mark
+from ..document.json_codec import loads
+from ..document.schema import Change
 from ..errors import AwiError, InvalidData, Refused, TooLarge
 from ..settings import Settings
-from ..state import keys
-from ..state.codec import loads
-from ..state.document import Change
-from ..state.layout import FOLLOWING_BYTES, Base, op_id_mark
 from . import history, listing, whole
 from .base import (
     AS_LISTED,

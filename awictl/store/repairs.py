@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..state import keys
+from ..document import keys
 from .connect import Call, Script, Server
 
 

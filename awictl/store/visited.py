@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from ..state.layout import Base
+from ..document.byte_layout import Base
 
 
 class Visited(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from ..document import keys
+from ..document.byte_layout import FOLLOWING_BYTES, Base
 from ..settings import Settings
-from ..state import keys
-from ..state.layout import FOLLOWING_BYTES, Base
 from ..util.bounded_dict import BoundedDict
 from .connect import Argument, Call, Script, Server
 from .history import base_of_start, whole_base

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..document import keys
 from ..errors import AwiError
-from ..state import keys
 from .base import Lifetime, Stored
 from .connect import Server
 from .keyspace import groups, peek

@@ -10,7 +10,7 @@ from support.cli import Cli, unchanged
 from support.documents import SESSION_ID, agent_key, compact, diff_key, document, put, session_key
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 WHOLE = document([0, 40, 0])
 #: Something for every terminal to choke on: colours, C1 controls, a title, a bell, a newline, reversed text.

@@ -14,7 +14,7 @@ from support.cli import Cli, finish, unchanged
 from support.documents import SESSION_ID, compact, document, put, session_key
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 CLOSED_PIPE = 141
 INTERRUPTED = 130

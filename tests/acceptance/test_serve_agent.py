@@ -10,7 +10,7 @@ from support.cli import Cli
 from support.mongo import MongoServer
 from support.serving import Server, serving
 
-from awictl.state.document import SESSION_END
+from awictl.document.schema import SESSION_END
 
 API = "/api/agent"
 

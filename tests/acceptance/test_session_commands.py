@@ -29,7 +29,7 @@ from support.documents import (
 )
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 HALF_HOUR_MS = 1_800_000
 

@@ -10,8 +10,8 @@ from support.cli import Cli, unchanged
 from support.documents import SESSION_ID, compact, document, plain, put, replaced, session_key, stored
 from support.valkey import ValkeyServer
 
-from awictl.state.document import timestamp
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
+from awictl.document.schema import timestamp
 
 
 def active(minutes_ago: float, *, session_id: str = SESSION_ID, sizes: tuple[int, ...] = (0,), **others: Any) -> Any:

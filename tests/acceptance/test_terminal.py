@@ -14,7 +14,7 @@ from support.cli import LIMIT_SECONDS, Cli
 from support.documents import SESSION_ID, compact, document, put
 from support.valkey import ValkeyServer
 
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 #: What a terminal program may send: colours and styles; nothing that moves the cursor.
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")

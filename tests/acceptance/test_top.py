@@ -14,8 +14,8 @@ from support.documents import diff_key, document, put, session_key
 from support.terminal import CTRL_C, ENTER, ENTER_SCREEN, ESCAPE, LEAVE_SCREEN, SHOW_CURSOR, Terminal, on_terminal
 from support.valkey import ValkeyServer
 
-from awictl.state.document import timestamp
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
+from awictl.document.schema import timestamp
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]文字🙂"
 WORDS = ["top", "--interval", "0.2"]

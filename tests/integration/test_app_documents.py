@@ -28,7 +28,7 @@ from support.documents import (
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 #: The number of the next action of each document, read off by eye: the last of them stopped counting at 100.
 NEXT_T = {

@@ -15,8 +15,8 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
 from awictl.archive.sweep import BATCH_SESSIONS
-from awictl.state.document import new_document
-from awictl.state.layout import decode, encode
+from awictl.document.byte_layout import decode, encode
+from awictl.document.schema import new_document
 
 #: `session end` answers within so many seconds where MongoDB is away, the start of the interpreter included.
 END_SECONDS = 5.0

@@ -38,8 +38,8 @@ from awictl.archive import packing
 from awictl.archive.base import Archive, ArchiveQuery, Cursor, Shape
 from awictl.archive.snapshot import Known, Outdated
 from awictl.archive.trajectory import Chunk, Uses
+from awictl.document.json_codec import dumps
 from awictl.errors import InvalidData, Refused
-from awictl.state.codec import dumps
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

@@ -13,8 +13,8 @@ from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, Unreachable, cache_key
 from awictl.cache import Cached
-from awictl.state.document import timestamp
-from awictl.state.variants import Difference
+from awictl.document.schema import timestamp
+from awictl.query_cache.spellings import Difference
 
 FILTERS = {"category": "tech", "tags": ["awi", "agents"]}
 SORT = {"key": "createdAt", "order": "desc"}

@@ -15,8 +15,8 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.doctor import Check, Repair, Repairs, Status, examine
 from awictl.doctor import data as data_checks
-from awictl.state.keys import Kind
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
+from awictl.document.keys import Kind
 
 
 async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], Sequence[Repair]]:

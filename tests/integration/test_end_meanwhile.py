@@ -12,8 +12,8 @@ from support.valkey import ValkeyServer
 
 from awictl import NotFound, Refused, Settings, StateManager, UpdateConflict
 from awictl.archive.snapshot import Snapshot
+from awictl.document.byte_layout import decode
 from awictl.errors import AwiError
-from awictl.state.layout import decode
 
 Meanwhile = Callable[[], Awaitable[object]]
 

@@ -12,7 +12,7 @@ from support.documents import LAYOUTS, SESSION_ID, Layout, compact, document, pu
 from support.valkey import ValkeyServer
 
 from awictl import InvalidInput, NotFound, StateManager
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 #: How many random pages are compared, for each document.
 PAGES = 60

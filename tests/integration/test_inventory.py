@@ -10,8 +10,8 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import StateManager, Unreachable, inventory
+from awictl.document.keys import Kind
 from awictl.inventory import BOUNDS_MS, Key, Population
-from awictl.state.keys import Kind
 from awictl.store.keyspace import Peek
 
 NAMES = {

@@ -18,8 +18,8 @@ from support.mongo import DATABASE, MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.state.document import new_document
-from awictl.state.layout import decode, encode
+from awictl.document.byte_layout import decode, encode
+from awictl.document.schema import new_document
 
 #: Processes at the same time.
 AT_ONCE = 3

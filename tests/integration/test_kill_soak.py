@@ -15,7 +15,7 @@ from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import NotFound, Settings, StateManager, UpdateConflict
-from awictl.state.layout import decode
+from awictl.document.byte_layout import decode
 
 #: Kills for each kind of archive, and processes at the same time.
 KILLS, AT_ONCE = 120, 3

@@ -33,10 +33,10 @@ from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
 from awictl.agents import Registered
+from awictl.document import keys
 from awictl.server import enriching, middleware
 from awictl.server.calls import App, Message, Receive, Scope, Send
 from awictl.server.middleware import AgentRequest, EnrichResponse, LoadSession, RecordAction
-from awictl.state import keys
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -19,9 +19,9 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import Permission, Settings, StateManager
+from awictl.document import keys
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
-from awictl.state import keys
 
 SESSION = "/api/agent/session"
 BOTH = (Permission.READ, Permission.WRITE)

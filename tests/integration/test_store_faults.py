@@ -43,7 +43,7 @@ from awictl import (
     Unreachable,
     updates,
 )
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
 
 Call = Callable[[StateManager], Awaitable[Any]]
 

@@ -17,8 +17,8 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
 from awictl.archive.sweep import Swept
-from awictl.state.document import new_document
-from awictl.state.layout import decode, encode
+from awictl.document.byte_layout import decode, encode
+from awictl.document.schema import new_document
 
 SWEEPERS = 8
 SESSIONS = 1_000

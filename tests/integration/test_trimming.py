@@ -26,7 +26,7 @@ from support.proxy import Cut, once, proxied
 from support.valkey import ValkeyServer
 
 from awictl import OutcomeUnknown, StateManager, Updated
-from awictl.state.keys import new_op_id
+from awictl.document.keys import new_op_id
 
 
 async def update_many(manager: StateManager, numbers: range) -> None:

@@ -12,7 +12,7 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
-from awictl.state import keys
+from awictl.document import keys
 from awictl.store.visited import Visited
 from awictl.visits import TRIES, Visits
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from awictl import StateManager
-from awictl.state.codec import json_equal
-from awictl.state.layout import encode
+from awictl.document.byte_layout import encode
+from awictl.document.json_codec import json_equal
 
 from .valkey import ValkeyServer
 

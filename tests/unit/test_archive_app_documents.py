@@ -17,7 +17,7 @@ from support.documents import AGENT_ID
 from awictl.archive.app_documents import archived, moment, plain, session_document, summary
 from awictl.archive.base import Shape
 from awictl.archive.trajectory import Uses
-from awictl.state.codec import dumps, loads
+from awictl.document.json_codec import dumps, loads
 
 NAMES = ("archived", "legacy")
 

@@ -21,7 +21,7 @@ from awictl.archive.app_view import app_agent_id, app_view
 from awictl.archive.mongo_documents import INLINE_BYTES, PART_BYTES, document_of, part_names
 from awictl.archive.packing import pack, unpack
 from awictl.archive.snapshot import Snapshot, moment_of
-from awictl.state.codec import dumps
+from awictl.document.json_codec import dumps
 
 MAX_BSON = 16 * 1024 * 1024
 #: MongoDB allows so many levels of a document.

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import json_values, load, stored_texts
 
-from awictl.state.cache_key import cache_key, stringify
-from awictl.state.codec import loads
+from awictl.document.json_codec import loads
+from awictl.query_cache.cache_key import cache_key, stringify
 
 NODE = shutil.which("node")
 #: Answers each line of JSON with what JavaScript makes of it.

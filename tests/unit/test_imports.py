@@ -13,9 +13,9 @@ ROOT = Path(awictl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 FOUNDATION = {"errors", "util", "settings", "_version"}
-STORAGE = {"state", "store", "archive"}
+STORAGE = {"document", "store", "archive"}
 #: The modules at the top that say what can be done: manager, updates, cache …
-DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"} | {"media"}
+DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"} | {"media", "query_cache"}
 
 #: What each room may import of awictl, besides itself.
 ALLOWED = {
@@ -23,9 +23,9 @@ ALLOWED = {
     "_version": set(),
     "util": {"errors"},
     "settings": {"errors", "util"},
-    "state": {"errors", "util"},
-    "store": {"state"} | FOUNDATION,
-    "archive": {"state", "store"} | FOUNDATION,
+    "document": {"errors", "util"},
+    "store": {"document"} | FOUNDATION,
+    "archive": {"document", "store"} | FOUNDATION,
     **dict.fromkeys(DOMAIN | {"__init__"}, DOMAIN | STORAGE | FOUNDATION),
     "live": DOMAIN | STORAGE | FOUNDATION,
     "doctor": DOMAIN | STORAGE | FOUNDATION,
@@ -64,8 +64,8 @@ def test_relative_imports_are_resolved(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     file = tmp_path / "store" / "redis.py"
     file.parent.mkdir()
-    file.write_text("def f():\n    from ..state import keys\n    from . import base\n    import redis.asyncio\n")
-    assert imported(file) == {"awictl.state.keys", "awictl.store.base", "redis.asyncio"}
+    file.write_text("def f():\n    from ..document import keys\n    from . import base\n    import redis.asyncio\n")
+    assert imported(file) == {"awictl.document.keys", "awictl.store.base", "redis.asyncio"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -74,11 +74,11 @@ def test_arrows_point_one_way(path: Path) -> None:
     assert rooms(imported(path)) - {room} <= ALLOWED[room]
 
 
-@pytest.mark.parametrize("path", [one for one in FILES if room_of(one) == "state"], ids=lambda path: path.name)
-def test_state_is_pure(path: Path) -> None:
+@pytest.mark.parametrize("path", [one for one in FILES if room_of(one) == "document"], ids=lambda path: path.name)
+def test_document_is_pure(path: Path) -> None:
     tops = {name.split(".")[0] for name in imported(path)}
     assert not tops & (OUTSIDE | IMPURE)
 
 
 def test_every_room_is_looked_at() -> None:
-    assert {"state", "store", "settings", "errors", "manager"} <= {room_of(path) for path in FILES}
+    assert {"document", "store", "settings", "errors", "manager"} <= {room_of(path) for path in FILES}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from awictl.document import keys
+from awictl.document.json_codec import dumps
 from awictl.errors import InvalidInput
-from awictl.state import keys
-from awictl.state.codec import dumps
 
 GOOD_SESSION_IDS = ["sess_a", "sess_" + "0" * 64, "sess_fa98b181260642d9bf08786c6737970a", "sess_A-_z9"]
 BAD_SESSION_IDS = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from awictl.document.keys import Kind
 from awictl.live.monitoring import Operation, operation
-from awictl.state.keys import Kind
 from awictl.store.connect import Script
 from awictl.store.monitor import Command, parse
 

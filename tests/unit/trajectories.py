@@ -7,8 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from material import stored_texts, stored_values
 
-from awictl.state.codec import json_equal, loads
-from awictl.state.layout import (
+from awictl.document.byte_layout import (
     FOLLOWING_BYTES,
     Base,
     Splice,
@@ -18,6 +17,7 @@ from awictl.state.layout import (
     next_t,
     tail_lines,
 )
+from awictl.document.json_codec import json_equal, loads
 
 # -- what may be stored
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ...document.keys import check_session_id
 from ...errors import InvalidInput, NotFound
 from ...manager import StateManager
-from ...state.keys import check_session_id
 from ...util.humanize import plural
 from ..given import confirm, read_ids, read_json
 from ..options import EachId, Run, SessionId, SessionIds, command

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...state.delta import pointer
-from ...state.document import as_object
+from ...document.merge import pointer
+from ...document.schema import as_object
 from ...util.humanize import lifetime
 from ..options import Interval, Run, Seconds, SessionId, command
 from ..tables import Column, Rows, compact, fields_of

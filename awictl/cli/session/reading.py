@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...document.merge import compare
 from ...errors import InvalidInput
 from ...manager import StateManager
 from ...queries import SORT_KEYS, SessionQuery, SortKey
-from ...state.delta import compare
 from ..given import parse_duration, read_ids
 from ..options import MaybeInterval, Rate, Run, Seconds, SessionId, SessionIds, command, each
 from ..output import Batches, Format, Row, dumps, write

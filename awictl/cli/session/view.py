@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...state.delta import Comparison, pointer
-from ...state.document import as_array, as_object
+from ...document.merge import Comparison, pointer
+from ...document.schema import as_array, as_object
 from ...util.humanize import duration, lifetime
 from ..tables import Column, Rows, compact, fields_of, printable_json
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import InvalidData
-from .codec import dumps, loads
+from .json_codec import dumps, loads
 
 #: How a head ends, before its padding.
 OPEN = b'"actions":['

@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from material import SESSIONS, input_texts, input_values, raw
 from trajectories import assert_laid_out, documents, head_base, op_ids, written
 
-from awictl.state.codec import dumps, json_equal
-from awictl.state.document import Update, actions_to_drop, apply_update
-from awictl.state.layout import (
-    Base,
-    action_count,
-    base_after,
-    base_of_whole,
-    decode,
-    encode,
-    next_t,
-)
+from awictl.document.byte_layout import Base, action_count, base_after, base_of_whole, decode, encode, next_t
+from awictl.document.json_codec import dumps, json_equal
+from awictl.document.schema import Update, actions_to_drop, apply_update
 
 NOW = "2026-11-23T07:09:41.403Z"
 

@@ -13,9 +13,9 @@ from enum import StrEnum
 from itertools import islice, permutations, product
 from typing import Any, NamedTuple
 
+from ..document.json_codec import json_equal
+from ..document.merge import pointer
 from .cache_key import cache_key, stringify
-from .codec import json_equal
-from .delta import pointer
 
 #: Cache keys that are made of one query at the most. Of a long query there are fewer, and of one with more characters
 #: (as JSON) none: it takes a second or so to hash so many in all.

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from material import load, raw
 
-from awictl.errors import InvalidInput
-from awictl.state.codec import json_equal, loads
-from awictl.state.document import (
+from awictl.document.byte_layout import base_of_whole, encode
+from awictl.document.json_codec import json_equal, loads
+from awictl.document.schema import (
     KEPT_FIELDS,
     Change,
     Update,
@@ -23,7 +23,7 @@ from awictl.state.document import (
     parse_timestamp,
     timestamp,
 )
-from awictl.state.layout import base_of_whole, encode
+from awictl.errors import InvalidInput
 
 NOW = "2026-11-23T07:09:41.403Z"
 CREATED = load("session_01_created.json")

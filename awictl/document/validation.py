@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import InvalidInput
-from .state import keys
-from .state.codec import check_input, dumps
-from .state.document import Update
+from ..errors import InvalidInput
+from . import keys
+from .json_codec import check_input, dumps
+from .schema import Update
 
 _ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
 

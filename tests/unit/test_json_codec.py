@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import input_values, nested, stored_values
 
+from awictl.document.json_codec import check_input, dumps, json_equal, loads, parse_input
 from awictl.errors import InvalidData, InvalidInput
-from awictl.state.codec import check_input, dumps, json_equal, loads, parse_input
 
 #: A stored text with this goes through the standard library: orjson refuses the lone surrogate.
 ODD = b'"\\ud800"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .codec import json_equal
+from .json_codec import json_equal
 
 
 def merge(target: Any, delta: Any) -> Any:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import APP_FILES, action, compact, document
 
-from awictl.state.document import parse_timestamp
-from awictl.state.glance import Glance, glance
-from awictl.state.layout import base_of_whole, encode, encode_head
+from awictl.document.byte_layout import base_of_whole, encode, encode_head
+from awictl.document.fast_head import Glance, glance
+from awictl.document.schema import parse_timestamp
 from awictl.store.base import Listed
 from awictl.summaries import _epoch_ms, lines, summary, summary_at_a_glance
 

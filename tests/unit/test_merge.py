@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import load, stored_texts, stored_values
 
-from awictl.state.codec import dumps, json_equal, loads
-from awictl.state.delta import compare, merge
+from awictl.document.json_codec import dumps, json_equal, loads
+from awictl.document.merge import compare, merge
 
 objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", "~1"]), stored_values, max_size=4)
 

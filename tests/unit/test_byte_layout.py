@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from material import SESSIONS, load, nested, raw, stored_texts, stored_values
 from trajectories import any_documents, assert_laid_out, documents, head_base, op_ids
 
-from awictl.errors import InvalidData
-from awictl.state.codec import json_equal, loads
-from awictl.state.layout import (
+from awictl.document.byte_layout import (
     action_count,
     base_of_whole,
     decode,
@@ -23,6 +21,8 @@ from awictl.state.layout import (
     op_id_mark,
     tail_lines,
 )
+from awictl.document.json_codec import json_equal, loads
+from awictl.errors import InvalidData
 
 # -- encode and decode
 

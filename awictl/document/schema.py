@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import InvalidData, InvalidInput
-from .codec import dumps, loads_at
-from .delta import merge
+from .byte_layout import Base, Splice, next_t, splice
+from .json_codec import dumps, loads_at
 from .keys import CACHE_PREFIX, new_op_id
-from .layout import Base, Splice, next_t, splice
+from .merge import merge
 
 #: What an action is called where the caller gave it no name.
 DEFAULT_ACTION = "state_update"

@@ -8,15 +8,9 @@ import pytest
 from material import load
 from trajectories import head_base, written
 
-from awictl.state.codec import json_equal
-from awictl.state.document import Update, actions_to_drop, apply_update
-from awictl.state.layout import (
-    base_of_head,
-    base_of_whole,
-    decode,
-    decode_head,
-    encode,
-)
+from awictl.document.byte_layout import base_of_head, base_of_whole, decode, decode_head, encode
+from awictl.document.json_codec import json_equal
+from awictl.document.schema import Update, actions_to_drop, apply_update
 
 NOW = "2026-11-23T07:09:41.403Z"
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .layout import OPEN, count_of_first_line
+from .byte_layout import OPEN, count_of_first_line
 
 
 class _Page(msgspec.Struct, gc=False):

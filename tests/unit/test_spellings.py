@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from awictl import cache_key
-from awictl.state.variants import DEFAULT_SORT, MAX_VARIANTS, Difference, difference, variants
+from awictl.query_cache.spellings import DEFAULT_SORT, MAX_VARIANTS, Difference, difference, variants
 
 BY_DATE = {"key": "date", "order": "desc"}
 JSON = st.recursive(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .archive.base import Archive, Archived
     from .archive.sweep import Sweeper
     from .endings import Ended, Endings
-    from .store.strings import Strings
+    from .store.redis.strings import Strings
 
 
 class Archiving:

@@ -17,7 +17,7 @@ from .store.base import View
 
 if TYPE_CHECKING:
     from .sessions import Sessions
-    from .store.strings import Strings
+    from .store.redis.strings import Strings
 
 #: Cached results that are read in one go.
 _BATCH = 200

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from .document.keys import Kind, kind_of
-from .store.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
+from .store.redis.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
 from .util.fingerprint_set import FingerprintSet
 from .util.prefetch import prefetch
 

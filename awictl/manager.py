@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from .inventory import Inventory
     from .lookup import Found
     from .media.cache import MediaCache
-    from .store.keyspace import Keyspace
-    from .store.strings import Strings
+    from .store.redis.keyspace import Keyspace
+    from .store.redis.strings import Strings
     from .visits import Visits
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class StateManager(Archiving):
 
         With `embedded` in the settings, the embedded server is started where it is not running.
         """
-        from .store.redis import RedisStore
+        from .store.redis.sessions import RedisStore
 
         if settings.embedded:
             from .store import embedded
@@ -253,8 +253,8 @@ class StateManager(Archiving):
         """Find out whether a query is cached, and on a miss, why: what is cached in its place.
 
         If it is not cached, its other spellings are looked up in one round trip (`query_cache/spellings.py`), and,
-        unless `sessions` is False, all sessions: for those that point to it, and for similar queries that are cached. `rate`:
-        keys that the server visits in a second for that. Raises InvalidInput, Unreachable.
+        unless `sessions` is False, all sessions are scanned for those that point to it and for similar cached queries.
+        `rate`: keys to scan per second. Raises InvalidInput, Unreachable.
         """
         from .diagnosis import diagnose
 
@@ -279,7 +279,7 @@ class StateManager(Archiving):
         if url is None:
             return self.store.strings
         if url not in self._further:
-            from .store.strings import Strings
+            from .store.redis.strings import Strings
 
             self._further[url] = Strings.open(self.settings.elsewhere(url))
         return self._further[url]

@@ -23,7 +23,7 @@ from .document.schema import Change, Update, actions_to_drop, apply_update, pars
 from .errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from .settings import Settings
 from .store.base import Outcome, SessionStore, no_session
-from .store.lost import ReplyLost
+from .store.lost_reply import ReplyLost
 from .util.bounded_dict import BoundedDict
 
 log = logging.getLogger("awictl")

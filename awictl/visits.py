@@ -13,7 +13,7 @@ from .errors import NotFound, RateLimited, UpdateConflict
 from .util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:
-    from .store.visited import VisitStore
+    from .store.get_or_create import VisitStore
 
 log = logging.getLogger("awictl")
 

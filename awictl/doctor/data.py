@@ -15,8 +15,8 @@ from ..document.schema import as_object, as_text, has_ended
 from ..errors import AwiError
 from ..inventory import Inventory, shown
 from ..store.base import Listed
-from ..store.keyspace import Keyspace, Peek, Stepped
-from ..store.repairs import Everlasting, Orphan, Unmapped
+from ..store.redis.keyspace import Keyspace, Peek, Stepped
+from ..store.redis.repairs import Everlasting, Orphan, Unmapped
 from ..util.humanize import duration, plural
 from .repair import Repair
 from .report import Check, failed, passed, warned

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import AccessDenied, AwiError
-from ..store.keyspace import Stepped
+from ..store.redis.keyspace import Stepped
 from .data import DataWalk
 from .repair import Repair
 from .report import Check, Report, Status, failed, not_permitted, passed, warned

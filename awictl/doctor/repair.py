@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inventory import shown
-from ..store.keyspace import Keyspace
-from ..store.repairs import Everlasting, Orphan, Repairable
+from ..store.redis.keyspace import Keyspace
+from ..store.redis.repairs import Everlasting, Orphan, Repairable
 from ..util.humanize import duration
 
 #: Repairs in one round trip.

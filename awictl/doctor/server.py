@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import AccessDenied, AwiError
 from ..settings import Settings
-from ..store.inspection import Inspection, NotTold
+from ..store.redis.server_info import Inspection, NotTold
 from ..util.humanize import duration
 from .report import Check, failed, not_permitted, passed, warned
 

@@ -15,7 +15,7 @@ from ..document.fast_head import glance
 from ..document.schema import as_object, as_text, timestamp
 from ..errors import AwiError
 from ..store.base import Listed, View
-from ..store.inspection import NotTold
+from ..store.redis.server_info import NotTold
 from ..summaries import idle_since
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..document.keys import PREFIXES, Kind, check_session_id, kind_of
-from ..store.monitor import Command, script_name
+from ..store.redis.monitor import Command, script_name
 
 if TYPE_CHECKING:
-    from ..store.keyspace import Keyspace
+    from ..store.redis.keyspace import Keyspace
 
 #: Bytes of an argument that are told, unless all are asked for.
 SHOWN_BYTES = 60

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..document import keys
 from ..document.json_codec import dumps
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound, UpdateConflict
-from ..store.strings import Strings
+from ..store.redis.strings import Strings
 from ..util.prefetch import prefetch
 from . import embeddings
 from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Similar, checked_url, embedding_key_of

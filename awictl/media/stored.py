@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..document import keys
 from ..document.json_codec import loads_at
 from ..errors import AwiError, InvalidData
-from ..store.strings import Strings
+from ..store.redis.strings import Strings
 from .embeddings import decode
 from .images import Embedding, Image
 
 if TYPE_CHECKING:
-    from ..store.keyspace import Peek
+    from ..store.redis.keyspace import Peek
 
 #: What the names of all keys of media begin with.
 _PREFIX = "MEDIA:"

@@ -1,1 +1,1 @@
-"""Where live sessions are kept."""
+"""The stores of live sessions."""

@@ -12,9 +12,9 @@ from ..document.schema import Change
 from ..errors import AwiError, NoSession, Refused
 
 if TYPE_CHECKING:
-    from .keyspace import Keyspace
-    from .strings import Strings
-    from .visited import VisitStore
+    from .get_or_create import VisitStore
+    from .redis.keyspace import Keyspace
+    from .redis.strings import Strings
 
 
 T = TypeVar("T")

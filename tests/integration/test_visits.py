@@ -13,7 +13,7 @@ from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
 from awictl.document import keys
-from awictl.store.visited import Visited
+from awictl.store.get_or_create import Visited
 from awictl.visits import TRIES, Visits
 
 MAPPING = keys.agent_key(AGENT_ID)

@@ -115,7 +115,14 @@ def _serve(address: str) -> None:
 
     for module, _ in main.COMMANDS.values():
         importlib.import_module(f"awictl.cli.{module}")
-    for name in ("awictl.manager", "awictl.store.redis", "awictl.summaries", "rich.console", "rich.table", "rich.live"):
+    for name in (
+        "awictl.manager",
+        "awictl.store.redis.sessions",
+        "awictl.summaries",
+        "rich.console",
+        "rich.table",
+        "rich.live",
+    ):
         importlib.import_module(name)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)

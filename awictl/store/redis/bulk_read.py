@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..document import keys
-from ..errors import AwiError
-from .base import Lifetime, Stored
-from .connect import Server
+from ...document import keys
+from ...errors import AwiError
+from ..base import Lifetime, Stored
+from .connection import Server
 from .keyspace import groups, peek
 
 

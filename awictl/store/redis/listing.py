@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
-from ..document import keys
-from ..document.byte_layout import FOLLOWING_BYTES, base_of_whole, count_of_head
-from ..errors import InvalidData
-from ..util.fingerprint_set import FingerprintSet
-from ..util.prefetch import prefetch
+from ...document import keys
+from ...document.byte_layout import FOLLOWING_BYTES, base_of_whole, count_of_head
+from ...errors import InvalidData
+from ...util.fingerprint_set import FingerprintSet
+from ...util.prefetch import prefetch
+from ..base import Listed, View
 from . import keyspace
-from .base import Listed, View
-from .connect import Server
+from .connection import Server
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoPermissionError
 
-from .connect import Argument, Script, Server
+from .connection import Argument, Script, Server
 
 if TYPE_CHECKING:
-    from .inspection import Inspection
     from .monitor import Monitor
     from .repairs import Repairable
+    from .server_info import Inspection
 
 #: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
 SCAN_COUNT = 2_000
@@ -162,7 +162,7 @@ class Keyspace:
     @cached_property
     def inspection(self) -> Inspection:
         """What the server tells of itself."""
-        from .inspection import Inspection
+        from .server_info import Inspection
 
         return Inspection(self._server)
 

@@ -10,14 +10,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..document import keys
-from ..document.byte_layout import FOLLOWING_BYTES, Base, op_id_mark
-from ..document.json_codec import loads
-from ..document.schema import Change
-from ..errors import AwiError, InvalidData, Refused, TooLarge
-from ..settings import Settings
-from . import history, listing, whole
-from .base import (
+from ...document import keys
+from ...document.byte_layout import FOLLOWING_BYTES, Base, op_id_mark
+from ...document.json_codec import loads
+from ...document.schema import Change
+from ...errors import AwiError, InvalidData, Refused, TooLarge
+from ...settings import Settings
+from ..base import (
     AS_LISTED,
     AgentSession,
     Deletion,
@@ -30,13 +29,14 @@ from .base import (
     View,
     lives_there,
 )
-from .connect import Call, Script, Server, connect
+from ..lost_reply import ReplyLost
+from . import bulk_read, history, listing
+from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
-from .lost import ReplyLost
 
 if TYPE_CHECKING:
+    from .get_or_create import Visits
     from .strings import Strings
-    from .visits import Visits
 
 log = logging.getLogger("awictl")
 
@@ -78,7 +78,7 @@ class RedisStore:
 
     @cached_property
     def visits(self) -> Visits:
-        from .visits import Visits  # most commands are no agent's requests
+        from .get_or_create import Visits  # most commands are no agent's requests
 
         return Visits(self._server, self._settings)
 
@@ -221,10 +221,10 @@ class RedisStore:
         return Stored(raw, ttl if ttl >= 0 else None)
 
     async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
-        return await whole.read(self._server, session_ids, self._max_bytes)
+        return await bulk_read.read(self._server, session_ids, self._max_bytes)
 
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
-        return await whole.lifetimes(self._server, session_ids)
+        return await bulk_read.lifetimes(self._server, session_ids)
 
     async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
         key = keys.session_key(session_id)

@@ -20,9 +20,9 @@ from redis import exceptions as redis_errors
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ..errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
-from ..settings import Settings
-from .lost import ReplyLost
+from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
+from ...settings import Settings
+from ..lost_reply import ReplyLost
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
@@ -34,10 +34,10 @@ MAX_CONNECTIONS = 64
 
 
 class Script:
-    """A Lua script of `lua/`, called by its hash and sent in full only to a server that does not know it."""
+    """A Lua script of `scripts/`, called by its hash and sent in full only to a server that does not know it."""
 
     def __init__(self, name: str) -> None:
-        self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes()
+        self.source = (Path(__file__).parent / "scripts" / f"{name}.lua").read_bytes()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 

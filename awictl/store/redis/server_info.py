@@ -8,8 +8,8 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError
 
-from ..errors import Refused
-from .connect import Argument, Server
+from ...errors import Refused
+from .connection import Argument, Server
 
 #: How often the server is asked for the time, to see how fast it answers.
 _PINGS = 5

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import Refused
-from .connect import Script, Server
+from ...errors import Refused
+from .connection import Script, Server
 
 #: Seconds by which reading may fall behind the server.
 MOST_BEHIND = 2.0
@@ -58,13 +58,13 @@ def _unescaped(word: bytes) -> bytes:
 
 @cache
 def _scripts() -> dict[bytes, str]:
-    scripts = {path.stem: Script(path.stem) for path in (Path(__file__).parent / "lua").glob("*.lua")}
+    scripts = {path.stem: Script(path.stem) for path in (Path(__file__).parent / "scripts").glob("*.lua")}
     sources = {script.source: name for name, script in scripts.items()}
     return sources | {script.sha.encode(): name for name, script in scripts.items()}
 
 
 def script_name(given: bytes) -> str | None:
-    """The name of a script of `lua/`, by its source or its hash; None where it is none."""
+    """The name of a script of `scripts/`, by its source or its hash; None where it is none."""
     return _scripts().get(given) or _scripts().get(given.lower())
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from ..document import keys
-from ..document.byte_layout import FOLLOWING_BYTES, Base
-from ..settings import Settings
-from ..util.bounded_dict import BoundedDict
-from .connect import Argument, Call, Script, Server
+from ...document import keys
+from ...document.byte_layout import FOLLOWING_BYTES, Base
+from ...settings import Settings
+from ...util.bounded_dict import BoundedDict
+from ..get_or_create import Visited
+from .connection import Argument, Call, Script, Server
 from .history import base_of_start, whole_base
 from .listing import HEAD_CHUNK
-from .visited import Visited
 
 #: Sessions whose head is decoded again only where its bytes have changed, and the largest of such heads, in bytes.
 MET_SESSIONS = 1_024

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from ..errors import AwiError
-from ..settings import Settings
-from ..util.fingerprint_set import FingerprintSet
-from ..util.prefetch import prefetch
+from ...errors import AwiError
+from ...settings import Settings
+from ...util.fingerprint_set import FingerprintSet
+from ...util.prefetch import prefetch
 from . import keyspace
-from .connect import Argument, Script, Server, connect
+from .connection import Argument, Script, Server, connect
 from .keyspace import Peek, groups
 
 _REPLACE = Script("replace")

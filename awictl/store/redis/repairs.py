@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..document import keys
-from .connect import Call, Script, Server
+from ...document import keys
+from .connection import Call, Script, Server
 
 
 class Orphan(NamedTuple):

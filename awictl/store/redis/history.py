@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..document import keys
-from ..document.byte_layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
-from ..document.json_codec import loads
-from ..errors import InvalidData
-from .base import HistoryPage
-from .connect import Server
+from ...document import keys
+from ...document.byte_layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
+from ...document.json_codec import loads
+from ...errors import InvalidData
+from ..base import HistoryPage
+from .connection import Server
 from .listing import HEAD_CHUNK
 
 #: Bytes of a trajectory that are read first: about a hundred actions.

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .agents import AgentRegistry, Registered
+    from .agents.api_keys import AgentKey, Permission
+    from .agents.registry import AgentRegistry, Registered
     from .archive.base import Archived
-    from .archive.keyring import AgentKey, Permission
     from .archive.sweep import Swept
     from .cache import Cached, QueryCache
     from .diagnosis import Diagnosis
@@ -50,8 +50,8 @@ _HOMES = {
     "StateManager": "manager",
     "Settings": "settings",
     "cache_key": "query_cache.cache_key",
-    "AgentKey": "archive.keyring",
-    "AgentRegistry": "agents",
+    "AgentKey": "agents.api_keys",
+    "AgentRegistry": "agents.registry",
     "AgentSession": "store.base",
     "Archived": "archive.base",
     "Cached": "cache",
@@ -60,9 +60,9 @@ _HOMES = {
     "Found": "lookup",
     "HistoryPage": "store.base",
     "Listed": "store.base",
-    "Permission": "archive.keyring",
+    "Permission": "agents.api_keys",
     "QueryCache": "cache",
-    "Registered": "agents",
+    "Registered": "agents.registry",
     "Stored": "store.base",
     "Swept": "archive.sweep",
     "Updated": "updates",

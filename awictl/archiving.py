@@ -14,7 +14,7 @@ from .updates import Updater
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
-    from .agents import AgentRegistry
+    from .agents.registry import AgentRegistry
     from .archive.base import Archive, Archived
     from .archive.sweep import Sweeper
     from .endings import Ended, Endings
@@ -110,8 +110,8 @@ class Archiving:
     @cached_property
     def agents(self) -> AgentRegistry:
         """The agents that have an API key; their keys are kept beside the archive. Raises Refused without one."""
-        from .agents import AgentRegistry
-        from .archive.connect import open_keyring
+        from .agents.connect import open_keyring
+        from .agents.registry import AgentRegistry
 
         archive = self.required_archive("; the keys of agents are kept there")
         return AgentRegistry(open_keyring(archive), self.check_writable)

@@ -39,7 +39,7 @@ def serve(port: int, session_key: str) -> None:
     """The server, with the two routes more; run in a process of its own."""
     import uvicorn
 
-    from awictl.archive.keyring import Permission
+    from awictl.agents.api_keys import Permission
     from awictl.server.app import Api
     from awictl.server.calls import Reply
     from awictl.server.endpoint import Call, Endpoint

@@ -25,7 +25,7 @@ from support.mongo import DATABASE, MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.archive.mongo_documents import document_of
+from awictl.archive.mongo.documents import document_of
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import encode
 from awictl.document.schema import new_document, timestamp

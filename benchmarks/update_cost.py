@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from awictl.store.redis.sessions import RedisStore
 
 from awictl import StateManager
 from awictl.document.merge import merge
 from awictl.document.schema import timestamp
+from awictl.store.redis.sessions import RedisStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.documents import compact, document, put, session_key

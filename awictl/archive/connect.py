@@ -9,27 +9,9 @@ from ..settings import Settings
 from ..store.embedded import embedded_server
 from ..util.urls import without_credentials
 from .base import Archive
-from .keyring import Keyring
 
 #: The archive of the embedded server, in its folder.
 EMBEDDED_FILE = "archive.db"
-
-
-def open_keyring(archive: Archive) -> Keyring:
-    """The keys of agents that are kept beside an archive."""
-    from .sqlite import SqliteArchive
-
-    if isinstance(archive, SqliteArchive):
-        from .sqlite_keyring import SqliteKeyring
-
-        return SqliteKeyring(archive)
-
-    from .mongo import MongoArchive
-    from .mongo_keyring import MongoKeyring
-
-    if isinstance(archive, MongoArchive):
-        return MongoKeyring(archive)
-    raise TypeError(f"keys cannot be kept beside a {type(archive).__name__}")
 
 
 def open_archive(settings: Settings) -> Archive | None:
@@ -38,7 +20,7 @@ def open_archive(settings: Settings) -> Archive | None:
     if url is None and not settings.embedded:
         return None
     if url is None or url.startswith("sqlite:"):
-        from .sqlite import SqliteArchive
+        from .sqlite.archive import SqliteArchive
 
         # after three slashes a path is relative, after four it is not
         path = (
@@ -46,6 +28,6 @@ def open_archive(settings: Settings) -> Archive | None:
         )
         return SqliteArchive(path.absolute(), settings.timeout)
 
-    from .mongo import MongoArchive
+    from .mongo.archive import MongoArchive
 
     return MongoArchive.open(url, without_credentials(url), settings)

@@ -19,8 +19,8 @@ from ..document.schema import has_ended
 from ..errors import AwiError
 from ..store.base import SessionStore
 from .base import Archive
-from .keeper import Keeper, Kept
 from .snapshot import Known
+from .transfer import Keeper, Kept
 
 #: Sessions, and bytes of them, that are archived together at the most (one larger session goes alone).
 BATCH_SESSIONS = 100

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..archive.keyring import Permission
+from ..agents.api_keys import Permission
 from ..errors import NotFound
 from ..util.humanize import duration
 from .given import confirm, parse_duration
@@ -13,7 +13,7 @@ from .output import Format
 from .tables import Column, Rows, fields_of
 
 if TYPE_CHECKING:
-    from ..archive.keyring import AgentKey
+    from ..agents.api_keys import AgentKey
 
 app = new_group("Register agents, revoke their API keys, and find their sessions.")
 

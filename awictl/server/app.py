@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..archive.keyring import Permission
+from ..agents.api_keys import Permission
 from ..document.json_codec import dumps
 from ..settings import Settings
 from . import handlers

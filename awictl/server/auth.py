@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from ..archive.keyring import AgentKey, KeyState, Permission
+from ..agents.api_keys import AgentKey, KeyState, Permission
 from ..document.schema import timestamp
 from .problems import Problem
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from ..agents import without_secrets
+from ..agents.registry import without_secrets
 from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
 from ..visits import Allowance

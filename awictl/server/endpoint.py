@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..archive.keyring import AgentKey, Permission
+from ..agents.api_keys import AgentKey, Permission
 from ..errors import AwiError
 from ..visits import Allowance, Visit
 from .auth import identify

@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from ..archive.keyring import Permission
+from ..agents.api_keys import Permission
 from ..document import keys
 from ..document.schema import as_object, timestamp
 from ..errors import AwiError, InvalidInput, Unreachable

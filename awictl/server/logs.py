@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from ..agents import without_secrets
+from ..agents.registry import without_secrets
 from ..document.json_codec import dumps
 from ..document.schema import timestamp
 

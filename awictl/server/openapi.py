@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._version import __version__
-from ..archive.keyring import Permission
+from ..agents.api_keys import Permission
 from ..document.schema import KEPT_FIELDS
 from .options import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, SITE_FIELDS, ServerOptions
 

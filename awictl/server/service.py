@@ -16,7 +16,7 @@ from .openapi import document
 from .options import ServerOptions
 
 if TYPE_CHECKING:
-    from ..agents import AgentRegistry
+    from ..agents.registry import AgentRegistry
 
 
 class Service:

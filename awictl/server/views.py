@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any
 
-from ..archive.keyring import AgentKey
+from ..agents.api_keys import AgentKey
 from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object, parse_timestamp, timestamp
 from ..store.base import HistoryPage
 

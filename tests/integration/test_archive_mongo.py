@@ -29,10 +29,9 @@ from support.mongo import MongoServer
 from support.valkey import free_port
 
 from awictl import Settings
-from awictl.archive import mongo_documents
 from awictl.archive.base import Archive
 from awictl.archive.connect import open_archive
-from awictl.archive.mongo import MongoArchive
+from awictl.archive.mongo.archive import MongoArchive, documents
 from awictl.archive.snapshot import Outdated
 from awictl.archive.trajectory import Chunk
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
@@ -194,8 +193,8 @@ async def test_whatever_somebody_did_to_a_document_is_an_error_of_ours(
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strings are split as if MongoDB's documents were small."""
-    monkeypatch.setattr(mongo_documents, "INLINE_BYTES", 2_000)
-    monkeypatch.setattr(mongo_documents, "PART_BYTES", 2_000)
+    monkeypatch.setattr(documents, "INLINE_BYTES", 2_000)
+    monkeypatch.setattr(documents, "PART_BYTES", 2_000)
 
 
 def large(count: int) -> Any:
@@ -346,4 +345,4 @@ async def test_writes_are_confirmed_by_a_majority_and_journalled() -> None:
 
 
 def test_the_largest_packed_string_fits() -> None:
-    assert len(bson.encode({"packed": b"x" * mongo_documents.PART_BYTES})) < 16 * 1024 * 1024
+    assert len(bson.encode({"packed": b"x" * documents.PART_BYTES})) < 16 * 1024 * 1024

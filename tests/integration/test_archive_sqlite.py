@@ -19,7 +19,7 @@ from support.documents import AGENT_ID, SESSION_ID, assert_same
 
 from awictl.archive.base import Archive
 from awictl.archive.snapshot import Outdated
-from awictl.archive.sqlite import SqliteArchive
+from awictl.archive.sqlite.archive import SqliteArchive
 from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
@@ -193,14 +193,14 @@ async def test_a_write_that_fails_leaves_no_half(backend: SqliteBackend, monkeyp
     before = backend.stored()
     archive = opened(backend)
     good, bad = snapshot(session(2, "sess_a")), snapshot(session(2, "sess_b"))
-    monkeypatch.setattr("awictl.archive.sqlite.store", failing_for("sess_b"))
+    monkeypatch.setattr("awictl.archive.sqlite.archive.store", failing_for("sess_b"))
     with pytest.raises(AwiError):
         await archive.save([good, bad])
     assert backend.stored() == before
 
 
 def failing_for(session_id: str) -> Callable[[sqlite3.Connection, Any], None]:
-    from awictl.archive.sqlite_rows import store
+    from awictl.archive.sqlite.rows import store
 
     def storing(db: sqlite3.Connection, one: Any) -> None:
         if one.session_id == session_id:

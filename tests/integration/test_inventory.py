@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from awictl.store.redis.keyspace import Peek
 from support.documents import compact, document, put
 from support.monitor import monitored
 from support.valkey import ValkeyServer
@@ -13,6 +12,7 @@ from support.valkey import ValkeyServer
 from awictl import StateManager, Unreachable, inventory
 from awictl.document.keys import Kind
 from awictl.inventory import BOUNDS_MS, Key, Population
+from awictl.store.redis.keyspace import Peek
 
 NAMES = {
     b"AWI:SESSION:sess_a": Kind.SESSION,

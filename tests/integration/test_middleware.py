@@ -32,7 +32,7 @@ from support.sites import Conversation, converse, request_scope, running, served
 from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
-from awictl.agents import Registered
+from awictl.agents.registry import Registered
 from awictl.document import keys
 from awictl.server import enriching, middleware
 from awictl.server.calls import App, Message, Receive, Scope, Send

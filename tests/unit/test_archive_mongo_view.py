@@ -18,8 +18,8 @@ from support.archives import NOW, ended, incompressible, session, snapshot
 from support.documents import AGENT_ID
 
 from awictl.archive.app_view import app_agent_id, app_view
-from awictl.archive.mongo_documents import INLINE_BYTES, PART_BYTES, document_of, part_names
-from awictl.archive.packing import pack, unpack
+from awictl.archive.compression import pack, unpack
+from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, document_of, part_names
 from awictl.archive.snapshot import Snapshot, moment_of
 from awictl.document.json_codec import dumps
 

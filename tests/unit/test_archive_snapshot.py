@@ -17,8 +17,8 @@ from support.archives import NOW, STARTED, ended, session, snapshot, stamp
 from support.documents import compact
 
 from awictl.archive.base import Summary
-from awictl.archive.mongo_documents import document_of
-from awictl.archive.mongo_documents import known_of as mongo_known_of
+from awictl.archive.mongo.documents import document_of
+from awictl.archive.mongo.documents import known_of as mongo_known_of
 from awictl.archive.snapshot import Known, Outdated, Revision, Snapshot, Verdict, count_of, moment_of
 from awictl.document.schema import timestamp
 from awictl.errors import InvalidData, Refused

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from awictl.store.redis.server_info import NotTold
 
 from awictl import AccessDenied, Settings, Unreachable
 from awictl.doctor.report import Check, Status
 from awictl.doctor.server import check_server
+from awictl.store.redis.server_info import NotTold
 
 #: INFO of a server that has nothing wrong with it.
 GOOD = {

@@ -15,7 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOUNDATION = {"errors", "util", "settings", "_version"}
 STORAGE = {"document", "store", "archive"}
 #: The modules at the top that say what can be done: manager, updates, cache …
-DOMAIN = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"} | {"media", "query_cache"}
+ROOT_MODULES = {path.stem for path in ROOT.glob("*.py")} - FOUNDATION - {"__init__", "__main__"}
+DOMAIN = ROOT_MODULES | {"agents", "media", "query_cache"}
 
 #: What each room may import of awictl, besides itself.
 ALLOWED = {

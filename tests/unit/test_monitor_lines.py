@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from awictl.store.redis.connection import Script
-from awictl.store.redis.monitor import Command, parse
 
 from awictl.document.keys import Kind
 from awictl.live.monitoring import Operation, operation
+from awictl.store.redis.connection import Script
+from awictl.store.redis.monitor import Command, parse
 
 SESSION = b"AWI:SESSION:sess_a"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import fakeredis.aioredis
 import pytest
-from awictl.store.redis.connection import Server
-from awictl.store.redis.sessions import RedisStore
 from support.documents import APP_FILES, assert_same, diff_key, plain, session_key
 
 from awictl import NotFound, Refused, Settings, StateManager
+from awictl.store.redis.connection import Server
+from awictl.store.redis.sessions import RedisStore
 
 
 @pytest.fixture

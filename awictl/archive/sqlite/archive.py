@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..document.json_codec import encodable
-from ..document.schema import optional_timestamp
-from ..errors import AwiError, InvalidData, Refused, Unreachable
-from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
-from .packing import chunks_of, intact_chunks, pack, unpack
-from .snapshot import Known, Snapshot, Verdict
-from .sqlite_rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of
-from .trajectory import Chunk, complete
+from ...document.json_codec import encodable
+from ...document.schema import optional_timestamp
+from ...errors import AwiError, InvalidData, Refused, Unreachable
+from ..base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from ..compression import chunks_of, intact_chunks, pack, unpack
+from ..snapshot import Known, Snapshot, Verdict
+from ..trajectory import Chunk, complete
+from .rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of
 
 #: Sessions that one query of a listing returns.
 _PAGE = 500

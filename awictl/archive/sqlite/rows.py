@@ -6,13 +6,13 @@ import json
 import sqlite3
 from typing import Any
 
-from ..document.json_codec import encodable
-from ..document.schema import optional_timestamp
-from ..errors import InvalidData
-from .base import ArchiveQuery, Cursor, Summary
-from .packing import pack, unpack
-from .snapshot import Known, Revision, Snapshot, moment_of
-from .trajectory import Uses
+from ...document.json_codec import encodable
+from ...document.schema import optional_timestamp
+from ...errors import InvalidData
+from ..base import ArchiveQuery, Cursor, Summary
+from ..compression import pack, unpack
+from ..snapshot import Known, Revision, Snapshot, moment_of
+from ..trajectory import Uses
 
 #: Version of the tables, kept in the file's `user_version`.
 VERSION = 1

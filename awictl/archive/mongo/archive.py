@@ -27,12 +27,16 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from ..document.json_codec import encodable
-from ..errors import AwiError, Refused, Unreachable
-from ..settings import Settings
-from . import app_documents, mongo_indexes
-from .base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
-from .mongo_documents import (
+from ...document.json_codec import encodable
+from ...errors import AwiError, Refused, Unreachable
+from ...settings import Settings
+from .. import app_documents
+from ..base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from ..compression import chunks_of, intact_chunks, pack, unpack
+from ..snapshot import Known, Snapshot, Verdict, count_of
+from ..trajectory import Chunk, complete
+from . import indexes
+from .documents import (
     KNOWN_FIELDS,
     STORED_FIELDS,
     SUMMARY_FIELDS,
@@ -48,10 +52,7 @@ from .mongo_documents import (
     summary_of,
     unchanged,
 )
-from .mongo_errors import WRITE_CONFLICT, not_usable, translated, write_faults
-from .packing import chunks_of, intact_chunks, pack, unpack
-from .snapshot import Known, Snapshot, Verdict, count_of
-from .trajectory import Chunk, complete
+from .errors import WRITE_CONFLICT, not_usable, translated, write_faults
 
 COLLECTION = "agentsessions"
 PARTS = "agentsessions.parts"
@@ -124,7 +125,7 @@ class MongoArchive:
 
     async def missing_indexes(self) -> list[str]:
         with translated(self.where), pymongo.timeout(self.reach):
-            return [", ".join(one.document["key"]) for one in await mongo_indexes.missing(self._sessions)]
+            return [", ".join(one.document["key"]) for one in await indexes.missing(self._sessions)]
 
     # -- writing
 
@@ -257,7 +258,7 @@ class MongoArchive:
         """Make sure that the indexes are there, once."""
         if self._indexed:
             return
-        if missing := await mongo_indexes.missing(self._sessions):
+        if missing := await indexes.missing(self._sessions):
             await self._sessions.create_indexes(missing)
         await self._parts.create_index([("sessionId", ASCENDING), ("kind", ASCENDING)])
         self._indexed = True

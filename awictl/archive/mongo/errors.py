@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo import errors
 
-from ..errors import AccessDenied, AwiError, InvalidInput, Refused, Unreachable
+from ...errors import AccessDenied, AwiError, InvalidInput, Refused, Unreachable
 
 #: The code of a write that met a document with the same unique key.
 WRITE_CONFLICT = 11000

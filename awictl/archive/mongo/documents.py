@@ -7,14 +7,14 @@ from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
-from ..document.json_codec import encodable
-from ..document.schema import as_array, as_object
-from . import app_documents
-from .app_view import app_agent_id, app_view
-from .base import ArchiveQuery, Cursor, Summary
-from .packing import pack
-from .snapshot import Known, Revision, Snapshot, count_of
-from .trajectory import Uses
+from ...document.json_codec import encodable
+from ...document.schema import as_array, as_object
+from .. import app_documents
+from ..app_view import app_agent_id, app_view
+from ..base import ArchiveQuery, Cursor, Summary
+from ..compression import pack
+from ..snapshot import Known, Revision, Snapshot, count_of
+from ..trajectory import Uses
 
 #: Version of what stands under `awi`.
 FORMAT = 1

@@ -6,10 +6,10 @@ import json
 import sqlite3
 from typing import TypeVar
 
+from ..archive.snapshot import moment_of
+from ..archive.sqlite.archive import SqliteArchive, Work
 from ..document.schema import optional_timestamp
-from .keyring import AgentKey, newest_first, permissions_of
-from .snapshot import moment_of
-from .sqlite import SqliteArchive, Work
+from .api_keys import AgentKey, newest_first, permissions_of
 
 _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     agent_id TEXT PRIMARY KEY,

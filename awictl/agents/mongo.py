@@ -11,12 +11,12 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ASCENDING
 
+from ..archive.app_documents import moment
+from ..archive.mongo.archive import MongoArchive
+from ..archive.mongo.documents import Document
+from ..archive.mongo.errors import translated
 from ..document.schema import as_text
-from .app_documents import moment
-from .keyring import AgentKey, newest_first, permissions_of
-from .mongo import MongoArchive
-from .mongo_documents import Document
-from .mongo_errors import translated
+from .api_keys import AgentKey, newest_first, permissions_of
 
 COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"

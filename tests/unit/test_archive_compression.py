@@ -13,8 +13,8 @@ from material import stored_values
 from support.archives import chunk
 from support.documents import assert_same
 
-from awictl.archive import packing
-from awictl.archive.packing import chunks_of, intact_chunks, pack, unpack
+from awictl.archive import compression
+from awictl.archive.compression import chunks_of, intact_chunks, pack, unpack
 from awictl.archive.trajectory import Chunk
 from awictl.errors import InvalidData
 
@@ -77,7 +77,7 @@ def test_no_actions_are_no_chunk() -> None:
 def test_chunks_are_split_by_size(sizes: list[int], limit: int) -> None:
     actions = ["x" * size for size in sizes]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "CHUNK_BYTES", limit)
+        patch.setattr(compression, "CHUNK_BYTES", limit)
         found = list(chunks_of(Chunk(7, actions)))
     assert [one for piece, _, _ in found for one in piece.actions] == actions
     place = 7
@@ -88,7 +88,7 @@ def test_chunks_are_split_by_size(sizes: list[int], limit: int) -> None:
 
 
 def test_the_size_of_a_chunk_leaves_room_in_a_document_of_mongodb() -> None:
-    assert packing.CHUNK_BYTES * 1.1 < 16 * 1024 * 1024
+    assert compression.CHUNK_BYTES * 1.1 < 16 * 1024 * 1024
     big = Chunk(0, ["x" * 5_000_000] * 3)
     assert [len(piece.actions) for piece, _, _ in chunks_of(big)] == [1, 1, 1]
     assert len(list(chunks_of(chunk(0, 1000)))) == 1

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from .archive.keyring import AgentKey, Keyring, Permission
-from .document.json_codec import encodable
-from .errors import InvalidInput, NotFound, Refused
-from .util.bounded_dict import BoundedDict
+from ..document.json_codec import encodable
+from ..errors import InvalidInput, NotFound, Refused
+from ..util.bounded_dict import BoundedDict
+from .api_keys import AgentKey, Keyring, Permission
 
 #: Seconds for which a key counts as it was found, and for which an unknown secret counts as unknown.
 CACHE_SECONDS = 60.0

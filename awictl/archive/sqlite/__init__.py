@@ -1,0 +1,1 @@
+"""The archive in an SQLite file, for the embedded mode."""

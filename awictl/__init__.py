@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from .agents.registry import AgentRegistry, Registered
     from .archive.base import Archived
     from .archive.sweep import Swept
-    from .cache import Cached, QueryCache
-    from .diagnosis import Diagnosis
-    from .endings import Ended
     from .errors import (
         AccessDenied,
         AwiError,
@@ -38,35 +35,38 @@ if TYPE_CHECKING:
         Unreachable,
         UpdateConflict,
     )
-    from .lookup import Found
-    from .manager import StateManager
+    from .query_cache.cache import Cached, QueryCache
     from .query_cache.cache_key import cache_key
+    from .query_cache.diagnose import Diagnosis
+    from .sessions.end import Ended
+    from .sessions.fallback import Found
+    from .sessions.get_or_create import Visit
+    from .sessions.manager import StateManager
+    from .sessions.update import Updated
     from .settings import Settings
     from .store.base import AgentSession, HistoryPage, Listed, Stored
-    from .updates import Updated
-    from .visits import Visit
 
 _HOMES = {
-    "StateManager": "manager",
+    "StateManager": "sessions.manager",
     "Settings": "settings",
     "cache_key": "query_cache.cache_key",
     "AgentKey": "agents.api_keys",
     "AgentRegistry": "agents.registry",
     "AgentSession": "store.base",
     "Archived": "archive.base",
-    "Cached": "cache",
-    "Diagnosis": "diagnosis",
-    "Ended": "endings",
-    "Found": "lookup",
+    "Cached": "query_cache.cache",
+    "Diagnosis": "query_cache.diagnose",
+    "Ended": "sessions.end",
+    "Found": "sessions.fallback",
     "HistoryPage": "store.base",
     "Listed": "store.base",
     "Permission": "agents.api_keys",
-    "QueryCache": "cache",
+    "QueryCache": "query_cache.cache",
     "Registered": "agents.registry",
     "Stored": "store.base",
     "Swept": "archive.sweep",
-    "Updated": "updates",
-    "Visit": "visits",
+    "Updated": "sessions.update",
+    "Visit": "sessions.get_or_create",
 }
 
 __all__ = [

@@ -41,7 +41,7 @@ def serve(port: int, session_key: str) -> None:
 
     from awictl.agents.api_keys import Permission
     from awictl.server.app import Api
-    from awictl.server.calls import Reply
+    from awictl.server.asgi import Reply
     from awictl.server.endpoint import Call, Endpoint
     from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions

@@ -15,8 +15,8 @@ from .tables import Column, Rows, compact, fields_of, printable_json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ..diagnosis import Diagnosis
-    from ..manager import StateManager
+    from ..query_cache.diagnose import Diagnosis
+    from ..sessions.manager import StateManager
 
 app = new_group("The cached results of queries, and why a query is not cached.")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..manager import StateManager
+from ..sessions.manager import StateManager
 from ..util.humanize import duration
 from .options import Run, command
 from .session import view

@@ -15,7 +15,7 @@ from .tables import Column, Rows, printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ..manager import StateManager
+    from ..sessions.manager import StateManager
 
 #: Repairs that a table shows.
 MOST_SHOWN = 50
@@ -63,8 +63,8 @@ async def doctor(
         raise InvalidInput("--dry-run and --yes go with --fix")
     if fix and no_data:
         raise InvalidInput("--fix needs to look at the data: leave out --no-data")
-    from ..doctor import Repairs, Status, examine
-    from ..doctor.examine import RATE
+    from ..diagnostics.doctor import Repairs, Status, examine
+    from ..diagnostics.doctor.examine import RATE
 
     async with run.manager() as manager:
         if fix and not dry_run:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from ..errors import AwiError
-from ..manager import StateManager
+from ..sessions.manager import StateManager
 from .options import Run, command, report
 from .tables import fields_of
 

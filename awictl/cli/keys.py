@@ -12,7 +12,7 @@ from .output import Batches, Format
 from .tables import Column
 
 if TYPE_CHECKING:
-    from ..inventory import Population
+    from ..diagnostics.inventory import Population
 
 app = new_group("All keys of AWI on the server: what they are for, how large, and how long they stay.")
 
@@ -67,7 +67,7 @@ STATS = [
 
 
 def _forbidden(row: Mapping[str, Any]) -> bool:
-    from ..inventory import NOT_PERMITTED
+    from ..diagnostics.inventory import NOT_PERMITTED
 
     return row.get("error") == NOT_PERMITTED
 
@@ -187,7 +187,7 @@ async def stats(
 async def _survey(
     run: Run, pattern: str | None, everything: bool, rate: float | None, sample: int | None
 ) -> "list[Population]":
-    from ..inventory import SAMPLE
+    from ..diagnostics.inventory import SAMPLE
 
     async with run.manager() as manager:
         inventory = manager.inventory

@@ -12,7 +12,7 @@ from .given import check_finite
 from .options import Run, command
 
 if TYPE_CHECKING:
-    from ..live.monitoring import Operation
+    from ..diagnostics.command_monitor import Operation
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -42,7 +42,7 @@ async def monitor(
 
     That costs the server dearly, since it sends every command of every client here: keep it short on production.
     """
-    from ..live.monitoring import SHOWN_BYTES, Operations
+    from ..diagnostics.command_monitor import SHOWN_BYTES, Operations
 
     async with run.manager() as manager:
         operations = Operations(manager.store.keyspace, session, kind or ())

@@ -19,7 +19,7 @@ from .tables import printable
 if TYPE_CHECKING:
     import asyncio
 
-    from ..manager import StateManager
+    from ..sessions.manager import StateManager
     from ..settings import Settings
 
 #: The section of a command's help that these options stand in.
@@ -104,7 +104,7 @@ class Run:
     @asynccontextmanager
     async def manager(self) -> "AsyncIterator[StateManager]":
         """The state manager, closed in the end."""
-        from ..manager import StateManager
+        from ..sessions.manager import StateManager
 
         async with StateManager.open(self.settings) as manager:
             try:

@@ -17,7 +17,7 @@ from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Simil
 from .stored import Held, StoredMedia, in_parts
 
 if TYPE_CHECKING:
-    from ..sessions import Writable
+    from ..sessions.protocol import Writable
     from .embeddings import Vector
 
 

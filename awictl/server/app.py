@@ -16,7 +16,7 @@ from ..agents.api_keys import Permission
 from ..document.json_codec import dumps
 from ..settings import Settings
 from . import handlers
-from .calls import COMMON_HEADERS, Receive, Scope, Send
+from .asgi import COMMON_HEADERS, Receive, Scope, Send
 from .endpoint import OTHER, Endpoint
 from .logs import configure
 from .options import ServerOptions

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..agents.api_keys import AgentKey, Permission
 from ..errors import AwiError
-from ..visits import Allowance, Visit
-from .auth import identify
-from .calls import (
+from ..sessions.get_or_create import Allowance, Visit
+from .asgi import (
     Body,
     Receive,
     Reply,
@@ -24,6 +23,7 @@ from .calls import (
     problem_reply,
     url_of,
 )
+from .auth import identify
 from .problems import UNKNOWN_OUTCOME, Problem, problem_of, unavailable
 
 if TYPE_CHECKING:

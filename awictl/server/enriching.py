@@ -8,7 +8,7 @@ from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
 from . import views
 from .agent_request import AgentRequest, WithSession
-from .calls import Message, Receive, Scope, Send
+from .asgi import Message, Receive, Scope, Send
 
 #: What responses are enriched with.
 STATE_MEMBER = "_sessionState"

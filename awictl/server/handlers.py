@@ -12,7 +12,7 @@ from ..document import keys
 from ..document.schema import as_object, timestamp
 from ..errors import AwiError, InvalidInput, Unreachable
 from . import views
-from .calls import Reply, json_reply, number_of
+from .asgi import Reply, json_reply, number_of
 from .endpoint import Call
 from .options import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, SITE_FIELDS
 from .problems import Problem

@@ -24,11 +24,21 @@ from typing import Any
 
 from ..document.keys import check_agent_id
 from ..errors import AwiError
-from ..manager import StateManager
+from ..sessions.manager import StateManager
 from ..settings import Settings
 from .agent_request import STATE_NAME, Agent, AgentRequest, WithSession, agent_request
+from .asgi import (
+    App,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    headers_of,
+    masked_url,
+    problem_reply,
+    url_of,
+)
 from .auth import KEY_HEADER, identify
-from .calls import App, Message, Receive, Scope, Send, headers_of, masked_url, problem_reply, url_of
 from .enriching import EnrichResponse
 from .problems import Problem
 

@@ -21,7 +21,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import Refused
-from ..manager import StateManager
+from ..sessions.manager import StateManager
 from ..settings import Settings
 from .app import Api, create_app
 from .logs import configure

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..document.json_codec import dumps
-from ..manager import StateManager
+from ..sessions.manager import StateManager
 from ..settings import Settings
-from .answers import StateAnswers
 from .metrics import Metrics
 from .openapi import document
 from .options import ServerOptions
+from .state_response_cache import StateAnswers
 
 if TYPE_CHECKING:
     from ..agents.registry import AgentRegistry

@@ -8,9 +8,9 @@ from support.documents import document, put, session_key
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
+from awictl.diagnostics import activity
+from awictl.diagnostics.activity import Order, Sampler
 from awictl.document.byte_layout import encode
-from awictl.live import activity
-from awictl.live.activity import Order, Sampler
 
 
 def counted(server: ValkeyServer, name: str, total: object, failed: object = 0, **others: object) -> None:

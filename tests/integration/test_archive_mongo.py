@@ -31,7 +31,8 @@ from support.valkey import free_port
 from awictl import Settings
 from awictl.archive.base import Archive
 from awictl.archive.connect import open_archive
-from awictl.archive.mongo.archive import MongoArchive, documents
+from awictl.archive.mongo import documents
+from awictl.archive.mongo.archive import MongoArchive
 from awictl.archive.snapshot import Outdated
 from awictl.archive.trajectory import Chunk
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable

@@ -12,8 +12,8 @@ from support.documents import APP_FILES, DATA, SESSION_ID, compact, document, pu
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, Unreachable, cache_key
-from awictl.cache import Cached
 from awictl.document.schema import timestamp
+from awictl.query_cache.cache import Cached
 from awictl.query_cache.spellings import Difference
 
 FILTERS = {"category": "tech", "tags": ["awi", "agents"]}

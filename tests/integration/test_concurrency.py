@@ -15,7 +15,8 @@ from support.proxy import Cut, once, proxied, sometimes
 from support.valkey import ValkeyServer
 from support.writer import Order, Results, assert_nothing_lost, run_writers
 
-from awictl import Settings, StateManager, updates
+from awictl import Settings, StateManager
+from awictl.sessions import update
 
 #: (processes, writers in each, deltas of each writer)
 Load = tuple[int, int, int]
@@ -152,7 +153,7 @@ async def test_a_cancelled_update_does_not_harm_the_next(valkey: ValkeyServer, m
                 await asyncio.sleep(0)
             task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    done = [n for n, result in enumerate(results, 1) if isinstance(result, updates.Updated)]
+    done = [n for n, result in enumerate(results, 1) if isinstance(result, update.Updated)]
     assert len(done) == 66
     actions = await assert_consistent(manager, valkey)
     inputs = [action["input"] for action in actions[2:]]

@@ -13,8 +13,8 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.doctor import Check, Repair, Repairs, Status, examine
-from awictl.doctor import data as data_checks
+from awictl.diagnostics.doctor import Check, Repair, Repairs, Status, examine
+from awictl.diagnostics.doctor import data as data_checks
 from awictl.document.byte_layout import encode
 from awictl.document.keys import Kind
 

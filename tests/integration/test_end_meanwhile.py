@@ -95,7 +95,7 @@ async def test_the_app_between_archiving_and_deleting(
 async def test_an_agent_that_goes_on_and_on_is_not_cut_off(
     other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("awictl.endings.RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("awictl.sessions.end.RETRY_SECONDS", 0.5)
     async with StateManager.open(settings) as ending:
         archive = ending.required_archive()
         save = archive.save

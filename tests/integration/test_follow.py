@@ -14,7 +14,7 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NoSession, StateManager
-from awictl.live.follow import Event, Follower, Kind
+from awictl.diagnostics.follow import Event, Follower, Kind
 
 LOOK = 0.005
 

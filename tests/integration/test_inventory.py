@@ -9,9 +9,10 @@ from support.documents import compact, document, put
 from support.monitor import monitored
 from support.valkey import ValkeyServer
 
-from awictl import StateManager, Unreachable, inventory
+from awictl import StateManager, Unreachable
+from awictl.diagnostics import inventory
+from awictl.diagnostics.inventory import BOUNDS_MS, Key, Population
 from awictl.document.keys import Kind
-from awictl.inventory import BOUNDS_MS, Key, Population
 from awictl.store.redis.keyspace import Peek
 
 NAMES = {

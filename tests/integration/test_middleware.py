@@ -35,7 +35,7 @@ from awictl import Settings, StateManager
 from awictl.agents.registry import Registered
 from awictl.document import keys
 from awictl.server import enriching, middleware
-from awictl.server.calls import App, Message, Receive, Scope, Send
+from awictl.server.asgi import App, Message, Receive, Scope, Send
 from awictl.server.middleware import AgentRequest, EnrichResponse, LoadSession, RecordAction
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -653,7 +653,7 @@ async def test_redis_away_and_back(new_valkey: Callable[[], ValkeyServer], caplo
 async def test_redis_dies_before_the_action_is_recorded(
     new_valkey: Callable[[], ValkeyServer], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("awictl.updates.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("awictl.sessions.update.RETRY_SECONDS", 0.2)
     server = new_valkey()
 
     async def killing(_: Request) -> Response:

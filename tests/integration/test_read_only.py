@@ -12,7 +12,7 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import NotFound, ReadOnly, Settings, StateManager
-from awictl.summaries import SUMMARIES
+from awictl.sessions.summaries import SUMMARIES
 
 MISSING = "sess_missing"
 CACHE_KEY = "05924ac34f1a295ad31aa9941c665c32"

@@ -150,9 +150,9 @@ async def test_the_state_is_always_that_of_now(agent: Agent, manager: StateManag
 
 
 async def test_marks_in_a_session_do_not_confuse_its_answer(agent: Agent) -> None:
-    from awictl.server import answers
+    from awictl.server import state_response_cache
 
-    marks = [answers._DURATION_MARK, answers._TIME_MARK]
+    marks = [state_response_cache._DURATION_MARK, state_response_cache._TIME_MARK]
     await agent.post("state", {"delta": {"page_state": {"filters": {marks[0]: marks[1]}, "metadata": marks}}})
     state = (await agent.get("state")).json()
     assert state["currentState"]["metadata"] == marks and state["currentState"]["filters"] == {marks[0]: marks[1]}

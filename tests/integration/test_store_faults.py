@@ -41,9 +41,9 @@ from awictl import (
     Settings,
     StateManager,
     Unreachable,
-    updates,
 )
 from awictl.document.byte_layout import encode
+from awictl.sessions import update
 
 Call = Callable[[StateManager], Awaitable[Any]]
 
@@ -69,7 +69,7 @@ GRACE = 3.0
 @pytest.fixture
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates give up sooner."""
-    monkeypatch.setattr(updates, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(update, "RETRY_SECONDS", 1.0)
 
 
 # -- the stored data
@@ -504,7 +504,7 @@ async def test_a_paused_server_does_not_hang_anybody(new_valkey: Callable[..., V
                 await assert_in_time(call(manager), Unreachable, 3 * TIMEOUT)
             sent_blindly = OutcomeUnknown if connected else Unreachable
             error = await assert_in_time(
-                UPDATES["update with op_id"](manager), sent_blindly, updates.RETRY_SECONDS + 3 * TIMEOUT
+                UPDATES["update with op_id"](manager), sent_blindly, update.RETRY_SECONDS + 3 * TIMEOUT
             )
         finally:
             server.resume()
@@ -532,7 +532,7 @@ async def test_a_server_that_dies_during_an_update_leaves_the_outcome_unknown(
         proxy.before_cut = die
         proxy.rule = once(Cut.REPLY, b"mine")
         error = await assert_in_time(
-            UPDATES["update with op_id"](manager), OutcomeUnknown, updates.RETRY_SECONDS + 3 * TIMEOUT
+            UPDATES["update with op_id"](manager), OutcomeUnknown, update.RETRY_SECONDS + 3 * TIMEOUT
         )
         assert isinstance(error, OutcomeUnknown) and error.op_id == "mine"
         # without its data, the session is gone, and this is not the same as unknown

@@ -16,9 +16,10 @@ from support.mongo import MongoServer
 from support.valkey import ValkeyServer, free_port
 from support.writer import Order, assert_nothing_lost, run_writers
 
-from awictl import Settings, StateManager, updates
+from awictl import Settings, StateManager
 from awictl.archive.base import Archived
 from awictl.errors import Unreachable
+from awictl.sessions import update
 
 LIMIT = 10
 
@@ -42,7 +43,7 @@ async def begin(manager: StateManager) -> None:
     await manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
 
 
-async def update(manager: StateManager, numbers: range) -> None:
+async def update_many(manager: StateManager, numbers: range) -> None:
     for n in numbers:
         await manager.update_state_with_delta(SESSION_ID, {"n": n}, {"input": n, "success": n % 3 > 0})
 
@@ -78,7 +79,7 @@ async def test_a_session_far_past_the_limit_is_archived_complete(
         await begin(manager)
         seen: dict[int, Any] = {}
         for n in range(8 * LIMIT + 3):
-            await update(manager, range(n, n + 1))
+            await update_many(manager, range(n, n + 1))
             seen |= {one["t"]: one for one in live(valkey)["actions"]}
         assert len(live(valkey)["actions"]) <= LIMIT
         done = await manager.end_session(SESSION_ID)
@@ -101,7 +102,7 @@ async def test_of_a_session_that_lives_all_actions_are_somewhere_at_every_moment
     async with StateManager.open(settings) as manager:
         await begin(manager)
         for n in range(3 * LIMIT):
-            await update(manager, range(n, n + 1))
+            await update_many(manager, range(n, n + 1))
             chunks = await manager.required_archive().dropped_actions(SESSION_ID, AGENT_ID)
             there = {one["t"] for chunk in chunks for one in chunk.actions} | {
                 one["t"] for one in live(valkey)["actions"]
@@ -112,11 +113,11 @@ async def test_of_a_session_that_lives_all_actions_are_somewhere_at_every_moment
 async def test_what_was_restored_goes_on_and_is_complete_again(valkey: ValkeyServer, settings: Settings) -> None:
     async with StateManager.open(settings) as manager:
         await begin(manager)
-        await update(manager, range(3 * LIMIT))
+        await update_many(manager, range(3 * LIMIT))
         await manager.end_session(SESSION_ID)
         await manager.restore_session(SESSION_ID)
         assert len(live(valkey)["actions"]) <= LIMIT
-        await update(manager, range(3 * LIMIT, 6 * LIMIT))
+        await update_many(manager, range(3 * LIMIT, 6 * LIMIT))
         await manager.end_session(SESSION_ID)
         actions = (await archived(manager)).document["history"]["actions"]
         assert [one["t"] for one in actions] == list(range(6 * LIMIT + 3))
@@ -127,10 +128,10 @@ async def test_a_delta_over_the_statistics_loses_no_actions(valkey: ValkeyServer
     """Statistics are a part of the document like any other: an agent may overwrite them."""
     async with StateManager.open(settings) as manager:
         await begin(manager)
-        await update(manager, range(2 * LIMIT))
+        await update_many(manager, range(2 * LIMIT))
         delta = {"statistics": {"session_start": "2026-01-01T00:00:00.000Z"}}
         await manager.update_state_with_delta(SESSION_ID, delta, {"input": 2 * LIMIT})
-        await update(manager, range(2 * LIMIT + 1, 4 * LIMIT))
+        await update_many(manager, range(2 * LIMIT + 1, 4 * LIMIT))
         await manager.end_session(SESSION_ID)
         assert_complete((await archived(manager)).document, 4 * LIMIT)
 
@@ -138,7 +139,7 @@ async def test_a_delta_over_the_statistics_loses_no_actions(valkey: ValkeyServer
 async def test_without_an_archive_actions_are_dropped_as_ever(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await begin(manager)
-        await update(manager, range(3 * LIMIT))
+        await update_many(manager, range(3 * LIMIT))
         assert len(live(valkey)["actions"]) <= LIMIT
 
 
@@ -146,10 +147,10 @@ async def test_a_later_archive_tells_what_is_missing(valkey: ValkeyServer, setti
     """Those that were dropped while there was none."""
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await begin(manager)
-        await update(manager, range(2 * LIMIT))
+        await update_many(manager, range(2 * LIMIT))
         missing = live(valkey)["trimmed_actions"]
     async with StateManager.open(settings) as manager:
-        await update(manager, range(2 * LIMIT, 4 * LIMIT))
+        await update_many(manager, range(2 * LIMIT, 4 * LIMIT))
         await manager.end_session(SESSION_ID)
         history = (await archived(manager)).document["history"]
         assert [one["t"] for one in history["actions"]] == list(range(missing, 4 * LIMIT + 2))
@@ -167,12 +168,12 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
     settings = valkey.settings(max_actions=LIMIT, mongodb_uri=server.uri, timeout=1)
     async with StateManager.open(settings) as manager:
         await begin(manager)
-        await update(manager, range(2 * LIMIT))
+        await update_many(manager, range(2 * LIMIT))
         left = live(valkey)["trimmed_actions"]
         assert left > 0 and not caplog.records
 
         server.kill()
-        await update(manager, range(2 * LIMIT, 5 * LIMIT))
+        await update_many(manager, range(2 * LIMIT, 5 * LIMIT))
         numbers = [one["t"] for one in live(valkey)["actions"]]
         assert numbers == list(range(numbers[0], 5 * LIMIT + 1)) and len(numbers) > 3 * LIMIT
         assert live(valkey)["trimmed_actions"] == numbers[0]
@@ -196,18 +197,18 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
 async def test_when_the_archive_is_back_the_session_is_trimmed_again(
     valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(updates, "ARCHIVE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(update, "ARCHIVE_PAUSE_SECONDS", 0.0)
     caplog.set_level(logging.WARNING, "awictl")
     folder = tmp_path / "folder"
     folder.write_text("a file where the folder should be")
     path = folder / "archive.db"
     async with StateManager.open(valkey.settings(max_actions=LIMIT, archive_url=f"sqlite:///{path}")) as manager:
         await begin(manager)
-        await update(manager, range(3 * LIMIT))
+        await update_many(manager, range(3 * LIMIT))
         assert [one["t"] for one in live(valkey)["actions"]] == list(range(3 * LIMIT + 1))
         assert "trimmed_actions" not in live(valkey) and caplog.records
         folder.unlink()
-        await update(manager, range(3 * LIMIT, 3 * LIMIT + 1))
+        await update_many(manager, range(3 * LIMIT, 3 * LIMIT + 1))
         assert len(live(valkey)["actions"]) <= LIMIT
         await manager.end_session(SESSION_ID)
         assert_complete((await archived(manager)).document, 3 * LIMIT + 1)
@@ -220,7 +221,7 @@ async def test_a_pause_without_an_archive_costs_updates_no_time(valkey: ValkeySe
     async with StateManager.open(settings) as manager:
         await begin(manager)
         async with asyncio.timeout(5):  # each try takes 0.3 s
-            await update(manager, range(LIMIT * 10))
+            await update_many(manager, range(LIMIT * 10))
         assert len(live(valkey)["actions"]) == LIMIT * 10 + 1
         await forget_sockets(manager.required_archive())
 

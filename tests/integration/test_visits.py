@@ -13,8 +13,8 @@ from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
 from awictl.document import keys
+from awictl.sessions.get_or_create import TRIES, Visits
 from awictl.store.get_or_create import Visited
-from awictl.visits import TRIES, Visits
 
 MAPPING = keys.agent_key(AGENT_ID)
 OTHER_ID = "sess_" + "b" * 32

@@ -116,9 +116,9 @@ def _serve(address: str) -> None:
     for module, _ in main.COMMANDS.values():
         importlib.import_module(f"awictl.cli.{module}")
     for name in (
-        "awictl.manager",
+        "awictl.sessions.manager",
         "awictl.store.redis.sessions",
-        "awictl.summaries",
+        "awictl.sessions.summaries",
         "rich.console",
         "rich.table",
         "rich.live",

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from awictl.server.calls import App, Message, Scope
+from awictl.server.asgi import App, Message, Scope
 
 #: Seconds that a site may take to start or to stop.
 LIMIT_SECONDS = 20.0

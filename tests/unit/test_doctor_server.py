@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from awictl import AccessDenied, Settings, Unreachable
-from awictl.doctor.report import Check, Status
-from awictl.doctor.server import check_server
+from awictl.diagnostics.doctor.report import Check, Status
+from awictl.diagnostics.doctor.server import check_server
 from awictl.store.redis.server_info import NotTold
 
 #: INFO of a server that has nothing wrong with it.

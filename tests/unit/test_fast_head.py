@@ -14,8 +14,8 @@ from support.documents import APP_FILES, action, compact, document
 from awictl.document.byte_layout import base_of_whole, encode, encode_head
 from awictl.document.fast_head import Glance, glance
 from awictl.document.schema import parse_timestamp
+from awictl.sessions.summaries import _epoch_ms, lines, summary, summary_at_a_glance
 from awictl.store.base import Listed
-from awictl.summaries import _epoch_ms, lines, summary, summary_at_a_glance
 
 NASTY = [
     "plain",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from awictl.diagnostics.command_monitor import Operation, operation
 from awictl.document.keys import Kind
-from awictl.live.monitoring import Operation, operation
 from awictl.store.redis.connection import Script
 from awictl.store.redis.monitor import Command, parse
 

@@ -11,9 +11,9 @@ import typer
 from ...archive.base import Archived, ArchiveQuery, Cursor
 from ...archive.stats import Stats
 from ...document.keys import check_session_id
-from ...endings import not_archived
 from ...errors import InvalidInput
-from ...manager import StateManager
+from ...sessions.end import not_archived
+from ...sessions.manager import StateManager
 from ..given import parse_moment, read_ids
 from ..options import Run, SessionIds, command, each
 from ..output import Format, dumps, flush, write

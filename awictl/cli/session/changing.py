@@ -6,7 +6,7 @@ import typer
 
 from ...document.keys import check_session_id
 from ...errors import InvalidInput, NotFound
-from ...manager import StateManager
+from ...sessions.manager import StateManager
 from ...util.humanize import plural
 from ..given import confirm, read_ids, read_json
 from ..options import EachId, Run, SessionId, SessionIds, command

@@ -19,7 +19,7 @@ from .group import app
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ...live.follow import Event
+    from ...diagnostics.follow import Event
 
 #: Where an action that is drawn keeps until which look it is marked.
 _MARK = "\0until"
@@ -70,7 +70,7 @@ async def _events(
     run: Run, session_id: str, latest: int, interval: float, seconds: float | None
 ) -> "AsyncGenerator[Event, None]":
     """What happens in a session until it is over, or the time is. What is to be known of it is told on stderr."""
-    from ...live.follow import Follower
+    from ...diagnostics.follow import Follower
 
     loop = asyncio.get_running_loop()
     deadline: float | None = None  # from the first look on, which there always is

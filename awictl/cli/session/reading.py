@@ -8,8 +8,8 @@ import typer
 
 from ...document.merge import compare
 from ...errors import InvalidInput
-from ...manager import StateManager
-from ...queries import SORT_KEYS, SessionQuery, SortKey
+from ...sessions.list_filter import SORT_KEYS, SessionQuery, SortKey
+from ...sessions.manager import StateManager
 from ..given import parse_duration, read_ids
 from ..options import MaybeInterval, Rate, Run, Seconds, SessionId, SessionIds, command, each
 from ..output import Batches, Format, Row, dumps, write
@@ -57,7 +57,7 @@ async def list_(
     rate: Rate = None,
 ) -> None:
     """List live sessions. They are printed as they are found; nothing is written, and no expiry put off."""
-    from ...summaries import SUMMARIES, Summary, lines
+    from ...sessions.summaries import SUMMARIES, Summary, lines
 
     if reverse and sort is None:
         raise InvalidInput("--reverse needs --sort")

@@ -13,7 +13,7 @@ from ...util.humanize import duration, plural
 from ..options import INTERRUPTED, Interval, Rate, Run, Seconds, command
 
 if TYPE_CHECKING:
-    from ...live.activity import Sample, Sampler
+    from ...diagnostics.activity import Sample, Sampler
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -41,7 +41,7 @@ async def top(
     Keys: s and S change the order, / filters, Enter opens a session's trajectory and its last diff, q quits. Where the
     terminal cannot show that, or stdout is none, each look is a line.
     """
-    from ...live.activity import Sampler
+    from ...diagnostics.activity import Sampler
 
     async with run.manager() as manager:
         sampler = Sampler(manager, rate)

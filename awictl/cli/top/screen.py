@@ -16,8 +16,8 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
+from ...diagnostics.activity import Activity, Order, Sample, Sampler
 from ...errors import AwiError
-from ...live.activity import Activity, Order, Sample, Sampler
 from ...util.humanize import duration, lifetime, plural
 from ..options import INTERRUPTED
 from ..session import view
@@ -25,7 +25,7 @@ from ..tables import Rows, fields_of, printable
 from . import totals
 
 if TYPE_CHECKING:
-    from ...manager import StateManager
+    from ...sessions.manager import StateManager
 
 #: Newest actions of a session that is opened.
 OPENED_ACTIONS = 100

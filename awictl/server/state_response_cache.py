@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..document.byte_layout import Base
 from ..document.json_codec import dumps
 from ..document.schema import timestamp
+from ..sessions.get_or_create import Visit
 from ..util.bounded_dict import BoundedDict
-from ..visits import Visit
 from . import views
 
 #: Sessions whose answer is kept, and the largest of such answers, in bytes.

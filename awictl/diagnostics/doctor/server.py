@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import AccessDenied, AwiError
-from ..settings import Settings
-from ..store.redis.server_info import Inspection, NotTold
-from ..util.humanize import duration
+from ...errors import AccessDenied, AwiError
+from ...settings import Settings
+from ...store.redis.server_info import Inspection, NotTold
+from ...util.humanize import duration
 from .report import Check, failed, not_permitted, passed, warned
 
 #: The oldest versions that are supported (DESIGN, promise 9).

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..document.fast_head import glance
 from ..document.schema import as_object, as_text, timestamp
 from ..errors import AwiError
+from ..sessions.summaries import idle_since
 from ..store.base import Listed, View
 from ..store.redis.server_info import NotTold
-from ..summaries import idle_since
 
 if TYPE_CHECKING:
-    from ..manager import StateManager
+    from ..sessions.manager import StateManager
 
 #: Sessions that a sample names at the most, and those that expire within this time are counted.
 MOST_SHOWN = 200

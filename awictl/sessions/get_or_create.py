@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .document import keys
-from .document.byte_layout import Base, base_of_whole, encode
-from .document.json_codec import encodable
-from .document.schema import decode_diff, new_document, timestamp
-from .errors import NotFound, RateLimited, UpdateConflict
-from .util.bounded_dict import BoundedDict
+from ..document import keys
+from ..document.byte_layout import Base, base_of_whole, encode
+from ..document.json_codec import encodable
+from ..document.schema import decode_diff, new_document, timestamp
+from ..errors import NotFound, RateLimited, UpdateConflict
+from ..util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:
-    from .store.get_or_create import VisitStore
+    from ..store.get_or_create import VisitStore
 
 log = logging.getLogger("awictl")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from .document.keys import DIFF_TTL_SECONDS
-from .errors import AwiError, NoSession
-from .lookup import OpenArchive
-from .store.base import SessionStore, Traces
-from .util.humanize import duration, plural
+from ..document.keys import DIFF_TTL_SECONDS
+from ..errors import AwiError, NoSession
+from ..store.base import SessionStore, Traces
+from ..util.humanize import duration, plural
+from .fallback import OpenArchive
 
 _USUAL_ID = re.compile(r"sess_[0-9a-f]{32}", re.ASCII)
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AccessDenied, AwiError
-from ..store.redis.keyspace import Stepped
+from ...errors import AccessDenied, AwiError
+from ...store.redis.keyspace import Stepped
 from .data import DataWalk
 from .repair import Repair
 from .report import Check, Report, Status, failed, not_permitted, passed, warned
 from .server import check_server
 
 if TYPE_CHECKING:
-    from ..manager import StateManager
+    from ...sessions.manager import StateManager
 
 #: Keys that a server visits in a second for the walk through its data, unless told otherwise.
 RATE = 50_000

@@ -8,17 +8,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .document.schema import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
-from .document.validation import checked_json
-from .errors import AwiError
-from .query_cache.cache_key import cache_key
-from .query_cache.spellings import Difference, alike, difference, variants
-from .store.base import Listed, View
-from .util.humanize import duration
+from ..document.schema import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
+from ..document.validation import checked_json
+from ..errors import AwiError
+from ..store.base import Listed, View
+from ..util.humanize import duration
+from .cache_key import cache_key
+from .spellings import Difference, alike, difference, variants
 
 if TYPE_CHECKING:
+    from ..sessions.protocol import Sessions
     from .cache import QueryCache
-    from .sessions import Sessions
 
 #: Cached queries that are told, the most alike first.
 MOST_TOLD = 5

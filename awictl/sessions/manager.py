@@ -8,28 +8,28 @@ from contextlib import aclosing, asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..document import byte_layout, keys
+from ..document.json_codec import check_input
+from ..document.schema import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
+from ..document.validation import checked_object, checked_update
+from ..errors import InvalidData, InvalidInput, NotFound, Unreachable
+from ..settings import Settings
+from ..store.base import AS_LISTED, AgentSession, HistoryPage, Listed, Stored, View, no_session
 from .archiving import Archiving
-from .document import byte_layout, keys
-from .document.json_codec import check_input
-from .document.schema import Update, decode_diff, new_document, page_delta, pagination_delta, timestamp
-from .document.validation import checked_object, checked_update
-from .errors import InvalidData, InvalidInput, NotFound, Unreachable
-from .settings import Settings
-from .store.base import AS_LISTED, AgentSession, HistoryPage, Listed, Stored, View, no_session
-from .updates import Updated
+from .update import Updated
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
-    from .archive.base import Archive
-    from .cache import QueryCache
-    from .diagnosis import Diagnosis
-    from .document.byte_layout import Base
-    from .inventory import Inventory
-    from .lookup import Found
-    from .media.cache import MediaCache
-    from .store.redis.keyspace import Keyspace
-    from .store.redis.strings import Strings
-    from .visits import Visits
+    from ..archive.base import Archive
+    from ..diagnostics.inventory import Inventory
+    from ..document.byte_layout import Base
+    from ..media.cache import MediaCache
+    from ..query_cache.cache import QueryCache
+    from ..query_cache.diagnose import Diagnosis
+    from ..store.redis.keyspace import Keyspace
+    from ..store.redis.strings import Strings
+    from .fallback import Found
+    from .get_or_create import Visits
 
 T = TypeVar("T")
 
@@ -48,10 +48,10 @@ class StateManager(Archiving):
 
         With `embedded` in the settings, the embedded server is started where it is not running.
         """
-        from .store.redis.sessions import RedisStore
+        from ..store.redis.sessions import RedisStore
 
         if settings.embedded:
-            from .store import embedded
+            from ..store import embedded
 
             settings = await asyncio.to_thread(embedded.attach, settings)
         store = RedisStore.open(settings)
@@ -165,9 +165,9 @@ class StateManager(Archiving):
 
     async def find_session(self, session_id: str) -> Found:
         """A session from Redis, or from the archive where it is not live or Redis is out of reach. Raises NotFound."""
-        from . import lookup
+        from . import fallback
 
-        return await lookup.find(keys.check_session_id(session_id), self.store, lambda: self.archive)
+        return await fallback.find(keys.check_session_id(session_id), self.store, lambda: self.archive)
 
     async def read_session(self, session_id: str) -> Stored:
         """The stored string and its expiry. Raises NotFound."""
@@ -213,10 +213,10 @@ class StateManager(Archiving):
         try:
             return await self.get_action_history(session_id, limit, offset), None
         except (NotFound, Unreachable) as error:
-            from . import lookup
+            from . import fallback
 
-            found = await lookup.from_archive(session_id, lambda: self.archive, error)
-            return lookup.history_of(found.document, limit, offset), found
+            found = await fallback.from_archive(session_id, lambda: self.archive, error)
+            return fallback.history_of(found.document, limit, offset), found
 
     async def get_state_diff(self, session_id: str) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None where there was none in the last five minutes.
@@ -256,21 +256,21 @@ class StateManager(Archiving):
         unless `sessions` is False, all sessions are scanned for those that point to it and for similar cached queries.
         `rate`: keys to scan per second. Raises InvalidInput, Unreachable.
         """
-        from .diagnosis import diagnose
+        from ..query_cache.diagnose import diagnose
 
         return await diagnose(self.cache, self, filters, sort, rate=rate, look_through_sessions=sessions)
 
     @cached_property
     def cache(self) -> QueryCache:
         """The cached results of queries."""
-        from .cache import QueryCache
+        from ..query_cache.cache import QueryCache
 
         return QueryCache(self._strings(self.settings.cache_redis_url), self)
 
     @cached_property
     def media(self) -> MediaCache:
         """The cached images and their embeddings."""
-        from .media.cache import MediaCache
+        from ..media.cache import MediaCache
 
         return MediaCache(self._strings(self.settings.media_redis_url), self)
 
@@ -279,7 +279,7 @@ class StateManager(Archiving):
         if url is None:
             return self.store.strings
         if url not in self._further:
-            from .store.redis.strings import Strings
+            from ..store.redis.strings import Strings
 
             self._further[url] = Strings.open(self.settings.elsewhere(url))
         return self._further[url]
@@ -291,7 +291,7 @@ class StateManager(Archiving):
     @cached_property
     def inventory(self) -> Inventory:
         """What keys there are, on all servers that the settings name."""
-        from .inventory import Inventory
+        from ..diagnostics.inventory import Inventory
 
         places = {self.settings.redis_place: self.store.keyspace}  # each once, however often it is named
         for url in (self.settings.cache_redis_url, self.settings.media_redis_url):
@@ -305,7 +305,7 @@ class StateManager(Archiving):
 
         Other than reading, this is an agent's own activity: it puts off the expiry.
         """
-        from .visits import Visits
+        from .get_or_create import Visits
 
         self.check_writable()
         return Visits(self.store.visits)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .document import keys
-from .document.schema import Change
-from .errors import AwiError, NoSession, ReadOnly, Refused
-from .settings import Settings
-from .store.base import SessionStore, no_session
-from .updates import Updater
+from ..document import keys
+from ..document.schema import Change
+from ..errors import AwiError, NoSession, ReadOnly, Refused
+from ..settings import Settings
+from ..store.base import SessionStore, no_session
+from .update import Updater
 
 # what only some commands need is imported by them: most never meet the archive
 if TYPE_CHECKING:
-    from .agents.registry import AgentRegistry
-    from .archive.base import Archive, Archived
-    from .archive.sweep import Sweeper
-    from .endings import Ended, Endings
-    from .store.redis.strings import Strings
+    from ..agents.registry import AgentRegistry
+    from ..archive.base import Archive, Archived
+    from ..archive.sweep import Sweeper
+    from ..store.redis.strings import Strings
+    from .end import Ended, Endings
 
 
 class Archiving:
@@ -35,20 +35,20 @@ class Archiving:
     @cached_property
     def archive(self) -> Archive | None:
         """The archive that the settings name, opened when it is first needed; None where they name none."""
-        from .archive.connect import open_archive
+        from ..archive.connect import open_archive
 
         return open_archive(self.settings)
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused for one that the app archived."""
-        from . import lookup
+        from . import fallback
 
         missing = no_session(keys.check_session_id(session_id), self.store.where)
-        return await lookup.why_missing(session_id, lambda: self.archive, missing)
+        return await fallback.why_missing(session_id, lambda: self.archive, missing)
 
     async def explained(self, error: NoSession) -> NoSession:
         """The same error with what else can be told of the session: was it archived, is this the right database, …"""
-        from .hints import explained
+        from .not_found import explained
 
         return await explained(error, self.store, lambda: self.archive)
 
@@ -67,7 +67,7 @@ class Archiving:
         Where there is no archive it expires as others do. Raises NotFound, Unreachable, InvalidData.
         """
         self.check_writable()
-        from .endings import record_end
+        from .end import record_end
 
         keep = self.archive is not None
         await record_end(self.store, self._updater, keys.check_session_id(session_id), keep=keep)
@@ -75,7 +75,7 @@ class Archiving:
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""
         self.check_writable()
-        from .endings import discard
+        from .end import discard
 
         return await discard(self.store, keys.check_session_id(session_id))
 
@@ -91,7 +91,7 @@ class Archiving:
         return await self._endings().restore(keys.check_session_id(session_id), dry_run=dry_run)
 
     def _endings(self) -> Endings:
-        from .endings import Endings
+        from .end import Endings
 
         return Endings(self.store, self._updater, self.required_archive())
 
@@ -110,8 +110,8 @@ class Archiving:
     @cached_property
     def agents(self) -> AgentRegistry:
         """The agents that have an API key; their keys are kept beside the archive. Raises Refused without one."""
-        from .agents.connect import open_keyring
-        from .agents.registry import AgentRegistry
+        from ..agents.connect import open_keyring
+        from ..agents.registry import AgentRegistry
 
         archive = self.required_archive("; the keys of agents are kept there")
         return AgentRegistry(open_keyring(archive), self.check_writable)
@@ -123,7 +123,7 @@ class Archiving:
 
         `rate`: sessions to archive in a second at the most; `scan_rate`: keys that Redis visits in a second for it.
         """
-        from .archive.sweep import Sweeper
+        from ..archive.sweep import Sweeper
 
         if not dry_run:
             self.check_writable()
@@ -136,7 +136,7 @@ class Archiving:
 
     async def _archive_dropped(self, session_id: str, change: Change) -> None:
         """Archive the actions that leave a session, before they do."""
-        from .archive.trajectory import Chunk
+        from ..archive.trajectory import Chunk
 
         chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
         agent_id = change.head.get("agent_id")

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .document.fast_head import glance
-from .document.json_codec import dumps
-from .document.schema import as_text, parse_timestamp
-from .store.base import Listed, View
+from ..document.fast_head import glance
+from ..document.json_codec import dumps
+from ..document.schema import as_text, parse_timestamp
+from ..store.base import Listed, View
 
 
 class Summary(NamedTuple):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from .document.keys import Kind, kind_of
-from .store.redis.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
-from .util.fingerprint_set import FingerprintSet
-from .util.prefetch import prefetch
+from ..document.keys import Kind, kind_of
+from ..store.redis.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
+from ..util.fingerprint_set import FingerprintSet
+from ..util.prefetch import prefetch
 
 #: Keys that a survey looks at, more or less, unless told otherwise; of each kind at least so many as there are.
 SAMPLE = 100_000

@@ -8,22 +8,22 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..document import keys
-from ..document.json_codec import encodable
-from ..document.keys import Kind
-from ..document.schema import as_object, as_text, has_ended
-from ..errors import AwiError
+from ...document import keys
+from ...document.json_codec import encodable
+from ...document.keys import Kind
+from ...document.schema import as_object, as_text, has_ended
+from ...errors import AwiError
+from ...store.base import Listed
+from ...store.redis.keyspace import Keyspace, Peek, Stepped
+from ...store.redis.repairs import Everlasting, Orphan, Unmapped
+from ...util.humanize import duration, plural
 from ..inventory import Inventory, shown
-from ..store.base import Listed
-from ..store.redis.keyspace import Keyspace, Peek, Stepped
-from ..store.redis.repairs import Everlasting, Orphan, Unmapped
-from ..util.humanize import duration, plural
 from .repair import Repair
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
-    from ..manager import StateManager
-    from ..settings import Settings
+    from ...sessions.manager import StateManager
+    from ...settings import Settings
 
 #: Documents from this length on are large: every request of an agent moves a good part of them.
 BLOATED_BYTES = 1_048_576

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
-from .store.base import HistoryPage, SessionStore, Stored, no_session
+from ..errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
+from ..store.base import HistoryPage, SessionStore, Stored, no_session
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Found:
 
 
 if TYPE_CHECKING:
-    from .archive.base import Archive, Archived
+    from ..archive.base import Archive, Archived
 
 #: Opens the archive, if there is one; called only where Redis does not have a session.
 OpenArchive = Callable[[], "Archive | None"]
@@ -82,7 +82,7 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     if archived is None:
         return NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
     if archived.raw is None:
-        from .archive.base import written_by_the_app
+        from ..archive.base import written_by_the_app
 
         return written_by_the_app(session_id, archive.where)
     return NotFound(

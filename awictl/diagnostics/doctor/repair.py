@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...store.redis.keyspace import Keyspace
+from ...store.redis.repairs import Everlasting, Orphan, Repairable
+from ...util.humanize import duration
 from ..inventory import shown
-from ..store.redis.keyspace import Keyspace
-from ..store.redis.repairs import Everlasting, Orphan, Repairable
-from ..util.humanize import duration
 
 #: Repairs in one round trip.
 _BATCH = 100

@@ -7,17 +7,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .document import keys
-from .document.json_codec import dumps, loads_at
-from .document.schema import CACHE_ACTION, active_query, timestamp
-from .document.validation import checked_json
-from .errors import AwiError, InvalidData, InvalidInput, NotFound
-from .query_cache.cache_key import cache_key
-from .store.base import View
+from ..document import keys
+from ..document.json_codec import dumps, loads_at
+from ..document.schema import CACHE_ACTION, active_query, timestamp
+from ..document.validation import checked_json
+from ..errors import AwiError, InvalidData, InvalidInput, NotFound
+from ..store.base import View
+from .cache_key import cache_key
 
 if TYPE_CHECKING:
-    from .sessions import Sessions
-    from .store.redis.strings import Strings
+    from ..sessions.protocol import Sessions
+    from ..store.redis.strings import Strings
 
 #: Cached results that are read in one go.
 _BATCH = 200

@@ -16,7 +16,7 @@ from ..errors import AwiError, InvalidData, NoSession
 from ..store.base import Listed, no_session
 
 if TYPE_CHECKING:
-    from ..manager import StateManager
+    from ..sessions.manager import StateManager
 
 #: Newest actions that are read first to find the new ones among them; four times as many each time they do not do.
 _PAGE = 20

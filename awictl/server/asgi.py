@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 from ..agents.registry import without_secrets
 from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
-from ..visits import Allowance
+from ..sessions.get_or_create import Allowance
 from .problems import Problem, too_large
 
 Scope = MutableMapping[str, Any]

@@ -11,12 +11,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from .archive.base import Archive, Archived, written_by_the_app
-from .archive.transfer import Keeper, Kept
-from .document.schema import Update, as_object, ending, has_ended, optional_timestamp
-from .errors import AwiError, InvalidData, NotFound, UpdateConflict
-from .store.base import Deletion, Listed, SessionStore, lives_there, no_session
-from .updates import RETRY_SECONDS, Updater
+from ..archive.base import Archive, Archived, written_by_the_app
+from ..archive.transfer import Keeper, Kept
+from ..document.schema import Update, as_object, ending, has_ended, optional_timestamp
+from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
+from ..store.base import Deletion, Listed, SessionStore, lives_there, no_session
+from .update import RETRY_SECONDS, Updater
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from .settings import Settings
-from .store.base import HistoryPage, View
+from ..settings import Settings
+from ..store.base import HistoryPage, View
 
 T = TypeVar("T")
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .document.byte_layout import Base, action_count, base_after
-from .document.keys import op_id_time
-from .document.schema import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
-from .errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
-from .settings import Settings
-from .store.base import Outcome, SessionStore, no_session
-from .store.lost_reply import ReplyLost
-from .util.bounded_dict import BoundedDict
+from ..document.byte_layout import Base, action_count, base_after
+from ..document.keys import op_id_time
+from ..document.schema import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
+from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
+from ..settings import Settings
+from ..store.base import Outcome, SessionStore, no_session
+from ..store.lost_reply import ReplyLost
+from ..util.bounded_dict import BoundedDict
 
 log = logging.getLogger("awictl")
 

@@ -1,0 +1,1 @@
+"""Create, read, update, end and restore sessions."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..errors import AwiError, InvalidData, UpdateConflict
-from ..store.base import Deletion, SessionStore, Stored
+from ..store.base import DeleteOutcome, SessionStore, Stored
 from .base import Archive
 from .snapshot import Outdated, Snapshot
 
@@ -84,14 +84,14 @@ class Keeper:
             for snapshot, outcome in zip(ended, outcomes, strict=True):
                 if isinstance(outcome, AwiError):
                     results[snapshot.session_id] = outcome
-                elif outcome is Deletion.CHANGED:
+                elif outcome is DeleteOutcome.CHANGED:
                     pending.append(snapshot.session_id)
                 else:
                     results[snapshot.session_id] = Kept(snapshot, deleted=True)
         changing = UpdateConflict(f"{self._store.where}: it kept changing while it was archived: it was not deleted")
         return results | dict.fromkeys(pending, changing)
 
-    async def _delete(self, snapshot: Snapshot) -> Deletion | AwiError:
+    async def _delete(self, snapshot: Snapshot) -> DeleteOutcome | AwiError:
         try:
             return await self._store.delete(snapshot.session_id, snapshot.mapped_agent, snapshot.raw)
         except AwiError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..document.keys import Kind
+from ..document.keys import KeyKind
 from ..util.humanize import duration, plural
 from .given import check_finite
 from .options import Run, command
@@ -35,7 +35,7 @@ async def monitor(
     session: Annotated[
         str | None, typer.Option("--session", metavar="ID", help="Only what names this session.")
     ] = None,
-    kind: Annotated[list[Kind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")] = None,
+    kind: Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Print all of each argument, not its beginning alone.")] = False,
 ) -> None:
     """Print the commands that clients run on the keys of AWI, by MONITOR: who, when, which script, and on what.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..document.keys import PREFIXES, Kind, check_session_id, kind_of
-from ..store.redis.monitor import Command, script_name
+from ..document.keys import PREFIXES, KeyKind, check_session_id, kind_of
+from ..store.redis.monitor import MonitoredCommand, script_name
 
 if TYPE_CHECKING:
     from ..store.redis.keyspace import Keyspace
@@ -53,9 +53,9 @@ class Operation:
     #: The names of the keys, or the patterns; bytes that are not UTF-8 are escaped. Empty: all keys.
     keys: list[str]
     #: What each of them is for, and the id in its name; of other keys the whole name.
-    named: list[tuple[Kind, str]]
+    named: list[tuple[KeyKind, str]]
     #: The kind of the first one that is of AWI.
-    kind: Kind
+    kind: KeyKind
     #: All arguments but keys and scripts, as they were sent.
     arguments: list[bytes]
 
@@ -74,14 +74,14 @@ class Operation:
                 yield f"{one[:size].decode('utf-8', 'ignore')}… ({len(one):,} bytes)"
 
 
-def operation(command: Command) -> Operation | None:
+def operation(command: MonitoredCommand) -> Operation | None:
     """What a command does to keys of AWI; None where it does nothing to them."""
     name, arguments = _text(command.words[0]).upper() if command.words else "", command.words[1:]
     if name in _SECRET:
         return None
     script, keys, rest = _parts(name, arguments)
     kinds = [_kind_of_pattern(key) if name in _BY_PATTERN else kind_of(key) for key in keys]
-    known = [kind for kind in kinds if kind is not None and kind is not Kind.OTHER]
+    known = [kind for kind in kinds if kind is not None and kind is not KeyKind.OTHER]
     if not known and name not in _ON_ALL and None not in kinds:
         return None
     at = datetime.fromtimestamp(command.at_us // 1_000_000, UTC).replace(microsecond=command.at_us % 1_000_000)
@@ -93,7 +93,7 @@ def operation(command: Command) -> Operation | None:
         script,
         [_text(key) for key in keys],
         [_named(key) for key in keys],
-        known[0] if known else Kind.OTHER,
+        known[0] if known else KeyKind.OTHER,
         rest,
     )
 
@@ -125,17 +125,17 @@ def _script(name: str, given: bytes) -> str:
     return f"a script of {len(given):,} bytes" if in_full else _text(given)[:_HASH_LENGTH]
 
 
-def _kind_of_pattern(pattern: bytes) -> Kind | None:
+def _kind_of_pattern(pattern: bytes) -> KeyKind | None:
     """The kind of the keys that match; None for several kinds, OTHER for none."""
     head = _WILDCARD.split(pattern, maxsplit=1)[0]
     kind = kind_of(head)
-    if kind is not Kind.OTHER or head == pattern:
+    if kind is not KeyKind.OTHER or head == pattern:
         return kind
     kinds = [kind for kind, prefix in PREFIXES.items() if prefix.encode().startswith(head)]
-    return kinds[0] if len(kinds) == 1 else None if kinds else Kind.OTHER
+    return kinds[0] if len(kinds) == 1 else None if kinds else KeyKind.OTHER
 
 
-def _named(key: bytes) -> tuple[Kind, str]:
+def _named(key: bytes) -> tuple[KeyKind, str]:
     kind = kind_of(key)
     return kind, _text(key).removeprefix(PREFIXES.get(kind, ""))
 
@@ -147,7 +147,7 @@ def _text(raw: bytes) -> str:
 class Operations:
     """Follows what is done to the keys of AWI on one server."""
 
-    def __init__(self, keyspace: Keyspace, session_id: str | None = None, kinds: Collection[Kind] = ()) -> None:
+    def __init__(self, keyspace: Keyspace, session_id: str | None = None, kinds: Collection[KeyKind] = ()) -> None:
         """All of them, or those on one session, or on keys of these kinds; always those that concern all keys."""
         self._session_id = check_session_id(session_id) if session_id is not None else None
         self._kinds = frozenset(kinds)

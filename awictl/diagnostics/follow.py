@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..document.json_codec import json_equal
 from ..document.keys import check_session_id
-from ..document.merge import Comparison, compare
+from ..document.merge import DocumentDifference, compare
 from ..document.schema import timestamp
 from ..errors import AwiError, InvalidData, NoSession
 from ..store.base import Listed, no_session
@@ -53,7 +53,7 @@ class Event:
     #: How many actions the trajectory holds.
     total: int | None = None
     #: The fields that changed since the last look, but the history.
-    changes: Comparison = field(default_factory=lambda: Comparison({}))
+    changes: DocumentDifference = field(default_factory=lambda: DocumentDifference({}))
     #: The new actions, oldest first.
     actions: Sequence[Any] = ()
     #: Whether there were more new ones, which have left the trajectory by now.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from ..document.keys import Kind, kind_of
+from ..document.keys import KeyKind, kind_of
 from ..store.redis.keyspace import BATCH_KEYS, Keyspace, Peek, Stepped
 from ..util.fingerprint_set import FingerprintSet
 from ..util.prefetch import prefetch
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 
     #: Its name; bytes that are not UTF-8 are escaped.
     key: str
-    kind: Kind
+    kind: KeyKind
     #: Milliseconds until it expires; None where it never does.
     ttl_ms: int | None
     #: Length of the string; None where it is none.
@@ -54,7 +54,7 @@ class Key(NamedTuple):
 class Population:
     """The keys of one kind. What is not the count of all comes from those that were looked at."""
 
-    kind: Kind
+    kind: KeyKind
     count: int = 0
     looked_at: int = 0
     #: How many of those never expire, and how many are no strings.
@@ -228,7 +228,7 @@ class Inventory:
         """Every kind of key that there is. All are counted; where there are very many, about `sample` are looked at."""
         size = await self.size()
         share = _SHARES if not size or size <= sample else max(1, _SHARES * sample // size)
-        found = {kind: Population(kind) for kind in Kind}
+        found = {kind: Population(kind) for kind in KeyKind}
         async with aclosing(self.found(pattern, everything, rate, stepped)) as batches:
             async for keyspace, names in batches:
                 wanted = []
@@ -258,12 +258,12 @@ class Inventory:
             seen = FingerprintSet()  # SCAN may return a key twice
             async with aclosing(prefetch(keyspace.scan(pattern, rate, stepped))) as batches:
                 async for batch in batches:
-                    names = seen.add_new(one for one in batch if everything or kind_of(one) is not Kind.OTHER)
+                    names = seen.add_new(one for one in batch if everything or kind_of(one) is not KeyKind.OTHER)
                     for start in range(0, len(names), BATCH_KEYS):
                         yield keyspace, names[start : start + BATCH_KEYS]
 
 
-async def _weigh(keyspace: Keyspace, names: Sequence[bytes], found: dict[Kind, Population]) -> None:
+async def _weigh(keyspace: Keyspace, names: Sequence[bytes], found: dict[KeyKind, Population]) -> None:
     """Find out what the first keys of each kind take in memory, as long as the server tells."""
     wanted = [name for name in names if (kind := found[kind_of(name)]).weighed < _WEIGHED and kind.tells]
     if not wanted:

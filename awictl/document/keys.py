@@ -21,7 +21,7 @@ LOCK_PREFIX = "LOCK:SESSION:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
 
 
-class Kind(StrEnum):
+class KeyKind(StrEnum):
     """What a key is for, by its name."""
 
     SESSION = "session"
@@ -37,23 +37,23 @@ class Kind(StrEnum):
 
 #: What the names of each kind begin with.
 PREFIXES = {
-    Kind.SESSION: SESSION_PREFIX,
-    Kind.DIFF: DIFF_PREFIX,
-    Kind.AGENT: AGENT_PREFIX,
-    Kind.CACHE: CACHE_PREFIX,
-    Kind.IMAGE: IMAGE_PREFIX,
-    Kind.EMBEDDING: EMBEDDING_PREFIX,
-    Kind.LOCK: LOCK_PREFIX,
-    Kind.RATE_LIMIT: RATE_LIMIT_PREFIX,
+    KeyKind.SESSION: SESSION_PREFIX,
+    KeyKind.DIFF: DIFF_PREFIX,
+    KeyKind.AGENT: AGENT_PREFIX,
+    KeyKind.CACHE: CACHE_PREFIX,
+    KeyKind.IMAGE: IMAGE_PREFIX,
+    KeyKind.EMBEDDING: EMBEDDING_PREFIX,
+    KeyKind.LOCK: LOCK_PREFIX,
+    KeyKind.RATE_LIMIT: RATE_LIMIT_PREFIX,
 }
 _KINDS = list(PREFIXES)
 _KIND = re.compile("|".join(f"({prefix})" for prefix in PREFIXES.values()).encode())
 
 
-def kind_of(name: bytes) -> Kind:
+def kind_of(name: bytes) -> KeyKind:
     """What a key is for; OTHER where it is none of those that AWI uses."""
     match = _KIND.match(name)
-    return _KINDS[match.lastindex - 1] if match is not None and match.lastindex else Kind.OTHER
+    return _KINDS[match.lastindex - 1] if match is not None and match.lastindex else KeyKind.OTHER
 
 
 #: The expiry of AWI:DIFF:<session_id>, in seconds.

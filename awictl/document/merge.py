@@ -22,7 +22,7 @@ def merge(target: Any, delta: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DocumentDifference:
     """How one document differs from another."""
 
     #: What `merge` needs to bring the first to the second, as far as a delta can say it.
@@ -34,10 +34,10 @@ class Comparison:
         return bool(self.delta or self.removed)
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
+def compare(before: dict[str, Any], after: dict[str, Any]) -> DocumentDifference:
     """What to merge into `before`, and what to remove from it, so that it equals `after`."""
     removed: list[str] = []
-    return Comparison(_difference(before, after, "", removed), removed)
+    return DocumentDifference(_difference(before, after, "", removed), removed)
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any], path: str, removed: list[str]) -> dict[str, Any]:

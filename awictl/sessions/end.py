@@ -15,7 +15,7 @@ from ..archive.base import Archive, Archived, written_by_the_app
 from ..archive.transfer import Keeper, Kept
 from ..document.schema import Update, as_object, ending, has_ended, optional_timestamp
 from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
-from ..store.base import Deletion, Listed, SessionStore, lives_there, no_session
+from ..store.base import DeleteOutcome, Listed, SessionStore, lives_there, no_session
 from .update import RETRY_SECONDS, Updater
 
 
@@ -159,7 +159,7 @@ async def discard(store: SessionStore, session_id: str) -> Ended:
     listed = next(iter(await store.list([session_id])), None)
     agent_id = listed.head.get("agent_id") if listed is not None else None
     agent_id = agent_id if isinstance(agent_id, str) else None
-    if listed is None or await store.delete(session_id, agent_id, None) is Deletion.GONE:
+    if listed is None or await store.delete(session_id, agent_id, None) is DeleteOutcome.GONE:
         raise no_session(session_id, store.where)
     return Ended(session_id, agent_id, None, listed.actions, None)
 

@@ -65,7 +65,7 @@ class Lifetime:
     bytes: int
 
 
-class Deletion(Enum):
+class DeleteOutcome(Enum):
     """What became of a deletion."""
 
     DELETED = "deleted"
@@ -188,7 +188,7 @@ class SessionStore(Protocol):
     async def hold(self, session_ids: Sequence[str], ttl_ms: int) -> int:
         """Keep sessions from expiring within `ttl_ms` milliseconds. Returns how many would have."""
 
-    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
+    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
         """Remove a session, its last delta, and its agent's mapping where that points to it.
 
         Only if its string is still `raw`; whatever it is where that is None.

@@ -16,7 +16,7 @@ from awictl import StateManager
 from awictl.diagnostics.doctor import Check, Repair, Repairs, Status, examine
 from awictl.diagnostics.doctor import data as data_checks
 from awictl.document.byte_layout import encode
-from awictl.document.keys import Kind
+from awictl.document.keys import KeyKind
 
 
 async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], Sequence[Repair]]:
@@ -279,8 +279,8 @@ async def test_keys_that_may_not_be_read_are_no_finding(new_valkey: Callable[...
         populations = {one.kind: one for one in await manager.inventory.survey()}
         walk = manager.inventory.keys()
         keys = {key.key: key async for batch in walk for key in batch}
-    assert (populations[Kind.AGENT].forbidden, populations[Kind.AGENT].without_ttl) == (1, 0)
-    assert not populations[Kind.AGENT].sampled and populations[Kind.SESSION].forbidden == 0
+    assert (populations[KeyKind.AGENT].forbidden, populations[KeyKind.AGENT].without_ttl) == (1, 0)
+    assert not populations[KeyKind.AGENT].sampled and populations[KeyKind.SESSION].forbidden == 0
     assert keys[agent_key()].error == "not permitted" and keys[session_key()].error is None
 
 

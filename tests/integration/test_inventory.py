@@ -12,22 +12,22 @@ from support.valkey import ValkeyServer
 from awictl import StateManager, Unreachable
 from awictl.diagnostics import inventory
 from awictl.diagnostics.inventory import BOUNDS_MS, Key, Population
-from awictl.document.keys import Kind
+from awictl.document.keys import KeyKind
 from awictl.store.redis.keyspace import Peek
 
 NAMES = {
-    b"AWI:SESSION:sess_a": Kind.SESSION,
-    b"AWI:DIFF:sess_a": Kind.DIFF,
-    b"AGENT:SESSION:a:b": Kind.AGENT,
-    b"AWI:CACHE:LIST:879870e3b305b9f50961e6ab28b8707f": Kind.CACHE,
-    b"MEDIA:IMG:1": Kind.IMAGE,
-    b"MEDIA:EMBED:1": Kind.EMBEDDING,
-    b"LOCK:SESSION:sess_a": Kind.LOCK,
-    b"RATELIMIT:a:read": Kind.RATE_LIMIT,
-    b"bull:queue:1": Kind.OTHER,
-    b"xAWI:SESSION:sess_a": Kind.OTHER,
-    b"awi:session:sess_a": Kind.OTHER,
-    b"AWI:SESSION": Kind.OTHER,
+    b"AWI:SESSION:sess_a": KeyKind.SESSION,
+    b"AWI:DIFF:sess_a": KeyKind.DIFF,
+    b"AGENT:SESSION:a:b": KeyKind.AGENT,
+    b"AWI:CACHE:LIST:879870e3b305b9f50961e6ab28b8707f": KeyKind.CACHE,
+    b"MEDIA:IMG:1": KeyKind.IMAGE,
+    b"MEDIA:EMBED:1": KeyKind.EMBEDDING,
+    b"LOCK:SESSION:sess_a": KeyKind.LOCK,
+    b"RATELIMIT:a:read": KeyKind.RATE_LIMIT,
+    b"bull:queue:1": KeyKind.OTHER,
+    b"xAWI:SESSION:sess_a": KeyKind.OTHER,
+    b"awi:session:sess_a": KeyKind.OTHER,
+    b"AWI:SESSION": KeyKind.OTHER,
 }
 
 
@@ -35,7 +35,7 @@ async def found(manager: StateManager, pattern: str | None = None, **options: bo
     return {key.key: key async for batch in manager.inventory.keys(pattern, **options) for key in batch}
 
 
-async def surveyed(manager: StateManager, **options: int) -> dict[Kind, Population]:
+async def surveyed(manager: StateManager, **options: int) -> dict[KeyKind, Population]:
     return {one.kind: one for one in await manager.inventory.survey(**options)}
 
 
@@ -46,7 +46,7 @@ async def test_the_kinds_of_keys(manager: StateManager, valkey: ValkeyServer) ->
     assert {key.encode(): one.kind for key, one in everything.items()} == NAMES
     assert all(one.bytes == 5 and 0 < (one.ttl_ms or 0) <= 60_000 for one in everything.values())
     own = await found(manager)
-    assert own.keys() == {name.decode() for name, kind in NAMES.items() if kind is not Kind.OTHER}
+    assert own.keys() == {name.decode() for name, kind in NAMES.items() if kind is not KeyKind.OTHER}
     assert (await found(manager, "*sess_a")).keys() == {key for key in own if key.endswith("sess_a")}
     assert (await found(manager, "bull*")) == {}, "not of AWI"
     assert (await found(manager, "bull*", everything=True)).keys() == {"bull:queue:1"}
@@ -63,7 +63,7 @@ async def test_odd_keys(manager: StateManager, valkey: ValkeyServer) -> None:
     assert wrong.bytes is None and "not a string" in (wrong.error or "")
     assert keys["AWI:DIFF:naïve"].ttl_ms is None and keys["AWI:DIFF:naïve"].bytes == 1
     assert "AWI:DIFF:\\xff\x1b[2J" in keys
-    population = (await surveyed(manager))[Kind.SESSION]
+    population = (await surveyed(manager))[KeyKind.SESSION]
     assert (population.count, population.not_strings, population.total_bytes) == (1, 1, 0)
 
 
@@ -72,17 +72,17 @@ async def test_a_survey_counts_what_is_there(manager: StateManager, valkey: Valk
         put(valkey, b"x" * (number + 1), f"sess_{number}", seconds=40 if number < 30 else 1000)
     valkey.raw.set("AWI:DIFF:sess_1", b"1")
     found = await surveyed(manager)
-    assert found.keys() == {Kind.SESSION, Kind.DIFF}
-    row = found[Kind.SESSION].row()
+    assert found.keys() == {KeyKind.SESSION, KeyKind.DIFF}
+    row = found[KeyKind.SESSION].row()
     assert (row["count"], row["looked_at"], row["bytes"]) == (100, 100, 5050)
     assert [one["bytes"] for one in row["biggest"]] == [100, 99, 98]
     assert row["biggest"][0]["key"] == "AWI:SESSION:sess_99"
     assert row["memory_bytes"] > 5050
     assert 30_000 < row["ttl_ms"]["min"] <= 40_000 < 900_000 < row["ttl_ms"]["median"] <= row["ttl_ms"]["max"]
-    left = {one["below_ms"]: one["count"] for one in found[Kind.SESSION].time_left()["left"]}
+    left = {one["below_ms"]: one["count"] for one in found[KeyKind.SESSION].time_left()["left"]}
     assert left.keys() == {*BOUNDS_MS, None}
     assert (left[60_000], left[1_200_000], sum(left.values())) == (30, 70, 100)
-    assert found[Kind.DIFF].row()["without_ttl"] == 1 and found[Kind.DIFF].row()["ttl_ms"] is None
+    assert found[KeyKind.DIFF].row()["without_ttl"] == 1 and found[KeyKind.DIFF].row()["ttl_ms"] is None
 
 
 async def test_a_large_survey_looks_at_some_and_counts_all(manager: StateManager, valkey: ValkeyServer) -> None:
@@ -93,7 +93,7 @@ async def test_a_large_survey_looks_at_some_and_counts_all(manager: StateManager
             pipe.set(f"AWI:DIFF:sess_{number}", b"x", px=1_000_000)
         pipe.execute()
     found = await surveyed(manager, sample=2_000)
-    sessions, diffs = found[Kind.SESSION], found[Kind.DIFF]
+    sessions, diffs = found[KeyKind.SESSION], found[KeyKind.DIFF]
     assert (sessions.count, diffs.count, diffs.looked_at) == (6_000, 20, 20)
     assert 1_500 < sessions.looked_at < 4_000 and sessions.sampled
     assert sessions.row()["bytes"] == 600_000, "each is as long as the others"
@@ -114,7 +114,7 @@ async def test_what_a_managed_server_forbids_is_blank(new_valkey: Callable[..., 
     async with StateManager.open(server.settings(redis_username="app", redis_password="x")) as manager:
         assert await manager.inventory.size() is None
         assert (await found(manager)).keys() == {"AWI:SESSION:sess_test"}
-        row = (await surveyed(manager))[Kind.SESSION].row()
+        row = (await surveyed(manager))[KeyKind.SESSION].row()
     assert (row["count"], row["memory_bytes"]) == (1, None) and row["bytes"] > 500
 
 
@@ -125,7 +125,7 @@ async def test_other_servers_are_looked_at_too(valkey: ValkeyServer, new_valkey:
     async with StateManager.open(valkey.settings(cache_redis_url=url, media_redis_url=url)) as manager:
         await manager.cache.put({}, {}, [])
         keys = await found(manager)
-        assert {one.kind for one in keys.values()} == {Kind.SESSION, Kind.CACHE} and len(keys) == 2
+        assert {one.kind for one in keys.values()} == {KeyKind.SESSION, KeyKind.CACHE} and len(keys) == 2
         assert await manager.inventory.size() == 2
         other.kill()
         with pytest.raises(Unreachable):

@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 
 from awictl.diagnostics.command_monitor import Operation, operation
-from awictl.document.keys import Kind
+from awictl.document.keys import KeyKind
 from awictl.store.redis.connection import Script
-from awictl.store.redis.monitor import Command, parse
+from awictl.store.redis.monitor import MonitoredCommand, parse
 
 SESSION = b"AWI:SESSION:sess_a"
 
 
 def told(*words: bytes) -> Operation | None:
-    return operation(Command(1_700_000_000_000_001, 0, "127.0.0.1:1", list(words)))
+    return operation(MonitoredCommand(1_700_000_000_000_001, 0, "127.0.0.1:1", list(words)))
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1:5", "[::1]:5", "lua", "unix:/tmp/a] b", ""])
 def test_lines(client: str) -> None:
     line = f'1700000000.000042 [3 {client}] "set" "a\\"] \\\\" "\\x00\\xff\\n\\r\\t\\a\\b" ""'.encode()
-    assert parse(line) == Command(1_700_000_000_000_042, 3, client, [b"set", b'a"] \\', b"\0\xff\n\r\t\a\b", b""])
+    assert parse(line) == MonitoredCommand(
+        1_700_000_000_000_042, 3, client, [b"set", b'a"] \\', b"\0\xff\n\r\t\a\b", b""]
+    )
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
@@ -28,25 +30,25 @@ def test_what_is_no_line(line: bytes) -> None:
 
 
 #: The words of a command, and what it does: kind, keys, arguments.
-TOLD: list[tuple[list[bytes], Kind, list[str], list[bytes]]] = [
-    ([b"get", SESSION], Kind.SESSION, ["AWI:SESSION:sess_a"], []),
-    ([b"SetEx", b"AGENT:SESSION:x", b"9", b"sess_a"], Kind.AGENT, ["AGENT:SESSION:x"], [b"9", b"sess_a"]),
-    ([b"DEL", b"other", b"AWI:DIFF:sess_a"], Kind.DIFF, ["other", "AWI:DIFF:sess_a"], []),
-    ([b"MSET", b"MEDIA:IMG:1", b"{}", b"x", b"y"], Kind.IMAGE, ["MEDIA:IMG:1", "x"], [b"{}", b"y"]),
-    ([b"EVAL", b"return 1", b"1", SESSION, b"z"], Kind.SESSION, ["AWI:SESSION:sess_a"], [b"z"]),
-    ([b"OBJECT", b"IDLETIME", SESSION], Kind.SESSION, ["AWI:SESSION:sess_a"], [b"IDLETIME"]),
-    ([b"RENAME", b"x", SESSION], Kind.SESSION, ["x", "AWI:SESSION:sess_a"], []),
-    ([b"SCAN", b"0", b"match", b"AWI:S*", b"COUNT", b"9"], Kind.SESSION, ["AWI:S*"], [b"0", b"COUNT", b"9"]),
-    ([b"KEYS", b"*"], Kind.OTHER, ["*"], []),
-    ([b"KEYS", b"AWI:*"], Kind.OTHER, ["AWI:*"], []),
-    ([b"KEYS", b"AWI:SESSION:sess_?"], Kind.SESSION, ["AWI:SESSION:sess_?"], []),
-    ([b"FLUSHALL", b"ASYNC"], Kind.OTHER, [], [b"ASYNC"]),
-    ([b"GET", b"AWI:SESSION:\xff\x1b"], Kind.SESSION, ["AWI:SESSION:\\xff\x1b"], []),
+TOLD: list[tuple[list[bytes], KeyKind, list[str], list[bytes]]] = [
+    ([b"get", SESSION], KeyKind.SESSION, ["AWI:SESSION:sess_a"], []),
+    ([b"SetEx", b"AGENT:SESSION:x", b"9", b"sess_a"], KeyKind.AGENT, ["AGENT:SESSION:x"], [b"9", b"sess_a"]),
+    ([b"DEL", b"other", b"AWI:DIFF:sess_a"], KeyKind.DIFF, ["other", "AWI:DIFF:sess_a"], []),
+    ([b"MSET", b"MEDIA:IMG:1", b"{}", b"x", b"y"], KeyKind.IMAGE, ["MEDIA:IMG:1", "x"], [b"{}", b"y"]),
+    ([b"EVAL", b"return 1", b"1", SESSION, b"z"], KeyKind.SESSION, ["AWI:SESSION:sess_a"], [b"z"]),
+    ([b"OBJECT", b"IDLETIME", SESSION], KeyKind.SESSION, ["AWI:SESSION:sess_a"], [b"IDLETIME"]),
+    ([b"RENAME", b"x", SESSION], KeyKind.SESSION, ["x", "AWI:SESSION:sess_a"], []),
+    ([b"SCAN", b"0", b"match", b"AWI:S*", b"COUNT", b"9"], KeyKind.SESSION, ["AWI:S*"], [b"0", b"COUNT", b"9"]),
+    ([b"KEYS", b"*"], KeyKind.OTHER, ["*"], []),
+    ([b"KEYS", b"AWI:*"], KeyKind.OTHER, ["AWI:*"], []),
+    ([b"KEYS", b"AWI:SESSION:sess_?"], KeyKind.SESSION, ["AWI:SESSION:sess_?"], []),
+    ([b"FLUSHALL", b"ASYNC"], KeyKind.OTHER, [], [b"ASYNC"]),
+    ([b"GET", b"AWI:SESSION:\xff\x1b"], KeyKind.SESSION, ["AWI:SESSION:\\xff\x1b"], []),
 ]
 
 
 @pytest.mark.parametrize(("words", "kind", "keys", "arguments"), TOLD, ids=lambda value: str(value)[:30])
-def test_commands(words: list[bytes], kind: Kind, keys: list[str], arguments: list[bytes]) -> None:
+def test_commands(words: list[bytes], kind: KeyKind, keys: list[str], arguments: list[bytes]) -> None:
     one = told(*words)
     assert one is not None and (one.kind, one.keys, one.arguments) == (kind, keys, arguments)
     assert one.command == words[0].decode().upper() and one.at == "2023-11-14T22:13:20.000001Z"

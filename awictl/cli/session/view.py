@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...document.merge import Comparison, pointer
+from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_array, as_object
 from ...util.humanize import duration, lifetime
 from ..tables import Column, Rows, compact, fields_of, printable_json
@@ -127,7 +127,7 @@ def last_delta(diff: dict[str, Any]) -> RenderableType:
     return update(as_object(diff["last_action"]), {})
 
 
-def changes(first: dict[str, Any], second: dict[str, Any], comparison: Comparison) -> RenderableType:
+def changes(first: dict[str, Any], second: dict[str, Any], comparison: DocumentDifference) -> RenderableType:
     """Two states side by side, where they differ."""
     rows = [
         {"field": place, "first": _at(first, place), "second": _at(second, place)}

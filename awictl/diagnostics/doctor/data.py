@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...document import keys
 from ...document.json_codec import encodable
-from ...document.keys import Kind
+from ...document.keys import KeyKind
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed
@@ -62,7 +62,7 @@ class DataWalk:
         self.live = 0
         self.problems: dict[str, Problem] = defaultdict(Problem)
         #: Kinds of keys that never expire, and how many of each.
-        self.everlasting: dict[Kind, int] = defaultdict(int)
+        self.everlasting: dict[KeyKind, int] = defaultdict(int)
         #: For agents that are in no session, the latest of their live ones, and when something happened there.
         self._unmapped: dict[str, tuple[str, str]] = {}
         self.largest = 0
@@ -87,10 +87,10 @@ class DataWalk:
         async with aclosing(inventory.found(rate=rate, stepped=stepped)) as batches:
             async for keyspace, names in batches:
                 self.keys += len(names)
-                kinds: dict[Kind, list[bytes]] = defaultdict(list)
+                kinds: dict[KeyKind, list[bytes]] = defaultdict(list)
                 for name in names:
                     kinds[keys.kind_of(name)].append(name)
-                sessions = kinds.pop(Kind.SESSION, [])
+                sessions = kinds.pop(KeyKind.SESSION, [])
                 if sessions and keyspace is self._sessions:
                     await self._look_at_sessions(sessions)
                 for kind, some in kinds.items():
@@ -131,7 +131,7 @@ class DataWalk:
             return None
         self.live += 1
         if listed.ttl_ms is None:
-            self._never_expires(self._sessions, Kind.SESSION, key.encode(), listed.bytes)
+            self._never_expires(self._sessions, KeyKind.SESSION, key.encode(), listed.bytes)
         elif listed.ttl_ms < MARGIN_MS:
             self.problems["expiring"].add(f"{key}: {duration(listed.ttl_ms)}")
         agent_id = as_text(listed.head.get("agent_id"))
@@ -145,9 +145,9 @@ class DataWalk:
 
     # -- what belongs to them
 
-    async def _look_at(self, keyspace: Keyspace, kind: Kind, names: Sequence[bytes]) -> None:
+    async def _look_at(self, keyspace: Keyspace, kind: KeyKind, names: Sequence[bytes]) -> None:
         """Look at keys of one kind, other than sessions."""
-        size = 100 if kind is Kind.AGENT else 0
+        size = 100 if kind is KeyKind.AGENT else 0
         seen: dict[bytes, Peek] = {}
         for name, peek in zip(names, await keyspace.peek(names, size), strict=True):
             if peek is None:
@@ -163,10 +163,10 @@ class DataWalk:
             seen[name] = peek
             if peek.ttl_ms is None:
                 self._never_expires(keyspace, kind, name, peek.length)
-        if keyspace is self._sessions and kind is Kind.AGENT:
+        if keyspace is self._sessions and kind is KeyKind.AGENT:
             owners = {name: keys.as_session_id(peek.start) for name, peek in seen.items()}
             await self._look_for_orphans("orphans", seen, owners, lambda peek: (peek.start, peek.length))
-        elif keyspace is self._sessions and kind is Kind.DIFF:
+        elif keyspace is self._sessions and kind is KeyKind.DIFF:
             prefix = keys.DIFF_PREFIX.encode()
             owners = {name: keys.as_session_id(name.removeprefix(prefix)) for name in seen}
             await self._look_for_orphans("diffs", seen, owners, lambda _: (b"", None))
@@ -195,7 +195,7 @@ class DataWalk:
                 self.problems[problem].add(f"{shown(name)}: {owner or 'no session id'}")
                 self._repair(self._sessions, Orphan(name, owner, *held(seen[name])))
 
-    def _never_expires(self, keyspace: Keyspace, kind: Kind, name: bytes, length: int | None) -> None:
+    def _never_expires(self, keyspace: Keyspace, kind: KeyKind, name: bytes, length: int | None) -> None:
         """`length`: None for what is no string, which is nothing of AWI's to let expire."""
         self.problems["everlasting"].add(shown(name))
         self.everlasting[kind] += 1
@@ -303,13 +303,13 @@ class DataWalk:
         return warned("expiring sessions", evidence, remedy, problem.examples)
 
 
-def expiry_of(kind: Kind, settings: Settings) -> int:
+def expiry_of(kind: KeyKind, settings: Settings) -> int:
     """How long a key of this kind stays, in milliseconds (DESIGN, section 2)."""
     return {
-        Kind.DIFF: keys.DIFF_TTL_SECONDS * 1000,
-        Kind.CACHE: settings.list_cache_ttl_ms,
-        Kind.IMAGE: settings.media_cache_ttl_ms,
-        Kind.EMBEDDING: settings.media_cache_ttl_ms,
-        Kind.LOCK: keys.LOCK_TTL_SECONDS * 1000,
-        Kind.RATE_LIMIT: keys.RATE_LIMIT_WINDOW_MS,
+        KeyKind.DIFF: keys.DIFF_TTL_SECONDS * 1000,
+        KeyKind.CACHE: settings.list_cache_ttl_ms,
+        KeyKind.IMAGE: settings.media_cache_ttl_ms,
+        KeyKind.EMBEDDING: settings.media_cache_ttl_ms,
+        KeyKind.LOCK: keys.LOCK_TTL_SECONDS * 1000,
+        KeyKind.RATE_LIMIT: keys.RATE_LIMIT_WINDOW_MS,
     }.get(kind, settings.session_ttl_ms)

@@ -29,7 +29,7 @@ _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 
 
-class Command(NamedTuple):
+class MonitoredCommand(NamedTuple):
     """A command that the server ran."""
 
     #: Microseconds since 1970, by the server's clock.
@@ -40,14 +40,16 @@ class Command(NamedTuple):
     words: list[bytes]
 
 
-def parse(line: bytes) -> Command | None:
+def parse(line: bytes) -> MonitoredCommand | None:
     """A line of MONITOR; None where it is none."""
     head = _HEAD.match(line)
     if head is None:
         return None
     seconds, microseconds, db, client = head.groups()
     words = [_unescaped(word) for word in _WORD.findall(line, head.end())]
-    return Command(int(seconds) * 1_000_000 + int(microseconds), int(db), client.decode("utf-8", "replace"), words)
+    return MonitoredCommand(
+        int(seconds) * 1_000_000 + int(microseconds), int(db), client.decode("utf-8", "replace"), words
+    )
 
 
 def _unescaped(word: bytes) -> bytes:
@@ -76,7 +78,7 @@ class Monitor:
         #: How many commands there were, wanted or not.
         self.seen = 0
 
-    async def commands(self, wanted: re.Pattern[bytes], seconds: float) -> AsyncGenerator[Command, None]:
+    async def commands(self, wanted: re.Pattern[bytes], seconds: float) -> AsyncGenerator[MonitoredCommand, None]:
         """The commands in whose lines `wanted` is found, as they are run, for so many seconds.
 
         Raises AccessDenied, Unreachable, and Refused where the server runs more of them than can be read.

@@ -19,7 +19,7 @@ from ...settings import Settings
 from ..base import (
     AS_LISTED,
     AgentSession,
-    Deletion,
+    DeleteOutcome,
     HistoryPage,
     Lifetime,
     Listed,
@@ -180,13 +180,13 @@ class RedisStore:
         replies = await self._server.run(self._hold_script, *calls, repeatable=True)
         return sum(reply == 1 for reply in replies)
 
-    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> Deletion:
+    async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
         key = keys.session_key(session_id)
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
         # again after a lost reply: it deletes nothing else than before, and then finds the session gone
         [reply] = await self._server.run(self._delete_script, (names, [digest, session_id]), repeatable=True)
-        return Deletion(self._server.checked(reply, key).decode())
+        return DeleteOutcome(self._server.checked(reply, key).decode())
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         key = keys.session_key(session_id)

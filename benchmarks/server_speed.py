@@ -64,7 +64,7 @@ def serve(port: int, session_key: str) -> None:
         await send({"type": "http.response.body", "body": raw})  # type: ignore[operator]
 
     async def changed(call: Call) -> Reply:
-        api.service.manager.store.visits._met.clear()  # type: ignore[attr-defined]
+        api.service.manager.store.get_or_create._decoded.clear()  # type: ignore[attr-defined]
         return await get_state(call)
 
     api._by_path["GET", CHANGED] = Endpoint(api.service, "GET", CHANGED, changed, Permission.READ)

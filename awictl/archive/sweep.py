@@ -146,7 +146,7 @@ class Sweeper:
         passing = [one.session_id for one in batch if one.ttl_ms is not None and one.session_id in failed]
         if passing:
             try:
-                held = await self._store.hold(passing, self._margin_ms - 1)
+                held = await self._store.set_min_ttl(passing, self._margin_ms - 1)
                 swept.held += held  # not in one step: other batches count meanwhile
             except AwiError as error:
                 swept.stopped = swept.stopped or error

@@ -13,7 +13,7 @@ from ..errors import NotFound, RateLimited, UpdateConflict
 from ..util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:
-    from ..store.get_or_create import VisitStore
+    from ..store.get_or_create import GetOrCreateStore
 
 log = logging.getLogger("awictl")
 
@@ -63,7 +63,7 @@ class Visit(NamedTuple):
 class Visits:
     """Finds the sessions of agents, for their requests. It may be shared by many tasks."""
 
-    def __init__(self, store: VisitStore) -> None:
+    def __init__(self, store: GetOrCreateStore) -> None:
         self._store = store
         self._known: BoundedDict[str, str] = BoundedDict(KNOWN_AGENTS)
 
@@ -86,7 +86,7 @@ class Visits:
         Raises RateLimited, and NotFound where the agent is in no session and `create` is false.
         """
         asked = self._known.get(agent_id)
-        seen = await self._store.visit(agent_id, asked, operation, limit, diff=diff)
+        seen = await self._store.read_for_request(agent_id, asked, operation, limit, diff=diff)
         allowance = Allowance(limit, seen.requests, seen.window_ms)
         if seen.refused:
             raise RateLimited(limit=limit, reset_ms=seen.window_ms)
@@ -101,12 +101,12 @@ class Visits:
                 if there is None or there == asked:
                     break
                 asked = there
-                seen = await self._store.visit(agent_id, asked, operation, 0, diff=diff)
+                seen = await self._store.read_for_request(agent_id, asked, operation, 0, diff=diff)
                 continue
             fresh = keys.new_session_id()
             name, url = encodable(agent_name), encodable(route)
             raw = encode(new_document(fresh, agent_id, name, url, timestamp()))
-            seen, begun = await self._store.begin(agent_id, fresh, raw, seen, replace=foreign, diff=diff)
+            seen, begun = await self._store.create_if_absent(agent_id, fresh, raw, seen, replace=foreign, diff=diff)
             if begun:
                 base = base_of_whole(raw)
                 self._remember(agent_id, fresh)
@@ -119,7 +119,7 @@ class Visits:
     async def leave(self, agent_id: str, session_id: str) -> None:
         """Take an agent out of a session: its next request begins another one."""
         self._known.pop(agent_id, None)
-        await self._store.unmap(agent_id, session_id)
+        await self._store.delete_mapping(agent_id, session_id)
 
     def _is_of(self, base: Base, agent_id: str, session_id: str) -> bool:
         if base.document.get("agent_id") == agent_id:

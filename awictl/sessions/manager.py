@@ -308,7 +308,7 @@ class StateManager(Archiving):
         from .get_or_create import Visits
 
         self.check_writable()
-        return Visits(self.store.visits)
+        return Visits(self.store.get_or_create)
 
     async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """For each key of a session and its agent that is there, the milliseconds until it expires."""

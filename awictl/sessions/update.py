@@ -22,8 +22,7 @@ from ..document.keys import op_id_time
 from ..document.schema import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
-from ..store.base import Outcome, SessionStore, no_session
-from ..store.lost_reply import ReplyLost
+from ..store.base import Outcome, ReplyLost, SessionStore, no_session
 from ..util.bounded_dict import BoundedDict
 
 log = logging.getLogger("awictl")

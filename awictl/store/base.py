@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ..document.byte_layout import Base
 from ..document.schema import Change
-from ..errors import AwiError, NoSession, Refused
+from ..errors import AwiError, NoSession, Refused, Unreachable
 
 if TYPE_CHECKING:
-    from .get_or_create import VisitStore
+    from .get_or_create import GetOrCreateStore
     from .redis.keyspace import Keyspace
     from .redis.strings import Strings
 
@@ -31,6 +31,10 @@ def no_session(session_id: str, where: str, archive: str | None = None) -> NoSes
 def lives_there(session_id: str, where: str) -> Refused:
     """The error for a session that cannot be restored, since one lives under its id in the store at `where`."""
     return Refused(f"{where}: session {session_id} lives there: nothing was restored over it")
+
+
+class ReplyLost(Unreachable):
+    """The connection broke after a request was sent, so it is not known whether the server executed it."""
 
 
 class Outcome(Enum):
@@ -153,8 +157,8 @@ class SessionStore(Protocol):
         """All keys of the server, whatever they are for."""
 
     @property
-    def visits(self) -> VisitStore:
-        """What the requests of agents need of it."""
+    def get_or_create(self) -> GetOrCreateStore:
+        """Lookup and creation of agents' current sessions."""
 
     async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
         """Store a new session and point its agent to it. Returns the agent's previous session id, if it had one.
@@ -185,7 +189,7 @@ class SessionStore(Protocol):
         `sessions`: session ids, each with its agent id where that is known (it saves a round trip).
         """
 
-    async def hold(self, session_ids: Sequence[str], ttl_ms: int) -> int:
+    async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
         """Keep sessions from expiring within `ttl_ms` milliseconds. Returns how many would have."""
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:

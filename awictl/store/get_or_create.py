@@ -1,4 +1,7 @@
-"""What a store is to the requests of agents: the interface of `visits.py`, and the record that it returns."""
+"""The part of a store that requests of agents use: rate limit, lookup and creation of the agent's current session.
+
+`redis/get_or_create.py` implements it.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,47 @@ from typing import NamedTuple, Protocol
 from ..document.byte_layout import Base
 
 
-class Visited(NamedTuple):
-    """What a request of an agent found. A tuple, since one is made for every request."""
+class AgentLookup(NamedTuple):
+    """The result of looking up an agent's session. A tuple, because each request creates one."""
 
-    #: How many requests there were in this window, this one included; 0 where it was not counted.
+    #: Requests in the current rate limit window, this one included; 0 if it was not counted.
     requests: int
     #: Milliseconds until the window ends.
     window_ms: int
-    #: Whether that were too many: then nothing else was done, nor is told.
+    #: Whether the rate limit was exceeded. Then nothing was looked up and the other fields are empty.
     refused: bool = False
-    #: What the agent is mapped to; empty where there is no mapping.
+    #: The value of the agent's mapping as stored; empty if there is no mapping.
     current: bytes = b""
-    #: The session that was asked for; None where the agent is not in it, or it is gone.
+    #: The requested session; None if the agent is not mapped to it or it does not exist.
     base: Base | None = None
-    #: Its last delta as it is stored, where it was asked for and there is one.
+    #: The session's last delta as stored; None if it was not requested or has expired.
     diff: bytes | None = None
 
 
-class VisitStore(Protocol):
-    """What the requests of agents need of a store. Every method raises the errors of `awictl.errors`."""
+class GetOrCreateStore(Protocol):
+    """Looks up and creates the current sessions of agents. Every method raises the errors of `awictl.errors`."""
 
-    #: For messages: which server this is, without secrets.
+    #: The server's address for messages, without secrets.
     where: str
 
-    async def visit(
+    async def read_for_request(
         self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
-    ) -> Visited:
-        """Count a request, and if the agent is in this session, put off its expiry and read its head.
+    ) -> AgentLookup:
+        """Count a request; if the agent is mapped to `session_id`, extend that session's TTL and read its head.
 
-        `limit`: how many requests for this operation a window may have; 0: do not count it. One round trip.
+        `limit`: maximum number of requests for `operation` per window; 0: do not count. `diff`: also read the last
+        delta. One round trip.
         """
 
-    async def begin(
-        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
-    ) -> tuple[Visited, bool]:
-        """Create a session unless the agent is in a living one, where `previous` tells what it was mapped to.
+    async def create_if_absent(
+        self, agent_id: str, session_id: str, raw: bytes, previous: AgentLookup, *, replace: bool, diff: bool = False
+    ) -> tuple[AgentLookup, bool]:
+        """Create a session and map the agent to it, unless the mapping has changed since `previous`.
 
-        `replace`: even if that one lives. Returns what a visit to that one finds now, and whether one was created. One
-        round trip. It may be repeated: what was created by the first request is then found.
+        Nothing is created either if the session that the agent is mapped to exists, unless `replace` is true. Returns
+        the lookup of that session, and whether the new one was created. One round trip. Idempotent: a retry finds the
+        session that the first attempt created.
         """
 
-    async def unmap(self, agent_id: str, session_id: str) -> bool:
-        """Take an agent out of a session. Returns whether it was in it."""
+    async def delete_mapping(self, agent_id: str, session_id: str) -> bool:
+        """Delete an agent's mapping if it points to `session_id`. Returns whether it did."""

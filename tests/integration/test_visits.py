@@ -14,7 +14,7 @@ from support.valkey import ValkeyServer
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
 from awictl.document import keys
 from awictl.sessions.get_or_create import TRIES, Visits
-from awictl.store.get_or_create import Visited
+from awictl.store.get_or_create import AgentLookup
 
 MAPPING = keys.agent_key(AGENT_ID)
 OTHER_ID = "sess_" + "b" * 32
@@ -91,7 +91,7 @@ async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
         assert await counted(visits) == 2, "gone, but for the mapping"
         valkey.raw.delete(MAPPING)
         assert await counted(visits) == 2, "in none"
-        assert await counted(Visits(manager.store.visits), diff=True) == 2, "another process"
+        assert await counted(Visits(manager.store.get_or_create), diff=True) == 2, "another process"
         assert int(valkey.raw.get(keys.rate_limit_key(AGENT_ID, "state"))) == 8, "each request is counted once"
 
 
@@ -115,7 +115,7 @@ async def test_the_last_delta_comes_along(manager: StateManager, visits: Visits)
     done = await manager.apply(visit.session_id, {"page_state": {"filters": {"a": 1}}}, {"action": "filter"})
     expected = {"delta": {"page_state": {"filters": {"a": 1}}}, "last_action": done.action}
     assert (await visits.visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
-    assert (await Visits(manager.store.visits).visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
+    assert (await Visits(manager.store.get_or_create).visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
     assert (await visits.visit(AGENT_ID, "Agent")).last_delta is None, "not asked for"
 
 
@@ -150,7 +150,7 @@ async def test_a_counter_without_expiry_gets_one(visits: Visits, valkey: ValkeyS
 
 
 async def test_many_first_requests_at_once_begin_one_session(manager: StateManager, valkey: ValkeyServer) -> None:
-    processes = [Visits(manager.store.visits) for _ in range(4)]
+    processes = [Visits(manager.store.get_or_create) for _ in range(4)]
     found = await asyncio.gather(*(one.visit(AGENT_ID, "Agent") for one in processes * 8))
     assert len({visit.session_id for visit in found}) == 1
     assert len(valkey.raw.keys("AWI:SESSION:*")) == 1
@@ -240,13 +240,13 @@ async def test_it_does_not_try_for_ever() -> None:
     class Busy:
         where = "busy"
 
-        async def visit(self, *_: object, **__: object) -> Visited:
-            return Visited(0, 0)
+        async def read_for_request(self, *_: object, **__: object) -> AgentLookup:
+            return AgentLookup(0, 0)
 
-        async def begin(self, *_: object, **__: object) -> tuple[Visited, bool]:
+        async def create_if_absent(self, *_: object, **__: object) -> tuple[AgentLookup, bool]:
             nonlocal asked
             asked += 1
-            return Visited(0, 0, current=OTHER_ID.encode()), False
+            return AgentLookup(0, 0, current=OTHER_ID.encode()), False
 
     with pytest.raises(UpdateConflict):
         await Visits(Busy()).visit(AGENT_ID, "Agent")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed
 from ...store.redis.keyspace import Keyspace, Peek, Stepped
-from ...store.redis.repairs import Everlasting, Orphan, Unmapped
+from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
 from ...util.humanize import duration, plural
 from ..inventory import Inventory, shown
 from .repair import Repair
@@ -81,7 +81,7 @@ class DataWalk:
         for agent_id, (_, session_id) in self._unmapped.items():
             mapping = keys.agent_key(agent_id)
             self.problems["unmapped"].add(mapping)
-            self._repair(self._sessions, Unmapped(mapping.encode(), session_id))
+            self._repair(self._sessions, MissingMapping(mapping.encode(), session_id))
 
     async def _walk(self, inventory: Inventory, rate: float | None, stepped: Stepped) -> None:
         async with aclosing(inventory.found(rate=rate, stepped=stepped)) as batches:
@@ -200,9 +200,9 @@ class DataWalk:
         self.problems["everlasting"].add(shown(name))
         self.everlasting[kind] += 1
         if length is not None:
-            self._repair(keyspace, Everlasting(name, length, expiry_of(kind, self._manager.settings)))
+            self._repair(keyspace, MissingTtl(name, length, expiry_of(kind, self._manager.settings)))
 
-    def _repair(self, keyspace: Keyspace, what: Orphan | Everlasting | Unmapped) -> None:
+    def _repair(self, keyspace: Keyspace, what: Orphan | MissingTtl | MissingMapping) -> None:
         if len(self.repairs) < MOST_REPAIRS:
             self.repairs.append(Repair(keyspace, what))
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...store.redis.keyspace import Keyspace
-from ...store.redis.repairs import Everlasting, Orphan, Repairable
+from ...store.redis.repairs import MissingTtl, Orphan, Repairable
 from ...util.humanize import duration
 from ..inventory import shown
 
@@ -28,7 +28,7 @@ class Repair:
         """What is done."""
         if isinstance(self.what, Orphan):
             return "delete"
-        if isinstance(self.what, Everlasting):
+        if isinstance(self.what, MissingTtl):
             return f"expire in {duration(self.what.ttl_ms)}"
         return f"point to {self.what.session_id}"
 
@@ -51,7 +51,7 @@ class Repairs:
             "delete"
             if isinstance(one.what, Orphan)
             else "let expire"
-            if isinstance(one.what, Everlasting)
+            if isinstance(one.what, MissingTtl)
             else "restore"
             for one in self.all
         )

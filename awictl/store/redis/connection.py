@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncGenerator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from redis.backoff import NoBackoff
 
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ...settings import Settings
-from ..lost_reply import ReplyLost
+from ..base import ReplyLost
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
@@ -34,11 +35,23 @@ MAX_CONNECTIONS = 64
 
 
 class Script:
-    """A Lua script of `scripts/`, called by its hash and sent in full only to a server that does not know it."""
+    """A Lua script in `scripts/`, called by its hash; its source is sent only if the server does not have it cached.
+
+    The file is read at the first call, because most commands use one script or none.
+    """
 
     def __init__(self, name: str) -> None:
-        self.source = (Path(__file__).parent / "scripts" / f"{name}.lua").read_bytes()
-        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+        self.name = name
+
+    @cached_property
+    def source(self) -> bytes:
+        """The contents of the file."""
+        return (Path(__file__).parent / "scripts" / f"{self.name}.lua").read_bytes()
+
+    @cached_property
+    def sha(self) -> str:
+        """The SHA-1 of the source in hex, as EVALSHA takes it."""
+        return hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
 class Server:

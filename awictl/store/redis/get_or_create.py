@@ -1,92 +1,97 @@
-"""What the requests of an agent need of Redis: to be counted, and the session that the agent is in, at once."""
+"""Lookup and creation of agents' current sessions in Redis, with the rate limit, in one script each."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from ...document import keys
 from ...document.byte_layout import FOLLOWING_BYTES, Base
 from ...settings import Settings
 from ...util.bounded_dict import BoundedDict
-from ..get_or_create import Visited
+from ..get_or_create import AgentLookup
 from .connection import Argument, Call, Script, Server
 from .history import base_of_start, whole_base
 from .listing import HEAD_CHUNK
 
-#: Sessions whose head is decoded again only where its bytes have changed, and the largest of such heads, in bytes.
-MET_SESSIONS = 1_024
-MET_BYTES = 65_536
-#: The length that the script `visit` tells where there were too many requests.
-_TOO_MANY = -2
+#: Sessions whose decoded head is kept until its bytes change.
+CACHED_HEADS = 1_024
+#: Largest head that is kept, in bytes.
+CACHED_HEAD_BYTES = 65_536
+#: The length that `read_for_request.lua` returns if the rate limit was exceeded.
+_RATE_LIMITED = -2
+
+_READ_FOR_REQUEST = Script("read_for_request")
+_CREATE_IF_ABSENT = Script("create_if_absent")
+_DELETE_MAPPING = Script("delete_mapping")
 
 
-class Visits:
-    """Visits to sessions, and their beginnings, on one server."""
+class RedisGetOrCreate:
+    """The `GetOrCreateStore` of one Redis server."""
 
     def __init__(self, server: Server, settings: Settings) -> None:
+        #: The server's address for messages, without secrets.
         self.where = server.where
         self._server = server
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
-        #: By key, what was read of a session, and what that means: agents ask more often than they change something.
-        self._met: BoundedDict[str, tuple[tuple[int, bytes, bytes], Base]] = BoundedDict(MET_SESSIONS)
+        #: By key, the bytes that were read of a session and the base decoded from them: most requests change nothing.
+        self._decoded: BoundedDict[str, tuple[tuple[int, bytes, bytes], Base]] = BoundedDict(CACHED_HEADS)
 
-    @cached_property
-    def _visit_script(self) -> Script:
-        return Script("visit")
-
-    @cached_property
-    def _begin_script(self) -> Script:
-        return Script("begin")
-
-    @cached_property
-    def _unmap_script(self) -> Script:
-        return Script("unmap")
-
-    async def visit(
+    async def read_for_request(
         self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
-    ) -> Visited:
-        names, arguments = self._visit_call(agent_id, session_id, operation, limit, diff)
-        return await self._visited(session_id, await self._server.run_one(self._visit_script, names, arguments))
+    ) -> AgentLookup:
+        """Count a request; if the agent is mapped to `session_id`, extend that session's TTL and read its head.
 
-    async def begin(
-        self, agent_id: str, session_id: str, raw: bytes, previous: Visited, *, replace: bool, diff: bool = False
-    ) -> tuple[Visited, bool]:
-        alive = None if replace else keys.as_session_id(previous.current)
+        `limit`: maximum number of requests for `operation` per window; 0: do not count. `diff`: also read the last
+        delta. One round trip.
+        """
+        names, arguments = self._read_call(agent_id, session_id, operation, limit, diff)
+        return await self._lookup(session_id, await self._server.run_one(_READ_FOR_REQUEST, names, arguments))
+
+    async def create_if_absent(
+        self, agent_id: str, session_id: str, raw: bytes, previous: AgentLookup, *, replace: bool, diff: bool = False
+    ) -> tuple[AgentLookup, bool]:
+        """Create a session and map the agent to it, unless the mapping has changed since `previous`.
+
+        Nothing is created either if the session that the agent is mapped to exists, unless `replace` is true. Returns
+        the lookup of that session, and whether the new one was created. One round trip; idempotent.
+        """
+        existing = None if replace else keys.as_session_id(previous.current)
         names = [keys.session_key(session_id), keys.agent_key(agent_id)]
-        if alive is not None:
-            names.append(keys.session_key(alive))
+        if existing is not None:
+            names.append(keys.session_key(existing))
         arguments: list[Argument] = [raw, self._ttl_ms, session_id, previous.current]
-        visit, begun = await self._server.run_each(
+        found, outcome = await self._server.run_each(
             [
-                (self._visit_script, self._visit_call(agent_id, alive, "", 0, diff)),
-                (self._begin_script, (names, arguments)),
+                (_READ_FOR_REQUEST, self._read_call(agent_id, existing, "", 0, diff)),
+                (_CREATE_IF_ABSENT, (names, arguments)),
             ],
             repeatable=True,
         )
-        created, current = self._server.checked(begun, names[0])
-        visited = await self._visited(alive, visit)
-        if visited.base is None:
-            visited = Visited(0, 0, current=current)
-        return visited, bool(created)
+        created, current = self._server.checked(outcome, names[0])
+        lookup = await self._lookup(existing, found)
+        if lookup.base is None:
+            lookup = AgentLookup(0, 0, current=current)
+        return lookup, bool(created)
 
-    async def unmap(self, agent_id: str, session_id: str) -> bool:
+    async def delete_mapping(self, agent_id: str, session_id: str) -> bool:
+        """Delete an agent's mapping if it points to `session_id`. Returns whether it did."""
         key = keys.agent_key(agent_id)
-        reply = await self._server.run_one(self._unmap_script, [key], [session_id])
+        reply = await self._server.run_one(_DELETE_MAPPING, [key], [session_id])
         return bool(self._server.checked(reply, key))
 
-    def _visit_call(self, agent_id: str, session_id: str | None, operation: str, limit: int, diff: bool) -> Call:
-        asked = session_id or ""
+    def _read_call(self, agent_id: str, session_id: str | None, operation: str, limit: int, diff: bool) -> Call:
+        """Keys and arguments of `read_for_request.lua`."""
+        expected = session_id or ""
         names = [
             keys.AGENT_PREFIX + agent_id,
             keys.rate_limit_key(agent_id, operation),
-            keys.SESSION_PREFIX + asked,
+            keys.SESSION_PREFIX + expected,
         ]
         if diff:
-            names.append(keys.DIFF_PREFIX + asked)
+            names.append(keys.DIFF_PREFIX + expected)
         return names, [
-            asked,
+            expected,
             self._ttl_ms,
             limit,
             keys.RATE_LIMIT_WINDOW_MS,
@@ -95,22 +100,23 @@ class Visits:
             FOLLOWING_BYTES,
         ]
 
-    async def _visited(self, session_id: str | None, reply: Any) -> Visited:
+    async def _lookup(self, session_id: str | None, reply: Any) -> AgentLookup:
+        """The reply of `read_for_request.lua` as a record; the head is decoded only if its bytes have changed."""
         key = keys.SESSION_PREFIX + (session_id or "")
         count, window_ms, current, length, start, end, *delta = self._server.checked(reply, key)
         if length < 0:
-            return Visited(count, window_ms, length == _TOO_MANY, current)
-        seen = (length, start, end)
+            return AgentLookup(count, window_ms, length == _RATE_LIMITED, current)
+        read = (length, start, end)
         base: Base | None
-        known, base = self._met.get(key, (None, None))
-        if seen != known:
-            base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._whole(key)
-            if len(start) <= MET_BYTES and base is not None:
-                self._met[key] = seen, base
-        return Visited(count, window_ms, False, current, base, delta[0] if delta else None)
+        cached, base = self._decoded.get(key, (None, None))
+        if read != cached:
+            base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._read_all(key)
+            if len(start) <= CACHED_HEAD_BYTES and base is not None:
+                self._decoded[key] = read, base
+        return AgentLookup(count, window_ms, False, current, base, delta[0] if delta else None)
 
-    async def _whole(self, key: str) -> Base | None:
-        """The base for a string whose head cannot be told from its start."""
+    async def _read_all(self, key: str) -> Base | None:
+        """The base of a string whose first bytes do not contain its head; None if it no longer exists."""
         [raw] = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1))
         raw = self._server.checked(raw, key)
         return whole_base(self._server, key, raw) if raw else None

@@ -28,7 +28,7 @@ BATCH_KEYS = 500
 #: Bytes that one request for several strings may ask for at the most (one larger string is asked for alone).
 _REQUEST_BYTES = 4_194_304
 
-_PEEK = Script("peek")
+_KEY_INFO = Script("key_info")
 
 
 #: Is told of each step of a scan how many keys the server visited in it, more or less.
@@ -89,7 +89,7 @@ async def peek(
     if not server.without_scripts:
         groups = [names[start : start + PEEK_KEYS] for start in range(0, len(names), PEEK_KEYS)]
         arguments = (size, more if more is not None else -1)
-        replies = await server.run(_PEEK, *((group, arguments) for group in groups), repeatable=True)
+        replies = await server.run(_KEY_INFO, *((group, arguments) for group in groups), repeatable=True)
         if not any(isinstance(reply, Exception) for reply in replies):
             return _peeked(one for reply in replies for one in reply)
         server.without_scripts = True

@@ -26,7 +26,7 @@ class Orphan(NamedTuple):
         return [self.name, session], [self.start, self.length if self.length is not None else -1]
 
 
-class Everlasting(NamedTuple):
+class MissingTtl(NamedTuple):
     """A key that should expire, and never does."""
 
     name: bytes
@@ -35,11 +35,11 @@ class Everlasting(NamedTuple):
 
     @property
     def call(self) -> Call:
-        """What `set_expiry` gets."""
+        """What `set_missing_ttl` gets."""
         return [self.name], [self.length, self.ttl_ms]
 
 
-class Unmapped(NamedTuple):
+class MissingMapping(NamedTuple):
     """A live session whose agent is in none."""
 
     name: bytes
@@ -47,13 +47,17 @@ class Unmapped(NamedTuple):
 
     @property
     def call(self) -> Call:
-        """What `remap` gets."""
+        """What `create_mapping` gets."""
         return [self.name, keys.session_key(self.session_id)], [self.session_id]
 
 
-Repairable = Orphan | Everlasting | Unmapped
+Repairable = Orphan | MissingTtl | MissingMapping
 
-_SCRIPTS = {Orphan: Script("remove_orphan"), Everlasting: Script("set_expiry"), Unmapped: Script("remap")}
+_SCRIPTS = {
+    Orphan: Script("remove_orphan"),
+    MissingTtl: Script("set_missing_ttl"),
+    MissingMapping: Script("create_mapping"),
+}
 
 
 async def repair(server: Server, what: Sequence[Repairable]) -> list[bool]:

@@ -24,18 +24,18 @@ from ..base import (
     Lifetime,
     Listed,
     Outcome,
+    ReplyLost,
     Stored,
     Traces,
     View,
     lives_there,
 )
-from ..lost_reply import ReplyLost
 from . import bulk_read, history, listing
 from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
 
 if TYPE_CHECKING:
-    from .get_or_create import Visits
+    from .get_or_create import RedisGetOrCreate
     from .strings import Strings
 
 log = logging.getLogger("awictl")
@@ -45,6 +45,14 @@ T = TypeVar("T")
 #: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
 _AGENT_BYTES = 2_048
 _AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
+
+_CREATE = Script("create")
+_COMMIT = Script("commit")
+_TOUCH = Script("touch")
+_DELETE = Script("delete")
+_RESTORE = Script("restore")
+_SET_MIN_TTL = Script("set_min_ttl")
+_READ_BASE = Script("read_base")
 
 _DATABASES = re.compile(rb"^db(\d+):keys=(\d+)", re.MULTILINE)
 
@@ -59,13 +67,6 @@ class RedisStore:
         self._wait_replicas = settings.wait_replicas
         self._timeout_ms = int(settings.timeout * 1000)
         self.where = server.where
-        self._create_script = Script("create")
-        self._commit_script = Script("commit")
-        self._touch_script = Script("touch")
-        self._delete_script = Script("delete")
-        self._restore_script = Script("restore")
-        self._hold_script = Script("hold")
-        self._read_base_script = Script("read_base")
         self._settings = settings
 
     @classmethod
@@ -77,10 +78,10 @@ class RedisStore:
         await self._server.close()
 
     @cached_property
-    def visits(self) -> Visits:
-        from .get_or_create import Visits  # most commands are no agent's requests
+    def get_or_create(self) -> RedisGetOrCreate:
+        from .get_or_create import RedisGetOrCreate  # most commands do not need it
 
-        return Visits(self._server, self._settings)
+        return RedisGetOrCreate(self._server, self._settings)
 
     @cached_property
     def keyspace(self) -> Keyspace:
@@ -98,10 +99,10 @@ class RedisStore:
         key = keys.session_key(session_id)
         call: Call = ([key, keys.agent_key(agent_id)], [raw, self._ttl_ms, session_id])
         try:
-            reply = await self._write(self._create_script, call)
+            reply = await self._write(_CREATE, call)
         except ReplyLost:
             # asked again with the same fresh id: where it exists now with these bytes, the first request made it
-            reply = await self._write(self._create_script, call)
+            reply = await self._write(_CREATE, call)
             if isinstance(reply, list) and not reply[0]:
                 stored = await self.read(session_id)
                 if stored is not None and stored.raw == raw:
@@ -135,7 +136,7 @@ class RedisStore:
             session_id,
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
-        reply = await self._write(self._commit_script, (names, arguments))
+        reply = await self._write(_COMMIT, (names, arguments))
         outcome, *fault = self._server.checked(reply, key)
         if fault and fault[0]:
             log.warning("%s: updated %s, but not all that goes with it: %s", self.where, key, fault[0].decode())
@@ -169,15 +170,15 @@ class RedisStore:
             )
             for session_id, agent_id in agents.items()
         ]
-        replies = await self._server.run(self._touch_script, *calls, repeatable=True)
+        replies = await self._server.run(_TOUCH, *calls, repeatable=True)
         return {
             session_id: self._server.checked(reply, keys.session_key(session_id))
             for session_id, reply in zip(agents, replies, strict=True)
         }
 
-    async def hold(self, session_ids: Sequence[str], ttl_ms: int) -> int:
+    async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
         calls: list[Call] = [([keys.session_key(session_id)], [ttl_ms]) for session_id in session_ids]
-        replies = await self._server.run(self._hold_script, *calls, repeatable=True)
+        replies = await self._server.run(_SET_MIN_TTL, *calls, repeatable=True)
         return sum(reply == 1 for reply in replies)
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
@@ -185,12 +186,12 @@ class RedisStore:
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
         # again after a lost reply: it deletes nothing else than before, and then finds the session gone
-        [reply] = await self._server.run(self._delete_script, (names, [digest, session_id]), repeatable=True)
+        [reply] = await self._server.run(_DELETE, (names, [digest, session_id]), repeatable=True)
         return DeleteOutcome(self._server.checked(reply, key).decode())
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         key = keys.session_key(session_id)
-        reply = await self._write(self._restore_script, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
+        reply = await self._write(_RESTORE, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
         restored, current = self._server.checked(reply, key)
         if not restored:
             raise lives_there(session_id, self.where)
@@ -230,7 +231,7 @@ class RedisStore:
         key = keys.session_key(session_id)
         if not whole:
             arguments = (listing.HEAD_CHUNK, self._max_bytes, FOLLOWING_BYTES)
-            [reply] = await self._server.run(self._read_base_script, ([key], arguments), repeatable=True)
+            [reply] = await self._server.run(_READ_BASE, ([key], arguments), repeatable=True)
             length, chunk, end = self._server.checked(reply, key)
             if length < 0:
                 return None

@@ -13,7 +13,7 @@ from . import keyspace
 from .connection import Argument, Script, Server, connect
 from .keyspace import Peek, groups
 
-_REPLACE = Script("replace")
+_COMPARE_AND_SET = Script("compare_and_set")
 
 #: Characters that have a meaning in the patterns of SCAN.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
@@ -92,7 +92,7 @@ class Strings:
         names = [name, *(one for one in strings if one != name)]
         values = [strings[one] for one in names]
         arguments: list[Argument] = [ttl_ms, len(names), expected or b"", int(expected is not None), *values]
-        [reply] = await self._server.run(_REPLACE, ([*names, *also], arguments))
+        [reply] = await self._server.run(_COMPARE_AND_SET, ([*names, *also], arguments))
         return bool(self._server.checked(reply, name))
 
     async def delete(self, names: Sequence[str]) -> list[bool]:

@@ -1,24 +1,24 @@
--- commit: write an update of a session, if the session is still what the update was based on.
+-- commit: write an update of a session if the session has not changed since it was read (compare-and-set).
 --
 -- EVALSHA commit 3 SESSION DIFF MAPPING  EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID
 --
--- KEYS[1] string  AWI:SESSION:<session_id>, the session document
--- KEYS[2] string  AWI:DIFF:<session_id>, the last delta; derived
--- KEYS[3] string  AGENT:SESSION:<agent_id>, the agent's current session id; derived
--- ARGV[1] bytes   the first bytes of the session string that the update is based on
--- ARGV[2] int     the length of that string in bytes
--- ARGV[3] bytes   the new head
--- ARGV[4] int     offset of the first byte after the old head that stays
--- ARGV[5] int     offset behind the last byte that stays
--- ARGV[6] bytes   what follows it: the new action and the closing brackets
--- ARGV[7] int     expiry of the session and the mapping, milliseconds; 0: the session does not expire any more
--- ARGV[8] bytes   how the line of an action with this op_id ends; empty: do not look for it
--- ARGV[9] bytes   the value for KEYS[2]
--- ARGV[10] int    its expiry, milliseconds
--- ARGV[11] bytes  the session id: KEYS[3] is refreshed only while it holds this
+-- KEYS[1]  string  AWI:SESSION:<session_id>, the session document
+-- KEYS[2]  string  AWI:DIFF:<session_id>, the last delta; derived
+-- KEYS[3]  string  AGENT:SESSION:<agent_id>, the agent's current session id; derived
+-- ARGV[1]  bytes   first bytes that the session string must have
+-- ARGV[2]  int     length that the session string must have
+-- ARGV[3]  bytes   new head
+-- ARGV[4]  int     offset of the first byte to keep, behind the old head
+-- ARGV[5]  int     offset behind the last byte to keep
+-- ARGV[6]  bytes   what follows the kept bytes: the new action and the closing brackets
+-- ARGV[7]  int     TTL of the session and the mapping, milliseconds; 0: remove the session's TTL
+-- ARGV[8]  bytes   end of the line of an action with this update's op_id; empty: do not search for it
+-- ARGV[9]  bytes   value for KEYS[2]
+-- ARGV[10] int     TTL of KEYS[2], milliseconds
+-- ARGV[11] bytes   session id: the TTL of KEYS[3] is extended only if this is its value
 --
--- Returns {'ok', what else went wrong or ''}, {'conflict'}, {'gone'} or {'applied'}: an action with this op_id
--- is there already. Only 'ok' has written anything.
+-- Returns {'ok', error of a secondary write or ''}, {'conflict'} if the session has changed, {'gone'} if it does not
+-- exist, or {'applied'} if it has an action with this op_id. Only 'ok' has written anything.
 
 local length = redis.call('STRLEN', KEYS[1])
 if length == 0 then
@@ -37,8 +37,8 @@ if length ~= tonumber(ARGV[2]) or redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 
   return {'conflict'}
 end
 
--- The tail goes before the head: it can be refused (out of memory, the limit on a string's size, no permission), and
--- then nothing was written. What follows can only be refused for itself, and is reported.
+-- The tail is written before the head: the server can reject it (out of memory, maximum length of a string, no
+-- permission), and then nothing has been written. Errors of the later commands are reported, not raised.
 local fault = ''
 local function try(...)
   local reply = redis.pcall(...)
@@ -49,11 +49,11 @@ local function try(...)
 end
 
 local from, to = tonumber(ARGV[4]), tonumber(ARGV[5])
-local kept_for_good = ARGV[7] == '0'
+local without_ttl = ARGV[7] == '0'
 if #ARGV[3] == from then
   redis.call('SETRANGE', KEYS[1], to, ARGV[6])
   redis.call('SETRANGE', KEYS[1], 0, ARGV[3])
-  if kept_for_good then
+  if without_ttl then
     try('PERSIST', KEYS[1])
   else
     try('PEXPIRE', KEYS[1], ARGV[7])
@@ -64,16 +64,16 @@ else
     kept = redis.call('GETRANGE', KEYS[1], from, to - 1)
   end
   local whole = ARGV[3] .. kept .. ARGV[6]
-  if kept_for_good then
+  if without_ttl then
     redis.call('SET', KEYS[1], whole)
   else
     redis.call('SET', KEYS[1], whole, 'PX', ARGV[7])
   end
 end
 
--- the derived keys can be repaired: a fault there does not undo the update
+-- the derived keys can be repaired: an error here does not undo the update
 try('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
-if try('GET', KEYS[3]) == ARGV[11] and not kept_for_good then
+if try('GET', KEYS[3]) == ARGV[11] and not without_ttl then
   try('PEXPIRE', KEYS[3], ARGV[7])
 end
 return {'ok', fault}

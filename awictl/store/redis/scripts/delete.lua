@@ -1,16 +1,16 @@
--- delete: remove a session that is still what was archived, and what was derived from it.
+-- delete: delete a session if it has not changed since it was archived, with the keys derived from it.
 --
 -- EVALSHA delete 3 SESSION DIFF MAPPING  DIGEST ID
 -- EVALSHA delete 2 SESSION DIFF          DIGEST ID
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>
 -- KEYS[2] string  AWI:DIFF:<session_id>, the last delta; derived
--- KEYS[3] string  AGENT:SESSION:<agent_id>; left out where the agent is not known
--- ARGV[1] hex     SHA-1 of the session string that was archived; empty: whatever it is now
--- ARGV[2] bytes   the session id: KEYS[3] is removed only while it holds this
+-- KEYS[3] string  AGENT:SESSION:<agent_id>, derived; omitted if the agent is unknown
+-- ARGV[1] hex     SHA-1 of the archived session string; empty: delete without comparing
+-- ARGV[2] bytes   session id: KEYS[3] is deleted only if this is its value
 --
--- Returns 'deleted', 'changed' (nothing was removed), or 'gone' where there is no such session (any more); what was
--- derived from it is then removed all the same.
+-- Returns 'deleted', 'changed' (nothing was deleted), or 'gone' if the session does not exist; the derived keys are
+-- deleted in that case too.
 
 local outcome = 'gone'
 if redis.call('EXISTS', KEYS[1]) == 1 then

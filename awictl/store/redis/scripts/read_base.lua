@@ -1,14 +1,14 @@
--- read_base: what an update needs of a session: its first line; all of it where there is but one line.
+-- read_base: read what an update needs of a session: its first line, or all of it if it has only one line.
 --
--- EVALSHA read_base 1 SESSION  CHUNK LIMIT MORE
+-- EVALSHA read_base 1 SESSION  CHUNK MAX MORE
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>
--- ARGV[1] int     how many bytes to look at first; four times as many each time no newline is among them
--- ARGV[2] int     how many bytes to return at the most
--- ARGV[3] int     how many bytes to return after the newline, where there are as many
+-- ARGV[1] int     bytes in which the first newline is searched; times 4 for each further attempt
+-- ARGV[2] int     maximum number of bytes to return
+-- ARGV[3] int     number of bytes to return after the first newline, if the session has that many
 --
--- Returns {length of the string, its first line and MORE bytes, or all of it, its last 8 bytes}; the length is -1
--- where there is no such key.
+-- Returns {length of the session, its first line and MORE bytes (or all of it if it has no newline), its last 8 bytes}.
+-- The length is -1 if the key does not exist.
 
 local length = redis.call('STRLEN', KEYS[1])
 if length == 0 and redis.call('EXISTS', KEYS[1]) == 0 then

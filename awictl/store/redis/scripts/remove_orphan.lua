@@ -1,13 +1,13 @@
--- remove_orphan: delete a key that belongs to a session which is not there any more.
+-- remove_orphan: delete a mapping or a diff whose session does not exist.
 --
 -- EVALSHA remove_orphan 2 KEY SESSION  START LENGTH
 --
 -- KEYS[1] string  AGENT:SESSION:<agent_id> or AWI:DIFF:<session_id>
--- KEYS[2] string  AWI:SESSION:<session_id>; the key itself where what it holds is no session id
--- ARGV[1] bytes   how what the key holds must still begin
--- ARGV[2] int     and how long it must be; -1 where what it holds does not matter
+-- KEYS[2] string  AWI:SESSION:<session_id>, which must not exist; KEYS[1] again if its value is not a session id
+-- ARGV[1] bytes   first bytes that KEYS[1] must have
+-- ARGV[2] int     length that KEYS[1] must have; -1: do not compare the value
 --
--- Returns 1, or 0 where the session is there by now, or the key is not what it was.
+-- Returns 1, or 0 if the session exists, or the value of KEYS[1] is not the expected one.
 
 if KEYS[1] ~= KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
   return 0

@@ -1,16 +1,15 @@
--- restore: put an archived session back as a live one.
+-- restore: store an archived session as a live one, and map its agent to it if the agent has no mapping.
 --
 -- EVALSHA restore 2 SESSION MAPPING  DOCUMENT TTL ID
 -- EVALSHA restore 1 SESSION          DOCUMENT TTL ID
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>, which must not exist
--- KEYS[2] string  AGENT:SESSION:<agent_id>; left out where the agent is not known
--- ARGV[1] bytes   the session document
--- ARGV[2] int     expiry of both keys, milliseconds
--- ARGV[3] bytes   the session id
+-- KEYS[2] string  AGENT:SESSION:<agent_id>; omitted if the agent is unknown
+-- ARGV[1] bytes   session document
+-- ARGV[2] int     TTL of both keys, milliseconds
+-- ARGV[3] bytes   session id
 --
--- Returns {1, the session that the agent is in now or ''}, or {0, ''} where the session exists. An agent that is in
--- another session stays there.
+-- Returns {1, session id that the agent is mapped to now or ''}, or {0, ''} if the session exists.
 
 if not redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then
   return {0, ''}

@@ -1,21 +1,21 @@
--- touch: put off the expiry of a session, and of its agent's mapping while that points to it.
+-- touch: extend the TTL of a session, and of its agent's mapping if that points to the session.
 --
 -- EVALSHA touch 2 SESSION MAPPING  TTL ID BYTES
 -- EVALSHA touch 1 SESSION          TTL ID BYTES
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>
--- KEYS[2] string  AGENT:SESSION:<agent_id>; left out where the agent is not known
--- ARGV[1] int     expiry of both, milliseconds
--- ARGV[2] bytes   the session id
--- ARGV[3] int     how many bytes of the document to return where the agent is not known
+-- KEYS[2] string  AGENT:SESSION:<agent_id>; omitted if the agent is unknown
+-- ARGV[1] int     TTL of both keys, milliseconds
+-- ARGV[2] bytes   session id
+-- ARGV[3] int     number of first bytes of the document to return if KEYS[2] is omitted
 --
--- Returns {1, the first bytes of the document or ''}, or {0, ''} where there is no such session.
+-- Returns {1, first bytes of the document or ''}, or {0, ''} if the session does not exist.
 
--- also an error where it is no string: then nothing is put off
+-- STRLEN also raises an error if the key is not a string: then no TTL is extended
 if redis.call('STRLEN', KEYS[1]) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, ''}
 end
--- one that never expires waits to be archived: it must not begin to expire
+-- a session without a TTL has ended and waits to be archived: it must not start to expire
 if redis.call('PTTL', KEYS[1]) ~= -1 then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end

@@ -1,4 +1,4 @@
-"""The keys of agents, which are kept beside the archive: what a keyring is, and what one key says."""
+"""The keys of agents, which are kept beside the archive: what a key_store is, and what one key says."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class AgentKey:
         }
 
 
-class Keyring(Protocol):
+class KeyStore(Protocol):
     """Where keys are kept. Every method raises the errors of `awictl.errors`."""
 
     #: For messages: which archive this is, without secrets.

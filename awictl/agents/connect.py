@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from ..archive.base import Archive
-from .api_keys import Keyring
+from .api_keys import KeyStore
 
 
-def open_keyring(archive: Archive) -> Keyring:
+def open_key_store(archive: Archive) -> KeyStore:
     """The keys of agents that are kept beside an archive."""
     from ..archive.sqlite.archive import SqliteArchive
 
     if isinstance(archive, SqliteArchive):
-        from .sqlite import SqliteKeyring
+        from .sqlite import SqliteKeyStore
 
-        return SqliteKeyring(archive)
+        return SqliteKeyStore(archive)
 
     from ..archive.mongo.archive import MongoArchive
-    from .mongo import MongoKeyring
+    from .mongo import MongoKeyStore
 
     if isinstance(archive, MongoArchive):
-        return MongoKeyring(archive)
+        return MongoKeyStore(archive)
     raise TypeError(f"keys cannot be kept beside a {type(archive).__name__}")

@@ -24,8 +24,8 @@ APP_COLLECTION = "agentapikeys"
 _APP_FIELDS = {"key": 0}
 
 
-class MongoKeyring:
-    """The `Keyring` in the database of an archive."""
+class MongoKeyStore:
+    """The `KeyStore` in the database of an archive."""
 
     def __init__(self, archive: MongoArchive) -> None:
         self.where = archive.where

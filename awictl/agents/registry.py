@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ..document.json_codec import encodable
 from ..errors import InvalidInput, NotFound, Refused
 from ..util.bounded_dict import BoundedDict
-from .api_keys import AgentKey, Keyring, Permission
+from .api_keys import AgentKey, KeyStore, Permission
 
 #: Seconds for which a key counts as it was found, and for which an unknown secret counts as unknown.
 CACHE_SECONDS = 60.0
@@ -52,9 +52,9 @@ class AgentRegistry:
     """The agents that have a key. It may be shared by many tasks."""
 
     def __init__(
-        self, keyring: Keyring, check_writable: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self, key_store: KeyStore, check_writable: Callable[[], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._keyring = keyring
+        self._key_store = key_store
         self._check_writable = check_writable
         self._clock = clock
         #: By digest, the key and until when it counts.
@@ -63,7 +63,7 @@ class AgentRegistry:
     @property
     def where(self) -> str:
         """For messages: where the keys are kept, without secrets."""
-        return self._keyring.where
+        return self._key_store.where
 
     async def register(
         self,
@@ -93,7 +93,7 @@ class AgentRegistry:
             description=description,
         )
         secret = f"agent_{secrets.token_hex(16)}"
-        await self._keyring.add(key, digest_of(secret))
+        await self._key_store.add(key, digest_of(secret))
         return Registered(key, secret)
 
     async def find(self, secret: str) -> AgentKey | None:
@@ -105,17 +105,17 @@ class AgentRegistry:
         now = self._clock()
         if known is not None and known[1] > now:
             return known[0]
-        found = await self._keyring.find(secret, digest)
+        found = await self._key_store.find(secret, digest)
         self._cache[digest] = found, now + (CACHE_SECONDS if found is not None else MISS_SECONDS)
         return found
 
     async def all(self) -> list[AgentKey]:
         """All keys, the newest first; the app's are among them."""
-        return await self._keyring.all()
+        return await self._key_store.all()
 
     async def get(self, agent: str) -> AgentKey:
         """The key of an agent, by its id or its name. Raises NotFound, and Refused where several have that name."""
-        known = await self._keyring.all()
+        known = await self._key_store.all()
         found = [key for key in known if key.agent_id == agent] or [key for key in known if key.name == agent]
         if not found:
             raise NotFound(f"there is no key of an agent {without_secrets(agent)!r:.80} in {self.where}")
@@ -130,7 +130,7 @@ class AgentRegistry:
         key = await self.get(agent)
         if key.of_app:
             raise Refused(f"{self.where}: the key of {key.name!r} is the app's, which is read-only: revoke it there")
-        await self._keyring.revoke(key.agent_id)
+        await self._key_store.revoke(key.agent_id)
         self._cache.clear()
         return replace(key, active=False)
 

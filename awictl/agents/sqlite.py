@@ -25,8 +25,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
 T = TypeVar("T")
 
 
-class SqliteKeyring:
-    """The `Keyring` in the file of an archive. The table is made by the first key; reading never makes one."""
+class SqliteKeyStore:
+    """The `KeyStore` in the file of an archive. The table is made by the first key; reading never makes one."""
 
     def __init__(self, archive: SqliteArchive) -> None:
         self.where = archive.where

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..document.schema import as_array, as_object, as_text, timestamp
-from .base import Archived, Shape, Summary
+from .base import Archived, ArchivedSummary, Shape
 from .snapshot import count_of
-from .trajectory import uses_of
+from .trajectory import count_actions
 
 #: Names of an action in the app's documents → those of an action record.
 _ACTION_NAMES = {"parameters": "input", "observationSummary": "observation"}
@@ -25,11 +25,11 @@ def archived(found: dict[str, Any]) -> Archived:
     return Archived(summary(found), session_document(found), None, as_object(plain(found)))
 
 
-def summary(found: dict[str, Any]) -> Summary:
+def summary(found: dict[str, Any]) -> ArchivedSummary:
     """What a listing tells of a document of the app."""
     statistics = as_object(found.get("statistics"))
     shown = as_object(plain({name: found.get(name) for name in ("agentId", "agentName")}))
-    return Summary(
+    return ArchivedSummary(
         session_id=str(found.get("sessionId")),
         agent_id=shown["agentId"],
         agent_name=shown["agentName"],
@@ -43,7 +43,7 @@ def summary(found: dict[str, Any]) -> Summary:
         failed_actions=count_of(plain(statistics.get("failedActions"))),
         bytes=None,
         shape=Shape.APP,
-        uses=uses_of(as_array(found.get("actionHistory"))),
+        action_counts=count_actions(as_array(found.get("actionHistory"))),
     )
 
 

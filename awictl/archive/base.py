@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from ..document.json_codec import dumps, encodable, loads
 from ..document.schema import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused
-from .snapshot import Known, Snapshot, moment_of
-from .trajectory import Chunk, Uses
+from .snapshot import ArchivedVersion, Snapshot, moment_of
+from .trajectory import ActionCount, Chunk
 
 #: Times that a snapshot is judged again because somebody else wrote under its id meanwhile.
 SAVE_TRIES = 8
@@ -28,7 +28,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True)
-class Summary:
+class ArchivedSummary:
     """What a listing of the archive tells of one session."""
 
     session_id: str
@@ -48,7 +48,7 @@ class Summary:
     bytes: int | None
     shape: Shape = Shape.AWICTL
     #: How often each action was taken; empty where that was not asked for.
-    uses: Mapping[str, Uses] = field(default_factory=dict, compare=False)
+    action_counts: Mapping[str, ActionCount] = field(default_factory=dict, compare=False)
 
     @property
     def duration_ms(self) -> int | None:
@@ -80,7 +80,7 @@ class Summary:
 class Archived:
     """A session in the archive."""
 
-    summary: Summary
+    summary: ArchivedSummary
     #: The session document, its trajectory complete as far as the archive has it.
     document: dict[str, Any]
     #: The string as it was stored; None in the older shapes, of which no session can be restored.
@@ -144,24 +144,24 @@ class Archive(Protocol):
         is Refused. Raises Unreachable where nothing can be told.
         """
 
-    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+    async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
         """Archive actions that leave a session of this agent, and read them back. It may be repeated."""
 
-    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+    async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         """The actions that left this session of this agent. A damaged chunk is left out with a warning."""
 
     async def load(self, session_id: str) -> Archived | None:
         """A session; None where it is not in the archive. Raises InvalidData where it is damaged."""
 
     def find(
-        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncGenerator[Summary, None]:
-        """The sessions that match, latest activity first, from behind a cursor on. `uses`: tell those too."""
+        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
+    ) -> AsyncGenerator[ArchivedSummary, None]:
+        """The sessions that match, latest activity first, from behind a cursor on. `action_counts`: fill them in."""
 
-    def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
+    def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
         """Sessions that may live still as far as is known, but should have expired by now; the earliest first."""
 
-    async def mark_ended(self, sessions: Sequence[Known]) -> int:
+    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         """Mark sessions as ended when they expired, if they are still as known. Returns how many were."""
 
     async def ping(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def not_settled(session_id: str, where: str) -> Refused:
     return Refused(f"{where}: other writers kept archiving {session_id}: nothing was deleted; try again")
 
 
-def written_by_the_app(session_id: str, where: str) -> Refused:
+def app_document_read_only(session_id: str, where: str) -> Refused:
     """The error for writing to a session, or restoring one, of which there is a document of the app."""
     return Refused(
         f"{where}: {session_id} is there in the app's own shape, which is read-only: it lacks much of the session, "

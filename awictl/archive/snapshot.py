@@ -14,7 +14,7 @@ from ..document.byte_layout import decode, next_t_of
 from ..document.json_codec import dumps, encodable
 from ..document.schema import SESSION_END, as_array, as_object, has_ended, parse_timestamp
 from ..errors import InvalidData, Refused
-from .trajectory import Chunk, Uses, complete, uses_of
+from .trajectory import ActionCount, Chunk, complete, count_actions
 
 #: Characters that an archive keeps of an id, a name or a route, beside the document itself.
 MAX_TEXT = 1_024
@@ -43,7 +43,7 @@ class Revision(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Known:
+class ArchivedVersion:
     """What an archive has to know of a session that it holds, to decide about a snapshot."""
 
     session_id: str
@@ -65,7 +65,7 @@ class Outdated(Refused):
     """The archive has a newer state of this session: nothing was archived or deleted."""
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What is to be done with a snapshot."""
 
     #: There is nothing under its id.
@@ -185,11 +185,11 @@ class Snapshot:
         return as_array(as_object(self.complete.get("history")).get("actions"))
 
     @cached_property
-    def uses(self) -> Mapping[str, Uses]:
+    def action_counts(self) -> Mapping[str, ActionCount]:
         """How often each action was taken."""
-        return uses_of(self.actions)
+        return count_actions(self.actions)
 
-    def _continues(self, known: Known) -> bool:
+    def _continues(self, known: ArchivedVersion) -> bool:
         """Whether this is the same session as `known`, and not another one under the same id.
 
         A delta may overwrite when it began; then what it did last has to be in this trajectory too.
@@ -198,16 +198,16 @@ class Snapshot:
             return False
         return known.started_at == self.started_at or known.last in map(_mark_of, self.actions)
 
-    def against(self, known: Known | None, where: str) -> Verdict:
+    def decide(self, known: ArchivedVersion | None, where: str) -> Decision:
         """What is to be done with this snapshot where an archive holds `known`. Raises Refused, Outdated."""
         if known is None:
-            return Verdict.INSERT
+            return Decision.INSERT
         at = f"{where}: {self.session_id}"
         if known.foreign:
             raise Refused(f"{at} is there {known.foreign}: nothing was archived or deleted")
         if known.digest == self.digest:
             later = self.expires_at and (known.expires_at is None or self.expires_at - known.expires_at > SAME_EXPIRY)
-            return Verdict.EXTEND if later and not self.ended else Verdict.NOTHING
+            return Decision.EXTEND if later and not self.ended else Decision.NOTHING
         if not self._continues(known):
             raise Refused(
                 f"{at} is another session there (of agent {known.agent_id}, begun {known.started_at}): "
@@ -221,7 +221,7 @@ class Snapshot:
                 f"{at} has other content there, and which of the two is newer cannot be told: "
                 "nothing was archived or deleted"
             )
-        return Verdict.REPLACE
+        return Decision.REPLACE
 
 
 def count_of(value: Any) -> int:

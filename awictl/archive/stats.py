@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from .base import Summary
+from .base import ArchivedSummary
 
 #: Shares of the sessions whose durations are told.
 _SHARES = {"median_ms": 0.5, "p90_ms": 0.9, "max_ms": 1.0}
 
 
 @dataclass
-class Stats:
+class ArchiveStats:
     """Counts over archived sessions, to which they are added one after the other."""
 
     sessions: int = 0
@@ -24,11 +24,11 @@ class Stats:
     failed: int = 0
     #: By the day (UTC) of their last activity: sessions, actions, and failed actions.
     days: dict[str, list[int]] = field(default_factory=dict)
-    uses: Counter[str] = field(default_factory=Counter)
-    failed_uses: Counter[str] = field(default_factory=Counter)
+    action_counts: Counter[str] = field(default_factory=Counter)
+    failed_counts: Counter[str] = field(default_factory=Counter)
     durations: list[int] = field(default_factory=list)
 
-    def add(self, summary: Summary) -> None:
+    def add(self, summary: ArchivedSummary) -> None:
         """Count a session."""
         self.sessions += 1
         self.active += summary.active
@@ -40,9 +40,9 @@ class Stats:
             day[0] += 1
             day[1] += summary.total_actions
             day[2] += summary.failed_actions
-        for name, use in summary.uses.items():
-            self.uses[name] += use.count
-            self.failed_uses[name] += use.failed
+        for name, use in summary.action_counts.items():
+            self.action_counts[name] += use.count
+            self.failed_counts[name] += use.failed
         if summary.duration_ms is not None:
             self.durations.append(summary.duration_ms)
 
@@ -61,8 +61,8 @@ class Stats:
                 for day, (sessions, actions, failed) in sorted(self.days.items())
             ],
             "most_used_actions": [
-                {"action": name, "count": count, "failed": self.failed_uses[name]}
-                for name, count in sorted(self.uses.items(), key=lambda one: (-one[1], one[0]))[:most_used]
+                {"action": name, "count": count, "failed": self.failed_counts[name]}
+                for name, count in sorted(self.action_counts.items(), key=lambda one: (-one[1], one[0]))[:most_used]
             ],
             "durations": self._durations(),
         }

@@ -19,8 +19,8 @@ from ..document.schema import has_ended
 from ..errors import AwiError
 from ..store.base import SessionStore
 from .base import Archive
-from .snapshot import Known
-from .transfer import Keeper, Kept
+from .snapshot import ArchivedVersion
+from .transfer import Transfer, Transferred
 
 #: Sessions, and bytes of them, that are archived together at the most (one larger session goes alone).
 BATCH_SESSIONS = 100
@@ -70,7 +70,7 @@ class Sweeper:
     ) -> None:
         self._store = store
         self._archive = archive
-        self._keeper = Keeper(store, archive)
+        self._transfer = Transfer(store, archive)
         self._margin_ms = margin_ms
         self._rate = rate
         self._scan_rate = scan_rate
@@ -131,15 +131,15 @@ class Sweeper:
 
     async def _batch(self, batch: Sequence[Candidate], swept: Swept) -> None:
         names = [one.session_id for one in batch]
-        results: dict[str, Kept | AwiError] = dict.fromkeys(names, swept.stopped) if swept.stopped else {}
+        results: dict[str, Transferred | AwiError] = dict.fromkeys(names, swept.stopped) if swept.stopped else {}
         if swept.stopped is None:
             try:
-                results = await self._keeper.finish(names)
+                results = await self._transfer.archive_and_delete(names)
             except AwiError as error:
                 swept.stopped = error
                 results = dict.fromkeys(names, error)
         failed = {name: result for name, result in results.items() if isinstance(result, AwiError)}
-        kept = [result for result in results.values() if isinstance(result, Kept)]
+        kept = [result for result in results.values() if isinstance(result, Transferred)]
         swept.archived += len(kept)
         swept.deleted += sum(one.deleted for one in kept)
         swept.failed |= failed
@@ -151,10 +151,10 @@ class Sweeper:
             except AwiError as error:
                 swept.stopped = swept.stopped or error
 
-    async def lapsed(self) -> AsyncIterator[list[Known]]:
+    async def expired(self) -> AsyncIterator[list[ArchivedVersion]]:
         """The sessions in the archive that have expired, in batches."""
-        batch: list[Known] = []
-        async for known in self._archive.lapsed(datetime.now(UTC) - LAPSE):
+        batch: list[ArchivedVersion] = []
+        async for known in self._archive.expired(datetime.now(UTC) - LAPSE):
             batch.append(known)
             if len(batch) == BATCH_SESSIONS:
                 yield await self._gone(batch)
@@ -162,13 +162,13 @@ class Sweeper:
         if batch:
             yield await self._gone(batch)
 
-    async def _gone(self, batch: Sequence[Known]) -> list[Known]:
+    async def _gone(self, batch: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
         alive = {one.session_id for one in await self._store.lifetimes([one.session_id for one in batch])}
         return [one for one in batch if one.session_id not in alive]
 
     async def _mark_expired(self, swept: Swept) -> None:
         try:
-            async for batch in self.lapsed():
+            async for batch in self.expired():
                 swept.expired += await self._archive.mark_ended(batch)
         except AwiError as error:
             swept.stopped = error

@@ -20,7 +20,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Uses:
+class ActionCount:
     """How often an action was taken in a session."""
 
     count: int = 0
@@ -58,7 +58,7 @@ def _same(one: Any, other: Any) -> bool:
         return dumps(one) == dumps(other)
 
 
-def uses_of(actions: Iterable[Any]) -> dict[str, Uses]:
+def count_actions(actions: Iterable[Any]) -> dict[str, ActionCount]:
     """How often each action was taken, by its name; the start and the end of a session are none."""
     counts: dict[str, list[int]] = {}
     for action in actions:
@@ -67,4 +67,4 @@ def uses_of(actions: Iterable[Any]) -> dict[str, Uses]:
             count = counts.setdefault(encodable(name), [0, 0])
             count[0] += 1
             count[1] += action.get("success") is False
-    return {name: Uses(*count) for name, count in counts.items()}
+    return {name: ActionCount(*count) for name, count in counts.items()}

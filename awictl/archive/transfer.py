@@ -21,7 +21,7 @@ FINISH_TRIES = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class Transferred:
     """A session that is in the archive."""
 
     snapshot: Snapshot
@@ -29,19 +29,19 @@ class Kept:
     deleted: bool = False
 
 
-class Keeper:
+class Transfer:
     """Takes sessions from a store to an archive."""
 
     def __init__(self, store: SessionStore, archive: Archive) -> None:
         self._store = store
         self._archive = archive
 
-    async def keep(self, session_ids: Sequence[str]) -> dict[str, Kept | AwiError]:
+    async def archive(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
         """Archive sessions as they are now. Those that have gone are left out of what is returned.
 
         Raises Unreachable where nothing could be archived; other errors are about one session and stand in its place.
         """
-        results: dict[str, Kept | AwiError] = {}
+        results: dict[str, Transferred | AwiError] = {}
         seen: dict[str, bytes] = {}
         pending = list(session_ids)
         while pending:
@@ -60,7 +60,7 @@ class Keeper:
                     results[session_id] = error
             saved = await self._archive.save(snapshots) if snapshots else {}
             for snapshot in snapshots:
-                results[snapshot.session_id] = saved[snapshot.session_id] or Kept(snapshot)
+                results[snapshot.session_id] = saved[snapshot.session_id] or Transferred(snapshot)
             # a newer state is there: somebody archived that while this one was on its way, unless it is still the same
             for session_id in pending:
                 if session_id not in found and isinstance(results.get(session_id), Outdated):
@@ -69,16 +69,16 @@ class Keeper:
             seen = {one.session_id: one.raw for one in snapshots}
         return results
 
-    async def finish(self, session_ids: Sequence[str]) -> dict[str, Kept | AwiError]:
-        """Archive sessions and delete those that have ended, again where one changed meanwhile. See `keep`."""
-        results: dict[str, Kept | AwiError] = {}
+    async def archive_and_delete(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
+        """Archive sessions and delete those that have ended, again where one changed meanwhile. See `archive`."""
+        results: dict[str, Transferred | AwiError] = {}
         pending = list(session_ids)
         for _ in range(FINISH_TRIES):
             if not pending:
                 return results
-            kept = await self.keep(pending)
+            kept = await self.archive(pending)
             results |= kept
-            ended = [one.snapshot for one in kept.values() if isinstance(one, Kept) and one.snapshot.ended]
+            ended = [one.snapshot for one in kept.values() if isinstance(one, Transferred) and one.snapshot.ended]
             outcomes = await asyncio.gather(*map(self._delete, ended))
             pending = []
             for snapshot, outcome in zip(ended, outcomes, strict=True):
@@ -87,7 +87,7 @@ class Keeper:
                 elif outcome is DeleteOutcome.CHANGED:
                     pending.append(snapshot.session_id)
                 else:
-                    results[snapshot.session_id] = Kept(snapshot, deleted=True)
+                    results[snapshot.session_id] = Transferred(snapshot, deleted=True)
         changing = UpdateConflict(f"{self._store.where}: it kept changing while it was archived: it was not deleted")
         return results | dict.fromkeys(pending, changing)
 
@@ -101,5 +101,5 @@ class Keeper:
         snapshot = Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now)
         if not snapshot.trimmed:
             return snapshot
-        chunks = await self._archive.dropped_actions(session_id, snapshot.agent_id)
+        chunks = await self._archive.load_trimmed_actions(session_id, snapshot.agent_id)
         return Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now, chunks=chunks)

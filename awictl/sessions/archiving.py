@@ -110,11 +110,11 @@ class Archiving:
     @cached_property
     def agents(self) -> AgentRegistry:
         """The agents that have an API key; their keys are kept beside the archive. Raises Refused without one."""
-        from ..agents.connect import open_keyring
+        from ..agents.connect import open_key_store
         from ..agents.registry import AgentRegistry
 
         archive = self.required_archive("; the keys of agents are kept there")
-        return AgentRegistry(open_keyring(archive), self.check_writable)
+        return AgentRegistry(open_key_store(archive), self.check_writable)
 
     def sweeper(
         self, margin_ms: int, *, rate: float | None = None, scan_rate: float | None = None, dry_run: bool = False
@@ -140,7 +140,9 @@ class Archiving:
 
         chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
         agent_id = change.head.get("agent_id")
-        await self.required_archive().save_actions(session_id, agent_id if isinstance(agent_id, str) else None, chunk)
+        await self.required_archive().save_trimmed_actions(
+            session_id, agent_id if isinstance(agent_id, str) else None, chunk
+        )
 
     def check_writable(self) -> None:
         """Raises ReadOnly where the settings refuse all that writes."""

@@ -11,8 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from ..archive.base import Archive, Archived, written_by_the_app
-from ..archive.transfer import Keeper, Kept
+from ..archive.base import Archive, Archived, app_document_read_only
+from ..archive.transfer import Transfer, Transferred
 from ..document.schema import Update, as_object, ending, has_ended, optional_timestamp
 from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
 from ..store.base import DeleteOutcome, Listed, SessionStore, lives_there, no_session
@@ -44,7 +44,7 @@ class Endings:
         self._store = store
         self._updater = updater
         self._archive = archive
-        self._keeper = Keeper(store, archive)
+        self._transfer = Transfer(store, archive)
 
     async def end(self, session_id: str) -> Ended:
         """End a session; where it is marked or archived already, do what is left. Raises NotFound, Unreachable …"""
@@ -56,7 +56,7 @@ class Endings:
                 return await self._ended_before(session_id)
             await _mark(self._updater, found, keep=True)
             try:
-                kept = (await self._keeper.finish([session_id])).get(session_id)
+                kept = (await self._transfer.archive_and_delete([session_id])).get(session_id)
                 if isinstance(kept, AwiError):
                     raise kept
             except AwiError as error:
@@ -78,7 +78,7 @@ class Endings:
         if found is None:
             raise not_archived(session_id, self._archive)
         if found.raw is None:
-            raise written_by_the_app(session_id, self._archive.where)
+            raise app_document_read_only(session_id, self._archive.where)
         agent_id = found.document.get("agent_id")
         agent_id = agent_id if isinstance(agent_id, str) else None
         if not dry_run:
@@ -94,7 +94,7 @@ class Endings:
         if archived is None:
             raise no_session(session_id, self._store.where, self._archive.where)
         if archived.raw is None:
-            raise written_by_the_app(session_id, self._archive.where)
+            raise app_document_read_only(session_id, self._archive.where)
         summary = archived.summary
         return Ended(
             session_id,
@@ -104,7 +104,7 @@ class Endings:
             self._archive.where,
         )
 
-    def _ended(self, kept: Kept) -> Ended:
+    def _ended(self, kept: Transferred) -> Ended:
         snapshot = kept.snapshot
         ended_at = optional_timestamp(snapshot.ended_at)
         return Ended(snapshot.session_id, snapshot.agent_id, ended_at, len(snapshot.actions), self._archive.where)

@@ -82,9 +82,9 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     if archived is None:
         return NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
     if archived.raw is None:
-        from ..archive.base import written_by_the_app
+        from ..archive.base import app_document_read_only
 
-        return written_by_the_app(session_id, archive.where)
+        return app_document_read_only(session_id, archive.where)
     return NotFound(
         f"session {session_id} is not live any more, but in {archive.where}: `awictl archive restore {session_id}` "
         "brings it back"

@@ -232,8 +232,8 @@ async def test_a_file_from_before_there_were_keys(tmp_path: Path) -> None:
 # -- what is remembered
 
 
-class CountingKeyring:
-    """A keyring in memory that counts how often it is asked."""
+class CountingKeyStore:
+    """A key_store in memory that counts how often it is asked."""
 
     where = "memory"
 
@@ -260,20 +260,20 @@ class CountingKeyring:
 
 async def test_a_key_is_remembered_for_a_minute() -> None:
     """Another process revokes it: this one notices within 60 seconds."""
-    keyring, now = CountingKeyring(), 1_000.0
-    agents = AgentRegistry(keyring, lambda: None, clock=lambda: now)
+    key_store, now = CountingKeyStore(), 1_000.0
+    agents = AgentRegistry(key_store, lambda: None, clock=lambda: now)
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
-    await AgentRegistry(keyring, lambda: None).revoke("x")
+    await AgentRegistry(key_store, lambda: None).revoke("x")
     now += CACHE_SECONDS - 0.1
-    assert await agents.find(made.secret) == made.key and keyring.asked == 1
+    assert await agents.find(made.secret) == made.key and key_store.asked == 1
     now += 0.2
     found = await agents.find(made.secret)
-    assert found is not None and not found.active and keyring.asked == 2
+    assert found is not None and not found.active and key_store.asked == 2
 
 
 async def test_revoking_here_counts_at_once() -> None:
-    agents = AgentRegistry(CountingKeyring(), lambda: None)
+    agents = AgentRegistry(CountingKeyStore(), lambda: None)
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
     await agents.revoke("x")
@@ -282,18 +282,18 @@ async def test_revoking_here_counts_at_once() -> None:
 
 
 async def test_an_unknown_secret_is_remembered_for_a_few_seconds() -> None:
-    keyring, now = CountingKeyring(), 1_000.0
-    agents = AgentRegistry(keyring, lambda: None, clock=lambda: now)
+    key_store, now = CountingKeyStore(), 1_000.0
+    agents = AgentRegistry(key_store, lambda: None, clock=lambda: now)
     for _ in range(3):
         assert await agents.find("agent_1") is None
-    assert keyring.asked == 1
+    assert key_store.asked == 1
     now += MISS_SECONDS + 0.1
-    assert await agents.find("agent_1") is None and keyring.asked == 2
+    assert await agents.find("agent_1") is None and key_store.asked == 2
 
 
 async def test_what_is_remembered_is_bounded_and_no_secret() -> None:
-    keyring = CountingKeyring()
-    agents = AgentRegistry(keyring, lambda: None)
+    key_store = CountingKeyStore()
+    agents = AgentRegistry(key_store, lambda: None)
     for number in range(CACHE_ENTRIES + 50):
         await agents.find(f"agent_{number}")
     assert len(agents._cache) == CACHE_ENTRIES

@@ -17,7 +17,7 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.archive.base import Archive, ArchiveQuery, Shape
-from awictl.archive.stats import Stats
+from awictl.archive.stats import ArchiveStats
 from awictl.archive.trajectory import Chunk
 from awictl.errors import NotFound, Refused
 
@@ -101,7 +101,7 @@ async def test_a_session_that_may_live_is_not_ended_for_the_app(archive: Archive
     await saved(archive, snapshot(session(2), ttl_ms=60_000))
     assert ask_as_the_app(mongo) == []
     assert mongo.sessions.count_documents({"agentId": ObjectId(AGENT_ID), "sessionActive": True}) == 1
-    [known] = [one async for one in archive.lapsed(datetime(2027, 1, 1, tzinfo=UTC))]
+    [known] = [one async for one in archive.expired(datetime(2027, 1, 1, tzinfo=UTC))]
     assert await archive.mark_ended([known]) == 1
     assert [one["sessionId"] for one in ask_as_the_app(mongo)] == [SESSION_ID]
 
@@ -157,8 +157,8 @@ async def test_they_are_found_by_their_agent(archive: Archive, theirs: dict[str,
 
 
 async def test_they_are_counted(archive: Archive, theirs: dict[str, bytes]) -> None:
-    stats = Stats()
-    async for summary in archive.find(ArchiveQuery(), uses=True):
+    stats = ArchiveStats()
+    async for summary in archive.find(ArchiveQuery(), action_counts=True):
         stats.add(summary)
     row = stats.row(5)
     assert (row["sessions"], row["active"], row["actions"], row["success_rate"]) == (2, 1, 3, 1.0)
@@ -218,7 +218,7 @@ async def test_a_live_session_under_the_same_id_is_never_written_over_them(
 
 
 async def test_they_are_never_marked_as_ended(archive: Archive, theirs: dict[str, bytes], mongo: MongoServer) -> None:
-    assert [one async for one in archive.lapsed(datetime(2100, 1, 1, tzinfo=UTC))] == []
+    assert [one async for one in archive.expired(datetime(2100, 1, 1, tzinfo=UTC))] == []
     assert stored(mongo) == theirs
 
 
@@ -226,7 +226,7 @@ async def test_actions_kept_under_their_ids_do_not_touch_them(
     archive: Archive, theirs: dict[str, bytes], mongo: MongoServer
 ) -> None:
     for session_id in theirs:
-        await archive.save_actions(session_id, "x", Chunk(0, [{"t": 0}]))
+        await archive.save_trimmed_actions(session_id, "x", Chunk(0, [{"t": 0}]))
         found = await archive.load(session_id)
         assert found is not None and len(found.document["history"]["actions"]) >= 2
     assert stored(mongo) == theirs

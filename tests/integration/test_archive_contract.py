@@ -36,8 +36,8 @@ from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, Layout, 
 
 from awictl.archive import compression
 from awictl.archive.base import Archive, ArchiveQuery, Cursor, Shape
-from awictl.archive.snapshot import Known, Outdated
-from awictl.archive.trajectory import Chunk, Uses
+from awictl.archive.snapshot import ArchivedVersion, Outdated
+from awictl.archive.trajectory import ActionCount, Chunk
 from awictl.document.json_codec import dumps
 from awictl.errors import InvalidData, Refused
 
@@ -67,8 +67,8 @@ async def loaded(archive: Archive, session_id: str = SESSION_ID) -> dict[str, An
     return found.document
 
 
-async def all_lapsed(archive: Archive, now: datetime) -> list[Known]:
-    return [one async for one in archive.lapsed(now)]
+async def all_expired(archive: Archive, now: datetime) -> list[ArchivedVersion]:
+    return [one async for one in archive.expired(now)]
 
 
 # -- what was archived comes back
@@ -182,8 +182,8 @@ async def test_a_hundred_thousand_actions_come_back(archive: Archive) -> None:
     found = await archive.load(SESSION_ID)
     assert found is not None and found.raw == dumps(original)
     assert found.document == original, "assert_same would take long"
-    [summary] = [one async for one in archive.find(ArchiveQuery(), uses=True)]
-    assert summary.uses == {"scroll": Uses(100_000, len(range(0, 100_000, 9)))}
+    [summary] = [one async for one in archive.find(ArchiveQuery(), action_counts=True)]
+    assert summary.action_counts == {"scroll": ActionCount(100_000, len(range(0, 100_000, 9)))}
 
 
 async def test_a_trajectory_past_16_mb_comes_back_whole(archive: Archive, backend: Backend) -> None:
@@ -203,7 +203,7 @@ async def test_a_trajectory_past_16_mb_comes_back_whole(archive: Archive, backen
 async def test_what_is_not_there(archive: Archive) -> None:
     await saved(archive, snapshot(session(1)))
     assert await archive.load("sess_other") is None
-    assert await archive.dropped_actions("sess_other", AGENT_ID) == []
+    assert await archive.load_trimmed_actions("sess_other", AGENT_ID) == []
     assert (await archive.ping())["latency_ms"] > 0
 
 
@@ -345,14 +345,14 @@ async def test_damaged_actions_are_noticed(
 ) -> None:
     """And do not hide the others: how many are missing stands in the document."""
     rest, gone = trimmed(8, 5)
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     await saved(archive, snapshot(rest))
     backend.damage_actions(SESSION_ID)
-    assert await archive.dropped_actions(SESSION_ID, AGENT_ID) == []
+    assert await archive.load_trimmed_actions(SESSION_ID, AGENT_ID) == []
     assert "damaged" in caplog.text and SESSION_ID in caplog.text
     history = (await loaded(archive))["history"]
     assert (history["trimmed_actions"], [one["t"] for one in history["actions"]]) == (5, [5, 6, 7])
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     assert [one["t"] for one in (await loaded(archive))["history"]["actions"]] == list(range(8))
 
 
@@ -361,8 +361,8 @@ async def test_damaged_actions_are_noticed(
 
 async def test_actions_that_left_come_back(archive: Archive) -> None:
     rest, gone = trimmed(12, 9)
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(0, gone[:4]))
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(4, gone[4:]))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone[:4]))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(4, gone[4:]))
     await saved(archive, snapshot(rest))
     found = await archive.load(SESSION_ID)
     assert found is not None and found.raw == compact(rest), "what is restored is what was in Redis"
@@ -379,7 +379,7 @@ async def test_actions_may_overlap_and_be_repeated(archive: Archive, backend: Ba
         Chunk(2, gone[2:7]),
     ]
     for one in given_chunks:
-        await archive.save_actions(SESSION_ID, AGENT_ID, one)
+        await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, one)
     assert len(backend.stored()) == 3, "the same chunk is kept once"
     await saved(archive, snapshot(rest))
     assert_same(await loaded(archive), session(12))
@@ -388,7 +388,11 @@ async def test_actions_may_overlap_and_be_repeated(archive: Archive, backend: Ba
 async def test_actions_of_many_writers_at_once(backend: Backend) -> None:
     async with several(backend, 10) as archives:
         await asyncio.gather(
-            *(one.save_actions(SESSION_ID, AGENT_ID, chunk(start, 5)) for one in archives for start in (0, 3, 5))
+            *(
+                one.save_trimmed_actions(SESSION_ID, AGENT_ID, chunk(start, 5))
+                for one in archives
+                for start in (0, 3, 5)
+            )
         )
         rest, _ = trimmed(12, 10)
         await saved(archives[0], snapshot(rest))
@@ -397,7 +401,7 @@ async def test_actions_of_many_writers_at_once(backend: Backend) -> None:
 
 async def test_actions_that_are_missing_are_counted(archive: Archive) -> None:
     rest, gone = trimmed(12, 9)
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(2, gone[2:5]))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(2, gone[2:5]))
     await saved(archive, snapshot(rest))
     history = (await loaded(archive))["history"]
     assert [one["t"] for one in history["actions"]] == [2, 3, 4, 9, 10, 11]
@@ -407,18 +411,18 @@ async def test_actions_that_are_missing_are_counted(archive: Archive) -> None:
 async def test_actions_of_another_session_are_not_mixed_in(archive: Archive) -> None:
     """Of another id, and of another agent under the same id."""
     rest, gone = trimmed(6, 3)
-    await archive.save_actions("sess_other", AGENT_ID, Chunk(0, gone))
-    await archive.save_actions(SESSION_ID, "another agent", Chunk(0, [action(t, 9) for t in range(3)]))
+    await archive.save_trimmed_actions("sess_other", AGENT_ID, Chunk(0, gone))
+    await archive.save_trimmed_actions(SESSION_ID, "another agent", Chunk(0, [action(t, 9) for t in range(3)]))
     await saved(archive, snapshot(rest))
     assert_same(await loaded(archive), rest)
-    assert await archive.dropped_actions(SESSION_ID, AGENT_ID) == []
+    assert await archive.load_trimmed_actions(SESSION_ID, AGENT_ID) == []
 
 
 @pytest.mark.parametrize("value", HARD.values(), ids=HARD.keys())
 async def test_actions_that_are_hard_to_keep(archive: Archive, value: Any) -> None:
     gone = [{"t": 0, "action": "a", "input": value}, value, None]
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
-    [found] = await archive.dropped_actions(SESSION_ID, AGENT_ID)
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
+    [found] = await archive.load_trimmed_actions(SESSION_ID, AGENT_ID)
     assert found.first == 0
     assert_same(list(found.actions), gone)
 
@@ -428,7 +432,7 @@ async def test_actions_of_an_agent_that_cannot_be_encoded(archive: Archive) -> N
     rest, gone = trimmed(6, 3)
     rest["agent_id"] = "\ud83d"
     one = snapshot(rest, raw=dumps(rest))
-    await archive.save_actions(SESSION_ID, "\ud83d", Chunk(0, gone))
+    await archive.save_trimmed_actions(SESSION_ID, "\ud83d", Chunk(0, gone))
     await saved(archive, one)
     assert [action["t"] for action in (await loaded(archive))["history"]["actions"]] == list(range(6))
 
@@ -438,8 +442,8 @@ async def test_more_actions_than_fit_into_one_chunk(
 ) -> None:
     monkeypatch.setattr(compression, "CHUNK_BYTES", 10_000)
     gone = incompressible(50, 1_000)["history"]["actions"]
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(3, gone))
-    chunks = sorted(await archive.dropped_actions(SESSION_ID, AGENT_ID), key=lambda one: one.first)
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(3, gone))
+    chunks = sorted(await archive.load_trimmed_actions(SESSION_ID, AGENT_ID), key=lambda one: one.first)
     assert len(chunks) >= 2 and len(backend.stored()) == len(chunks)
     assert [one for piece in chunks for one in piece.actions] == gone
     assert chunks[0].first == 3 and chunks[1].first == 3 + len(chunks[0].actions)
@@ -577,8 +581,8 @@ async def test_uses_are_told_where_they_are_asked_for(archive: Archive) -> None:
     made["history"]["actions"][0]["action"] = "a.$b\0"
     made["history"]["actions"][3]["success"] = False
     await saved(archive, snapshot(made))
-    [found] = [one async for one in archive.find(ArchiveQuery(), uses=True)]
-    assert found.uses == {"a.$b\0": Uses(1, 0), "next_page": Uses(3, 1)}
+    [found] = [one async for one in archive.find(ArchiveQuery(), action_counts=True)]
+    assert found.action_counts == {"a.$b\0": ActionCount(1, 0), "next_page": ActionCount(3, 1)}
 
 
 async def test_what_is_listed_is_what_is_loaded(archive: Archive) -> None:
@@ -602,12 +606,12 @@ async def test_what_has_expired_is_found_and_marked(archive: Archive) -> None:
         snapshot(session(1, "sess_never")),
         snapshot(ended(session(1, "sess_ended")), ttl_ms=MINUTE),
     )
-    assert await all_lapsed(archive, NOW) == []
+    assert await all_expired(archive, NOW) == []
     then = NOW + timedelta(minutes=10)
-    found = await all_lapsed(archive, then)
+    found = await all_expired(archive, then)
     assert [one.session_id for one in found] == ["sess_sooner", "sess_soon"], "the earliest first"
     assert await archive.mark_ended(found) == 2
-    assert await all_lapsed(archive, then) == []
+    assert await all_expired(archive, then) == []
     summaries = {one.session_id: one for one in await listed(archive)}
     for session_id, minutes in (("sess_sooner", 1), ("sess_soon", 2)):
         assert not summaries[session_id].active
@@ -619,29 +623,29 @@ async def test_what_has_expired_is_found_and_marked(archive: Archive) -> None:
 
 async def test_what_was_touched_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    found = await all_lapsed(archive, NOW + timedelta(minutes=5))
+    found = await all_expired(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
     assert await archive.mark_ended(found) == 0
     assert [one.active for one in await listed(archive)] == [True]
-    assert await all_lapsed(archive, NOW + timedelta(minutes=5)) == []
-    [found] = await all_lapsed(archive, NOW + timedelta(minutes=31))
+    assert await all_expired(archive, NOW + timedelta(minutes=5)) == []
+    [found] = await all_expired(archive, NOW + timedelta(minutes=31))
     assert found.expires_at == NOW + timedelta(minutes=30)
 
 
 async def test_what_was_updated_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    found = await all_lapsed(archive, NOW + timedelta(minutes=5))
+    found = await all_expired(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(2), ttl_ms=MINUTE))
     assert await archive.mark_ended(found) == 0
     assert [one.active for one in await listed(archive)] == [True]
-    found = await all_lapsed(archive, NOW + timedelta(minutes=5))
+    found = await all_expired(archive, NOW + timedelta(minutes=5))
     assert await archive.mark_ended([replace(one, expires_at=NOW) for one in found]) == 0
     assert await archive.mark_ended(found) == 1
 
 
 async def test_a_session_that_was_marked_too_early_lives_again(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    assert await archive.mark_ended(await all_lapsed(archive, NOW + timedelta(minutes=5))) == 1
+    assert await archive.mark_ended(await all_expired(archive, NOW + timedelta(minutes=5))) == 1
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE, now=NOW + timedelta(minutes=5)))
     [summary] = await listed(archive)
     assert summary.active and summary.ended_at is None
@@ -651,7 +655,7 @@ async def test_a_session_that_was_marked_too_early_lives_again(archive: Archive)
 async def test_an_expiry_is_never_put_back(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    assert await all_lapsed(archive, NOW + timedelta(minutes=29)) == []
+    assert await all_expired(archive, NOW + timedelta(minutes=29)) == []
 
 
 # -- reading makes nothing
@@ -659,8 +663,8 @@ async def test_an_expiry_is_never_put_back(archive: Archive) -> None:
 
 async def test_reading_makes_nothing(archive: Archive, backend: Backend) -> None:
     assert await archive.load(SESSION_ID) is None
-    assert await listed(archive) == await all_lapsed(archive, NOW) == []
-    assert await archive.dropped_actions(SESSION_ID, AGENT_ID) == []
+    assert await listed(archive) == await all_expired(archive, NOW) == []
+    assert await archive.load_trimmed_actions(SESSION_ID, AGENT_ID) == []
     assert await archive.mark_ended([]) == 0
     await archive.ping()
     assert backend.untouched()
@@ -671,6 +675,6 @@ async def test_reading_changes_nothing(archive: Archive, backend: Backend) -> No
     before = backend.stored()
     await archive.load(SESSION_ID)
     await listed(archive)
-    await all_lapsed(archive, NOW + timedelta(days=1))
-    await archive.dropped_actions(SESSION_ID, AGENT_ID)
+    await all_expired(archive, NOW + timedelta(days=1))
+    await archive.load_trimmed_actions(SESSION_ID, AGENT_ID)
     assert backend.stored() == before

@@ -40,17 +40,17 @@ from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreacha
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
 
 
-async def lapsed(archive: Archive) -> list[Any]:
-    return [one async for one in archive.lapsed(NOW + timedelta(days=1))]
+async def expired(archive: Archive) -> list[Any]:
+    return [one async for one in archive.expired(NOW + timedelta(days=1))]
 
 
 REQUESTS: dict[str, Request] = {
     "save": lambda archive: archive.save([snapshot(session(1))]),
-    "save_actions": lambda archive: archive.save_actions(SESSION_ID, AGENT_ID, chunk(0, 3)),
+    "save_trimmed_actions": lambda archive: archive.save_trimmed_actions(SESSION_ID, AGENT_ID, chunk(0, 3)),
     "load": lambda archive: archive.load(SESSION_ID),
-    "dropped_actions": lambda archive: archive.dropped_actions(SESSION_ID, AGENT_ID),
+    "load_trimmed_actions": lambda archive: archive.load_trimmed_actions(SESSION_ID, AGENT_ID),
     "find": listed,
-    "lapsed": lapsed,
+    "expired": expired,
     "ping": lambda archive: archive.ping(),
 }
 
@@ -119,7 +119,7 @@ async def test_an_index_that_is_not_unique_does_not_serve(archive: Archive, back
 async def test_duplicates_are_refused_clearly(archive: Archive, backend: MongoBackend) -> None:
     backend.server.sessions.insert_many([{"sessionId": "sess_twice", "n": n} for n in range(2)])
     before = backend.stored()
-    for request in (REQUESTS["save"], REQUESTS["save_actions"]):
+    for request in (REQUESTS["save"], REQUESTS["save_trimmed_actions"]):
         with pytest.raises(Refused, match="same sessionId") as raised:
             await request(archive)
         assert "agentsessions" in str(raised.value) and "nothing was archived" in str(raised.value)
@@ -272,7 +272,7 @@ async def test_loading_while_it_is_replaced(backend: MongoBackend) -> None:
 @pytest.mark.usefixtures("small_parts")
 async def test_actions_that_left_stay_when_the_parts_of_a_string_go(archive: Archive, backend: MongoBackend) -> None:
     rest, gone = trimmed(12, 9)
-    await archive.save_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     for number in range(2):
         one = {**rest, "blob": incompressible(3, 2_000, seed=number)["history"], "last_updated": f"{2027 + number}"}
         one["last_updated"] += "-01-01T00:00:00.000Z"
@@ -298,7 +298,7 @@ async def test_no_server(request_: Request) -> None:
     await forget_sockets(archive)
 
 
-@pytest.mark.parametrize("name", ["save", "save_actions", "ping"])
+@pytest.mark.parametrize("name", ["save", "save_trimmed_actions", "ping"])
 async def test_a_server_that_hangs(new_mongo: Callable[[], MongoServer], name: str) -> None:
     server = new_mongo()
     archive = archive_at(server.uri)
@@ -318,7 +318,7 @@ async def test_a_server_that_comes_back(new_mongo: Callable[[], MongoServer]) ->
     await saved(archive, snapshot(session(1)))
     server.kill()
     with pytest.raises(Unreachable):
-        await archive.save_actions(SESSION_ID, AGENT_ID, chunk(0, 3))
+        await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, chunk(0, 3))
     server.start()
     await saved(archive, snapshot(session(2)))
     assert_same((await archive.load(SESSION_ID)).document, session(2))  # type: ignore[union-attr]

@@ -25,20 +25,20 @@ from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
 
 
-async def lapsed(archive: Archive) -> list[Any]:
-    return [one async for one in archive.lapsed(NOW + timedelta(days=1))]
+async def expired(archive: Archive) -> list[Any]:
+    return [one async for one in archive.expired(NOW + timedelta(days=1))]
 
 
 READS: dict[str, Request] = {
     "load": lambda archive: archive.load(SESSION_ID),
-    "dropped_actions": lambda archive: archive.dropped_actions(SESSION_ID, AGENT_ID),
+    "load_trimmed_actions": lambda archive: archive.load_trimmed_actions(SESSION_ID, AGENT_ID),
     "find": listed,
-    "lapsed": lapsed,
+    "expired": expired,
     "ping": lambda archive: archive.ping(),
 }
 WRITES: dict[str, Request] = {
     "save": lambda archive: archive.save([snapshot(session(1))]),
-    "save_actions": lambda archive: archive.save_actions(SESSION_ID, AGENT_ID, chunk(0, 3)),
+    "save_trimmed_actions": lambda archive: archive.save_trimmed_actions(SESSION_ID, AGENT_ID, chunk(0, 3)),
 }
 ALL = READS | WRITES
 

@@ -103,7 +103,7 @@ async def test_of_a_session_that_lives_all_actions_are_somewhere_at_every_moment
         await begin(manager)
         for n in range(3 * LIMIT):
             await update_many(manager, range(n, n + 1))
-            chunks = await manager.required_archive().dropped_actions(SESSION_ID, AGENT_ID)
+            chunks = await manager.required_archive().load_trimmed_actions(SESSION_ID, AGENT_ID)
             there = {one["t"] for chunk in chunks for one in chunk.actions} | {
                 one["t"] for one in live(valkey)["actions"]
             }

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import bson
 
 from awictl import Settings
-from awictl.archive.base import Archive, ArchiveQuery, Cursor, Summary
+from awictl.archive.base import Archive, ArchivedSummary, ArchiveQuery, Cursor
 from awictl.archive.connect import open_archive
 from awictl.archive.snapshot import Snapshot
 from awictl.archive.trajectory import Chunk
@@ -92,7 +92,7 @@ def chunk(first: int, count: int) -> Chunk:
 
 async def listed(
     archive: Archive, query: ArchiveQuery | None = None, after: Cursor | None = None, limit: int | None = None
-) -> list[Summary]:
+) -> list[ArchivedSummary]:
     """A whole listing."""
     return [one async for one in archive.find(query or ArchiveQuery(), after, limit)]
 

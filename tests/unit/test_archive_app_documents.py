@@ -16,7 +16,7 @@ from support.documents import AGENT_ID
 
 from awictl.archive.app_documents import archived, moment, plain, session_document, summary
 from awictl.archive.base import Shape
-from awictl.archive.trajectory import Uses
+from awictl.archive.trajectory import ActionCount
 from awictl.document.json_codec import dumps, loads
 
 NAMES = ("archived", "legacy")
@@ -37,7 +37,7 @@ def test_the_summary_of_an_archived_session() -> None:
     assert found.last_activity_at == found.started_at.replace(microsecond=764_000)
     assert (found.active, found.shape, found.bytes) == (False, Shape.APP, None)
     assert (found.total_actions, found.successful_actions, found.failed_actions) == (1, 1, 0)
-    assert found.uses == {"list_posts": Uses(1, 0)}, "the start and the end of a session are no uses"
+    assert found.action_counts == {"list_posts": ActionCount(1, 0)}, "the start and the end of a session are no uses"
     assert found.duration_ms == 17
 
 
@@ -46,7 +46,7 @@ def test_the_summary_of_a_legacy_session() -> None:
     assert (found.session_id, found.agent_id) == ("sess_54e212d38eff4db897aea579350674e7", AGENT_ID)
     assert (found.active, found.ended_at, found.shape) == (True, None, Shape.APP)
     assert (found.total_actions, found.successful_actions, found.failed_actions) == (2, 2, 0)
-    assert found.uses == {"list_posts": Uses(1, 0)}
+    assert found.action_counts == {"list_posts": ActionCount(1, 0)}
 
 
 def test_the_document_of_an_archived_session() -> None:

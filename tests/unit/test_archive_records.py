@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.archives import NOW
 
-from awictl.archive.base import Cursor, Shape, Summary
-from awictl.archive.stats import Stats
-from awictl.archive.trajectory import Uses
+from awictl.archive.base import ArchivedSummary, Cursor, Shape
+from awictl.archive.stats import ArchiveStats
+from awictl.archive.trajectory import ActionCount
 from awictl.errors import InvalidInput
 
 
-def summary(session_id: str = "sess_1", **others: Any) -> Summary:
-    fields: dict[str, Any] = dict.fromkeys(Summary.__dataclass_fields__)
-    fields |= {"active": False, "total_actions": 0, "successful_actions": 0, "failed_actions": 0, "uses": {}}
-    return Summary(**(fields | {"session_id": session_id, "shape": Shape.AWICTL} | others))
+def summary(session_id: str = "sess_1", **others: Any) -> ArchivedSummary:
+    fields: dict[str, Any] = dict.fromkeys(ArchivedSummary.__dataclass_fields__)
+    fields |= {"active": False, "total_actions": 0, "successful_actions": 0, "failed_actions": 0, "action_counts": {}}
+    return ArchivedSummary(**(fields | {"session_id": session_id, "shape": Shape.AWICTL} | others))
 
 
 # -- cursors
@@ -74,14 +74,14 @@ def test_a_cursor_has_only_text_that_an_archive_can_be_asked_for() -> None:
 
 
 def test_nothing_counted() -> None:
-    row = Stats().row(5)
+    row = ArchiveStats().row(5)
     assert (row["sessions"], row["actions"], row["success_rate"], row["days"]) == (0, 0, None, [])
     assert row["durations"] == {"median_ms": None, "p90_ms": None, "max_ms": None}
     assert row["most_used_actions"] == []
 
 
-def counted(*summaries: Summary) -> Stats:
-    stats = Stats()
+def counted(*summaries: ArchivedSummary) -> ArchiveStats:
+    stats = ArchiveStats()
     for one in summaries:
         stats.add(one)
     return stats
@@ -113,9 +113,9 @@ def test_days_are_those_of_utc_in_order() -> None:
 
 def test_the_most_used_actions() -> None:
     stats = counted(
-        summary(uses={"search": Uses(3, 1), "open": Uses(1, 0)}),
-        summary(uses={"search": Uses(1, 1), "like": Uses(2, 0)}),
-        summary(uses={}),
+        summary(action_counts={"search": ActionCount(3, 1), "open": ActionCount(1, 0)}),
+        summary(action_counts={"search": ActionCount(1, 1), "like": ActionCount(2, 0)}),
+        summary(action_counts={}),
     )
     assert stats.row(2)["most_used_actions"] == [
         {"action": "search", "count": 4, "failed": 2},

@@ -16,19 +16,19 @@ from material import SESSIONS, load, raw
 from support.archives import NOW, STARTED, ended, session, snapshot, stamp
 from support.documents import compact
 
-from awictl.archive.base import Summary
+from awictl.archive.base import ArchivedSummary
 from awictl.archive.mongo.documents import document_of
-from awictl.archive.mongo.documents import known_of as mongo_known_of
-from awictl.archive.snapshot import Known, Outdated, Revision, Snapshot, Verdict, count_of, moment_of
+from awictl.archive.mongo.documents import version_of as mongo_version_of
+from awictl.archive.snapshot import ArchivedVersion, Decision, Outdated, Revision, Snapshot, count_of, moment_of
 from awictl.document.schema import timestamp
 from awictl.errors import InvalidData, Refused
 
 WHERE = "archive://here"
 
 
-def known(of: Snapshot, **others: Any) -> Known:
+def known(of: Snapshot, **others: Any) -> ArchivedVersion:
     """What an archive knows of a snapshot that it holds."""
-    made = Known(
+    made = ArchivedVersion(
         of.session_id, of.digest, of.revision, of.agent_id, of.started_at, not of.ended, of.expires_at, last=of.last
     )
     return replace(made, **others)
@@ -38,9 +38,9 @@ def test_a_delta_over_the_start_does_not_make_it_another_session() -> None:
     """Not where the last action that is archived is in its trajectory."""
     before, later = session(3), session(5)
     later["statistics"]["session_start"] = stamp(99)
-    assert snapshot(later).against(known(snapshot(before)), WHERE) is Verdict.REPLACE
+    assert snapshot(later).decide(known(snapshot(before)), WHERE) is Decision.REPLACE
     with pytest.raises(Refused, match="another session"):
-        snapshot(later).against(known(snapshot(before), last="of another trajectory"), WHERE)
+        snapshot(later).decide(known(snapshot(before), last="of another trajectory"), WHERE)
 
 
 # -- what is newer
@@ -87,16 +87,16 @@ def test_the_end_is_newer_than_what_it_ends() -> None:
 
 
 def test_nothing_there() -> None:
-    assert snapshot(session(1)).against(None, WHERE) is Verdict.INSERT
+    assert snapshot(session(1)).decide(None, WHERE) is Decision.INSERT
 
 
 def test_a_newer_one_replaces() -> None:
-    assert snapshot(session(4)).against(known(snapshot(session(3))), WHERE) is Verdict.REPLACE
+    assert snapshot(session(4)).decide(known(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
 def test_an_older_one_never_does() -> None:
     with pytest.raises(Outdated, match="newer there") as raised:
-        snapshot(session(3)).against(known(snapshot(session(4))), WHERE)
+        snapshot(session(3)).decide(known(snapshot(session(4))), WHERE)
     assert WHERE in str(raised.value) and isinstance(raised.value, Refused)
 
 
@@ -107,7 +107,7 @@ def test_an_older_one_never_does() -> None:
 )
 def test_other_content_of_the_same_revision_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="other content") as raised:
-        snapshot(session(3, **change)).against(known(snapshot(session(3))), WHERE)
+        snapshot(session(3, **change)).decide(known(snapshot(session(3))), WHERE)
     assert not isinstance(raised.value, Outdated)
 
 
@@ -116,12 +116,12 @@ def test_numbers_that_contradict_each_other_are_refused() -> None:
     one, other = snapshot(session(3)), snapshot(session(3))
     revision = one.revision._replace(total_actions=4, updated_ms=one.revision.updated_ms - 1)
     with pytest.raises(Refused, match="cannot be told"):
-        replace(one, revision=revision, digest="0" * 64).against(known(other), WHERE)
+        replace(one, revision=revision, digest="0" * 64).decide(known(other), WHERE)
 
 
 def test_another_agent_is_refused() -> None:
     with pytest.raises(Refused, match="another session"):
-        snapshot(session(4, agent_id="a" * 24)).against(known(snapshot(session(3))), WHERE)
+        snapshot(session(4, agent_id="a" * 24)).decide(known(snapshot(session(3))), WHERE)
 
 
 @pytest.mark.parametrize("start", ["2026-11-23T07:09:41.404Z", None, "yesterday", 1795417781403])
@@ -132,7 +132,7 @@ def test_another_start_is_refused(start: Any) -> None:
     for one in other["history"]["actions"]:
         one["timestamp"] = "2026-11-22T00:00:00.000Z"
     with pytest.raises(Refused, match="another session"):
-        snapshot(other).against(known(snapshot(session(3))), WHERE)
+        snapshot(other).decide(known(snapshot(session(3))), WHERE)
 
 
 def test_a_foreign_one_is_refused_even_where_it_looks_equal() -> None:
@@ -142,13 +142,13 @@ def test_a_foreign_one_is_refused_even_where_it_looks_equal() -> None:
         known(snapshot(session(1)), foreign="there in an older shape"),
     ):
         with pytest.raises(Refused, match="older shape"):
-            taken.against(there, WHERE)
+            taken.decide(there, WHERE)
 
 
 def test_the_case_of_hex_digits_does_not_make_another_agent() -> None:
     """MongoDB keeps an ObjectId, which has no case."""
     upper = snapshot(session(4, agent_id="69639C869D21A04F2375AA8B"))
-    assert upper.against(known(snapshot(session(3))), WHERE) is Verdict.REPLACE
+    assert upper.decide(known(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_start_as_an_archive_keeps_it_is_the_same_start(text: str | None) -> N
     older, newer = session(3), session(4)
     for one in (older, newer):
         one["statistics"]["session_start"] = text
-    assert snapshot(newer).against(known(snapshot(older)), WHERE) is Verdict.REPLACE
+    assert snapshot(newer).decide(known(snapshot(older)), WHERE) is Decision.REPLACE
 
 
 # -- the same once more
@@ -169,29 +169,29 @@ MINUTE = 60_000
 @pytest.mark.parametrize(
     ("there", "now", "verdict"),
     [
-        (MINUTE, MINUTE, Verdict.NOTHING),
-        (MINUTE, MINUTE + 900, Verdict.NOTHING),
-        (MINUTE, MINUTE + 1100, Verdict.EXTEND),
-        (MINUTE, MINUTE - 5000, Verdict.NOTHING),
-        (None, MINUTE, Verdict.EXTEND),
-        (MINUTE, None, Verdict.NOTHING),
-        (None, None, Verdict.NOTHING),
+        (MINUTE, MINUTE, Decision.NOTHING),
+        (MINUTE, MINUTE + 900, Decision.NOTHING),
+        (MINUTE, MINUTE + 1100, Decision.EXTEND),
+        (MINUTE, MINUTE - 5000, Decision.NOTHING),
+        (None, MINUTE, Decision.EXTEND),
+        (MINUTE, None, Decision.NOTHING),
+        (None, None, Decision.NOTHING),
     ],
 )
-def test_the_same_bytes_change_the_expiry_at_most(there: int | None, now: int | None, verdict: Verdict) -> None:
+def test_the_same_bytes_change_the_expiry_at_most(there: int | None, now: int | None, verdict: Decision) -> None:
     document = session(3)
-    assert snapshot(document, ttl_ms=now).against(known(snapshot(document, ttl_ms=there)), WHERE) is verdict
+    assert snapshot(document, ttl_ms=now).decide(known(snapshot(document, ttl_ms=there)), WHERE) is verdict
 
 
 def test_an_ended_session_is_not_extended() -> None:
     document = ended(session(3))
-    assert snapshot(document, ttl_ms=9 * MINUTE).against(known(snapshot(document)), WHERE) is Verdict.NOTHING
+    assert snapshot(document, ttl_ms=9 * MINUTE).decide(known(snapshot(document)), WHERE) is Decision.NOTHING
 
 
 def test_the_same_bytes_are_accepted_whatever_else_was_stored() -> None:
     taken = snapshot(session(3))
     odd = known(taken, agent_id="other", started_at=None, revision=Revision(99, 99, 99))
-    assert taken.against(odd, WHERE) is Verdict.NOTHING
+    assert taken.decide(odd, WHERE) is Decision.NOTHING
 
 
 def test_expiries_are_as_precise_as_an_archive() -> None:
@@ -240,7 +240,7 @@ def test_a_session_has_ended_where_both_its_places_say_so(
 def test_odd_fields_are_tolerated(odd: Any) -> None:
     for name in ("agent_id", "agent_name", "page_state", "statistics", "last_updated", "action_state"):
         taken = snapshot(session(1, **{name: odd}))
-        assert taken.against(known(taken), WHERE) is Verdict.NOTHING
+        assert taken.decide(known(taken), WHERE) is Decision.NOTHING
         for value in (taken.agent_id, taken.agent_name, taken.route):
             assert value is None or isinstance(value, str)
         assert taken.revision.next_t == 1 and isinstance(taken.count("total_actions"), int)
@@ -295,7 +295,7 @@ def test_moments_survive_being_written_as_text(moment: datetime) -> None:
 
 @given(st.integers(0, 10**12))
 def test_durations_are_exact(milliseconds: int) -> None:
-    summary = Summary("s", None, None, None, NOW, NOW, None, False, 0, 0, 0, None)
+    summary = ArchivedSummary("s", None, None, None, NOW, NOW, None, False, 0, 0, 0, None)
     assert replace(summary, started_at=NOW - timedelta(milliseconds=milliseconds)).duration_ms == milliseconds
 
 
@@ -312,8 +312,8 @@ def test_revisions_tell_milliseconds_exactly(milliseconds: int) -> None:
 def test_mongodb_remembers_what_decides(name: str, ttl_ms: int | None) -> None:
     taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
     document, _ = document_of(taken, NOW)
-    assert mongo_known_of(document) == known(taken)
-    assert taken.against(mongo_known_of(document), WHERE) is Verdict.NOTHING
+    assert mongo_version_of(document) == known(taken)
+    assert taken.decide(mongo_version_of(document), WHERE) is Decision.NOTHING
 
 
 @pytest.mark.parametrize("name", ["archived", "legacy"])
@@ -321,14 +321,14 @@ def test_documents_of_the_app_are_foreign(name: str) -> None:
     from bson import json_util
 
     found = json_util.loads(raw(f"mongo_{name}_session.ejson").decode())
-    assert mongo_known_of(found).foreign
+    assert mongo_version_of(found).foreign
     with pytest.raises(Refused):
-        snapshot(session(1, found["sessionId"])).against(mongo_known_of(found), WHERE)
+        snapshot(session(1, found["sessionId"])).decide(mongo_version_of(found), WHERE)
 
 
 def test_taking_a_snapshot_leaves_its_document_alone() -> None:
     document = session(3)
     before = copy.deepcopy(document)
     taken = snapshot(document)
-    _ = taken.uses, taken.actions, document_of(taken, NOW)
+    _ = taken.action_counts, taken.actions, document_of(taken, NOW)
     assert taken.document == before == json.loads(taken.raw)

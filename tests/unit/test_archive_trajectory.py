@@ -14,7 +14,7 @@ from material import load, nested
 from support.archives import chunk, trimmed
 from support.documents import action, assert_same
 
-from awictl.archive.trajectory import Chunk, Uses, complete, uses_of
+from awictl.archive.trajectory import ActionCount, Chunk, complete, count_actions
 from awictl.document.byte_layout import next_t_of
 
 
@@ -124,14 +124,14 @@ def test_equal_actions_at_different_places_all_stay() -> None:
 def test_uses() -> None:
     taken = [{"action": "search", "success": True}, {"action": "search", "success": False}, {"action": "search"}]
     taken += [{"action": "open", "success": None}, {"action": "session_start"}, {"action": "session_end"}]
-    assert uses_of(taken) == {"search": Uses(3, 1), "open": Uses(1, 0)}
+    assert count_actions(taken) == {"search": ActionCount(3, 1), "open": ActionCount(1, 0)}
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"action": None}, {"action": 5}, {"action": ["a"]}])
 def test_odd_actions_are_no_uses(odd: Any) -> None:
-    assert uses_of([odd]) == {}
+    assert count_actions([odd]) == {}
 
 
 def test_names_can_be_encoded() -> None:
-    [name] = uses_of([{"action": "\ud800x"}])
+    [name] = count_actions([{"action": "\ud800x"}])
     assert name.encode() == b"?x"

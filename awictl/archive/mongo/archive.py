@@ -31,26 +31,26 @@ from ...document.json_codec import encodable
 from ...errors import AwiError, Refused, Unreachable
 from ...settings import Settings
 from .. import app_documents
-from ..base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from ..base import SAVE_TRIES, Archived, ArchivedSummary, ArchiveQuery, Cursor, not_settled
 from ..compression import chunks_of, intact_chunks, pack, unpack
-from ..snapshot import Known, Snapshot, Verdict, count_of
+from ..snapshot import ArchivedVersion, Decision, Snapshot, count_of
 from ..trajectory import Chunk, complete
 from . import indexes
 from .documents import (
+    ACTION_COUNT_FIELDS,
     KNOWN_FIELDS,
     STORED_FIELDS,
     SUMMARY_FIELDS,
-    USES_FIELDS,
     Document,
     Write,
     conditions_of,
     document_of,
     extension,
     is_ours,
-    known_of,
     part_names,
     summary_of,
     unchanged,
+    version_of,
 )
 from .errors import WRITE_CONFLICT, not_usable, translated, write_faults
 
@@ -139,17 +139,17 @@ class MongoArchive:
             await self._prepare()
             for _ in range(SAVE_TRIES):
                 known = await self._known(list(pending))
-                verdicts: dict[str, Verdict] = {}
+                verdicts: dict[str, Decision] = {}
                 for session_id, snapshot in pending.items():
                     try:
-                        verdict = snapshot.against(known.get(session_id), self.where)
+                        verdict = snapshot.decide(known.get(session_id), self.where)
                     except Refused as error:
                         results[session_id] = error
                         if session_id in divided and session_id in known:
                             await self._forget_parts(snapshot, known[session_id].digest)
                     else:
-                        same = verdict in (Verdict.NOTHING, Verdict.EXTEND)
-                        verdicts[session_id] = Verdict.REPLACE if same and session_id in damaged else verdict
+                        same = verdict in (Decision.NOTHING, Decision.EXTEND)
+                        verdicts[session_id] = Decision.REPLACE if same and session_id in damaged else verdict
                 judged = [(pending[one], verdict, known.get(one)) for one, verdict in verdicts.items()]
                 results |= await self._write(judged, divided)
                 for session_id, raw in (await self._strings(list(verdicts))).items():
@@ -157,7 +157,7 @@ class MongoArchive:
                         damaged.add(session_id)
                     elif raw == pending[session_id].raw:
                         results[session_id] = None
-                        if verdicts[session_id] is Verdict.REPLACE and known[session_id].parts:
+                        if verdicts[session_id] is Decision.REPLACE and known[session_id].parts:
                             await self._forget_parts(known[session_id], pending[session_id].digest)
                 pending = {one: snapshot for one, snapshot in pending.items() if one not in results}
                 if not pending:
@@ -165,7 +165,7 @@ class MongoArchive:
         return results | {session_id: not_settled(session_id, self.where) for session_id in pending}
 
     async def _write(
-        self, judged: Iterable[tuple[Snapshot, Verdict, Known | None]], divided: set[str]
+        self, judged: Iterable[tuple[Snapshot, Decision, ArchivedVersion | None]], divided: set[str]
     ) -> dict[str, AwiError | None]:
         """Carry out verdicts on snapshots. Returns what went wrong with which session.
 
@@ -175,9 +175,9 @@ class MongoArchive:
         writes: list[Write] = []
         now = datetime.now(UTC)
         for snapshot, verdict, known in judged:
-            if verdict is Verdict.EXTEND:
+            if verdict is Decision.EXTEND:
                 writes.append(extension(snapshot))
-            elif verdict is not Verdict.NOTHING:
+            elif verdict is not Decision.NOTHING:
                 document, pieces = document_of(snapshot, now)
                 if pieces:
                     parts += pieces
@@ -192,13 +192,13 @@ class MongoArchive:
                 return write_faults(error, self.where)
         return {}
 
-    async def _forget_parts(self, gone: Known | Snapshot, digest: str) -> None:
+    async def _forget_parts(self, gone: ArchivedVersion | Snapshot, digest: str) -> None:
         """Remove the parts of what is not in the archive any more, or did not get there, since `digest` is."""
         if gone.digest != digest:
             wanted = {"sessionId": gone.session_id, "kind": "document", "digest": gone.digest}
             await self._parts.delete_many(wanted)
 
-    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+    async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
         agent = encodable(agent_id or "")
         wanted: dict[str, tuple[Chunk, bytes, str]] = {}
         for piece, raw, digest in chunks_of(chunk):
@@ -229,7 +229,7 @@ class MongoArchive:
         if back != {name: raw for name, (_, raw, _) in wanted.items()}:
             raise Unreachable(f"{self.where}: the actions that leave {session_id} were not read back as written")
 
-    async def mark_ended(self, sessions: Sequence[Known]) -> int:
+    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         if not sessions:
             return 0
         writes = [
@@ -279,14 +279,14 @@ class MongoArchive:
                 raw = (await self._unpacked([found]))[session_id]
             if not isinstance(raw, AwiError):
                 snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
-                chunks = await self.dropped_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
+                chunks = await self.load_trimmed_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
                 return Archived(summary_of(found), complete(snapshot.document, chunks), raw)
             damage = raw
             if not found["awi"].get("parts"):
                 break  # else a newer one may have taken its place just now, and its parts away
         raise damage or AwiError()
 
-    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+    async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
         with translated(self.where):
             await self.reached()
@@ -296,15 +296,15 @@ class MongoArchive:
         )
 
     async def find(
-        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncGenerator[Summary, None]:
+        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
+    ) -> AsyncGenerator[ArchivedSummary, None]:
         if limit == 0:
             return
         stages: list[Document] = [
             {"$match": {"$and": conditions_of(query, after)}},
             {"$sort": {"lastActivityAt": DESCENDING, "sessionId": DESCENDING}},
             *([{"$limit": limit}] if limit is not None else []),
-            {"$project": {**SUMMARY_FIELDS, **(USES_FIELDS if uses else {})}},
+            {"$project": {**SUMMARY_FIELDS, **(ACTION_COUNT_FIELDS if action_counts else {})}},
         ]
         with translated(self.where):
             await self.reached()
@@ -313,17 +313,17 @@ class MongoArchive:
                 async for found in cursor:
                     yield summary_of(found) if is_ours(found) else app_documents.summary(found)
 
-    async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
+    async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
         wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
         with translated(self.where):
             await self.reached()
             async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
                 async for found in cursor:
-                    yield known_of(found)
+                    yield version_of(found)
 
-    async def _known(self, session_ids: list[str]) -> dict[str, Known]:
+    async def _known(self, session_ids: list[str]) -> dict[str, ArchivedVersion]:
         found = await self._sessions.find({"sessionId": {"$in": session_ids}}, KNOWN_FIELDS).to_list()
-        return {one["sessionId"]: known_of(one) for one in found}
+        return {one["sessionId"]: version_of(one) for one in found}
 
     async def _strings(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
         """What the archive holds of these sessions now, or why that is damaged."""

@@ -11,10 +11,10 @@ from ...document.json_codec import encodable
 from ...document.schema import as_array, as_object
 from .. import app_documents
 from ..app_view import app_agent_id, app_view
-from ..base import ArchiveQuery, Cursor, Summary
+from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import pack
-from ..snapshot import Known, Revision, Snapshot, count_of
-from ..trajectory import Uses
+from ..snapshot import ArchivedVersion, Revision, Snapshot, count_of
+from ..trajectory import ActionCount
 
 #: Version of what stands under `awi`.
 FORMAT = 1
@@ -37,7 +37,7 @@ SUMMARY_FIELDS = dict.fromkeys(
      "currentState.currentRoute", "statistics", "awi.format", "awi.bytes", "awi.agentId"), 1
 )  # fmt: skip
 #: The actions of documents that do not tell their uses; those of awictl do.
-USES_FIELDS = {
+ACTION_COUNT_FIELDS = {
     "awi.uses": 1,
     "actionHistory": {"$cond": [{"$eq": [{"$type": "$awi"}, "missing"]}, "$actionHistory", "$$REMOVE"]},
 }
@@ -46,7 +46,7 @@ USES_FIELDS = {
 def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write]]:
     """The document for a snapshot, and the writes of its parts."""
     packed = pack(snapshot.raw)
-    uses = sorted(snapshot.uses.items(), key=lambda one: -one[1].count)[:_MAX_USES]
+    uses = sorted(snapshot.action_counts.items(), key=lambda one: -one[1].count)[:_MAX_USES]
     awi: Document = {
         "format": FORMAT,
         "digest": snapshot.digest,
@@ -82,7 +82,7 @@ def extension(snapshot: Snapshot) -> UpdateOne:
     )
 
 
-def unchanged(known: Known) -> Document:
+def unchanged(known: ArchivedVersion) -> Document:
     return {"sessionId": known.session_id, "awi.digest": known.digest}
 
 
@@ -90,7 +90,7 @@ def is_ours(found: Document) -> bool:
     return isinstance(found.get("awi"), dict)
 
 
-def known_of(found: Document) -> Known:
+def version_of(found: Document) -> ArchivedVersion:
     awi = as_object(found.get("awi"))
     revision = as_object(awi.get("revision"))
     agent_id = found.get("agentId")
@@ -99,7 +99,7 @@ def known_of(found: Document) -> Known:
         foreign = "in the app's own older shape, which is never written"
     elif awi.get("format") != FORMAT:
         foreign = f"in format {awi.get('format')!r:.20}, which this awictl does not know"
-    return Known(
+    return ArchivedVersion(
         found["sessionId"],
         str(awi.get("digest")),
         Revision(*(number_of(revision.get(name)) for name in Revision._fields)),
@@ -113,21 +113,21 @@ def known_of(found: Document) -> Known:
     )
 
 
-def summary_of(found: Document) -> Summary:
+def summary_of(found: Document) -> ArchivedSummary:
     """What a listing tells of a document of awictl."""
     awi = found["awi"]
     uses = {
-        str(name): Uses(number_of(count), number_of(failed))
+        str(name): ActionCount(number_of(count), number_of(failed))
         for name, count, failed in (one for one in as_array(awi.get("uses")) if isinstance(one, list) and len(one) == 3)
     }
     shown = app_documents.summary(found | {"actionHistory": []})
-    return Summary(
+    return ArchivedSummary(
         **{
-            **{name: getattr(shown, name) for name in Summary.__dataclass_fields__},
+            **{name: getattr(shown, name) for name in ArchivedSummary.__dataclass_fields__},
             "agent_id": awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
             "bytes": count_of(awi.get("bytes")),
-            "shape": Summary.shape,
-            "uses": uses,
+            "shape": ArchivedSummary.shape,
+            "action_counts": uses,
         }
     )
 

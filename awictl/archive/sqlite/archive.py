@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 from ...document.json_codec import encodable
 from ...document.schema import optional_timestamp
 from ...errors import AwiError, InvalidData, Refused, Unreachable
-from ..base import SAVE_TRIES, Archived, ArchiveQuery, Cursor, Summary, not_settled
+from ..base import SAVE_TRIES, Archived, ArchivedSummary, ArchiveQuery, Cursor, not_settled
 from ..compression import chunks_of, intact_chunks, pack, unpack
-from ..snapshot import Known, Snapshot, Verdict
+from ..snapshot import ArchivedVersion, Decision, Snapshot
 from ..trajectory import Chunk, complete
-from .rows import TABLES, VERSION, conditions_of, is_intact, known_of, store, summary_of
+from .rows import TABLES, VERSION, conditions_of, is_intact, store, summary_of, version_of
 
 #: Sessions that one query of a listing returns.
 _PAGE = 500
@@ -62,14 +62,14 @@ class SqliteArchive:
             for snapshot in pending:
                 row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (snapshot.session_id,)).fetchone()
                 try:
-                    verdict = snapshot.against(known_of(row) if row else None, self.where)
-                    if verdict is Verdict.NOTHING and not is_intact(row, self.where):
-                        verdict = Verdict.REPLACE
+                    verdict = snapshot.decide(version_of(row) if row else None, self.where)
+                    if verdict is Decision.NOTHING and not is_intact(row, self.where):
+                        verdict = Decision.REPLACE
                     results[snapshot.session_id] = None
                 except Refused as error:
                     results[snapshot.session_id] = error
                 else:
-                    if verdict is not Verdict.NOTHING:
+                    if verdict is not Decision.NOTHING:
                         store(db, snapshot)
             return results
 
@@ -89,7 +89,7 @@ class SqliteArchive:
                 break
         return settled | {one.session_id: not_settled(one.session_id, self.where) for one in pending}
 
-    async def save_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+    async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
         agent = encodable(agent_id or "")
         pieces = list(chunks_of(chunk))
 
@@ -98,11 +98,11 @@ class SqliteArchive:
             db.executemany("INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?)", rows)
 
         await self.writing(write)
-        back = [(one.first, one.actions) for one in await self.dropped_actions(session_id, agent)]
+        back = [(one.first, one.actions) for one in await self.load_trimmed_actions(session_id, agent)]
         if any((piece.first, piece.actions) not in back for piece, _, _ in pieces):
             raise self._not_read_back(session_id)
 
-    async def mark_ended(self, sessions: Sequence[Known]) -> int:
+    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         def write(db: sqlite3.Connection) -> int:
             statement = """UPDATE sessions SET active = 0, ended_at = expires_at
                 WHERE session_id = ? AND digest = ? AND expires_at = ? AND active"""
@@ -114,7 +114,7 @@ class SqliteArchive:
     # -- reading
 
     async def load(self, session_id: str) -> Archived | None:
-        def read(db: sqlite3.Connection) -> tuple[Summary, bytes | AwiError] | None:
+        def read(db: sqlite3.Connection) -> tuple[ArchivedSummary, bytes | AwiError] | None:
             row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
             return (summary_of(row), self._string(db, session_id)) if row else None
 
@@ -125,10 +125,10 @@ class SqliteArchive:
         if isinstance(raw, AwiError):
             raise raw
         snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
-        chunks = await self.dropped_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
+        chunks = await self.load_trimmed_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
         return Archived(summary, complete(snapshot.document, chunks), raw)
 
-    async def dropped_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+    async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         agent = encodable(agent_id or "")
 
         def read(db: sqlite3.Connection) -> list[Chunk]:
@@ -139,15 +139,17 @@ class SqliteArchive:
         return await self.reading(read) or []
 
     async def find(
-        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, uses: bool = False
-    ) -> AsyncGenerator[Summary, None]:
+        self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
+    ) -> AsyncGenerator[ArchivedSummary, None]:
         while limit is None or limit > 0:
             conditions, values = conditions_of(query, after)
             size = _PAGE if limit is None else min(_PAGE, limit)
             statement = f"""SELECT * FROM sessions WHERE {conditions}
                 ORDER BY last_activity_at DESC, session_id DESC LIMIT {size}"""  # noqa: S608  # no value stands in it
 
-            def read(db: sqlite3.Connection, text: str = statement, given: tuple[Any, ...] = values) -> list[Summary]:
+            def read(
+                db: sqlite3.Connection, text: str = statement, given: tuple[Any, ...] = values
+            ) -> list[ArchivedSummary]:
                 return [summary_of(row) for row in db.execute(text, given)]
 
             page = await self.reading(read) or []
@@ -158,10 +160,10 @@ class SqliteArchive:
             after = Cursor(page[-1].last_activity_at, page[-1].session_id)
             limit = limit - size if limit is not None else None
 
-    async def lapsed(self, now: datetime) -> AsyncGenerator[Known, None]:
-        def read(db: sqlite3.Connection) -> list[Known]:
+    async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
+        def read(db: sqlite3.Connection) -> list[ArchivedVersion]:
             statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
-            return [known_of(row) for row in db.execute(statement, (optional_timestamp(now),))]
+            return [version_of(row) for row in db.execute(statement, (optional_timestamp(now),))]
 
         for known in await self.reading(read) or []:
             yield known

@@ -9,10 +9,10 @@ from typing import Any
 from ...document.json_codec import encodable
 from ...document.schema import optional_timestamp
 from ...errors import InvalidData
-from ..base import ArchiveQuery, Cursor, Summary
+from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import pack, unpack
-from ..snapshot import Known, Revision, Snapshot, moment_of
-from ..trajectory import Uses
+from ..snapshot import ArchivedVersion, Revision, Snapshot, moment_of
+from ..trajectory import ActionCount
 
 #: Version of the tables, kept in the file's `user_version`.
 VERSION = 1
@@ -61,7 +61,7 @@ def is_intact(row: sqlite3.Row, where: str) -> bool:
 
 
 def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
-    uses = {name: [use.count, use.failed] for name, use in snapshot.uses.items()}
+    uses = {name: [use.count, use.failed] for name, use in snapshot.action_counts.items()}
     values = {
         "session_id": snapshot.session_id,
         "agent_id": snapshot.agent_id,
@@ -87,8 +87,8 @@ def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
     db.execute(f"INSERT OR REPLACE INTO sessions VALUES ({places})", values)  # noqa: S608  # our own names only
 
 
-def known_of(row: sqlite3.Row) -> Known:
-    return Known(
+def version_of(row: sqlite3.Row) -> ArchivedVersion:
+    return ArchivedVersion(
         row["session_id"],
         row["digest"],
         Revision(row["total_actions"], row["next_t"], row["updated_ms"]),
@@ -100,8 +100,8 @@ def known_of(row: sqlite3.Row) -> Known:
     )
 
 
-def summary_of(row: sqlite3.Row) -> Summary:
-    return Summary(
+def summary_of(row: sqlite3.Row) -> ArchivedSummary:
+    return ArchivedSummary(
         session_id=row["session_id"],
         agent_id=row["agent_id"],
         agent_name=row["agent_name"],
@@ -114,7 +114,7 @@ def summary_of(row: sqlite3.Row) -> Summary:
         successful_actions=row["successful_actions"],
         failed_actions=row["failed_actions"],
         bytes=row["bytes"],
-        uses={name: Uses(*counts) for name, counts in json.loads(row["uses"]).items()},
+        action_counts={name: ActionCount(*counts) for name, counts in json.loads(row["uses"]).items()},
     )
 
 

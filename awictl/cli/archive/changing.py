@@ -136,7 +136,7 @@ def _tell(run: Run, swept: Swept) -> int:
 async def _due(sweeper: Sweeper) -> AsyncIterator[dict[str, Any]]:
     for one in await sweeper.candidates():
         yield _candidate(one)
-    async for batch in sweeper.lapsed():
+    async for batch in sweeper.expired():
         for known in batch:
             yield {"session_id": known.session_id, "why": "expired", "ttl_ms": None, "bytes": 0}
 

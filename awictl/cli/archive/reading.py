@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ...archive.base import Archived, ArchiveQuery, Cursor
-from ...archive.stats import Stats
+from ...archive.stats import ArchiveStats
 from ...document.keys import check_session_id
 from ...errors import InvalidInput
 from ...sessions.end import not_archived
@@ -115,10 +115,10 @@ async def stats(
     top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="How many of the most used actions.")] = 10,
 ) -> None:
     """Sessions and actions a day, success rate, most used actions and durations. Days are those of UTC."""
-    counted = Stats()
+    counted = ArchiveStats()
     async with run.manager() as manager:
         query = ArchiveQuery(agent, since, until, failed)
-        async for summary in manager.required_archive().find(query, uses=True):
+        async for summary in manager.required_archive().find(query, action_counts=True):
             counted.add(summary)
     row = counted.row(top)
     blocks = (sys.stdout.encoding or "").lower().startswith("utf")

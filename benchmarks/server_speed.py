@@ -41,8 +41,8 @@ def serve(port: int, session_key: str) -> None:
 
     from awictl.agents.api_keys import Permission
     from awictl.server.app import Api
-    from awictl.server.asgi import Reply
-    from awictl.server.endpoint import Call, Endpoint
+    from awictl.server.asgi import Response
+    from awictl.server.endpoint import ApiRequest, Endpoint
     from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions
     from awictl.server.protocol import BoundedHttpProtocol
@@ -50,12 +50,12 @@ def serve(port: int, session_key: str) -> None:
     api = Api(Settings.load(), ServerOptions(rate_limit=10**9))
 
     async def read() -> bytes:
-        [raw] = await api.service.manager.store._server.read(("GET", session_key))  # type: ignore[attr-defined]
+        [raw] = await api.worker.manager.store._server.read(("GET", session_key))  # type: ignore[attr-defined]
         assert isinstance(raw, bytes)
         return raw
 
-    async def endpoint(_: Call) -> Reply:
-        return Reply(200, await read())
+    async def endpoint(_: ApiRequest) -> Response:
+        return Response(200, await read())
 
     async def bare(scope: object, receive: object, send: object) -> None:
         raw = await read()
@@ -63,12 +63,12 @@ def serve(port: int, session_key: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
         await send({"type": "http.response.body", "body": raw})  # type: ignore[operator]
 
-    async def changed(call: Call) -> Reply:
-        api.service.manager.store.get_or_create._decoded.clear()  # type: ignore[attr-defined]
+    async def changed(call: ApiRequest) -> Response:
+        api.worker.manager.store.get_or_create._decoded.clear()  # type: ignore[attr-defined]
         return await get_state(call)
 
-    api._by_path["GET", CHANGED] = Endpoint(api.service, "GET", CHANGED, changed, Permission.READ)
-    api._by_path["GET", GET] = Endpoint(api.service, "GET", GET, endpoint, public=True)
+    api._by_path["GET", CHANGED] = Endpoint(api.worker, "GET", CHANGED, changed, Permission.READ)
+    api._by_path["GET", GET] = Endpoint(api.worker, "GET", GET, endpoint, public=True)
     api._by_path["GET", BARE] = bare  # type: ignore[assignment]
     options = {"ws": "none", "access_log": False, "log_level": "error", "server_header": False, "proxy_headers": False}
     uvicorn.run(api, port=port, http=BoundedHttpProtocol, **options)  # type: ignore[arg-type]

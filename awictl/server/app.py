@@ -18,9 +18,9 @@ from ..settings import Settings
 from . import handlers
 from .asgi import COMMON_HEADERS, Receive, Scope, Send
 from .endpoint import OTHER, Endpoint
-from .logs import configure
+from .json_logging import configure
 from .options import ServerOptions
-from .service import Service
+from .worker import Worker
 
 SESSION = "/api/agent/session"
 
@@ -34,7 +34,7 @@ class Api:
     """
 
     def __init__(self, settings: Settings, options: ServerOptions) -> None:
-        self.service = Service(settings, options)
+        self.worker = Worker(settings, options)
         endpoints = self._endpoints()
         self._by_path = {(one.method, one.route): one for one in endpoints}
         routes: dict[str, dict[str, Endpoint]] = {}
@@ -56,32 +56,32 @@ class Api:
         await self._starlette(scope, receive, send)
 
     def _endpoints(self) -> list[Endpoint]:
-        service = self.service
+        worker = self.worker
         read, write = Permission.READ, Permission.WRITE
         return [
-            Endpoint(service, "GET", f"{SESSION}/state", handlers.get_state, read),
-            Endpoint(service, "POST", f"{SESSION}/state", handlers.update_state, write),
-            Endpoint(service, "GET", f"{SESSION}/diff", handlers.get_diff, read),
-            Endpoint(service, "GET", f"{SESSION}/history", handlers.get_history, read),
-            Endpoint(service, "GET", f"{SESSION}/cache", handlers.get_cache, read),
+            Endpoint(worker, "GET", f"{SESSION}/state", handlers.get_state, read),
+            Endpoint(worker, "POST", f"{SESSION}/state", handlers.update_state, write),
+            Endpoint(worker, "GET", f"{SESSION}/diff", handlers.get_diff, read),
+            Endpoint(worker, "GET", f"{SESSION}/history", handlers.get_history, read),
+            Endpoint(worker, "GET", f"{SESSION}/cache", handlers.get_cache, read),
             # any key will do, as in the app: to end it is no change of what the session says
-            Endpoint(service, "POST", f"{SESSION}/end", handlers.end_session),
-            Endpoint(service, "POST", "/api/agent/register", handlers.register, public=True),
-            Endpoint(service, "GET", "/api/health", handlers.health, public=True),
-            Endpoint(service, "GET", "/metrics", handlers.metrics, public=True),
-            Endpoint(service, "GET", "/openapi.json", handlers.openapi, public=True),
+            Endpoint(worker, "POST", f"{SESSION}/end", handlers.end_session),
+            Endpoint(worker, "POST", "/api/agent/register", handlers.register, public=True),
+            Endpoint(worker, "GET", "/api/health", handlers.health, public=True),
+            Endpoint(worker, "GET", "/metrics", handlers.metrics, public=True),
+            Endpoint(worker, "GET", "/openapi.json", handlers.openapi, public=True),
         ]
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with self.service.opened():
+        async with self.worker.opened():
             yield
 
     async def _not_routed(self, request: Request, error: Exception) -> Response:
         """The answer to a request that there is no endpoint for."""
         if not isinstance(error, HTTPException):
             raise error
-        self.service.metrics.requests.labels(OTHER, OTHER, str(error.status_code)).inc()
+        self.worker.metrics.requests.labels(OTHER, OTHER, str(error.status_code)).inc()
         if error.status_code == 405:
             body = {"success": False, "error": "Method not allowed", "message": "See /openapi.json"}
         else:

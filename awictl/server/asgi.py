@@ -13,7 +13,7 @@ from ..agents.registry import without_secrets
 from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
 from ..sessions.get_or_create import Allowance
-from .problems import Problem, too_large
+from .problems import HTTPProblem, too_large
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,7 +33,7 @@ COMMON_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b
 
 
 @dataclass
-class Reply:
+class Response:
     """What a request is answered with."""
 
     status: int
@@ -53,14 +53,14 @@ class Reply:
         await send({"type": "http.response.body", "body": b"" if head_only else self.body})
 
 
-def json_reply(value: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:
+def json_response(value: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
     """A reply of JSON."""
-    return Reply(status, dumps(value), list(headers))
+    return Response(status, dumps(value), list(headers))
 
 
-def problem_reply(problem: Problem) -> Reply:
+def problem_response(problem: HTTPProblem) -> Response:
     """The reply to a request that cannot be answered as asked."""
-    return json_reply(
+    return json_response(
         problem.body, problem.status, [(name.encode(), text.encode()) for name, text in problem.headers.items()]
     )
 
@@ -121,7 +121,7 @@ class Body:
         self._done = False
 
     async def read(self) -> bytes:
-        """All of it. Raises Problem: 413 where it is too large, 408 where it does not arrive in time."""
+        """All of it. Raises HTTPProblem: 413 where it is too large, 408 where it does not arrive in time."""
         declared = self._headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._limit:
             raise too_large("the body", self._limit)
@@ -130,7 +130,7 @@ class Body:
                 return await self._read()
         except TimeoutError:
             self._done = True  # nobody waits for the rest
-            raise Problem(
+            raise HTTPProblem(
                 408, "Request timeout", "The body did not arrive in time.", headers={"connection": "close"}
             ) from None
 
@@ -140,7 +140,7 @@ class Body:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._done = True
-                raise Problem(400, "Invalid request", "The body ended early.")
+                raise HTTPProblem(400, "Invalid request", "The body ended early.")
             body += message.get("body", b"")
             if len(body) > self._limit:
                 raise too_large("the body", self._limit)
@@ -149,7 +149,7 @@ class Body:
                 return bytes(body)
 
     async def json(self) -> dict[str, Any]:
-        """The JSON object in it. Raises Problem, InvalidInput."""
+        """The JSON object in it. Raises HTTPProblem, InvalidInput."""
         value = parse_input(await self.read())
         if not isinstance(value, dict):
             raise InvalidInput("the body is a JSON object")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..agents.api_keys import AgentKey, KeyState, Permission
 from ..document.schema import timestamp
-from .problems import Problem
+from .problems import HTTPProblem
 
 #: The header of the app's agents; `Authorization: Bearer` serves as well.
 KEY_HEADER = b"x-agent-api-key"
@@ -31,7 +31,7 @@ def secret_of(headers: dict[bytes, bytes]) -> str | None:
 
 
 async def identify(headers: dict[bytes, bytes], agents: FindsKeys, permission: Permission | None = None) -> AgentKey:
-    """The key of the calling agent. Raises Problem: 401 without a valid one, 403 where it does not allow this."""
+    """The key of the calling agent. Raises HTTPProblem: 401 without a valid one, 403 where it does not allow this."""
     secret = secret_of(headers)
     if not secret:
         raise _unauthorized(
@@ -45,15 +45,15 @@ async def identify(headers: dict[bytes, bytes], agents: FindsKeys, permission: P
         case KeyState.SUSPENDED:
             until = f" until {timestamp(key.suspended_until)}" if key.suspended_until else ""
             reason = f" Reason: {key.suspension_reason}" if key.suspension_reason else ""
-            raise Problem(
+            raise HTTPProblem(
                 403, "Agent suspended", f"Your agent is suspended{until}.{reason}", errorCode="AGENT_SUSPENDED"
             )
         case KeyState.REVOKED | KeyState.EXPIRED:
             raise _unauthorized("API key inactive or expired", "The API key is no longer active or has expired")
     if permission is not None and permission not in key.permissions:
-        raise Problem(403, "Permission denied", f"This API key lacks the permission {permission.value}")
+        raise HTTPProblem(403, "Permission denied", f"This API key lacks the permission {permission.value}")
     return key
 
 
-def _unauthorized(error: str, message: str) -> Problem:
-    return Problem(401, error, message, headers={"www-authenticate": "Bearer"})
+def _unauthorized(error: str, message: str) -> HTTPProblem:
+    return HTTPProblem(401, error, message, headers={"www-authenticate": "Bearer"})

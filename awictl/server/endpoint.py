@@ -14,20 +14,20 @@ from ..sessions.get_or_create import Allowance, Visit
 from .asgi import (
     Body,
     Receive,
-    Reply,
+    Response,
     Scope,
     Send,
     headers_of,
-    json_reply,
+    json_response,
     limit_headers,
-    problem_reply,
+    problem_response,
     url_of,
 )
 from .auth import identify
-from .problems import UNKNOWN_OUTCOME, Problem, problem_of, unavailable
+from .problems import UNKNOWN_OUTCOME, HTTPProblem, problem_of, unavailable
 
 if TYPE_CHECKING:
-    from .service import Service
+    from .worker import Worker
 
 log = logging.getLogger("awictl.server")
 access = logging.getLogger("awictl.access")
@@ -36,13 +36,13 @@ access = logging.getLogger("awictl.access")
 OTHER = "other"
 
 
-class Call:
+class ApiRequest:
     """One request, for its handler."""
 
-    __slots__ = ("allowance", "body", "key", "op_id", "scope", "service")
+    __slots__ = ("allowance", "body", "key", "op_id", "scope", "worker")
 
-    def __init__(self, service: Service, scope: Scope, body: Body) -> None:
-        self.service = service
+    def __init__(self, worker: Worker, scope: Scope, body: Body) -> None:
+        self.worker = worker
         self.scope = scope
         self.body = body
         #: The key of the calling agent; None where the endpoint asks for nobody.
@@ -62,27 +62,27 @@ class Call:
     async def visit(self, operation: str, *, diff: bool = False, create: bool = True) -> Visit:
         """The session of the calling agent; a new one where it has none, unless `create` is false."""
         key = self.caller
-        limit = key.requests_per_hour or self.service.options.rate_limit
-        visit = await self.service.manager.visits.visit(
+        limit = key.requests_per_hour or self.worker.options.rate_limit
+        visit = await self.worker.manager.visits.visit(
             key.agent_id,
             key.name,
             route=url_of(self.scope),
             operation=operation,
-            limit=limit if self.service.options.rate_limit else 0,
+            limit=limit if self.worker.options.rate_limit else 0,
             diff=diff,
             create=create,
         )
         self.allowance = visit.allowance
         return visit
 
-    def given_up(self, why: str) -> Reply:
+    def given_up(self, why: str) -> Response:
         """The answer where nobody waits for the handler any more."""
         if self.op_id is None:
-            return problem_reply(unavailable(f"{why} Try again."))
-        return problem_reply(unavailable(f"{why} {UNKNOWN_OUTCOME}", op_id=self.op_id))
+            return problem_response(unavailable(f"{why} Try again."))
+        return problem_response(unavailable(f"{why} {UNKNOWN_OUTCOME}", op_id=self.op_id))
 
 
-Handler = Callable[[Call], Awaitable[Any]]
+Handler = Callable[[ApiRequest], Awaitable[Any]]
 
 
 class Endpoint:
@@ -90,7 +90,7 @@ class Endpoint:
 
     def __init__(
         self,
-        service: Service,
+        worker: Worker,
         method: str,
         route: str,
         handler: Handler,
@@ -100,11 +100,11 @@ class Endpoint:
     ) -> None:
         self.method = method
         self.route = route
-        self._service = service
+        self._worker = worker
         self._handler = handler
         self._permission = permission
         self._public = public
-        metrics = service.metrics
+        metrics = worker.metrics
         self._seconds = metrics.seconds.labels(route)
         self._in_flight = metrics.in_flight
         self._requests = metrics.requests
@@ -127,25 +127,25 @@ class Endpoint:
             if counter is None:
                 counter = self._counters[method, status] = self._requests.labels(method, self.route, str(status))
             counter.inc()
-            if self._service.options.access_log:
+            if self._worker.options.access_log:
                 shown = {"method": method, "route": self.route, "status": status, "ms": round(seconds * 1000, 2)}
                 access.info("%s %s %s", method, self.route, status, extra=shown)
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        options = self._service.options
+    async def _reply(self, scope: Scope, receive: Receive) -> Response:
+        options = self._worker.options
         headers = headers_of(scope)
         body = Body(headers, receive, options.max_body_bytes, options.body_seconds)
-        call = Call(self._service, scope, body)
+        call = ApiRequest(self._worker, scope, body)
         try:
             async with asyncio.timeout(options.request_seconds):
                 if not self._public:
-                    call.key = await identify(headers, self._service.agents, self._permission)
+                    call.key = await identify(headers, self._worker.agents, self._permission)
                 value = await self._handler(call)
-            reply = value if isinstance(value, Reply) else json_reply(value)
-        except Problem as problem:
-            reply = problem_reply(problem)
+            reply = value if isinstance(value, Response) else json_response(value)
+        except HTTPProblem as problem:
+            reply = problem_response(problem)
         except AwiError as error:
-            reply = problem_reply(problem_of(error))
+            reply = problem_response(problem_of(error))
         except TimeoutError:
             reply = call.given_up("The request took too long.")
         except asyncio.CancelledError:  # which is how uvicorn ends what the grace period was too short for
@@ -154,7 +154,7 @@ class Endpoint:
             return reply
         except Exception:
             log.exception("a request failed unexpectedly", extra={"route": self.route})
-            reply = problem_reply(Problem(500, "Internal error", "Something went wrong; the operator has been told."))
+            reply = problem_response(HTTPProblem(500, "Internal error", "An unexpected error occurred. It was logged."))
         if call.allowance is not None:
             reply.headers += limit_headers(call.allowance, time.time())
         if await body.left_behind():

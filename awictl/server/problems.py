@@ -1,6 +1,7 @@
-"""What goes wrong, as an agent is told: `{"success": false, "error", "message"}` and a status.
+"""Errors as HTTP responses: a status and the JSON object `{"success": false, "error", "message"}`.
 
-An agent learns what it can do about it. Addresses, keys of Redis and other internals go to the log alone.
+The shape is the app's, not that of RFC 9457. The message says what the agent can do. Hosts, Redis keys and other
+internals are only logged.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ from ..errors import (
 
 log = logging.getLogger("awictl.server")
 
-#: Seconds after which a request is worth repeating while a backend is away.
+#: `Retry-After` of a 503, in seconds.
 RETRY_SECONDS = 1
-
-
-#: What is said of an update whose outcome is not known.
+#: The message of a 503 if it is not known whether the update was applied.
 UNKNOWN_OUTCOME = (
-    "The update may or may not have been applied: repeat it with this op_id, which never applies it twice."
+    "The update may or may not have been applied. Repeat it with this op_id; it will not be applied twice."
 )
 
 
-class Problem(Exception):
-    """A request that cannot be answered as asked."""
+class HTTPProblem(Exception):
+    """A request that is answered with an error.
+
+    `error` and `message` are members of the response body, and so are the keyword arguments `more`.
+    """
 
     def __init__(
         self, status: int, error: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
@@ -44,37 +46,48 @@ class Problem(Exception):
         self.body = {"success": False, "error": error, "message": message, **more}
 
 
-def unavailable(message: str, **more: Any) -> Problem:
-    """The problem of a backend that does not answer."""
-    return Problem(503, "Service unavailable", message, headers={"retry-after": str(RETRY_SECONDS)}, **more)
+def unavailable(message: str, **more: Any) -> HTTPProblem:
+    """503 with `Retry-After`: a backend does not respond."""
+    return HTTPProblem(503, "Service unavailable", message, headers={"retry-after": str(RETRY_SECONDS)}, **more)
 
 
-def too_large(what: str, limit: int) -> Problem:
-    """The problem of a request with too much in it."""
-    return Problem(413, "Too large", f"{what} has more than {limit:,} bytes")
+def too_large(what: str, limit: int) -> HTTPProblem:
+    """413: `what` is larger than `limit` bytes."""
+    return HTTPProblem(413, "Too large", f"{what} is larger than {limit:,} bytes.")
 
 
-def problem_of(error: AwiError) -> Problem:
-    """The problem that an error of awictl is to an agent; what only the operator may know is logged."""
+def problem_of(error: AwiError) -> HTTPProblem:
+    """The response to an agent whose request raised `error`. Details that only the operator may see are logged."""
     match error:
         case InvalidInput():
-            return Problem(400, "Invalid request", str(error))
+            return HTTPProblem(400, "Invalid request", str(error))
         case NotFound():
-            return Problem(404, "No active session found", "There is no session: the next request begins one.")
+            return HTTPProblem(
+                404, "No active session found", "The agent has no session. Its next request creates one."
+            )
         case RateLimited():
-            seconds = str(-(-error.reset_ms // 1000))
-            return Problem(429, "Rate limit exceeded", f"There were {error}.", headers={"retry-after": seconds})
+            seconds = -(-error.reset_ms // 1000)
+            return HTTPProblem(
+                429,
+                "Rate limit exceeded",
+                f"The limit is {error.limit:,} requests per hour for one operation. Try again in {seconds:,} s.",
+                headers={"retry-after": str(seconds)},
+            )
         case UpdateConflict():
-            return Problem(409, "Conflict", "Other requests kept changing the session: nothing was written. Try again.")
-    log.warning("a request failed: %s", error, extra={"kind": type(error).__name__})
+            return HTTPProblem(
+                409, "Conflict", "Concurrent requests kept changing the session. Nothing was written. Try again."
+            )
+    log.warning("request failed: %s", error, extra={"kind": type(error).__name__})
     match error:
         case TooLarge():
-            return Problem(413, "Too large", "The session would be larger than the limit: nothing was written.")
+            return HTTPProblem(
+                413, "Too large", "The session would be larger than its size limit. Nothing was written."
+            )
         case OutcomeUnknown():
             return unavailable(UNKNOWN_OUTCOME, op_id=error.op_id)
         case Unreachable():
-            return unavailable("A backend does not answer: nothing was done. Try again.")
+            return unavailable("A backend does not respond. Nothing was changed. Try again.")
         case InvalidData():
-            return Problem(409, "Conflict", "What is stored of this agent cannot be read; the operator has been told.")
+            return HTTPProblem(409, "Conflict", "The stored data of this agent cannot be read. The error was logged.")
         case _:
-            return unavailable("The request was refused by a backend; its operator has been told.")
+            return unavailable("A backend refused the request. The error was logged.")

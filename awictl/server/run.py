@@ -24,7 +24,7 @@ from ..errors import Refused
 from ..sessions.manager import StateManager
 from ..settings import Settings
 from .app import Api, create_app
-from .logs import configure
+from .json_logging import configure
 from .metrics import SHARED_FOLDER
 from .options import ServerOptions
 from .protocol import BoundedHttpProtocol

@@ -16,7 +16,7 @@ from ..document.json_codec import dumps
 from ..document.schema import timestamp
 from ..sessions.get_or_create import Visit
 from ..util.bounded_dict import BoundedDict
-from . import views
+from . import response_bodies
 
 #: Sessions whose answer is kept, and the largest of such answers, in bytes.
 KEPT_ANSWERS = 1_024
@@ -34,7 +34,7 @@ class _Answer(NamedTuple):
     pieces: tuple[bytes, bytes, bytes]
 
 
-class StateAnswers:
+class StateResponseCache:
     """Answers about the sessions that were asked for lately."""
 
     def __init__(self) -> None:
@@ -47,21 +47,21 @@ class StateAnswers:
         if kept is None or kept.base is not visit.base:
             found = self._printed(visit)
             if found is None:
-                return dumps(views.state_at(visit.session_id, visit.head, now))
+                return dumps(response_bodies.state_at(visit.session_id, visit.head, now))
             kept = found
         before, between, after = kept.pieces
-        duration = views.duration_of(kept.started, now)
+        duration = response_bodies.duration_of(kept.started, now)
         shown = b"null" if duration is None else b"%d" % duration
         return b"".join((before, shown, between, b'"', timestamp(now).encode(), b'"', after))
 
     def _printed(self, visit: Visit) -> _Answer | None:
         """The answer in pieces, kept for the next time; None where it cannot be cut."""
-        whole = dumps(views.state(visit.session_id, visit.head, _DURATION_MARK, _TIME_MARK))
+        whole = dumps(response_bodies.state(visit.session_id, visit.head, _DURATION_MARK, _TIME_MARK))
         if any(whole.count(mark) != 1 for mark in _MARKS):
             return None
         before, _, rest = whole.partition(_MARKS[0])
         between, _, after = rest.partition(_MARKS[1])
-        made = _Answer(visit.base, views.started_at(visit.head), (before, between, after))
+        made = _Answer(visit.base, response_bodies.started_at(visit.head), (before, between, after))
         if len(whole) <= KEPT_BYTES:
             self._kept[visit.session_id] = made
         return made

@@ -34,9 +34,15 @@ from support.valkey import ValkeyServer, free_port
 from awictl import Settings, StateManager
 from awictl.agents.registry import Registered
 from awictl.document import keys
-from awictl.server import enriching, middleware
 from awictl.server.asgi import App, Message, Receive, Scope, Send
-from awictl.server.middleware import AgentRequest, EnrichResponse, LoadSession, RecordAction
+from awictl.server.middleware import (
+    AgentRequest,
+    EnrichResponse,
+    LoadSession,
+    RecordAction,
+    enrich_response,
+    record_action,
+)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -596,7 +602,7 @@ async def test_a_site_that_is_stopped_right_after_a_response(
 async def test_a_site_does_not_wait_for_ever_when_it_stops(
     new_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(middleware, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(record_action, "DRAIN_SECONDS", 0.05)
     server = new_valkey()
 
     async def pausing(_: Request) -> Response:
@@ -910,7 +916,7 @@ async def test_an_enriched_response_is_not_kept_by_caches(settings: Settings) ->
 
 
 async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enriching, "MAX_ENRICHED", 100)
+    monkeypatch.setattr(enrich_response, "MAX_ENRICHED", 100)
     conversation = Conversation()
     seen = []
 
@@ -934,7 +940,7 @@ async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch
 async def test_the_largest_response_that_is_enriched(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(enriching, "MAX_ENRICHED", 100)
+    monkeypatch.setattr(enrich_response, "MAX_ENRICHED", 100)
     body = b'{"a":"' + b"x" * size + b'"}'
     for chunks in ((body,), (body[:50], body[50:]), (body, b"")):
         answer = await answered(settings, replying(*chunks))

@@ -48,7 +48,7 @@ class Agent:
 async def served(settings: Settings, options: ServerOptions | None = None) -> AsyncIterator[Api]:
     """The application, started."""
     api = Api(settings, options or ServerOptions())
-    async with api.service.opened():
+    async with api.worker.opened():
         yield api
 
 
@@ -77,8 +77,8 @@ async def agent(api: Api) -> AsyncIterator[Agent]:
 
 
 async def an_agent(api: Api, client: httpx.AsyncClient, *permissions: Permission) -> Agent:
-    made = await api.service.agents.register("Browser agent", permissions=permissions or BOTH)
-    return Agent(client, made.key.agent_id, made.secret, api.service.manager)
+    made = await api.worker.agents.register("Browser agent", permissions=permissions or BOTH)
+    return Agent(client, made.key.agent_id, made.secret, api.worker.manager)
 
 
 async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) -> None:
@@ -273,7 +273,7 @@ async def app_agent(settings: Settings, mongo: MongoServer) -> AsyncIterator[Age
     """An agent with a key that the app made."""
     mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
-        yield Agent(client, "6b03e3a15c752fa9a5b94777", "agent_" + "0" * 32, api.service.manager)
+        yield Agent(client, "6b03e3a15c752fa9a5b94777", "agent_" + "0" * 32, api.worker.manager)
 
 
 async def test_an_agent_of_the_app_and_its_end_in_mongodb(app_agent: Agent, mongo: MongoServer) -> None:
@@ -304,12 +304,12 @@ async def test_an_end_while_mongodb_is_away(
         health = await client.get("/api/health")
         assert (health.status_code, health.json()["services"]["mongodb"]) == (503, "disconnected")
         mongo.start()
-        sweeper = api.service.manager.sweeper(1)
+        sweeper = api.worker.manager.sweeper(1)
         swept = await sweeper.sweep(await sweeper.candidates())
         assert swept.failed == {} and not valkey.raw.exists(session_key(session_id))
         [found] = mongo.sessions.find({"sessionId": session_id})
         assert found["sessionActive"] is False
-        await forget_sockets(api.service.manager.required_archive())
+        await forget_sockets(api.worker.manager.required_archive())
 
 
 async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo: Callable[[], MongoServer]) -> None:
@@ -319,7 +319,7 @@ async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo:
         answer = await client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": "agent_" + "1" * 32})
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
         assert str(mongo.port) not in answer.text, "where it is, is nobody's business"
-        await forget_sockets(api.service.manager.required_archive())
+        await forget_sockets(api.worker.manager.required_archive())
 
 
 # -- who is calling
@@ -366,11 +366,11 @@ async def test_permissions(api: Api, agent: Agent) -> None:
 
 
 async def test_keys_that_are_no_good_any_more(api: Api, agent: Agent) -> None:
-    short = await api.service.agents.register("short", permissions=BOTH, expires_in_ms=1)
+    short = await api.worker.agents.register("short", permissions=BOTH, expires_in_ms=1)
     await asyncio.sleep(0.005)
     answer = await agent.client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": short.secret})
     assert (answer.status_code, answer.json()["error"]) == (401, "API key inactive or expired")
-    await api.service.agents.revoke(agent.agent_id)
+    await api.worker.agents.revoke(agent.agent_id)
     assert (await agent.get("state")).status_code == 401
 
 
@@ -408,7 +408,7 @@ async def test_the_rate_limit_and_its_headers(archived: Settings, valkey: Valkey
         assert (await agent.get("diff")).status_code == 200, "another operation"
         assert int(valkey.raw.get(f"RATELIMIT:{agent.agent_id}:state")) == 4
     async with served(archived, ServerOptions(rate_limit=0)) as api, client_of(api) as client:
-        agent = Agent(client, agent.agent_id, agent.secret, api.service.manager)
+        agent = Agent(client, agent.agent_id, agent.secret, api.worker.manager)
         answer = await agent.get("state")
         assert answer.status_code == 200 and "x-ratelimit-limit" not in answer.headers
 
@@ -444,16 +444,16 @@ async def test_an_update_that_takes_too_long_can_be_repeated(
     async with served(replace(archived, redis_socket=str(redis.socket)), options) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         await agent.post("state", {"delta": {"n": 0}})
-        visit = api.service.manager.visits.visit
+        visit = api.worker.manager.visits.visit
 
         async def then_paused(*args: Any, **named: Any) -> Any:
             found = await visit(*args, **named)
             redis.pause()
             return found
 
-        api.service.manager.visits.visit = then_paused  # type: ignore[method-assign]
+        api.worker.manager.visits.visit = then_paused  # type: ignore[method-assign]
         answer = await agent.post("state", {"delta": {"n": 1}})
-        api.service.manager.visits.visit = visit  # type: ignore[method-assign]
+        api.worker.manager.visits.visit = visit  # type: ignore[method-assign]
         redis.resume()
         assert answer.status_code == 503, answer.text
         assert answer.json()["op_id"].startswith("op_")
@@ -524,7 +524,7 @@ async def test_registering_over_http(archived: Settings, agent: Agent) -> None:
         made = answer.json()["agent"]
         assert made["name"] == "BrowserUseAgent" and made["permissions"] == ["read", "write"]
         assert answer.json()["usage"]["header"] == "X-Agent-API-Key"
-        own = Agent(client, made["id"], made["apiKey"], api.service.manager)
+        own = Agent(client, made["id"], made["apiKey"], api.worker.manager)
         assert (await own.get("state")).status_code == 200
         plain_one = (await client.post("/api/agent/register", json={"name": "x"})).json()["agent"]
         assert plain_one["permissions"] == ["read"], "as in the app"

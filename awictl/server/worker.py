@@ -13,19 +13,19 @@ from ..settings import Settings
 from .metrics import Metrics
 from .openapi import document
 from .options import ServerOptions
-from .state_response_cache import StateAnswers
+from .state_response_cache import StateResponseCache
 
 if TYPE_CHECKING:
     from ..agents.registry import AgentRegistry
 
 
-class Service:
+class Worker:
     """The state manager, the keys of agents, and what is told of them."""
 
     def __init__(self, settings: Settings, options: ServerOptions) -> None:
         self.options = options
         self.metrics = Metrics()
-        self.answers = StateAnswers()
+        self.answers = StateResponseCache()
         self._settings = settings
         self._manager: StateManager | None = None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from ..document.json_codec import dumps, loads
-from ..errors import InvalidData
-from . import views
+from ...document.json_codec import dumps, loads
+from ...errors import InvalidData
+from .. import response_bodies
+from ..asgi import Message, Receive, Scope, Send
 from .agent_request import AgentRequest, WithSession
-from .asgi import Message, Receive, Scope, Send
 
 #: What responses are enriched with.
 STATE_MEMBER = "_sessionState"
@@ -86,7 +86,7 @@ class _Enriching:
         if STATE_MEMBER in value:
             return None
         inside = body[1:-1].strip(b" \t\r\n")
-        state = dumps(views.session_state(self._found.session_id, self._found.head))
+        state = dumps(response_bodies.session_state(self._found.session_id, self._found.head))
         return b"".join((b"{", inside, b"," if inside else b"", b'"%s":' % STATE_MEMBER.encode(), state, b"}"))
 
 

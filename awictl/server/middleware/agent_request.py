@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..sessions.manager import StateManager
-from .asgi import App, Scope
+from ...sessions.manager import StateManager
+from ..asgi import App, Scope
 
 log = logging.getLogger("awictl.server")
 

@@ -1,0 +1,83 @@
+"""Loads the calling agent's session for each request of a site."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from ...document.keys import check_agent_id
+from ...errors import AwiError
+from ...sessions.manager import StateManager
+from ...settings import Settings
+from ..asgi import App, Receive, Scope, Send, headers_of, problem_response, url_of
+from ..auth import KEY_HEADER, identify
+from ..problems import HTTPProblem
+from .agent_request import STATE_NAME, Agent, AgentRequest
+from .lifespan import run_lifespan
+
+log = logging.getLogger("awictl.server")
+
+
+class LoadSession:
+    """Loads the session of the calling agent; a new one where it has none. The outermost of the three.
+
+    `identify`: tells who calls from the scope, for sites that authenticate agents on their own; otherwise the key in
+    `X-Agent-API-Key` (or a bearer token that is one) does, and a request with a key that is not valid is answered with
+    401 or 403.
+    """
+
+    def __init__(
+        self, app: App, settings: Settings, identify: Callable[[Scope], Awaitable[Agent | None]] | None = None
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._identify = identify or self._by_key
+        self._manager: StateManager | None = None
+        self._opening = asyncio.Lock()
+        self._open = AsyncExitStack()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self._app, scope, receive, send, self._close)
+            return
+        if scope["type"] == "http":
+            try:
+                found = await self._load(scope)
+            except HTTPProblem as problem:
+                await problem_response(problem).send(send)
+                return
+            scope.setdefault("state", {})[STATE_NAME] = found
+        await self._app(scope, receive, send)
+
+    async def _load(self, scope: Scope) -> AgentRequest | None:
+        try:
+            agent = await self._identify(scope)
+            if agent is None:
+                return None
+            check_agent_id(agent.agent_id)
+            manager = await self._opened()
+            visit = await manager.visits.visit(agent.agent_id, agent.name, route=url_of(scope))
+            return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))
+        except AwiError as error:
+            log.warning("a request goes on without its session: %s", error, extra={"kind": type(error).__name__})
+            return None
+
+    async def _by_key(self, scope: Scope) -> Agent | None:
+        headers = headers_of(scope)
+        if KEY_HEADER not in headers and not headers.get(b"authorization", b"").lower().startswith(b"bearer agent_"):
+            return None  # some token of the site's own, or none
+        return await identify(headers, (await self._opened()).agents)
+
+    async def _opened(self) -> StateManager:
+        if self._manager is None:
+            async with self._opening:
+                if self._manager is None:
+                    self._manager = await self._open.enter_async_context(StateManager.open(self._settings))
+        return self._manager
+
+    async def _close(self) -> None:
+        self._manager = None
+        await self._open.aclose()

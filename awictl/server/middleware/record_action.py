@@ -1,0 +1,108 @@
+"""Records each request of an agent as an action of its session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from ...errors import AwiError
+from ..asgi import App, Message, Receive, Scope, Send, masked_url, url_of
+from .agent_request import AgentRequest, WithSession
+from .lifespan import run_lifespan
+
+log = logging.getLogger("awictl.server")
+
+#: Seconds that actions have to be recorded when the site stops.
+DRAIN_SECONDS = 10.0
+
+
+class RecordAction(WithSession):
+    """Records each request of an agent as an action of its session, once the response is sent.
+
+    Method, endpoint, status and observation are recorded, never a body. It is done by a task of its own, which goes on
+    where the client hangs up; stopping, the site waits for it. A response that breaks off is a failure.
+    """
+
+    def __init__(self, app: App, action: str | Callable[[Scope], str] | None = None) -> None:
+        super().__init__(app)
+        self._action = action
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self.app, scope, receive, send, self._drain)
+            return
+        found = self.found(scope)
+        if found is None:
+            await self.app(scope, receive, send)
+            return
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # what the server makes of an app that raises
+        asked = {"method": scope["method"], "endpoint": url_of(scope)}
+        name = masked_url(f"{scope['method']} {scope['path']}")
+        recording: asyncio.Task[None] | None = None
+
+        def record(*, broken: bool = False) -> None:
+            nonlocal recording
+            if recording is None:
+                entry: dict[str, Any] = {
+                    "action": name,
+                    "input": {**asked, "status": status},
+                    "success": status < HTTPStatus.BAD_REQUEST and not broken,
+                    "observation": _phrase(status),
+                }
+                recording = asyncio.create_task(self._record(found, scope, entry))
+                self._tasks.add(recording)
+                recording.add_done_callback(self._tasks.discard)
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                record()  # now: the app may have work in the background, while the client goes on
+
+        try:
+            await self.app(scope, receive, sent)
+        except BaseException as error:
+            record(broken=isinstance(error, Exception))
+            raise
+        record()
+        if recording is not None:
+            # the server waits for this one too when it stops, where it runs no lifespan
+            await asyncio.shield(recording)
+
+    async def _record(self, found: AgentRequest, scope: Scope, entry: dict[str, Any]) -> None:
+        if not found.record:
+            return
+        try:
+            named = self._action(scope) if callable(self._action) else self._action
+            entry["action"] = found.action or named or entry["action"]
+            if found.observation is not None:
+                entry["observation"] = found.observation
+            await found.manager.update_state_with_delta(found.session_id, found.delta, entry)
+        except AwiError as error:
+            log.error(
+                "an action of %s was not recorded: %s", found.session_id, error, extra={"action": entry["action"]}
+            )
+        except Exception:
+            log.exception("an action of %s was not recorded", found.session_id)
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            if left:
+                log.error("%d actions were not recorded: the site stops", len(left))
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

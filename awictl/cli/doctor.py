@@ -63,31 +63,30 @@ async def doctor(
         raise InvalidInput("--dry-run and --yes go with --fix")
     if fix and no_data:
         raise InvalidInput("--fix needs to look at the data: leave out --no-data")
-    from ..diagnostics.doctor import Repairs, Status, examine
-    from ..diagnostics.doctor.examine import RATE
+    from ..diagnostics.doctor import Status, examine
+    from ..diagnostics.doctor.examine import DEFAULT_RATE
 
     async with run.manager() as manager:
         if fix and not dry_run:
             manager.check_writable()
-        with run.out.progress(0 if no_data else await _size(manager), "looking at keys") as stepped:
-            report, found = await examine(manager, data=not no_data, rate=rate or RATE, stepped=stepped)
+        with run.out.progress(0 if no_data else await _size(manager), "looking at keys") as on_step:
+            report, plan = await examine(manager, data=not no_data, rate=rate or DEFAULT_RATE, on_step=on_step)
         rows = [check.row() for check in report.checks]
         answer: dict[str, Any] = {"status": report.status, "checks": rows}
         told = False
         if fix:
-            repairs = Repairs(found.repairs)
-            answer["repairs"] = repairs.rows()
-            if repairs.all and not dry_run:
+            answer["repairs"] = plan.rows()
+            if plan.repairs and not dry_run:
                 if not yes and run.out.chosen(Format.JSON) is Format.TABLE:  # to be read before the question
                     run.out.console().print(_tables(answer))
                     told = True
-                confirm(f"Put right {plural(len(repairs.all), 'key')} ({repairs.summary()})?", yes)
-                answer["repairs"] = repairs.rows(await repairs.apply())
+                confirm(f"Put right {plural(len(plan.repairs), 'key')} ({plan.summary()})?", yes)
+                answer["repairs"] = plan.rows(await plan.apply())
     run.out.one(answer, table=lambda: _repairs(answer["repairs"]) if told else _tables(answer))
-    if fix and not found.looked:
+    if fix and not plan.scanned:
         run.out.notice("the data could not be looked at: nothing is put right")
-    elif fix and found.more:
-        run.out.notice(f"there is more to put right than {len(found.repairs):,} keys: run this again")
+    elif fix and plan.truncated:
+        run.out.notice(f"there is more to put right than {len(plan.repairs):,} keys: run this again")
     elif fix and not answer["repairs"]:
         run.out.notice("there is nothing to put right")
     if report.status is Status.FAIL:

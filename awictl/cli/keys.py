@@ -12,7 +12,7 @@ from .output import Batches, Format
 from .tables import Column
 
 if TYPE_CHECKING:
-    from ..diagnostics.inventory import Population
+    from ..diagnostics.key_stats import KeyStats
 
 app = new_group("All keys of AWI on the server: what they are for, how large, and how long they stay.")
 
@@ -105,21 +105,21 @@ async def list_(
     async with run.manager() as manager:
         inventory = manager.inventory
 
-        async def rows(stepped: Callable[[int], None]) -> AsyncGenerator[list[dict[str, Any]], None]:
+        async def rows(on_step: Callable[[int], None]) -> AsyncGenerator[list[dict[str, Any]], None]:
             if run.out.chosen(Format.JSONL) is Format.IDS:
-                async with aclosing(inventory.names(pattern, everything=all, rate=rate, stepped=stepped)) as names:
+                async with aclosing(inventory.names(pattern, everything=all, rate=rate, on_step=on_step)) as names:
                     async for batch in names:
                         yield [{"key": name} for name in batch]
                 return
-            async with aclosing(inventory.keys(pattern, everything=all, rate=rate, stepped=stepped)) as found:
+            async with aclosing(inventory.keys(pattern, everything=all, rate=rate, on_step=on_step)) as found:
                 async for keys in found:
                     yield [key.row() for key in keys]
 
         # lines on a terminal are progress enough
         size = await inventory.size() if run.out.chosen(Format.JSONL) is Format.TABLE else None
-        with run.out.progress(size or 0, "looking at keys") as stepped:
+        with run.out.progress(size or 0, "looking at keys") as on_step:
             await run.out.many(
-                Batches(rows(stepped), limit), KEYS, id_field="key", empty=f"no keys at {inventory.where}"
+                Batches(rows(on_step), limit), KEYS, id_field="key", empty=f"no keys at {inventory.where}"
             )
 
 
@@ -133,7 +133,7 @@ async def ttl(
 ) -> None:
     """Show, for each kind of key, how many expire within a second, a minute, five minutes and so on."""
     found = await _survey(run, pattern, all, rate, sample)
-    rows = [one.time_left() for one in found]
+    rows = [one.ttl_histogram() for one in found]
     if run.out.chosen(Format.JSONL) is not Format.TABLE:
         await run.out.many(rows, [])
         return
@@ -186,18 +186,18 @@ async def stats(
 
 async def _survey(
     run: Run, pattern: str | None, everything: bool, rate: float | None, sample: int | None
-) -> "list[Population]":
-    from ..diagnostics.inventory import SAMPLE
+) -> "list[KeyStats]":
+    from ..diagnostics.inventory import DEFAULT_SAMPLE
 
     async with run.manager() as manager:
         inventory = manager.inventory
         size = await inventory.size()
-        with run.out.progress(size or 0, "looking at keys") as stepped:
+        with run.out.progress(size or 0, "looking at keys") as on_step:
             found = await inventory.survey(
-                pattern, everything=everything, rate=rate, sample=sample or SAMPLE, stepped=stepped
+                pattern, everything=everything, rate=rate, sample=sample or DEFAULT_SAMPLE, on_step=on_step
             )
-    count, looked_at = sum(one.count for one in found), sum(one.looked_at for one in found)
-    forbidden = sum(one.forbidden for one in found)
+    count, looked_at = sum(one.count for one in found), sum(one.inspected for one in found)
+    forbidden = sum(one.not_permitted for one in found)
     if forbidden:
         run.out.notice(
             f"{plural(forbidden, 'key')} may not be read by this user: nothing is known of them but the names"

@@ -167,7 +167,7 @@ class Output:
         begins = time.monotonic() + PATIENCE_SECONDS
         done = 0
 
-        def stepped(steps: int) -> None:
+        def on_step(steps: int) -> None:
             nonlocal done
             done = min(done + steps, total)  # steps of a scan are more or less what they say
             bar.update(task, completed=done)
@@ -175,7 +175,7 @@ class Output:
                 bar.start()
 
         try:
-            yield stepped
+            yield on_step
         finally:
             if bar.live.is_started:
                 bar.stop()

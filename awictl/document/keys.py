@@ -196,3 +196,8 @@ def as_session_id(raw: bytes) -> str | None:
 def _shown(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def decode_key(name: bytes) -> str:
+    r"""Decode the name of a key, or another value, for display: bytes that are not UTF-8 are escaped as `\xff`."""
+    return name.decode("utf-8", "backslashreplace")

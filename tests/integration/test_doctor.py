@@ -1,8 +1,8 @@
-"""The doctor on real servers: what it finds, what it puts right, and that it changes nothing otherwise."""
+"""The doctor on real servers: findings, repairs, and that it writes nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,15 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.diagnostics.doctor import Check, Repair, Repairs, Status, examine
-from awictl.diagnostics.doctor import data as data_checks
+from awictl.diagnostics.doctor import Check, RepairPlan, Status, data, examine, findings
 from awictl.document.byte_layout import encode
 from awictl.document.keys import KeyKind
 
 
-async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], Sequence[Repair]]:
-    report, found = await examine(manager, **options)
+async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], RepairPlan]:
+    report, plan = await examine(manager, **options)
     assert report.status is max((one.status for one in report.checks), key=list(Status).index)
-    return {one.name: one for one in report.checks}, found.repairs
+    return {one.name: one for one in report.checks}, plan
 
 
 async def statuses(manager: StateManager, **options: Any) -> dict[str, Status]:
@@ -31,7 +30,7 @@ async def statuses(manager: StateManager, **options: Any) -> dict[str, Status]:
 
 
 def healthy(server: ValkeyServer, session_id: str = SESSION_ID, agent_id: str = AGENT_ID) -> None:
-    """A live session with all that belongs to it."""
+    """A live session with its mapping and diff."""
     put(server, encode(document([0], session_id, agent_id=agent_id)), session_id)
     server.raw.set(agent_key(agent_id), session_id, ex=1000)
     server.raw.set(diff_key(session_id), b'{"delta":{},"action":{}}', ex=200)
@@ -49,14 +48,14 @@ def ended(session_id: str) -> bytes:
 
 async def test_a_healthy_session_passes_every_check_of_the_data(manager: StateManager, valkey: ValkeyServer) -> None:
     healthy(valkey)
-    checks, repairs = await examined(manager)
+    checks, plan = await examined(manager)
     of_data = [
         "documents", "document sizes", "expiries", "agent mappings", "agents in a session", "diffs",
         "ended sessions", "expiring sessions",
     ]  # fmt: skip
     assert {checks[name].status for name in of_data} == {Status.PASS}
     assert "1 live session among 3 keys" in checks["documents"].evidence
-    assert not repairs
+    assert not plan.repairs
 
 
 async def test_orphans_are_found_and_removed(manager: StateManager, valkey: ValkeyServer) -> None:
@@ -65,17 +64,16 @@ async def test_orphans_are_found_and_removed(manager: StateManager, valkey: Valk
     valkey.raw.set("AGENT:SESSION:odd", b"\xff\x00", ex=1000)
     valkey.raw.set(diff_key("sess_gone"), b"{}", ex=1000)
     valkey.raw.set("AGENT:SESSION:passing", "sess_gone", px=2_000)
-    checks, found = await examined(manager)
+    checks, plan = await examined(manager)
     assert checks["agent mappings"].status is checks["diffs"].status is Status.WARN
     assert checks["agent mappings"].evidence.startswith("2 ") and checks["diffs"].evidence.startswith("1 ")
-    repairs = Repairs(found)
-    assert repairs.summary() == "delete 3" and set(await repairs.apply()) == {True}
+    assert plan.summary() == "delete 3" and set(await plan.apply()) == {True}
     names = {name.decode() for name in valkey.raw.scan_iter()} - {"AGENT:SESSION:passing"}
     assert names == {session_key(), agent_key(), diff_key()}
-    assert not (await examined(manager))[1]
+    assert not (await examined(manager))[1].repairs
 
 
-async def test_keys_that_never_expire_get_the_expiry_of_their_kind(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_keys_without_a_ttl_get_the_ttl_of_their_kind(manager: StateManager, valkey: ValkeyServer) -> None:
     healthy(valkey)
     for name in (session_key(), agent_key(), diff_key()):
         valkey.raw.persist(name)
@@ -92,34 +90,36 @@ async def test_keys_that_never_expire_get_the_expiry_of_their_kind(manager: Stat
     for name in list(expected)[3:]:
         valkey.raw.set(name, b"[]")
     valkey.raw.set("other", b"x")
-    checks, found = await examined(manager)
+    checks, plan = await examined(manager)
     assert checks["expiries"].status is Status.WARN and checks["expiries"].evidence.startswith("8 ")
-    assert set(await Repairs(found).apply()) == {True}
+    assert set(await plan.apply()) == {True}
     for name, ttl_ms in expected.items():
         assert ttl_ms - 5_000 < valkey.raw.pttl(name) <= ttl_ms, name
     assert valkey.raw.pttl("other") == -1
 
 
-async def test_an_ended_session_waits_for_the_archive_and_never_gets_an_expiry(
+async def test_an_ended_session_waits_for_the_archive_and_gets_no_ttl(
     manager: StateManager, valkey: ValkeyServer
 ) -> None:
     put(valkey, ended("sess_ended"), "sess_ended")
     valkey.raw.persist(session_key("sess_ended"))
-    checks, found = await examined(manager)
+    checks, plan = await examined(manager)
     assert checks["ended sessions"].status is Status.WARN and checks["expiries"].status is Status.PASS
-    assert not found
+    assert not plan.repairs
 
 
-async def test_an_ended_session_that_will_expire_is_being_lost(valkey: ValkeyServer, tmp_path: Path) -> None:
+async def test_an_ended_session_with_a_ttl_fails_if_an_archive_is_configured(
+    valkey: ValkeyServer, tmp_path: Path
+) -> None:
     put(valkey, ended("sess_ended"), "sess_ended")
     async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/a.db")) as manager:
         assert (await statuses(manager))["ended sessions"] is Status.FAIL
     async with StateManager.open(valkey.settings()) as manager:
-        assert (await statuses(manager))["ended sessions"] is Status.WARN, "nobody said that it should be archived"
+        assert (await statuses(manager))["ended sessions"] is Status.WARN, "no archive is configured"
 
 
-async def test_what_changed_since_the_walk_is_left_alone(manager: StateManager, valkey: ValkeyServer) -> None:
-    """Between looking and repairing, each of them turns out to be fine, or to be another."""
+async def test_keys_that_changed_since_the_scan_are_not_repaired(manager: StateManager, valkey: ValkeyServer) -> None:
+    """Between the scan and the repair, each key becomes valid or gets another value."""
     healthy(valkey)
     valkey.raw.persist(session_key())
     valkey.raw.set("AGENT:SESSION:back", "sess_back", ex=1000)
@@ -127,41 +127,39 @@ async def test_what_changed_since_the_walk_is_left_alone(manager: StateManager, 
     valkey.raw.set(diff_key("sess_back"), b"{}", ex=1000)
     put(valkey, encode(document([0], "sess_late", agent_id="late")), "sess_late")
     put(valkey, encode(document([0], "sess_mapped", agent_id="mapped")), "sess_mapped")
-    _, found = await examined(manager)
-    assert len(found) == 6
-    await manager.record_end(SESSION_ID)  # without an archive it gets an expiry, and is longer
+    _, plan = await examined(manager)
+    assert len(plan.repairs) == 6
+    await manager.record_end(SESSION_ID)  # without an archive it gets a TTL, and is longer
     valkey.raw.persist(session_key())
     put(valkey, encode(document([0], "sess_back")), "sess_back")
     valkey.raw.set("AGENT:SESSION:other", "sess_elsewhere", ex=1000)
     valkey.raw.delete(session_key("sess_late"))
     valkey.raw.set("AGENT:SESSION:mapped", "sess_new", ex=1000)
     before = {name: valkey.raw.get(name) for name in valkey.raw.scan_iter()}
-    assert set(await Repairs(found).apply()) == {False}
+    assert set(await plan.apply()) == {False}
     assert {name: valkey.raw.get(name) for name in valkey.raw.scan_iter()} == before
     assert valkey.raw.pttl(session_key()) == -1
 
 
-async def test_an_agent_without_mapping_gets_back_into_its_latest_session(
-    manager: StateManager, valkey: ValkeyServer
-) -> None:
+async def test_a_missing_mapping_is_restored_to_the_latest_session(manager: StateManager, valkey: ValkeyServer) -> None:
     for session_id, activity in (("sess_old", "2026-11-23T07:00:00.000Z"), ("sess_new", "2026-11-23T08:00:00.000Z")):
         made = document([0], session_id, agent_id="a")
         made["statistics"]["last_activity"] = activity
         put(valkey, encode(made), session_id, seconds=500)
     put(valkey, ended("sess_ended"), "sess_ended")
-    checks, found = await examined(manager)
+    checks, plan = await examined(manager)
     assert checks["agents in a session"].evidence.startswith("1 ")
-    assert await Repairs(found).apply() == [True]
+    assert await plan.apply() == [True]
     assert valkey.raw.get("AGENT:SESSION:a") == b"sess_new"
-    assert 490_000 < valkey.raw.pttl("AGENT:SESSION:a") <= 500_000, "no longer than the session itself"
+    assert 490_000 < valkey.raw.pttl("AGENT:SESSION:a") <= 500_000, "the TTL of the session"
     assert await manager.find_session_for_agent("a") == "sess_new"
-    assert not (await examined(manager))[1]
+    assert not (await examined(manager))[1].repairs
 
 
-async def test_documents_that_are_broken_or_too_large(
+async def test_invalid_and_oversized_documents(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_checks, "BLOATED_BYTES", 20_000)
+    monkeypatch.setattr(data, "OVERSIZED_BYTES", 20_000)
     healthy(valkey)
     put(valkey, b"{", "sess_broken")
     valkey.raw.lpush(session_key("sess_list"), b"x")
@@ -176,7 +174,7 @@ async def test_documents_that_are_broken_or_too_large(
     assert checks["document sizes"].examples[0].startswith("AWI:SESSION:sess_large")
 
 
-async def test_sessions_that_expire_before_the_next_sweep(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_sessions_that_expire_soon(manager: StateManager, valkey: ValkeyServer) -> None:
     healthy(valkey)
     valkey.raw.expire(session_key(), 60)
     checks, _ = await examined(manager)
@@ -215,14 +213,14 @@ async def test_a_replica(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyS
     assert checks["replication"].status is Status.FAIL and "lost its primary" in checks["replication"].evidence
 
 
-async def test_a_managed_server_that_forbids_everything(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_a_managed_server_that_denies_everything(new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     healthy(server)
     commands = ["+ping", "+scan", "+getrange", "+strlen", "+pttl", "+get"]
     server.raw.acl_setuser("app", enabled=True, passwords="+x", keys=["*"], commands=commands)
     async with StateManager.open(server.settings(redis_username="app", redis_password="x")) as manager:
-        checks, repairs = await examined(manager)
-    assert not repairs
+        checks, plan = await examined(manager)
+    assert not plan.repairs
     forbidden = {name for name, check in checks.items() if check.evidence.startswith("not permitted: ")}
     assert forbidden == {"clock", "version", "persistence", "eviction", "memory", "replication"}
     assert {check.status for check in checks.values()} == {Status.PASS, Status.WARN}
@@ -236,8 +234,8 @@ async def test_a_dead_server_and_a_wrong_password(new_valkey: Callable[..., Valk
         (server.settings(redis_socket="/nonexistent"), "systemctl start"),
     ):
         async with StateManager.open(settings) as manager:
-            checks, repairs = await examined(manager)
-        assert list(checks) == ["reachable", "archive"] and not repairs
+            checks, plan = await examined(manager)
+        assert list(checks) == ["reachable", "archive"] and not plan.repairs
         assert checks["reachable"].status is Status.FAIL and fragment in checks["reachable"].remedy
 
 
@@ -256,7 +254,7 @@ async def test_the_archive(valkey: ValkeyServer, mongo: MongoServer, tmp_path: P
         assert (await statuses(manager, data=False))["archive indexes"] is Status.PASS
 
 
-async def test_an_archive_that_is_away_fails(valkey: ValkeyServer, mongo_sockets: None) -> None:
+async def test_an_unreachable_archive_fails(valkey: ValkeyServer, mongo_sockets: None) -> None:
     uri = "mongodb://127.0.0.1:1/awi"
     async with StateManager.open(valkey.settings(mongodb_uri=uri, timeout=0.5)) as manager:
         checks, _ = await examined(manager)
@@ -264,28 +262,32 @@ async def test_an_archive_that_is_away_fails(valkey: ValkeyServer, mongo_sockets
     assert checks["documents"].status is Status.PASS
 
 
-# -- what may not be looked at, or cannot
+# -- keys and servers that cannot be read
 
 
-async def test_keys_that_may_not_be_read_are_no_finding(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_keys_without_read_permission_are_counted_but_not_checked(
+    new_valkey: Callable[..., ValkeyServer],
+) -> None:
     server = new_valkey()
     healthy(server)
     server.raw.set("AWI:CACHE:LIST:x", "[]", ex=100)
     server.raw.acl_setuser("reader", enabled=True, passwords="+x", keys=["AWI:SESSION:*"], commands=["+@all"])
     async with StateManager.open(server.settings(redis_username="reader", redis_password="x")) as manager:
-        checks, repairs = await examined(manager)
+        checks, plan = await examined(manager)
         assert checks["permissions"].status is Status.WARN and "3 keys" in checks["permissions"].evidence
-        assert checks["documents"].status is checks["expiries"].status is Status.PASS and not repairs
-        populations = {one.kind: one for one in await manager.inventory.survey()}
-        walk = manager.inventory.keys()
-        keys = {key.key: key async for batch in walk for key in batch}
-    assert (populations[KeyKind.AGENT].forbidden, populations[KeyKind.AGENT].without_ttl) == (1, 0)
-    assert not populations[KeyKind.AGENT].sampled and populations[KeyKind.SESSION].forbidden == 0
+        assert checks["documents"].status is checks["expiries"].status is Status.PASS
+        assert not plan.repairs
+        stats = {one.kind: one for one in await manager.inventory.survey()}
+        listing = manager.inventory.keys()
+        keys = {key.key: key async for batch in listing for key in batch}
+    agents = stats[KeyKind.AGENT]
+    assert (agents.count, agents.inspected, agents.not_permitted, agents.without_ttl) == (1, 0, 1, 0)
+    assert stats[KeyKind.SESSION].not_permitted == 0
     assert keys[agent_key()].error == "not permitted" and keys[session_key()].error is None
 
 
 @pytest.mark.parametrize(("forbidden", "check"), [("-scan", "documents"), ("-ping", None)])
-async def test_a_forbidden_command_is_no_failure(
+async def test_a_denied_command_is_not_a_failure(
     new_valkey: Callable[..., ValkeyServer], forbidden: str, check: str | None
 ) -> None:
     server = new_valkey()
@@ -297,17 +299,17 @@ async def test_a_forbidden_command_is_no_failure(
     assert check is None or "not permitted" in checks[check].evidence
 
 
-async def test_a_cache_server_that_is_away_hides_nothing_else(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_an_unreachable_cache_server_hides_no_other_finding(new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     healthy(server)
     server.raw.set("AGENT:SESSION:gone", "sess_gone", ex=1000)
     async with StateManager.open(server.settings(cache_redis_url="redis://127.0.0.1:1/0")) as manager:
-        checks, repairs = await examined(manager)
+        checks, plan = await examined(manager)
     assert checks["other servers"].status is checks["cache: reachable"].status is Status.FAIL
-    assert checks["documents"].status is Status.PASS and len(repairs) == 1
+    assert checks["documents"].status is Status.PASS and len(plan.repairs) == 1
 
 
-async def test_a_server_that_is_named_twice_is_looked_at_once(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_a_server_that_is_configured_twice_is_scanned_once(new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     healthy(server)
     url = f"redis://localhost:{server.port}/0"
@@ -317,7 +319,7 @@ async def test_a_server_that_is_named_twice_is_looked_at_once(new_valkey: Callab
     assert "among 3 keys" in checks["documents"].evidence
 
 
-async def test_an_archive_that_cannot_be_made_fails(new_valkey: Callable[..., ValkeyServer], tmp_path: Path) -> None:
+async def test_an_archive_that_cannot_be_created_fails(new_valkey: Callable[..., ValkeyServer], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     server = new_valkey()
     for path, status in (("file/x.db", Status.FAIL), ("new/folder/x.db", Status.PASS)):
@@ -327,27 +329,25 @@ async def test_an_archive_that_cannot_be_made_fails(new_valkey: Callable[..., Va
     assert not (tmp_path / "new").exists()
 
 
-# -- damage, and what is put right
+# -- damaged documents and repairs
 
 
-async def test_documents_that_are_cut_off_are_found(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_truncated_documents_are_found(manager: StateManager, valkey: ValkeyServer) -> None:
     healthy(valkey)
     raw = encode(document([0, 0], "sess_cut"))
     put(valkey, raw[:-20], "sess_cut")
     put(valkey, b"x" * 70_000, "sess_large")
     checks, _ = await examined(manager)
     assert checks["documents"].status is Status.FAIL and "2 keys" in checks["documents"].evidence
-    assert any("sess_cut: it is cut off" in one for one in checks["documents"].examples)
+    assert any("sess_cut: the document is truncated" in one for one in checks["documents"].examples)
     assert "70,000" in checks["document sizes"].evidence
 
 
-async def test_what_is_no_string_and_never_expires_is_told_and_left_alone(
-    manager: StateManager, valkey: ValkeyServer
-) -> None:
+async def test_a_list_without_a_ttl_is_reported_but_not_repaired(manager: StateManager, valkey: ValkeyServer) -> None:
     healthy(valkey)
     valkey.raw.lpush(diff_key("sess_list"), "x")
-    checks, repairs = await examined(manager)
-    assert "1 that never expire" in checks["expiries"].evidence and not repairs
+    checks, plan = await examined(manager)
+    assert "1 key without a TTL" in checks["expiries"].evidence and not plan.repairs
 
 
 async def test_mappings_of_any_length(manager: StateManager, valkey: ValkeyServer) -> None:
@@ -355,20 +355,20 @@ async def test_mappings_of_any_length(manager: StateManager, valkey: ValkeyServe
     valkey.raw.set(long, "x" * 101, ex=900)
     valkey.raw.set(longer, "x" * 5_000, ex=900)
     valkey.raw.set(empty, "", ex=900)
-    repairs = Repairs((await examined(manager))[1])
+    _, plan = await examined(manager)
     healthy(valkey)
-    valkey.raw.set(empty, SESSION_ID, ex=900)  # a live one, meanwhile
+    valkey.raw.set(empty, SESSION_ID, ex=900)  # a live session since the scan
     valkey.raw.set(longer, "x" * 5_001, ex=900)
-    done = {row["key"]: row["done"] for row in repairs.rows(await repairs.apply())}
+    done = {row["key"]: row["done"] for row in plan.rows(await plan.apply())}
     assert done == {long: True, longer: False, empty: False}
     assert valkey.raw.get(empty) == SESSION_ID.encode() and valkey.raw.exists(longer) and not valkey.raw.exists(long)
 
 
-async def test_more_than_is_remembered_is_said(
+async def test_more_repairs_than_the_maximum_are_reported(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_checks, "MOST_REPAIRS", 2)
+    monkeypatch.setattr(findings, "MAX_REPAIRS", 2)
     for number in range(3):
         valkey.raw.set(f"AGENT:SESSION:{number}", "sess_gone", ex=900)
-    _, found = await examine(manager)
-    assert found.looked and found.more and len(found.repairs) == 2
+    _, plan = await examine(manager)
+    assert plan.scanned and plan.truncated and len(plan.repairs) == 2

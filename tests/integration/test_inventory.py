@@ -1,4 +1,4 @@
-"""What keys there are, on a real server."""
+"""Listing and surveying keys on a real server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager, Unreachable
 from awictl.diagnostics import inventory
-from awictl.diagnostics.inventory import BOUNDS_MS, Key, Population
+from awictl.diagnostics.inventory import Key
+from awictl.diagnostics.key_stats import BOUNDS_MS, KeyStats
 from awictl.document.keys import KeyKind
 from awictl.store.redis.keyspace import Peek
 
@@ -35,7 +36,7 @@ async def found(manager: StateManager, pattern: str | None = None, **options: bo
     return {key.key: key async for batch in manager.inventory.keys(pattern, **options) for key in batch}
 
 
-async def surveyed(manager: StateManager, **options: int) -> dict[KeyKind, Population]:
+async def surveyed(manager: StateManager, **options: int) -> dict[KeyKind, KeyStats]:
     return {one.kind: one for one in await manager.inventory.survey(**options)}
 
 
@@ -48,7 +49,7 @@ async def test_the_kinds_of_keys(manager: StateManager, valkey: ValkeyServer) ->
     own = await found(manager)
     assert own.keys() == {name.decode() for name, kind in NAMES.items() if kind is not KeyKind.OTHER}
     assert (await found(manager, "*sess_a")).keys() == {key for key in own if key.endswith("sess_a")}
-    assert (await found(manager, "bull*")) == {}, "not of AWI"
+    assert (await found(manager, "bull*")) == {}, "not an AWI key"
     assert (await found(manager, "bull*", everything=True)).keys() == {"bull:queue:1"}
     names = [name async for batch in manager.inventory.names() for name in batch]
     assert sorted(names) == sorted(own)
@@ -63,11 +64,11 @@ async def test_odd_keys(manager: StateManager, valkey: ValkeyServer) -> None:
     assert wrong.bytes is None and "not a string" in (wrong.error or "")
     assert keys["AWI:DIFF:naïve"].ttl_ms is None and keys["AWI:DIFF:naïve"].bytes == 1
     assert "AWI:DIFF:\\xff\x1b[2J" in keys
-    population = (await surveyed(manager))[KeyKind.SESSION]
-    assert (population.count, population.not_strings, population.total_bytes) == (1, 1, 0)
+    stats = (await surveyed(manager))[KeyKind.SESSION]
+    assert (stats.count, stats.not_strings, stats.total_bytes) == (1, 1, 0)
 
 
-async def test_a_survey_counts_what_is_there(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_a_survey_of_few_keys_is_exact(manager: StateManager, valkey: ValkeyServer) -> None:
     for number in range(100):
         put(valkey, b"x" * (number + 1), f"sess_{number}", seconds=40 if number < 30 else 1000)
     valkey.raw.set("AWI:DIFF:sess_1", b"1")
@@ -79,13 +80,13 @@ async def test_a_survey_counts_what_is_there(manager: StateManager, valkey: Valk
     assert row["biggest"][0]["key"] == "AWI:SESSION:sess_99"
     assert row["memory_bytes"] > 5050
     assert 30_000 < row["ttl_ms"]["min"] <= 40_000 < 900_000 < row["ttl_ms"]["median"] <= row["ttl_ms"]["max"]
-    left = {one["below_ms"]: one["count"] for one in found[KeyKind.SESSION].time_left()["left"]}
+    left = {one["below_ms"]: one["count"] for one in found[KeyKind.SESSION].ttl_histogram()["left"]}
     assert left.keys() == {*BOUNDS_MS, None}
     assert (left[60_000], left[1_200_000], sum(left.values())) == (30, 70, 100)
     assert found[KeyKind.DIFF].row()["without_ttl"] == 1 and found[KeyKind.DIFF].row()["ttl_ms"] is None
 
 
-async def test_a_large_survey_looks_at_some_and_counts_all(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_a_survey_of_many_keys_inspects_a_sample(manager: StateManager, valkey: ValkeyServer) -> None:
     with valkey.raw.pipeline() as pipe:
         for number in range(6_000):
             pipe.set(f"AWI:SESSION:sess_{number}", b"x" * 100, px=1_000_000 if number % 2 else 100_000)
@@ -94,14 +95,14 @@ async def test_a_large_survey_looks_at_some_and_counts_all(manager: StateManager
         pipe.execute()
     found = await surveyed(manager, sample=2_000)
     sessions, diffs = found[KeyKind.SESSION], found[KeyKind.DIFF]
-    assert (sessions.count, diffs.count, diffs.looked_at) == (6_000, 20, 20)
-    assert 1_500 < sessions.looked_at < 4_000 and sessions.sampled
-    assert sessions.row()["bytes"] == 600_000, "each is as long as the others"
-    left = {one["below_ms"]: one["count"] for one in sessions.time_left()["left"]}
+    assert (sessions.count, diffs.count, diffs.inspected) == (6_000, 20, 20)
+    assert 1_500 < sessions.inspected < 4_000
+    assert sessions.row()["bytes"] == 600_000, "all have the same length"
+    left = {one["below_ms"]: one["count"] for one in sessions.ttl_histogram()["left"]}
     assert 2_400 < left[300_000] < 3_600 and abs(left[300_000] + left[1_200_000] - 6_000) <= 1
 
 
-async def test_what_a_managed_server_forbids_is_blank(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_values_that_a_managed_server_denies_are_none(new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     put(server, compact(document([0])))
     server.raw.acl_setuser(
@@ -118,7 +119,7 @@ async def test_what_a_managed_server_forbids_is_blank(new_valkey: Callable[..., 
     assert (row["count"], row["memory_bytes"]) == (1, None) and row["bytes"] > 500
 
 
-async def test_other_servers_are_looked_at_too(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_other_servers_are_included(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]) -> None:
     other = new_valkey()
     put(valkey, compact(document([0])))
     url = f"unix://{other.socket}"
@@ -132,32 +133,31 @@ async def test_other_servers_are_looked_at_too(valkey: ValkeyServer, new_valkey:
             await found(manager)
 
 
-async def test_a_walk_tells_how_far_it_got_and_writes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_a_scan_reports_its_progress_and_writes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
     with valkey.raw.pipeline() as pipe:
         for number in range(5_000):
             pipe.set(f"AWI:DIFF:sess_{number}", b"x")
         pipe.execute()
     steps: list[int] = []
     with monitored(valkey) as seen:
-        await manager.inventory.survey(stepped=steps.append)
+        await manager.inventory.survey(on_step=steps.append)
     assert len(steps) > 1 and sum(steps) >= 4_000
     assert set(seen.names) <= {"DBSIZE", "SCAN", "EVALSHA", "EVAL", "PTTL", "STRLEN", "GETRANGE", "MEMORY"}
 
 
 async def test_estimates_add_up(manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory, "_FIRST", 10)
+    monkeypatch.setattr(inventory, "_MIN_PER_KIND", 10)
     with valkey.raw.pipeline() as pipe:
         for number in range(5_000):
             pipe.set(f"AGENT:SESSION:{number}", "x", px=None if number % 9 == 0 else 1_000 * (1 + number % 4_000))
         pipe.execute()
-    [population] = await manager.inventory.survey(sample=700)
-    told = population.time_left()
-    assert (
-        population.sampled and sum(one["count"] for one in told["left"]) + told["without_ttl"] == told["count"] == 5_000
-    )
+    [stats] = await manager.inventory.survey(sample=700)
+    row = stats.ttl_histogram()
+    assert stats.inspected < stats.count
+    assert sum(one["count"] for one in row["left"]) + row["without_ttl"] == row["count"] == 5_000
 
 
-async def test_keys_that_expire_meanwhile_make_no_sample(
+async def test_keys_that_expire_during_a_survey_are_not_counted(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     valkey.raw.set("AGENT:SESSION:a", "x", ex=100)
@@ -169,5 +169,5 @@ async def test_keys_that_expire_meanwhile_make_no_sample(
         return await peek(names, size)
 
     monkeypatch.setattr(manager.store.keyspace, "peek", late)
-    [population] = await manager.inventory.survey()
-    assert (population.count, population.looked_at, population.sampled) == (1, 1, False)
+    [stats] = await manager.inventory.survey()
+    assert (stats.count, stats.inspected) == (1, 1)

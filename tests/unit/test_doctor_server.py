@@ -1,4 +1,4 @@
-"""What is made of what a server tells of itself: from made-up answers, of servers that are hard to come by too."""
+"""Server checks with simulated answers, including those of servers that are hard to set up in a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from awictl.diagnostics.doctor.report import Check, Status
 from awictl.diagnostics.doctor.server import check_server
 from awictl.store.redis.server_info import NotTold
 
-#: INFO of a server that has nothing wrong with it.
+#: INFO of a server without problems.
 GOOD = {
     "redis_version": "7.4.1",
     "aof_enabled": "1",
@@ -28,10 +28,10 @@ REMOTE = Settings(redis_host="redis.example.com", redis_password="x", redis_tls=
 
 
 class Answers:
-    """Stands in for an `Inspection`: what is None is not told."""
+    """Fake `Inspection`. None: the server denies the command."""
 
     def __init__(self, info: dict[str, str] | None = None, **others: Any) -> None:
-        self._told: dict[str, Any] = {
+        self._replies: dict[str, Any] = {
             "latency": 0.4,
             "info": info,
             "save": "3600 1",
@@ -41,7 +41,7 @@ class Answers:
         } | others
 
     def _answer(self, name: str, command: str) -> Any:
-        value = self._told[name]
+        value = self._replies[name]
         if value is None:
             raise NotTold(command)
         if isinstance(value, Exception):
@@ -91,7 +91,7 @@ async def test_a_good_server_passes_everything() -> None:
         ("version", {"redis_version": "weekly"}, Status.PASS, "weekly"),
         ("persistence", {"rdb_last_bgsave_status": "err"}, Status.FAIL, "RDB"),
         ("persistence", {"aof_last_write_status": "err"}, Status.FAIL, "AOF"),
-        ("persistence", {"aof_enabled": "0"}, Status.WARN, "RDB alone"),
+        ("persistence", {"aof_enabled": "0"}, Status.WARN, "RDB only"),
         ("eviction", {"maxmemory_policy": "allkeys-lru"}, Status.FAIL, "may evict"),
         ("eviction", {"maxmemory_policy": "volatile-ttl"}, Status.FAIL, "may evict"),
         ("eviction", {"maxmemory_policy": "allkeys-lru", "maxmemory": "0"}, Status.WARN, "no limit"),
@@ -109,7 +109,7 @@ async def test_a_good_server_passes_everything() -> None:
         ("replication", {"slave0": "ip=1,port=2,state=online,offset=1,lag=60"}, Status.WARN, "1 of them more than"),
     ],
 )
-async def test_what_info_tells(name: str, changed: dict[str, str], status: Status, evidence: str) -> None:
+async def test_checks_of_info(name: str, changed: dict[str, str], status: Status, evidence: str) -> None:
     check = (await checks(Answers(GOOD | changed)))[name]
     assert check.status is status and evidence in check.evidence, check
 
@@ -121,23 +121,23 @@ async def test_what_info_tells(name: str, changed: dict[str, str], status: Statu
         ("clock", {"ahead": -1_500.0}, Status.WARN, "1s behind"),
         ("clock", {"ahead": 120_000.0}, Status.FAIL, "2m ahead"),
         ("clock", {"ahead": None}, Status.WARN, "not permitted: TIME"),
-        ("authentication", {"user": None}, Status.PASS, "not told"),
+        ("authentication", {"user": None}, Status.PASS, "not available"),
     ],
 )
-async def test_other_answers(name: str, answers: dict[str, Any], status: Status, evidence: str) -> None:
+async def test_checks_of_other_commands(name: str, answers: dict[str, Any], status: Status, evidence: str) -> None:
     check = (await checks(Answers(GOOD, **answers)))[name]
     assert check.status is status and evidence in check.evidence, check
 
 
 @pytest.mark.parametrize(
-    ("save", "evidence"), [("", "neither RDB nor AOF"), (None, "not permitted: CONFIG GET save"), ("60 1", "RDB alone")]
+    ("save", "evidence"), [("", "neither RDB nor AOF"), (None, "not permitted: CONFIG GET save"), ("60 1", "RDB only")]
 )
-async def test_without_a_log_the_snapshots_matter(save: str | None, evidence: str) -> None:
+async def test_without_aof_snapshots_are_checked(save: str | None, evidence: str) -> None:
     check = (await checks(Answers(GOOD | {"aof_enabled": "0"}, save=save)))["persistence"]
     assert check.status is Status.WARN and evidence in check.evidence
 
 
-async def test_a_server_that_forbids_everything_still_gets_a_report() -> None:
+async def test_a_server_that_denies_everything_still_gets_a_report() -> None:
     found = await checks(Answers(None, save=None, user=None, ahead=None, cluster=None))
     refused = [name for name, one in found.items() if "not permitted" in one.evidence]
     assert refused == ["clock", "version", "persistence", "eviction", "memory", "replication"]
@@ -145,28 +145,28 @@ async def test_a_server_that_forbids_everything_still_gets_a_report() -> None:
 
 
 @pytest.mark.parametrize("error", [Unreachable("cannot reach it"), AccessDenied("refuses the password")])
-async def test_a_server_out_of_reach_is_one_failed_check(error: Exception) -> None:
+async def test_an_unreachable_server_is_one_failed_check(error: Exception) -> None:
     found = await checks(Answers(GOOD, latency=error))
     assert [(one.name, one.status, one.evidence) for one in found.values()] == [
         ("reachable", Status.FAIL, str(error))
     ]  # fmt: skip
 
 
-async def test_an_open_or_unencrypted_server_is_worth_a_warning() -> None:
+async def test_a_remote_server_without_password_or_tls_is_warned_about() -> None:
     found = await checks(Answers(GOOD), Settings(redis_host="redis.example.com"))
     assert found["authentication"].status is found["tls"].status is Status.WARN
-    for here in (Settings(redis_host="127.0.0.1"), Settings(redis_socket="/tmp/x.sock")):
-        found = await checks(Answers(GOOD), here)
+    for local in (Settings(redis_host="127.0.0.1"), Settings(redis_socket="/tmp/x.sock")):
+        found = await checks(Answers(GOOD), local)
         assert found["authentication"].status is found["tls"].status is Status.PASS
 
 
-async def test_a_server_of_caches_may_evict_and_forget() -> None:
+async def test_a_cache_server_may_evict_and_need_not_persist() -> None:
     info = GOOD | {"maxmemory_policy": "allkeys-lru", "evicted_keys": "7", "aof_enabled": "0"}
     found = await checks(Answers(info, save=""), sessions=False)
     assert not found.keys() & {"eviction", "persistence"}
     assert {one.status for one in found.values()} == {Status.PASS}
 
 
-async def test_waiting_for_replicas_that_are_not_there_fails() -> None:
+async def test_missing_replicas_that_writes_wait_for_fail() -> None:
     settings = Settings(redis_host="127.0.0.1", wait_replicas=2)
     assert (await checks(Answers(GOOD), settings))["replication"].status is Status.FAIL

@@ -1,14 +1,17 @@
-"""`doctor`: is all well with the server, the sessions in it, and the archive?
+"""`doctor`: health checks of the servers, the stored data and the archive.
 
-report.py   what a check says: pass, warn or fail, with the evidence and the remedy
-server.py   checks of what the server tells of itself
-data.py     checks of what is stored, in one walk through all keys
-archive.py  checks of the archive
-repair.py   what can be put right, since it is derived from the sessions
+examine.py     run all checks, in order
+report.py      the result of a check: pass, warn or fail, with evidence and remedy
+server.py      checks of what a server reports about itself (INFO, CONFIG, TIME)
+data.py        scan of all AWI keys
+findings.py    what that scan found
+data_checks.py the findings as checks
+archive.py     checks of the archive
+repair.py      repairs of keys that are derived from sessions
 """
 
 from .examine import examine
-from .repair import Repair, Repairs
+from .repair import Repair, RepairPlan
 from .report import Check, Report, Status
 
-__all__ = ["Check", "Repair", "Repairs", "Report", "Status", "examine"]
+__all__ = ["Check", "Repair", "RepairPlan", "Report", "Status", "examine"]

@@ -1,310 +1,195 @@
-"""Checks of what is stored, in one walk through all keys of AWI."""
+"""Scan of all AWI keys for problems. Nothing is written."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...document import keys
 from ...document.json_codec import encodable
-from ...document.keys import KeyKind
+from ...document.keys import KeyKind, decode_key
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed
-from ...store.redis.keyspace import Keyspace, Peek, Stepped
+from ...store.redis.keyspace import Keyspace, Peek, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
-from ...util.humanize import duration, plural
-from ..inventory import Inventory, shown
-from .repair import Repair
-from .report import Check, failed, passed, warned
+from ...util.humanize import duration
+from ..inventory import Inventory
+from .findings import Finding, Findings
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ...settings import Settings
 
-#: Documents from this length on are large: every request of an agent moves a good part of them.
-BLOATED_BYTES = 1_048_576
-#: What a sweep archives ahead of its time, unless told otherwise: who expires sooner needs a sweep at once.
-MARGIN_MS = 120_000
-#: Something that expires within this time is not worth telling.
-_PASSING_MS = 5_000
-#: Keys that are named in each check, and repairs that are remembered.
-_EXAMPLES = 5
-MOST_REPAIRS = 100_000
-_FIX = "`awictl doctor --fix` puts it right"
+#: Documents of this size or more are reported: every request of an agent transfers a good part of them.
+OVERSIZED_BYTES = 1_048_576
+#: Sessions with less time to live are reported: by default, a sweep archives sessions this long before they expire.
+EXPIRING_MS = 120_000
+#: Derived keys with less time to live are not reported: they are gone before anybody could repair them.
+_IGNORED_TTL_MS = 5_000
+#: Bytes of an agent mapping that are read. A session ID is shorter.
+_MAPPING_BYTES = 100
 
 
-@dataclass
-class Problem:
-    """Keys with something in common."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, key: str) -> None:
-        """Count a key."""
-        self.count += 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(key)
-
-
-class DataWalk:
-    """What is found in one walk, and what of it can be put right."""
+class DataScan:
+    """One scan of all AWI keys on all servers in use."""
 
     def __init__(self, manager: StateManager) -> None:
         self._manager = manager
         self._sessions = manager.store.keyspace
-        self.repairs: list[Repair] = []
-        self.keys = 0
-        self.live = 0
-        self.problems: dict[str, Problem] = defaultdict(Problem)
-        #: Kinds of keys that never expire, and how many of each.
-        self.everlasting: dict[KeyKind, int] = defaultdict(int)
-        #: For agents that are in no session, the latest of their live ones, and when something happened there.
+        #: For each agent without a mapping: last activity and ID of its most recently active live session.
         self._unmapped: dict[str, tuple[str, str]] = {}
-        self.largest = 0
-        #: Whether there are more repairs than are remembered.
-        self.more_repairs = False
+        self.found = Findings()
 
-    async def walk(self, rate: float | None, stepped: Stepped) -> None:
-        """Look at all keys. Raises what the sessions' server says; of others that is a problem among others."""
+    async def run(self, rate: float | None, on_step: StepCallback) -> None:
+        """Scan the keys into `found`.
+
+        `rate`: maximum number of keys per second on each server. `on_step`: see `keyspace.scan`. Raises the errors of
+        the server with the sessions; the errors of other servers are findings.
+        """
         for inventory in self._manager.inventory.each():
             try:
-                await self._walk(inventory, rate, stepped)
+                await self._scan(inventory, rate, on_step)
             except AwiError as error:
                 if inventory.holds(self._sessions):
                     raise
-                self.problems["away"].add(str(error))
+                self.found.unreachable.add(str(error))
         for agent_id, (_, session_id) in self._unmapped.items():
             mapping = keys.agent_key(agent_id)
-            self.problems["unmapped"].add(mapping)
-            self._repair(self._sessions, MissingMapping(mapping.encode(), session_id))
+            self.found.missing_mappings.add(mapping)
+            self.found.add_repair(self._sessions, MissingMapping(mapping.encode(), session_id))
 
-    async def _walk(self, inventory: Inventory, rate: float | None, stepped: Stepped) -> None:
-        async with aclosing(inventory.found(rate=rate, stepped=stepped)) as batches:
+    async def _scan(self, inventory: Inventory, rate: float | None, on_step: StepCallback) -> None:
+        async with aclosing(inventory.scan(rate=rate, on_step=on_step)) as batches:
             async for keyspace, names in batches:
-                self.keys += len(names)
-                kinds: dict[KeyKind, list[bytes]] = defaultdict(list)
+                self.found.keys += len(names)
+                by_kind: dict[KeyKind, list[bytes]] = defaultdict(list)
                 for name in names:
-                    kinds[keys.kind_of(name)].append(name)
-                sessions = kinds.pop(KeyKind.SESSION, [])
+                    by_kind[keys.kind_of(name)].append(name)
+                sessions = by_kind.pop(KeyKind.SESSION, [])
                 if sessions and keyspace is self._sessions:
-                    await self._look_at_sessions(sessions)
-                for kind, some in kinds.items():
-                    await self._look_at(keyspace, kind, some)
+                    await self._check_sessions(sessions)
+                for kind, names_of_kind in by_kind.items():
+                    await self._check_keys(keyspace, kind, names_of_kind)
 
     # -- sessions
 
-    async def _look_at_sessions(self, names: Sequence[bytes]) -> None:
-        ids = keys.session_ids_of(names)
-        for odd in {shown(name) for name in names} - {keys.session_key(one) for one in ids}:
-            self.problems["unreadable"].add(f"{odd}: what follows the prefix is no session id")
-        agents: dict[str, list[Listed]] = defaultdict(list)
-        places = [keys.session_key(one).encode() for one in ids]
-        ends = dict(zip(ids, await self._sessions.ends(places) if places else [], strict=True))
-        for listed in await self._manager.store.list(ids):
-            # a head that can be read says nothing of what follows it: that is cut off, most often, where it is damaged
-            cut = listed.error is None and ends[listed.session_id] not in (b"}", None)
-            agent_id = self._look_at_session(listed._replace(error="it is cut off") if cut else listed)
+    async def _check_sessions(self, names: Sequence[bytes]) -> None:
+        session_ids = keys.session_ids_of(names)
+        for name in {decode_key(name) for name in names} - {keys.session_key(one) for one in session_ids}:
+            self.found.unreadable.add(f"{name}: the part after the prefix is not a session ID")
+        live: dict[str, list[Listed]] = defaultdict(list)
+        session_keys = [keys.session_key(one).encode() for one in session_ids]
+        last_bytes = dict(
+            zip(session_ids, await self._sessions.ends(session_keys) if session_keys else [], strict=True)
+        )
+        for listed in await self._manager.store.list(session_ids):
+            # a head can be valid although the rest is damaged; damaged documents are usually truncated
+            if listed.error is None and last_bytes[listed.session_id] not in (b"}", None):
+                listed = listed._replace(error="the document is truncated")
+            agent_id = self._check_session(listed)
             if agent_id is not None:
-                agents[keys.agent_key(agent_id)].append(listed)
-        mappings = [mapping.encode() for mapping in agents]
-        for mapping, peek in zip(agents, await self._sessions.peek(mappings) if mappings else [], strict=True):
+                live[keys.agent_key(agent_id)].append(listed)
+        mappings = [mapping.encode() for mapping in live]
+        for mapping, peek in zip(live, await self._sessions.peek(mappings) if mappings else [], strict=True):
             if peek is None:
-                for listed in agents[mapping]:
-                    self._without_mapping(listed)
+                for listed in live[mapping]:
+                    self._mapping_is_missing(listed)
 
-    def _look_at_session(self, listed: Listed) -> str | None:
-        """Look at one session. Returns the agent that should be in a session, as this one is alive."""
+    def _check_session(self, listed: Listed) -> str | None:
+        """Check one session. Returns the ID of the agent that must have a mapping, because this session is live."""
         key = keys.session_key(listed.session_id)
-        self.largest = max(self.largest, listed.bytes)
+        self.found.largest_bytes = max(self.found.largest_bytes, listed.bytes)
         if listed.error is not None:
-            self.problems["unreadable"].add(f"{key}: {listed.error}")
+            self.found.unreadable.add(f"{key}: {listed.error}")
             return None
-        if listed.bytes >= BLOATED_BYTES:
-            self.problems["bloated"].add(f"{key}: {listed.bytes:,} bytes")
+        if listed.bytes >= OVERSIZED_BYTES:
+            self.found.oversized.add(f"{key}: {listed.bytes:,} bytes")
         if has_ended(listed.head):
-            self.problems["ended" if listed.ttl_ms is None else "ended_expiring"].add(key)
+            (self.found.ended if listed.ttl_ms is None else self.found.ended_expiring).add(key)
             return None
-        self.live += 1
+        self.found.live += 1
         if listed.ttl_ms is None:
-            self._never_expires(self._sessions, KeyKind.SESSION, key.encode(), listed.bytes)
-        elif listed.ttl_ms < MARGIN_MS:
-            self.problems["expiring"].add(f"{key}: {duration(listed.ttl_ms)}")
+            self._has_no_ttl(self._sessions, KeyKind.SESSION, key.encode(), listed.bytes)
+        elif listed.ttl_ms < EXPIRING_MS:
+            self.found.expiring.add(f"{key}: {duration(listed.ttl_ms)}")
         agent_id = as_text(listed.head.get("agent_id"))
-        lasting = listed.ttl_ms is not None and listed.ttl_ms > _PASSING_MS
-        return agent_id if lasting and agent_id and agent_id == encodable(agent_id) else None
+        # the repair copies the session's TTL, so a session without one is repaired first
+        needs_mapping = listed.ttl_ms is not None and listed.ttl_ms > _IGNORED_TTL_MS
+        return agent_id if needs_mapping and agent_id and agent_id == encodable(agent_id) else None
 
-    def _without_mapping(self, listed: Listed) -> None:
+    def _mapping_is_missing(self, listed: Listed) -> None:
         agent_id = str(listed.head["agent_id"])
         activity = as_text(as_object(listed.head.get("statistics")).get("last_activity")) or ""
         self._unmapped[agent_id] = max(self._unmapped.get(agent_id, ("", "")), (activity, listed.session_id))
 
-    # -- what belongs to them
+    # -- other keys
 
-    async def _look_at(self, keyspace: Keyspace, kind: KeyKind, names: Sequence[bytes]) -> None:
-        """Look at keys of one kind, other than sessions."""
-        size = 100 if kind is KeyKind.AGENT else 0
-        seen: dict[bytes, Peek] = {}
+    async def _check_keys(self, keyspace: Keyspace, kind: KeyKind, names: Sequence[bytes]) -> None:
+        """Check keys of one kind other than sessions."""
+        readable: dict[bytes, Peek] = {}
+        size = _MAPPING_BYTES if kind is KeyKind.AGENT else 0
         for name, peek in zip(names, await keyspace.peek(names, size), strict=True):
             if peek is None:
                 continue
             if peek.forbidden:
-                self.problems["forbidden"].add(shown(name))
+                self.found.forbidden.add(decode_key(name))
                 continue
             if peek.fault is not None:
-                self.problems["unreadable"].add(keyspace.fault(peek, shown(name)) or shown(name))
-                if peek.ttl_ms is None:
-                    self._never_expires(keyspace, kind, name, None)
-                continue
-            seen[name] = peek
+                self.found.unreadable.add(keyspace.fault(peek, decode_key(name)) or decode_key(name))
+            else:
+                readable[name] = peek
             if peek.ttl_ms is None:
-                self._never_expires(keyspace, kind, name, peek.length)
-        if keyspace is self._sessions and kind is KeyKind.AGENT:
-            owners = {name: keys.as_session_id(peek.start) for name, peek in seen.items()}
-            await self._look_for_orphans("orphans", seen, owners, lambda peek: (peek.start, peek.length))
-        elif keyspace is self._sessions and kind is KeyKind.DIFF:
+                self._has_no_ttl(keyspace, kind, name, peek.length if peek.fault is None else None)
+        if keyspace is not self._sessions:
+            return
+        if kind is KeyKind.AGENT:
+            owners = {name: keys.as_session_id(peek.start) for name, peek in readable.items()}
+            # delete a mapping only if it still has the same value
+            await self._find_orphans(
+                self.found.orphaned_mappings, readable, owners, lambda peek: (peek.start, peek.length)
+            )
+        elif kind is KeyKind.DIFF:
             prefix = keys.DIFF_PREFIX.encode()
-            owners = {name: keys.as_session_id(name.removeprefix(prefix)) for name in seen}
-            await self._look_for_orphans("diffs", seen, owners, lambda _: (b"", None))
+            owners = {name: keys.as_session_id(name.removeprefix(prefix)) for name in readable}
+            await self._find_orphans(self.found.orphaned_diffs, readable, owners, lambda _: (b"", None))
 
-    async def _look_for_orphans(
+    async def _find_orphans(
         self,
-        problem: str,
-        seen: dict[bytes, Peek],
+        finding: Finding,
+        readable: dict[bytes, Peek],
         owners: dict[bytes, str | None],
-        held: Callable[[Peek], tuple[bytes, int | None]],
+        expected: Callable[[Peek], tuple[bytes, int | None]],
     ) -> None:
-        """Find those among these keys that belong to no session that is there.
+        """Find the keys whose session does not exist.
 
-        `held`: what a key must still hold to be deleted: its beginning, and its length.
+        `owners`: the session ID that each key belongs to, None if it names none. `expected`: the beginning and the
+        length that the value must still have when the key is deleted.
         """
-        lasting = [name for name, peek in seen.items() if peek.ttl_ms is None or peek.ttl_ms > _PASSING_MS]
-        sessions = {name: owner for name in lasting if (owner := owners[name]) is not None}
-        there: dict[str, bool] = {}
-        if sessions:
-            wanted = list(dict.fromkeys(sessions.values()))
-            peeks = await self._sessions.peek([keys.session_key(one).encode() for one in wanted])
-            there = {one: peek is not None for one, peek in zip(wanted, peeks, strict=True)}
+        lasting = [name for name, peek in readable.items() if peek.ttl_ms is None or peek.ttl_ms > _IGNORED_TTL_MS]
+        session_ids = list(dict.fromkeys(owner for name in lasting if (owner := owners[name]) is not None))
+        session_keys = [keys.session_key(one).encode() for one in session_ids]
+        peeks = await self._sessions.peek(session_keys) if session_keys else []
+        existing = {one for one, peek in zip(session_ids, peeks, strict=True) if peek is not None}
         for name in lasting:
             owner = owners[name]
-            if owner is None or not there[owner]:
-                self.problems[problem].add(f"{shown(name)}: {owner or 'no session id'}")
-                self._repair(self._sessions, Orphan(name, owner, *held(seen[name])))
+            if owner not in existing:
+                finding.add(f"{decode_key(name)}: {owner or 'not a session ID'}")
+                self.found.add_repair(self._sessions, Orphan(name, owner, *expected(readable[name])))
 
-    def _never_expires(self, keyspace: Keyspace, kind: KeyKind, name: bytes, length: int | None) -> None:
-        """`length`: None for what is no string, which is nothing of AWI's to let expire."""
-        self.problems["everlasting"].add(shown(name))
-        self.everlasting[kind] += 1
+    def _has_no_ttl(self, keyspace: Keyspace, kind: KeyKind, name: bytes, length: int | None) -> None:
+        """Record a key without a TTL. `length`: of the string in bytes; None if it is not a string: not repaired."""
+        self.found.no_ttl.add(decode_key(name))
+        self.found.no_ttl_kinds[kind] += 1
         if length is not None:
-            self._repair(keyspace, MissingTtl(name, length, expiry_of(kind, self._manager.settings)))
-
-    def _repair(self, keyspace: Keyspace, what: Orphan | MissingTtl | MissingMapping) -> None:
-        if len(self.repairs) < MOST_REPAIRS:
-            self.repairs.append(Repair(keyspace, what))
-        else:
-            self.more_repairs = True
-
-    # -- what it comes to
-
-    def checks(self, *, archive: bool) -> list[Check]:
-        """What the walk found. `archive`: whether the settings name one."""
-        return [
-            *self._not_seen(),
-            self._documents(),
-            self._sizes(),
-            self._expiries(),
-            self._derived("agent mappings", "orphans", "that point to no live session"),
-            self._derived("agents in a session", "unmapped", "of agents with a live session are missing"),
-            self._derived("diffs", "diffs", "of sessions that are gone"),
-            self._ended(archive),
-            self._expiring(archive),
-        ]
-
-    def _not_seen(self) -> list[Check]:
-        """What was not looked at, so that the other checks say nothing of it."""
-        checks = []
-        if away := self.problems["away"].count:
-            remedy = "put that right first: nothing is known of the keys there"
-            checks.append(
-                failed("other servers", f"{away} could not be looked at", remedy, self.problems["away"].examples)
-            )
-        forbidden = self.problems["forbidden"]
-        if forbidden.count:
-            evidence = f"not permitted to look at {plural(forbidden.count, 'key')}, of which nothing is told below"
-            remedy = "allow this user to read them (`ACL SETUSER … ~AWI:* ~AGENT:SESSION:* ~MEDIA:*`)"
-            checks.append(warned("permissions", evidence, remedy, forbidden.examples))
-        return checks
-
-    def _documents(self) -> Check:
-        problem = self.problems["unreadable"]
-        if not problem.count:
-            return passed(
-                "documents",
-                f"{plural(self.live, 'live session')} among {plural(self.keys, 'key')}, all readable, none cut off",
-            )
-        remedy = (
-            "see what is stored (`redis-cli TYPE`, `awictl session show -o raw ID`), then restore it from the archive, "
-            "or delete it"
-        )
-        return failed("documents", f"{plural(problem.count, 'key')} cannot be read", remedy, problem.examples)
-
-    def _sizes(self) -> Check:
-        problem = self.problems["bloated"]
-        if not problem.count:
-            return passed("document sizes", f"the largest has {self.largest:,} bytes")
-        remedy = (
-            "look at what is in them (`awictl session show ID | jq 'map_values(tojson | length)'`); "
-            "AWI_MAX_ACTIONS_PER_SESSION bounds the trajectory"
-        )
-        evidence = (
-            f"{plural(problem.count, 'document')} of {BLOATED_BYTES:,} bytes or more, the largest {self.largest:,}"
-        )
-        return warned("document sizes", evidence, remedy, problem.examples)
-
-    def _expiries(self) -> Check:
-        problem = self.problems["everlasting"]
-        if not problem.count:
-            return passed("expiries", "every key that should expire does")
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.everlasting.items())
-        return warned("expiries", f"{problem.count:,} that never expire ({kinds})", _FIX, problem.examples)
-
-    def _derived(self, name: str, problem_name: str, words: str) -> Check:
-        problem = self.problems[problem_name]
-        if not problem.count:
-            return passed(name, f"none {words}")
-        return warned(name, f"{problem.count:,} {words}", _FIX, problem.examples)
-
-    def _ended(self, archive: bool) -> Check:
-        waiting, expiring = self.problems["ended"], self.problems["ended_expiring"]
-        remedy = "`awictl archive sweep` archives and deletes them"
-        if not archive:
-            remedy = f"configure the archive (AWI_ARCHIVE_URL or MONGODB_URI), then {remedy}"
-        if expiring.count:
-            evidence = f"{plural(expiring.count, 'ended session')} will expire without having been archived"
-            return (failed if archive else warned)("ended sessions", evidence, remedy, expiring.examples)
-        if waiting.count:
-            evidence = f"{plural(waiting.count, 'ended session')} wait to be archived"
-            return warned("ended sessions", evidence, remedy, waiting.examples)
-        return passed("ended sessions", "none waits to be archived")
-
-    def _expiring(self, archive: bool) -> Check:
-        problem = self.problems["expiring"]
-        within = duration(MARGIN_MS)
-        if not problem.count:
-            return passed("expiring sessions", f"none expires within {within}")
-        evidence = f"{plural(problem.count, 'session')} expire within {within}"
-        remedy = "make sure that `awictl archive sweep --watch` is running, or run a sweep now"
-        if not archive:
-            remedy = "configure an archive to keep them: without one they are gone then"
-        return warned("expiring sessions", evidence, remedy, problem.examples)
+            ttl_ms = default_ttl_ms(kind, self._manager.settings)
+            self.found.add_repair(keyspace, MissingTtl(name, length, ttl_ms))
 
 
-def expiry_of(kind: KeyKind, settings: Settings) -> int:
-    """How long a key of this kind stays, in milliseconds (DESIGN, section 2)."""
+def default_ttl_ms(kind: KeyKind, settings: Settings) -> int:
+    """Return the TTL that a new key of this kind gets, in milliseconds (DESIGN, section 2)."""
     return {
         KeyKind.DIFF: keys.DIFF_TTL_SECONDS * 1000,
         KeyKind.CACHE: settings.list_cache_ttl_ms,

@@ -1,4 +1,4 @@
-"""What can be put right: what is derived from the sessions. The sessions themselves are never changed but to expire."""
+"""Repairs of keys that are derived from sessions. A session document itself is never changed; it may get a TTL."""
 
 from __future__ import annotations
 
@@ -7,69 +7,74 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...document.keys import decode_key
 from ...store.redis.keyspace import Keyspace
 from ...store.redis.repairs import MissingTtl, Orphan, Repairable
 from ...util.humanize import duration
-from ..inventory import shown
 
-#: Repairs in one round trip.
+#: Maximum number of repairs per round trip.
 _BATCH = 100
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One thing to put right, and where."""
+    """One change to one key, and the server that has it."""
 
     keyspace: Keyspace
-    what: Repairable
+    change: Repairable
 
     @property
-    def words(self) -> str:
-        """What is done."""
-        if isinstance(self.what, Orphan):
+    def description(self) -> str:
+        """What the repair does to the key."""
+        if isinstance(self.change, Orphan):
             return "delete"
-        if isinstance(self.what, MissingTtl):
-            return f"expire in {duration(self.what.ttl_ms)}"
-        return f"point to {self.what.session_id}"
+        if isinstance(self.change, MissingTtl):
+            return f"set TTL to {duration(self.change.ttl_ms)}"
+        return f"map to {self.change.session_id}"
 
     def row(self, done: bool | None) -> dict[str, Any]:
-        """As plain data. `done`: None where it was not tried."""
-        return {"key": shown(self.what.name), "repair": self.words, "done": done}
+        """Return the repair as JSON-compatible data. `done`: None if it was not attempted."""
+        return {"key": decode_key(self.change.name), "repair": self.description, "done": done}
 
 
-class Repairs:
-    """All that can be put right."""
+class RepairPlan:
+    """The repairs that a scan proposes."""
 
-    def __init__(self, repairs: Sequence[Repair]) -> None:
-        # what is deleted need not get an expiry before
-        orphans = {one.what.name for one in repairs if isinstance(one.what, Orphan)}
-        self.all = [one for one in repairs if isinstance(one.what, Orphan) or one.what.name not in orphans]
+    def __init__(self, repairs: Sequence[Repair] = (), *, scanned: bool = False, truncated: bool = False) -> None:
+        """`scanned`: whether the scan of the data was completed. `truncated`: whether more repairs are needed."""
+        # a key that is deleted needs no TTL first
+        orphans = {one.change.name for one in repairs if isinstance(one.change, Orphan)}
+        self.repairs = [one for one in repairs if isinstance(one.change, Orphan) or one.change.name not in orphans]
+        self.scanned = scanned
+        self.truncated = truncated
 
     def summary(self) -> str:
-        """How many of each, in words."""
+        """Return the number of repairs of each type, as text: `delete 3, set TTL 1`."""
         counts = Counter(
             "delete"
-            if isinstance(one.what, Orphan)
-            else "let expire"
-            if isinstance(one.what, MissingTtl)
-            else "restore"
-            for one in self.all
+            if isinstance(one.change, Orphan)
+            else "set TTL"
+            if isinstance(one.change, MissingTtl)
+            else "restore mapping"
+            for one in self.repairs
         )
-        return ", ".join(f"{words} {count:,}" for words, count in counts.items())
+        return ", ".join(f"{description} {count:,}" for description, count in counts.items())
 
     def rows(self, done: Sequence[bool] | None = None) -> list[dict[str, Any]]:
-        """All of them as plain data. `done`: what `apply` returned, if it was called."""
-        return [one.row(done[i] if done is not None else None) for i, one in enumerate(self.all)]
+        """Return all repairs as JSON-compatible data. `done`: the result of `apply`; None if it was not called."""
+        return [one.row(done[i] if done is not None else None) for i, one in enumerate(self.repairs)]
 
     async def apply(self) -> list[bool]:
-        """Do it; for each, whether it still was as it had been seen (else nothing was done)."""
-        places: dict[Keyspace, list[int]] = defaultdict(list)
-        for i, one in enumerate(self.all):
-            places[one.keyspace].append(i)
-        done = [False] * len(self.all)
-        for keyspace, indexes in places.items():
+        """Apply the repairs. Returns, for each, False if the key has changed since the scan and was left alone."""
+        by_keyspace: dict[Keyspace, list[int]] = defaultdict(list)
+        for i, one in enumerate(self.repairs):
+            by_keyspace[one.keyspace].append(i)
+        done = [False] * len(self.repairs)
+        for keyspace, indexes in by_keyspace.items():
             for start in range(0, len(indexes), _BATCH):
-                group = indexes[start : start + _BATCH]
-                for i, success in zip(group, await keyspace.repair([self.all[i].what for i in group]), strict=True):
+                batch = indexes[start : start + _BATCH]
+                for i, success in zip(
+                    batch, await keyspace.repair([self.repairs[i].change for i in batch]), strict=True
+                ):
                     done[i] = success
         return done

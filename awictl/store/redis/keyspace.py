@@ -31,8 +31,8 @@ _REQUEST_BYTES = 4_194_304
 _KEY_INFO = Script("key_info")
 
 
-#: Is told of each step of a scan how many keys the server visited in it, more or less.
-Stepped = Callable[[int], None]
+#: Called after each step of a scan with the approximate number of keys that the server visited in it.
+StepCallback = Callable[[int], None]
 
 
 class Peek(NamedTuple):
@@ -54,11 +54,11 @@ class Peek(NamedTuple):
 
 
 async def scan(
-    server: Server, pattern: str | None, rate: float | None = None, stepped: Stepped = lambda _: None
+    server: Server, pattern: str | None, rate: float | None = None, on_step: StepCallback = lambda _: None
 ) -> AsyncGenerator[list[bytes], None]:
     """The names of all keys, or of those that match, in batches. One may come twice.
 
-    `rate`: how many keys the server visits in a second at the most. `stepped` is told how many each step visited.
+    `rate`: maximum number of keys per second (None: not paced). `on_step`: called with the number of keys of each step.
     """
     count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / PACED_STEPS)))
     matching: Sequence[Argument] = ("MATCH", pattern) if pattern is not None else ()
@@ -67,7 +67,7 @@ async def scan(
         started = time.monotonic()
         [reply] = await server.read(("SCAN", cursor, *matching, "COUNT", count))
         cursor, names = server.checked(reply, pattern or "*")
-        stepped(count)
+        on_step(count)
         if names:
             yield names
         if cursor == b"0":
@@ -140,10 +140,10 @@ class Keyspace:
         return reply if isinstance(reply, int) else None
 
     def scan(
-        self, pattern: str | None = None, rate: float | None = None, stepped: Stepped = lambda _: None
+        self, pattern: str | None = None, rate: float | None = None, on_step: StepCallback = lambda _: None
     ) -> AsyncGenerator[list[bytes], None]:
         """The names of all keys, or of those that match, in batches; see `scan`."""
-        return scan(self._server, pattern, rate, stepped)
+        return scan(self._server, pattern, rate, on_step)
 
     async def peek(self, names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
         """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""

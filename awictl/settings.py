@@ -18,7 +18,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidInput
+from .errors import InvalidInput, ReadOnly
 from .util.urls import (
     check_archive_url,
     has_password,
@@ -118,6 +118,12 @@ class Settings:
     def media_cache_ttl_ms(self) -> int:
         """Expiry of cached media, in milliseconds."""
         return int(self.media_cache_ttl_minutes * 60_000)
+
+    def check_writable(self) -> None:
+        """Raise ReadOnly if these settings refuse all writes."""
+        if self.read_only:
+            which = f"profile {self.profile}" if self.profile else "AWI_READ_ONLY"
+            raise ReadOnly(f"nothing was written: {which} is read-only")
 
     def elsewhere(self, url: str) -> Settings:
         """The same settings for the server that a Redis URL names: without credentials but those in the URL."""

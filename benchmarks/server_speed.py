@@ -118,7 +118,7 @@ async def prepare(settings: Settings) -> tuple[str, str]:
     """An agent with a session of ten actions: its secret, and the session's key in Redis."""
     async with StateManager.open(settings) as manager:
         agent = await manager.agents.register("benchmark")
-        visit = await manager.visits.visit(agent.key.agent_id, "benchmark", route="/api/agent/posts")
+        visit = await manager.agent_sessions.get_or_create(agent.key.agent_id, "benchmark", route="/api/agent/posts")
         for cursor in range(10):
             delta = {"page_state": {"pagination": {"cursor": cursor}}}
             await manager.apply(visit.session_id, delta, {"action": "next_page", "input": {"page": cursor}})

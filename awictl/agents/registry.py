@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..document.json_codec import encodable
 from ..errors import InvalidInput, NotFound, Refused
+from ..settings import Settings
 from ..util.bounded_dict import BoundedDict
 from .api_keys import AgentKey, KeyStore, Permission
 
@@ -51,11 +52,9 @@ def digest_of(secret: str) -> str:
 class AgentRegistry:
     """The agents that have a key. It may be shared by many tasks."""
 
-    def __init__(
-        self, key_store: KeyStore, check_writable: Callable[[], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, key_store: KeyStore, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._key_store = key_store
-        self._check_writable = check_writable
+        self._settings = settings
         self._clock = clock
         #: By digest, the key and until when it counts.
         self._cache: BoundedDict[str, tuple[AgentKey | None, float]] = BoundedDict(CACHE_ENTRIES)
@@ -74,7 +73,7 @@ class AgentRegistry:
         description: str | None = None,
     ) -> Registered:
         """Make a key for a new agent. Raises InvalidInput, and ReadOnly where nothing may be written."""
-        self._check_writable()
+        self._settings.check_writable()
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable() or not name.strip():
             raise InvalidInput(f"the name of an agent is 1 to {MAX_NAME} printable characters")
         if description is not None and (len(description) > MAX_DESCRIPTION or description != encodable(description)):
@@ -126,7 +125,7 @@ class AgentRegistry:
 
     async def revoke(self, agent: str) -> AgentKey:
         """Make a key worthless, for servers within a minute. Raises NotFound, and Refused for one of the app's."""
-        self._check_writable()
+        self._settings.check_writable()
         key = await self.get(agent)
         if key.of_app:
             raise Refused(f"{self.where}: the key of {key.name!r} is the app's, which is read-only: revoke it there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote
 
+from ..errors import Refused
 from ..settings import Settings
 from ..store.embedded import embedded_server
 from ..util.urls import without_credentials
@@ -31,3 +32,13 @@ def open_archive(settings: Settings) -> Archive | None:
     from .mongo.archive import MongoArchive
 
     return MongoArchive.open(url, without_credentials(url), settings)
+
+
+def required(archive: Archive | None, otherwise: str = "") -> Archive:
+    """The archive. Raises Refused if there is none; `otherwise` completes the message with an alternative."""
+    if archive is None:
+        raise Refused(
+            "no archive is configured, so nothing was done: set MONGODB_URI or AWI_ARCHIVE_URL, or give "
+            f"--archive URL (mongodb://HOST/DATABASE or sqlite:///FILE){otherwise}"
+        )
+    return archive

@@ -110,7 +110,7 @@ class Run:
             try:
                 yield manager
             except NoSession as error:
-                raise await manager.explained(error) from error
+                raise await manager.explain_missing(error) from error
 
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[None]])

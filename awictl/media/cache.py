@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..document import keys
 from ..document.json_codec import dumps
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound, UpdateConflict
+from ..settings import Settings
 from ..store.redis.strings import Strings
 from ..util.prefetch import prefetch
 from . import embeddings
@@ -17,7 +18,6 @@ from .images import FIELDS, Deletion, Embedding, Image, Match, MediaStats, Simil
 from .stored import Held, StoredMedia, in_parts
 
 if TYPE_CHECKING:
-    from ..sessions.protocol import Writable
     from .embeddings import Vector
 
 
@@ -28,10 +28,10 @@ PUT_TRIES = 20
 class MediaCache:
     """The cached images and their embeddings. Raises the errors of `awictl.errors`."""
 
-    def __init__(self, strings: Strings, owner: Writable) -> None:
+    def __init__(self, strings: Strings, settings: Settings) -> None:
         self._strings = strings
         self._stored = StoredMedia(strings)
-        self._owner = owner
+        self._settings = settings
         #: For messages: where they are kept.
         self.where = strings.where
 
@@ -142,14 +142,14 @@ class MediaCache:
         The embedding is called what is given, else as the image says already, else as the image itself. One that is
         there and not given stays as it is, and expires together with the image.
         """
-        self._owner.check_writable()
+        self._settings.check_writable()
         place = keys.image_key(image_id)
         vector = embeddings.vector_of(embedding) if embedding is not None else None
         urls = {"thumbnail_url": thumbnail_url, "full_url": full_url}
         given = {name: checked_url(url, name.removesuffix("_url")) for name, url in urls.items() if url is not None}
         if embedding_key is not None:
             given["embedding_key"] = keys.check_media_id(embedding_key)
-        ttl_ms = self._owner.settings.media_cache_ttl_ms
+        ttl_ms = self._settings.media_cache_ttl_ms
         for _ in range(PUT_TRIES):
             held = await self._stored.held(place)
             if held is None and None in urls.values():
@@ -178,7 +178,7 @@ class MediaCache:
 
     async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[Deletion]:
         """Delete images, each with its embedding unless another image refers to it. Returns those that were there."""
-        self._owner.check_writable()
+        self._settings.check_writable()
         planned = await self.deletions(image_ids, rate=rate)
         names = [keys.image_key(one.id) for one in planned]
         shared = {one.embedding_key for one in planned if one.with_embedding and one.embedding_key}

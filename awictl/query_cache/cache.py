@@ -16,7 +16,9 @@ from ..store.base import View
 from .cache_key import cache_key
 
 if TYPE_CHECKING:
-    from ..sessions.protocol import Sessions
+    from ..sessions.reader import SessionReader
+    from ..sessions.writer import SessionWriter
+    from ..settings import Settings
     from ..store.redis.strings import Strings
 
 #: Cached results that are read in one go.
@@ -50,9 +52,11 @@ class Cached:
 class QueryCache:
     """The cached results of queries. Raises the errors of `awictl.errors`."""
 
-    def __init__(self, strings: Strings, sessions: Sessions) -> None:
+    def __init__(self, strings: Strings, reader: SessionReader, writer: SessionWriter, settings: Settings) -> None:
         self._strings = strings
-        self._sessions = sessions
+        self._reader = reader
+        self._writer = writer
+        self._settings = settings
         #: For messages: where they are kept.
         self.where = strings.where
 
@@ -97,7 +101,7 @@ class QueryCache:
     async def _pointers(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
         """The sessions that have an active query, and its cache key."""
         view: View[tuple[str, dict[str, Any]]] = View(lambda listed: (listed.session_id, listed.head))
-        async with aclosing(self._sessions.list_sessions_as(view, rate=rate)) as batches:
+        async with aclosing(self._reader.list_as(view, rate=rate)) as batches:
             async for batch in batches:
                 for session_id, head in batch:
                     if (active := active_query(head)) is not None:
@@ -158,21 +162,21 @@ class QueryCache:
         With a session, its `query_cache` says so afterwards, and the action `cache_query_results` is recorded, as the
         app does. Raises NotFound where there is no such session; then nothing is cached.
         """
-        self._sessions.check_writable()
-        limit = self._sessions.settings.max_document_bytes
+        self._settings.check_writable()
+        limit = self._settings.max_document_bytes
         filters, sort = checked_json(filters, "the filters", limit), checked_json(sort, "the sort order", limit)
         if not isinstance(results, list):
             raise InvalidInput(f"results are a JSON array, not a {type(results).__name__}")
         results = checked_json(results, "the results", limit)
         key = cache_key(filters, sort)
-        ttl_ms = self._sessions.settings.list_cache_ttl_ms
+        ttl_ms = self._settings.list_cache_ttl_ms
         raw = dumps(results)
         if session_id is not None:
-            await self._sessions.get_action_history(session_id, 1)  # raises where it is not there
+            await self._reader.history(session_id, 1)  # raises where it is not there
         # first, so that no session points to what never was
         await self._strings.put({keys.CACHE_PREFIX + key: raw}, ttl_ms)
         if session_id is not None:
-            await self._sessions.update_state_with_delta(
+            await self._writer.apply(
                 session_id,
                 {"query_cache": {"active_cache_key": key, "cached_at": timestamp()}},
                 {
@@ -185,7 +189,7 @@ class QueryCache:
 
     async def delete(self, cache_keys: Sequence[str]) -> Sequence[bool]:
         """Delete cached results; for each key, whether it was there."""
-        self._sessions.check_writable()
+        self._settings.check_writable()
         return await self._strings.delete([keys.CACHE_PREFIX + keys.check_cache_key(key) for key in cache_keys])
 
     def _place(self, key: str) -> str:

@@ -17,7 +17,8 @@ from .cache_key import cache_key
 from .spellings import Difference, alike, difference, variants
 
 if TYPE_CHECKING:
-    from ..sessions.protocol import Sessions
+    from ..sessions.reader import SessionReader
+    from ..settings import Settings
     from .cache import QueryCache
 
 #: Cached queries that are told, the most alike first.
@@ -87,15 +88,16 @@ class _Query(NamedTuple):
 
 async def diagnose(
     cache: QueryCache,
-    sessions: Sessions,
+    reader: SessionReader,
+    settings: Settings,
     filters: Any,
     sort: Any,
     *,
     rate: float | None = None,
-    look_through_sessions: bool = True,
+    scan_sessions: bool = True,
 ) -> Diagnosis:
     """Find out whether a query is cached, and on a miss, what is in its place. See `StateManager.diagnose_query`."""
-    limit = sessions.settings.max_delta_bytes
+    limit = settings.max_delta_bytes
     filters, sort = checked_json(filters, "the filters", limit), checked_json(sort, "the sort order", limit)
     own = cache_key(filters, sort)
     if found := await cache.look([own]):
@@ -105,8 +107,8 @@ async def diagnose(
         return Diagnosis(own, hit, cached.ttl_ms, cached.bytes, cached.count, verdict)
     spelled = variants(filters, sort)
     queries = {key: (one.filters, one.sort) for key, one in spelled.items()}
-    pointing = [one async for one in _queries(sessions, rate)] if look_through_sessions else []
-    queries = await _known_queries(sessions, pointing) | queries
+    pointing = [one async for one in _queries(reader, rate)] if scan_sessions else []
+    queries = await _known_queries(reader, pointing) | queries
     queries.pop(own, None)
     near = []
     for key, ttl_ms in (await cache.lifetimes(list(queries))).items():
@@ -120,7 +122,7 @@ async def diagnose(
     remembered = [_remembered(one) for one in pointing if one.cache_key == own]
     remembered.sort(key=lambda one: one.cached_at or "", reverse=True)
     nearest = [one for _, _, one in near[:MOST_TOLD]]
-    verdict = await _verdict(cache, nearest, remembered, sessions.settings.list_cache_ttl_ms, len(spelled))
+    verdict = await _verdict(cache, nearest, remembered, settings.list_cache_ttl_ms, len(spelled))
     return Diagnosis(own, False, None, None, None, verdict, nearest, remembered, 1 + len(queries))
 
 
@@ -153,10 +155,10 @@ def _remembered(one: _Query) -> Remembered:
     return Remembered(one.session_id, one.cached_at, age_ms)
 
 
-async def _queries(sessions: Sessions, rate: float | None) -> AsyncGenerator[_Query, None]:
+async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_Query, None]:
     """What the sessions know of their active queries."""
     view: View[_Query | None] = View(_query)
-    async with aclosing(sessions.list_sessions_as(view, rate=rate)) as batches:
+    async with aclosing(reader.list_as(view, rate=rate)) as batches:
         async for batch in batches:
             for one in batch:
                 if one is not None:
@@ -176,13 +178,13 @@ def _query(listed: Listed) -> _Query | None:
     return _Query(listed.session_id, *active, None)
 
 
-async def _known_queries(sessions: Sessions, pointing: list[_Query]) -> dict[str, tuple[Any, Any]]:
+async def _known_queries(reader: SessionReader, pointing: list[_Query]) -> dict[str, tuple[Any, Any]]:
     """The queries that sessions point to, by their cache keys: from their heads, else from their latest actions."""
     known = {one.cache_key: one.query for one in pointing if one.query is not None}
     unknown = {one.cache_key: one.session_id for one in pointing if one.cache_key not in known}
     for session_id in [*unknown.values()][:_MOST_HISTORIES]:
         try:
-            page = await sessions.get_action_history(session_id, _LATEST_ACTIONS)
+            page = await reader.history(session_id, _LATEST_ACTIONS)
         except AwiError:
             continue  # gone by now, or not readable: others may know
         for action in map(as_object, as_array(page.trajectory)):

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 from ..agents.registry import without_secrets
 from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
-from ..sessions.get_or_create import Allowance
+from ..sessions.get_or_create import RateLimitStatus
 from .problems import HTTPProblem, too_large
 
 Scope = MutableMapping[str, Any]
@@ -65,14 +65,14 @@ def problem_response(problem: HTTPProblem) -> Response:
     )
 
 
-def limit_headers(allowance: Allowance, now: float) -> list[tuple[bytes, bytes]]:
+def limit_headers(rate_limit: RateLimitStatus, now: float) -> list[tuple[bytes, bytes]]:
     """The headers that tell an agent how many requests it has left; `now`: seconds since 1970."""
-    if not allowance.limit:
+    if not rate_limit.limit:
         return []
     return [
-        (b"x-ratelimit-limit", b"%d" % allowance.limit),
-        (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
-        (b"x-ratelimit-reset", b"%d" % (now + allowance.reset_ms / 1000 + 1)),
+        (b"x-ratelimit-limit", b"%d" % rate_limit.limit),
+        (b"x-ratelimit-remaining", b"%d" % rate_limit.remaining),
+        (b"x-ratelimit-reset", b"%d" % (now + rate_limit.reset_ms / 1000 + 1)),
     ]
 
 

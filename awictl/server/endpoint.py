@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..agents.api_keys import AgentKey, Permission
 from ..errors import AwiError
-from ..sessions.get_or_create import Allowance, Visit
+from ..sessions.get_or_create import RateLimitStatus, Visit
 from .asgi import (
     Body,
     Receive,
@@ -39,7 +39,7 @@ OTHER = "other"
 class ApiRequest:
     """One request, for its handler."""
 
-    __slots__ = ("allowance", "body", "key", "op_id", "scope", "worker")
+    __slots__ = ("body", "key", "op_id", "rate_limit", "scope", "worker")
 
     def __init__(self, worker: Worker, scope: Scope, body: Body) -> None:
         self.worker = worker
@@ -48,7 +48,7 @@ class ApiRequest:
         #: The key of the calling agent; None where the endpoint asks for nobody.
         self.key: AgentKey | None = None
         #: How many requests are left, once that is known.
-        self.allowance: Allowance | None = None
+        self.rate_limit: RateLimitStatus | None = None
         #: What the update is called that this request makes, once it is on its way.
         self.op_id: str | None = None
 
@@ -63,7 +63,7 @@ class ApiRequest:
         """The session of the calling agent; a new one where it has none, unless `create` is false."""
         key = self.caller
         limit = key.requests_per_hour or self.worker.options.rate_limit
-        visit = await self.worker.manager.visits.visit(
+        visit = await self.worker.manager.agent_sessions.get_or_create(
             key.agent_id,
             key.name,
             route=url_of(self.scope),
@@ -72,7 +72,7 @@ class ApiRequest:
             diff=diff,
             create=create,
         )
-        self.allowance = visit.allowance
+        self.rate_limit = visit.rate_limit
         return visit
 
     def given_up(self, why: str) -> Response:
@@ -155,8 +155,8 @@ class Endpoint:
         except Exception:
             log.exception("a request failed unexpectedly", extra={"route": self.route})
             reply = problem_response(HTTPProblem(500, "Internal error", "An unexpected error occurred. It was logged."))
-        if call.allowance is not None:
-            reply.headers += limit_headers(call.allowance, time.time())
+        if call.rate_limit is not None:
+            reply.headers += limit_headers(call.rate_limit, time.time())
         if await body.left_behind():
             reply.headers.append((b"connection", b"close"))
         return reply

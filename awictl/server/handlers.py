@@ -85,7 +85,7 @@ async def end_session(call: ApiRequest) -> dict[str, Any]:
     manager = call.worker.manager
     visit = await call.visit("end", create=False)
     await manager.record_end(visit.session_id)
-    await manager.visits.leave(call.caller.agent_id, visit.session_id)
+    await manager.agent_sessions.unmap(call.caller.agent_id, visit.session_id)
     archived = False
     if manager.archive is not None:
         try:

@@ -1,4 +1,4 @@
-"""The requests of agents: each finds the session that its agent is in, or begins one."""
+"""Get or create the session of an agent, for each of its requests."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("awictl")
 
-#: Agents whose session is remembered, which spares their next request a round trip.
+#: Agents whose session id is cached, which saves their next request a round trip.
 KNOWN_AGENTS = 65_536
-#: How often a request looks again where others begin and end sessions of the same agent meanwhile.
-TRIES = 8
+#: Attempts of a request while other requests create and end sessions of the same agent.
+ATTEMPTS = 8
 
 
-class Allowance(NamedTuple):
-    """How many requests an agent may still make."""
+class RateLimitStatus(NamedTuple):
+    """How many requests an agent may still make in the current window of one hour."""
 
-    #: Requests for this operation that a window may have; 0: they are not counted.
+    #: Maximum number of requests for this operation in a window; 0 if they are not limited.
     limit: int
-    #: How many there were in this window, this one included.
+    #: Requests so far in this window, this one included.
     requests: int
     #: Milliseconds until the window ends.
     reset_ms: int
 
     @property
     def remaining(self) -> int:
-        """How many are left in this window."""
+        """Requests left in this window."""
         return max(0, self.limit - self.requests)
 
 
 class Visit(NamedTuple):
-    """What a request of an agent finds. A tuple, as all of these: one is made for every request."""
+    """One request of an agent, with its session. A tuple, since one is created for every request."""
 
     session_id: str
-    #: The session, as the base of an update. It may be shared with other visits: nobody changes it.
+    #: The session, as the base of an update. Requests share it: it must not be changed.
     base: Base
-    #: Its last delta as it is stored, where it was asked for and there is one.
+    #: The stored diff of its last update; None if it was not requested or has expired.
     diff: bytes | None
-    allowance: Allowance
+    rate_limit: RateLimitStatus
 
     @property
     def head(self) -> dict[str, Any]:
@@ -56,18 +56,18 @@ class Visit(NamedTuple):
 
     @property
     def last_delta(self) -> dict[str, Any] | None:
-        """`{"delta", "last_action"}` of the last update; None where there was none in the last five minutes."""
+        """`{"delta", "last_action"}` of the last update; None if there was none in the last five minutes."""
         return decode_diff(self.diff, keys.diff_key(self.session_id)) if self.diff is not None else None
 
 
-class Visits:
-    """Finds the sessions of agents, for their requests. It may be shared by many tasks."""
+class AgentSessions:
+    """Gets or creates the sessions of agents. Many tasks may share it."""
 
     def __init__(self, store: GetOrCreateStore) -> None:
         self._store = store
         self._known: BoundedDict[str, str] = BoundedDict(KNOWN_AGENTS)
 
-    async def visit(
+    async def get_or_create(
         self,
         agent_id: str,
         agent_name: str,
@@ -78,22 +78,23 @@ class Visits:
         diff: bool = False,
         create: bool = True,
     ) -> Visit:
-        """The session of an agent, whose expiry is put off by this; a new one, on `route`, where it is in none.
+        """The current session of an agent, its TTL extended; a new one on `route` if the agent has none.
 
-        `limit`: how many requests for `operation` the agent may make in an hour; 0: they are not counted. `diff`: tell
-        the last delta too. One round trip where the agent's session is known; two otherwise, but for races.
+        `limit`: maximum number of requests for `operation` per hour; 0 for no limit. `diff`: also read the diff of the
+        last update. `create`: whether to create a session. One round trip if the session id is cached; otherwise two,
+        or more in a race.
 
-        Raises RateLimited, and NotFound where the agent is in no session and `create` is false.
+        Raises RateLimited; NotFound if the agent has no session and `create` is false.
         """
         asked = self._known.get(agent_id)
         seen = await self._store.read_for_request(agent_id, asked, operation, limit, diff=diff)
-        allowance = Allowance(limit, seen.requests, seen.window_ms)
+        rate_limit = RateLimitStatus(limit, seen.requests, seen.window_ms)
         if seen.refused:
             raise RateLimited(limit=limit, reset_ms=seen.window_ms)
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             if seen.base is not None and asked is not None and self._is_of(seen.base, agent_id, asked):
                 self._remember(agent_id, asked)
-                return Visit(asked, seen.base, seen.diff, allowance)
+                return Visit(asked, seen.base, seen.diff, rate_limit)
             self._known.pop(agent_id, None)
             foreign = seen.base is not None
             there = keys.as_session_id(seen.current)
@@ -110,21 +111,25 @@ class Visits:
             if begun:
                 base = base_of_whole(raw)
                 self._remember(agent_id, fresh)
-                return Visit(fresh, base, None, allowance)
+                return Visit(fresh, base, None, rate_limit)
             asked = there
         if not create:
             raise NotFound(f"agent {agent_id} has no session at {self._store.where}")
-        raise UpdateConflict(f"{self._store.where}: sessions of agent {agent_id} kept beginning and ending: try again")
+        raise UpdateConflict(
+            f"{self._store.where}: other requests keep creating and ending sessions of agent {agent_id}; try again"
+        )
 
-    async def leave(self, agent_id: str, session_id: str) -> None:
-        """Take an agent out of a session: its next request begins another one."""
+    async def unmap(self, agent_id: str, session_id: str) -> None:
+        """Remove the mapping of an agent to a session, so that its next request creates another one."""
         self._known.pop(agent_id, None)
         await self._store.delete_mapping(agent_id, session_id)
 
     def _is_of(self, base: Base, agent_id: str, session_id: str) -> bool:
         if base.document.get("agent_id") == agent_id:
             return True
-        log.warning("%s: agent %s is mapped to %s, which is another agent's", self._store.where, agent_id, session_id)
+        log.warning(
+            "%s: agent %s is mapped to %s, which belongs to another agent", self._store.where, agent_id, session_id
+        )
         return False
 
     def _remember(self, agent_id: str, session_id: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..document.byte_layout import Base, action_count, base_after
 from ..document.keys import op_id_time
@@ -24,6 +24,9 @@ from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
 from ..store.base import Outcome, ReplyLost, SessionStore, no_session
 from ..util.bounded_dict import BoundedDict
+
+if TYPE_CHECKING:
+    from ..archive.base import Archive
 
 log = logging.getLogger("awictl")
 
@@ -53,6 +56,19 @@ class Updated:
 
 #: Archives the actions that a change drops from a session.
 ArchiveDropped = Callable[[str, Change], Awaitable[None]]
+
+
+def archive_dropped_to(open_archive: Callable[[], Archive]) -> ArchiveDropped:
+    """Archive the actions that a change drops, before it drops them. The archive is opened at first use."""
+
+    async def archive_dropped(session_id: str, change: Change) -> None:
+        from ..archive.trajectory import Chunk
+
+        chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
+        agent_id = change.head.get("agent_id")
+        await open_archive().save_trimmed_actions(session_id, agent_id if isinstance(agent_id, str) else None, chunk)
+
+    return archive_dropped
 
 
 class Updater:

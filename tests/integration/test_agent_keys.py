@@ -233,7 +233,7 @@ async def test_a_file_from_before_there_were_keys(tmp_path: Path) -> None:
 
 
 class CountingKeyStore:
-    """A key_store in memory that counts how often it is asked."""
+    """A key store in memory that counts how often it is asked."""
 
     where = "memory"
 
@@ -261,10 +261,10 @@ class CountingKeyStore:
 async def test_a_key_is_remembered_for_a_minute() -> None:
     """Another process revokes it: this one notices within 60 seconds."""
     key_store, now = CountingKeyStore(), 1_000.0
-    agents = AgentRegistry(key_store, lambda: None, clock=lambda: now)
+    agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
-    await AgentRegistry(key_store, lambda: None).revoke("x")
+    await AgentRegistry(key_store, Settings()).revoke("x")
     now += CACHE_SECONDS - 0.1
     assert await agents.find(made.secret) == made.key and key_store.asked == 1
     now += 0.2
@@ -273,7 +273,7 @@ async def test_a_key_is_remembered_for_a_minute() -> None:
 
 
 async def test_revoking_here_counts_at_once() -> None:
-    agents = AgentRegistry(CountingKeyStore(), lambda: None)
+    agents = AgentRegistry(CountingKeyStore(), Settings())
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
     await agents.revoke("x")
@@ -283,7 +283,7 @@ async def test_revoking_here_counts_at_once() -> None:
 
 async def test_an_unknown_secret_is_remembered_for_a_few_seconds() -> None:
     key_store, now = CountingKeyStore(), 1_000.0
-    agents = AgentRegistry(key_store, lambda: None, clock=lambda: now)
+    agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
     for _ in range(3):
         assert await agents.find("agent_1") is None
     assert key_store.asked == 1
@@ -293,7 +293,7 @@ async def test_an_unknown_secret_is_remembered_for_a_few_seconds() -> None:
 
 async def test_what_is_remembered_is_bounded_and_no_secret() -> None:
     key_store = CountingKeyStore()
-    agents = AgentRegistry(key_store, lambda: None)
+    agents = AgentRegistry(key_store, Settings())
     for number in range(CACHE_ENTRIES + 50):
         await agents.find(f"agent_{number}")
     assert len(agents._cache) == CACHE_ENTRIES

@@ -66,7 +66,7 @@ WRITES: dict[str, Call] = {
 }
 
 #: Methods that read, but nothing of Redis.
-ELSEWHERE = {"get_archived_session", "why_missing", "explained"}
+ELSEWHERE = {"get_archived_session", "why_missing", "explain_missing", "close"}
 
 
 async def _summaries(manager: StateManager) -> list[Any]:
@@ -200,4 +200,4 @@ async def test_a_read_only_profile_reads(valkey: ValkeyServer, name: str) -> Non
 async def test_requests_of_agents_write(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(read_only=True)) as manager:
         with pytest.raises(ReadOnly):
-            _ = manager.visits
+            _ = manager.agent_sessions

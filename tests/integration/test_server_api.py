@@ -444,16 +444,16 @@ async def test_an_update_that_takes_too_long_can_be_repeated(
     async with served(replace(archived, redis_socket=str(redis.socket)), options) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         await agent.post("state", {"delta": {"n": 0}})
-        visit = api.worker.manager.visits.visit
+        visit = api.worker.manager.agent_sessions.get_or_create
 
         async def then_paused(*args: Any, **named: Any) -> Any:
             found = await visit(*args, **named)
             redis.pause()
             return found
 
-        api.worker.manager.visits.visit = then_paused  # type: ignore[method-assign]
+        api.worker.manager.agent_sessions.get_or_create = then_paused  # type: ignore[method-assign]
         answer = await agent.post("state", {"delta": {"n": 1}})
-        api.worker.manager.visits.visit = visit  # type: ignore[method-assign]
+        api.worker.manager.agent_sessions.get_or_create = visit  # type: ignore[method-assign]
         redis.resume()
         assert answer.status_code == 503, answer.text
         assert answer.json()["op_id"].startswith("op_")

@@ -59,7 +59,7 @@ class LoadSession:
                 return None
             check_agent_id(agent.agent_id)
             manager = await self._opened()
-            visit = await manager.visits.visit(agent.agent_id, agent.name, route=url_of(scope))
+            visit = await manager.agent_sessions.get_or_create(agent.agent_id, agent.name, route=url_of(scope))
             return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))
         except AwiError as error:
             log.warning("a request goes on without its session: %s", error, extra={"kind": type(error).__name__})

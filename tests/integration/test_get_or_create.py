@@ -13,7 +13,7 @@ from support.valkey import ValkeyServer
 
 from awictl import InvalidData, NotFound, RateLimited, StateManager, Unreachable, UpdateConflict
 from awictl.document import keys
-from awictl.sessions.get_or_create import TRIES, Visits
+from awictl.sessions.get_or_create import ATTEMPTS, AgentSessions
 from awictl.store.get_or_create import AgentLookup
 
 MAPPING = keys.agent_key(AGENT_ID)
@@ -21,30 +21,30 @@ OTHER_ID = "sess_" + "b" * 32
 
 
 @pytest.fixture
-def visits(manager: StateManager) -> Visits:
-    return manager.visits
+def agents(manager: StateManager) -> AgentSessions:
+    return manager.agent_sessions
 
 
 def map_agent(valkey: ValkeyServer, session_id: str = SESSION_ID) -> None:
     valkey.raw.set(MAPPING, session_id, px=60_000)
 
 
-async def test_the_first_request_begins_a_session(visits: Visits, valkey: ValkeyServer) -> None:
-    visit = await visits.visit(AGENT_ID, "Agent", route="/api/agent/posts?page=2")
+async def test_the_first_request_begins_a_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
+    visit = await agents.get_or_create(AGENT_ID, "Agent", route="/api/agent/posts?page=2")
     stored = plain(valkey.raw.get(session_key(visit.session_id)))
     assert (stored["agent_id"], stored["agent_name"]) == (AGENT_ID, "Agent")
     assert stored["current_url"] == stored["page_state"]["route"] == "/api/agent/posts?page=2"
     assert [action["action"] for action in stored["history"]["actions"]] == ["session_start"]
     assert valkey.raw.get(MAPPING).decode() == visit.session_id
     assert visit.head["statistics"] == stored["statistics"] and "actions" not in visit.head["history"]
-    assert visit.allowance.limit == visit.allowance.requests == 0 and not valkey.raw.keys("RATELIMIT:*")
-    again = await visits.visit(AGENT_ID, "Agent")
+    assert visit.rate_limit.limit == visit.rate_limit.requests == 0 and not valkey.raw.keys("RATELIMIT:*")
+    again = await agents.get_or_create(AGENT_ID, "Agent")
     assert again.session_id == visit.session_id and again.head == visit.head
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 async def test_a_request_finds_the_session_and_puts_off_its_expiry(
-    visits: Visits, valkey: ValkeyServer, layout: Layout
+    agents: AgentSessions, valkey: ValkeyServer, layout: Layout
 ) -> None:
     made = document([10, 20, 5_000])
     put(valkey, layout(made))
@@ -52,7 +52,7 @@ async def test_a_request_finds_the_session_and_puts_off_its_expiry(
     for _ in range(2):  # not known at first, known then
         valkey.raw.pexpire(session_key(SESSION_ID), 5_000)
         valkey.raw.pexpire(MAPPING, 5_000)
-        visit = await visits.visit(AGENT_ID, "Agent")
+        visit = await agents.get_or_create(AGENT_ID, "Agent")
         assert visit.session_id == SESSION_ID
         assert visit.head["statistics"] == made["statistics"]
         for key in (session_key(SESSION_ID), MAPPING):
@@ -60,12 +60,14 @@ async def test_a_request_finds_the_session_and_puts_off_its_expiry(
 
 
 @pytest.mark.parametrize("file", APP_FILES, ids=lambda file: file.stem)
-async def test_what_the_app_wrote_is_found_and_left_as_it_is(visits: Visits, valkey: ValkeyServer, file: Path) -> None:
+async def test_what_the_app_wrote_is_found_and_left_as_it_is(
+    agents: AgentSessions, valkey: ValkeyServer, file: Path
+) -> None:
     raw = file.read_bytes().strip()
     app = plain(raw)
     valkey.raw.set(session_key(app["session_id"]), raw, px=60_000)
     valkey.raw.set(keys.agent_key(app["agent_id"]), app["session_id"], px=60_000)
-    visit = await visits.visit(app["agent_id"], "whatever")
+    visit = await agents.get_or_create(app["agent_id"], "whatever")
     assert visit.session_id == app["session_id"] and visit.head["page_state"] == app["page_state"]
     assert valkey.raw.get(session_key(app["session_id"])) == raw
 
@@ -73,34 +75,34 @@ async def test_what_the_app_wrote_is_found_and_left_as_it_is(visits: Visits, val
 async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
     """One where the agent's session is known, two at most otherwise (issue 4)."""
 
-    async def counted(visits: Visits, **how: object) -> int:
+    async def counted(agents: AgentSessions, **how: object) -> int:
         before = proxy.round_trips
-        await visits.visit(AGENT_ID, "Agent", operation="state", limit=1000, **how)  # type: ignore[arg-type]
+        await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=1000, **how)  # type: ignore[arg-type]
         return proxy.round_trips - before
 
     async with StateManager.open(proxy.settings()) as manager:
-        visits = manager.visits
-        await visits.visit("warm-up", "Agent")
-        assert await counted(visits) == 2, "begun"
-        assert await counted(visits) == 1, "known"
-        assert await counted(visits, diff=True) == 1, "known, with the last delta"
+        agents = manager.agent_sessions
+        await agents.get_or_create("warm-up", "Agent")
+        assert await counted(agents) == 2, "begun"
+        assert await counted(agents) == 1, "known"
+        assert await counted(agents, diff=True) == 1, "known, with the last delta"
         other = await manager.initialize_session(AGENT_ID, "Agent")
-        assert await counted(visits, diff=True) == 2, "in another session by now"
-        assert await counted(visits) == 1
+        assert await counted(agents, diff=True) == 2, "in another session by now"
+        assert await counted(agents) == 1
         valkey.raw.delete(session_key(other["session_id"]))
-        assert await counted(visits) == 2, "gone, but for the mapping"
+        assert await counted(agents) == 2, "gone, but for the mapping"
         valkey.raw.delete(MAPPING)
-        assert await counted(visits) == 2, "in none"
-        assert await counted(Visits(manager.store.get_or_create), diff=True) == 2, "another process"
+        assert await counted(agents) == 2, "in none"
+        assert await counted(AgentSessions(manager.store.get_or_create), diff=True) == 2, "another process"
         assert int(valkey.raw.get(keys.rate_limit_key(AGENT_ID, "state"))) == 8, "each request is counted once"
 
 
 async def test_a_visit_spares_the_update_that_follows_a_round_trip(proxy: Proxy) -> None:
     async with StateManager.open(proxy.settings()) as manager:
-        session_id = (await manager.visits.visit(AGENT_ID, "Agent")).session_id
+        session_id = (await manager.agent_sessions.get_or_create(AGENT_ID, "Agent")).session_id
         await manager.apply(session_id, {"n": 0})
     async with StateManager.open(proxy.settings()) as manager:
-        visit = await manager.visits.visit(AGENT_ID, "Agent")
+        visit = await manager.agent_sessions.get_or_create(AGENT_ID, "Agent")
         before = proxy.round_trips
         updated = await manager.apply(session_id, {"n": 1}, base=visit.base)
         assert proxy.round_trips - before == 1
@@ -109,128 +111,130 @@ async def test_a_visit_spares_the_update_that_follows_a_round_trip(proxy: Proxy)
         assert (await manager.apply(session_id, {"m": 2}, base=visit.base)).head["n"] == 1
 
 
-async def test_the_last_delta_comes_along(manager: StateManager, visits: Visits) -> None:
-    visit = await visits.visit(AGENT_ID, "Agent", diff=True)
+async def test_the_last_delta_comes_along(manager: StateManager, agents: AgentSessions) -> None:
+    visit = await agents.get_or_create(AGENT_ID, "Agent", diff=True)
     assert visit.last_delta is None
     done = await manager.apply(visit.session_id, {"page_state": {"filters": {"a": 1}}}, {"action": "filter"})
     expected = {"delta": {"page_state": {"filters": {"a": 1}}}, "last_action": done.action}
-    assert (await visits.visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
-    assert (await Visits(manager.store.get_or_create).visit(AGENT_ID, "Agent", diff=True)).last_delta == expected
-    assert (await visits.visit(AGENT_ID, "Agent")).last_delta is None, "not asked for"
+    assert (await agents.get_or_create(AGENT_ID, "Agent", diff=True)).last_delta == expected
+    assert (
+        await AgentSessions(manager.store.get_or_create).get_or_create(AGENT_ID, "Agent", diff=True)
+    ).last_delta == expected
+    assert (await agents.get_or_create(AGENT_ID, "Agent")).last_delta is None, "not asked for"
 
 
-async def test_requests_are_counted_by_agent_and_operation(visits: Visits, valkey: ValkeyServer) -> None:
+async def test_requests_are_counted_by_agent_and_operation(agents: AgentSessions, valkey: ValkeyServer) -> None:
     for count in range(1, 4):
-        visit = await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)
-        assert (visit.allowance.requests, visit.allowance.remaining) == (count, 3 - count)
-        assert 3_500_000 < visit.allowance.reset_ms <= 3_600_000
+        visit = await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=3)
+        assert (visit.rate_limit.requests, visit.rate_limit.remaining) == (count, 3 - count)
+        assert 3_500_000 < visit.rate_limit.reset_ms <= 3_600_000
     valkey.raw.pexpire(MAPPING, 5_000)
     with pytest.raises(RateLimited) as refused:
-        await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)
+        await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=3)
     assert refused.value.limit == 3 and 3_500_000 < refused.value.reset_ms <= 3_600_000
     assert valkey.raw.pttl(MAPPING) <= 5_000, "a refused request puts off nothing"
-    await visits.visit(AGENT_ID, "Agent", operation="diff", limit=3)
-    await visits.visit("another", "Agent", operation="state", limit=3)
+    await agents.get_or_create(AGENT_ID, "Agent", operation="diff", limit=3)
+    await agents.get_or_create("another", "Agent", operation="state", limit=3)
     valkey.raw.delete(keys.rate_limit_key(AGENT_ID, "state"))
-    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=3)).allowance.requests == 1
+    assert (await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=3)).rate_limit.requests == 1
 
 
-async def test_a_refused_request_begins_no_session(visits: Visits, valkey: ValkeyServer) -> None:
+async def test_a_refused_request_begins_no_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
     valkey.raw.set(keys.rate_limit_key(AGENT_ID, "state"), 5, px=1_000)
     with pytest.raises(RateLimited):
-        await visits.visit(AGENT_ID, "Agent", operation="state", limit=5)
+        await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=5)
     assert valkey.raw.keys("A*") == []
 
 
-async def test_a_counter_without_expiry_gets_one(visits: Visits, valkey: ValkeyServer) -> None:
+async def test_a_counter_without_expiry_gets_one(agents: AgentSessions, valkey: ValkeyServer) -> None:
     """As the app leaves it where it dies between INCR and EXPIRE."""
     valkey.raw.set(keys.rate_limit_key(AGENT_ID, "state"), 1)
-    assert (await visits.visit(AGENT_ID, "Agent", operation="state", limit=9)).allowance.requests == 2
+    assert (await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=9)).rate_limit.requests == 2
     assert 3_500_000 < valkey.raw.pttl(keys.rate_limit_key(AGENT_ID, "state")) <= 3_600_000
 
 
 async def test_many_first_requests_at_once_begin_one_session(manager: StateManager, valkey: ValkeyServer) -> None:
-    processes = [Visits(manager.store.get_or_create) for _ in range(4)]
-    found = await asyncio.gather(*(one.visit(AGENT_ID, "Agent") for one in processes * 8))
+    processes = [AgentSessions(manager.store.get_or_create) for _ in range(4)]
+    found = await asyncio.gather(*(one.get_or_create(AGENT_ID, "Agent") for one in processes * 8))
     assert len({visit.session_id for visit in found}) == 1
     assert len(valkey.raw.keys("AWI:SESSION:*")) == 1
 
 
-async def test_without_creating(visits: Visits, manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_without_creating(agents: AgentSessions, manager: StateManager, valkey: ValkeyServer) -> None:
     with pytest.raises(NotFound, match="has no session"):
-        await visits.visit(AGENT_ID, "Agent", create=False)
+        await agents.get_or_create(AGENT_ID, "Agent", create=False)
     map_agent(valkey)
     with pytest.raises(NotFound):
-        await visits.visit(AGENT_ID, "Agent", create=False)
+        await agents.get_or_create(AGENT_ID, "Agent", create=False)
     assert valkey.raw.keys("AWI:*") == []
     put(valkey, LAYOUTS["app"](document([1])))
-    assert (await visits.visit(AGENT_ID, "Agent", create=False)).session_id == SESSION_ID
+    assert (await agents.get_or_create(AGENT_ID, "Agent", create=False)).session_id == SESSION_ID
     other = await manager.initialize_session(AGENT_ID, "Agent")
-    assert (await visits.visit(AGENT_ID, "Agent", create=False)).session_id == other["session_id"]
+    assert (await agents.get_or_create(AGENT_ID, "Agent", create=False)).session_id == other["session_id"]
 
 
-async def test_leaving(visits: Visits, manager: StateManager, valkey: ValkeyServer) -> None:
-    first = await visits.visit(AGENT_ID, "Agent")
-    await visits.leave(AGENT_ID, first.session_id)
+async def test_leaving(agents: AgentSessions, manager: StateManager, valkey: ValkeyServer) -> None:
+    first = await agents.get_or_create(AGENT_ID, "Agent")
+    await agents.unmap(AGENT_ID, first.session_id)
     assert valkey.raw.exists(session_key(first.session_id)) and not valkey.raw.exists(MAPPING)
-    second = await visits.visit(AGENT_ID, "Agent")
+    second = await agents.get_or_create(AGENT_ID, "Agent")
     assert second.session_id != first.session_id
-    await visits.leave(AGENT_ID, first.session_id)
-    assert (await visits.visit(AGENT_ID, "Agent")).session_id == second.session_id
+    await agents.unmap(AGENT_ID, first.session_id)
+    assert (await agents.get_or_create(AGENT_ID, "Agent")).session_id == second.session_id
 
 
 async def test_a_session_of_another_agent_is_not_told(
-    visits: Visits, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
+    agents: AgentSessions, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    theirs = await visits.visit("another", "Agent")
+    theirs = await agents.get_or_create("another", "Agent")
     map_agent(valkey, theirs.session_id)
-    for fresh in (visits, visits):
-        visit = await fresh.visit(AGENT_ID, "Agent", diff=True)
+    for fresh in (agents, agents):
+        visit = await fresh.get_or_create(AGENT_ID, "Agent", diff=True)
         assert visit.session_id != theirs.session_id and visit.head["agent_id"] == AGENT_ID
-    assert "another agent's" in caplog.text
+    assert "belongs to another agent" in caplog.text
     assert valkey.raw.exists(session_key(theirs.session_id)), "it stays theirs"
 
 
 async def test_a_session_that_waits_to_be_archived_does_not_begin_to_expire(
-    visits: Visits, valkey: ValkeyServer
+    agents: AgentSessions, valkey: ValkeyServer
 ) -> None:
-    visit = await visits.visit(AGENT_ID, "Agent")
+    visit = await agents.get_or_create(AGENT_ID, "Agent")
     valkey.raw.persist(session_key(visit.session_id))
-    await visits.visit(AGENT_ID, "Agent")
+    await agents.get_or_create(AGENT_ID, "Agent")
     assert valkey.raw.pttl(session_key(visit.session_id)) == -1
 
 
 @pytest.mark.parametrize("mapped", [b"junk", b"\xff\xfe", b"sess_" + b"x" * 65, b""], ids=repr)
-async def test_a_mapping_to_nothing_is_replaced(visits: Visits, valkey: ValkeyServer, mapped: bytes) -> None:
+async def test_a_mapping_to_nothing_is_replaced(agents: AgentSessions, valkey: ValkeyServer, mapped: bytes) -> None:
     valkey.raw.set(MAPPING, mapped)
-    visit = await visits.visit(AGENT_ID, "Agent")
+    visit = await agents.get_or_create(AGENT_ID, "Agent")
     assert valkey.raw.get(MAPPING).decode() == visit.session_id
 
 
-async def test_a_session_that_cannot_be_read_is_said_to_be_so(visits: Visits, valkey: ValkeyServer) -> None:
+async def test_a_session_that_cannot_be_read_is_said_to_be_so(agents: AgentSessions, valkey: ValkeyServer) -> None:
     map_agent(valkey)
     for damage in (b"not JSON", b"{}", b"[1]\n", b'{"history":{"actions":[   \n garbage'):
         valkey.raw.set(session_key(SESSION_ID), damage)
         with pytest.raises(InvalidData, match=SESSION_ID):
-            await visits.visit(AGENT_ID, "Agent")
+            await agents.get_or_create(AGENT_ID, "Agent")
     valkey.raw.delete(session_key(SESSION_ID))
     valkey.raw.lpush(session_key(SESSION_ID), "a list")
     with pytest.raises(InvalidData, match="not a string"):
-        await visits.visit(AGENT_ID, "Agent")
+        await agents.get_or_create(AGENT_ID, "Agent")
 
 
-async def test_names_that_redis_or_json_cannot_hold(visits: Visits) -> None:
-    visit = await visits.visit(AGENT_ID, "a\ud800b", route="/\udfff?{}")
+async def test_names_that_redis_or_json_cannot_hold(agents: AgentSessions) -> None:
+    visit = await agents.get_or_create(AGENT_ID, "a\ud800b", route="/\udfff?{}")
     assert visit.head["agent_name"] == "a?b" and visit.head["current_url"] == "/??{}"
 
 
 async def test_a_dead_server(new_valkey: Callable[[], ValkeyServer]) -> None:
     server = new_valkey()
     async with StateManager.open(server.settings(timeout=0.5)) as other:
-        await other.visits.visit(AGENT_ID, "Agent")
+        await other.agent_sessions.get_or_create(AGENT_ID, "Agent")
         server.kill()
         with pytest.raises(Unreachable):
-            await other.visits.visit(AGENT_ID, "Agent")
+            await other.agent_sessions.get_or_create(AGENT_ID, "Agent")
 
 
 async def test_it_does_not_try_for_ever() -> None:
@@ -249,5 +253,5 @@ async def test_it_does_not_try_for_ever() -> None:
             return AgentLookup(0, 0, current=OTHER_ID.encode()), False
 
     with pytest.raises(UpdateConflict):
-        await Visits(Busy()).visit(AGENT_ID, "Agent")  # type: ignore[arg-type]
-    assert asked == TRIES
+        await AgentSessions(Busy()).get_or_create(AGENT_ID, "Agent")  # type: ignore[arg-type]
+    assert asked == ATTEMPTS

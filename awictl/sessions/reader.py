@@ -1,0 +1,105 @@
+"""Read sessions: documents, history pages and diffs, live or from the archive. Nothing here writes or extends a TTL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..document import byte_layout, keys
+from ..document.schema import decode_diff
+from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
+from ..store.base import AgentSession, HistoryPage, SessionStore, Stored, View, no_session
+
+# imported when needed: most commands never read the archive
+if TYPE_CHECKING:
+    from .fallback import Found, OpenArchive
+
+T = TypeVar("T")
+
+
+class SessionReader:
+    """Reads live sessions from a store and, as a fallback, archived ones."""
+
+    def __init__(self, store: SessionStore, open_archive: OpenArchive) -> None:
+        self._store = store
+        self._open_archive = open_archive
+
+    async def state(self, session_id: str) -> dict[str, Any] | None:
+        """The live document; None if there is none. Raises InvalidData. One round trip."""
+        stored = await self._store.read(keys.check_session_id(session_id))
+        return self.decoded(session_id, stored) if stored is not None else None
+
+    async def stored(self, session_id: str) -> Stored:
+        """The stored string of a live session and its TTL. Raises NotFound. One round trip."""
+        stored = await self._store.read(keys.check_session_id(session_id))
+        if stored is None:
+            raise no_session(session_id, self._store.where)
+        return stored
+
+    def decoded(self, session_id: str, stored: Stored) -> dict[str, Any]:
+        """The document in a stored string. Raises InvalidData, which names the key."""
+        try:
+            return byte_layout.decode(stored.raw)
+        except InvalidData as error:
+            raise InvalidData(
+                f"{self._store.where}, key {keys.session_key(session_id)}: {error} "
+                f"(`awictl session show -o raw {session_id}` prints it as it is)"
+            ) from None
+
+    async def find(self, session_id: str) -> Found:
+        """A session from Redis; from the archive if it is not live, or Redis is unreachable. Raises NotFound."""
+        from . import fallback
+
+        return await fallback.find(keys.check_session_id(session_id), self._store, self._open_archive)
+
+    async def history(self, session_id: str, limit: int = 20, offset: int = 0) -> HistoryPage:
+        """A page of a live trajectory, newest first. Raises NotFound. At most two round trips."""
+        if limit < 0 or offset < 0:
+            raise InvalidInput("limit and offset cannot be negative")
+        page = await self._store.history(keys.check_session_id(session_id), limit, offset)
+        if page is None:
+            raise no_session(session_id, self._store.where)
+        return page
+
+    async def find_history(self, session_id: str, limit: int = 20, offset: int = 0) -> tuple[HistoryPage, Found | None]:
+        """Like `history`, but with the archive as a fallback. Returns the page and what the archive returned."""
+        try:
+            return await self.history(session_id, limit, offset), None
+        except (NotFound, Unreachable) as error:
+            from . import fallback
+
+            found = await fallback.from_archive(session_id, self._open_archive, error)
+            return fallback.history_of(found.document, limit, offset), found
+
+    async def diff(self, session_id: str) -> dict[str, Any] | None:
+        """`{"delta", "last_action"}` of the last update; None if it has expired. Raises NotFound. One round trip."""
+        raw, exists = await self._store.diff(keys.check_session_id(session_id))
+        if raw is None:
+            if not exists:
+                raise no_session(session_id, self._store.where)
+            return None
+        return decode_diff(raw, f"{self._store.where}, key {keys.diff_key(session_id)}")
+
+    async def agent_session(self, agent_id: str) -> AgentSession | None:
+        """The session that an agent is mapped to, even if that is gone; None without a mapping. One round trip."""
+        return await self._store.agent_session(keys.check_agent_id(agent_id))
+
+    async def list_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+        """All live sessions in batches, each converted by `view`. `rate`: keys to scan per second."""
+        async with aclosing(self._store.list_all(view, rate)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def why_missing(self, session_id: str) -> AwiError:
+        """The error for writing to a session that is not live: NotFound; Refused if the app archived it."""
+        from . import fallback
+
+        missing = no_session(keys.check_session_id(session_id), self._store.where)
+        return await fallback.why_missing(session_id, self._open_archive, missing)
+
+    async def explain(self, error: NoSession) -> NoSession:
+        """The same error with hints: is the id complete, is the session archived, is this the right database?"""
+        from .not_found import explained
+
+        return await explained(error, self._store, self._open_archive)

@@ -28,7 +28,8 @@ from awictl import StateManager
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import encode
-from awictl.document.schema import new_document, timestamp
+from awictl.document.schema import new_document
+from awictl.document.timestamps import timestamp
 
 MARGIN_MS = 3_600_000
 

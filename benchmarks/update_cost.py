@@ -22,7 +22,7 @@ import orjson
 
 from awictl import StateManager
 from awictl.document.merge import merge
-from awictl.document.schema import timestamp
+from awictl.document.timestamps import timestamp
 from awictl.store.redis.sessions import RedisStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ..document.schema import optional_timestamp
+from ..document.timestamps import optional_timestamp
 
 
 class Permission(StrEnum):

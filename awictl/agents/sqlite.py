@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..archive.snapshot import moment_of
 from ..archive.sqlite.archive import SqliteArchive, Work
-from ..document.schema import optional_timestamp
+from ..document.timestamps import optional_timestamp
 from .api_keys import AgentKey, newest_first, permissions_of
 
 _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (

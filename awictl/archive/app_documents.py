@@ -11,7 +11,8 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from ..document.schema import as_array, as_object, as_text, timestamp
+from ..document.schema import as_array, as_object, as_text
+from ..document.timestamps import timestamp
 from .base import Archived, ArchivedSummary, Shape
 from .snapshot import count_of
 from .trajectory import count_actions

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from ..document.json_codec import dumps, encodable, loads
-from ..document.schema import optional_timestamp
+from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused
 from .snapshot import ArchivedVersion, Snapshot, moment_of
 from .trajectory import ActionCount, Chunk

@@ -10,9 +10,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..document.byte_layout import decode, next_t_of
+from ..document.action_numbers import next_t_of
+from ..document.byte_layout import decode
 from ..document.json_codec import dumps, encodable
-from ..document.schema import SESSION_END, as_array, as_object, has_ended, parse_timestamp
+from ..document.schema import SESSION_END, as_array, as_object, has_ended
+from ..document.timestamps import parse_timestamp
 from ..errors import InvalidData, Refused
 from .trajectory import ActionCount, Chunk, complete, count_actions
 

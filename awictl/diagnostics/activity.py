@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document.fast_head import glance
-from ..document.schema import as_object, as_text, timestamp
+from ..document.schema import as_object, as_text
+from ..document.timestamps import timestamp
 from ..errors import AwiError
 from ..sessions.summaries import idle_since
 from ..store.base import Listed, View

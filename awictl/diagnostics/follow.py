@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..document.json_codec import json_equal
 from ..document.keys import check_session_id
 from ..document.merge import DocumentDifference, compare
-from ..document.schema import timestamp
+from ..document.timestamps import timestamp
 from ..errors import AwiError, InvalidData, NoSession
 from ..store.base import Listed, no_session
 

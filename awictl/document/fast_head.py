@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .byte_layout import OPEN, count_of_first_line
+from .action_numbers import count_up_to, next_t_after, t_of
+from .byte_layout import OPEN, decode_head, has_no_action
 
 
 class _Page(msgspec.Struct, gc=False):
@@ -80,7 +81,7 @@ def glance(chunk: bytes, length: int) -> Glance | None:
     if history.actions or not line.endswith(bytes(head.history) + b"}"):
         return None
     t = history.last_action.t if history.last_action is not None else None
-    actions = count_of_first_line(t, history.trimmed_actions, chunk, end, length)
+    actions = _count(t, history.trimmed_actions, chunk, end, length)
     if actions is None:
         return None
     said = head.statistics
@@ -93,3 +94,21 @@ def glance(chunk: bytes, length: int) -> Glance | None:
         said.total_actions,
         said.failed_actions,
     )
+
+
+def count_of_head(chunk: bytes, length: int) -> tuple[dict[str, Any], int] | None:
+    """The head and the number of actions, from the first bytes of a string of `length` bytes; else None."""
+    end = chunk.find(b"\n") + 1
+    head = decode_head(chunk[:end]) if end else None
+    if head is None:
+        return None
+    t = t_of(head["history"].get("last_action"))
+    count = _count(t, head["history"].get("trimmed_actions"), chunk, end, length)
+    return (head, count) if count is not None else None
+
+
+def _count(t: Any, trimmed: Any, chunk: bytes, end: int, length: int) -> int | None:
+    """How many actions a string of `length` bytes holds, whose first line is `end` bytes long."""
+    if has_no_action(length, end):
+        return 0
+    return count_up_to(next_t_after(t, empty=False), trimmed, chunk, end)

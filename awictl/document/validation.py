@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InvalidInput
 from . import keys
 from .json_codec import check_input, dumps
-from .schema import Update
+from .update import Update
 
 _ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
 

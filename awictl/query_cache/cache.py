@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..document import keys
 from ..document.json_codec import dumps, loads_at
-from ..document.schema import CACHE_ACTION, active_query, timestamp
+from ..document.schema import CACHE_ACTION, active_query
+from ..document.timestamps import timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound
 from ..store.base import View

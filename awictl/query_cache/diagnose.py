@@ -8,7 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..document.schema import CACHE_ACTION, active_query, as_array, as_object, parse_timestamp
+from ..document.schema import CACHE_ACTION, active_query, as_array, as_object
+from ..document.timestamps import parse_timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError
 from ..store.base import Listed, View

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from ..agents.api_keys import AgentKey, KeyState, Permission
-from ..document.schema import timestamp
+from ..document.timestamps import timestamp
 from .problems import HTTPProblem
 
 #: The header of the app's agents; `Authorization: Bearer` serves as well.

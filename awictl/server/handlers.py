@@ -9,7 +9,8 @@ from typing import Any
 
 from ..agents.api_keys import Permission
 from ..document import keys
-from ..document.schema import as_object, timestamp
+from ..document.schema import as_object
+from ..document.timestamps import timestamp
 from ..errors import AwiError, InvalidInput, Unreachable
 from . import response_bodies
 from .asgi import Response, json_response, number_of

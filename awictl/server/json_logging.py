@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agents.registry import without_secrets
 from ..document.json_codec import dumps
-from ..document.schema import timestamp
+from ..document.timestamps import timestamp
 
 #: Attributes of every record: what else there is was given as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._version import __version__
 from ..agents.api_keys import Permission
-from ..document.schema import KEPT_FIELDS
+from ..document.schema import PROTECTED_FIELDS
 from .options import DEFAULT_PAGE, MAX_OFFSET, MAX_PAGE, SITE_FIELDS, ServerOptions
 
 Schema = dict[str, Any]
@@ -163,7 +163,7 @@ SCHEMAS: dict[str, Schema] = {
             "delta": {
                 "type": "object",
                 "description": "merged into the session: objects merge, everything else replaces",
-                "properties": dict.fromkeys((*KEPT_FIELDS, *SITE_FIELDS), False),
+                "properties": dict.fromkeys((*PROTECTED_FIELDS, *SITE_FIELDS), False),
             }
         },
         {

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from ..agents.api_keys import AgentKey
-from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object, parse_timestamp, timestamp
+from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object
+from ..document.timestamps import parse_timestamp, timestamp
 from ..store.base import HistoryPage
 
 #: Cached results that `GET …/cache` shows.

@@ -11,9 +11,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..document.byte_layout import Base
 from ..document.json_codec import dumps
-from ..document.schema import timestamp
+from ..document.splice import Base
+from ..document.timestamps import timestamp
 from ..sessions.get_or_create import Visit
 from ..util.bounded_dict import BoundedDict
 from . import response_bodies

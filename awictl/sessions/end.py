@@ -19,7 +19,9 @@ from ..archive.base import Archive, Archived, app_document_read_only
 from ..archive.connect import required
 from ..archive.transfer import Transfer, Transferred
 from ..document import keys
-from ..document.schema import Update, as_object, ending, has_ended, optional_timestamp
+from ..document.schema import as_object, has_ended
+from ..document.timestamps import optional_timestamp
+from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
 from ..store.base import DeleteOutcome, Listed, SessionStore, lives_there, no_session
 from .fallback import OpenArchive
@@ -173,7 +175,7 @@ async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
     last = _last_action(listed.head)
     if has_ended(listed.head) and (listed.ttl_ms is None or not keep):
         return
-    update = ending(keep=keep)
+    update = ending(persist=keep)
 
     def build(head: dict[str, Any]) -> Update:
         if has_ended(head) and _last_action(head) != last:

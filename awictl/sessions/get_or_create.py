@@ -6,9 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import keys
-from ..document.byte_layout import Base, base_of_whole, encode
+from ..document.byte_layout import encode
 from ..document.json_codec import encodable
-from ..document.schema import decode_diff, new_document, timestamp
+from ..document.schema import new_document
+from ..document.splice import Base, base_from_string
+from ..document.timestamps import timestamp
+from ..document.update import decode_diff
 from ..errors import NotFound, RateLimited, UpdateConflict
 from ..util.bounded_dict import BoundedDict
 
@@ -109,7 +112,7 @@ class AgentSessions:
             raw = encode(new_document(fresh, agent_id, name, url, timestamp()))
             seen, begun = await self._store.create_if_absent(agent_id, fresh, raw, seen, replace=foreign, diff=diff)
             if begun:
-                base = base_of_whole(raw)
+                base = base_from_string(raw)
                 self._remember(agent_id, fresh)
                 return Visit(fresh, base, None, rate_limit)
             asked = there

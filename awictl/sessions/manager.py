@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..archive.base import Archive, Archived
     from ..archive.sweep import Sweeper
     from ..diagnostics.inventory import Inventory
-    from ..document.byte_layout import Base
+    from ..document.splice import Base
     from ..media.cache import MediaCache
     from ..query_cache.cache import QueryCache
     from ..query_cache.diagnose import Diagnosis

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..document import byte_layout, keys
-from ..document.schema import decode_diff
+from ..document.update import decode_diff
 from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
 from ..store.base import AgentSession, HistoryPage, SessionStore, Stored, View, no_session
 

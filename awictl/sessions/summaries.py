@@ -12,7 +12,8 @@ import msgspec
 
 from ..document.fast_head import glance
 from ..document.json_codec import dumps
-from ..document.schema import as_text, parse_timestamp
+from ..document.schema import as_text
+from ..document.timestamps import parse_timestamp
 from ..store.base import Listed, View
 
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..document.byte_layout import Base, action_count, base_after
 from ..document.keys import op_id_time
-from ..document.schema import Change, Update, actions_to_drop, apply_update, parse_timestamp, timestamp
+from ..document.splice import Base, action_count, base_after
+from ..document.timestamps import parse_timestamp, timestamp
+from ..document.update import Change, Update, actions_to_drop, apply_update
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
 from ..store.base import Outcome, ReplyLost, SessionStore, no_session

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..document import byte_layout, keys
 from ..document.json_codec import check_input
-from ..document.schema import Update, new_document, page_delta, pagination_delta, timestamp
+from ..document.schema import new_document
+from ..document.timestamps import timestamp
+from ..document.update import Update, page_delta, pagination_delta
 from ..document.validation import checked_object, checked_update
 from ..errors import InvalidInput, NotFound
 from ..settings import Settings
@@ -16,7 +18,7 @@ from .reader import SessionReader
 from .update import Updated, Updater
 
 if TYPE_CHECKING:
-    from ..document.byte_layout import Base
+    from ..document.splice import Base
 
 
 class SessionWriter:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ..document.byte_layout import Base
-from ..document.schema import Change
+from ..document.splice import Base
+from ..document.update import Change
 from ..errors import AwiError, NoSession, Refused, Unreachable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from ..document.byte_layout import Base
+from ..document.splice import Base
 
 
 class AgentLookup(NamedTuple):

@@ -11,7 +11,7 @@ from support.documents import SESSION_ID, compact, document, plain, put, replace
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
-from awictl.document.schema import timestamp
+from awictl.document.timestamps import timestamp
 
 
 def active(minutes_ago: float, *, session_id: str = SESSION_ID, sizes: tuple[int, ...] = (0,), **others: Any) -> Any:

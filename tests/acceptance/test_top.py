@@ -15,7 +15,7 @@ from support.terminal import CTRL_C, ENTER, ENTER_SCREEN, ESCAPE, LEAVE_SCREEN, 
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
-from awictl.document.schema import timestamp
+from awictl.document.timestamps import timestamp
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]文字🙂"
 WORDS = ["top", "--interval", "0.2"]

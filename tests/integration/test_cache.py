@@ -12,7 +12,7 @@ from support.documents import APP_FILES, DATA, SESSION_ID, compact, document, pu
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, Unreachable, cache_key
-from awictl.document.schema import timestamp
+from awictl.document.timestamps import timestamp
 from awictl.query_cache.cache import Cached
 from awictl.query_cache.spellings import Difference
 

@@ -20,7 +20,7 @@ from awictl.archive.base import ArchivedSummary
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
 from awictl.archive.snapshot import ArchivedVersion, Decision, Outdated, Revision, Snapshot, count_of, moment_of
-from awictl.document.schema import timestamp
+from awictl.document.timestamps import timestamp
 from awictl.errors import InvalidData, Refused
 
 WHERE = "archive://here"

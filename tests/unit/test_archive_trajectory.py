@@ -15,7 +15,7 @@ from support.archives import chunk, trimmed
 from support.documents import action, assert_same
 
 from awictl.archive.trajectory import ActionCount, Chunk, complete, count_actions
-from awictl.document.byte_layout import next_t_of
+from awictl.document.action_numbers import next_t_of
 
 
 def numbers(document: dict[str, Any]) -> list[int]:

@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from material import SESSIONS, load, nested, raw, stored_texts, stored_values
 from trajectories import any_documents, assert_laid_out, documents, head_base, op_ids
 
-from awictl.document.byte_layout import (
-    action_count,
-    base_of_whole,
-    decode,
-    encode,
-    encode_action,
-    next_t,
-    op_id_mark,
-    tail_lines,
-)
+from awictl.document.byte_layout import complete_lines, decode, encode, encode_action, op_id_mark
 from awictl.document.json_codec import json_equal, loads
+from awictl.document.splice import action_count, base_from_string, next_t
 from awictl.errors import InvalidData
 
 # -- encode and decode
@@ -38,9 +30,9 @@ def test_encoding_loses_nothing(document: dict[str, Any]) -> None:
 def test_what_is_laid_out_can_be_told_from_its_head(document: dict[str, Any]) -> None:
     raw = encode(document)
     if b"\n" in raw:
-        assert_laid_out(raw, document["history"]["actions"], next_t(base_of_whole(raw)))
+        assert_laid_out(raw, document["history"]["actions"], next_t(base_from_string(raw)))
     else:
-        assert not base_of_whole(raw).spliceable
+        assert not base_from_string(raw).spliceable
 
 
 @pytest.mark.parametrize("start", [0, 7])
@@ -54,7 +46,7 @@ def test_a_counted_trajectory_is_laid_out(start: int, count: int) -> None:
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_documents_of_the_app_are_read_as_they_are(name: str) -> None:
-    base = base_of_whole(raw(name))
+    base = base_from_string(raw(name))
     trajectory = load(name)["history"]["actions"]
     assert head_base(raw(name)) is None
     assert not base.spliceable
@@ -73,7 +65,7 @@ def test_a_document_nested_300_deep_is_laid_out() -> None:
 
 @pytest.mark.parametrize("stored", [b"", b"null", b"[]", b'"x"', b"{", b"{}{}", b"\xff", b'["\\ud800",1e999]'])
 def test_what_is_no_document(stored: bytes) -> None:
-    for read in (decode, base_of_whole):
+    for read in (decode, base_from_string):
         with pytest.raises(InvalidData):
             read(stored)
 
@@ -85,7 +77,7 @@ def test_a_document_without_a_trajectory_is_no_base_for_an_update(history: str) 
     text = f'{{"session_id":"sess_1"{history}}}'.encode()
     assert encode(decode(text)) == text
     with pytest.raises(InvalidData, match=r"history\.actions"):
-        base_of_whole(text)
+        base_from_string(text)
 
 
 # -- op_ids
@@ -125,5 +117,5 @@ def test_the_line_of_an_action_is_the_action(action: Any) -> None:
 def test_the_last_lines_of_a_string_without_its_beginning() -> None:
     trajectory = [{"t": t} for t in range(30)]
     raw = encode({"history": {"actions": trajectory, "last_action": trajectory[-1]}})
-    assert tail_lines(raw[-40:], from_start=False) == [b'{"t":27}', b'{"t":28}', b'{"t":29}']
-    assert tail_lines(encode({"history": {"actions": []}})[-3:], from_start=True) == []
+    assert complete_lines(raw[-40:], from_start=False) == [b'{"t":27}', b'{"t":28}', b'{"t":29}']
+    assert complete_lines(encode({"history": {"actions": []}})[-3:], from_start=True) == []

@@ -8,9 +8,10 @@ import pytest
 from material import load
 from trajectories import head_base, written
 
-from awictl.document.byte_layout import base_of_head, base_of_whole, decode, decode_head, encode
+from awictl.document.byte_layout import decode, decode_head, encode
 from awictl.document.json_codec import json_equal
-from awictl.document.schema import Update, actions_to_drop, apply_update
+from awictl.document.splice import base_from_head, base_from_string
+from awictl.document.update import Update, actions_to_drop, apply_update
 
 NOW = "2026-11-23T07:09:41.403Z"
 
@@ -35,7 +36,7 @@ HEADLIKE = {
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
 @pytest.mark.parametrize("stored", HEADLIKE.values(), ids=HEADLIKE.keys())
 def test_what_only_looks_like_the_layout_is_updated_all_the_same(stored: bytes, limit: int) -> None:
-    base = base_of_whole(stored)
+    base = base_from_string(stored)
     trajectory = base.document["history"]["actions"]
     drop = actions_to_drop(len(trajectory), limit)
     change = apply_update(base, Update({}), NOW, drop)
@@ -55,7 +56,7 @@ NO_HEADS += ["at the end of a key"]
 @pytest.mark.parametrize("name", NO_HEADS)
 def test_these_first_lines_are_no_heads(name: str) -> None:
     assert head_base(HEADLIKE[name]) is None
-    assert not base_of_whole(HEADLIKE[name]).spliceable
+    assert not base_from_string(HEADLIKE[name]).spliceable
 
 
 @pytest.mark.parametrize(
@@ -78,5 +79,5 @@ def test_lines_that_are_no_heads(line: bytes) -> None:
 def test_a_head_that_is_not_whole_is_no_base() -> None:
     raw = encode({"history": {"actions": [{"t": 0}]}})
     line = raw.index(b"\n")
-    assert base_of_head(raw[:line], len(raw)) is None
-    assert base_of_head(raw[: line + 1], len(raw)) is not None
+    assert base_from_head(raw[:line], len(raw)) is None
+    assert base_from_head(raw[: line + 1], len(raw)) is not None

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from material import SESSIONS, input_texts, input_values, raw
 from trajectories import assert_laid_out, documents, head_base, op_ids, written
 
-from awictl.document.byte_layout import Base, action_count, base_after, base_of_whole, decode, encode, next_t
+from awictl.document.byte_layout import decode, encode
 from awictl.document.json_codec import dumps, json_equal
-from awictl.document.schema import Update, actions_to_drop, apply_update
+from awictl.document.splice import Base, action_count, base_after, base_from_string, next_t
+from awictl.document.update import Update, actions_to_drop, apply_update
 
 NOW = "2026-11-23T07:09:41.403Z"
 
@@ -49,9 +50,9 @@ def read(raw: bytes, warm: Base | None, step: Step) -> Base:
     """The base of an update as the manager gets it: whole where actions have to be dropped."""
     base = {"warm": warm or head_base(raw), "head": head_base(raw), "whole": None}[step.reading]
     if base is None:
-        return base_of_whole(raw)
+        return base_from_string(raw)
     count = action_count(base)
-    return base_of_whole(raw) if count is None or actions_to_drop(count, step.limit) else base
+    return base_from_string(raw) if count is None or actions_to_drop(count, step.limit) else base
 
 
 def run(raw: bytes, chain: list[Step]) -> None:
@@ -75,12 +76,12 @@ def run(raw: bytes, chain: list[Step]) -> None:
         warm = base_after(base, head, change.splice)
         assert warm.spliceable and raw.startswith(warm.prefix) and len(raw) == warm.length
         assert (next_t(warm), action_count(warm), warm.empty) == (number, len(trajectory), False)
-        assert json_equal(warm.document, base_of_whole(raw).head)
+        assert json_equal(warm.document, base_from_string(raw).head)
 
 
 @given(documents(), st.lists(steps, min_size=1, max_size=8))
 def test_a_chain_of_updates_is_what_applying_them_gives(document: dict[str, Any], chain: list[Step]) -> None:
-    number = next_t(base_of_whole(dumps(document)))
+    number = next_t(base_from_string(dumps(document)))
     known = [one["t"] for one in document["history"]["actions"] if isinstance(one, dict) and type(one.get("t")) is int]
     assert all(t < number for t in known if t < 2**53)
     run(encode(document), chain)

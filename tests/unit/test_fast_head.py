@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import APP_FILES, action, compact, document
 
-from awictl.document.byte_layout import base_of_whole, encode, encode_head
+from awictl.document.byte_layout import encode, encode_head
 from awictl.document.fast_head import Glance, glance
-from awictl.document.schema import parse_timestamp
+from awictl.document.splice import base_from_string
+from awictl.document.timestamps import parse_timestamp
 from awictl.sessions.summaries import _epoch_ms, lines, summary, summary_at_a_glance
 from awictl.store.base import Listed
 
@@ -37,7 +38,7 @@ FORGED = {
 
 
 def parsed(raw: bytes) -> Glance:
-    base = base_of_whole(raw)
+    base = base_from_string(raw)
     one = summary(Listed("sess_test", base.head, len(base.document["history"]["actions"]), None, len(raw)))
     counts = [base.head["statistics"].get(name) for name in ("total_actions", "failed_actions")]
     return Glance(one.agent_id, one.agent_name, one.route, one.last_activity, one.actions, *counts)  # type: ignore[arg-type]
@@ -53,7 +54,7 @@ def test_an_ordinary_session_is_told_at_a_glance(sizes: list[int]) -> None:
 def test_a_summary_at_a_glance_is_the_summary() -> None:
     raw = encode(document([1, 2, 3]))
     quick = summary_at_a_glance("sess_test", raw[:4096], len(raw), 1234)
-    base = base_of_whole(raw)
+    base = base_from_string(raw)
     full = summary(Listed("sess_test", base.head, 3, 1234, len(raw)))
     assert quick is not None and quick._replace(idle_ms=None) == full._replace(idle_ms=None)
     assert quick.idle_ms is not None and abs(quick.idle_ms - (full.idle_ms or 0)) < 60_000
@@ -72,7 +73,7 @@ def test_a_summary_at_a_glance_is_the_summary() -> None:
 @pytest.mark.parametrize("ttl_ms", [None, 1234])
 def test_a_line_at_a_glance_is_the_line(others: dict[str, Any], ttl_ms: int | None) -> None:
     raw = encode(document([1, 2, 3], **others))
-    base = base_of_whole(raw)
+    base = base_from_string(raw)
     unreadable: list[None] = []
     view = lines(lambda: unreadable.append(None))
     full = json.loads(view.of(Listed("sess_test", base.head, 3, ttl_ms, len(raw))))
@@ -104,7 +105,7 @@ def test_a_moment_is_the_same_as_when_it_is_parsed(text: Any) -> None:
 @pytest.mark.parametrize("path", APP_FILES, ids=lambda path: path.stem)
 def test_the_documents_of_the_app(path: Any) -> None:
     assert glance(path.read_bytes()[:4096], path.stat().st_size) is None, "they have no first line"
-    raw = encode(base_of_whole(path.read_bytes()).document)
+    raw = encode(base_from_string(path.read_bytes()).document)
     assert glance(raw, len(raw)) in (None, parsed(raw))
 
 

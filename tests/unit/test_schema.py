@@ -9,20 +9,12 @@ from typing import Any
 import pytest
 from material import load, raw
 
-from awictl.document.byte_layout import base_of_whole, encode
+from awictl.document.byte_layout import encode
 from awictl.document.json_codec import json_equal, loads
-from awictl.document.schema import (
-    KEPT_FIELDS,
-    Change,
-    Update,
-    actions_to_drop,
-    apply_update,
-    new_document,
-    page_delta,
-    pagination_delta,
-    parse_timestamp,
-    timestamp,
-)
+from awictl.document.schema import PROTECTED_FIELDS, new_document
+from awictl.document.splice import base_from_string
+from awictl.document.timestamps import parse_timestamp, timestamp
+from awictl.document.update import Change, Update, actions_to_drop, apply_update, page_delta, pagination_delta
 from awictl.errors import InvalidInput
 
 NOW = "2026-11-23T07:09:41.403Z"
@@ -30,7 +22,7 @@ CREATED = load("session_01_created.json")
 
 
 def changed(document: dict[str, Any], update: Update, now: str = NOW) -> Change:
-    return apply_update(base_of_whole(encode(document)), update, now)
+    return apply_update(base_from_string(encode(document)), update, now)
 
 
 def whole(document: dict[str, Any], change: Change) -> dict[str, Any]:
@@ -141,7 +133,7 @@ def test_an_update_without_observation_records_none_and_has_a_fresh_op_id() -> N
     assert first.action["op_id"] != second.action["op_id"]
 
 
-@pytest.mark.parametrize("name", KEPT_FIELDS)
+@pytest.mark.parametrize("name", PROTECTED_FIELDS)
 @pytest.mark.parametrize("value", [None, {}, "x"])
 def test_a_delta_cannot_change_what_the_session_keeps(name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):

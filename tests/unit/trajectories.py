@@ -7,17 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 from material import stored_texts, stored_values
 
-from awictl.document.byte_layout import (
-    FOLLOWING_BYTES,
-    Base,
-    Splice,
-    action_count,
-    base_of_head,
-    base_of_whole,
-    next_t,
-    tail_lines,
-)
+from awictl.document.byte_layout import complete_lines
 from awictl.document.json_codec import json_equal, loads
+from awictl.document.splice import FOLLOWING_BYTES, Base, Splice, action_count, base_from_head, base_from_string, next_t
 
 # -- what may be stored
 
@@ -84,7 +76,7 @@ any_documents = documents() | st.dictionaries(
 def head_base(raw: bytes) -> Base | None:
     """What `read_base` finds: the base of the first line and a little more."""
     line = raw.find(b"\n") + 1
-    return base_of_head(raw[: line + FOLLOWING_BYTES], len(raw)) if line else None
+    return base_from_head(raw[: line + FOLLOWING_BYTES], len(raw)) if line else None
 
 
 def written(raw: bytes, base: Base, change: Splice) -> bytes:
@@ -102,7 +94,7 @@ def written(raw: bytes, base: Base, change: Splice) -> bytes:
 
 def assert_laid_out(raw: bytes, trajectory: list[Any], number: int) -> None:
     """`raw` has the layout, and its head alone tells what the whole tells: `number` is next, and how many there are."""
-    head, whole = head_base(raw), base_of_whole(raw)
+    head, whole = head_base(raw), base_from_string(raw)
     assert head is not None and head.spliceable and whole.spliceable
     assert whole.lines is not None
     assert head.prefix == whole.prefix and raw.index(b"\n") == len(head.prefix) - 1
@@ -112,4 +104,4 @@ def assert_laid_out(raw: bytes, trajectory: list[Any], number: int) -> None:
     ends = [*(start - 2 for start in whole.lines[1:]), len(raw) - 4]
     lines = [raw[start:end] for start, end in zip(whole.lines, ends, strict=False)]
     assert json_equal([loads(line) for line in lines], trajectory)
-    assert tail_lines(raw[len(head.prefix) :], from_start=True) == lines
+    assert complete_lines(raw[len(head.prefix) :], from_start=True) == lines

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...document.json_codec import encodable
-from ...document.schema import optional_timestamp
+from ...document.timestamps import optional_timestamp
 from ...errors import AwiError, InvalidData, Refused, Unreachable
 from ..base import SAVE_TRIES, Archived, ArchivedSummary, ArchiveQuery, Cursor, not_settled
 from ..compression import chunks_of, intact_chunks, pack, unpack

@@ -7,7 +7,7 @@ import sqlite3
 from typing import Any
 
 from ...document.json_codec import encodable
-from ...document.schema import optional_timestamp
+from ...document.timestamps import optional_timestamp
 from ...errors import InvalidData
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import pack, unpack

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...document import keys
-from ...document.byte_layout import FOLLOWING_BYTES, Base
+from ...document.splice import FOLLOWING_BYTES, Base
 from ...settings import Settings
 from ...util.bounded_dict import BoundedDict
 from ..get_or_create import AgentLookup

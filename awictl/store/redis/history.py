@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...document import keys
-from ...document.byte_layout import Base, actions_until, base_of_head, base_of_whole, is_closed, tail_lines
+from ...document.byte_layout import complete_lines, is_closed
 from ...document.json_codec import loads
+from ...document.splice import Base, action_count_before, base_from_head, base_from_string
 from ...errors import InvalidData
 from ..base import HistoryPage
 from .connection import Server
@@ -37,7 +38,7 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
         if len(chunk) >= length:
             return _slice(whole_base(server, key, chunk).document["history"]["actions"], limit, offset)
         server.check_size(key, length, max_bytes)
-        base = base_of_head(chunk, length) if is_closed(tail) else None
+        base = base_from_head(chunk, length) if is_closed(tail) else None
         if base is not None:
             found = _from_tail(base, tail, wanted)
             if found is None:  # a write came in between
@@ -65,7 +66,7 @@ def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
 def whole_base(server: Server, key: str, raw: bytes) -> Base:
     """The base for a string that was read whole. Raises InvalidData, naming the key."""
     try:
-        return base_of_whole(raw)
+        return base_from_string(raw)
     except InvalidData as error:
         raise InvalidData(f"{server.where}, key {key}: {error}") from None
 
@@ -76,7 +77,7 @@ def base_of_start(server: Server, key: str, length: int, chunk: bytes, end: byte
     Raises Refused where it is too large to be read, and InvalidData.
     """
     server.check_size(key, length, max_bytes)
-    base = base_of_head(chunk, length) if is_closed(end) else None
+    base = base_from_head(chunk, length) if is_closed(end) else None
     if base is None and len(chunk) == length:
         return whole_base(server, key, chunk)
     return base
@@ -93,7 +94,7 @@ def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | 
     """
     inside = base.length - len(base.prefix)
     complete = len(tail) >= inside
-    lines = tail_lines(tail[-inside:], from_start=complete)
+    lines = complete_lines(tail[-inside:], from_start=complete)
     if not lines:
         return [], 0 if base.empty else 1
     try:
@@ -105,5 +106,5 @@ def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | 
         return actions, len(lines)
     # the number of the newest action counts them, even where it is newer than the head that was read
     t = newest.get("t") if isinstance(newest, dict) else None
-    total = actions_until(base, t + 1) if isinstance(t, int) else None
+    total = action_count_before(base, t + 1) if isinstance(t, int) else None
     return (actions, total) if total is not None else None

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from ...document import keys
-from ...document.byte_layout import FOLLOWING_BYTES, base_of_whole, count_of_head
+from ...document.fast_head import count_of_head
+from ...document.splice import FOLLOWING_BYTES, base_from_string
 from ...errors import InvalidData
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
@@ -117,7 +118,7 @@ def _listed(session_id: str, peek: keyspace.Peek) -> Listed | None:
     if len(peek.start) < peek.length:
         return None
     try:
-        base = base_of_whole(peek.start)
+        base = base_from_string(peek.start)
     except InvalidData as error:
         return Listed(session_id, {}, None, peek.ttl_ms, peek.length, str(error))
     return Listed(session_id, base.head, len(base.document["history"]["actions"]), peek.ttl_ms, peek.length)

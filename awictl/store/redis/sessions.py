@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...document import keys
-from ...document.byte_layout import FOLLOWING_BYTES, Base, op_id_mark
+from ...document.byte_layout import op_id_mark
 from ...document.json_codec import loads
-from ...document.schema import Change
+from ...document.splice import FOLLOWING_BYTES, Base
+from ...document.update import Change
 from ...errors import AwiError, InvalidData, Refused, TooLarge
 from ...settings import Settings
 from ..base import (
@@ -129,7 +130,7 @@ class RedisStore:
             splice.keep_from,
             splice.keep_to,
             splice.tail,
-            0 if change.keep else self._ttl_ms,
+            0 if change.persist else self._ttl_ms,
             op_id_mark(change.action["op_id"]) if look_for_op_id else b"",
             change.diff,
             keys.DIFF_TTL_SECONDS * 1000,

@@ -1,0 +1,83 @@
+"""The numbers (`t`) of actions, and how many actions a trajectory has according to them.
+
+`t` counts from 0 and never repeats. The app's own `t` sticks at 100; the next `t` is then chosen so that, from there
+on, the number of actions in the trajectory is `next t - first t`. So the head and the first action alone give the
+length of a trajectory. `history.trimmed_actions` is the number of actions that were removed. It is recorded by the
+first trimming, or if stored numbers have gaps, and then replaces the first `t` in that difference.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..errors import InvalidData
+
+_FIRST_T = re.compile(rb'\{"t":([0-9]{1,16})[,}]')
+
+
+def actions_of(document: dict[str, Any]) -> list[Any] | None:
+    """The trajectory of a document; None if it has none."""
+    history = document.get("history")
+    actions = history.get("actions") if isinstance(history, dict) else None
+    return actions if isinstance(actions, list) else None
+
+
+def required_actions(document: dict[str, Any]) -> list[Any]:
+    """The trajectory of a document. Raises InvalidData if it has none."""
+    actions = actions_of(document)
+    if actions is None:
+        raise InvalidData("not a session document: it has no history.actions")
+    return actions
+
+
+def t_of(action: Any) -> int | None:
+    """The number of an action; None if it has none that can be counted with."""
+    return _countable(action.get("t")) if isinstance(action, dict) else None
+
+
+def next_t_of(document: dict[str, Any]) -> int:
+    """The number of the next action of a full document. Raises InvalidData if it has no trajectory."""
+    actions = required_actions(document)
+    numbers = [number for number in map(t_of, actions) if number is not None]
+    last = t_of(document["history"].get("last_action"))
+    trimmed = document["history"].get("trimmed_actions")
+    first = trimmed if _countable(trimmed) is not None else t_of(actions[0]) if actions else None
+    return max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (first or 0) + len(actions))
+
+
+def next_t_after(last_t: Any, *, empty: bool) -> int:
+    """The number of the next action, from the stored number of the last one. `empty`: whether there are no actions."""
+    last = _countable(last_t)
+    if last is not None:
+        return last + 1
+    return 0 if empty else 1
+
+
+def count_up_to(next_t: int, trimmed: Any, following: bytes, start: int = 0) -> int | None:
+    """How many actions a trajectory has if the next one is number `next_t`; None if that is not determined.
+
+    `trimmed`: the value of `history.trimmed_actions`, if any. `following`: bytes with the first action at `start`.
+    """
+    if type(trimmed) is not int:
+        first = _FIRST_T.match(following, start)
+        if first is None:
+            return None
+        trimmed = int(first[1])
+    return max(next_t - int(trimmed), 0)
+
+
+def are_consecutive(document: dict[str, Any]) -> bool:
+    """Whether the head and the first action of a document determine how many actions it has."""
+    history, actions = document["history"], required_actions(document)
+    next_t = next_t_of(document)
+    if next_t != next_t_after(t_of(history.get("last_action")), empty=not actions):
+        return False
+    trimmed = history.get("trimmed_actions")
+    if type(trimmed) is not int:
+        trimmed = t_of(actions[0]) if actions else next_t
+    return trimmed is not None and trimmed == next_t - len(actions)
+
+
+def _countable(number: Any) -> int | None:
+    return number if type(number) is int and 0 <= number < 2**53 else None

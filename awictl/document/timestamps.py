@@ -1,0 +1,28 @@
+"""Timestamps in documents: ISO 8601 in UTC with milliseconds and Z, as JavaScript's toISOString prints them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """`moment` as a timestamp; the current time if None."""
+    moment = (moment or datetime.now(UTC)).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def optional_timestamp(moment: datetime | None) -> str | None:
+    """`moment` as a timestamp; None if it is None."""
+    return timestamp(moment) if moment is not None else None
+
+
+def parse_timestamp(text: Any) -> datetime | None:
+    """Parse a stored timestamp; None if it is not one. A timestamp without a time zone is UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

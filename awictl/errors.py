@@ -1,18 +1,18 @@
-"""Every error that awictl raises, with the exit code that each ends a command with.
+"""All exceptions that awictl raises, and the exit code of a command that fails with each.
 
-    AwiError                 1   unexpected
-    ├── InvalidInput         2   what the user gave is malformed: ids, JSON, options, settings
+    AwiError                 1   unexpected error
+    ├── InvalidInput         2   malformed input: ids, JSON, options, settings
     ├── NotFound             3   no such session, agent or key
     │   └── NoSession
-    ├── Refused              4   not allowed, or in conflict with what is stored
+    ├── Refused              4   not allowed, or in conflict with the stored data
     │   ├── ReadOnly
     │   ├── AccessDenied
     │   ├── UpdateConflict
     │   ├── TooLarge
     │   └── RateLimited
-    ├── Unreachable          5   the backend does not answer: worth a retry
-    ├── InvalidData          6   what is stored is not what the contract says
-    └── OutcomeUnknown       7   a write may or may not have been applied
+    ├── Unreachable          5   backend unreachable: worth a retry
+    ├── InvalidData          6   stored data that violates the data contract (DESIGN, section 2)
+    └── OutcomeUnknown       7   a write that may or may not have been applied
 
 The docstring of each class is its default message.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 class AwiError(Exception):
-    """Something unexpected went wrong."""
+    """An unexpected error occurred."""
 
     exit_code = 1
 
@@ -30,13 +30,13 @@ class AwiError(Exception):
 
 
 class InvalidInput(AwiError):
-    """The input is malformed."""
+    """The input is not valid; correct it and try again."""
 
     exit_code = 2
 
 
 class NotFound(AwiError):
-    """There is no such session."""
+    """There is no such session, agent or key."""
 
     exit_code = 3
 
@@ -47,51 +47,53 @@ class NoSession(NotFound):
     def __init__(self, message: str, session_id: str, *, archive_asked: bool = False) -> None:
         super().__init__(message)
         self.session_id = session_id
-        #: Whether the archive was asked, too, and does not have it.
+        #: Whether the archive was searched, too.
         self.archive_asked = archive_asked
 
 
 class Refused(AwiError):
-    """The operation was refused."""
+    """The operation is not allowed, or conflicts with the stored data."""
 
     exit_code = 4
 
 
 class ReadOnly(Refused):
-    """This profile is read-only: nothing was written."""
+    """The settings are read-only, so nothing was written."""
 
 
 class AccessDenied(Refused):
-    """The server does not allow this user to do that."""
+    """The server denied access; its user lacks a permission."""
 
 
 class UpdateConflict(Refused):
-    """Other writers kept changing the session: nothing was written. Try again."""
+    """Other writers kept changing the session, so nothing was written; try again."""
 
 
 class TooLarge(Refused):
-    """The document would be, or is, larger than the limit."""
+    """The document exceeds the size limit."""
 
 
 class RateLimited(Refused):
-    """There were too many requests."""
+    """There were too many requests within an hour; try again later."""
 
     def __init__(self, *, limit: int, reset_ms: int) -> None:
-        super().__init__(f"more than {limit:,} requests in an hour: the next one in {-(-reset_ms // 1000):,} s")
-        #: How many there may be in an hour.
+        super().__init__(
+            f"the limit of {limit:,} requests per hour is reached; try again in {-(-reset_ms // 1000):,} s"
+        )
+        #: Maximum number of requests per hour.
         self.limit = limit
-        #: Milliseconds until the next one may come.
+        #: Milliseconds until the next request is allowed.
         self.reset_ms = reset_ms
 
 
 class Unreachable(AwiError):
-    """The server does not answer."""
+    """The server cannot be reached, or did not reply in time; try again."""
 
     exit_code = 5
 
 
 class InvalidData(AwiError):
-    """The stored data is not valid."""
+    """The stored data is not valid; `awictl doctor` reports the keys concerned."""
 
     exit_code = 6
 
@@ -99,7 +101,7 @@ class InvalidData(AwiError):
 class OutcomeUnknown(AwiError):
     """The update may or may not have been applied.
 
-    `op_id` names it: applying the same update again with that op_id is safe while its action would still be kept.
+    `op_id` identifies the update. A retry with the same `op_id` is safe as long as its action cannot have been trimmed.
     """
 
     exit_code = 7

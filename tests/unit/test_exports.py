@@ -1,21 +1,23 @@
-"""What `import awictl` offers, and what it leaves alone."""
+"""The public names of `awictl`, and that importing it imports nothing costly."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import awictl
 from awictl import errors
 
-HEAVY = ["hiredis", "orjson", "pymongo", "redis", "rich", "starlette", "typer"]
+HEAVY = ["hiredis", "msgspec", "orjson", "pymongo", "redis", "rich", "starlette", "typer"]
 
 
 def loaded_after(code: str) -> list[str]:
-    """Which of the costly packages a fresh interpreter has loaded after `code`."""
+    """Return the costly packages that a new interpreter has imported after running `code`."""
     script = f"import json, sys\n{code}\nprint(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
     names: list[str] = json.loads(done.stdout)
@@ -36,15 +38,36 @@ def test_every_error_is_exported() -> None:
     assert {name for name in vars(errors) if isinstance(getattr(errors, name), type)} <= set(awictl.__all__)
 
 
-def test_other_names_are_no_attributes() -> None:
+def imports_for_type_checkers() -> set[tuple[str, str]]:
+    """Return (module, name) of each `from .module import name as name` under `if TYPE_CHECKING`."""
+    module = ast.parse(Path(awictl.__file__).read_text(encoding="utf-8"))
+    [block] = [
+        node
+        for node in module.body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ]
+    found = set()
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 1
+        for alias in node.names:
+            assert alias.asname == alias.name, "a type checker takes only `import name as name` for a public name"
+            found.add((node.module, alias.name))
+    return found
+
+
+def test_type_checkers_know_the_same_names_as_the_table() -> None:
+    assert imports_for_type_checkers() == {(module, name) for name, module in awictl._HOMES.items()}
+
+
+def test_an_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'RedisStore'"):
-        awictl.RedisStore  # noqa: B018
+        awictl.RedisStore  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_importing_awictl_loads_nothing_costly() -> None:
+def test_importing_awictl_imports_nothing_costly() -> None:
     assert loaded_after("import awictl; awictl.__version__") == []
 
 
-def test_using_every_name_connects_no_client() -> None:
+def test_using_every_public_name_imports_no_redis_client() -> None:
     assert "redis" not in loaded_after("import awictl\nfor name in awictl.__all__: getattr(awictl, name)")
     assert loaded_after("from awictl import Settings; Settings.load(environ={})") == []

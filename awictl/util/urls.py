@@ -1,4 +1,4 @@
-"""Parse the URLs of servers and archives, and remove secrets from them."""
+"""Parse the URLs of Redis servers and archives, and remove secrets from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import InvalidInput
 
-_ESCAPE_HINT = "its host or port is malformed; in a user name or password, write / ? # @ : [ ] percent-encoded"
+_ESCAPE_HINT = "its host or port is malformed; percent-encode / ? # @ : [ ] in a user name or password"
 
 
 def parse_redis_url(url: str, source: str) -> dict[str, Any]:
@@ -21,15 +21,15 @@ def parse_redis_url(url: str, source: str) -> dict[str, Any]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # not the reason itself: it may repeat a part of the password
-        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}") from None
+        # without the reason, which may contain a part of the password
+        raise InvalidInput(f"{source}: this is not a Redis URL: {_ESCAPE_HINT}") from None
     if parts.fragment or "@" in parts.path + parts.query:
-        raise InvalidInput(f"{source}: not a Redis URL: {_ESCAPE_HINT}")
+        raise InvalidInput(f"{source}: this is not a Redis URL: {_ESCAPE_HINT}")
     found: dict[str, Any] = {}
     query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
     if parts.scheme in ("redis", "rediss"):
         if not parts.hostname:
-            raise InvalidInput(f"{source}: not a Redis URL: it names no host")
+            raise InvalidInput(f"{source}: this is not a Redis URL: it names no host")
         found |= {
             "redis_host": unquote(parts.hostname),
             "redis_port": 6379 if port is None else port,
@@ -40,11 +40,11 @@ def parse_redis_url(url: str, source: str) -> dict[str, Any]:
     elif parts.scheme == "unix" and parts.path and not parts.hostname:
         found |= {"redis_socket": unquote(parts.path), "redis_db": 0}
     else:
-        raise InvalidInput(f"{source}: not a Redis URL: expected redis://HOST, rediss://HOST or unix:///PATH")
+        raise InvalidInput(f"{source}: this is not a Redis URL; expected redis://HOST, rediss://HOST or unix:///PATH")
     if "db" in query:
         found["redis_db"] = query.pop("db")
     if query:
-        raise InvalidInput(f"{source}: a Redis URL has no parameter {', '.join(sorted(query))} here")
+        raise InvalidInput(f"{source}: this Redis URL has unsupported parameters: {', '.join(sorted(query))}")
     if parts.username:
         found["redis_username"] = unquote(parts.username)
     if parts.password:
@@ -66,9 +66,11 @@ def check_archive_url(url: str, source: str) -> str:
     """
     scheme, found, rest = url.partition("://")
     if not found or scheme not in ("mongodb", "mongodb+srv", "sqlite"):
-        raise InvalidInput(f"{source}: not an archive: expected mongodb://HOST/DATABASE or sqlite:///FILE")
+        raise InvalidInput(f"{source}: this is not an archive; expected mongodb://HOST/DATABASE or sqlite:///FILE")
     if scheme == "sqlite" and not (rest.startswith("/") and rest.strip("/")):
-        raise InvalidInput(f"{source}: not an archive: expected sqlite:///FILE, or sqlite:////FILE from the root")
+        raise InvalidInput(
+            f"{source}: this is not an archive; expected sqlite:///RELATIVE/PATH or sqlite:////ABSOLUTE/PATH"
+        )
     return url
 
 

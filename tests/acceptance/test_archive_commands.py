@@ -344,7 +344,7 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
         (("archive", "restore", "sess_missing"), 3, "sess_missing"),
         (("session", "end", "sess_missing"), 3, "nor is it in"),
         (("archive", "export", "sess_1", "--failed"), 2, "either ids or filters"),
-        (("archive", "list", "--archive", "http://x"), 2, "--archive: not an archive"),
+        (("archive", "list", "--archive", "http://x"), 2, "--archive: this is not an archive"),
         (("archive", "list", "--mongo", "mongodb://u:hunter2@h/db"), 2, "MONGODB_URI"),
         (("archive", "list", "--archive", "sqlite:////"), 2, "not an archive"),
         (("archive", "list", "--archive", "sqlite:///."), 4, "folder"),

@@ -1,4 +1,4 @@
-"""Which archive the settings name: the one that was named closest to the user; and that its secrets stay secret."""
+"""The archive in the settings: precedence of the sources, and masking of secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from awictl.util.urls import check_archive_url, user_info, without_credentials
 
 MONGO, OTHER, FILE = "mongodb://h/db", "mongodb://other/db", "sqlite:///archive.db"
 
-# -- which one
+# -- precedence
 
 NAMED: list[tuple[dict[str, Any], str | None]] = [
     ({}, None),
@@ -31,10 +31,10 @@ NAMED: list[tuple[dict[str, Any], str | None]] = [
     (profile(f'awi_archive_url = "{FILE}"'), FILE),
     ({"options": {"mongodb_uri": MONGO}}, MONGO),
     ({"options": {"archive_url": FILE}}, FILE),
-    # in one place: the archive wins, since it is named so
+    # in one source: AWI_ARCHIVE_URL, which is more specific
     ({"environ": {"MONGODB_URI": MONGO, "AWI_ARCHIVE_URL": FILE}}, FILE),
     ({"options": {"mongodb_uri": MONGO, "archive_url": FILE}}, FILE),
-    # in several places: the closest
+    # in several sources: the nearest
     ({"options": {"mongodb_uri": MONGO}, "environ": {"AWI_ARCHIVE_URL": FILE}}, MONGO),
     ({"options": {"archive_url": FILE}, "environ": {"MONGODB_URI": MONGO}}, FILE),
     ({"options": {"mongodb_uri": MONGO}, "environ": {"MONGODB_URI": OTHER}}, MONGO),
@@ -43,7 +43,7 @@ NAMED: list[tuple[dict[str, Any], str | None]] = [
     ({"dotenv": f"MONGODB_URI={MONGO}", **profile(f'archive_url = "{FILE}"')}, MONGO),
     ({"environ": {"MONGODB_URI": ""}, "dotenv": f"MONGODB_URI={MONGO}"}, MONGO),
 ]
-#: The embedded server has an archive of its own: None stands for it.
+#: None: the archive of the embedded server.
 EMBEDDED: list[tuple[dict[str, Any], str | None]] = [
     ({"options": {"embedded": True}}, None),
     ({"options": {"embedded": True}, "environ": {"MONGODB_URI": MONGO}}, None),
@@ -62,15 +62,15 @@ EMBEDDED: list[tuple[dict[str, Any], str | None]] = [
 
 
 @pytest.mark.parametrize(("places", "wanted"), NAMED, ids=str)
-def test_the_archive_that_was_named_closest(load_settings: Load, places: dict[str, Any], wanted: str | None) -> None:
+def test_the_nearest_source_names_the_archive(load_settings: Load, places: dict[str, Any], wanted: str | None) -> None:
     settings = load_settings(**places)
     assert settings.archive == wanted and not settings.embedded
     if wanted is None:
-        assert open_archive(settings) is None, "nothing is ever archived to a local file unless asked"
+        assert open_archive(settings) is None, "no local file is used unless the settings name it"
 
 
 @pytest.mark.parametrize(("places", "wanted"), EMBEDDED, ids=str)
-def test_the_embedded_server_has_its_own(
+def test_the_archive_of_the_embedded_server(
     load_settings: Load, tmp_path: Path, places: dict[str, Any], wanted: str | None
 ) -> None:
     places = {**places, "options": {**places.get("options", {}), "embedded_dir": str(tmp_path / "embedded")}}
@@ -80,7 +80,7 @@ def test_the_embedded_server_has_its_own(
     assert archive is not None
     if wanted is None:
         assert archive.where.startswith("sqlite:///") and "embedded" in archive.where
-    assert not (tmp_path / "embedded").exists(), "opening makes nothing"
+    assert not (tmp_path / "embedded").exists(), "opening creates no folder"
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,7 @@ def test_the_embedded_server_has_its_own(
     ],
     ids=str,
 )
-def test_where_the_embedded_server_is_not_used_its_archive_is_not_either(
-    load_settings: Load, places: dict[str, Any]
-) -> None:
+def test_the_archive_of_the_embedded_server_is_only_used_with_it(load_settings: Load, places: dict[str, Any]) -> None:
     settings = load_settings(**places)
     assert not settings.embedded and settings.archive == MONGO
 
@@ -108,25 +106,25 @@ def test_where_the_embedded_server_is_not_used_its_archive_is_not_either(
         ("sqlite:////a/ü.db", "/a/ü.db"),
     ],
 )
-def test_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, path: str) -> None:
+def test_paths_of_sqlite_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, path: str) -> None:
     monkeypatch.chdir(tmp_path)
     archive = open_archive(Settings(archive_url=url))
     assert archive is not None and archive.where == f"sqlite:///{path.format(cwd=tmp_path)}"
     assert not list(tmp_path.iterdir())
 
 
-# -- malformed
+# -- invalid URLs
 
-NO_ARCHIVES = [
+INVALID_URLS = [
     "h", "h/db", "/tmp/archive.db", "archive.db", "http://h/db", "redis://h", "mongo://h", "MONGODB://h/db", "mongodb:",
     "mongodb:/h", "://", "sqlite:", "sqlite://", "sqlite:///", "sqlite:////", "sqlite://host/file", "sqlite:file",
     " mongodb://h/db", "mongodb+foo://h",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", NO_ARCHIVES)
+@pytest.mark.parametrize("url", INVALID_URLS)
 @pytest.mark.parametrize("name", ["mongodb_uri", "archive_url"])
-def test_what_is_no_archive(load_settings: Load, name: str, url: str) -> None:
+def test_invalid_archive_urls(load_settings: Load, name: str, url: str) -> None:
     env = {"mongodb_uri": "MONGODB_URI", "archive_url": "AWI_ARCHIVE_URL"}[name]
     for places in ({"options": {name: url}}, {"environ": {env: url}}, profile(f'{name} = "{url}"')):
         with pytest.raises(InvalidInput, match="not an archive"):
@@ -145,15 +143,15 @@ MALFORMED = [
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("url", MALFORMED)
-def test_malformed_urls_are_told_without_secrets(url: str) -> None:
+def test_errors_about_malformed_urls_contain_no_secrets(url: str) -> None:
     with pytest.raises(InvalidInput, match="MONGODB_URI") as raised:
         open_archive(Settings(mongodb_uri=url))
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("parameter", ["maxPoolSize=x", "w=-1", "foo=bar", "readPreference=x", "compressors=x"])
-def test_parameters_that_are_none_cause_no_warnings(parameter: str) -> None:
-    """They may be ignored or refused, but a line of pymongo's code beside the output of every command is neither."""
+def test_invalid_parameters_cause_no_warnings(parameter: str) -> None:
+    """They may be ignored or rejected, but must not print a warning of pymongo with every command."""
     with suppress(InvalidInput):
         open_archive(Settings(mongodb_uri=f"mongodb://h/db?{parameter}"))  # a warning is an error in these tests
 
@@ -171,7 +169,7 @@ SECRET_URLS = [
     f"mongodb://us:a#{SECRET}@h/db",
     f"mongodb+srv://us:{SECRET}@a.b.c/db",
 ]
-#: The secret stands in a parameter.
+#: URLs with the secret in a parameter.
 SECRET_PARAMETERS = [
     f"mongodb://h/db?tls=true&tlsCertificateKeyFilePassword={SECRET}",
     f"mongodb://h/db?tlsCertificateKeyFilePassword=a@{SECRET}",
@@ -195,18 +193,18 @@ def test_secrets_are_never_shown(load_settings: Load, url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "option", "env"), [("mongodb_uri", "--mongo", "MONGODB_URI"), ("archive_url", "--archive", "AWI_ARCHIVE")]
 )
-def test_passwords_are_refused_on_the_command_line(
+def test_passwords_are_rejected_on_the_command_line(
     load_settings: Load, name: str, option: str, env: str, url: str
 ) -> None:
     with pytest.raises(InvalidInput, match="command line") as raised:
         load_settings({name: url})
     assert option in str(raised.value) and env in str(raised.value)
-    told = "".join(traceback.format_exception(raised.value, chain=True))
-    assert SECRET not in told.replace(repr(url), "")
+    printed = "".join(traceback.format_exception(raised.value, chain=True))
+    assert SECRET not in printed.replace(repr(url), "")
 
 
 @pytest.mark.parametrize("url", SECRET_PARAMETERS)
-def test_secret_parameters_are_refused_on_the_command_line(load_settings: Load, url: str) -> None:
+def test_secret_parameters_are_rejected_on_the_command_line(load_settings: Load, url: str) -> None:
     with pytest.raises(InvalidInput, match="command line"):
         load_settings({"mongodb_uri": url})
 
@@ -214,19 +212,19 @@ def test_secret_parameters_are_refused_on_the_command_line(load_settings: Load, 
 @pytest.mark.parametrize(
     "url", ["mongodb://us@h/db", "mongodb://us:@h/db", "mongodb://h/db?a=b:c", "sqlite:///a:b@c.db"]
 )
-def test_what_is_no_password_is_accepted_there(load_settings: Load, url: str) -> None:
+def test_urls_without_a_password_are_accepted_on_the_command_line(load_settings: Load, url: str) -> None:
     assert load_settings({"archive_url": url}).archive == url
 
 
 @pytest.mark.parametrize("url", [f"mongodb:/us:{SECRET}@h/db", f"us:{SECRET}@h/db", f"mongo://us:{SECRET}@h"])
-def test_errors_do_not_tell_secrets(load_settings: Load, url: str) -> None:
+def test_errors_about_invalid_urls_contain_no_secrets(load_settings: Load, url: str) -> None:
     for places in ({"environ": {"MONGODB_URI": url}}, {"options": {"mongodb_uri": url}}):
         with pytest.raises(InvalidInput) as raised:
             load_settings(**places)
         assert SECRET not in str(raised.value)
 
 
-def test_that_there_are_credentials_is_shown(load_settings: Load) -> None:
+def test_the_presence_of_credentials_is_shown(load_settings: Load) -> None:
     [(_, shown, source)] = [
         row for row in load_settings(environ={"MONGODB_URI": "mongodb://u:p@h/db"}).rows() if row[0] == "MONGODB_URI"
     ]
@@ -241,7 +239,7 @@ parts = st.text(st.characters(codec="utf-8", exclude_characters="@"), max_size=8
 @given(st.sampled_from(["mongodb", "mongodb+srv"]), parts, parts, st.sampled_from(HOSTS), st.sampled_from(["", "/db"]))
 @example("mongodb", "a/b?c#d", "://", "h", "/db")
 @example("mongodb", "", "?", "h", "")
-def test_hosts_are_shown_and_nothing_before_them(
+def test_only_hosts_and_database_remain_without_credentials(
     scheme: str, user: str, password: str, host: str, database: str
 ) -> None:
     url = f"{scheme}://{user}:{password}@{host}{database}"
@@ -257,7 +255,7 @@ def test_hosts_are_shown_and_nothing_before_them(
 @example("@")
 @example("mongodb://@")
 @example("mongodb://@@?@")
-def test_no_text_breaks_what_shows_urls(text: str) -> None:
+def test_url_functions_accept_any_text(text: str) -> None:
     without_credentials(text)
     user_info(text)
     try:

@@ -1,4 +1,4 @@
-"""Settings: where each value comes from, and what is refused."""
+"""Settings: precedence of the sources, and values that are rejected."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from material import Load, profile
 
 from awictl.errors import InvalidInput
-from awictl.settings import Settings, default_config_file
+from awictl.settings import SETTINGS, Settings, default_config_file
 
-# -- where values come from
+# -- precedence
 
 
 def test_defaults(load_settings: Load) -> None:
@@ -21,22 +21,22 @@ def test_defaults(load_settings: Load) -> None:
     assert {source for _, _, source in settings.rows()} == {"default"}
 
 
-def test_each_place_wins_over_the_next(load_settings: Load) -> None:
-    places: list[tuple[str, dict[str, Any]]] = [
+def test_precedence_of_the_sources(load_settings: Load) -> None:
+    sources: list[tuple[str, dict[str, Any]]] = [
         ("option", {"options": {"redis_host": "a"}}),
         ("environment", {"environ": {"REDIS_HOST": "b"}}),
         (".env", {"dotenv": "REDIS_HOST=c"}),
         ("profile p", profile('redis_host = "d"')),
     ]
-    while places:
-        settings = load_settings(**{name: value for _, place in places for name, value in place.items()})
-        assert settings.redis_host == {"option": "a", "environment": "b", ".env": "c", "profile p": "d"}[places[0][0]]
-        assert settings.sources == {"redis_host": places[0][0]}
-        assert ("REDIS_HOST", settings.redis_host, places[0][0]) in settings.rows()
-        del places[0]
+    while sources:
+        settings = load_settings(**{name: value for _, source in sources for name, value in source.items()})
+        assert settings.redis_host == {"option": "a", "environment": "b", ".env": "c", "profile p": "d"}[sources[0][0]]
+        assert settings.sources == {"redis_host": sources[0][0]}
+        assert ("REDIS_HOST", settings.redis_host, sources[0][0]) in settings.rows()
+        del sources[0]
 
 
-def test_values_of_several_places_come_together(load_settings: Load) -> None:
+def test_values_from_several_sources_are_combined(load_settings: Load) -> None:
     settings = load_settings(
         {"redis_db": 3},
         environ={"REDIS_PORT": "7000", "REDIS_DB": "1"},
@@ -54,7 +54,7 @@ def test_empty_values_in_the_environment_count_as_not_set(load_settings: Load) -
     assert (settings.redis_host, settings.redis_port, settings.profile) == ("c", 6379, None)
 
 
-def test_a_profile_may_use_either_name(load_settings: Load) -> None:
+def test_a_profile_may_use_field_names_or_environment_names(load_settings: Load) -> None:
     settings = load_settings(
         **profile("awi_max_actions_per_session = 7", "awi_read_only = true", "session_ttl_minutes = 0.5")
     )
@@ -69,27 +69,45 @@ def test_a_profile_is_chosen_by_option_environment_or_dotenv(load_settings: Load
     assert (settings.profile, settings.redis_host) == ("p", "h")
 
 
-def test_the_profile_of_the_option_wins(load_settings: Load) -> None:
+def test_the_option_profile_takes_precedence(load_settings: Load) -> None:
     config = '[profiles.p]\nredis_host = "h"\n[profiles.other]\nredis_host = "o"'
     settings = load_settings(profile="p", environ={"AWI_PROFILE": "other"}, dotenv="AWI_PROFILE=third", config=config)
     assert settings.redis_host == "h"
 
 
-def test_dotenv_values_are_taken_as_they_are(load_settings: Load) -> None:
+def test_dotenv_values_are_not_interpolated(load_settings: Load) -> None:
     settings = load_settings(dotenv="# comment\nexport REDIS_PASSWORD='a${HOME}$b'\nREDIS_USERNAME=\"ünï\"\nnonsense\n")
     assert (settings.redis_password, settings.redis_username) == ("a${HOME}$b", "ünï")
 
 
-def test_no_files_at_all(tmp_path: Path) -> None:
+def test_defaults_if_no_file_exists(tmp_path: Path) -> None:
     settings = Settings.load(environ={}, config_file=tmp_path / "none.toml", dotenv_file=tmp_path / "none")
     assert settings == Settings()
 
 
-def test_profiles_are_kept_in_the_config_folder() -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_has_a_help_text_that_names_its_unit(name: str) -> None:
+    help = SETTINGS[name].help
+    assert help[0].isupper() and help.endswith(".") and "\n" not in help
+    for unit in ("minutes", "bytes"):
+        assert not name.endswith(unit) or f"in {unit}" in help
+
+
+def test_errors_name_the_option(load_settings: Load) -> None:
+    for options, label in (
+        ({"timeout": 0}, "--timeout: 0 is less than the minimum, 0.001"),
+        ({"redis_url": "redis://h:0"}, "--redis, port: 0 is less than the minimum, 1"),
+        ({"archive_url": "h"}, "--archive: this is not an archive"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{label}"):
+            load_settings(options)
+
+
+def test_the_default_config_file() -> None:
     assert default_config_file().parts[-2:] == ("awictl", "config.toml")
 
 
-# -- what is refused
+# -- rejected values
 
 
 def test_an_unknown_profile_is_an_error_that_names_the_known_ones(load_settings: Load) -> None:
@@ -98,28 +116,28 @@ def test_an_unknown_profile_is_an_error_that_names_the_known_ones(load_settings:
 
 
 @pytest.mark.parametrize("config", [None, "", "profiles = 5", "profiles.p = 5", "[profiles]", "p = {}"])
-def test_a_profile_that_is_not_there(load_settings: Load, config: str | None) -> None:
+def test_a_missing_profile_is_an_error(load_settings: Load, config: str | None) -> None:
     with pytest.raises(InvalidInput, match="no profile 'p'"):
         load_settings(profile="p", config=config)
 
 
 @pytest.mark.parametrize("name", ["redis_hots", "REDIS_HOST", "profile", "sources", ""])
-def test_an_unknown_name_in_a_profile(load_settings: Load, name: str) -> None:
+def test_an_unknown_setting_in_a_profile_is_an_error(load_settings: Load, name: str) -> None:
     with pytest.raises(InvalidInput, match=f"no setting '{name}'"):
         load_settings(**profile(f'"{name}" = "x"'))
 
 
 @pytest.mark.parametrize("config", ["[profiles.p", "[profiles.p]\nx = ", b"[profiles.p]\nx = '\xff'"])
-def test_a_config_file_that_is_not_toml(load_settings: Load, config: str | bytes) -> None:
+def test_a_malformed_config_file_is_an_error(load_settings: Load, config: str | bytes) -> None:
     with pytest.raises(InvalidInput, match=r"config\.toml: cannot be read"):
         load_settings(profile="p", config=config)
 
 
-def test_a_config_file_is_read_only_where_a_profile_is_chosen(load_settings: Load) -> None:
+def test_without_a_profile_the_config_file_is_not_read(load_settings: Load) -> None:
     assert load_settings(config="not toml [") == Settings()
 
 
-def test_a_dotenv_file_that_is_not_text(load_settings: Load) -> None:
+def test_a_dotenv_file_that_is_not_utf8_is_an_error(load_settings: Load) -> None:
     with pytest.raises(InvalidInput, match=r"\.env"):
         load_settings(dotenv=b"REDIS_HOST=\xff\xfe")
 
@@ -133,15 +151,15 @@ BAD_NUMBERS += [("SESSION_TTL_MINUTES", value) for value in ("0", "nan", "inf", 
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_NUMBERS)
-def test_bad_numbers_are_refused_by_name(load_settings: Load, name: str, value: str) -> None:
+def test_errors_about_numbers_name_the_setting_and_its_source(load_settings: Load, name: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=rf"^{name} \(environment\): "):
         load_settings(environ={name: value})
 
 
-def test_a_number_that_is_too_large_is_not_called_too_small(load_settings: Load) -> None:
+def test_a_number_that_is_too_large_is_not_reported_as_too_small(load_settings: Load) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_settings(environ={"AWI_TIMEOUT": "inf"})
-    assert "at least" not in str(caught.value)
+    assert "is greater than the maximum" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +182,7 @@ def test_a_number_that_is_too_large_is_not_called_too_small(load_settings: Load)
         'redis_url = ["redis://h"]',
     ],
 )
-def test_values_of_the_wrong_kind_in_a_profile(load_settings: Load, line: str) -> None:
+def test_values_of_the_wrong_type_in_a_profile(load_settings: Load, line: str) -> None:
     with pytest.raises(InvalidInput):
         load_settings(**profile(line))
 
@@ -178,6 +196,6 @@ def test_booleans(load_settings: Load, text: str, value: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["maybe", "2", "truee", "-"])
-def test_what_is_neither_true_nor_false(load_settings: Load, text: str) -> None:
+def test_invalid_booleans(load_settings: Load, text: str) -> None:
     with pytest.raises(InvalidInput, match=r"^AWI_READ_ONLY \(environment\): .* true or false"):
         load_settings(environ={"AWI_READ_ONLY": text})

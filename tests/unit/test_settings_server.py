@@ -1,4 +1,4 @@
-"""Which server the settings name: URLs, sockets and hosts; and that secrets stay secret."""
+"""The Redis server in the settings: URLs, sockets and hosts; and masking of secrets."""
 
 from __future__ import annotations
 
@@ -60,23 +60,23 @@ BAD_URLS = [
 
 
 @pytest.mark.parametrize(("url", "expected"), URLS)
-def test_what_a_url_says(load_settings: Load, url: str, expected: dict[str, Any]) -> None:
+def test_the_settings_in_a_url(load_settings: Load, url: str, expected: dict[str, Any]) -> None:
     for settings in (load_settings(environ={"REDIS_URL": url}), load_settings(**profile(f'redis_url = "{url}"'))):
         assert {name: getattr(settings, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(("url", "address"), ADDRESSES)
-def test_the_address_has_no_secrets(load_settings: Load, url: str, address: str) -> None:
+def test_the_address_contains_no_secrets(load_settings: Load, url: str, address: str) -> None:
     assert load_settings(environ={"REDIS_URL": url}).redis_address == address
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-def test_bad_urls(load_settings: Load, url: str) -> None:
+def test_invalid_urls(load_settings: Load, url: str) -> None:
     with pytest.raises(InvalidInput):
         load_settings({"redis_url": url})
 
 
-def test_a_url_describes_a_server_whole_but_for_credentials() -> None:
+def test_a_url_sets_everything_but_credentials() -> None:
     assert parse_redis_url("redis://h", "x") == {
         "redis_host": "h",
         "redis_port": 6379,
@@ -87,20 +87,18 @@ def test_a_url_describes_a_server_whole_but_for_credentials() -> None:
 
 
 @pytest.mark.parametrize("nearer", [{"redis_url": "redis://a"}, {"redis_host": "a"}, {"redis_socket": "/a"}])
-def test_what_a_farther_url_says_of_another_server_is_not_carried_over(
-    load_settings: Load, nearer: dict[str, str]
-) -> None:
+def test_a_farther_url_of_another_server_is_ignored_completely(load_settings: Load, nearer: dict[str, str]) -> None:
     settings = load_settings(nearer, environ={"REDIS_URL": "rediss://u:hunter2@b:7000/3"})
     assert (settings.redis_port, settings.redis_db, settings.redis_tls) == (6379, 0, False)
     assert (settings.redis_username, settings.redis_password) == (None, None)
 
 
-def test_named_credentials_complete_a_nearer_url(load_settings: Load) -> None:
+def test_credentials_from_variables_complete_a_nearer_url(load_settings: Load) -> None:
     settings = load_settings({"redis_url": "redis://u@a"}, environ={"REDIS_PASSWORD": "hunter2"})
     assert (settings.redis_username, settings.redis_password) == ("u", "hunter2")
 
 
-def test_a_url_wins_over_the_other_names_in_its_place(load_settings: Load) -> None:
+def test_a_url_takes_precedence_over_the_other_names_of_its_source(load_settings: Load) -> None:
     settings = load_settings(
         environ={"REDIS_URL": "redis://h:1", "REDIS_HOST": "x", "REDIS_PORT": "2", "REDIS_SOCKET": "/s"}
     )
@@ -122,7 +120,7 @@ SOCKET = {"REDIS_SOCKET": "/s"}
     ],
     ids=str,
 )
-def test_a_socket_gives_way_to_a_host_named_nearer_to_the_user(load_settings: Load, nearer: dict[str, Any]) -> None:
+def test_a_host_in_a_nearer_source_takes_precedence_over_a_socket(load_settings: Load, nearer: dict[str, Any]) -> None:
     settings = load_settings(**nearer)
     assert (settings.redis_socket, settings.redis_host) == (None, "h")
 
@@ -137,14 +135,16 @@ def test_a_socket_gives_way_to_a_host_named_nearer_to_the_user(load_settings: Lo
     ],
     ids=str,
 )
-def test_a_socket_named_as_near_as_any_host_counts(load_settings: Load, nearer: dict[str, Any]) -> None:
+def test_a_socket_takes_precedence_over_a_host_of_the_same_or_a_farther_source(
+    load_settings: Load, nearer: dict[str, Any]
+) -> None:
     assert load_settings(**nearer).redis_address == "unix:///s"
 
 
 # -- secrets
 
 
-def test_secrets_are_masked_wherever_settings_are_shown(load_settings: Load) -> None:
+def test_secrets_are_masked_in_all_output(load_settings: Load) -> None:
     settings = load_settings(environ={"REDIS_URL": f"redis://user:{ESCAPED}@h"})
     assert settings.redis_password == SECRET
     shown = [repr(settings), str(settings), repr(settings.rows()), settings.redis_address]
@@ -152,18 +152,18 @@ def test_secrets_are_masked_wherever_settings_are_shown(load_settings: Load) -> 
     assert ("REDIS_PASSWORD", "********", "environment") in settings.rows()
 
 
-def test_a_password_that_is_not_set_is_not_masked(load_settings: Load) -> None:
+def test_an_unset_password_is_not_masked(load_settings: Load) -> None:
     assert ("REDIS_PASSWORD", None, "default") in load_settings().rows()
 
 
 @pytest.mark.parametrize("url", [f"redis://:{ESCAPED}@h", "redis://user:hunter2@h", "unix://u:hunter2@/s"])
-def test_a_password_on_the_command_line_is_refused_and_not_repeated(load_settings: Load, url: str) -> None:
+def test_a_password_on_the_command_line_is_rejected_and_not_repeated(load_settings: Load, url: str) -> None:
     with pytest.raises(InvalidInput, match="REDIS_PASSWORD") as caught:
         load_settings({"redis_url": url})
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_user_may_be_named_on_the_command_line(load_settings: Load) -> None:
+def test_a_user_name_is_allowed_on_the_command_line(load_settings: Load) -> None:
     settings = load_settings({"redis_url": "redis://user@h"}, environ={"REDIS_PASSWORD": "hunter2"})
     assert (settings.redis_username, settings.redis_password) == ("user", "hunter2")
 
@@ -172,14 +172,16 @@ def test_the_user_may_be_named_on_the_command_line(load_settings: Load) -> None:
     "password", ["hunter2/x", "hunter2?x", "hunter2#x", "1/hunter2", "1?hunter2", "1#hunter2", "hunter2℀", "[hunter2"]
 )
 @pytest.mark.parametrize("user", ["", "user"])
-def test_a_password_that_breaks_its_url_is_not_printed(load_settings: Load, user: str, password: str) -> None:
+def test_the_error_about_a_malformed_url_does_not_contain_the_password(
+    load_settings: Load, user: str, password: str
+) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_settings(environ={"REDIS_URL": f"redis://{user}:{password}@h:6379/0"})
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("line", ['redis_password = ["hunter2"]', 'redis_password = {x = "hunter2"}'])
-def test_a_password_of_the_wrong_kind_is_refused_and_not_printed(load_settings: Load, line: str) -> None:
+def test_the_error_about_a_password_of_the_wrong_type_does_not_contain_it(load_settings: Load, line: str) -> None:
     with pytest.raises(InvalidInput, match="REDIS_PASSWORD") as caught:
         load_settings(**profile(line))
     assert "hunter2" not in str(caught.value)

@@ -1,0 +1,63 @@
+"""Converters of settings: accepted values, and error messages that do not repeat the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from awictl.util.converters import boolean, integer, number, text
+
+Convert = Callable[[Any], Any]
+
+VALID: list[tuple[Convert, Any, Any]] = [
+    (text, "x", "x"),
+    (text, 5, "5"),
+    (boolean, True, True),
+    (boolean, 0, False),
+    (boolean, " YES ", True),
+    (boolean, "", False),
+    (integer(1), " 7 ", 7),
+    (integer(1), 7.0, 7),
+    (integer(-1), "-1", -1),
+    (integer(0, 5), 5, 5),
+    (number(0.5), "0.5", 0.5),
+    (number(0.5), 1, 1.0),
+]
+INVALID: list[tuple[Convert, Any, str]] = [
+    (text, True, "is not text"),
+    (text, ["x"], "is not text"),
+    (boolean, 2, "is not true or false"),
+    (boolean, {}, "is not true or false"),
+    (integer(1), "x", "is not a whole number"),
+    (integer(1), "", "is not a whole number"),
+    (integer(1), 1.5, "is not a whole number"),
+    (integer(1), float("inf"), "is not a whole number"),
+    (integer(1), True, "is not a whole number"),
+    (integer(1), date(2026, 1, 1), "is not a whole number"),
+    (integer(1024), "1023", "is less than the minimum, 1,024"),
+    (integer(1, 65535), "65536", "is greater than the maximum, 65,535"),
+    (integer(1), "9" * 400, "is greater than the maximum, 9,007,199,254,740,992"),
+    (number(0.001), "nan", "is not a number"),
+    (number(0.001), True, "is not a number"),
+    (number(0.001), [1.0], "is not a number"),
+    (number(0.001), 10**400, "is not a number"),
+    (number(0.001), 0, "is less than the minimum, 0.001"),
+    (number(0.001), "-inf", "is less than the minimum, 0.001"),
+    (number(0.001), "inf", "is greater than the maximum, 9,007,199,254,740,992"),
+]
+
+
+@pytest.mark.parametrize(("convert", "value", "expected"), VALID)
+def test_valid_values(convert: Convert, value: Any, expected: Any) -> None:
+    found = convert(value)
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(("convert", "value", "message"), INVALID)
+def test_invalid_values(convert: Convert, value: Any, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        convert(value)
+    assert str(raised.value) == message

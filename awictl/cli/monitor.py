@@ -42,10 +42,10 @@ async def monitor(
 
     That costs the server dearly, since it sends every command of every client here: keep it short on production.
     """
-    from ..diagnostics.command_monitor import SHOWN_BYTES, Operations
+    from ..diagnostics.command_monitor import SHOWN_BYTES, OperationMonitor
 
     async with run.manager() as manager:
-        operations = Operations(manager.store.keyspace, session, kind or ())
+        operations = OperationMonitor(manager.store.keyspace, session, kind or ())
         run.out.notice(
             f"MONITOR makes {manager.store.where} send all that it is asked here, which slows it down for "
             f"{duration(seconds * 1000)}"
@@ -54,7 +54,7 @@ async def monitor(
         async with aclosing(operations.follow(seconds)) as found:
             async for one in found:
                 run.out.line(one.row(shown), partial(_lines, one, shown))
-        run.out.notice(f"{plural(operations.seen, 'command')}, {operations.told:,} of them told")
+        run.out.notice(f"{plural(operations.received, 'command')} received, {operations.matched:,} shown")
 
 
 def _lines(one: "Operation", shown: int | None) -> list[str]:

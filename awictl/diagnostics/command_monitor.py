@@ -1,4 +1,4 @@
-"""What clients do to the keys of AWI, as a server tells while it does it. Nothing is written."""
+"""Report the commands that clients run on AWI keys, from the server's MONITOR stream. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..document.keys import PREFIXES, KeyKind, check_session_id, kind_of
+from ..document.keys import PREFIXES, KeyKind, check_session_id, decode_key, kind_of
 from ..store.redis.monitor import MonitoredCommand, script_name
 
 if TYPE_CHECKING:
     from ..store.redis.keyspace import Keyspace
 
-#: Bytes of an argument that are told, unless all are asked for.
+#: Bytes of each argument that are shown by default.
 SHOWN_BYTES = 60
 
-#: Commands that concern all keys; those that look for keys by a pattern; those whose arguments are keys, and how far
-#: it is from one to the next. Of all others the first argument is the key.
+#: Commands that affect all keys; commands that select keys by a pattern; commands with several keys, and the distance
+#: from one key to the next; commands with two keys; scripts. In all other commands, the first argument is the key.
 _ON_ALL = {"FLUSHALL", "FLUSHDB", "SWAPDB"}
 _BY_PATTERN = {"KEYS", "SCAN"}
 _STEPS = {"DEL": 1, "UNLINK": 1, "EXISTS": 1, "TOUCH": 1, "MGET": 1, "WATCH": 1, "MSET": 2, "MSETNX": 2}
 _TWO_KEYS = {"RENAME", "RENAMENX", "COPY", "LMOVE", "RPOPLPUSH"}
 _SCRIPTS = {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"}
-#: Those that may have passwords in them: servers hide them, and so it is done here.
+#: Commands that may contain passwords. Servers leave them out of MONITOR; they are never reported here either.
 _SECRET = {"AUTH", "HELLO", "ACL", "CONFIG", "MIGRATE"}
-#: Those whose key stands after a subcommand.
+#: Commands whose key follows a subcommand.
 _CONTAINERS = {"OBJECT", "MEMORY", "DEBUG"}
 
-#: What a line has in it that may be of interest: any more exact look costs too much where there are very many.
+#: Cheap filter for lines that may concern AWI keys; parsing every line is too slow on a busy server.
 _BEGINNINGS = "|".join(PREFIXES.values())
 _WANTED = re.compile(rf'"(?:{_BEGINNINGS})|\] "(?i:{"|".join(sorted(_ON_ALL | _BY_PATTERN))})"'.encode())
 _HASH_LENGTH = 40
@@ -39,44 +39,44 @@ _WILDCARD = re.compile(rb"[*?\[\\]")
 
 @dataclass(frozen=True)
 class Operation:
-    """A command on keys of AWI."""
+    """A command on AWI keys."""
 
-    #: When, as ISO 8601, by the server's clock.
+    #: Time in ISO 8601, from the server's clock.
     at: str
     db: int
-    #: The address of the client; `lua` for what a script does.
+    #: The address of the client; `lua` for commands that a script runs.
     client: str
-    #: In upper case.
+    #: The name of the command in upper case.
     command: str
-    #: The name of the script where it is one of awictl's, else its hash or size; None where there is none.
+    #: The name of the script if it is one of awictl's, else its hash or size; None for other commands.
     script: str | None
-    #: The names of the keys, or the patterns; bytes that are not UTF-8 are escaped. Empty: all keys.
+    #: The names of the keys, or the pattern; bytes that are not UTF-8 are escaped. Empty: all keys.
     keys: list[str]
-    #: What each of them is for, and the id in its name; of other keys the whole name.
+    #: The kind of each key and the ID in its name; for other keys, the whole name.
     named: list[tuple[KeyKind, str]]
-    #: The kind of the first one that is of AWI.
+    #: The kind of the first AWI key.
     kind: KeyKind
-    #: All arguments but keys and scripts, as they were sent.
+    #: All arguments except keys and scripts, as raw bytes.
     arguments: list[bytes]
 
     def row(self, shown_bytes: int | None = SHOWN_BYTES) -> dict[str, Any]:
-        """The same as plain data, with the first bytes of each argument. None: with all of them."""
+        """Return the operation as JSON-compatible data. `shown_bytes`: as `size` of `shown`."""
         row = {**vars(self), "arguments": list(self.shown(shown_bytes))}
         row["id"] = next((id for kind, id in row.pop("named") if kind is self.kind), None)
         return row
 
     def shown(self, size: int | None = SHOWN_BYTES) -> Iterator[str]:
-        """The arguments as text; of a longer one than `size` bytes the beginning, and how many there are."""
-        for one in self.arguments:
-            if size is None or len(one) <= size:
-                yield _text(one)
+        """Yield the arguments as text, each truncated to `size` bytes (None: not truncated) followed by its length."""
+        for argument in self.arguments:
+            if size is None or len(argument) <= size:
+                yield decode_key(argument)
             else:
-                yield f"{one[:size].decode('utf-8', 'ignore')}… ({len(one):,} bytes)"
+                yield f"{argument[:size].decode('utf-8', 'ignore')}… ({len(argument):,} bytes)"
 
 
 def operation(command: MonitoredCommand) -> Operation | None:
-    """What a command does to keys of AWI; None where it does nothing to them."""
-    name, arguments = _text(command.words[0]).upper() if command.words else "", command.words[1:]
+    """Return what a command does to AWI keys; None if it affects none of them, or may contain passwords."""
+    name, arguments = decode_key(command.words[0]).upper() if command.words else "", command.words[1:]
     if name in _SECRET:
         return None
     script, keys, rest = _parts(name, arguments)
@@ -91,7 +91,7 @@ def operation(command: MonitoredCommand) -> Operation | None:
         command.client,
         name,
         script,
-        [_text(key) for key in keys],
+        [decode_key(key) for key in keys],
         [_named(key) for key in keys],
         known[0] if known else KeyKind.OTHER,
         rest,
@@ -99,7 +99,7 @@ def operation(command: MonitoredCommand) -> Operation | None:
 
 
 def _parts(name: str, arguments: list[bytes]) -> tuple[str | None, list[bytes], list[bytes]]:
-    """The script of a command, its keys, and what is left of its arguments."""
+    """Split the arguments of a command: script, keys, other arguments."""
     if name in _ON_ALL:
         return None, [], arguments
     if name == "SCAN":
@@ -118,15 +118,16 @@ def _parts(name: str, arguments: list[bytes]) -> tuple[str | None, list[bytes], 
     return None, arguments[at : at + count], arguments[:at] + arguments[at + count :]
 
 
-def _script(name: str, given: bytes) -> str:
-    if known := script_name(given):
+def _script(name: str, script: bytes) -> str:
+    """Return the name of a script of awictl; for others the hash (EVALSHA), function name (FCALL) or size (EVAL)."""
+    if known := script_name(script):
         return known
-    in_full = name in ("EVAL", "EVAL_RO")
-    return f"a script of {len(given):,} bytes" if in_full else _text(given)[:_HASH_LENGTH]
+    is_source = name in ("EVAL", "EVAL_RO")
+    return f"a script of {len(script):,} bytes" if is_source else decode_key(script)[:_HASH_LENGTH]
 
 
 def _kind_of_pattern(pattern: bytes) -> KeyKind | None:
-    """The kind of the keys that match; None for several kinds, OTHER for none."""
+    """Return the kind of the keys that match; None if several kinds can match, OTHER if no AWI key can."""
     head = _WILDCARD.split(pattern, maxsplit=1)[0]
     kind = kind_of(head)
     if kind is not KeyKind.OTHER or head == pattern:
@@ -137,46 +138,45 @@ def _kind_of_pattern(pattern: bytes) -> KeyKind | None:
 
 def _named(key: bytes) -> tuple[KeyKind, str]:
     kind = kind_of(key)
-    return kind, _text(key).removeprefix(PREFIXES.get(kind, ""))
+    return kind, decode_key(key).removeprefix(PREFIXES.get(kind, ""))
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
-
-
-class Operations:
-    """Follows what is done to the keys of AWI on one server."""
+class OperationMonitor:
+    """Monitors the operations on AWI keys on one server."""
 
     def __init__(self, keyspace: Keyspace, session_id: str | None = None, kinds: Collection[KeyKind] = ()) -> None:
-        """All of them, or those on one session, or on keys of these kinds; always those that concern all keys."""
+        """Select operations on one session or on keys of these kinds; default: all. FLUSHALL and the like are included.
+
+        Raises InvalidInput if `session_id` is not a session ID.
+        """
         self._session_id = check_session_id(session_id) if session_id is not None else None
         self._kinds = frozenset(kinds)
         self._monitor = keyspace.monitor()
-        #: How many of all commands were told.
-        self.told = 0
+        #: Number of operations that `follow` has yielded.
+        self.matched = 0
 
     @property
-    def seen(self) -> int:
-        """How many commands the server ran meanwhile, whatever for."""
+    def received(self) -> int:
+        """Number of commands that the server has sent, whatever their keys."""
         return self._monitor.seen
 
     async def follow(self, seconds: float) -> AsyncGenerator[Operation, None]:
-        """The operations of so many seconds, as they happen.
+        """Yield operations as they happen, for this number of seconds.
 
-        Raises AccessDenied where the user may not ask for that, Refused where there are too many to follow, and
-        Unreachable.
+        Raises AccessDenied if the user may not run MONITOR, Refused if the server runs more commands than this client
+        can read, and Unreachable.
         """
         async with aclosing(self._monitor.commands(_WANTED, seconds)) as commands:
             async for command in commands:
-                found = operation(command)
-                if found is not None and self._is_wanted(found):
-                    self.told += 1
-                    yield found
+                one = operation(command)
+                if one is not None and self._matches(one):
+                    self.matched += 1
+                    yield one
 
-    def _is_wanted(self, found: Operation) -> bool:
-        """Whether it is of one of these kinds, and names the session: in a key, or as an agent's current one."""
-        if not found.keys:
+    def _matches(self, one: Operation) -> bool:
+        """Whether the kind is selected and the session is named: in a key, or as the value of an agent mapping."""
+        if not one.keys:
             return True
         wanted = self._session_id
-        named = wanted is None or wanted.encode() in found.arguments or any(id == wanted for _, id in found.named)
-        return named and (not self._kinds or found.kind in self._kinds)
+        named = wanted is None or wanted.encode() in one.arguments or any(id == wanted for _, id in one.named)
+        return named and (not self._kinds or one.kind in self._kinds)

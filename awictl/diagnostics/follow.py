@@ -1,4 +1,4 @@
-"""Following one session: what changes in it, as it changes. Nothing is written, and no expiry put off."""
+"""Follow the changes of one session by polling. Writes nothing and does not extend the TTL."""
 
 from __future__ import annotations
 
@@ -18,55 +18,57 @@ from ..store.base import Listed, no_session
 if TYPE_CHECKING:
     from ..sessions.manager import StateManager
 
-#: Newest actions that are read first to find the new ones among them; four times as many each time they do not do.
+#: Newest actions that a poll reads at first, and the factor by which it reads more as long as all of them are new.
 _PAGE = 20
 _GROWTH = 4
-#: Actions by which it is told which ones are known.
-_REMEMBERED = 20
+#: Newest actions that are kept to recognize, at the next poll, which actions are new.
+_KNOWN_ACTIONS = 20
 
 
-class Kind(StrEnum):
-    """What happened since the last look."""
+class EventKind(StrEnum):
+    """What a poll found."""
 
-    #: The first look.
+    #: The first poll: the whole state.
     SESSION = "session"
+    #: The state changed, or there are new actions.
     CHANGE = "change"
-    #: Nothing but time.
+    #: At most the TTL changed.
     NOTHING = "nothing"
-    #: The session is not there any more.
+    #: The session does not exist any more. This is the last event.
     GONE = "gone"
-    #: It cannot be read: the server is away, or what is stored is damaged. Told once, until it is back.
+    #: The session cannot be read: the server is unreachable, or the document is invalid. Not repeated until BACK.
     AWAY = "away"
+    #: The session can be read again.
     BACK = "back"
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a look at a session told."""
+    """The result of one poll."""
 
-    kind: Kind
-    #: When, as ISO 8601.
+    kind: EventKind
+    #: Time of the poll, in ISO 8601.
     at: str
-    #: The document without its trajectory; that of the last look where there is none now.
+    #: The document without its actions; if it cannot be read, that of the last successful poll.
     head: dict[str, Any]
     ttl_ms: int | None = None
-    #: How many actions the trajectory holds.
+    #: Number of actions in the trajectory.
     total: int | None = None
-    #: The fields that changed since the last look, but the history.
+    #: The fields that changed since the last poll, without the history.
     changes: DocumentDifference = field(default_factory=lambda: DocumentDifference({}))
     #: The new actions, oldest first.
     actions: Sequence[Any] = ()
-    #: Whether there were more new ones, which have left the trajectory by now.
+    #: Whether there were more new actions, which have already been trimmed from the trajectory.
     missed: bool = False
-    #: Why it is gone, or cannot be read.
-    words: str = ""
+    #: Why the session is gone or cannot be read.
+    message: str = ""
 
 
 class Follower:
-    """Looks at one session again and again."""
+    """Polls one session."""
 
     def __init__(self, manager: StateManager, session_id: str, interval: float) -> None:
-        """`interval`: seconds between two looks."""
+        """`interval`: seconds between two polls. Raises InvalidInput if `session_id` is not a session ID."""
         self._manager = manager
         self._id = check_session_id(session_id)
         self._interval = interval
@@ -77,91 +79,93 @@ class Follower:
         self._away = False
 
     async def events(self, latest: int) -> AsyncGenerator[Event, None]:
-        """What happens, for as long as the session is there; first that it is, with its `latest` actions.
+        """Yield one event per poll until the session is gone.
 
-        Raises NoSession where it is not there at the first look, and what keeps that from being made.
+        `latest`: number of existing actions in the first event. Raises NoSession if the session does not exist at the
+        first poll, and the error of that poll if it fails; later errors are events.
         """
-        listed = await self._listed()
+        listed = await self._read()
         if listed is None:
             raise no_session(self._id, self._manager.store.where)
-        self._remember(listed)
-        page = await self._manager.get_action_history(self._id, max(latest, _REMEMBERED))
-        self._known = page.trajectory[:_REMEMBERED]
-        yield self._event(Kind.SESSION, listed, actions=page.trajectory[:latest][::-1])
+        self._keep(listed)
+        page = await self._manager.get_action_history(self._id, max(latest, _KNOWN_ACTIONS))
+        self._known = page.trajectory[:_KNOWN_ACTIONS]
+        yield self._event(EventKind.SESSION, listed, actions=page.trajectory[:latest][::-1])
         while True:
             await asyncio.sleep(self._interval)
-            event = await self._look()
+            event = await self._poll()
             yield event
-            if event.kind is Kind.GONE:
+            if event.kind is EventKind.GONE:
                 return
 
-    async def _look(self) -> Event:
+    async def _poll(self) -> Event:
         try:
-            listed = await self._listed()
+            listed = await self._read()
             if listed is None:
                 return await self._gone()
             back, self._away = self._away, False
             if listed.bytes == self._bytes and listed.head == self._head:
-                return self._event(Kind.BACK if back else Kind.NOTHING, listed)
+                return self._event(EventKind.BACK if back else EventKind.NOTHING, listed)
             actions, missed = await self._new_actions()
         except NoSession:
             return await self._gone()
         except AwiError as error:
-            told, self._away = self._away, True
-            return self._event(Kind.NOTHING if told else Kind.AWAY, words=str(error))
+            reported, self._away = self._away, True
+            return self._event(EventKind.NOTHING if reported else EventKind.AWAY, message=str(error))
         changes = compare(_without_history(self._head), _without_history(listed.head))
-        self._remember(listed)
-        kind = Kind.BACK if back else Kind.CHANGE if actions or changes else Kind.NOTHING
+        self._keep(listed)
+        kind = EventKind.BACK if back else EventKind.CHANGE if actions or changes else EventKind.NOTHING
         return self._event(kind, listed, changes=changes, actions=actions, missed=missed)
 
-    async def _listed(self) -> Listed | None:
+    async def _read(self) -> Listed | None:
         for listed in await self._manager.store.list([self._id]):
             if listed.error is not None:
                 raise InvalidData(f"session {self._id} cannot be read: {listed.error}")
             return listed
         return None
 
-    def _remember(self, listed: Listed) -> None:
+    def _keep(self, listed: Listed) -> None:
         self._head, self._bytes, self._total = listed.head, listed.bytes, listed.actions
 
     async def _new_actions(self) -> tuple[list[Any], bool]:
-        """The actions that were not there at the last look, oldest first; and whether some of them are gone.
+        """Return the actions since the last poll, oldest first, and whether some of them were already trimmed.
 
-        By what they are rather than by their numbers, since those of the app stick at 100.
+        Actions are compared by content, because the app's `t` sticks at 100 (DESIGN, section 2).
         """
         limit = _PAGE
         while True:
             page = await self._manager.get_action_history(self._id, limit)
-            new = _before(page.trajectory, self._known)
-            if new is not None or len(page.trajectory) >= page.total:
+            count = _count_new(page.trajectory, self._known)
+            if count is not None or len(page.trajectory) >= page.total:
                 break
             limit *= _GROWTH
-        fresh = page.trajectory if new is None else page.trajectory[:new]
-        missed = new is None and bool(self._known)
-        self._known = [*fresh, *([] if missed else self._known)][:_REMEMBERED]
-        return fresh[::-1], missed
+        new = page.trajectory if count is None else page.trajectory[:count]
+        missed = count is None and bool(self._known)
+        self._known = [*new, *([] if missed else self._known)][:_KNOWN_ACTIONS]
+        return new[::-1], missed
 
     async def _gone(self) -> Event:
-        """The last event; the actions that came before the end are in the archive, if it was archived."""
+        """Return the last event, with the actions between the last poll and the end if the session was archived."""
         try:
             archived = await self._manager.get_archived_session(self._id)
         except AwiError as error:
-            words = f"{self._id} is gone; whether it is archived cannot be told: {error}"
-            return self._event(Kind.GONE, words=words)
+            message = f"session {self._id} is gone; the archive could not be checked for it: {error}"
+            return self._event(EventKind.GONE, message=message)
         if archived is None:
-            return self._event(Kind.GONE, words=f"{self._id} is gone: it expired, ended or was deleted")
+            message = f"session {self._id} is gone: it expired, was ended or was deleted"
+            return self._event(EventKind.GONE, message=message)
         trajectory = archived.document["history"]["actions"][::-1]
-        fresh = trajectory[: _before(trajectory, self._known) or 0][::-1]
-        words = f"{self._id} is not live any more, but in the archive (`awictl archive show {self._id}`)"
-        return self._event(Kind.GONE, actions=fresh, words=words)
+        new = trajectory[: _count_new(trajectory, self._known) or 0][::-1]
+        message = f"session {self._id} has ended and is in the archive (`awictl archive show {self._id}`)"
+        return self._event(EventKind.GONE, actions=new, message=message)
 
-    def _event(self, kind: Kind, listed: Listed | None = None, **others: Any) -> Event:
+    def _event(self, kind: EventKind, listed: Listed | None = None, **fields: Any) -> Event:
         ttl_ms = listed.ttl_ms if listed is not None else None
-        return Event(kind, timestamp(), self._head, ttl_ms, self._total, **others)
+        return Event(kind, timestamp(), self._head, ttl_ms, self._total, **fields)
 
 
-def _before(trajectory: Sequence[Any], known: Sequence[Any]) -> int | None:
-    """How many actions are newer than the known ones, both newest first; None where no known one is among them."""
+def _count_new(trajectory: Sequence[Any], known: Sequence[Any]) -> int | None:
+    """Count the actions that are newer than the known ones, both newest first; None if no known one is found."""
     for start in range(len(trajectory)):
         rest = trajectory[start : start + len(known)]
         if known and all(json_equal(one, other) for one, other in zip(rest, known, strict=False)):

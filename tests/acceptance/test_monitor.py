@@ -111,7 +111,7 @@ def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -
 def test_it_ends_when_the_time_is_over(awictl: Cli, valkey: ValkeyServer) -> None:
     with monitor(awictl, valkey, "--seconds", "0.5") as watching:
         code, err = watching.done()
-    assert code == 0 and "slows it down for 500ms" in err and ", 0 of them told\n" in err
+    assert code == 0 and "slows it down for 500ms" in err and " received, 0 shown\n" in err
     assert awictl.ok("monitor", "--seconds", "0.1", "-q").err == ""
 
 

@@ -159,7 +159,7 @@ def test_changes_are_lines_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.delete(session_key())
     out, err = process.communicate(timeout=LIMIT_SECONDS)
     assert json.loads(out)["event"] == "gone" and process.returncode == 0
-    assert err.decode().startswith(f"{SESSION_ID} is gone: it expired, ended or was deleted")
+    assert err.decode().startswith(f"session {SESSION_ID} is gone: it expired, was ended or was deleted")
 
 
 def test_history_follows_the_trajectory(awictl: Cli) -> None:

@@ -1,4 +1,4 @@
-"""What lines of MONITOR say, and what commands do to the keys of AWI."""
+"""Parsing lines of MONITOR, and the operations on AWI keys in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from awictl.store.redis.monitor import MonitoredCommand, parse
 SESSION = b"AWI:SESSION:sess_a"
 
 
-def told(*words: bytes) -> Operation | None:
+def parsed(*words: bytes) -> Operation | None:
     return operation(MonitoredCommand(1_700_000_000_000_001, 0, "127.0.0.1:1", list(words)))
 
 
@@ -25,12 +25,12 @@ def test_lines(client: str) -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
-def test_what_is_no_line(line: bytes) -> None:
+def test_lines_that_are_no_commands(line: bytes) -> None:
     assert parse(line) is None
 
 
-#: The words of a command, and what it does: kind, keys, arguments.
-TOLD: list[tuple[list[bytes], KeyKind, list[str], list[bytes]]] = [
+#: The words of a command, and its operation: kind, keys, arguments.
+OPERATIONS: list[tuple[list[bytes], KeyKind, list[str], list[bytes]]] = [
     ([b"get", SESSION], KeyKind.SESSION, ["AWI:SESSION:sess_a"], []),
     ([b"SetEx", b"AGENT:SESSION:x", b"9", b"sess_a"], KeyKind.AGENT, ["AGENT:SESSION:x"], [b"9", b"sess_a"]),
     ([b"DEL", b"other", b"AWI:DIFF:sess_a"], KeyKind.DIFF, ["other", "AWI:DIFF:sess_a"], []),
@@ -47,9 +47,9 @@ TOLD: list[tuple[list[bytes], KeyKind, list[str], list[bytes]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "kind", "keys", "arguments"), TOLD, ids=lambda value: str(value)[:30])
-def test_commands(words: list[bytes], kind: KeyKind, keys: list[str], arguments: list[bytes]) -> None:
-    one = told(*words)
+@pytest.mark.parametrize(("words", "kind", "keys", "arguments"), OPERATIONS, ids=lambda value: str(value)[:30])
+def test_operations(words: list[bytes], kind: KeyKind, keys: list[str], arguments: list[bytes]) -> None:
+    one = parsed(*words)
     assert one is not None and (one.kind, one.keys, one.arguments) == (kind, keys, arguments)
     assert one.command == words[0].decode().upper() and one.at == "2023-11-14T22:13:20.000001Z"
 
@@ -70,13 +70,13 @@ def test_commands(words: list[bytes], kind: KeyKind, keys: list[str], arguments:
         [b"CONFIG", b"SET", b"requirepass", b"AWI:SESSION:x"],
     ],
 )
-def test_what_is_not_about_awi(words: list[bytes]) -> None:
-    assert told(*words) is None
+def test_commands_that_do_not_concern_awi(words: list[bytes]) -> None:
+    assert parsed(*words) is None
 
 
-def test_scripts_have_names() -> None:
+def test_script_names() -> None:
     def script(*words: bytes) -> str | None:
-        one = told(*words, b"1", SESSION)
+        one = parsed(*words, b"1", SESSION)
         return one.script if one is not None else None
 
     touch = Script("touch")
@@ -86,8 +86,8 @@ def test_scripts_have_names() -> None:
     assert script(b"FCALL", b"mine") == "mine"
 
 
-def test_long_arguments_are_cut_between_characters() -> None:
-    one = told(b"SET", SESSION, "é".encode() * 100, b"\xff")
+def test_long_arguments_are_truncated_between_characters() -> None:
+    one = parsed(b"SET", SESSION, "é".encode() * 100, b"\xff")
     assert one is not None
     assert list(one.shown(5)) == ["éé… (200 bytes)", "\\xff"]
     assert next(one.shown(None)) == "é" * 100

@@ -86,11 +86,11 @@ async def _events(
             if event is None:
                 return
             if event.kind == "away":
-                run.out.notice(f"{event.words} (trying again)")
+                run.out.notice(f"{event.message} (trying again)")
             elif event.kind == "back":
                 run.out.notice("it can be read again")
             elif event.kind == "gone":
-                run.out.notice(event.words)
+                run.out.notice(event.message)
             yield event
 
 

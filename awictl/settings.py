@@ -130,16 +130,16 @@ class Settings:
     def check_writable(self) -> None:
         """Raise ReadOnly if these settings refuse all writes."""
         if self.read_only:
-            which = f"profile {self.profile}" if self.profile else "AWI_READ_ONLY"
-            raise ReadOnly(f"nothing was written: {which} is read-only")
+            source = self.sources.get("read_only", "Settings")
+            raise ReadOnly(f"nothing was written: the settings are read-only (AWI_READ_ONLY, from {source})")
 
-    def elsewhere(self, url: str) -> Settings:
+    def for_server(self, url: str) -> Settings:
         """Return these settings for the server of a Redis URL, with no other credentials than those in the URL."""
         defaults: dict[str, Any] = {name: getattr(Settings, name) for name in _SERVER}
         return replace(self, **(defaults | _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")))
 
     @property
-    def redis_place(self) -> tuple[str, int, int]:
+    def keyspace_id(self) -> tuple[str, int, int]:
         """Identity of the keyspace, for comparison: equal for settings that name the same database."""
         if self.redis_socket:
             return self.redis_socket, 0, self.redis_db

@@ -132,10 +132,10 @@ class StateManager:
         """All keys on all servers that the settings name."""
         from ..diagnostics.inventory import Inventory
 
-        keyspaces = {self.settings.redis_place: self.store.keyspace}  # each server once, whatever it is called
+        keyspaces = {self.settings.keyspace_id: self.store.keyspace}  # each server once, whatever it is called
         for url in (self.settings.cache_redis_url, self.settings.media_redis_url):
             if url is not None:
-                keyspaces.setdefault(self.settings.elsewhere(url).redis_place, self.keyspace_at(url))
+                keyspaces.setdefault(self.settings.for_server(url).keyspace_id, self.keyspace_at(url))
         return Inventory(list(keyspaces.values()))
 
     def sweeper(
@@ -185,7 +185,7 @@ class StateManager:
         if url not in self._other_servers:
             from ..store.redis.strings import Strings
 
-            self._other_servers[url] = Strings.open(self.settings.elsewhere(url))
+            self._other_servers[url] = Strings.open(self.settings.for_server(url))
         return self._other_servers[url]
 
     # -- creating and updating

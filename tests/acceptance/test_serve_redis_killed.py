@@ -24,17 +24,17 @@ AWAY_SECONDS = 1.5
 
 
 @dataclass
-class FingerprintSet:
-    """What an agent was told."""
+class AgentLog:
+    """The responses that one agent got."""
 
     acknowledged: list[str] = field(default_factory=list)
     requests: int = 0
-    #: When it was told 503.
+    #: Times of 503 responses.
     refusals: list[float] = field(default_factory=list)
-    #: When it was served.
+    #: Times of successful responses.
     served: list[float] = field(default_factory=list)
     unknown_outcomes: int = 0
-    #: When requests were sent and answered that said at the first try that the update was there already.
+    #: Request and response times of updates that the first attempt reported as already applied.
     found_there: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -47,7 +47,7 @@ class AgentAtWork:
         self._number = number
         self._done = 0
         self.session_id = ""
-        self.seen = FingerprintSet()
+        self.seen = AgentLog()
 
     async def work(self, until: float) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)

@@ -1,4 +1,4 @@
-"""What a server was asked to do, as its MONITOR command tells."""
+"""Record the commands that a server executes, through its MONITOR command."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .valkey import ValkeyServer
 _LINE = re.compile(rb'\+[0-9.]+ \[[0-9]+ (?P<client>[^\]]*)\] "(?P<name>[^"]*)"(?P<rest>.*)')
 
 
-class FingerprintSet(list[tuple[str, str]]):
-    """(name in upper case, the whole line) of each command, those of scripts included; filled when its block ends."""
+class RecordedCommands(list[tuple[str, str]]):
+    """(name in upper case, complete line) of each command, including those of scripts; filled at the end of the block."""
 
     @property
     def names(self) -> list[str]:
-        """The names alone."""
+        """Names of the commands, without arguments."""
         return [name for name, _ in self]
 
 
 @contextmanager
-def monitored(server: ValkeyServer) -> Iterator[FingerprintSet]:
-    """Records the commands that the server executes inside the block."""
-    seen = FingerprintSet()
-    token = secrets.token_hex(16).encode()
+def monitored(server: ValkeyServer) -> Iterator[RecordedCommands]:
+    """Record the commands that the server executes inside the block."""
+    recorded = RecordedCommands()
+    end_marker = secrets.token_hex(16).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(20)
         connection.connect(str(server.socket))
@@ -34,13 +34,13 @@ def monitored(server: ValkeyServer) -> Iterator[FingerprintSet]:
         try:
             connection.sendall(b"MONITOR\r\n")
             assert lines.readline() == b"+OK\r\n"
-            yield seen
-            server.raw.echo(token)
+            yield recorded
+            server.raw.echo(end_marker)
             for line in lines:
-                if token in line:
+                if end_marker in line:
                     break
                 found = _LINE.match(line)
                 assert found is not None, line
-                seen.append((found["name"].decode().upper(), line.decode("utf-8", "replace").strip()))
+                recorded.append((found["name"].decode().upper(), line.decode("utf-8", "replace").strip()))
         finally:
             lines.close()

@@ -58,7 +58,7 @@ async def _check_other_servers(manager: StateManager) -> list[Check]:
     checks: list[Check] = []
     for name, url in (("cache", manager.settings.cache_redis_url), ("media", manager.settings.media_redis_url)):
         if url is not None:
-            settings = manager.settings.elsewhere(url)
+            settings = manager.settings.for_server(url)
             results = await check_server(manager.keyspace_at(url).inspection, settings, sessions=False)
             checks += [Check(f"{name}: {one.name}", one.status, one.evidence, one.remedy) for one in results]
     return checks

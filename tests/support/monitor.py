@@ -14,7 +14,7 @@ _LINE = re.compile(rb'\+[0-9.]+ \[[0-9]+ (?P<client>[^\]]*)\] "(?P<name>[^"]*)"(
 
 
 class RecordedCommands(list[tuple[str, str]]):
-    """(name in upper case, complete line) of each command, including those of scripts; filled at the end of the block."""
+    """(name in upper case, complete line) of each command, those of scripts included; filled when the block ends."""
 
     @property
     def names(self) -> list[str]:

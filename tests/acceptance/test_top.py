@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ def test_lines_in_a_pipe(awictl: Cli, three: ValkeyServer) -> None:
 
 def test_without_textual_there_are_lines(awictl: Cli, three: ValkeyServer) -> None:
     (awictl.home / "textual.py").write_text("raise ModuleNotFoundError('textual')\n")
-    user = awictl.having(PYTHONPATH=str(awictl.home))
+    user = awictl.having(PYTHONPATH=os.pathsep.join([str(awictl.home), *filter(None, [awictl.env.get("PYTHONPATH")])]))
     with on_terminal(user, *WORDS, "--seconds", "0.3", columns=200) as terminal:
         assert terminal.end() == 0
     assert "awictl[top]" in terminal.text and "3 sessions" in terminal.text

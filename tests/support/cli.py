@@ -22,6 +22,19 @@ LIMIT_SECONDS = 60.0
 _CONTROLS = frozenset(map(chr, [*range(10), *range(11, 32), *range(127, 160)])) | {"\u202e", "\u2028"}
 
 
+def machine() -> dict[str, str]:
+    """The variables of this process's environment that describe the machine, and that no test sets for itself.
+
+    They are the time zone, the locale, and the shifted clock (`.ci/ahead`): a command under test that ran without them
+    would prove nothing about them.
+    """
+    names = {"TZ", "LC_ALL"}
+    if "FAKETIME" in os.environ:
+        names |= {"LD_PRELOAD", "NO_FAKE_STAT", "PYTHONPATH"}
+        names |= {name for name in os.environ if name.startswith("FAKETIME")}
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command did."""
@@ -93,7 +106,7 @@ class Cli:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
         }
-        return cls(home, clean | env)
+        return cls(home, clean | machine() | env)
 
     def having(self, **env: str) -> Cli:
         """The same user with further environment variables."""
@@ -111,7 +124,7 @@ class Cli:
 
     def __call__(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS` to its end."""
-        if self.fresh or any(name.startswith("PYTHON") for name in self.env):
+        if self.fresh or any(name.startswith("PYTHON") for name, _ in self.env.items() - machine().items()):
             return self._run([sys.executable, "-m", "awictl", *words], stdin)
         started = time.monotonic()
         code, out, err = forking.run(words, cwd=self.home, env=self.env, stdin=stdin, timeout=LIMIT_SECONDS)

@@ -58,8 +58,9 @@ COLLECTION = "agentsessions"
 PARTS = "agentsessions.parts"
 #: The database where the URL names none: that of mongoose, and so of the app.
 DEFAULT_DATABASE = "test"
-#: Seconds until a server that is not there counts as unreachable, at the most: `session end` answers within five.
-REACH_SECONDS = 3.0
+#: Maximum seconds until a server that does not respond counts as unreachable. `session end` exits within five seconds
+#: if MongoDB is down: the rest of them is for starting the interpreter, also on a slow machine, and for Redis.
+REACH_SECONDS = 2.0
 #: Seconds for which a server that could not be reached is not asked again.
 AWAY_SECONDS = 1.0
 #: Seconds that a server which is there may take for an answer, and a majority for a write, at the least.

@@ -1,4 +1,4 @@
-"""Where a session is: live in Redis, or in the archive."""
+"""Find a session: live in Redis or, as a fallback, in the archive."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from ..store.base import HistoryPage, SessionStore, Stored, no_session
 
 @dataclass(frozen=True)
 class Found:
-    """A session, from one of the two."""
+    """A session from Redis or from the archive."""
 
-    #: Its string in Redis; None where it comes from the archive.
+    #: Its string in Redis; None if it is from the archive.
     stored: Stored | None
     archived: Archived | None = None
-    #: Where it comes from and why, in words; empty where it lives.
+    #: Where it is from and why, for a notice; empty if it is live.
     origin: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
-        """The archived document; empty where it lives."""
+        """The archived document; empty if it is live."""
         return self.archived.document if self.archived is not None else {}
 
 
 if TYPE_CHECKING:
     from ..archive.base import Archive, Archived
 
-#: Opens the archive, if there is one; called only where Redis does not have a session.
+#: Opens the archive, if one is configured; called only if Redis does not have a session.
 OpenArchive = Callable[[], "Archive | None"]
 
 
 async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiError) -> Found:
-    """A session that Redis did not give, because of `missing` (NotFound or Unreachable), from the archive.
+    """A session from the archive, after reading it from Redis failed with `missing` (NotFound or Unreachable).
 
-    Raises `missing` where it is not there either, or there is no archive.
+    Raises `missing` if the archive does not have it either, or if there is no archive.
     """
     try:
         archive = open_archive()
@@ -48,15 +48,15 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
             raise
         raise Unreachable(f"{missing}; and {error}") from error
     except InvalidData as error:
-        raise InvalidData(f"{missing}; whether it is archived cannot be told: {error}") from error
+        raise InvalidData(f"{missing}; whether it is archived is unknown: {error}") from error
     if archived is None:
         if isinstance(missing, NoSession):
-            raise NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
+            raise NoSession(f"{missing}; it is not in {archive.where} either", session_id, archive_asked=True)
         raise missing
-    why = "Redis cannot be reached, and it may be newer there" if isinstance(missing, Unreachable) else "not live"
+    why = "Redis is unreachable and may have a newer state" if isinstance(missing, Unreachable) else "not live"
     if archived.raw is None:
-        why += "; written by the app, which kept only part of it"
-    return Found(None, archived, f"{session_id} comes from the archive at {archive.where} ({why})")
+        why += "; archived by the app, which kept only a part of it"
+    return Found(None, archived, f"{session_id} is read from the archive at {archive.where} ({why})")
 
 
 async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) -> Found:
@@ -71,23 +71,23 @@ async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) 
 
 
 async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFound) -> AwiError:
-    """The error for writing to a session that is not live: `missing`, or what the archive knows better."""
+    """The error for writing to a session that is not live: `missing`, or a more precise one if the archive has it."""
     archive = open_archive()
     if archive is None:
         return missing
     try:
         archived = await archive.load(session_id)
     except AwiError as error:
-        return NotFound(f"{missing}; whether it is archived cannot be told: {error}")
+        return NotFound(f"{missing}; whether it is archived is unknown: {error}")
     if archived is None:
-        return NoSession(f"{missing}; nor is it in {archive.where}", session_id, archive_asked=True)
+        return NoSession(f"{missing}; it is not in {archive.where} either", session_id, archive_asked=True)
     if archived.raw is None:
         from ..archive.base import app_document_read_only
 
         return app_document_read_only(session_id, archive.where)
     return NotFound(
-        f"session {session_id} is not live any more, but in {archive.where}: `awictl archive restore {session_id}` "
-        "brings it back"
+        f"session {session_id} is no longer live, but archived in {archive.where}: "
+        f"`awictl archive restore {session_id}` restores it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Why a session may not be found: what an operator would look at next."""
+"""Explain why a session was not found: hints on what to check next."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..store.base import SessionStore, Traces
 from ..util.humanize import duration, plural
 from .fallback import OpenArchive
 
-_USUAL_ID = re.compile(r"sess_[0-9a-f]{32}", re.ASCII)
+_GENERATED_ID = re.compile(r"sess_[0-9a-f]{32}", re.ASCII)
 
 
 async def explained(error: NoSession, store: SessionStore, open_archive: OpenArchive) -> NoSession:
-    """The same error with hints: is the id complete, was it archived, was it there lately, is this the right database?
+    """The same error with hints: is the id complete, is it archived, was it live recently, is this the right database?
 
-    What cannot be found out is left out.
+    A hint that cannot be determined is left out.
     """
     hints = []
-    if not _USUAL_ID.fullmatch(error.session_id):
-        hints.append("a session id is sess_ and 32 hex digits as a rule: is this one complete")
+    if not _GENERATED_ID.fullmatch(error.session_id):
+        hints.append("session ids usually are sess_ followed by 32 hex digits: is this one complete?")
     with suppress(AwiError):
         hints += _traced(await store.traces(error.session_id))
     if not error.archive_asked:
         hints.append(await _archived(error.session_id, open_archive))
-    message = "; ".join([str(error), *hints, "`awictl session list -o ids` prints the live ones"])
+    message = "; ".join([str(error), *hints, "`awictl session list -o ids` lists the live sessions"])
     return NoSession(message, error.session_id, archive_asked=True)
 
 
@@ -35,16 +35,17 @@ def _traced(traces: Traces) -> list[str]:
     if traces.diff_ttl_ms is not None:
         ago = max(0, DIFF_TTL_SECONDS * 1000 - traces.diff_ttl_ms)
         hints.append(
-            f"it was updated {duration(ago)} ago (its diff is there), so it was deleted, or evicted, since then"
+            f"it was updated {duration(ago)} ago (its diff still exists), so it has been deleted or evicted since then"
         )
     others = {number: count for number, count in traces.databases.items() if number != traces.database}
     if traces.databases and traces.database not in traces.databases and others:
         number, count = max(others.items(), key=lambda one: one[1])
         hints.append(
-            f"database {traces.database} is empty, but database {number} has {plural(count, 'key')}: is REDIS_DB right"
+            f"database {traces.database} is empty, but database {number} has {plural(count, 'key')}: "
+            "is REDIS_DB correct?"
         )
     elif not traces.databases:
-        hints.append("the server is empty, or does not tell: is it the right one")
+        hints.append("the server is empty, or INFO is not available: is it the right server?")
     return hints
 
 
@@ -52,10 +53,10 @@ async def _archived(session_id: str, open_archive: OpenArchive) -> str:
     try:
         archive = open_archive()
         if archive is None:
-            return "no archive is configured to look in"
+            return "no archive is configured"
         found = await archive.load(session_id)
     except AwiError as error:
-        return f"whether it is archived cannot be told: {error}"
+        return f"whether it is archived is unknown: {error}"
     if found is None:
-        return f"nor is it in {archive.where}"
+        return f"it is not in {archive.where} either"
     return f"it is in {archive.where}: `awictl archive show {session_id}`"

@@ -24,7 +24,9 @@ def no_session(session_id: str, where: str, archive: str | None = None) -> NoSes
     """The error for a session that is not in the store at `where`, nor in the `archive`, if that was asked."""
     missing = f"there is no session {session_id} at {where}: it may have ended or expired"
     return NoSession(
-        f"{missing}; nor is it in {archive}" if archive else missing, session_id, archive_asked=archive is not None
+        f"{missing}; it is not in {archive} either" if archive else missing,
+        session_id,
+        archive_asked=archive is not None,
     )
 
 

@@ -75,13 +75,13 @@ def test_an_ended_session_is_found_again(filed: Cli, valkey: ValkeyServer) -> No
     assert valkey.raw.keys() == []
 
     shown = filed.ok("session", "show", session_id)
-    assert f"{session_id} comes from the archive at sqlite:///" in shown.err and "not live" in shown.err
+    assert f"{session_id} is read from the archive at sqlite:///" in shown.err and "not live" in shown.err
     assert_same(shown.json["page_state"], before["page_state"])
     assert shown.json["statistics"]["session_end"] == ended[0]["ended_at"]
     assert filed.ok("session", "show", session_id, "-q").err == ""
     history = filed.ok("session", "history", session_id, "--limit", "2")
     assert [one["action"] for one in history.rows] == ["session_end", "filter"]
-    assert "comes from the archive" in history.err and "2 of 3 actions" in history.err
+    assert "is read from the archive" in history.err and "2 of 3 actions" in history.err
     assert filed.ok("session", "end", session_id).rows == ended, "again is as well"
 
     filed("session", "apply", session_id, "{}").error(3, "awictl archive restore", session_id)
@@ -248,7 +248,7 @@ def test_what_the_app_archived_is_shown_and_never_written(
     before = list(mongo.sessions.find())
     for session_id in ids:
         shown = stored.ok("session", "show", session_id)
-        assert shown.json["agent_name"] == "BrowserUseAgent" and "kept only part of it" in shown.err
+        assert shown.json["agent_name"] == "BrowserUseAgent" and "kept only a part of it" in shown.err
         assert stored.ok("session", "history", session_id).rows
         assert json.loads(stored.ok("archive", "show", session_id, "-o", "raw").out)["sessionId"] == session_id
         for words in (
@@ -342,7 +342,7 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
         (("archive", "show", "sess_missing"), 3, "sess_missing"),
         (("archive", "show", "../x"), 2, "not a session id"),
         (("archive", "restore", "sess_missing"), 3, "sess_missing"),
-        (("session", "end", "sess_missing"), 3, "nor is it in"),
+        (("session", "end", "sess_missing"), 3, "it is not in"),
         (("archive", "export", "sess_1", "--failed"), 2, "either ids or filters"),
         (("archive", "list", "--archive", "http://x"), 2, "--archive: this is not an archive"),
         (("archive", "list", "--mongo", "mongodb://u:hunter2@h/db"), 2, "MONGODB_URI"),

@@ -109,15 +109,17 @@ def test_a_session_is_not_found_for_the_server_cannot_be_reached(user: Cli) -> N
 def test_a_session_is_not_found_for_it_has_gone(awictl: Cli, production: ValkeyServer) -> None:
     production.raw.delete(f"AWI:SESSION:{BUSY_ID}")
     line = awictl("session", "show", BUSY_ID).error(3, BUSY_ID, "expired", "no archive is configured")
-    assert "was updated 5" in line and "its diff is there" in line, "that was 50 seconds before its diff has 250 left"
+    assert "was updated 5" in line and "its diff still exists" in line, (
+        "that was 50 seconds before its diff has 250 left"
+    )
     archived = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
-    archived("session", "diff", DOCUMENTS[0]["session_id"][:-1] + "x").error(3, "nor is it in sqlite:///")
+    archived("session", "diff", DOCUMENTS[0]["session_id"][:-1] + "x").error(3, "it is not in sqlite:///")
 
 
 def test_a_session_is_not_found_for_it_was_archived(awictl: Cli, production: ValkeyServer) -> None:
     archived = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
     archived.ok("session", "end", BUSY_ID)
-    assert "comes from the archive" in archived.ok("session", "show", BUSY_ID).err
+    assert "is read from the archive" in archived.ok("session", "show", BUSY_ID).err
     archived("session", "diff", BUSY_ID).error(3, f"awictl archive show {BUSY_ID}")
     archived("session", "apply", BUSY_ID, "{}").error(3, f"awictl archive restore {BUSY_ID}")
 
@@ -204,4 +206,4 @@ def test_an_archive_that_is_broken_hides_nothing(awictl: Cli, production: Valkey
     (awictl.home / "archive.db").write_bytes(b"this is no database" * 100)
     broken = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
     missing = "sess_" + "0" * 31 + "f"
-    broken("session", "show", missing).error(6, missing, "there is no session", "whether it is archived cannot be told")
+    broken("session", "show", missing).error(6, missing, "there is no session", "whether it is archived is unknown")

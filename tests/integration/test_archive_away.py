@@ -194,6 +194,6 @@ def test_without_redis_a_session_comes_from_the_archive(
     for words in (("session", "show", "sess_known"), ("session", "history", "sess_known")):
         done = run(valkey, mongo, *words)
         assert done.code == 0 and b"session_start" in done.out, done
-        assert "comes from the archive" in done.err and "Redis cannot be reached" in done.err
+        assert "is read from the archive" in done.err and "Redis is unreachable" in done.err
     done = run(valkey, mongo, "session", "show", "sess_unknown")
     assert done.code == 5 and "cannot reach Redis" in done.err

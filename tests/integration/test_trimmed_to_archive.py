@@ -186,7 +186,7 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
         assert valkey.raw.ttl(f"AWI:SESSION:{SESSION_ID}") == -1, "it waits for the archive and does not expire"
 
         server.start()
-        monkeypatch.setattr(manager._updater, "_no_dropping_until", 0.0)
+        monkeypatch.setattr(manager._updater, "_no_trimming_until", 0.0)
         done = await manager.end_session(SESSION_ID)
         assert valkey.raw.exists(f"AWI:SESSION:{SESSION_ID}") == 0
         assert done.actions == 5 * LIMIT + 2
@@ -197,7 +197,7 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
 async def test_when_the_archive_is_back_the_session_is_trimmed_again(
     valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(update, "ARCHIVE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(update, "ARCHIVE_RETRY_SECONDS", 0.0)
     caplog.set_level(logging.WARNING, "awictl")
     folder = tmp_path / "folder"
     folder.write_text("a file where the folder should be")

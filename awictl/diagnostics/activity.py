@@ -1,4 +1,4 @@
-"""What goes on in all sessions: one sample after the other, each a paced walk through them. Nothing is written."""
+"""Sample the activity of all live sessions, with a paced scan per sample. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,43 +9,44 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..document.fast_head import glance
 from ..document.schema import as_object, as_text
 from ..document.timestamps import timestamp
 from ..errors import AwiError
 from ..sessions.summaries import idle_since
-from ..store.base import Listed, View
+from ..store.base import Listed, SessionStore, View
 from ..store.redis.server_info import NotTold
 
-if TYPE_CHECKING:
-    from ..sessions.manager import StateManager
-
-#: Sessions that a sample names at the most, and those that expire within this time are counted.
-MOST_SHOWN = 200
-SOON_MS = 120_000
+#: Maximum number of sessions in a sample.
+MAX_SHOWN = 200
+#: Sessions with less time to live than this are counted as expiring, in milliseconds.
+EXPIRING_MS = 120_000
 
 
 class Activity(NamedTuple):
-    """A session in one sample."""
+    """One session in one sample."""
 
     session_id: str
     agent: str
     route: str
-    #: How many actions there ever were, and how many failed; None where the session does not tell.
+    #: Number of all actions ever, and of failed ones; None if the session's statistics do not have them.
     total: int | None
     failed: int | None
-    #: Milliseconds since the last one, and until it expires; None where that is not known, or never happens.
+    #: Milliseconds since the last action; None if unknown.
     idle_ms: int | None
+    #: Milliseconds until the session expires; None if it has no TTL.
     ttl_ms: int | None
+    #: Size of the stored document.
     bytes: int
+    #: Why the session cannot be read.
     error: str | None = None
-    #: Actions a second since the last sample; None where it was not in that.
+    #: Actions per second since the previous sample; None in the first sample.
     rate: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The same as plain data; `error` is there only where there is one."""
+        """Return the session as JSON-compatible data, with `error` only if there is one."""
         row = self._asdict()
         if self.error is None:
             del row["error"]
@@ -70,12 +71,12 @@ def _activity(listed: Listed) -> Activity:
 
 
 def _at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int | None) -> Activity | None:
-    seen = glance(start, length)
-    if seen is None:
+    head = glance(start, length)
+    if head is None:
         return None
-    agent = seen.agent_name or seen.agent_id or "-"
-    idle = idle_since(seen.last_activity)
-    return Activity(session_id, agent, seen.route or "-", seen.total_actions, seen.failed_actions, idle, ttl_ms, length)
+    agent = head.agent_name or head.agent_id or "-"
+    idle = idle_since(head.last_activity)
+    return Activity(session_id, agent, head.route or "-", head.total_actions, head.failed_actions, idle, ttl_ms, length)
 
 
 _VIEW = View(_activity, _at_a_glance)
@@ -86,7 +87,7 @@ def _count(value: Any) -> int | None:
 
 
 class Order(StrEnum):
-    """What sessions are sorted by."""
+    """Sort order of the sessions in a sample."""
 
     ACTIVITY = "activity"
     RATE = "rate"
@@ -97,8 +98,8 @@ class Order(StrEnum):
 
 
 _LAST = float("inf")
-#: The least comes first.
-_KEYS: dict[Order, Callable[[Activity], tuple[float, str]]] = {
+#: Sort key of each order, ascending; session IDs break ties.
+_SORT_KEYS: dict[Order, Callable[[Activity], tuple[float, str]]] = {
     Order.ACTIVITY: lambda one: (one.idle_ms if one.idle_ms is not None else _LAST, one.session_id),
     Order.RATE: lambda one: (-(one.rate or 0), one.session_id),
     Order.FAILURES: lambda one: (-(one.failed or 0), one.session_id),
@@ -110,71 +111,72 @@ _KEYS: dict[Order, Callable[[Activity], tuple[float, str]]] = {
 
 @dataclass
 class Sample:
-    """All sessions at one time."""
+    """Totals over all sessions at one time, and the first sessions in the chosen order."""
 
-    #: When, as ISO 8601, and how many seconds it took to find out.
+    #: Start of the scan in ISO 8601, and its duration in seconds.
     at: str = field(default_factory=timestamp)
     seconds: float = 0.0
     sessions: int = 0
-    #: Those that match the filter, and the first of them in the order.
+    #: Number of sessions that match the filter, and the first MAX_SHOWN of them.
     matching: int = 0
     shown: list[Activity] = field(default_factory=list)
-    #: Those that expire soon, and those that cannot be read.
+    #: Sessions that expire within EXPIRING_MS, and sessions that cannot be read.
     expiring: int = 0
     unreadable: int = 0
-    #: In all sessions, a second; None in the first sample.
+    #: Rates over all sessions since the previous sample; None in the first sample.
     actions_per_second: float | None = None
     failures_per_second: float | None = None
-    #: Bytes; None where the server does not tell, or has no limit.
+    #: Memory in use and its limit, in bytes; None if the server denies INFO, or sets no limit.
     used_memory: int | None = None
     max_memory: int | None = None
 
-    def row(self, most: int) -> dict[str, Any]:
-        """The same as plain data, with `most` of the sessions at the most."""
+    def row(self, limit: int) -> dict[str, Any]:
+        """Return the sample as JSON-compatible data, with at most `limit` sessions."""
         row = {key: value for key, value in vars(self).items() if key not in ("shown", "matching")}
-        return row | {"top": [one.row() for one in self.shown[:most]]}
+        return row | {"top": [one.row() for one in self.shown[:limit]]}
 
 
 class Sampler:
-    """Takes samples. What it keeps of each session from one to the next is two numbers."""
+    """Takes samples. Between two samples it keeps two numbers per session."""
 
-    def __init__(self, manager: StateManager, rate: float | None = None) -> None:
-        """`rate`: keys that the server visits in a second for a sample."""
-        self._manager = manager
+    def __init__(self, store: SessionStore, rate: float | None = None) -> None:
+        """`rate`: maximum number of keys to scan per second (None: not paced)."""
+        self._store = store
         self._rate = rate
         self._before: dict[str, tuple[int, int]] = {}
         self._taken: float | None = None
 
     async def sample(self, order: Order = Order.ACTIVITY, filter: str = "") -> Sample:
-        """Look at all sessions once. Those whose id, agent or route has `filter` in it are shown.
+        """Scan all sessions once. The totals cover all of them, rates the time since the previous call.
 
-        Raises Unreachable and the like.
+        `filter`: only sessions with this text in their ID, agent or route are shown (case-insensitive). Raises
+        Unreachable, AccessDenied.
         """
         sample = Sample()
         started = time.monotonic()
         since = started - self._taken if self._taken is not None else None
         now: dict[str, tuple[int, int]] = {}
         actions = failures = 0
-        wanted, key = filter.lower(), _KEYS[order]
-        async with aclosing(self._manager.list_sessions_as(_VIEW, rate=self._rate)) as batches:
+        wanted, key = filter.lower(), _SORT_KEYS[order]
+        async with aclosing(self._store.list_all(_VIEW, self._rate)) as batches:
             async for batch in batches:
                 matching = []
-                for seen in batch:
+                for one in batch:
                     sample.sessions += 1
-                    sample.unreadable += seen.error is not None
-                    sample.expiring += seen.ttl_ms is not None and seen.ttl_ms < SOON_MS
-                    counts = now[seen.session_id] = seen.total or 0, seen.failed or 0
+                    sample.unreadable += one.error is not None
+                    sample.expiring += one.ttl_ms is not None and one.ttl_ms < EXPIRING_MS
+                    counts = now[one.session_id] = one.total or 0, one.failed or 0
                     if since is not None:
-                        # a session that was not there before began with its first action since
-                        before = self._before.get(seen.session_id, (0, 0))
+                        # all actions of a session that is new since the previous sample count
+                        before = self._before.get(one.session_id, (0, 0))
                         done = max(0, counts[0] - before[0])
                         actions += done
                         failures += max(0, counts[1] - before[1])
-                        seen = seen._replace(rate=done / since)
-                    if not wanted or wanted in f"{seen.session_id}\n{seen.agent}\n{seen.route}".lower():
-                        matching.append(seen)
+                        one = one._replace(rate=done / since)
+                    if not wanted or wanted in f"{one.session_id}\n{one.agent}\n{one.route}".lower():
+                        matching.append(one)
                 sample.matching += len(matching)
-                sample.shown = heapq.nsmallest(MOST_SHOWN, [*sample.shown, *matching], key=key)
+                sample.shown = heapq.nsmallest(MAX_SHOWN, [*sample.shown, *matching], key=key)
         if since is not None:
             sample.actions_per_second, sample.failures_per_second = actions / since, failures / since
         self._before, self._taken = now, started
@@ -183,12 +185,12 @@ class Sampler:
         return sample
 
     async def wait(self, sample: Sample, interval: float) -> None:
-        """Wait for the next one: at least as long as this one took, so that the server has its rest."""
+        """Sleep until the next sample is due; at least as long as this one took, up to `interval` seconds."""
         await asyncio.sleep(max(interval - sample.seconds, min(sample.seconds, interval)))
 
     async def _memory(self) -> tuple[int | None, int | None]:
         try:
-            info = await self._manager.store.keyspace.inspection.info()
+            info = await self._store.keyspace.inspection.info()
             return int(info["used_memory"]), int(info.get("maxmemory", "0")) or None
         except (NotTold, KeyError, ValueError, AwiError):
             return None, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,13 @@ from ..document.keys import check_session_id
 from ..document.merge import DocumentDifference, compare
 from ..document.timestamps import timestamp
 from ..errors import AwiError, InvalidData, NoSession
-from ..store.base import Listed, no_session
+from ..store.base import HistoryPage, Listed, SessionStore, no_session
 
 if TYPE_CHECKING:
-    from ..sessions.manager import StateManager
+    from ..archive.base import Archived
+
+#: Loads a session from the archive; None if it is not there, or no archive is configured.
+LoadArchived = Callable[[str], Awaitable["Archived | None"]]
 
 #: Newest actions that a poll reads at first, and the factor by which it reads more as long as all of them are new.
 _PAGE = 20
@@ -67,9 +70,10 @@ class Event:
 class Follower:
     """Polls one session."""
 
-    def __init__(self, manager: StateManager, session_id: str, interval: float) -> None:
+    def __init__(self, store: SessionStore, load_archived: LoadArchived, session_id: str, interval: float) -> None:
         """`interval`: seconds between two polls. Raises InvalidInput if `session_id` is not a session ID."""
-        self._manager = manager
+        self._store = store
+        self._load_archived = load_archived
         self._id = check_session_id(session_id)
         self._interval = interval
         self._head: dict[str, Any] = {}
@@ -86,9 +90,9 @@ class Follower:
         """
         listed = await self._read()
         if listed is None:
-            raise no_session(self._id, self._manager.store.where)
+            raise no_session(self._id, self._store.where)
         self._keep(listed)
-        page = await self._manager.get_action_history(self._id, max(latest, _KNOWN_ACTIONS))
+        page = await self._history(max(latest, _KNOWN_ACTIONS))
         self._known = page.trajectory[:_KNOWN_ACTIONS]
         yield self._event(EventKind.SESSION, listed, actions=page.trajectory[:latest][::-1])
         while True:
@@ -118,11 +122,17 @@ class Follower:
         return self._event(kind, listed, changes=changes, actions=actions, missed=missed)
 
     async def _read(self) -> Listed | None:
-        for listed in await self._manager.store.list([self._id]):
+        for listed in await self._store.list([self._id]):
             if listed.error is not None:
                 raise InvalidData(f"session {self._id} cannot be read: {listed.error}")
             return listed
         return None
+
+    async def _history(self, limit: int) -> HistoryPage:
+        page = await self._store.history(self._id, limit, 0)
+        if page is None:
+            raise no_session(self._id, self._store.where)
+        return page
 
     def _keep(self, listed: Listed) -> None:
         self._head, self._bytes, self._total = listed.head, listed.bytes, listed.actions
@@ -134,7 +144,7 @@ class Follower:
         """
         limit = _PAGE
         while True:
-            page = await self._manager.get_action_history(self._id, limit)
+            page = await self._history(limit)
             count = _count_new(page.trajectory, self._known)
             if count is not None or len(page.trajectory) >= page.total:
                 break
@@ -147,7 +157,7 @@ class Follower:
     async def _gone(self) -> Event:
         """Return the last event, with the actions between the last poll and the end if the session was archived."""
         try:
-            archived = await self._manager.get_archived_session(self._id)
+            archived = await self._load_archived(self._id)
         except AwiError as error:
             message = f"session {self._id} is gone; the archive could not be checked for it: {error}"
             return self._event(EventKind.GONE, message=message)

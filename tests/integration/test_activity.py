@@ -1,4 +1,4 @@
-"""Samples of what goes on in all sessions, on a real server."""
+"""Samples of the activity of all sessions, on a real server."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from awictl.document.byte_layout import encode
 
 
 def counted(server: ValkeyServer, name: str, total: object, failed: object = 0, **others: object) -> None:
-    """A session that tells these numbers, in the layout of awictl."""
+    """A session with these statistics, in the layout of awictl."""
     made = document([], f"sess_{name}", **others)
     made["statistics"] |= {"total_actions": total, "failed_actions": failed}
     put(server, encode(made), f"sess_{name}")
 
 
-async def test_rates_are_of_what_came_since(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_rates_count_what_changed_since_the_previous_sample(manager: StateManager, valkey: ValkeyServer) -> None:
     counted(valkey, "a", 10, 4)
     counted(valkey, "b", 5)
-    sampler = Sampler(manager)
+    sampler = Sampler(manager.store)
     first = await sampler.sample()
     assert (first.sessions, first.actions_per_second, first.failures_per_second) == (2, None, None)
     assert {one.rate for one in first.shown} == {None}
 
     counted(valkey, "a", 16, 6)
-    counted(valkey, "b", 2)  # ended, and there again: not less than nothing
+    counted(valkey, "b", 2)  # ended and created again: no negative rate
     counted(valkey, "new", 3)
     second = await sampler.sample(Order.RATE)
     assert [one.session_id for one in second.shown] == ["sess_a", "sess_new", "sess_b"]
@@ -42,25 +42,25 @@ async def test_rates_are_of_what_came_since(manager: StateManager, valkey: Valke
     assert third.actions_per_second == third.failures_per_second == 0
 
 
-async def test_what_cannot_be_read_is_counted(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_unreadable_sessions_are_counted(manager: StateManager, valkey: ValkeyServer) -> None:
     counted(valkey, "odd", "many", None, agent_name=["x"])
     put(valkey, b"{", "sess_bad")
     valkey.raw.lpush(session_key("sess_list"), "x")
     with unchanged(valkey):
-        sample = await Sampler(manager).sample()
+        sample = await Sampler(manager.store).sample()
     assert (sample.sessions, sample.unreadable) == (3, 2)
-    told = {one.session_id: one for one in sample.shown}
-    assert told["sess_odd"].total is None and told["sess_odd"].error is None
-    assert told["sess_bad"].error and told["sess_list"].error
+    shown = {one.session_id: one for one in sample.shown}
+    assert shown["sess_odd"].total is None and shown["sess_odd"].error is None
+    assert shown["sess_bad"].error and shown["sess_list"].error
 
 
-async def test_only_the_first_are_kept(
+async def test_a_sample_keeps_only_the_first_sessions(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "MOST_SHOWN", 3)
+    monkeypatch.setattr(activity, "MAX_SHOWN", 3)
     for number in range(1000):
         counted(valkey, f"{number:04}", number)
-    sample = await Sampler(manager).sample(Order.ACTIONS, "SESS_00")
+    sample = await Sampler(manager.store).sample(Order.ACTIONS, "SESS_00")
     assert (sample.sessions, sample.matching) == (1000, 100)
     assert [one.total for one in sample.shown] == [99, 98, 97]
     assert [row["total"] for row in sample.row(2)["top"]] == [99, 98]

@@ -21,7 +21,8 @@ INTERVAL = 0.005
 
 async def changes(manager: StateManager, latest: int = 5) -> AsyncIterator[Event]:
     """All events but NOTHING."""
-    async with aclosing(Follower(manager, SESSION_ID, INTERVAL).events(latest)) as events:
+    follower = Follower(manager.store, manager.get_archived_session, SESSION_ID, INTERVAL)
+    async with aclosing(follower.events(latest)) as events:
         async for event in events:
             if event.kind is not EventKind.NOTHING:
                 yield event
@@ -158,8 +159,9 @@ async def test_invalid_data_is_reported_and_following_goes_on(manager: StateMana
 
 async def test_following_writes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0])))
+    follower = Follower(manager.store, manager.get_archived_session, SESSION_ID, INTERVAL)
     with monitored(valkey) as seen:
-        async with aclosing(Follower(manager, SESSION_ID, INTERVAL).events(5)) as events:
+        async with aclosing(follower.events(5)) as events:
             for _ in range(3):
                 await anext(events)
     assert set(seen.names) <= {"EVAL", "EVALSHA", "GETRANGE", "STRLEN", "PTTL"}

@@ -74,7 +74,10 @@ async def _events(
 
     loop = asyncio.get_running_loop()
     deadline: float | None = None  # from the first look on, which there always is
-    async with run.manager() as manager, aclosing(Follower(manager, session_id, interval).events(latest)) as events:
+    async with (
+        run.manager() as manager,
+        aclosing(Follower(manager.store, manager.get_archived_session, session_id, interval).events(latest)) as events,
+    ):
         while True:
             try:
                 async with asyncio.timeout_at(deadline):

@@ -44,7 +44,7 @@ async def top(
     from ...diagnostics.activity import Sampler
 
     async with run.manager() as manager:
-        sampler = Sampler(manager, rate)
+        sampler = Sampler(manager.store, rate)
         await manager.store.ping()  # so that a wrong address is told before the screen is taken over
         if run.out.live and sys.stdin is not None and sys.stdin.isatty():
             try:

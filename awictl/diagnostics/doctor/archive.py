@@ -8,21 +8,21 @@ from ...errors import AwiError
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
-    from ...sessions.manager import StateManager
+    from ...sessions.fallback import OpenArchive
 
 
-def is_configured(manager: StateManager) -> bool:
-    """Return whether the settings name an archive, even one that cannot be opened."""
+def is_configured(open_archive: OpenArchive) -> bool:
+    """Return whether the settings name an archive, even if it cannot be opened."""
     try:
-        return manager.archive is not None
+        return open_archive() is not None
     except AwiError:
         return True  # `check_archive` reports why
 
 
-async def check_archive(manager: StateManager) -> list[Check]:
+async def check_archive(open_archive: OpenArchive) -> list[Check]:
     """Check whether an archive is configured, reachable and indexed. Never raises AwiError."""
     try:
-        archive = manager.archive
+        archive = open_archive()
         if archive is None:
             remedy = "set MONGODB_URI or AWI_ARCHIVE_URL, and keep `awictl archive sweep --watch` running"
             return [warned("archive", "no archive is configured: sessions are lost when they expire", remedy)]

@@ -12,7 +12,7 @@ from ...document.json_codec import encodable
 from ...document.keys import KeyKind, decode_key
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
-from ...store.base import Listed
+from ...store.base import Listed, SessionStore
 from ...store.redis.keyspace import Keyspace, Peek, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
 from ...util.humanize import duration
@@ -20,7 +20,6 @@ from ..inventory import Inventory
 from .findings import Finding, Findings
 
 if TYPE_CHECKING:
-    from ...sessions.manager import StateManager
     from ...settings import Settings
 
 #: Documents of this size or more are reported: every request of an agent transfers a good part of them.
@@ -36,9 +35,11 @@ _MAPPING_BYTES = 100
 class DataScan:
     """One scan of all AWI keys on all servers in use."""
 
-    def __init__(self, manager: StateManager) -> None:
-        self._manager = manager
-        self._sessions = manager.store.keyspace
+    def __init__(self, store: SessionStore, inventory: Inventory, settings: Settings) -> None:
+        self._store = store
+        self._inventory = inventory
+        self._settings = settings
+        self._sessions = store.keyspace
         #: For each agent without a mapping: last activity and ID of its most recently active live session.
         self._unmapped: dict[str, tuple[str, str]] = {}
         self.found = Findings()
@@ -49,7 +50,7 @@ class DataScan:
         `rate`: maximum number of keys per second on each server. `on_step`: see `keyspace.scan`. Raises the errors of
         the server with the sessions; the errors of other servers are findings.
         """
-        for inventory in self._manager.inventory.each():
+        for inventory in self._inventory.each():
             try:
                 await self._scan(inventory, rate, on_step)
             except AwiError as error:
@@ -85,7 +86,7 @@ class DataScan:
         last_bytes = dict(
             zip(session_ids, await self._sessions.ends(session_keys) if session_keys else [], strict=True)
         )
-        for listed in await self._manager.store.list(session_ids):
+        for listed in await self._store.list(session_ids):
             # a head can be valid although the rest is damaged; damaged documents are usually truncated
             if listed.error is None and last_bytes[listed.session_id] not in (b"}", None):
                 listed = listed._replace(error="the document is truncated")
@@ -184,7 +185,7 @@ class DataScan:
         self.found.no_ttl.add(decode_key(name))
         self.found.no_ttl_kinds[kind] += 1
         if length is not None:
-            ttl_ms = default_ttl_ms(kind, self._manager.settings)
+            ttl_ms = default_ttl_ms(kind, self._settings)
             self.found.add_repair(keyspace, MissingTtl(name, length, ttl_ms))
 
 

@@ -14,6 +14,7 @@ from .report import Check, Report, Status, failed, not_permitted
 from .server import check_server
 
 if TYPE_CHECKING:
+    from ...archive.base import Archive
     from ...sessions.manager import StateManager
 
 #: Default maximum number of keys per second that the data scan visits on each server.
@@ -34,12 +35,16 @@ async def examine(
     `data`: whether to scan all keys, at most `rate` per second (None: not paced). `on_step`: called after each step of
     the scan with the number of keys that it visited.
     """
+
+    def open_archive() -> Archive | None:
+        return manager.archive
+
     checks = await check_server(manager.store.keyspace.inspection, manager.settings)
     reached = checks[0].status is not Status.FAIL
     checks += await _check_other_servers(manager)
     plan = RepairPlan()
     if reached and data:
-        scan = DataScan(manager)
+        scan = DataScan(manager.store, manager.inventory, manager.settings)
         try:
             await scan.run(rate, on_step)
         except AccessDenied as error:
@@ -47,9 +52,9 @@ async def examine(
         except AwiError as error:
             checks.append(failed("documents", str(error), "fix this first: the stored data could not be checked"))
         else:
-            checks += data_checks(scan.found, archive_configured=is_configured(manager))
+            checks += data_checks(scan.found, archive_configured=is_configured(open_archive))
             plan = RepairPlan(scan.found.repairs, scanned=True, truncated=scan.found.repairs_truncated)
-    checks += await check_archive(manager)
+    checks += await check_archive(open_archive)
     return Report(checks), plan
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("awictl")
 
 #: Agents whose session id is cached, which saves their next request a round trip.
-KNOWN_AGENTS = 65_536
+CACHED_AGENTS = 65_536
 #: Attempts of a request while other requests create and end sessions of the same agent.
 ATTEMPTS = 8
 
@@ -68,7 +68,7 @@ class AgentSessions:
 
     def __init__(self, store: GetOrCreateStore) -> None:
         self._store = store
-        self._known: BoundedDict[str, str] = BoundedDict(KNOWN_AGENTS)
+        self._session_ids: BoundedDict[str, str] = BoundedDict(CACHED_AGENTS)
 
     async def get_or_create(
         self,
@@ -89,33 +89,39 @@ class AgentSessions:
 
         Raises RateLimited; NotFound if the agent has no session and `create` is false.
         """
-        asked = self._known.get(agent_id)
-        seen = await self._store.read_for_request(agent_id, asked, operation, limit, diff=diff)
-        rate_limit = RateLimitStatus(limit, seen.requests, seen.window_ms)
-        if seen.refused:
-            raise RateLimited(limit=limit, reset_ms=seen.window_ms)
+        session_id = self._session_ids.get(agent_id)
+        lookup = await self._store.read_for_request(agent_id, session_id, operation, limit, diff=diff)
+        rate_limit = RateLimitStatus(limit, lookup.requests, lookup.window_ms)
+        if lookup.refused:
+            raise RateLimited(limit=limit, reset_ms=lookup.window_ms)
         for _ in range(ATTEMPTS):
-            if seen.base is not None and asked is not None and self._is_of(seen.base, agent_id, asked):
-                self._remember(agent_id, asked)
-                return Visit(asked, seen.base, seen.diff, rate_limit)
-            self._known.pop(agent_id, None)
-            foreign = seen.base is not None
-            there = keys.as_session_id(seen.current)
+            if (
+                lookup.base is not None
+                and session_id is not None
+                and self._belongs_to(lookup.base, agent_id, session_id)
+            ):
+                self._remember(agent_id, session_id)
+                return Visit(session_id, lookup.base, lookup.diff, rate_limit)
+            self._session_ids.pop(agent_id, None)
+            belongs_to_other = lookup.base is not None
+            mapped_id = keys.as_session_id(lookup.current)
             if not create:
-                if there is None or there == asked:
+                if mapped_id is None or mapped_id == session_id:
                     break
-                asked = there
-                seen = await self._store.read_for_request(agent_id, asked, operation, 0, diff=diff)
+                session_id = mapped_id
+                lookup = await self._store.read_for_request(agent_id, session_id, operation, 0, diff=diff)
                 continue
-            fresh = keys.new_session_id()
+            new_id = keys.new_session_id()
             name, url = encodable(agent_name), encodable(route)
-            raw = encode(new_document(fresh, agent_id, name, url, timestamp()))
-            seen, begun = await self._store.create_if_absent(agent_id, fresh, raw, seen, replace=foreign, diff=diff)
-            if begun:
+            raw = encode(new_document(new_id, agent_id, name, url, timestamp()))
+            lookup, created = await self._store.create_if_absent(
+                agent_id, new_id, raw, lookup, replace=belongs_to_other, diff=diff
+            )
+            if created:
                 base = base_from_string(raw)
-                self._remember(agent_id, fresh)
-                return Visit(fresh, base, None, rate_limit)
-            asked = there
+                self._remember(agent_id, new_id)
+                return Visit(new_id, base, None, rate_limit)
+            session_id = mapped_id
         if not create:
             raise NotFound(f"agent {agent_id} has no session at {self._store.where}")
         raise UpdateConflict(
@@ -124,10 +130,10 @@ class AgentSessions:
 
     async def unmap(self, agent_id: str, session_id: str) -> None:
         """Remove the mapping of an agent to a session, so that its next request creates another one."""
-        self._known.pop(agent_id, None)
+        self._session_ids.pop(agent_id, None)
         await self._store.delete_mapping(agent_id, session_id)
 
-    def _is_of(self, base: Base, agent_id: str, session_id: str) -> bool:
+    def _belongs_to(self, base: Base, agent_id: str, session_id: str) -> bool:
         if base.document.get("agent_id") == agent_id:
             return True
         log.warning(
@@ -136,5 +142,5 @@ class AgentSessions:
         return False
 
     def _remember(self, agent_id: str, session_id: str) -> None:
-        if session_id != self._known.get(agent_id):
-            self._known[agent_id] = session_id
+        if session_id != self._session_ids.get(agent_id):
+            self._session_ids[agent_id] = session_id

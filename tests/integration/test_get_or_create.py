@@ -1,4 +1,4 @@
-"""The requests of agents: each finds the session that its agent is in, or begins one, in one round trip or two."""
+"""Get or create the session of an agent for its request, in one or two round trips."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def map_agent(valkey: ValkeyServer, session_id: str = SESSION_ID) -> None:
     valkey.raw.set(MAPPING, session_id, px=60_000)
 
 
-async def test_the_first_request_begins_a_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
+async def test_the_first_request_creates_a_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
     visit = await agents.get_or_create(AGENT_ID, "Agent", route="/api/agent/posts?page=2")
     stored = plain(valkey.raw.get(session_key(visit.session_id)))
     assert (stored["agent_id"], stored["agent_name"]) == (AGENT_ID, "Agent")
@@ -43,13 +43,13 @@ async def test_the_first_request_begins_a_session(agents: AgentSessions, valkey:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-async def test_a_request_finds_the_session_and_puts_off_its_expiry(
+async def test_a_request_gets_the_session_and_extends_its_ttl(
     agents: AgentSessions, valkey: ValkeyServer, layout: Layout
 ) -> None:
     made = document([10, 20, 5_000])
     put(valkey, layout(made))
     map_agent(valkey)
-    for _ in range(2):  # not known at first, known then
+    for _ in range(2):  # not cached at first, then cached
         valkey.raw.pexpire(session_key(SESSION_ID), 5_000)
         valkey.raw.pexpire(MAPPING, 5_000)
         visit = await agents.get_or_create(AGENT_ID, "Agent")
@@ -60,7 +60,7 @@ async def test_a_request_finds_the_session_and_puts_off_its_expiry(
 
 
 @pytest.mark.parametrize("file", APP_FILES, ids=lambda file: file.stem)
-async def test_what_the_app_wrote_is_found_and_left_as_it_is(
+async def test_documents_of_the_app_are_found_and_not_rewritten(
     agents: AgentSessions, valkey: ValkeyServer, file: Path
 ) -> None:
     raw = file.read_bytes().strip()
@@ -73,7 +73,7 @@ async def test_what_the_app_wrote_is_found_and_left_as_it_is(
 
 
 async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
-    """One where the agent's session is known, two at most otherwise (issue 4)."""
+    """One if the agent's session id is cached, otherwise at most two."""
 
     async def counted(agents: AgentSessions, **how: object) -> int:
         before = proxy.round_trips
@@ -83,21 +83,21 @@ async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
     async with StateManager.open(proxy.settings()) as manager:
         agents = manager.agent_sessions
         await agents.get_or_create("warm-up", "Agent")
-        assert await counted(agents) == 2, "begun"
-        assert await counted(agents) == 1, "known"
-        assert await counted(agents, diff=True) == 1, "known, with the last delta"
+        assert await counted(agents) == 2, "created"
+        assert await counted(agents) == 1, "cached"
+        assert await counted(agents, diff=True) == 1, "cached, with the diff"
         other = await manager.initialize_session(AGENT_ID, "Agent")
-        assert await counted(agents, diff=True) == 2, "in another session by now"
+        assert await counted(agents, diff=True) == 2, "mapped to another session"
         assert await counted(agents) == 1
         valkey.raw.delete(session_key(other["session_id"]))
-        assert await counted(agents) == 2, "gone, but for the mapping"
+        assert await counted(agents) == 2, "the session is gone, the mapping is not"
         valkey.raw.delete(MAPPING)
-        assert await counted(agents) == 2, "in none"
+        assert await counted(agents) == 2, "no mapping"
         assert await counted(AgentSessions(manager.store.get_or_create), diff=True) == 2, "another process"
         assert int(valkey.raw.get(keys.rate_limit_key(AGENT_ID, "state"))) == 8, "each request is counted once"
 
 
-async def test_a_visit_spares_the_update_that_follows_a_round_trip(proxy: Proxy) -> None:
+async def test_the_base_of_a_request_saves_the_next_update_a_round_trip(proxy: Proxy) -> None:
     async with StateManager.open(proxy.settings()) as manager:
         session_id = (await manager.agent_sessions.get_or_create(AGENT_ID, "Agent")).session_id
         await manager.apply(session_id, {"n": 0})
@@ -107,11 +107,11 @@ async def test_a_visit_spares_the_update_that_follows_a_round_trip(proxy: Proxy)
         updated = await manager.apply(session_id, {"n": 1}, base=visit.base)
         assert proxy.round_trips - before == 1
         assert updated.head["n"] == 1
-        # what it was based on may be old by now: then it is read
+        # an outdated base is read again
         assert (await manager.apply(session_id, {"m": 2}, base=visit.base)).head["n"] == 1
 
 
-async def test_the_last_delta_comes_along(manager: StateManager, agents: AgentSessions) -> None:
+async def test_the_diff_is_returned_on_request(manager: StateManager, agents: AgentSessions) -> None:
     visit = await agents.get_or_create(AGENT_ID, "Agent", diff=True)
     assert visit.last_delta is None
     done = await manager.apply(visit.session_id, {"page_state": {"filters": {"a": 1}}}, {"action": "filter"})
@@ -120,7 +120,7 @@ async def test_the_last_delta_comes_along(manager: StateManager, agents: AgentSe
     assert (
         await AgentSessions(manager.store.get_or_create).get_or_create(AGENT_ID, "Agent", diff=True)
     ).last_delta == expected
-    assert (await agents.get_or_create(AGENT_ID, "Agent")).last_delta is None, "not asked for"
+    assert (await agents.get_or_create(AGENT_ID, "Agent")).last_delta is None, "not requested"
 
 
 async def test_requests_are_counted_by_agent_and_operation(agents: AgentSessions, valkey: ValkeyServer) -> None:
@@ -132,28 +132,28 @@ async def test_requests_are_counted_by_agent_and_operation(agents: AgentSessions
     with pytest.raises(RateLimited) as refused:
         await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=3)
     assert refused.value.limit == 3 and 3_500_000 < refused.value.reset_ms <= 3_600_000
-    assert valkey.raw.pttl(MAPPING) <= 5_000, "a refused request puts off nothing"
+    assert valkey.raw.pttl(MAPPING) <= 5_000, "a refused request extends no TTL"
     await agents.get_or_create(AGENT_ID, "Agent", operation="diff", limit=3)
     await agents.get_or_create("another", "Agent", operation="state", limit=3)
     valkey.raw.delete(keys.rate_limit_key(AGENT_ID, "state"))
     assert (await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=3)).rate_limit.requests == 1
 
 
-async def test_a_refused_request_begins_no_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
+async def test_a_refused_request_creates_no_session(agents: AgentSessions, valkey: ValkeyServer) -> None:
     valkey.raw.set(keys.rate_limit_key(AGENT_ID, "state"), 5, px=1_000)
     with pytest.raises(RateLimited):
         await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=5)
     assert valkey.raw.keys("A*") == []
 
 
-async def test_a_counter_without_expiry_gets_one(agents: AgentSessions, valkey: ValkeyServer) -> None:
-    """As the app leaves it where it dies between INCR and EXPIRE."""
+async def test_a_counter_without_ttl_gets_one(agents: AgentSessions, valkey: ValkeyServer) -> None:
+    """As the app leaves it if it crashes between INCR and EXPIRE."""
     valkey.raw.set(keys.rate_limit_key(AGENT_ID, "state"), 1)
     assert (await agents.get_or_create(AGENT_ID, "Agent", operation="state", limit=9)).rate_limit.requests == 2
     assert 3_500_000 < valkey.raw.pttl(keys.rate_limit_key(AGENT_ID, "state")) <= 3_600_000
 
 
-async def test_many_first_requests_at_once_begin_one_session(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_concurrent_first_requests_create_one_session(manager: StateManager, valkey: ValkeyServer) -> None:
     processes = [AgentSessions(manager.store.get_or_create) for _ in range(4)]
     found = await asyncio.gather(*(one.get_or_create(AGENT_ID, "Agent") for one in processes * 8))
     assert len({visit.session_id for visit in found}) == 1
@@ -173,7 +173,7 @@ async def test_without_creating(agents: AgentSessions, manager: StateManager, va
     assert (await agents.get_or_create(AGENT_ID, "Agent", create=False)).session_id == other["session_id"]
 
 
-async def test_leaving(agents: AgentSessions, manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_unmapping(agents: AgentSessions, manager: StateManager, valkey: ValkeyServer) -> None:
     first = await agents.get_or_create(AGENT_ID, "Agent")
     await agents.unmap(AGENT_ID, first.session_id)
     assert valkey.raw.exists(session_key(first.session_id)) and not valkey.raw.exists(MAPPING)
@@ -183,7 +183,7 @@ async def test_leaving(agents: AgentSessions, manager: StateManager, valkey: Val
     assert (await agents.get_or_create(AGENT_ID, "Agent")).session_id == second.session_id
 
 
-async def test_a_session_of_another_agent_is_not_told(
+async def test_a_session_of_another_agent_is_not_returned(
     agents: AgentSessions, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = await agents.get_or_create("another", "Agent")
@@ -192,12 +192,10 @@ async def test_a_session_of_another_agent_is_not_told(
         visit = await fresh.get_or_create(AGENT_ID, "Agent", diff=True)
         assert visit.session_id != theirs.session_id and visit.head["agent_id"] == AGENT_ID
     assert "belongs to another agent" in caplog.text
-    assert valkey.raw.exists(session_key(theirs.session_id)), "it stays theirs"
+    assert valkey.raw.exists(session_key(theirs.session_id)), "it is left alone"
 
 
-async def test_a_session_that_waits_to_be_archived_does_not_begin_to_expire(
-    agents: AgentSessions, valkey: ValkeyServer
-) -> None:
+async def test_a_session_that_waits_to_be_archived_gets_no_ttl(agents: AgentSessions, valkey: ValkeyServer) -> None:
     visit = await agents.get_or_create(AGENT_ID, "Agent")
     valkey.raw.persist(session_key(visit.session_id))
     await agents.get_or_create(AGENT_ID, "Agent")
@@ -205,13 +203,13 @@ async def test_a_session_that_waits_to_be_archived_does_not_begin_to_expire(
 
 
 @pytest.mark.parametrize("mapped", [b"junk", b"\xff\xfe", b"sess_" + b"x" * 65, b""], ids=repr)
-async def test_a_mapping_to_nothing_is_replaced(agents: AgentSessions, valkey: ValkeyServer, mapped: bytes) -> None:
+async def test_an_invalid_mapping_is_replaced(agents: AgentSessions, valkey: ValkeyServer, mapped: bytes) -> None:
     valkey.raw.set(MAPPING, mapped)
     visit = await agents.get_or_create(AGENT_ID, "Agent")
     assert valkey.raw.get(MAPPING).decode() == visit.session_id
 
 
-async def test_a_session_that_cannot_be_read_is_said_to_be_so(agents: AgentSessions, valkey: ValkeyServer) -> None:
+async def test_an_unreadable_session_is_an_error(agents: AgentSessions, valkey: ValkeyServer) -> None:
     map_agent(valkey)
     for damage in (b"not JSON", b"{}", b"[1]\n", b'{"history":{"actions":[   \n garbage'):
         valkey.raw.set(session_key(SESSION_ID), damage)
@@ -223,7 +221,7 @@ async def test_a_session_that_cannot_be_read_is_said_to_be_so(agents: AgentSessi
         await agents.get_or_create(AGENT_ID, "Agent")
 
 
-async def test_names_that_redis_or_json_cannot_hold(agents: AgentSessions) -> None:
+async def test_names_that_cannot_be_encoded(agents: AgentSessions) -> None:
     visit = await agents.get_or_create(AGENT_ID, "a\ud800b", route="/\udfff?{}")
     assert visit.head["agent_name"] == "a?b" and visit.head["current_url"] == "/??{}"
 
@@ -237,8 +235,8 @@ async def test_a_dead_server(new_valkey: Callable[[], ValkeyServer]) -> None:
             await other.agent_sessions.get_or_create(AGENT_ID, "Agent")
 
 
-async def test_it_does_not_try_for_ever() -> None:
-    """Where others always begin and end sessions of the agent just in time."""
+async def test_the_number_of_attempts_is_bounded() -> None:
+    """If other requests create and end sessions of the agent at every attempt."""
     asked = 0
 
     class Busy:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a private Valkey and MongoDB-wire server for each worker, and managers on them."""
+"""Fixtures for all tests: a private Valkey and a MongoDB-compatible server per worker, and managers that use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from awictl import Settings, StateManager
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: many tests wait for something to give up."""
+    """One worker more than there are processors: many tests wait for a timeout."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -28,14 +28,14 @@ def _worker_valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def valkey(_worker_valkey: ValkeyServer) -> ValkeyServer:
-    """This worker's own server, empty."""
+    """The Valkey server of this worker, emptied."""
     _worker_valkey.raw.flushall()
     return _worker_valkey
 
 
 @pytest.fixture
 def new_valkey() -> Iterator[Callable[..., ValkeyServer]]:
-    """Starts further servers, with options of valkey-server; a test may do with them what it likes."""
+    """Start further servers with options of valkey-server; a test may stop and reconfigure them."""
     servers: list[ValkeyServer] = []
 
     def start(*options: str, password: str | None = None) -> ValkeyServer:
@@ -59,17 +59,16 @@ def _worker_mongo() -> Iterator[MongoServer]:
 
 @pytest.fixture
 def mongo(_worker_mongo: MongoServer) -> MongoServer:
-    """This worker's own MongoDB-wire server, empty."""
+    """The MongoDB-compatible server of this worker, emptied."""
     _worker_mongo.clear()
     return _worker_mongo
 
 
 @pytest.fixture
 def mongo_sockets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """For tests in which MongoDB is away: lets go, in the end, of the sockets that pymongo was opening in vain.
+    """For tests in which MongoDB is unreachable: collect the sockets that pymongo failed to connect.
 
-    Errors, and the log records that tell of them, hold on to them until the test is over, and then they would be found
-    in the middle of another test.
+    Exceptions and log records refer to them until the test is over; their ResourceWarning would then fail another test.
     """
     yield
     caplog.get_records("call").clear()
@@ -80,7 +79,7 @@ def mongo_sockets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 def new_mongo(mongo_sockets: None) -> Iterator[Callable[[], MongoServer]]:
-    """Starts further servers; a test may do with them what it likes."""
+    """Start further servers; a test may stop them."""
     servers: list[MongoServer] = []
 
     def start() -> MongoServer:
@@ -95,19 +94,19 @@ def new_mongo(mongo_sockets: None) -> Iterator[Callable[[], MongoServer]]:
 
 @pytest.fixture
 def settings(valkey: ValkeyServer) -> Settings:
-    """Default settings, on this worker's server."""
+    """Default settings for the Valkey server of this worker."""
     return valkey.settings()
 
 
 @pytest.fixture
 async def manager(settings: Settings) -> AsyncIterator[StateManager]:
-    """A manager on this worker's server."""
+    """A manager for the Valkey server of this worker."""
     async with StateManager.open(settings) as opened:
         yield opened
 
 
 @pytest.fixture
 async def proxy(valkey: ValkeyServer) -> AsyncIterator[Proxy]:
-    """A proxy to this worker's server."""
+    """A proxy to the Valkey server of this worker."""
     async with proxied(valkey) as opened:
         yield opened

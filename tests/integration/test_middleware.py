@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket
 from support.archives import drop_sockets
 from support.documents import AGENT_ID, SESSION_ID, compact, document, plain, put, session_key
 from support.mongo import MongoServer
-from support.sites import Conversation, converse, request_scope, running, served, visiting
+from support.sites import Exchange, client_of, exchange, request_scope, running, served
 from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
@@ -130,13 +130,13 @@ async def key(settings: Settings) -> Registered:
 
 
 async def test_a_session_is_begun_and_found_again(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
-    async with visiting(site(settings, whoami), **{"X-Agent-API-Key": key.secret}) as client:
+    async with client_of(site(settings, whoami), **{"X-Agent-API-Key": key.secret}) as client:
         first = (await client.get("/whoami?page=2")).text
         assert first.startswith("sess_") and (await client.get("/whoami")).text == first
     stored = plain(valkey.raw.get(session_key(first)))
     assert (stored["agent_id"], stored["agent_name"]) == (key.key.agent_id, "Browser agent")
     assert stored["current_url"] == stored["page_state"]["route"] == "/whoami?page=2"
-    async with visiting(site(settings, whoami), Authorization=f"Bearer {key.secret}") as client:  # another process
+    async with client_of(site(settings, whoami), Authorization=f"Bearer {key.secret}") as client:  # another process
         assert (await client.get("/whoami")).text == first
 
 
@@ -150,7 +150,7 @@ async def test_the_session_of_the_app_is_loaded(settings: Settings, valkey: Valk
         assert awi.session_id == SESSION_ID and awi.agent == Caller() and "actions" not in awi.head["history"]
         return JSONResponse(awi.head["page_state"])
 
-    async with visiting(site(settings, page, identify=always)) as client:
+    async with client_of(site(settings, page, identify=always)) as client:
         answer = (await client.get("/page")).json()
     assert answer.pop("_sessionState")["sessionId"] == SESSION_ID
     assert answer == made["page_state"]
@@ -166,7 +166,7 @@ async def test_without_a_key_a_request_goes_on_without_a_session(
         assert request.state.awi is None
         return JSONResponse({"authorization": request.headers.get("authorization")})
 
-    async with visiting(site(settings, seen), **({"Authorization": token} if token else {})) as client:
+    async with client_of(site(settings, seen), **({"Authorization": token} if token else {})) as client:
         answer = await client.get("/seen")
     assert answer.status_code == 200 and answer.json() == {"authorization": token}
     assert valkey.raw.keys("*") == []
@@ -188,7 +188,7 @@ async def test_a_wrong_key_is_refused(
     async def unreached(_: Request) -> Response:
         raise AssertionError
 
-    async with visiting(site(settings, unreached), **header) as client:
+    async with client_of(site(settings, unreached), **header) as client:
         answer = await client.get("/unreached")
     assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["success"] is False and answer.json()["error"]
@@ -198,7 +198,7 @@ async def test_a_wrong_key_is_refused(
 async def test_a_revoked_key_is_refused(settings: Settings, key: Registered) -> None:
     async with StateManager.open(settings) as manager:
         await manager.agents.revoke(key.key.agent_id)
-    async with visiting(site(settings, hello), **{"X-Agent-API-Key": key.secret}) as client:
+    async with client_of(site(settings, hello), **{"X-Agent-API-Key": key.secret}) as client:
         answer = await client.get("/hello")
     assert answer.status_code == 401 and answer.json()["error"] == "API key inactive or expired"
 
@@ -209,7 +209,7 @@ async def test_a_suspended_agent_of_the_app(valkey: ValkeyServer, mongo: MongoSe
     suspended = {"suspended": True, "suspendedUntil": until, "suspensionReason": "Too loud."}
     good = {"_id": ObjectId(AGENT_ID), "key": "agent_" + "a" * 32, **agent}
     mongo.raw["agentapikeys"].insert_many([good, {"key": "agent_" + "b" * 32, **agent, **suspended}])
-    async with visiting(site(valkey.settings(mongodb_uri=mongo.uri), hello)) as client:
+    async with client_of(site(valkey.settings(mongodb_uri=mongo.uri), hello)) as client:
         answer = await client.get("/hello", headers={"X-Agent-API-Key": "agent_" + "b" * 32})
         assert answer.status_code == 403 and answer.json()["errorCode"] == "AGENT_SUSPENDED"
         assert "Too loud." in answer.json()["message"]
@@ -224,7 +224,7 @@ async def test_a_site_tells_who_calls(settings: Settings, valkey: ValkeyServer) 
         name = Request(scope).cookies.get("agent")
         return Caller(name, name.title()) if name else None
 
-    async with visiting(site(settings, whoami, identify=by_cookie)) as client:
+    async with client_of(site(settings, whoami, identify=by_cookie)) as client:
         assert (await client.get("/whoami")).text == "nobody"
         alice = (await client.get("/whoami", headers={"Cookie": "agent=alice"})).text
         bob = (await client.get("/whoami", headers={"Cookie": "agent=bob", "X-Agent-API-Key": "the site's own"})).text
@@ -239,7 +239,7 @@ async def test_a_site_that_tells_ids_that_are_none(
     async def by_row(_: Scope) -> Caller:
         return Caller(agent_id)
 
-    async with visiting(site(settings, whoami, identify=by_row)) as client:
+    async with client_of(site(settings, whoami, identify=by_row)) as client:
         assert (await client.get("/whoami")).text == "nobody"
     assert "is not an agent id" in caplog.text and valkey.raw.keys("*") == []
 
@@ -253,7 +253,7 @@ async def test_a_handler_that_changes_what_it_was_given_changes_no_session(
         awi.head["statistics"]["total_actions"] = 1_000
         return JSONResponse({})
 
-    async with visiting(site(settings, careless, identify=always)) as client:
+    async with client_of(site(settings, careless, identify=always)) as client:
         for _ in range(3):
             await client.get("/careless")
     [key] = valkey.raw.keys("AWI:SESSION:*")
@@ -271,7 +271,7 @@ async def test_an_action_says_what_was_asked_and_never_the_body(
         await request.body()
         return JSONResponse({"answer": "the answer"}, 201)
 
-    async with visiting(site(settings, search), **{"X-Agent-API-Key": key.secret}) as client:
+    async with client_of(site(settings, search), **{"X-Agent-API-Key": key.secret}) as client:
         query = f"q=a%20b&key={key.secret}&page=2"
         await client.post(f"/search?{query}", json={"question": "the question"})
     action = only(valkey)
@@ -293,7 +293,7 @@ async def test_an_api_key_stands_nowhere(settings: Settings, key: Registered, va
     """Neither as a part of the path, nor where its characters are escaped."""
     app = site(settings, inside=[])
     escaped = "".join(f"%{ord(one):02x}" for one in key.secret)
-    async with visiting(app, **{"X-Agent-API-Key": key.secret}) as client:
+    async with client_of(app, **{"X-Agent-API-Key": key.secret}) as client:
         await client.get(f"/agents/{key.secret}/posts")
         await client.get(f"/posts?key={key.secret.replace('_', '%5F')}&page=2")
         await client.get(f"/{escaped}?key={escaped}")
@@ -319,7 +319,7 @@ async def test_what_a_handler_says_of_its_action(settings: Settings, valkey: Val
         request.state.awi.record = False
         return JSONResponse({})
 
-    async with visiting(site(settings, filtered, unrecorded, identify=always)) as client:
+    async with client_of(site(settings, filtered, unrecorded, identify=always)) as client:
         await client.get("/filtered")
         answer = (await client.get("/unrecorded")).json()
     action = only(valkey)
@@ -335,7 +335,7 @@ async def test_a_handler_that_updates_the_session_itself(settings: Settings, val
         awi.record = False
         return JSONResponse({})
 
-    async with visiting(site(settings, turned, identify=always)) as client:
+    async with client_of(site(settings, turned, identify=always)) as client:
         state = (await client.get("/turned")).json()["_sessionState"]
     assert state["currentState"]["page"] == 2 and state["statistics"]["totalActions"] == 1
     assert only(valkey)["action"] == "pagination_update"
@@ -347,7 +347,7 @@ async def test_a_handler_that_updates_the_session_itself(settings: Settings, val
     ids=["text", "function", "none"],
 )
 async def test_the_name_of_actions(settings: Settings, valkey: ValkeyServer, how: Any, name: str) -> None:
-    async with visiting(site(settings, hello, identify=always, record={"action": how})) as client:
+    async with client_of(site(settings, hello, identify=always, record={"action": how})) as client:
         assert (await client.get("/hello")).status_code == 200
     assert only(valkey)["action"] == name
 
@@ -358,7 +358,7 @@ async def test_a_name_of_actions_that_fails_is_logged(
     def name(scope: Scope) -> str:
         return str(scope["no such thing"])
 
-    async with visiting(site(settings, hello, identify=always, record={"action": name})) as client:
+    async with client_of(site(settings, hello, identify=always, record={"action": name})) as client:
         assert (await client.get("/hello")).status_code == 200
     assert recorded(valkey) == [] and "was not recorded" in caplog.text and "no such thing" in caplog.text
 
@@ -375,7 +375,7 @@ async def test_an_action_that_cannot_be_recorded_is_logged(
         vars(request.state.awi).update(how)
         return JSONResponse({})
 
-    async with visiting(site(settings, odd, identify=always)) as client:
+    async with client_of(site(settings, odd, identify=always)) as client:
         assert (await client.get("/odd")).status_code == 200
     [entry] = [one for one in caplog.records if one.name == "awictl.server"]
     assert entry.levelno == logging.ERROR and "was not recorded" in entry.message
@@ -392,7 +392,7 @@ async def test_failures(settings: Settings, valkey: ValkeyServer) -> None:
     async def odd(_: Request) -> Response:
         return Response(status_code=599)
 
-    async with visiting(site(settings, broken, refused, odd, identify=always), raises=False) as client:
+    async with client_of(site(settings, broken, refused, odd, identify=always), raises=False) as client:
         assert [(await client.get(path)).status_code for path in ("/broken", "/refused", "/odd", "/none")] == [
             500,
             422,
@@ -417,7 +417,7 @@ async def test_a_response_that_breaks_off_is_a_failure(settings: Settings, valke
 
         return StreamingResponse(chunks(), media_type="text/plain")
 
-    async with visiting(site(settings, breaking, identify=always), raises=False) as client:
+    async with client_of(site(settings, breaking, identify=always), raises=False) as client:
         await client.get("/breaking")
     assert only(valkey)["success"] is False and only(valkey)["input"]["status"] == 200
 
@@ -430,28 +430,28 @@ async def test_an_app_that_breaks_off_json_is_answered_with_500(settings: Settin
 
         return StreamingResponse(chunks(), media_type="application/json")
 
-    async with visiting(site(settings, breaking, identify=always), raises=False) as client:
+    async with client_of(site(settings, breaking, identify=always), raises=False) as client:
         assert (await client.get("/breaking")).status_code == 500
     assert only(valkey)["success"] is False and only(valkey)["input"]["status"] == 500
 
 
 async def test_a_streamed_response(settings: Settings, valkey: ValkeyServer) -> None:
     """It passes as it comes; what it found out meanwhile is recorded."""
-    conversation = Conversation()
+    exchanged = Exchange()
 
     async def streamed(request: Request) -> Response:
         async def chunks() -> AsyncIterator[bytes]:
             yield b"one "
-            assert conversation.body == b"one "
+            assert exchanged.body == b"one "
             yield b"two"
             request.state.awi.observation = "two chunks"
 
         return StreamingResponse(chunks(), media_type="text/event-stream")
 
     app = site(settings, streamed, identify=always)
-    async with visiting(app):
-        await app(request_scope("/streamed"), conversation.receive, conversation.send)
-    assert conversation.body == b"one two" and only(valkey)["observation"] == "two chunks"
+    async with client_of(app):
+        await app(request_scope("/streamed"), exchanged.receive, exchanged.send)
+    assert exchanged.body == b"one two" and only(valkey)["observation"] == "two chunks"
 
 
 async def test_an_action_is_recorded_before_the_background_work_of_its_response_is_done(
@@ -464,7 +464,7 @@ async def test_an_action_is_recorded_before_the_background_work_of_its_response_
         return JSONResponse({}, background=BackgroundTask(done.wait))
 
     app = site(settings, slow, hello, identify=always)
-    async with visiting(app) as client:
+    async with client_of(app) as client:
         waiting = asyncio.create_task(client.get("/slow"))
         try:
             async with asyncio.timeout(5):
@@ -478,7 +478,7 @@ async def test_an_action_is_recorded_before_the_background_work_of_its_response_
 
 
 async def test_many_requests_at_once_are_recorded(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
-    async with visiting(site(settings, hello), **{"X-Agent-API-Key": key.secret}) as client:
+    async with client_of(site(settings, hello), **{"X-Agent-API-Key": key.secret}) as client:
         answers = await asyncio.gather(*(client.get(f"/hello?n={n}") for n in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert [action["t"] for action in all_actions(valkey)] == list(range(51))
@@ -494,7 +494,7 @@ async def test_a_mounted_app_is_recorded_by_the_whole_path(settings: Settings, v
         routes=[Mount("/api", routes=[Route("/hello", hello)]), Mount("/bare", bare)],
         middleware=[Middleware(LoadSession, settings=settings, identify=always), Middleware(RecordAction)],
     )
-    async with visiting(app) as client:
+    async with client_of(app) as client:
         await client.get("/api/hello?a=1")
         await client.get("/bare/b")
     found = [(one["action"], one["input"]["endpoint"]) for one in recorded(valkey)]
@@ -542,8 +542,8 @@ async def test_a_server_that_cancels_the_app_where_the_client_hangs_up(
         return JSONResponse({})
 
     app = site(settings, slow, identify=always)
-    async with visiting(app):
-        task = asyncio.create_task(converse(app, request_scope("/slow")))
+    async with client_of(app):
+        task = asyncio.create_task(exchange(app, request_scope("/slow")))
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -561,11 +561,11 @@ async def test_an_app_that_is_cancelled_while_its_action_is_recorded(
         return JSONResponse({})
 
     app = site(server.settings(), pausing, identify=always)
-    async with visiting(app):
-        conversation = Conversation()
-        task = asyncio.create_task(app(request_scope("/pausing"), conversation.receive, conversation.send))
+    async with client_of(app):
+        exchanged = Exchange()
+        task = asyncio.create_task(app(request_scope("/pausing"), exchanged.receive, exchanged.send))
         async with asyncio.timeout(5):
-            while len(conversation.sent) < 2:
+            while len(exchanged.sent) < 2:
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)
         task.cancel()
@@ -590,7 +590,7 @@ async def test_a_site_that_is_stopped_right_after_a_response(
         reader, writer = await uvicorn.send("GET /pausing HTTP/1.1\nConnection: close")
         assert b"_sessionState" in await reader.read()
         writer.close()
-        uvicorn.begin_to_stop()
+        uvicorn.request_stop()
         await asyncio.sleep(0.2)
         assert not uvicorn.stopped
         server.resume()
@@ -609,7 +609,7 @@ async def test_a_site_does_not_wait_for_ever_when_it_stops(
         server.pause()
         raise ZeroDivisionError
 
-    async with visiting(site(server.settings(timeout=0.5), pausing, identify=always), raises=False) as client:
+    async with client_of(site(server.settings(timeout=0.5), pausing, identify=always), raises=False) as client:
         await client.get("/pausing")
     assert "1 actions were not recorded" in caplog.text
     assert [one for one in asyncio.all_tasks() if "_record" in repr(one)] == []
@@ -631,7 +631,7 @@ async def test_an_app_without_a_lifespan(settings: Settings, valkey: ValkeyServe
 
 async def test_a_client_without_a_server_between(settings: Settings, valkey: ValkeyServer) -> None:
     """A site's own tests see what was recorded, once they have the response."""
-    async with visiting(site(settings, hello, identify=always)) as client:
+    async with client_of(site(settings, hello, identify=always)) as client:
         for count in range(1, 4):
             state = (await client.get("/hello")).json()["_sessionState"]
             assert state["statistics"]["totalActions"] == count - 1 and len(recorded(valkey)) == count
@@ -642,7 +642,7 @@ async def test_a_client_without_a_server_between(settings: Settings, valkey: Val
 
 async def test_redis_away_and_back(new_valkey: Callable[[], ValkeyServer], caplog: pytest.LogCaptureFixture) -> None:
     server = new_valkey()
-    async with visiting(site(server.settings(timeout=0.5), whoami, hello, identify=always)) as client:
+    async with client_of(site(server.settings(timeout=0.5), whoami, hello, identify=always)) as client:
         assert (await client.get("/whoami")).text.startswith("sess_")
         server.kill()
         assert caplog.records == []
@@ -666,7 +666,7 @@ async def test_redis_dies_before_the_action_is_recorded(
         server.kill()
         return JSONResponse({"a": 1})
 
-    async with visiting(site(server.settings(timeout=0.5), killing, identify=always)) as client:
+    async with client_of(site(server.settings(timeout=0.5), killing, identify=always)) as client:
         answer = await client.get("/killing")
     assert answer.status_code == 200 and "_sessionState" in answer.json()
     [entry] = caplog.records
@@ -677,7 +677,7 @@ async def test_redis_dies_before_the_action_is_recorded(
 async def test_redis_that_does_not_answer(new_valkey: Callable[[], ValkeyServer]) -> None:
     """A request waits for it no longer than the settings allow."""
     server = new_valkey()
-    async with visiting(site(server.settings(timeout=0.2), whoami, identify=always)) as client:
+    async with client_of(site(server.settings(timeout=0.2), whoami, identify=always)) as client:
         await client.get("/whoami")
         server.pause()
         begun = asyncio.get_running_loop().time()
@@ -690,7 +690,7 @@ async def test_redis_that_does_not_answer(new_valkey: Callable[[], ValkeyServer]
 @pytest.mark.usefixtures("mongo_sockets")
 async def test_the_archive_away(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     settings = valkey.settings(mongodb_uri=f"mongodb://user:secret@127.0.0.1:{free_port()}/awi", timeout=0.3)
-    async with visiting(site(settings, whoami), **{"X-Agent-API-Key": "agent_" + "a" * 32}) as client:
+    async with client_of(site(settings, whoami), **{"X-Agent-API-Key": "agent_" + "a" * 32}) as client:
         answer = await client.get("/whoami")
     await drop_sockets()
     assert (answer.status_code, answer.text) == (200, "nobody")
@@ -704,7 +704,9 @@ async def test_settings_that_allow_no_sessions(
     valkey: ValkeyServer, caplog: pytest.LogCaptureFixture, how: dict[str, Any]
 ) -> None:
     own = {"identify": always} if how else {}
-    async with visiting(site(valkey.settings(**how), whoami, **own), **{"X-Agent-API-Key": "agent_" + "a" * 32}) as one:
+    async with client_of(
+        site(valkey.settings(**how), whoami, **own), **{"X-Agent-API-Key": "agent_" + "a" * 32}
+    ) as one:
         assert (await one.get("/whoami")).text == "nobody"
     assert "goes on without its session" in caplog.text
 
@@ -714,7 +716,7 @@ async def test_a_stored_session_that_cannot_be_read(
 ) -> None:
     put(valkey, b"not JSON")
     valkey.raw.set(keys.agent_key(AGENT_ID), SESSION_ID, px=60_000)
-    async with visiting(site(settings, whoami, identify=always)) as client:
+    async with client_of(site(settings, whoami, identify=always)) as client:
         assert (await client.get("/whoami")).text == "nobody"
     assert SESSION_ID in caplog.text
     assert valkey.raw.get(session_key(SESSION_ID)) == b"not JSON"
@@ -739,7 +741,7 @@ async def test_the_state_in_a_response(settings: Settings, valkey: ValkeyServer)
     }
     put(valkey, compact({**made, "statistics": {**made["statistics"], **statistics}}))
     valkey.raw.set(keys.agent_key(AGENT_ID), SESSION_ID, px=60_000)
-    async with visiting(site(settings, hello, identify=always)) as client:
+    async with client_of(site(settings, hello, identify=always)) as client:
         answer = await client.get("/hello")
     assert answer.json() == {
         "hello": "world",
@@ -787,7 +789,7 @@ async def test_success_rates(settings: Settings, valkey: ValkeyServer, successfu
     counts = {"total_actions": total, "successful_actions": successful, "failed_actions": total - successful}
     put(valkey, compact({**made, "statistics": {**made["statistics"], **counts}}))
     valkey.raw.set(keys.agent_key(AGENT_ID), SESSION_ID, px=60_000)
-    async with visiting(site(settings, hello, identify=always)) as client:
+    async with client_of(site(settings, hello, identify=always)) as client:
         assert (await client.get("/hello")).json()["_sessionState"]["statistics"]["successRate"] == rate
 
 
@@ -807,11 +809,11 @@ def replying(
     return app
 
 
-async def answered(settings: Settings, app: App, scope: Scope | None = None) -> Conversation:
+async def answered(settings: Settings, app: App, scope: Scope | None = None) -> Exchange:
     """The response of an app behind the middleware."""
     load = LoadSession(EnrichResponse(app), settings, always)
     try:
-        return await converse(load, scope or request_scope())
+        return await exchange(load, scope or request_scope())
     finally:
         await load._close()
 
@@ -887,7 +889,7 @@ async def test_kinds_of_json(settings: Settings, kind: str) -> None:
     ],
 )
 async def test_all_else_passes(settings: Settings, app: App) -> None:
-    direct, answer = await converse(app, request_scope()), await answered(settings, app)
+    direct, answer = await exchange(app, request_scope()), await answered(settings, app)
     assert answer.sent[0] == direct.sent[0] and answer.body == direct.body
 
 
@@ -917,7 +919,7 @@ async def test_an_enriched_response_is_not_kept_by_caches(settings: Settings) ->
 
 async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enrich_response, "MAX_ENRICHED", 100)
-    conversation = Conversation()
+    exchanged = Exchange()
     seen = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -925,15 +927,15 @@ async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for chunk in (b'{"a":"', *[b"x" * 60] * 4, b'"}'):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            seen.append(len(conversation.body))
+            seen.append(len(exchanged.body))
         await send({"type": "http.response.body"})
 
     load = LoadSession(EnrichResponse(app), settings, always)
-    await load(request_scope(), conversation.receive, conversation.send)
+    await load(request_scope(), exchanged.receive, exchanged.send)
     await load._close()
     assert seen == [0, 0, 126, 186, 246, 248]
-    assert conversation.body == b'{"a":"' + b"x" * 240 + b'"}' and conversation.headers[b"etag"] == b'"1"'
-    assert conversation.sent[-1] == {"type": "http.response.body"}
+    assert exchanged.body == b'{"a":"' + b"x" * 240 + b'"}' and exchanged.headers[b"etag"] == b'"1"'
+    assert exchanged.sent[-1] == {"type": "http.response.body"}
 
 
 @pytest.mark.parametrize("size", [92, 93], ids=["just so", "a byte more"])
@@ -1018,7 +1020,7 @@ async def test_with_middleware_of_the_site(settings: Settings, valkey: ValkeySer
 
     given = {name: [Middleware(Stamped)] for name in ("around", "inside") if where in (name, "both")}
     app = site(settings, posted, broken, streamed, identify=always, **given)  # type: ignore[arg-type]
-    async with visiting(app, raises=False) as client:
+    async with client_of(app, raises=False) as client:
         answer = await client.post("/posted", json={"b": 2})
         assert answer.json()["got"] == {"b": 2} and int(answer.headers["content-length"]) == len(answer.content)
         assert answer.headers["x-session"] == answer.json()["_sessionState"]["sessionId"]
@@ -1030,10 +1032,10 @@ async def test_with_middleware_of_the_site(settings: Settings, valkey: ValkeySer
 
 async def test_with_compression(settings: Settings) -> None:
     squeeze = Middleware(GZipMiddleware, minimum_size=1)
-    async with visiting(site(settings, hello, identify=always, around=[squeeze])) as client:
+    async with client_of(site(settings, hello, identify=always, around=[squeeze])) as client:
         answer = await client.get("/hello")
         assert answer.headers["content-encoding"] == "gzip" and "_sessionState" in answer.json()
-    async with visiting(site(settings, hello, identify=always, inside=[squeeze])) as client:
+    async with client_of(site(settings, hello, identify=always, inside=[squeeze])) as client:
         answer = await client.get("/hello")
         assert answer.headers["content-encoding"] == "gzip" and answer.json() == {"hello": "world"}
 
@@ -1047,7 +1049,7 @@ async def test_in_the_wrong_order_they_say_so(
         routes=[Route("/hello", hello)],
         middleware=[Middleware(one), Middleware(LoadSession, settings=settings, identify=always)],
     )
-    async with visiting(app) as client:
+    async with client_of(app) as client:
         for _ in range(3):
             assert (await client.get("/hello")).json() == {"hello": "world"}
     [entry] = caplog.records
@@ -1070,7 +1072,7 @@ async def test_websockets_pass(settings: Settings, valkey: ValkeyServer, caplog:
     async def send(message: Message) -> None:
         heard.append(message)
 
-    async with visiting(app):
+    async with client_of(app):
         await app(request_scope("/echo", type="websocket", subprotocols=[]), receive, send)
     assert [one["type"] for one in heard] == ["websocket.accept", "websocket.send", "websocket.close"]
     assert heard[1]["text"] == "hello" and valkey.raw.keys("*") == [] and caplog.records == []

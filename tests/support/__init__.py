@@ -1,1 +1,1 @@
-"""What the tests share: private servers, a proxy that counts and cuts, documents, writers in other processes."""
+"""Shared by the tests: private servers, a proxy that counts and cuts connections, documents, runners of commands."""

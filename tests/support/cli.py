@@ -1,4 +1,4 @@
-"""Runs the real command as a user would: a process of its own, with a clean environment and an empty home."""
+"""Run the command as a user would: in a separate process, with a clean environment and an empty home folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import IO, Any
 from . import forking
 from .valkey import ValkeyServer
 
-#: Seconds that any command may take before its test fails.
+#: Maximum duration of a command, in seconds; then its test fails.
 LIMIT_SECONDS = 60.0
-#: Text that no message and no table may contain.
+#: Characters that no message and no table may contain: they could control the terminal.
 _CONTROLS = frozenset(map(chr, [*range(10), *range(11, 32), *range(127, 160)])) | {"\u202e", "\u2028"}
 
 
@@ -37,7 +37,7 @@ def machine() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command did."""
+    """Exit code, output and duration of a command."""
 
     code: int
     out: bytes
@@ -46,28 +46,28 @@ class Result:
 
     @property
     def text(self) -> str:
-        """What it printed, as text."""
+        """stdout as text."""
         return self.out.decode()
 
     @property
     def lines(self) -> list[str]:
-        """The lines that it printed."""
+        """stdout as lines of text."""
         return self.text.splitlines()
 
     @property
     def json(self) -> Any:
-        """What it printed, which must be one JSON value on one line."""
+        """stdout as JSON; it must be one value on one line."""
         assert self.out.count(b"\n") == 1 and self.out.endswith(b"\n"), self
         return json.loads(self.out)
 
     @property
     def rows(self) -> list[Any]:
-        """What it printed, a JSON value on each line."""
+        """stdout as JSON lines: one value per line."""
         assert not self.out or self.out.endswith(b"\n"), self
         return [json.loads(line) for line in self.out.splitlines()]
 
     def error(self, code: int, *fragments: str) -> str:
-        """The one line on stderr of a command that failed with `code`; it must have all `fragments` in it."""
+        """Return the one line on stderr of a command that failed with `code`; it must contain all `fragments`."""
         assert self.code == code, self
         assert self.err.endswith("\n") and self.err.count("\n") == 1, self
         assert self.err.startswith("awictl: "), self
@@ -78,7 +78,7 @@ class Result:
         return self.err
 
     def table(self) -> str:
-        """The table that it printed, which must be safe to print on a terminal."""
+        """Return the printed table, which must contain no control characters."""
         assert self.code == 0, self
         assert not _CONTROLS & set(self.text), self
         return self.text
@@ -86,16 +86,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Cli:
-    """A user of awictl: a home folder, which is the working directory too, and an environment."""
+    """A user of awictl: a home folder, which is also the working directory, and an environment."""
 
     home: Path
     env: Mapping[str, str]
-    #: Whether each command is a new interpreter, from its very start; see `forking`.
+    #: Whether each command starts a new interpreter instead of being forked; see `forking`.
     fresh: bool = False
 
     @classmethod
     def at(cls, home: Path, **env: str) -> Cli:
-        """A user with an empty home, on a machine where nothing is configured."""
+        """Return a user with an empty home on a machine without configuration."""
         home.mkdir(parents=True, exist_ok=True)
         clean = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -109,11 +109,11 @@ class Cli:
         return cls(home, clean | machine() | env)
 
     def having(self, **env: str) -> Cli:
-        """The same user with further environment variables."""
+        """Return the same user with further environment variables."""
         return replace(self, env={**self.env, **env})
 
     def lacking(self, *names: str) -> Cli:
-        """The same user without some environment variables."""
+        """Return the same user without some environment variables."""
         return replace(self, env={name: value for name, value in self.env.items() if name not in names})
 
     def configure(self, text: str) -> None:
@@ -123,7 +123,7 @@ class Cli:
         file.write_text(text)
 
     def __call__(self, *words: str | bytes, stdin: bytes = b"") -> Result:
-        """Run `awictl WORDS` to its end."""
+        """Run `awictl WORDS` and wait for its end."""
         if self.fresh or any(name.startswith("PYTHON") for name, _ in self.env.items() - machine().items()):
             return self._run([sys.executable, "-m", "awictl", *words], stdin)
         started = time.monotonic()
@@ -137,15 +137,15 @@ class Cli:
         return result
 
     def python(self, *words: str) -> Result:
-        """Run this interpreter."""
+        """Run this Python interpreter."""
         return self._run([sys.executable, *words], b"")
 
     def shell(self, script: str, *arguments: str) -> Result:
-        """Run a bash script, in which `awictl` is the command; a pipe's code is that of what failed in it."""
+        """Run a bash script with `awictl` on its PATH and `pipefail` set."""
         return self._run(["bash", "-o", "pipefail", "-c", script, "bash", *arguments], b"")
 
     def start(self, *words: str, stdout: int | IO[Any] = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        """Start `awictl WORDS` and return."""
+        """Start `awictl WORDS` without waiting for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "awictl", *words],
             cwd=self.home,
@@ -174,12 +174,12 @@ def finish(process: subprocess.Popen[bytes]) -> Result:
     return Result(process.returncode, out or b"", err.decode(), time.monotonic() - started)
 
 
-#: The bytes of each key and the milliseconds that it has left (-1: it does not expire).
+#: Key → (its DUMP, its TTL in milliseconds; -1 if it never expires).
 Data = dict[bytes, tuple[bytes, int]]
 
 
 def data_of(server: ValkeyServer) -> Data:
-    """All data of a server."""
+    """Return all data of a server."""
     keys: list[bytes] = list(server.raw.scan_iter(count=1000))
     with server.raw.pipeline() as pipe:
         for key in keys:
@@ -190,7 +190,7 @@ def data_of(server: ValkeyServer) -> Data:
 
 @contextmanager
 def unchanged(server: ValkeyServer) -> Iterator[None]:
-    """Fails where the block changed, added or removed a key, or put off an expiry."""
+    """Fail if the block changed, added or removed a key, or extended a TTL."""
     before = data_of(server)
     yield
     after = data_of(server)

@@ -1,4 +1,4 @@
-"""The processes of embedded servers."""
+"""Find and kill the processes of embedded servers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def servers_in(folder: Path) -> list[int]:
-    """The processes of all servers that ever came up in an embedded server's folder."""
+    """Return the process ids of all servers that were ever started in the folder of an embedded server."""
     log = (folder / "valkey.log").read_text(errors="replace")
     return [int(pid) for pid in re.findall(r"^(\d+):M .*Server initialized", log, re.MULTILINE)]
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, empty where it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     except OSError:
@@ -23,7 +23,7 @@ def command_of(pid: int) -> str:
 
 
 def kill_servers(home: Path) -> None:
-    """Kill every server whose folder is somewhere below `home`."""
+    """Kill every server whose folder is below `home`."""
     for log in home.rglob("valkey.log"):
         for pid in servers_in(log.parent):
             if str(home) in command_of(pid):

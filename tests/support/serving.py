@@ -1,4 +1,4 @@
-"""A real `awictl serve`, in a process of its own."""
+"""`awictl serve` in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .cli import LIMIT_SECONDS, Cli
 
 
 class Server:
-    """A server that runs: where it is, and what it logs."""
+    """A running server: its address, its process and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -30,43 +30,43 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that was started; with several workers, their parent."""
+        """The process id; with several workers, that of their parent."""
         return self.process.pid
 
     def log(self) -> str:
-        """All that it has logged so far."""
+        """The log so far."""
         return bytes(self._log).decode()
 
     def rows(self) -> list[dict[str, Any]]:
-        """The same, line by line; each must be JSON."""
+        """The log so far, one row per line; each line must be JSON."""
         return [json.loads(line) for line in self.log().splitlines()]
 
     def rss(self) -> int:
-        """Bytes of memory that the process uses."""
+        """Resident memory of the process, in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def children(self) -> list[int]:
-        """The processes that it has started and that run."""
+        """Process ids of its running child processes."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for its end. Returns its exit code."""
+        """Wait until the process has ended; return its exit code."""
         code = self.process.wait(LIMIT_SECONDS)
         self._reader.join(LIMIT_SECONDS)
         return code
 
     def stop(self) -> int:
-        """Stop it as an operator would, by SIGTERM. Returns its exit code."""
+        """Stop the server with SIGTERM; return its exit code."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         return self.wait()
 
     def started(self) -> Server:
-        """Itself, once it listens."""
+        """Wait until the server listens; return self."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while not self.url:
             assert time.monotonic() < deadline and self._reader.is_alive(), self.log()
@@ -85,9 +85,9 @@ class Server:
 
 @contextmanager
 def serving(user: Cli, *options: str, profile: tuple[str, ...] = ()) -> Iterator[Server]:
-    """`awictl PROFILE serve OPTIONS`, on a free port, stopped in the end.
+    """Run `awictl PROFILE serve OPTIONS` on a free port until the block ends.
 
-    `user`: for whom the environment or `profile`, the global options, names the server and the archive.
+    Redis and the archive are those in the environment of `user`, or in `profile`, the global options.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "awictl", *profile, "serve", "--port", "0", *options],

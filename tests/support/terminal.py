@@ -1,4 +1,4 @@
-"""A command on a real pseudo-terminal, and what its screen shows, as a terminal emulator understands it."""
+"""Run a command on a pseudo-terminal and read its screen through a terminal emulator."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import pyte
 
 from .cli import LIMIT_SECONDS, Cli
 
-#: Sequences that the emulator does not know, and prints parts of: the keyboard protocol of newer terminals.
+#: Escape sequences that the emulator would print in part: the keyboard protocol of newer terminals.
 _UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u")
 ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 CTRL_C, ESCAPE, ENTER = "\x03", "\x1b", "\r"
-#: Rows of the terminal.
+#: Height of the terminal, in rows.
 ROWS = 30
 
 
 class Terminal:
-    """A process on a terminal."""
+    """A command on a pseudo-terminal."""
 
     def __init__(self, user: Cli, words: Sequence[str], columns: int) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty where there are threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty in a process with threads
             self.process = pexpect.spawn(
                 sys.executable,
                 ["-m", "awictl", *words],
@@ -40,21 +40,21 @@ class Terminal:
             )
         self._screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.ByteStream(self._screen)
-        #: All that was sent to the terminal.
+        #: All bytes that were sent to the terminal.
         self.sent = b""
 
     @property
     def lines(self) -> list[str]:
-        """What the screen shows."""
+        """The lines on the screen, without trailing spaces."""
         return [line.rstrip() for line in self._screen.display]
 
     @property
     def text(self) -> str:
-        """The same as one text."""
+        """The screen as one text."""
         return "\n".join(self.lines)
 
     def until(self, shown: str | Callable[[str], bool]) -> str:
-        """Wait until the screen shows this. Returns its text."""
+        """Wait until the screen contains a text or fulfils a condition; return its text."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while not (shown in self.text if isinstance(shown, str) else shown(self.text)):
             assert time.monotonic() < deadline, f"never shown: {shown}\n{self.text}"
@@ -62,21 +62,21 @@ class Terminal:
         return self.text
 
     def press(self, *keys: str) -> None:
-        """Press keys, one after the other."""
+        """Press keys one after the other."""
         for key in keys:
             self.process.send(key)
 
     def resize(self, columns: int) -> None:
-        """Make the terminal wider or narrower, as a user would its window."""
+        """Change the width of the terminal, as a user resizes the window."""
         self._screen.resize(ROWS, columns)
         self.process.setwinsize(ROWS, columns)
 
     def interrupt(self) -> None:
-        """Send SIGINT, as another program would."""
+        """Send SIGINT to the process, without the terminal."""
         self.process.kill(signal.SIGINT)
 
     def end(self) -> int | None:
-        """Wait for the end. Returns the exit code."""
+        """Wait until the command has ended; return its exit code."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while self._read(0.2):
             assert time.monotonic() < deadline, self.text
@@ -85,7 +85,7 @@ class Terminal:
         return code
 
     def _read(self, seconds: float) -> bool:
-        """Take in what was sent. Returns whether there may be more."""
+        """Read output for up to `seconds`; return whether there may be more."""
         try:
             data = self.process.read_nonblocking(1 << 16, timeout=seconds)
         except pexpect.TIMEOUT:
@@ -99,7 +99,7 @@ class Terminal:
 
 @contextmanager
 def on_terminal(user: Cli, *words: str, columns: int = 80) -> Iterator[Terminal]:
-    """`awictl WORDS` on a terminal, ended at the latest with the block."""
+    """Run `awictl WORDS` on a terminal; it is killed when the block ends."""
     terminal = Terminal(user, words, columns)
     try:
         yield terminal

@@ -1,4 +1,4 @@
-"""What the unit tests need at hand: settings from nowhere but a test, and hypothesis without deadlines."""
+"""Fixtures for the unit tests: settings that depend only on the test, and Hypothesis profiles without deadlines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from material import Load  # noqa: E402
 
 from awictl import Settings  # noqa: E402
 
-# the workers of pytest-xdist share the processors, so the time that an example takes says nothing
+# the workers of pytest-xdist share the processors, so the duration of an example means nothing
 hypothesis.settings.register_profile("unit", deadline=None)
 # `AWI_HYPOTHESIS=long uv run pytest tests/unit`: ten times as many examples as there are by default
 hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
@@ -23,7 +23,7 @@ hypothesis.settings.load_profile(os.environ.get("AWI_HYPOTHESIS", "unit"))
 
 @pytest.fixture
 def load_settings(tmp_path: Path) -> Load:
-    """`Settings.load` from nowhere but its arguments; `dotenv` and `config` are the contents of those files."""
+    """`Settings.load` without the user's environment; `dotenv` and `config` are the contents of those files."""
 
     def loaded(
         options: dict[str, Any] | None = None,

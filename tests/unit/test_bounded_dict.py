@@ -1,17 +1,17 @@
-"""A dict that remembers the latest few entries."""
+"""BoundedDict evicts the least recently written entry."""
 
 from __future__ import annotations
 
 from awictl.util.bounded_dict import BoundedDict
 
 
-def test_the_oldest_leave() -> None:
-    recent: BoundedDict[str, int] = BoundedDict(2)
-    recent["a"], recent["b"] = 1, 2
-    recent["a"] = 3  # set again, it is the latest
-    recent["c"] = 4
-    assert dict(recent) == {"a": 3, "c": 4}
-    assert recent.pop("a") == 3 and recent.get("a") is None
-    recent.clear()
-    recent["d"] = 5
-    assert list(recent) == ["d"]
+def test_the_least_recently_written_entry_is_evicted() -> None:
+    bounded: BoundedDict[str, int] = BoundedDict(2)
+    bounded["a"], bounded["b"] = 1, 2
+    bounded["a"] = 3  # now the most recently written
+    bounded["c"] = 4
+    assert dict(bounded) == {"a": 3, "c": 4}
+    assert bounded.pop("a") == 3 and bounded.get("a") is None
+    bounded.clear()
+    bounded["d"] = 5
+    assert list(bounded) == ["d"]

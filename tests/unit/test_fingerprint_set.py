@@ -1,4 +1,4 @@
-"""Which texts came before."""
+"""FingerprintSet: deduplication of texts in little memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from awictl.util.fingerprint_set import FingerprintSet
 
 
 @given(st.lists(st.lists(st.text(max_size=3))))
-def test_each_text_is_fresh_once(batches: list[list[str]]) -> None:
-    seen = FingerprintSet()
-    found = [text for batch in batches for text in seen.add_new(batch)]
+def test_add_new_returns_each_text_once(batches: list[list[str]]) -> None:
+    fingerprints = FingerprintSet()
+    found = [text for batch in batches for text in fingerprints.add_new(batch)]
     assert found == list(dict.fromkeys(text for batch in batches for text in batch))
 
 
-def test_many_ids_in_little_memory() -> None:
+def test_memory_of_50_000_session_ids() -> None:
     ids = [f"sess_{secrets.token_hex(16)}" for _ in range(50_000)]
     tracemalloc.start()
     try:
-        seen = FingerprintSet()
-        assert seen.add_new(ids) == ids
+        fingerprints = FingerprintSet()
+        assert fingerprints.add_new(ids) == ids
         size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert size - 8 * len(ids) < 1_000_000  # besides what it returned
-    assert seen.add_new(ids[::7]) == []
+    assert size - 8 * len(ids) < 1_000_000  # not counting the list that it returned
+    assert fingerprints.add_new(ids[::7]) == []

@@ -149,3 +149,13 @@ def json_equal(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(json_equal, a, b))
     return type(a) is type(b) and a == b if isinstance(a, (str, dict, list)) else bool(a == b)
+
+
+_TYPE_NAMES = {dict: "an object", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+
+
+def json_type(value: Any) -> str:
+    """Return the JSON type of a value, with its article, for messages: `an object`, `null`."""
+    if isinstance(value, list):
+        return "an array"
+    return "null" if value is None else _TYPE_NAMES.get(type(value), f"a Python {type(value).__name__}")

@@ -1,1 +1,1 @@
-"""Cached results of queries: the cache, the cache key, and the diagnosis of cache misses."""
+"""The cache of query results: entries, cache keys, and the diagnosis of cache misses."""

@@ -1,7 +1,7 @@
-"""The cache key of a query: the MD5 of what JavaScript's JSON.stringify prints, digit for digit.
+"""The cache key of a query: the MD5 hash of its JSON as JavaScript's JSON.stringify prints it.
 
-`md5(JSON.stringify(filters || {}) + ":" + JSON.stringify(sort || {}))`: the order of keys matters, so the same
-filters in another order are another key. That is the app's rule, and the usual reason for a cold cache.
+`md5(JSON.stringify(filters || {}) + ":" + JSON.stringify(sort || {}))` is the app's rule (DESIGN, section 2). The order
+of the keys matters: the same filters in another order have another cache key, the usual reason for a cache miss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 
 def cache_key(filters: Any = None, sort: Any = None) -> str:
-    """The key as 32 hex digits. Both arguments are JSON values; falsy ones count as `{}`, as in JavaScript."""
+    """Return the key, 32 hex digits. Both arguments are JSON values; falsy ones count as `{}`, as in JavaScript."""
     text = f"{stringify(_or_empty(filters))}:{stringify(_or_empty(sort))}"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -28,7 +28,7 @@ def _or_empty(value: Any) -> Any:
 
 
 def stringify(value: Any) -> str:
-    """What JavaScript's JSON.stringify prints for the value that JSON.parse would have made of it."""
+    """Serialize a JSON value as JavaScript's `JSON.stringify(JSON.parse(…))` does, byte for byte."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -48,14 +48,14 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _key_order(value: dict[str, Any]) -> list[str]:
-    # an object of JavaScript lists its array indices first, in ascending order, then the rest as they were added
+    # ECMA-262, OrdinaryOwnPropertyKeys: array indices in ascending order, then other keys in insertion order
     indices = [key for key in value if _ARRAY_INDEX.fullmatch(key) and int(key) < 2**32 - 1]
     first = dict.fromkeys(sorted(indices, key=int))
     return [*first, *(key for key in value if key not in first)]
 
 
 def _number(value: int | float) -> str:
-    # ECMA-262, Number::toString: the shortest digits (as Python's repr has them), plain between 1e-7 and 1e21
+    # ECMA-262, Number::toString: the shortest digits (as in Python's repr); no exponent from 1e-7 up to 1e21
     try:
         number = float(value)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Why a query is not cached: what is cached in its place, and what the sessions know of it."""
+"""Diagnose a cache miss: which similar queries are cached instead, and when a session last cached this one."""
 
 from __future__ import annotations
 
@@ -15,75 +15,80 @@ from ..errors import AwiError
 from ..store.base import Listed, View
 from ..util.humanize import duration
 from .cache_key import cache_key
-from .spellings import Difference, alike, difference, variants
+from .differences import DifferenceKind, are_similar, compare
+from .spellings import variants
 
 if TYPE_CHECKING:
     from ..sessions.reader import SessionReader
     from ..settings import Settings
     from .cache import QueryCache
 
-#: Cached queries that are told, the most alike first.
-MOST_TOLD = 5
-#: Sessions whose latest actions are looked at, to find out which query a cache key belongs to; and how many actions.
-_MOST_HISTORIES = 50
+#: Maximum number of similar queries in a diagnosis.
+MAX_SIMILAR = 5
+#: Maximum number of sessions whose latest actions are read to find the queries behind cache keys, and of actions each.
+_MAX_HISTORIES = 50
 _LATEST_ACTIONS = 50
 
 
 @dataclass(frozen=True)
-class Near:
-    """A query that is cached, and in what it differs from the one that was asked for."""
+class SimilarQuery:
+    """A cached query, and how it differs from the diagnosed one."""
 
     cache_key: str
-    #: Milliseconds until its results expire.
+    #: Milliseconds until its results expire; None if they have no TTL.
     ttl_ms: int | None
-    difference: Difference
-    #: The difference in words.
+    difference: DifferenceKind
+    #: Description of the difference.
     words: str
     filters: Any
     sort: Any
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """A session that has the query as its active one."""
+class QuerySession:
+    """A session whose active query is the diagnosed one."""
 
     session_id: str
-    #: When it says that the results were cached, as stored; and how many milliseconds ago that is.
+    #: When the session cached the results, as stored in it.
     cached_at: str | None
+    #: Milliseconds since then; None if `cached_at` is not a valid time.
     age_ms: int | None
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Whether a query is cached, and if not, why."""
+    """Whether a query is cached and, if not, the likely reason."""
 
     cache_key: str
     hit: bool
-    #: Milliseconds until the results expire; None where they never do, or there are none.
+    #: Milliseconds until the results expire; None if they have no TTL, or on a miss.
     ttl_ms: int | None
-    #: Length of the string, and how many results it holds; None where that cannot be told.
+    #: Size of the stored string; None on a miss.
     bytes: int | None
+    #: Number of results; None if unknown, or on a miss.
     count: int | None
-    #: What is wrong with it in one sentence; that it is a hit, where nothing is.
+    #: The result in one sentence.
     verdict: str
-    #: Cached queries that are like it, the most alike first.
-    near: list[Near] = field(default_factory=list)
-    #: Sessions that point to it, the latest first.
-    sessions: list[Remembered] = field(default_factory=list)
-    #: How many cache keys were looked at.
+    #: Similar queries that are cached, the most similar first.
+    near: list[SimilarQuery] = field(default_factory=list)
+    #: Sessions whose active query this is, the latest `cached_at` first.
+    sessions: list[QuerySession] = field(default_factory=list)
+    #: Number of cache keys that were looked up.
     looked_at: int = 1
 
     def row(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return the diagnosis as JSON-compatible data."""
         lists = {name: [dict(vars(one)) for one in getattr(self, name)] for name in ("near", "sessions")}
         return dict(vars(self)) | lists
 
 
-class _Query(NamedTuple):
+class _ActiveQuery(NamedTuple):
+    """The active query of a session."""
+
     session_id: str
     cache_key: str
     cached_at: str | None
-    #: The query whose key it is, where the head of the session tells.
+    #: The filters and the sort order; None if the head of the session does not have them.
     query: tuple[Any, Any] | None
 
 
@@ -97,68 +102,67 @@ async def diagnose(
     rate: float | None = None,
     scan_sessions: bool = True,
 ) -> Diagnosis:
-    """Find out whether a query is cached, and on a miss, what is in its place. See `StateManager.diagnose_query`."""
+    """Look a query up in the cache and, on a miss, find the reason. See `StateManager.diagnose_query`."""
     limit = settings.max_delta_bytes
     filters, sort = checked_json(filters, "the filters", limit), checked_json(sort, "the sort order", limit)
-    own = cache_key(filters, sort)
-    if found := await cache.look([own]):
+    own_key = cache_key(filters, sort)
+    if found := await cache.lookup([own_key]):
         [cached] = found
         hit = cached.error is None
-        verdict = "cached" if hit else f"what is cached cannot be read: {cached.error}"
-        return Diagnosis(own, hit, cached.ttl_ms, cached.bytes, cached.count, verdict)
-    spelled = variants(filters, sort)
-    queries = {key: (one.filters, one.sort) for key, one in spelled.items()}
-    pointing = [one async for one in _queries(reader, rate)] if scan_sessions else []
-    queries = await _known_queries(reader, pointing) | queries
-    queries.pop(own, None)
-    near = []
+        verdict = "cached" if hit else f"the cached value cannot be read: {cached.error}"
+        return Diagnosis(own_key, hit, cached.ttl_ms, cached.bytes, cached.count, verdict)
+    spellings = variants(filters, sort)
+    active = [one async for one in _queries(reader, rate)] if scan_sessions else []
+    queries = await _known_queries(reader, active)
+    queries |= {key: (variant.filters, variant.sort) for key, variant in spellings.items()}
+    queries.pop(own_key, None)
+    ranked = []
     for key, ttl_ms in (await cache.lifetimes(list(queries))).items():
-        if key not in spelled and not alike(filters, sort, *queries[key]):
+        if key not in spellings and not are_similar(filters, sort, *queries[key]):
             continue
-        distance, what, words = difference(filters, sort, *queries[key])
-        if key in spelled:
-            what, words = spelled[key].difference, spelled[key].words
-        near.append((list(Difference).index(what), distance, Near(key, ttl_ms, what, words, *queries[key])))
-    near.sort(key=lambda one: one[:2])
-    remembered = [_remembered(one) for one in pointing if one.cache_key == own]
-    remembered.sort(key=lambda one: one.cached_at or "", reverse=True)
-    nearest = [one for _, _, one in near[:MOST_TOLD]]
-    verdict = await _verdict(cache, nearest, remembered, settings.list_cache_ttl_ms, len(spelled))
-    return Diagnosis(own, False, None, None, None, verdict, nearest, remembered, 1 + len(queries))
+        distance, kind, words = compare(filters, sort, *queries[key])
+        if key in spellings:
+            kind, words = spellings[key].difference, spellings[key].description
+        ranked.append(
+            (list(DifferenceKind).index(kind), distance, SimilarQuery(key, ttl_ms, kind, words, *queries[key]))
+        )
+    ranked.sort(key=lambda one: one[:2])
+    similar = [one for _, _, one in ranked[:MAX_SIMILAR]]
+    sessions = [_with_age(one) for one in active if one.cache_key == own_key]
+    sessions.sort(key=lambda one: one.cached_at or "", reverse=True)
+    verdict = await _verdict(cache, similar, sessions, settings.list_cache_ttl_ms, len(spellings))
+    return Diagnosis(own_key, False, None, None, None, verdict, similar, sessions, 1 + len(queries))
 
 
 async def _verdict(
-    cache: QueryCache, near: list[Near], remembered: list[Remembered], ttl_ms: int, spellings: int
+    cache: QueryCache, similar: list[SimilarQuery], sessions: list[QuerySession], ttl_ms: int, spellings: int
 ) -> str:
-    if near and near[0].difference is not Difference.FILTER:
-        return f"cached under another key, since it was asked for otherwise: {near[0].words}"
-    if remembered and (age_ms := remembered[0].age_ms) is not None:
-        who = remembered[0].session_id
+    if similar and similar[0].difference is not DifferenceKind.FILTER:
+        return f"cached under another key, because the query is spelled differently: {similar[0].words}"
+    if sessions and (age_ms := sessions[0].age_ms) is not None:
+        cached = f"{sessions[0].session_id} cached it {duration(age_ms)} ago, and the TTL is {duration(ttl_ms)}"
         if age_ms >= ttl_ms:
-            return f"expired: {who} cached it {duration(age_ms)} ago, and results stay for {duration(ttl_ms)}"
-        return (
-            f"gone before its time: {who} cached it {duration(age_ms)} ago, and results stay for {duration(ttl_ms)}; "
-            "it was deleted, or evicted for want of memory (`awictl doctor` tells)"
-        )
-    if near:
-        return f"not cached, but a similar query is: {near[0].words}"
+            return f"expired: {cached}"
+        return f"deleted or evicted before it expired: {cached}; `awictl doctor` shows whether the server evicts keys"
+    if similar:
+        return f"not cached, but a similar query is: {similar[0].words}"
     if await cache.is_empty():
-        return f"nothing at all is cached at {cache.where}: is this the right server and database?"
+        return f"the cache at {cache.where} is empty; check that this is the right server and database"
     return (
-        f"neither it nor one of {spellings:,} other spellings is cached, and no session points to it: "
-        "it was never cached, or expired long ago"
+        f"neither this query nor any of {spellings:,} other spellings is cached, and no session has it as its active "
+        "query: it was never cached, or expired long ago"
     )
 
 
-def _remembered(one: _Query) -> Remembered:
+def _with_age(one: _ActiveQuery) -> QuerySession:
     moment = parse_timestamp(one.cached_at)
     age_ms = max(0, int((time.time() - moment.timestamp()) * 1000)) if moment is not None else None
-    return Remembered(one.session_id, one.cached_at, age_ms)
+    return QuerySession(one.session_id, one.cached_at, age_ms)
 
 
-async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_Query, None]:
-    """What the sessions know of their active queries."""
-    view: View[_Query | None] = View(_query)
+async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_ActiveQuery, None]:
+    """Yield the active queries of all live sessions."""
+    view: View[_ActiveQuery | None] = View(_query)
     async with aclosing(reader.list_as(view, rate=rate)) as batches:
         async for batch in batches:
             for one in batch:
@@ -166,30 +170,30 @@ async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[
                     yield one
 
 
-def _query(listed: Listed) -> _Query | None:
+def _query(listed: Listed) -> _ActiveQuery | None:
     active = active_query(listed.head)
     if active is None:
         return None
     page = as_object(listed.head.get("page_state"))
-    last = as_object(as_object(listed.head.get("history")).get("last_action"))
-    asked = as_object(last.get("input"))
-    for filters, sort in ((asked.get("filters"), asked.get("sort")), (page.get("filters"), page.get("sort"))):
+    last_action = as_object(as_object(listed.head.get("history")).get("last_action"))
+    for candidate in (as_object(last_action.get("input")), page):
+        filters, sort = candidate.get("filters"), candidate.get("sort")
         if cache_key(filters, sort) == active[0]:
-            return _Query(listed.session_id, *active, (filters, sort))
-    return _Query(listed.session_id, *active, None)
+            return _ActiveQuery(listed.session_id, *active, (filters, sort))
+    return _ActiveQuery(listed.session_id, *active, None)
 
 
-async def _known_queries(reader: SessionReader, pointing: list[_Query]) -> dict[str, tuple[Any, Any]]:
-    """The queries that sessions point to, by their cache keys: from their heads, else from their latest actions."""
-    known = {one.cache_key: one.query for one in pointing if one.query is not None}
-    unknown = {one.cache_key: one.session_id for one in pointing if one.cache_key not in known}
-    for session_id in [*unknown.values()][:_MOST_HISTORIES]:
+async def _known_queries(reader: SessionReader, active: list[_ActiveQuery]) -> dict[str, tuple[Any, Any]]:
+    """Return queries by cache key: from the heads of sessions, else from their latest actions."""
+    known = {one.cache_key: one.query for one in active if one.query is not None}
+    unknown = {one.cache_key: one.session_id for one in active if one.cache_key not in known}
+    for session_id in [*unknown.values()][:_MAX_HISTORIES]:
         try:
             page = await reader.history(session_id, _LATEST_ACTIONS)
         except AwiError:
-            continue  # gone by now, or not readable: others may know
+            continue  # gone or unreadable by now; another session may have the query
         for action in map(as_object, as_array(page.trajectory)):
             if action.get("action") == CACHE_ACTION:
-                asked = as_object(action.get("input"))
-                known[cache_key(asked.get("filters"), asked.get("sort"))] = asked.get("filters"), asked.get("sort")
+                query = as_object(action.get("input"))
+                known[cache_key(query.get("filters"), query.get("sort"))] = query.get("filters"), query.get("sort")
     return known

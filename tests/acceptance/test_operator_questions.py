@@ -141,7 +141,7 @@ def test_the_cache_is_cold_for_it_has_expired(awictl: Cli, production: ValkeySer
     production.raw.delete(f"AWI:CACHE:LIST:{CACHED}")
     query = ["--filters", json.dumps(FILTERS), "--sort", json.dumps(SORT)]
     verdict = awictl.ok("cache", "diagnose", *query).json["verdict"]
-    assert verdict.startswith(("expired: ", "gone before its time: ")) and "results stay for 5m" in verdict
+    assert verdict.startswith(("expired: ", "deleted or evicted before it expired: ")) and "the TTL is 5m" in verdict
 
 
 def test_the_cache_is_cold_for_the_query_is_spelled_otherwise(awictl: Cli, production: ValkeyServer) -> None:

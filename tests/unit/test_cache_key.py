@@ -1,4 +1,4 @@
-"""The cache key: JavaScript's JSON.stringify, digit for digit, checked against Node itself where it is installed."""
+"""The cache key: JavaScript's JSON.stringify, byte for byte; compared with Node if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from awictl.document.json_codec import loads
 from awictl.query_cache.cache_key import cache_key, stringify
 
 NODE = shutil.which("node")
-#: Answers each line of JSON with what JavaScript makes of it.
+#: Replies to each line of JSON with `JSON.stringify(JSON.parse(line))`.
 ECHO = """require("readline").createInterface({input: process.stdin}).on("line", (line) =>
   process.stdout.write(JSON.stringify(JSON.parse(line)) + "\\n"))"""
 
@@ -68,12 +68,12 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("vector", load("cache_key_vectors.json"))
-def test_vectors_of_the_app(vector: dict[str, str]) -> None:
+def test_vectors_from_the_app(vector: dict[str, str]) -> None:
     assert cache_key(json.loads(vector["filters_json"]), json.loads(vector["sort_json"])) == vector["key"]
 
 
 @pytest.mark.parametrize(("text", "printed"), NUMBERS + KEYS + TEXTS)
-def test_printed_as_in_javascript(text: str, printed: str) -> None:
+def test_stringify(text: str, printed: str) -> None:
     assert stringify(loads(text.encode())) == printed
 
 
@@ -90,13 +90,13 @@ def test_an_empty_array_is_true_in_javascript() -> None:
     assert cache_key([], []) == hashlib.md5(b"[]:[]", usedforsecurity=False).hexdigest()
 
 
-def test_the_order_of_keys_matters_and_lone_surrogates_do_no_harm() -> None:
+def test_the_order_of_keys_and_lone_surrogates() -> None:
     assert cache_key({"a": 1, "b": 2}) != cache_key({"b": 2, "a": 1})
     assert cache_key({"q": "\ud800"}) == hashlib.md5(b'{"q":"\\ud800"}:{}', usedforsecurity=False).hexdigest()
 
 
 class Node:
-    """A running Node, which is asked line by line."""
+    """A running Node process that replies line by line."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -123,12 +123,12 @@ index_keys = st.integers(0, 20).map(str) | st.sampled_from(["4294967294", "42949
 
 
 @given(st.lists(number_texts, max_size=20))
-def test_numbers_as_node_prints_them(node: Node, numbers: list[str]) -> None:
+def test_numbers_against_node(node: Node, numbers: list[str]) -> None:
     text = f"[{','.join(numbers)}]"
     assert stringify(loads(text.encode())) == node.stringify(text)
 
 
 @given(json_values(stored_texts | index_keys))
-def test_values_as_node_prints_them(node: Node, value: Any) -> None:
+def test_values_against_node(node: Node, value: Any) -> None:
     text = json.dumps(value)
     assert stringify(loads(text.encode())) == node.stringify(text)

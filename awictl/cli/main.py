@@ -7,49 +7,46 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
 from .._version import __version__
 from ..errors import InvalidInput
-from .options import remember_options, report, with_global_options
-from .output import flush
+from .framework.error_report import report
+from .framework.global_options import remember_options, with_global_options
+from .framework.group import LazyGroup, load_command, load_group
+from .framework.stdout import flush
 
-#: name → (module, what the command or group is for), in the order of the help.
+#: Groups and commands, in the order of the help. Each has a folder of its name.
 COMMANDS = {
-    "session": ("session", "Create, read, update and end sessions."),
-    "archive": ("archive", "Archive sessions before they expire; find and restore archived ones."),
-    "agent": ("agent", "Register agents, revoke their API keys, and find their sessions."),
-    "cache": ("cache", "The cached results of queries, and why a query is not cached."),
-    "media": ("media", "Cached pictures and their embeddings."),
-    "keys": ("keys", "All keys of AWI on the server: what they are for, how large, and how long they stay."),
-    "serve": ("serve", "Serve the HTTP API of the Express app."),
-    "embedded": ("embedded", "The private server that awictl starts for you."),
-    "demo": ("demo", "See the main job done on the embedded server."),
-    "health": ("health", "Whether the server answers, and how fast."),
-    "top": ("top", "All sessions live, on a full screen."),
-    "monitor": ("monitor", "What clients do to the keys of AWI, as it happens."),
-    "doctor": ("doctor", "Whether all is well with the server, the sessions and the archive, and what to do if not."),
-    "config": ("config", "The settings in use, and where they come from."),
+    "session": "Create, read, update and end sessions.",
+    "archive": "Archive sessions before they expire; find and restore archived ones.",
+    "agent": "Register agents, revoke their API keys, and find their sessions.",
+    "cache": "The cached results of queries, and why a query is not cached.",
+    "media": "Cached pictures and their embeddings.",
+    "keys": "All keys of AWI on the server: what they are for, how large, and how long they stay.",
+    "serve": "Serve the HTTP API of the Express app.",
+    "embedded": "The private server that awictl starts for you.",
+    "demo": "See the main job done on the embedded server.",
+    "health": "Whether the server answers, and how fast.",
+    "top": "All sessions live, on a full screen.",
+    "monitor": "What clients do to the keys of AWI, as it happens.",
+    "doctor": "Whether all is well with the server, the sessions and the archive, and what to do if not.",
+    "config": "The settings in use, and where they come from.",
 }
 
 
-class LazyGroup(TyperGroup):
-    """A group that knows its commands by name and imports them when they are needed."""
+def _load(name: str) -> Any:
+    """Import a group or a command of the root. A group's folder names its commands; a command is in `command.py`."""
+    package = importlib.import_module(f".{name}", __package__)
+    if names := getattr(package, "COMMANDS", None):
+        return load_group(package.__name__, names, COMMANDS[name])
+    return load_command(f"{package.__name__}.command", name)
 
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # None: not imported yet
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in COMMANDS and self.commands[cmd_name] is None:
-            module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
-            self.commands[cmd_name] = get_command(module.app)
-        return self.commands.get(cmd_name)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"awictl {__version__}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -60,12 +57,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"awictl {__version__}")
-        raise typer.Exit
 
 
 @app.callback(
@@ -84,6 +75,14 @@ def root(
     remember_options(ctx, **options)
 
 
+def root_group() -> LazyGroup:
+    """The command tree; its branches are not imported yet."""
+    group = get_command(app)
+    assert isinstance(group, LazyGroup)  # noqa: S101  # `cls` above
+    group.set_commands(COMMANDS, _load, COMMANDS)
+    return group
+
+
 def run(arguments: list[str]) -> int:
     """Run the command that `arguments` name. Returns the exit code."""
     if sys.stdout is None:
@@ -93,7 +92,7 @@ def run(arguments: list[str]) -> int:
             sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.detach()), sys.stdout.encoding)
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 is no reason to fail
     try:
-        code = get_command(app).main(arguments, prog_name="awictl", standalone_mode=False)
+        code = root_group().main(arguments, prog_name="awictl", standalone_mode=False)
         flush()
     except typer.TyperException as error:  # a usage error
         return _report_usage(error)

@@ -111,10 +111,9 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 def _serve(address: str) -> None:
     """Fork for each connection, until stdin is closed; returns in the children alone, as the command they are."""
-    from awictl.cli import main
+    from awictl.cli.reference.tree import tree
 
-    for module, _ in main.COMMANDS.values():
-        importlib.import_module(f"awictl.cli.{module}")
+    tree()  # imports every command
     for name in (
         "awictl.sessions.manager",
         "awictl.store.redis.sessions",

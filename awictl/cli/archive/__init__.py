@@ -1,6 +1,4 @@
 """`awictl archive`: where ended sessions are kept."""
 
-from . import changing, reading  # they register their commands
-from .group import app
-
-__all__ = ["app", "changing", "reading"]
+#: The commands, in the order of the help.
+COMMANDS = ("sweep", "restore", "list", "show", "stats", "export")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import duration, plural
-from ..session.view import known, moment
-from ..tables import Column, Rows, fields_of
+from ..framework.cells import known, moment
+from ..framework.tables import Column, Rows, fields_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from typer.main import get_command
 
-from ..main import app
-from ..options import PANEL
+from ..framework.global_options import PANEL
+from ..main import root_group
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Node:
 
 def tree() -> Node:
     """The whole tree, with every module of it imported."""
-    return _node(get_command(app), ("awictl",))
+    return _node(root_group(), ("awictl",))
 
 
 def _node(command: Any, path: tuple[str, ...]) -> Node:

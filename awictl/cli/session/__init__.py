@@ -1,6 +1,4 @@
 """`awictl session`: live sessions."""
 
-from . import changing, following, reading  # they register their commands
-from .group import app
-
-__all__ = ["app", "changing", "following", "reading"]
+#: The commands, in the order of the help.
+COMMANDS = ("create", "apply", "touch", "end", "watch", "list", "show", "diff", "history")

@@ -19,10 +19,11 @@ from textual.widgets import DataTable, Footer, Input, Static
 from ...diagnostics.activity import Activity, Order, Sample, Sampler
 from ...errors import AwiError
 from ...util.humanize import duration, lifetime, plural
-from ..options import INTERRUPTED
-from ..session import view
-from ..tables import Rows, fields_of, printable
-from . import totals
+from ..framework.cells import number
+from ..framework.error_report import INTERRUPTED
+from ..framework.session_view import ACTIONS, facts, last_delta
+from ..framework.tables import Rows, fields_of, printable
+from .view import totals
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
@@ -51,8 +52,8 @@ FIELDS = [
     Field("IDLE", lambda one: duration(one.idle_ms), 7, 1),
     Field("TTL", lambda one: lifetime(one.ttl_ms), 7, 1),
     Field("ACT/S", lambda one: f"{one.rate:,.1f}" if one.rate else "-", 5, 2),
-    Field("ACTIONS", lambda one: _number(one.total), 7, 5),
-    Field("FAILED", lambda one: _number(one.failed), 6, 4),
+    Field("ACTIONS", lambda one: number(one.total), 7, 5),
+    Field("FAILED", lambda one: number(one.failed), 6, 4),
     Field("BYTES", lambda one: f"{one.bytes:,}", 9, 7),
 ]
 #: Characters between two columns, and of a wide cell at the most.
@@ -79,10 +80,6 @@ def fields_for(width: int) -> list[tuple[Field, int]]:
         for field in FIELDS
         if field in shown
     ]
-
-
-def _number(value: int | None) -> str:
-    return f"{value:,}" if value is not None else "-"
 
 
 def _cell(text: str, width: int, right: bool) -> Text:
@@ -132,13 +129,13 @@ class TopScreen(App[int]):
             loop.call_later(seconds, self.exit, 0)
         # Textual would leave the screen as it is at SIGTERM, and tell nothing of SIGINT
         codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 128 + signal.SIGTERM}
-        for number, code in codes.items():
-            loop.add_signal_handler(number, self.exit, code)
+        for signum, code in codes.items():
+            loop.add_signal_handler(signum, self.exit, code)
         try:
             result = await self.run_async()
         finally:
-            for number in codes:
-                loop.remove_signal_handler(number)
+            for signum in codes:
+                loop.remove_signal_handler(signum)
         return result if result is not None else self.return_code or 0
 
     def compose(self) -> ComposeResult:
@@ -288,9 +285,9 @@ class SessionScreen(Screen[None]):
         head, ttl_ms = (listed[0].head, listed[0].ttl_ms) if listed else ({}, None)
         actions = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
         return Group(
-            fields_of(view.facts(head, page.total, lifetime(ttl_ms))),
+            fields_of(facts(head, page.total, lifetime(ttl_ms))),
             Text("\nlast diff", style="bold"),
-            view.last_delta(diff) if diff is not None else Text("none in the last five minutes"),
+            last_delta(diff) if diff is not None else Text("none in the last five minutes"),
             Text(f"\nnewest actions ({len(actions):,} of {page.total:,})", style="bold"),
-            Rows(actions, view.ACTIONS),
+            Rows(actions, ACTIONS),
         )

@@ -1,0 +1,4 @@
+"""`awictl agent`: agents, their API keys and their sessions."""
+
+#: The commands, in the order of the help.
+COMMANDS = ("register", "list", "show", "revoke", "session")

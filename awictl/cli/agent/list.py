@@ -1,0 +1,30 @@
+"""`awictl agent list`."""
+
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from . import view
+
+if TYPE_CHECKING:
+    from ...agents.api_keys import AgentKey
+
+
+@cli_command(examples=["awictl agent list", "awictl agent list -o ids"], formats=[Format.IDS])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """List the agents that have a key, the newest first; those of the Express app are among them."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Read all keys."""
+    async with ctx.manager() as manager:
+        keys = await manager.agents.all()
+    await render(ctx, keys)
+
+
+async def render(ctx: CommandContext, keys: "Iterable[AgentKey]") -> None:
+    """Print the agents."""
+    await ctx.out.many([key.row() for key in keys], view.AGENTS, id_field="agent_id", empty="no agent has a key")

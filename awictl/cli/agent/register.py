@@ -1,0 +1,69 @@
+"""`awictl agent register`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...agents.api_keys import Permission
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from ..framework.parsers import parse_duration
+from ..framework.tables import fields_of
+from . import view
+
+if TYPE_CHECKING:
+    from ...agents.registry import Registered
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the agent is called.", show_default=False)]
+Permissions = Annotated[
+    list[Permission] | None,
+    typer.Option("--permission", help="What it may do; repeatable.  [default: read and write]", show_default=False),
+]
+Expires = Annotated[
+    Any,
+    typer.Option("--expires", parser=parse_duration, metavar="TIME", help="When its key expires, such as 30d."),
+]
+Description = Annotated[str | None, typer.Option("--description", help="What it is for.", metavar="TEXT")]
+
+
+@cli_command(
+    examples=[
+        "awictl agent register BrowserUseAgent",
+        "awictl agent register crawler --permission read --expires 30d",
+        "KEY=$(awictl agent register BrowserUseAgent -o raw)",
+    ],
+    formats=[Format.IDS, Format.RAW],
+)
+def command(
+    ctx: CommandContext,
+    name: Name,
+    permission: Permissions = None,
+    expires: Expires = None,
+    description: Description = None,
+) -> Coroutine[Any, Any, None]:
+    """Make an API key for an agent. It is shown this once: only its SHA-256 is kept, beside the archive."""
+    return run(ctx, name, permission or [Permission.READ, Permission.WRITE], expires, description)
+
+
+async def run(
+    ctx: CommandContext, name: str, permissions: list[Permission], expires_in_ms: int | None, description: str | None
+) -> None:
+    """Register the agent."""
+    async with ctx.manager() as manager:
+        made = await manager.agents.register(
+            name, permissions=permissions, expires_in_ms=expires_in_ms, description=description
+        )
+    render(ctx, made)
+
+
+def render(ctx: CommandContext, made: "Registered") -> None:
+    """Print the key, which cannot be read again."""
+    ctx.out.notice("this is the only time that the key is shown: keep it now")
+    ctx.out.one(
+        {**made.key.row(), "key": made.secret},
+        table=lambda: fields_of([("key", made.secret), *view.fields(made.key)]),
+        ids=[made.key.agent_id],
+        raw=f"{made.secret}\n".encode(),
+    )

@@ -1,0 +1,54 @@
+"""`awictl agent session`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import NotFound
+from ...util.humanize import duration
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from ..framework.tables import fields_of
+
+if TYPE_CHECKING:
+    from ...store.base import AgentSession
+
+AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Agent id.", show_default=False)]
+
+
+@cli_command(
+    examples=["awictl agent session browser-1", "awictl agent session browser-1 -o ids | awictl session show -"],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, agent: AgentId) -> Coroutine[Any, Any, None]:
+    """Show which session an agent is in, and when its mapping expires."""
+    return run(ctx, agent)
+
+
+async def run(ctx: CommandContext, agent_id: str) -> None:
+    """Read the agent's mapping. Raises NotFound if there is none."""
+    async with ctx.manager() as manager:
+        found = await manager.get_agent_session(agent_id)
+    if found is None:
+        raise NotFound(f"agent {agent_id} has no session at {manager.store.where}: it may have ended or expired")
+    if not found.exists:
+        ctx.out.notice(f"the agent is mapped to {found.session_id}, but there is no such session any more")
+    render(ctx, agent_id, found)
+
+
+def render(ctx: CommandContext, agent_id: str, found: "AgentSession") -> None:
+    """Print the mapping."""
+    row = {
+        "agent_id": agent_id,
+        "session_id": found.session_id,
+        "ttl_ms": found.ttl_ms,
+        "session_exists": found.exists,
+    }
+    shown = [
+        ("agent", agent_id),
+        ("session", found.session_id + ("" if found.exists else " (gone)")),
+        ("mapping expires in", duration(found.ttl_ms)),
+    ]
+    ctx.out.one(row, table=lambda: fields_of(shown), ids=[found.session_id])

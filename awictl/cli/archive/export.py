@@ -1,0 +1,78 @@
+"""`awictl archive export`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...archive.base import ArchiveQuery
+from ...errors import InvalidInput
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.each_id import each
+from ..framework.input import read_ids
+from ..framework.output import Format
+from ..framework.stdout import dumps, flush, write
+from .filters import Agent, Failed, Since, Until, load
+
+if TYPE_CHECKING:
+    from ...archive.base import Archived
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Session ids, or - to read them from stdin; else all that match."),
+]
+Actions = Annotated[bool, typer.Option("--actions", help="An action a line, instead of a session a line.")]
+
+
+@cli_command(
+    examples=[
+        "awictl archive export --since 30d > sessions.jsonl",
+        "awictl archive export --agent browser-1 --actions | jq -c 'select(.success)'",
+        "awictl archive export ID",
+    ],
+)
+def command(
+    ctx: CommandContext,
+    ids: Ids = None,
+    agent: Agent = None,
+    since: Since = None,
+    until: Until = None,
+    failed: Failed = False,
+    actions: Actions = False,
+) -> Coroutine[Any, Any, None]:
+    """Print archived sessions as JSON lines, for training and replay: complete documents, or their actions."""
+    if ctx.options.output not in (None, Format.JSONL):
+        raise InvalidInput(f"-o {ctx.options.output}: this command prints jsonl only")
+    query = ArchiveQuery(agent, since, until, failed)
+    if ids and query != ArchiveQuery():
+        raise InvalidInput("give either ids or filters")
+    return run(ctx, read_ids(ids) if ids else None, query, actions)
+
+
+async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, actions: bool) -> None:
+    """Load and print each session; without ids those that match the query."""
+    async with ctx.manager() as manager:
+
+        async def one(session_id: str) -> None:
+            render(await load(manager, session_id), actions)
+
+        if ids is None:
+            ids = [summary.session_id async for summary in manager.required_archive().find(query)]
+        await each(ctx, ids, one)
+
+
+def render(archived: "Archived", actions: bool) -> None:
+    """Print a session as one line, or each of its actions as one."""
+    for line in _actions(archived) if actions else [archived.document]:
+        write(dumps(line) + b"\n")
+    flush()
+
+
+def _actions(archived: "Archived") -> list[dict[str, Any]]:
+    """The actions of a session, each with the ids of session and agent."""
+    own = {"session_id": archived.summary.session_id, "agent_id": archived.summary.agent_id}
+    return [
+        own | (action if isinstance(action, dict) else {"action": action})
+        for action in archived.document["history"]["actions"]
+    ]

@@ -1,0 +1,34 @@
+"""Options that select archived sessions, and the lookup of one, for several commands of this folder."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...document.keys import check_session_id
+from ..framework.parsers import parse_moment
+
+if TYPE_CHECKING:
+    from ...archive.base import Archived
+    from ...sessions.manager import StateManager
+
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent: id or name.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", parser=parse_moment, metavar="TIME", help="Only if active then or later: 2026-11-23, 7d."),
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", parser=parse_moment, metavar="TIME", help="Only if not active later.")
+]
+Failed = Annotated[bool, typer.Option("--failed", help="Only with an action that failed.")]
+
+
+async def load(manager: "StateManager", session_id: str) -> "Archived":
+    """A session from the archive. Raises NotFound if it is not there."""
+    from ...sessions.end import not_archived
+
+    archive = manager.required_archive()
+    archived = await archive.load(check_session_id(session_id))
+    if archived is None:
+        raise not_archived(session_id, archive)
+    return archived

@@ -1,0 +1,53 @@
+"""`awictl archive restore`."""
+
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from ..framework.command import cli_command
+from ..framework.common_options import SessionIds
+from ..framework.context import CommandContext
+from ..framework.each_id import EachId
+from ..framework.input import read_ids
+from ..framework.output import Format
+from . import view
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that they can be restored.")]
+
+
+@cli_command(
+    examples=["awictl archive restore ID", "awictl archive restore ID --dry-run"],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Coroutine[Any, Any, None]:
+    """Put archived sessions back into Redis as live ones, just as they were. They stay in the archive too.
+
+    Refused where a session lives under that id. An agent that is in another session stays there.
+    """
+    return run(ctx, read_ids(ids), dry_run)
+
+
+async def run(ctx: CommandContext, ids: list[str], dry_run: bool) -> None:
+    """Restore each session."""
+    sessions = EachId(ctx, ids)
+
+    async def one(session_id: str) -> dict[str, Any]:
+        archived, current = await manager.restore_session(session_id, dry_run=dry_run)
+        if current not in (None, session_id):
+            ctx.out.notice(f"agent {archived.summary.agent_id} is in session {current}, and stays there")
+        return {
+            "session_id": session_id,
+            "agent_id": archived.summary.agent_id,
+            "agent_session": current,
+            "ttl_ms": manager.settings.session_ttl_ms,
+        }
+
+    async with ctx.manager() as manager:
+        await render(ctx, sessions.rows(one))
+    sessions.exit()
+
+
+async def render(ctx: CommandContext, rows: AsyncIterator[dict[str, Any]]) -> None:
+    """Print the sessions that were restored."""
+    await ctx.out.many(rows, view.RESTORED, id_field="session_id", empty="no session was restored")

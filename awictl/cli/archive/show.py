@@ -1,0 +1,43 @@
+"""`awictl archive show`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.common_options import SessionIds
+from ..framework.context import CommandContext
+from ..framework.each_id import each
+from ..framework.input import read_ids
+from ..framework.output import Format
+from ..framework.session_view import print_archived
+from .filters import load
+
+if TYPE_CHECKING:
+    from ...archive.base import Archived
+
+
+@cli_command(
+    examples=[
+        "awictl archive show ID | jq .history.actions",
+        "awictl archive show ID -o raw   # the bytes as they were in Redis",
+    ],
+    formats=[Format.IDS, Format.RAW],
+)
+def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
+    """Print archived sessions. The trajectory is complete: actions that left a session early are in it."""
+    return run(ctx, read_ids(ids))
+
+
+async def run(ctx: CommandContext, ids: list[str]) -> None:
+    """Load and print each session."""
+    async with ctx.manager() as manager:
+
+        async def one(session_id: str) -> None:
+            render(ctx, await load(manager, session_id))
+
+        await each(ctx, ids, one)
+
+
+def render(ctx: CommandContext, archived: "Archived") -> None:
+    """Print a session."""
+    print_archived(ctx.out, archived)

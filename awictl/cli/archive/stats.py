@@ -1,0 +1,45 @@
+"""`awictl archive stats`."""
+
+import sys
+from collections.abc import Coroutine, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ...archive.base import ArchiveQuery
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from . import view
+from .filters import Agent, Failed, Since, Until
+
+Top = Annotated[int, typer.Option("--top", min=0, metavar="N", help="How many of the most used actions.")]
+
+
+@cli_command(examples=["awictl archive stats --since 30d", "awictl archive stats -o json | jq .success_rate"])
+def command(
+    ctx: CommandContext,
+    agent: Agent = None,
+    since: Since = None,
+    until: Until = None,
+    failed: Failed = False,
+    top: Top = 10,
+) -> Coroutine[Any, Any, None]:
+    """Sessions and actions a day, success rate, most used actions and durations. Days are those of UTC."""
+    return run(ctx, ArchiveQuery(agent, since, until, failed), top)
+
+
+async def run(ctx: CommandContext, query: ArchiveQuery, top: int) -> None:
+    """Count the sessions that match the query."""
+    from ...archive.stats import ArchiveStats
+
+    counted = ArchiveStats()
+    async with ctx.manager() as manager:
+        async for summary in manager.required_archive().find(query, action_counts=True):
+            counted.add(summary)
+    render(ctx, counted.row(top))
+
+
+def render(ctx: CommandContext, row: Mapping[str, Any]) -> None:
+    """Print the statistics."""
+    blocks = (sys.stdout.encoding or "").lower().startswith("utf")
+    ctx.out.one(row, table=lambda: view.stats(row, blocks=blocks))

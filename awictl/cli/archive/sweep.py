@@ -1,0 +1,171 @@
+"""`awictl archive sweep`."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import AwiError, InvalidInput
+from ...util.humanize import plural
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.error_report import report
+from ..framework.parsers import check_finite, parse_duration
+from . import view
+
+if TYPE_CHECKING:
+    from ...archive.sweep import Candidate, Sweeper, Swept
+
+#: Maximum number of failures of a sweep that are reported one by one.
+MOST_FAILURES = 10
+
+Once = Annotated[bool, typer.Option("--once", help="One sweep; this is the default.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Sweep again and again, until SIGTERM or Ctrl-C.")]
+Margin = Annotated[
+    int, typer.Option("--margin", parser=parse_duration, metavar="TIME", help="Archive what expires within it.")
+]
+SweepInterval = Annotated[
+    int | None,
+    typer.Option(
+        "--interval", parser=parse_duration, metavar="TIME", help="Between two sweeps; a quarter of the margin."
+    ),
+]
+ArchiveRate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most so many sessions a second."
+    ),
+]
+ScanRate = Annotated[
+    float | None,
+    typer.Option(
+        "--scan-rate", min=1, metavar="N", callback=check_finite, help="Let Redis visit so many keys a second."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions are due.")]
+
+
+@cli_command(
+    examples=[
+        "awictl archive sweep   # once, as from cron",
+        "awictl archive sweep --watch --margin 5m",
+        "awictl archive sweep --dry-run",
+        "awictl archive sweep --rate 50 --scan-rate 20000   # gently",
+    ],
+)
+def command(
+    ctx: CommandContext,
+    once: Once = False,
+    watch: Watch = False,
+    margin: Margin = "2m",  # type: ignore[assignment]  # parsed as an option is
+    interval: SweepInterval = None,
+    rate: ArchiveRate = None,
+    scan_rate: ScanRate = None,
+    dry_run: DryRun = False,
+) -> Coroutine[Any, Any, None]:
+    """Archive sessions that are about to expire, and finish those that have ended.
+
+    Those that expired since an earlier sweep are marked as ended. What cannot be archived is kept from expiring, until
+    a later sweep can. It may run on several hosts at once.
+    """
+    if watch and (once or dry_run):
+        raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} exclude each other")
+    if margin <= 0 or interval == 0:
+        raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} is a span of time above zero")
+    if interval is not None and not watch:
+        raise InvalidInput("--interval is for --watch")
+    if dry_run:
+        return run_dry(ctx, margin, scan_rate)
+    pause_ms = (interval if interval is not None else margin / 4) if watch else None
+    return run(ctx, margin, rate, scan_rate, pause_ms)
+
+
+async def run(
+    ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate: float | None, pause_ms: float | None
+) -> None:
+    """Sweep once; with a pause again and again."""
+    async with ctx.manager() as manager:
+        sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
+        if pause_ms is not None:
+            await _run_repeatedly(ctx, sweeper, margin_ms / 1000, pause_ms / 1000)
+        elif code := render(ctx, await _sweep(ctx, sweeper)):
+            raise typer.Exit(code)
+
+
+async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) -> None:
+    """Print the sessions that a sweep would archive."""
+    async with ctx.manager() as manager:
+        sweeper = manager.sweeper(margin_ms, scan_rate=scan_rate, dry_run=True)
+        await ctx.out.many(_due(sweeper), view.CANDIDATES, id_field="session_id", empty="no session is due")
+
+
+async def _sweep(ctx: CommandContext, sweeper: "Sweeper", stop: Callable[[], bool] = lambda: False) -> "Swept":
+    due = await sweeper.candidates()
+    with ctx.out.progress(len(due), "archiving") as progress:
+        return await sweeper.sweep(due, progress, stop)
+
+
+async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float, pause: float) -> None:
+    """Sweep until a signal arrives; batches in progress are finished first. `margin` and `pause` are in seconds."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        while not stop.is_set():
+            began = loop.time()
+            try:
+                render(ctx, await _sweep(ctx, sweeper, stop.is_set))
+            except AwiError as error:  # Redis is unreachable: retry with the next sweep
+                report(error, verbose=ctx.options.verbose)
+            took = loop.time() - began
+            if took + pause > margin:
+                ctx.out.notice(
+                    f"the sweep took {took:.0f} s, and the next comes after {pause:.0f} s: with a --margin of "
+                    f"{margin:.0f} s sessions may expire in between; lengthen it or shorten --interval"
+                )
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def render(ctx: CommandContext, swept: "Swept") -> int:
+    """Print what a sweep did, and its failures. Returns the exit code."""
+    row = {
+        "found": swept.found,
+        "archived": swept.archived,
+        "deleted": swept.deleted,
+        "expired": swept.expired,
+        "failed": len(swept.failed),
+        "held": swept.held,
+        "seconds": round(swept.seconds, 3),
+    }
+    ctx.out.one(row, table=lambda: view.sweep(row))
+    if swept.stopped is not None:
+        return report(swept.stopped, verbose=ctx.options.verbose)
+    codes = [report(error, verbose=ctx.options.verbose) for error in list(swept.failed.values())[:MOST_FAILURES]]
+    if len(swept.failed) > MOST_FAILURES:
+        ctx.out.notice(f"and {plural(len(swept.failed) - MOST_FAILURES, 'more failure')}")
+    return codes[0] if codes else 0
+
+
+async def _due(sweeper: "Sweeper") -> AsyncIterator[dict[str, Any]]:
+    for one in await sweeper.candidates():
+        yield _candidate(one)
+    async for batch in sweeper.expired():
+        for known in batch:
+            yield {"session_id": known.session_id, "why": "expired", "ttl_ms": None, "bytes": 0}
+
+
+def _candidate(one: "Candidate") -> dict[str, Any]:
+    return {
+        "session_id": one.session_id,
+        "why": "ended" if one.ttl_ms is None else "expires",
+        "ttl_ms": one.ttl_ms,
+        "bytes": one.bytes,
+    }

@@ -1,0 +1,27 @@
+"""Arguments and options that several commands of this folder have in common."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ..framework.input import read_json
+
+_JSON = "a JSON object, @FILE, or - for stdin."
+Filters = Annotated[
+    str | None, typer.Option("--filters", metavar="JSON", help=f"Filters of the query: {_JSON}", show_default=False)
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="JSON", help=f"Its sort order: {_JSON}", show_default=False)
+]
+Keys = Annotated[
+    list[str],
+    typer.Argument(metavar="KEY...", help="Cache keys, or - to read them from stdin.", show_default=False),
+]
+
+
+def read_query(filters: str | None, sort: str | None, limit: int) -> tuple[Any, Any]:
+    """Filters and sort order as given, of at most `limit` bytes each; an empty object for each that is not given."""
+    return (
+        read_json(filters, "--filters", limit) if filters is not None else {},
+        read_json(sort, "--sort", limit) if sort is not None else {},
+    )

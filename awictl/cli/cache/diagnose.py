@@ -1,0 +1,79 @@
+"""`awictl cache diagnose`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import InvalidInput
+from ..framework.command import cli_command
+from ..framework.common_options import Rate
+from ..framework.context import CommandContext
+from . import view
+from .arguments import Filters, Sort, read_query
+
+if TYPE_CHECKING:
+    from ...query_cache.diagnose import Diagnosis
+    from ...sessions.manager import StateManager
+
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="Take both from the page that this session is at.")
+]
+NoSessions = Annotated[
+    bool, typer.Option("--no-sessions", help="Do not look through the sessions for similar queries.")
+]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where it is not cached.")]
+
+
+@cli_command(
+    examples=[
+        """awictl cache diagnose --filters '{"tag":"awi","page":2}' --sort '{"key":"date","order":"desc"}'""",
+        "awictl cache diagnose --session ID   # the query that this session is at",
+    ],
+)
+def command(
+    ctx: CommandContext,
+    filters: Filters = None,
+    sort: Sort = None,
+    session: SessionOption = None,
+    rate: Rate = None,
+    no_sessions: NoSessions = False,
+    exit_code: ExitCode = False,
+) -> Coroutine[Any, Any, None]:
+    """Say whether a query is cached, and if not, why: its other spellings, similar queries, who cached it, and when."""
+    if session is not None and (filters is not None or sort is not None):
+        raise InvalidInput("a --session says the filters and the sort order itself")
+    query = read_query(filters, sort, ctx.settings.max_delta_bytes)
+    return run(ctx, query, session, rate, not no_sessions, exit_code)
+
+
+async def run(
+    ctx: CommandContext,
+    query: tuple[Any, Any],
+    session_id: str | None,
+    rate: float | None,
+    sessions: bool,
+    exit_code: bool,
+) -> None:
+    """Diagnose the query, or that of a session."""
+    async with ctx.manager() as manager:
+        if session_id is not None:
+            query = await _query_of(manager, session_id)
+        found = await manager.diagnose_query(*query, rate=rate, sessions=sessions)
+    render(ctx, found)
+    if exit_code and not found.hit:
+        raise typer.Exit(1)
+
+
+async def _query_of(manager: "StateManager", session_id: str) -> tuple[Any, Any]:
+    """Filters and sort order of the page that a session is at. Raises NotFound, InvalidData."""
+    from ...document.schema import as_object
+
+    document = manager.decoded(session_id, await manager.read_session(session_id))
+    page = as_object(document.get("page_state"))
+    return page.get("filters"), page.get("sort")
+
+
+def render(ctx: CommandContext, found: "Diagnosis") -> None:
+    """Print the diagnosis."""
+    ctx.out.one(found.row(), table=lambda: view.diagnosis(found))

@@ -1,0 +1,44 @@
+"""`awictl cache list`."""
+
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..framework.command import cli_command
+from ..framework.common_options import Rate
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from . import view
+
+if TYPE_CHECKING:
+    from ..framework.output import Row
+
+NoSessions = Annotated[
+    bool, typer.Option("--no-sessions", help="Do not look through the sessions for those that point here.")
+]
+
+
+@cli_command(
+    examples=["awictl cache list", "awictl cache list -o jsonl | jq -r 'select(.sessions == []) | .cache_key'"],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, rate: Rate = None, no_sessions: NoSessions = False) -> Coroutine[Any, Any, None]:
+    """List what is cached: how long it stays, its size, and the sessions that have it as their active query."""
+    return run(ctx, rate, not no_sessions)
+
+
+async def run(ctx: CommandContext, rate: float | None, sessions: bool) -> None:
+    """Scan the cached results; `sessions`: and the sessions that refer to them."""
+    from ...document.keys import is_cache_key
+
+    only_ids = ctx.out.format is Format.IDS  # other commands refuse what is not a cache key
+    async with ctx.manager() as manager:
+        found = manager.cache.list(rate=rate, sessions=sessions)
+        rows = (cached.row() async for cached in found if not only_ids or is_cache_key(cached.cache_key))
+        await render(ctx, rows, manager.cache.where)
+
+
+async def render(ctx: CommandContext, rows: "AsyncIterator[Row]", where: str) -> None:
+    """Print the cached results."""
+    await ctx.out.many(rows, view.CACHED, id_field="cache_key", empty=f"nothing is cached at {where}")

@@ -1,0 +1,66 @@
+"""`awictl cache put`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import InvalidInput
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.input import read_json
+from ..framework.output import Format
+from ..framework.tables import Rows
+from . import view
+from .arguments import Filters, Sort, read_query
+
+if TYPE_CHECKING:
+    from ...query_cache.cache import Cached
+
+Results = Annotated[
+    str, typer.Argument(metavar="RESULTS", help="A JSON array, @FILE, or - for stdin.", show_default=False)
+]
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="Record in this session that it is at this query.")
+]
+OpId = Annotated[
+    str | None, typer.Option("--op-id", metavar="ID", help="Name of that record: it is made at most once.")
+]
+
+
+@cli_command(
+    examples=[
+        """awictl cache put '[{"id":"post_1"}]' --filters '{"tag":"awi"}' --sort '{"key":"date"}'""",
+        """curl -s $SITE/posts | jq .posts | awictl cache put - --filters '{"tag":"awi"}' --session ID""",
+    ],
+    formats=[Format.IDS],
+)
+def command(
+    ctx: CommandContext,
+    results: Results,
+    filters: Filters = None,
+    sort: Sort = None,
+    session: SessionOption = None,
+    op_id: OpId = None,
+) -> Coroutine[Any, Any, None]:
+    """Cache the results of a query, as the app does; with a session, its trajectory tells of it."""
+    if op_id is not None and session is None:
+        raise InvalidInput("--op-id names what is recorded in a --session, and none is given")
+    settings = ctx.settings
+    query = read_query(filters, sort, settings.max_delta_bytes)
+    value = read_json(results, "the results", settings.max_document_bytes, "AWI_MAX_DOCUMENT_BYTES")
+    return run(ctx, *query, value, session, op_id)
+
+
+async def run(
+    ctx: CommandContext, filters: Any, sort: Any, results: Any, session_id: str | None, op_id: str | None
+) -> None:
+    """Cache the results."""
+    async with ctx.manager() as manager:
+        cached = await manager.cache.put(filters, sort, results, session_id=session_id, op_id=op_id)
+    render(ctx, cached)
+
+
+def render(ctx: CommandContext, cached: "Cached") -> None:
+    """Print what was cached."""
+    ctx.out.one(cached.row(), table=lambda: Rows([cached.row()], view.CACHED), ids=[cached.cache_key])

@@ -1,0 +1,44 @@
+"""`awictl cache show`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.each_id import each
+from ..framework.input import read_ids
+from ..framework.output import Format
+from ..framework.stdout import write
+from ..framework.tables import printable_json
+from .arguments import Keys
+
+if TYPE_CHECKING:
+    from ...query_cache.cache import QueryCache
+
+
+@cli_command(
+    examples=["awictl cache show 05924ac34f1a295ad31aa9941c665c32", "awictl cache show KEY | jq length"],
+    formats=[Format.RAW],
+)
+def command(ctx: CommandContext, keys: Keys) -> Coroutine[Any, Any, None]:
+    """Print cached results."""
+    return run(ctx, read_ids(keys))
+
+
+async def run(ctx: CommandContext, keys: list[str]) -> None:
+    """Read and print the results of each key."""
+    async with ctx.manager() as manager:
+
+        async def one(key: str) -> None:
+            render(ctx, manager.cache, key, await manager.cache.raw(key))
+
+        await each(ctx, keys, one)
+
+
+def render(ctx: CommandContext, cache: "QueryCache", key: str, raw: bytes) -> None:
+    """Print cached results. Raises InvalidData if they cannot be decoded, unless their bytes are printed."""
+    if ctx.out.format is Format.RAW:
+        write(raw)
+        return
+    results = cache.decoded(key, raw)
+    ctx.out.one(results, table=lambda: printable_json(results))

@@ -1,0 +1,31 @@
+"""`awictl config show`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from . import view
+
+if TYPE_CHECKING:
+    from ...settings import Settings
+
+
+@cli_command(examples=["awictl config show", "awictl --profile production config show -o json"])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """Show every setting with its value and where it comes from. Secrets are masked."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Load the settings."""
+    await render(ctx, ctx.settings)
+
+
+async def render(ctx: CommandContext, settings: "Settings") -> None:
+    """Print the settings, and the file with the profiles."""
+    from ...settings import default_config_file
+
+    rows = [{"setting": name, "value": value, "source": source} for name, value, source in settings.rows()]
+    await ctx.out.many(rows, view.SETTINGS)
+    ctx.out.notice(f"profile: {settings.profile or 'none'}; profiles are read from {default_config_file()}")

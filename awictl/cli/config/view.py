@@ -1,0 +1,10 @@
+"""How settings look on a terminal."""
+
+from ..framework.cells import known
+from ..framework.tables import Column
+
+SETTINGS = [
+    Column("SETTING", lambda row: row["setting"]),
+    Column("VALUE", lambda row: known(row["value"]), narrow="fold"),
+    Column("FROM", lambda row: row["source"]),
+]

@@ -1,0 +1,1 @@
+"""`awictl demo`: the life of a session on the embedded server."""

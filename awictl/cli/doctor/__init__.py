@@ -1,0 +1,1 @@
+"""`awictl doctor`: checks of the server, the data and the archive, and repairs."""

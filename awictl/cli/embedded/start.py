@@ -1,0 +1,29 @@
+"""`awictl embedded start`."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from .view import print_state, state_of
+
+
+@cli_command(examples=["awictl embedded start"])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """Start the embedded server where it is not running. Other commands do so by themselves with --embedded."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Start the server."""
+    from ...store.embedded import embedded_server
+
+    server = embedded_server(ctx.settings)
+    started = server.start()
+    ctx.out.notice("started" if started else "it was running already")
+    render(ctx, state_of(server))
+
+
+def render(ctx: CommandContext, state: dict[str, Any]) -> None:
+    """Print the state of the server."""
+    print_state(ctx.out, state)

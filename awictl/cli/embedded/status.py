@@ -1,0 +1,31 @@
+"""`awictl embedded status`."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from .view import print_state, state_of
+
+
+@cli_command(examples=["awictl embedded status", "awictl embedded status -o json | jq .running"])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """Show whether the embedded server runs, and where it keeps its data. Exit code 3 where it does not run."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Examine the server. Raises typer.Exit(3) if it is not running."""
+    from ...store.embedded import embedded_server
+
+    state = state_of(embedded_server(ctx.settings))
+    render(ctx, state)
+    if not state["running"]:
+        raise typer.Exit(3)
+
+
+def render(ctx: CommandContext, state: dict[str, Any]) -> None:
+    """Print the state of the server."""
+    print_state(ctx.out, state)

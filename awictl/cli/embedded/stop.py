@@ -1,0 +1,28 @@
+"""`awictl embedded stop`."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from .view import print_state, state_of
+
+
+@cli_command(examples=["awictl embedded stop"])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """Stop the embedded server. Its data stays, and is there again after the next start."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Stop the server."""
+    from ...store.embedded import embedded_server
+
+    server = embedded_server(ctx.settings)
+    ctx.out.notice("stopped" if server.stop() else "it was not running")
+    render(ctx, state_of(server))
+
+
+def render(ctx: CommandContext, state: dict[str, Any]) -> None:
+    """Print the state of the server."""
+    print_state(ctx.out, state)

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands have in common."""
+
+from typing import Annotated
+
+import typer
+
+from .parsers import check_finite, parse_interval
+
+SessionId = Annotated[str, typer.Argument(metavar="ID", help="Session id.", show_default=False)]
+SessionIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Session ids, or - to read them from stdin.", show_default=False)
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate", min=1, metavar="N", callback=check_finite, help="Let the server visit so many keys a second."
+    ),
+]
+_INTERVAL = typer.Option("--interval", parser=parse_interval, metavar="TIME", help="Time between two looks.")
+Interval = Annotated[float, _INTERVAL]
+MaybeInterval = Annotated[float | None, _INTERVAL]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time; else at Ctrl-C."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,53 @@
+"""What a command works with: its settings, its output, and the state manager."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ...errors import NoSession
+from .global_options import GlobalOptions
+from .output import Output
+
+if TYPE_CHECKING:
+    from ...sessions.manager import StateManager
+    from ...settings import Settings
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """One invocation of a command; the first argument of its functions."""
+
+    options: GlobalOptions
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings, loaded on first use. Raises InvalidInput for an invalid one."""
+        from ...settings import Settings
+
+        given = {
+            "redis_url": self.options.redis,
+            "mongodb_uri": self.options.mongo,
+            "archive_url": self.options.archive,
+            "embedded": self.options.embedded or None,
+            "timeout": self.options.timeout,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        return Settings.load(options, profile=self.options.profile)
+
+    @property
+    def out(self) -> Output:
+        """Where the command prints."""
+        return Output(self.options.output, not self.options.no_color, self.options.quiet)
+
+    @asynccontextmanager
+    async def manager(self) -> "AsyncIterator[StateManager]":
+        """Open the state manager, and close it afterwards. A missing session is reported with the reason."""
+        from ...sessions.manager import StateManager
+
+        async with StateManager.open(self.settings) as manager:
+            try:
+                yield manager
+            except NoSession as error:
+                raise await manager.explain_missing(error) from error

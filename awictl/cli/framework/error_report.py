@@ -1,0 +1,34 @@
+"""The one place where an error becomes a line on stderr and an exit code."""
+
+import sys
+
+from ...errors import AwiError
+from .stdout import settle_output
+from .tables import printable
+
+#: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
+CLOSED_PIPE = 141
+INTERRUPTED = 130
+
+
+def report(error: BaseException, *, verbose: bool = False) -> int:
+    """Print an error as one line on stderr, with a traceback if `verbose`. Returns the exit code."""
+    if isinstance(error, OSError):
+        settle_output()
+    if isinstance(error, BrokenPipeError):
+        return CLOSED_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        text, code = "interrupted", INTERRUPTED
+    elif isinstance(error, AwiError):
+        text, code = str(error), error.exit_code
+    elif isinstance(error, OSError):
+        text, code = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+    else:
+        text, code = f"unexpected {type(error).__name__}: {error} (--verbose shows where)", 1
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    if sys.stderr is not None:
+        print(f"awictl: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)  # noqa: T201
+    return code

@@ -1,0 +1,81 @@
+"""Runs one command from its parsed values to its exit code: the only place that starts an event loop."""
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ...errors import InvalidInput
+from .context import CommandContext
+from .error_report import report
+from .global_options import GlobalOptions
+from .output import Format
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def execute(
+    ctx: typer.Context,
+    parse: Callable[..., Coroutine[Any, Any, None]],
+    values: dict[str, Any],
+    formats: tuple[Format, ...],
+    loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None",
+) -> None:
+    """Parse `values`, and run the coroutine that `parse` returns. Raises typer.Exit with the exit code of an error."""
+    import logging  # here, so that a page of help does not wait for it
+
+    options = GlobalOptions.taken_from(values).over(ctx.obj or GlobalOptions())
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="awictl: %(message)s",
+        level=logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING,
+    )
+    try:
+        if options.output not in (None, *formats):
+            raise InvalidInput(f"-o {options.output}: this command prints {', '.join(formats)} only")
+        _run(parse(CommandContext(options), **values), loop_factory)
+    except typer.Exit:
+        raise
+    except BaseException as error:
+        raise typer.Exit(report(error, verbose=options.verbose)) from None
+
+
+def _run(work: Coroutine[Any, Any, None], loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:
+    """Run a coroutine on an event loop of its own. Raises KeyboardInterrupt after Ctrl-C."""
+    import asyncio
+    import signal
+
+    # if SIGINT is ignored, as in the background of a shell, it stays ignored; a loop of another kind handles it itself
+    interruptible = loop_factory is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    interrupted = False
+
+    async def main() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            loop.remove_signal_handler(signal.SIGINT)  # the next one ends the process at once
+            if task is not None:
+                task.cancel()
+
+        if interruptible:
+            # not the handler of asyncio.Runner: a signal that arrives just as the loop goes to sleep would not wake it
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            await work
+        finally:
+            if interruptible:
+                loop.remove_signal_handler(signal.SIGINT)
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        work.close()  # without effect, unless the loop could not be made

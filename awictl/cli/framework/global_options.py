@@ -1,0 +1,82 @@
+"""The options that every command accepts, before and after its name."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
+
+import typer
+
+from .output import Format
+
+#: The section of a command's help that lists these options.
+PANEL = "Global options"
+
+
+def _option(*names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, **more)
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """The values of the global options; None or False if an option was not given."""
+
+    profile: Annotated[str | None, _option("--profile", help="Profile of config.toml to use.", metavar="NAME")] = None
+    redis: Annotated[
+        str | None, _option("--redis", help="Server, without password: redis://HOST:PORT/DB.", metavar="URL")
+    ] = None
+    mongo: Annotated[
+        str | None, _option("--mongo", help="Archive, without password: mongodb://HOST/DATABASE.", metavar="URL")
+    ] = None
+    archive: Annotated[
+        str | None,
+        _option("--archive", help="Archive of either kind: mongodb://HOST/DATABASE or sqlite:///FILE.", metavar="URL"),
+    ] = None
+    embedded: Annotated[bool, _option("--embedded", help="Use the private server that awictl starts.")] = False
+    output: Annotated[Format | None, _option("--output", "-o", help="How to print data.")] = None
+    timeout: Annotated[
+        float | None, _option("--timeout", help="Seconds to wait for the server.", metavar="SECONDS")
+    ] = None
+    no_color: Annotated[bool, _option("--no-color", help="Print without colours.")] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", help="No notices on stderr.")] = False
+    verbose: Annotated[bool, _option("--verbose", "-v", help="More on stderr; tracebacks of errors.")] = False
+
+    def over(self, outer: "GlobalOptions") -> "GlobalOptions":
+        """These options, with the values of `outer` for those that were not given."""
+        given = {
+            one.name: value
+            for one in fields(self)
+            if not ((value := getattr(self, one.name)) is None or value is False)
+        }
+        return replace(outer, **given)
+
+    @classmethod
+    def taken_from(cls, values: dict[str, Any]) -> "GlobalOptions":
+        """The global options among the parsed `values` of a command, which are removed from `values`."""
+        return cls(**{one.name: values.pop(one.name) for one in fields(cls)})
+
+
+_GLOBALS = [
+    inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+    for one in fields(GlobalOptions)
+]
+
+
+def signature_with_globals(parameters: list[inspect.Parameter]) -> inspect.Signature:
+    """The signature that Typer reads: `parameters`, all but the first of them keyword-only, and the global options."""
+    first, *rest = parameters
+    own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in rest]
+    return inspect.Signature([first, *own, *_GLOBALS])
+
+
+def with_global_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Replace the `**options` of a Typer callback by the global options, for Typer to see."""
+    own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    function.__signature__ = signature_with_globals(own)  # type: ignore[attr-defined]
+    return function
+
+
+@with_global_options
+def remember_options(ctx: typer.Context, **options: Any) -> None:
+    """The callback of a group: stores the global options that precede the command in the context."""
+    ctx.obj = GlobalOptions(**options).over(ctx.obj or GlobalOptions())

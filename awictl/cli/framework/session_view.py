@@ -1,0 +1,111 @@
+"""How a session and its actions look on a terminal: for the commands of sessions and archive, `demo` and `top`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...document.schema import as_array, as_object
+from ...util.humanize import lifetime
+from .cells import known, moment
+from .output import Output
+from .stdout import dumps
+from .tables import Column, Rows, compact, fields_of, printable_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ...archive.base import Archived
+
+#: Newest actions that the view of a session shows.
+LATEST_ACTIONS = 10
+
+ACTIONS = [
+    Column("T", lambda row: known(row.get("t")), right=True),
+    Column("WHEN", lambda row: moment(row.get("timestamp"))),
+    Column("ACTION", lambda row: known(row.get("action")), narrow="cut"),
+    Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(known(row.get("success")), "-")),
+    Column("INPUT", lambda row: known(row.get("input")), narrow="cut"),
+    Column("OBSERVATION", lambda row: known(row.get("observation")), narrow="cut"),
+]
+
+ENDED = [
+    Column("SESSION", lambda row: row["session_id"]),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
+    Column("ENDED", lambda row: moment(row["ended_at"])),
+    Column("ACTIONS", lambda row: known(row["actions"]), right=True),
+    Column("ARCHIVE", lambda row: row["archive"] or "lost for good", narrow="cut"),
+]
+
+
+def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
+    """A session at a glance: its state, and its latest actions."""
+    from rich.console import Group
+
+    actions = as_array(as_object(document.get("history")).get("actions"))
+    parts: list[RenderableType] = [fields_of(facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
+    if actions:
+        parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
+    return Group(*parts)
+
+
+def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
+    """What to tell of a session, each under its name; of the actions only how many there are."""
+    page = as_object(document.get("page_state"))
+    pagination = as_object(page.get("pagination"))
+    state = as_object(document.get("action_state"))
+    statistics = as_object(document.get("statistics"))
+    items = page.get("visible_items")
+    yield "session", known(document.get("session_id"))
+    yield "agent", f"{known(document.get('agent_name'))} ({known(document.get('agent_id'))})"
+    if expiry is not None:
+        yield "expires in", expiry
+    yield "route", known(page.get("route"))
+    yield (
+        "page",
+        f"{known(pagination.get('cursor'))} of {known(pagination.get('total_pages'))}, "
+        f"{known(pagination.get('total_items'))} items",
+    )
+    yield "filters", known(page.get("filters"))
+    yield "sort", known(page.get("sort"))
+    yield "visible items", str(len(items)) if isinstance(items, list) else known(items)
+    yield "available", _words(state.get("available_actions"))
+    yield "disabled", _words(state.get("disabled_actions"))
+    trimmed = as_object(document.get("history")).get("trimmed_actions")
+    yield "actions", f"{actions}" + (f" (and {trimmed} trimmed)" if trimmed else "")
+    yield (
+        "outcomes",
+        f"{known(statistics.get('successful_actions'))} succeeded, {known(statistics.get('failed_actions'))} failed",
+    )
+    yield "started", known(statistics.get("session_start"))
+    yield "last activity", known(statistics.get("last_activity"))
+    if "session_end" in statistics:
+        yield "ended", known(statistics["session_end"])
+
+
+def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> RenderableType:
+    """What an update did."""
+    from rich.console import Group
+
+    last = action or as_object(as_object(head.get("history")).get("last_action"))
+    return Group(Rows([last], ACTIONS), "", printable_json(last.get("delta")))
+
+
+def last_delta(diff: dict[str, Any]) -> RenderableType:
+    """The last delta of a session, under its action."""
+    return update(as_object(diff["last_action"]), {})
+
+
+def print_archived(out: Output, archived: Archived) -> None:
+    """Print a session from the archive; `raw` is the string that was in Redis, or the app's own document."""
+    document = archived.document
+    out.one(
+        document,
+        table=lambda: session(document, None, archived=True),
+        ids=[archived.summary.session_id],
+        raw=archived.raw if archived.raw is not None else dumps(archived.original) + b"\n",
+    )
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(compact, as_array(value))) or "-"

@@ -1,0 +1,1 @@
+"""`awictl health`: whether Redis and the archive answer."""

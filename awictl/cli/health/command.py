@@ -1,0 +1,49 @@
+"""`awictl health`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ...errors import AwiError
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.error_report import report
+from ..framework.tables import fields_of
+
+if TYPE_CHECKING:
+    from ...sessions.manager import StateManager
+
+
+@cli_command(examples=["awictl health", "awictl --profile production health && echo up"])
+def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+    """Show whether Redis and the archive answer, how fast, and what they are. Exit code 5 where one does not."""
+    return run(ctx)
+
+
+async def run(ctx: CommandContext) -> None:
+    """Ping Redis and the archive."""
+    async with ctx.manager() as manager:
+        answer = {"redis": "connected", "address": manager.store.where, **await manager.store.ping()}
+        archive, error = await _ping_archive(manager)
+    render(ctx, answer | archive)
+    if error is not None:
+        raise typer.Exit(report(error, verbose=ctx.options.verbose))
+
+
+async def _ping_archive(manager: "StateManager") -> tuple[dict[str, Any], AwiError | None]:
+    """The state of the archive, and the error if it does not answer."""
+    if manager.archive is None:
+        return {"archive": "disabled"}, None
+    where = {"archive_address": manager.archive.where}
+    try:
+        answer = await manager.archive.ping()
+    except AwiError as error:
+        return {"archive": "disconnected", **where}, error
+    return {"archive": "connected", **where, **{f"archive_{name}": value for name, value in answer.items()}}, None
+
+
+def render(ctx: CommandContext, answer: dict[str, Any]) -> None:
+    """Print the state of both servers."""
+    shown = [(name, "-" if value is None else str(value)) for name, value in answer.items()]
+    ctx.out.one(answer, table=lambda: fields_of(shown))

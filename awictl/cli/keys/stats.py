@@ -1,0 +1,36 @@
+"""`awictl keys stats`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.common_options import Rate
+from ..framework.context import CommandContext
+from . import view
+from .arguments import Everything, Pattern, Sample
+from .survey import survey
+
+if TYPE_CHECKING:
+    from ...diagnostics.key_stats import KeyStats
+
+
+@cli_command(
+    examples=["awictl keys stats", "awictl keys stats --all --rate 10000", "awictl keys stats -o jsonl | jq .biggest"],
+)
+def command(
+    ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
+) -> Coroutine[Any, Any, None]:
+    """Show, for each kind of key, how many there are, their bytes and memory, how long they stay, and the largest."""
+    return run(ctx, pattern, all, rate, sample)
+
+
+async def run(
+    ctx: CommandContext, pattern: str | None, everything: bool, rate: float | None, sample: int | None
+) -> None:
+    """Summarize the keys of each kind."""
+    await render(ctx, await survey(ctx, pattern, everything, rate, sample))
+
+
+async def render(ctx: CommandContext, found: "list[KeyStats]") -> None:
+    """Print one line for each kind."""
+    await ctx.out.many([one.row() for one in found], view.STATS, empty="no keys")

@@ -1,0 +1,33 @@
+"""Scan the keys and summarize each kind, for `keys ttl` and `keys stats`."""
+
+from typing import TYPE_CHECKING
+
+from ...util.humanize import plural
+from ..framework.context import CommandContext
+
+if TYPE_CHECKING:
+    from ...diagnostics.key_stats import KeyStats
+
+
+async def survey(
+    ctx: CommandContext, pattern: str | None, everything: bool, rate: float | None, sample: int | None
+) -> "list[KeyStats]":
+    """Summarize the keys of each kind; notices say how many could not be read, or were not sampled."""
+    from ...diagnostics.inventory import DEFAULT_SAMPLE
+
+    async with ctx.manager() as manager:
+        inventory = manager.inventory
+        size = await inventory.size()
+        with ctx.out.progress(size or 0, "looking at keys") as on_step:
+            found = await inventory.survey(
+                pattern, everything=everything, rate=rate, sample=sample or DEFAULT_SAMPLE, on_step=on_step
+            )
+    count, looked_at = sum(one.count for one in found), sum(one.inspected for one in found)
+    forbidden = sum(one.not_permitted for one in found)
+    if forbidden:
+        ctx.out.notice(
+            f"{plural(forbidden, 'key')} may not be read by this user: nothing is known of them but the names"
+        )
+    if looked_at + forbidden < count:
+        ctx.out.notice(f"a sample: {looked_at:,} of {plural(count, 'key')} were looked at (--sample)")
+    return found

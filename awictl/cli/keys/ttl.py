@@ -1,0 +1,39 @@
+"""`awictl keys ttl`."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from ..framework.command import cli_command
+from ..framework.common_options import Rate
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from . import view
+from .arguments import Everything, Pattern, Sample
+from .survey import survey
+
+
+@cli_command(
+    examples=["awictl keys ttl", "awictl keys ttl 'AWI:SESSION:*' --rate 10000", "awictl keys ttl -o json | jq ."],
+)
+def command(
+    ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
+) -> Coroutine[Any, Any, None]:
+    """Show, for each kind of key, how many expire within a second, a minute, five minutes and so on."""
+    return run(ctx, pattern, all, rate, sample)
+
+
+async def run(
+    ctx: CommandContext, pattern: str | None, everything: bool, rate: float | None, sample: int | None
+) -> None:
+    """Count the keys of each kind by TTL."""
+    found = await survey(ctx, pattern, everything, rate, sample)
+    await render(ctx, [one.ttl_histogram() for one in found])
+
+
+async def render(ctx: CommandContext, rows: list[dict[str, Any]]) -> None:
+    """Print the counts; on a terminal as a histogram."""
+    if ctx.out.chosen(Format.JSONL) is not Format.TABLE:
+        await ctx.out.many(rows, [])
+        return
+    blocks = ctx.out.console().encoding.startswith("utf")
+    await ctx.out.many(view.bars(rows, "█" if blocks else "#"), view.BARS, empty="no keys")

@@ -1,0 +1,33 @@
+"""Arguments that several commands of this folder have in common, and embeddings that are read from files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InvalidInput
+from ..framework.input import read_stdin
+
+if TYPE_CHECKING:
+    from ...media.embeddings import Vector
+
+ImageIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID...", help="Ids of images, or - to read them from stdin, one a line.", show_default=False
+    ),
+]
+
+
+def read_embedding(name: str) -> "Vector[float]":
+    """The embedding in a file, or in stdin if `name` is `-`. Raises InvalidInput."""
+    from ...media.embeddings import MAX_FILE_BYTES, parse
+
+    if name == "-":
+        return parse(read_stdin(MAX_FILE_BYTES + 1), name)
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{name}: {getattr(error, 'strerror', None) or error}") from None
+    return parse(data, name)

@@ -1,0 +1,57 @@
+"""`awictl media delete`."""
+
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import NotFound
+from ...util.humanize import plural
+from ..framework.command import cli_command
+from ..framework.common_options import Rate, Yes
+from ..framework.confirm import confirm
+from ..framework.context import CommandContext
+from ..framework.input import read_ids
+from ..framework.output import Format
+from . import view
+from .arguments import ImageIds
+
+if TYPE_CHECKING:
+    from ...media.images import Deletion
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+
+
+@cli_command(
+    examples=[
+        "awictl media delete post_1",
+        "awictl media delete post_1 post_2 --dry-run",
+        "awictl media list -o ids | awictl media delete - --yes",
+    ],
+    formats=[Format.IDS],
+)
+def command(
+    ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRun = False, rate: Rate = None
+) -> Coroutine[Any, Any, None]:
+    """Delete images, each with its embedding, unless another image refers to that."""
+    return run(ctx, read_ids(ids, lines=True), yes, dry_run, rate)
+
+
+async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rate: float | None) -> None:
+    """Delete the images, once that is confirmed. Raises NotFound if some are not cached."""
+    async with ctx.manager() as manager:
+        media = manager.media
+        if dry_run:
+            gone = await media.deletions(ids, rate=rate)
+        else:
+            manager.check_writable()
+            confirm(f"Delete {plural(len(ids), 'image')} from {media.where}?", yes)
+            gone = await media.delete(ids, rate=rate)
+        await render(ctx, gone)
+        if missing := [one for one in ids if one not in {deleted.id for deleted in gone}]:
+            raise NotFound(f"there is no image {', '.join(missing)} at {media.where}")
+
+
+async def render(ctx: CommandContext, gone: "Sequence[Deletion]") -> None:
+    """Print the images that were deleted, and what became of their embeddings."""
+    await ctx.out.many([one.row() for one in gone], view.DELETED, id_field="id", empty="nothing was deleted")

@@ -1,0 +1,44 @@
+"""`awictl media show`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.each_id import each
+from ..framework.input import read_ids
+from ..framework.output import Format
+from ..framework.tables import fields_of
+from . import view
+from .arguments import ImageIds
+
+if TYPE_CHECKING:
+    from ...media.images import Image
+
+Full = Annotated[bool, typer.Option("--full", help="Show the full URL too, and unknown fields.")]
+
+
+@cli_command(
+    examples=["awictl media show post_1", "awictl media show post_1 --full | jq -r .full_url"],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, ids: ImageIds, full: Full = False) -> Coroutine[Any, Any, None]:
+    """Show images: the thumbnail first, the embedding, and how long both stay. Nothing is written."""
+    return run(ctx, read_ids(ids, lines=True), full)
+
+
+async def run(ctx: CommandContext, ids: list[str], full: bool) -> None:
+    """Read and print each image."""
+    async with ctx.manager() as manager:
+
+        async def one(image_id: str) -> None:
+            render(ctx, await manager.media.get(image_id), full)
+
+        await each(ctx, ids, one)
+
+
+def render(ctx: CommandContext, image: "Image", full: bool) -> None:
+    """Print an image."""
+    ctx.out.one(image.row(full=full), table=lambda: fields_of(view.fields(image, full=full)), ids=[image.id])

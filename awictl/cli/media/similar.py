@@ -1,0 +1,70 @@
+"""`awictl media similar`."""
+
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import NotFound
+from ..framework.command import cli_command
+from ..framework.common_options import Rate
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from . import view
+from .arguments import read_embedding
+
+if TYPE_CHECKING:
+    from ...media.embeddings import Vector
+    from ...media.images import Similar
+
+Query = Annotated[str, typer.Argument(metavar="ID|FILE", help="An image, a file, or - for stdin.", show_default=False)]
+Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many images.")]
+
+
+@cli_command(
+    examples=[
+        "awictl media similar post_1",
+        "awictl media similar ./query.npy --top 3",
+        "embed query.jpg | awictl media similar -",
+        "awictl media similar post_1 -o ids | awictl media show -",
+    ],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, query: Query, top: Top = 10, rate: Rate = None) -> Coroutine[Any, Any, None]:
+    """List the images most similar to one, by the cosine of their embeddings. Nothing is written.
+
+    ID|FILE is an image if one of that id is cached. Else it is a file with an embedding, in the formats of `media put`,
+    if it has a / in it, or is there and ends in .json, .npy, .f32 or .bin; write ./NAME for a file like an image.
+    """
+    return run(ctx, query, top, rate)
+
+
+async def run(ctx: CommandContext, query: str, top: int, rate: float | None) -> None:
+    """Compare the query with all embeddings. An image of that id precedes a file."""
+    async with ctx.manager() as manager:
+        media = manager.media
+        wanted = query if query != "-" and await media.find(query) is not None else _file(query, media.where)
+        found = await media.similar(wanted, top=top, rate=rate)
+    await render(ctx, found)
+
+
+def _file(name: str, where: str) -> "Vector[float]":
+    """The embedding in a file. Raises NotFound if `name` is more likely an image that is not cached."""
+    from ...media.embeddings import ENDINGS
+
+    separators = (os.sep, os.altsep or os.sep)
+    if name == "-" or any(one in name for one in separators):
+        return read_embedding(name)
+    if name.lower().endswith(ENDINGS) and Path(name).is_file():
+        return read_embedding(name)
+    raise NotFound(f"there is no image {name} at {where}; for a file that is called so, write ./{name}")
+
+
+async def render(ctx: CommandContext, found: "Similar") -> None:
+    """Print the matches, the most similar first, and how many embeddings were not compared."""
+    rows = [one.row() for one in found.matches if one.id is not None or ctx.out.format is not Format.IDS]
+    await ctx.out.many(rows, view.MATCHES, id_field="id", empty="there is no other embedding to compare it with")
+    if notice := view.skipped(found):
+        ctx.out.notice(notice)

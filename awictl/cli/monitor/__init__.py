@@ -1,0 +1,1 @@
+"""`awictl monitor`: the commands that clients run on the keys of AWI."""

@@ -1,0 +1,69 @@
+"""`awictl monitor`."""
+
+from collections.abc import Coroutine
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...document.keys import KeyKind
+from ...util.humanize import duration, plural
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.parsers import check_finite
+from . import view
+
+if TYPE_CHECKING:
+    from ...diagnostics.command_monitor import Operation
+
+Seconds = Annotated[
+    float,
+    typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time."),
+]
+SessionOption = Annotated[str | None, typer.Option("--session", metavar="ID", help="Only what names this session.")]
+Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")]
+Full = Annotated[bool, typer.Option("--full", help="Print all of each argument, not its beginning alone.")]
+
+
+@cli_command(
+    examples=[
+        "awictl monitor",
+        "awictl monitor --session ID --seconds 60",
+        "awictl monitor --kind session --kind diff -o jsonl | jq -r .client | sort | uniq -c",
+    ],
+)
+def command(
+    ctx: CommandContext,
+    seconds: Seconds = 10.0,
+    session: SessionOption = None,
+    kind: Kinds = None,
+    full: Full = False,
+) -> Coroutine[Any, Any, None]:
+    """Print the commands that clients run on the keys of AWI, by MONITOR: who, when, which script, and on what.
+
+    That costs the server dearly, since it sends every command of every client here: keep it short on production.
+    """
+    return run(ctx, seconds, session, kind or [], full)
+
+
+async def run(ctx: CommandContext, seconds: float, session_id: str | None, kinds: list[KeyKind], full: bool) -> None:
+    """Print each command that matches, as it is run."""
+    from ...diagnostics.command_monitor import SHOWN_BYTES, OperationMonitor
+
+    shown_bytes = None if full else SHOWN_BYTES
+    async with ctx.manager() as manager:
+        operations = OperationMonitor(manager.store.keyspace, session_id, kinds)
+        ctx.out.notice(
+            f"MONITOR makes {manager.store.where} send all that it is asked here, which slows it down for "
+            f"{duration(seconds * 1000)}"
+        )
+        async with aclosing(operations.follow(seconds)) as found:
+            async for one in found:
+                render(ctx, one, shown_bytes)
+        ctx.out.notice(f"{plural(operations.received, 'command')} received, {operations.matched:,} shown")
+
+
+def render(ctx: CommandContext, operation: "Operation", shown_bytes: int | None) -> None:
+    """Print one command; at most `shown_bytes` of each argument."""
+    ctx.out.line(operation.row(shown_bytes), partial(view.lines, operation, shown_bytes))

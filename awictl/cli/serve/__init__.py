@@ -1,0 +1,1 @@
+"""`awictl serve`: the HTTP API."""

@@ -1,0 +1,41 @@
+"""`awictl session create`."""
+
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from ..framework.command import cli_command
+from ..framework.context import CommandContext
+from ..framework.output import Format
+from ..framework.session_view import session as session_table
+
+Agent = Annotated[str, typer.Option("--agent", metavar="ID", help="Agent id.", show_default=False)]
+Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Agent's name; its id if not given.")]
+Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Where the agent starts.")]
+
+
+@cli_command(
+    examples=[
+        "awictl session create --agent browser-1 --name 'Browser agent' --route /api/agent/posts",
+        "id=$(awictl session create --agent browser-1 -o ids)",
+    ],
+    formats=[Format.IDS],
+)
+def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/") -> Coroutine[Any, Any, None]:
+    """Create a session for an agent, and print it. It becomes the agent's current session."""
+    return run(ctx, agent, name or agent, route)
+
+
+async def run(ctx: CommandContext, agent_id: str, name: str, route: str) -> None:
+    """Create the session. A session in which the agent was before is left to expire."""
+    async with ctx.manager() as manager:
+        document, previous = await manager.create_session(agent_id, name, route)
+    if previous:
+        ctx.out.notice(f"agent {agent_id} was in session {previous} before, which is left to expire")
+    render(ctx, document, manager.settings.session_ttl_ms)
+
+
+def render(ctx: CommandContext, document: dict[str, Any], ttl_ms: int) -> None:
+    """Print the new session."""
+    ctx.out.one(document, table=lambda: session_table(document, ttl_ms), ids=[document["session_id"]])

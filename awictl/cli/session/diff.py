@@ -1,0 +1,67 @@
+"""`awictl session diff`."""
+
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from ...document.merge import DocumentDifference, compare
+from ..framework.command import cli_command
+from ..framework.common_options import SessionId
+from ..framework.context import CommandContext
+from ..framework.session_view import last_delta
+from . import view
+
+#: Fields that differ between any two sessions, and say nothing of their state.
+OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
+
+OtherId = Annotated[str | None, typer.Argument(metavar="[ID2]", help="Another session.", show_default=False)]
+AllFields = Annotated[bool, typer.Option("--all", help="Compare ids, histories and statistics too.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where there is a difference.")]
+
+
+@cli_command(
+    examples=[
+        "awictl session diff ID   # the last delta, and the action that made it",
+        "awictl session diff ID1 ID2   # where two states differ",
+        "awictl session diff ID1 ID2 --exit-code -q -o json",
+    ],
+)
+def command(
+    ctx: CommandContext, id: SessionId, other: OtherId = None, all: AllFields = False, exit_code: ExitCode = False
+) -> Coroutine[Any, Any, None]:
+    """Show the last delta, or compare two states. The last delta of a session is kept for five minutes."""
+    return run(ctx, id, other, all, exit_code)
+
+
+async def run(ctx: CommandContext, session_id: str, other: str | None, all_fields: bool, exit_code: bool) -> None:
+    """Print the last delta of a session, or the difference from the `other` one."""
+    async with ctx.manager() as manager:
+        if other is None:
+            last = await manager.get_state_diff(session_id)
+            differs = last is not None
+            if last is None:
+                ctx.out.notice(f"{session_id} was not updated in the last five minutes")
+            ctx.out.one(last, table=lambda: last_delta(last) if last else "no delta")
+        else:
+            documents = [manager.decoded(one, await manager.read_session(one)) for one in (session_id, other)]
+            first, second = (one if all_fields else _state(one) for one in documents)
+            comparison = compare(first, second)
+            differs = bool(comparison)
+            render(ctx, first, second, comparison)
+    if exit_code and differs:
+        raise typer.Exit(1)
+
+
+def _state(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in OWN_FIELDS}
+
+
+def render(ctx: CommandContext, first: dict[str, Any], second: dict[str, Any], comparison: DocumentDifference) -> None:
+    """Print where two states differ."""
+    if not comparison:
+        ctx.out.notice("the states are equal")
+    ctx.out.one(
+        {"delta": comparison.delta, "removed": comparison.removed},
+        table=lambda: view.changes(first, second, comparison),
+    )

@@ -1,0 +1,80 @@
+"""`awictl session history`."""
+
+from collections.abc import Coroutine
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...document.schema import as_object
+from ...errors import InvalidInput
+from ..framework.command import cli_command
+from ..framework.common_options import MaybeInterval, Seconds, SessionId
+from ..framework.context import CommandContext
+from ..framework.session_view import ACTIONS
+from . import view
+from .follow import follow
+
+if TYPE_CHECKING:
+    from ...store.base import HistoryPage
+
+Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="How many actions.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="How many newer ones to pass over.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Then go on with each new one as it comes.")]
+
+#: Seconds between two reads with --follow.
+DEFAULT_INTERVAL = 1.0
+
+
+@cli_command(
+    examples=[
+        "awictl session history ID",
+        "awictl session history ID --limit 100 | jq -r 'select(.success | not) | .action'",
+        "awictl session history ID --follow   # like tail -f: oldest first, then each new one",
+    ],
+)
+def command(
+    ctx: CommandContext,
+    id: SessionId,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    follow: Follow = False,
+    interval: MaybeInterval = None,
+    seconds: Seconds = None,
+) -> Coroutine[Any, Any, None]:
+    """Print the actions of a session, newest first; of an archived one also those that left it early."""
+    if follow:
+        if offset:
+            raise InvalidInput("--follow begins with the newest actions: leave out --offset")
+        return run_follow(ctx, id, limit, interval or DEFAULT_INTERVAL, seconds)
+    if interval is not None or seconds is not None:
+        raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} is for --follow")
+    return run(ctx, id, limit, offset)
+
+
+async def run(ctx: CommandContext, session_id: str, limit: int, offset: int) -> None:
+    """Print one page of the actions."""
+    async with ctx.manager() as manager:
+        page, found = await manager.find_history(session_id, limit, offset)
+    if found is not None:
+        ctx.out.notice(found.origin)
+    await render(ctx, page, {"session_id": session_id, "total": page.total, "limit": limit, "offset": offset})
+
+
+async def run_follow(ctx: CommandContext, session_id: str, limit: int, interval: float, seconds: float | None) -> None:
+    """Print the newest `limit` actions, oldest first, and then each new one."""
+    async with aclosing(follow(ctx, session_id, limit, interval, seconds)) as events:
+        async for event in events:
+            if event.missed:
+                ctx.out.notice("some actions came and left again between two looks: take a shorter --interval")
+            for action in map(as_object, event.actions):
+                ctx.out.line(action, partial(view.action_lines, action))
+
+
+async def render(ctx: CommandContext, page: "HistoryPage", envelope: dict[str, Any]) -> None:
+    """Print a page of actions; `envelope`: the fields around them in JSON."""
+    rows = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
+    await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions there")
+    if len(rows) < page.total:
+        ctx.out.notice(f"{len(rows)} of {page.total} actions")

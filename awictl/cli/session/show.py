@@ -1,0 +1,56 @@
+"""`awictl session show`."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..framework.command import cli_command
+from ..framework.common_options import SessionIds
+from ..framework.context import CommandContext
+from ..framework.each_id import each
+from ..framework.input import read_ids
+from ..framework.output import Format
+from ..framework.session_view import print_archived
+from ..framework.session_view import session as session_table
+from ..framework.stdout import write
+
+if TYPE_CHECKING:
+    from ...sessions.manager import StateManager
+    from ...store.base import Stored
+
+
+@cli_command(
+    examples=[
+        "awictl session show sess_1d921b557fb54766a6fb4f1a4add6392",
+        "awictl session show ID | jq .page_state",
+        "awictl session show ID -o raw   # the bytes as they are stored",
+    ],
+    formats=[Format.IDS, Format.RAW],
+)
+def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
+    """Print session documents, live or from the archive. Nothing is written, and no expiry put off."""
+    return run(ctx, read_ids(ids))
+
+
+async def run(ctx: CommandContext, ids: list[str]) -> None:
+    """Find and print each session."""
+    async with ctx.manager() as manager:
+
+        async def one(session_id: str) -> None:
+            found = await manager.find_session(session_id)
+            if found.origin:
+                ctx.out.notice(found.origin)
+            if found.archived is not None:
+                print_archived(ctx.out, found.archived)
+            elif found.stored is not None:
+                render(ctx, manager, session_id, found.stored)
+
+        await each(ctx, ids, one)
+
+
+def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored: "Stored") -> None:
+    """Print a live session. Raises InvalidData if it cannot be decoded, unless its bytes are printed."""
+    if ctx.out.format is Format.RAW:
+        write(stored.raw)
+        return
+    document = manager.decoded(session_id, stored)
+    ctx.out.one(document, table=lambda: session_table(document, stored.ttl_ms), ids=[session_id])

@@ -1,0 +1,79 @@
+"""The layout of `awictl/cli`: a folder per noun, a module per verb, and only what runs is imported."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from awictl.cli import main
+
+CLI = Path(main.__file__).parent
+SHARED = {"framework", "reference"}
+FOLDERS = {path.name for path in CLI.iterdir() if path.is_dir() and path.name != "__pycache__"} - SHARED
+#: The module of each command: `session.create`, `serve.command`.
+COMMAND_MODULES = sorted(
+    f"{name}.{verb}"
+    for name in main.COMMANDS
+    for verb in getattr(importlib.import_module(f"awictl.cli.{name}"), "COMMANDS", ("command",))
+)
+
+
+def test_each_entry_of_the_root_has_a_folder() -> None:
+    assert set(main.COMMANDS) == FOLDERS
+
+
+@pytest.mark.parametrize("module", COMMAND_MODULES)
+def test_a_command_module_holds_command_run_and_render_in_this_order(module: str) -> None:
+    tree = ast.parse((CLI / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    functions = [one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    parts = [name for name in functions if name in ("command", "run", "render")]
+    assert parts in (["command", "run", "render"], ["command", "run"]), functions
+    if len(parts) == 2:
+        assert module == "serve.command", "only a server prints nothing"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in main.COMMANDS if (CLI / name / "list.py").exists()))
+def test_a_noun_has_a_view(name: str) -> None:
+    assert (CLI / name / "view.py").exists()
+
+
+@pytest.mark.parametrize("path", sorted(CLI.rglob("*.py")), ids=lambda path: str(path.relative_to(CLI)))
+def test_no_folder_imports_another_but_framework(path: Path) -> None:
+    package = ("awictl", "cli", *path.relative_to(CLI).parts[:-1])
+    own = package[2] if len(package) > 2 else None
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            target = (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+            if target[:2] == ("awictl", "cli") and len(target) > 2:
+                assert target[2] in {own, "framework", "main", ""}, f"{path} imports {'.'.join(target)}"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--version"], set()),
+        (["--help"], set()),
+        (["session", "show", "--help"], {"session", "session.show"}),
+        (["cache", "key"], {"cache", "cache.key", "cache.arguments"}),
+        (["config", "show"], {"config", "config.show", "config.view"}),
+        (["health", "--help"], {"health", "health.command"}),
+    ],
+    ids=" ".join,
+)
+def test_starting_a_command_imports_only_that_command(words: list[str], expected: set[str]) -> None:
+    script = """
+import sys
+from awictl.cli.main import run
+sys.stdout = open('/dev/null', 'w')
+assert run(sys.argv[1:]) == 0
+print(*(name.removeprefix('awictl.cli.') for name in sys.modules if name.startswith('awictl.cli.')), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = {name for name in done.stderr.splitlines()[-1].split() if name.split(".")[0] not in SHARED}
+    assert imported == {"main"} | expected

@@ -1,15 +1,15 @@
-"""The program `awictl`."""
+"""Entry point of the command `awictl`, also as `python -m awictl`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its exit code."""
     try:
         from .cli.main import run
 
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # before anything could handle it
+    except KeyboardInterrupt:  # during the imports; `run` handles it later
         code = 130
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""The tree of errors: exit codes, default messages, and that the tree at the head of the module is the real one."""
+"""Exceptions: exit codes, default messages, and the class tree in the module's docstring."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ EXIT_CODES = {
     "OutcomeUnknown": 7,
 }
 CLASSES = dict(inspect.getmembers(errors, inspect.isclass))
-#: These always say what happened.
+#: The exceptions that need no message.
 WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "RateLimited", "NoSession"})
 
 
-def test_every_error_has_its_exit_code() -> None:
+def test_exit_codes() -> None:
     assert {name: one.exit_code for name, one in CLASSES.items()} == EXIT_CODES
     assert all(issubclass(one, errors.AwiError) for one in CLASSES.values())
 
 
-def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+def test_the_docstring_shows_the_class_tree() -> None:
     drawn = dict(re.findall(r"^ {4}[ │├└─]*([A-Z]\w+)(?: +(\d))?", errors.__doc__ or "", re.MULTILINE))
     assert drawn.keys() == CLASSES.keys()
     for name, code in drawn.items():
@@ -51,6 +51,6 @@ def test_the_docstring_is_the_default_message(name: str) -> None:
     assert str(error("what happened")) == "what happened"
 
 
-def test_an_unknown_outcome_names_the_op_id() -> None:
+def test_outcome_unknown_has_an_op_id() -> None:
     error = errors.OutcomeUnknown("the reply was lost", op_id="op_1")
     assert (str(error), error.op_id) == ("the reply was lost", "op_1")

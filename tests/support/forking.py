@@ -33,7 +33,7 @@ _SIZE = 4
 
 
 @cache
-def _forker() -> str:
+def forker() -> str:
     """The socket of this test worker's process that forks; it ends with the worker."""
     address = str(Path(tempfile.mkdtemp(prefix="awi-fork-", dir="/tmp")) / "socket")
     process = subprocess.Popen(
@@ -61,7 +61,7 @@ def run(
     pipes = [os.pipe() for _ in range(3)]
     (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(_forker())
+        connection.connect(forker())
         request = pickle.dumps(([os.fsencode(one) for one in words], str(cwd), dict(env)))
         socket.send_fds(connection, [len(request).to_bytes(_SIZE, "big")], [theirs_in, theirs_out, theirs_err])
         connection.sendall(request)

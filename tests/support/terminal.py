@@ -27,7 +27,7 @@ ROWS = 30
 class Terminal:
     """A command on a pseudo-terminal."""
 
-    def __init__(self, user: Cli, words: Sequence[str], columns: int) -> None:
+    def __init__(self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty in a process with threads
             self.process = pexpect.spawn(
@@ -35,18 +35,18 @@ class Terminal:
                 ["-m", "awictl", *words],
                 cwd=str(user.home),
                 env=user.env,
-                dimensions=(ROWS, columns),
+                dimensions=(rows, columns),
                 timeout=LIMIT_SECONDS,
             )
-        self._screen = pyte.Screen(columns, ROWS)
-        self._stream = pyte.ByteStream(self._screen)
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
         #: All bytes that were sent to the terminal.
         self.sent = b""
 
     @property
     def lines(self) -> list[str]:
         """The lines on the screen, without trailing spaces."""
-        return [line.rstrip() for line in self._screen.display]
+        return [line.rstrip() for line in self.screen.display]
 
     @property
     def text(self) -> str:
@@ -68,8 +68,8 @@ class Terminal:
 
     def resize(self, columns: int) -> None:
         """Change the width of the terminal, as a user resizes the window."""
-        self._screen.resize(ROWS, columns)
-        self.process.setwinsize(ROWS, columns)
+        self.screen.resize(self.screen.lines, columns)
+        self.process.setwinsize(self.screen.lines, columns)
 
     def interrupt(self) -> None:
         """Send SIGINT to the process, without the terminal."""
@@ -98,9 +98,9 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(user: Cli, *words: str, columns: int = 80) -> Iterator[Terminal]:
+def on_terminal(user: Cli, *words: str, columns: int = 80, rows: int = ROWS) -> Iterator[Terminal]:
     """Run `awictl WORDS` on a terminal; it is killed when the block ends."""
-    terminal = Terminal(user, words, columns)
+    terminal = Terminal(user, words, columns, rows)
     try:
         yield terminal
     finally:

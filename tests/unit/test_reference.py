@@ -44,13 +44,6 @@ def test_every_command_has_an_example_that_names_it(root: Node) -> None:
             assert any(command in example for example in node.examples), node.path
 
 
-def test_readme_names_every_command(root: Node) -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    for node in root.walk():
-        if not node.children:
-            assert " ".join(node.path[1:]) in readme, node.path
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_accept_the_completions(shell: str) -> None:
     if shutil.which(shell) is None:

@@ -203,12 +203,18 @@ def shape(text: str) -> list[str]:
         line = re.sub(r"\d+(?:[.,:-]\d+)*", "0", line)
         line = re.sub(r"(?<!\w)0(?:ms|[smhd])(?: 0(?:ms|[smhd]))*(?!\w)", "0s", line)
         line = re.sub(r"([─█])\1*", r"\1", line)
+        line = line.replace(" behind this machine's", " ahead of this machine's")  # doctor, about a clock
         lines.append(" ".join(line.split()))
     return lines
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether the output that a page shows is what was printed, but for what `shape` masks, and for line breaks."""
+    """Whether the output that a page shows is what was printed, but for what `shape` masks.
+
+    Line breaks do not count, and lines may be in another order: a scan finds keys in any.
+    """
+    if sorted(shape(shown)) == sorted(shape(printed)):
+        return True
     parts = [re.escape(_flat(part)) for part in re.split(r"^…$", shown, flags=re.MULTILINE)]
     return re.fullmatch("( .*)? ?".join(part.rstrip() for part in parts), _flat(printed)) is not None
 

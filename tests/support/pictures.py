@@ -120,7 +120,7 @@ def watch(user: Cli) -> pyte.Screen:
     with on_terminal(user, "session", "watch", session_id, "--interval", "0.2", columns=COLUMNS) as terminal:
         terminal.until("get_post")
         act(user, session_id, "filter")
-        terminal.until("* ")
+        terminal.until(lambda text: "* " in text and "session_start" in text and text.count("filter") > 2)
         return terminal.screen
 
 

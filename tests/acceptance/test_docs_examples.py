@@ -2,7 +2,7 @@
 
 If the output of a command has changed on purpose, rewrite what the pages show:
 
-    AWICTL_UPDATE_DOCS=1 uv run pytest tests/acceptance/test_docs.py
+    AWICTL_UPDATE_DOCS=1 uv run pytest tests/acceptance/test_docs_examples.py
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,14 @@ def test_every_block_runs_and_prints_what_is_shown(laptop: Cli, page: Path) -> N
         return
     for step, printed in done:
         assert "Traceback" not in printed, f"$ {step.command}\n{printed}"
-        if step.shown is not None and guides.comparable(step):
-            assert guides.matches(step.shown, printed), guides.difference(page, step, printed)
+        if step.shown is not None and guides.comparable(step) and not guides.matches(step.shown, printed):
+            pytest.fail(guides.difference(page, step, printed), pytrace=False)
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
 def test_pictures_show_what_terminals_do(laptop: Cli, name: str) -> None:
     """The words in a picture are those on the screen today; numbers, their order and the order of rows may differ."""
-    screen = pictures.PICTURES[name](laptop.having(AWI_EMBEDDED="1"))
+    screen = pictures.PICTURES[name](replace(laptop.having(AWI_EMBEDDED="1"), fresh=False))
     file = pictures.FOLDER / f"{name}.svg"
     if os.environ.get("AWICTL_UPDATE_DOCS"):
         file.write_text(pictures.svg_of(screen))

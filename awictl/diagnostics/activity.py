@@ -9,15 +9,16 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..document.fast_head import glance
-from ..document.schema import as_object, as_text
 from ..document.timestamps import timestamp
 from ..errors import AwiError
 from ..sessions.summaries import idle_since
-from ..store.base import Listed, SessionStore, View
+from ..store.base import SessionStore
 from ..store.redis.server_info import NotTold
+
+if TYPE_CHECKING:
+    from ..store.session_fields import SessionFields
 
 #: Maximum number of sessions in a sample.
 MAX_SHOWN = 200
@@ -53,37 +54,18 @@ class Activity(NamedTuple):
         return row
 
 
-def _activity(listed: Listed) -> Activity:
-    head = listed.head
-    statistics, page = as_object(head.get("statistics")), as_object(head.get("page_state"))
-    agent = as_text(head.get("agent_name")) or as_text(head.get("agent_id")) or "-"
+def _activity(fields: SessionFields) -> Activity:
     return Activity(
-        listed.session_id,
-        agent,
-        as_text(page.get("route")) or "-",
-        _count(statistics.get("total_actions")),
-        _count(statistics.get("failed_actions")),
-        idle_since(statistics.get("last_activity") or head.get("last_updated")),
-        listed.ttl_ms,
-        listed.bytes,
-        listed.error,
+        fields.session_id,
+        fields.agent_name or fields.agent_id or "-",
+        fields.route or "-",
+        fields.total_actions,
+        fields.failed_actions,
+        idle_since(fields.last_activity),
+        fields.ttl_ms,
+        fields.bytes,
+        fields.error,
     )
-
-
-def _at_a_glance(session_id: str, start: bytes, length: int, ttl_ms: int | None) -> Activity | None:
-    head = glance(start, length)
-    if head is None:
-        return None
-    agent = head.agent_name or head.agent_id or "-"
-    idle = idle_since(head.last_activity)
-    return Activity(session_id, agent, head.route or "-", head.total_actions, head.failed_actions, idle, ttl_ms, length)
-
-
-_VIEW = View(_activity, _at_a_glance)
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int else None
 
 
 class Order(StrEnum):
@@ -158,10 +140,10 @@ class Sampler:
         now: dict[str, tuple[int, int]] = {}
         actions = failures = 0
         wanted, key = filter.lower(), _SORT_KEYS[order]
-        async with aclosing(self._store.list_all(_VIEW, self._rate)) as batches:
+        async with aclosing(self._store.list_fields(self._rate)) as batches:
             async for batch in batches:
                 matching = []
-                for one in batch:
+                for one in map(_activity, batch):
                     sample.sessions += 1
                     sample.unreadable += one.error is not None
                     sample.expiring += one.ttl_ms is not None and one.ttl_ms < EXPIRING_MS

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidData
-from .action_numbers import actions_of, are_consecutive
+from .action_numbers import actions_of, are_consecutive, count_up_to, next_t_after, t_of
 from .json_codec import dumps, loads
 
 #: The end of a head, before its padding.
@@ -104,6 +104,32 @@ def decode_head(line: bytes) -> dict[str, Any] | None:
         return None
     del history["actions"]
     return document
+
+
+def decode_counted_head(chunk: bytes, length: int) -> tuple[dict[str, Any], int] | None:
+    """The head and the number of actions, from the first bytes of a string of `length` bytes.
+
+    None if they contain no complete head, or do not determine the number. `splice.base_from_head` with
+    `splice.action_count` gives the same, but takes 1.3 times as long, which counts in a listing of all sessions.
+    """
+    end = chunk.find(b"\n") + 1
+    head = decode_head(chunk[:end]) if end else None
+    if head is None:
+        return None
+    history = head["history"]
+    count = count_actions(t_of(history.get("last_action")), history.get("trimmed_actions"), chunk, end, length)
+    return (head, count) if count is not None else None
+
+
+def count_actions(last_t: Any, trimmed: Any, chunk: bytes, end: int, length: int) -> int | None:
+    """How many actions a string of `length` bytes has; None if that is not determined.
+
+    `last_t`, `trimmed`: the number of the last action and `trimmed_actions`, as stored. `chunk`: the first bytes of the
+    string. `end`: length of its first line.
+    """
+    if has_no_action(length, end):
+        return 0
+    return count_up_to(next_t_after(last_t, empty=False), trimmed, chunk, end)
 
 
 def is_closed(end: bytes) -> bool:

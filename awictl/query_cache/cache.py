@@ -13,7 +13,6 @@ from ..document.schema import CACHE_ACTION, active_query
 from ..document.timestamps import timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound
-from ..store.base import View
 from .cache_key import cache_key
 
 if TYPE_CHECKING:
@@ -101,12 +100,11 @@ class QueryCache:
 
     async def _pointers(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
         """Yield the IDs of the sessions that have an active query, with its cache key."""
-        view: View[tuple[str, dict[str, Any]]] = View(lambda listed: (listed.session_id, listed.head))
-        async with aclosing(self._reader.list_as(view, rate=rate)) as batches:
+        async with aclosing(self._reader.list_all(rate=rate)) as batches:
             async for batch in batches:
-                for session_id, head in batch:
-                    if (active := active_query(head)) is not None:
-                        yield session_id, active[0]
+                for listed in batch:
+                    if (active := active_query(listed.head)) is not None:
+                        yield listed.session_id, active[0]
 
     async def is_empty(self) -> bool:
         """Return whether the cache has no entry at all."""

@@ -12,7 +12,7 @@ from ..document.schema import CACHE_ACTION, active_query, as_array, as_object
 from ..document.timestamps import parse_timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError
-from ..store.base import Listed, View
+from ..store.base import Listed
 from ..util.humanize import duration
 from .cache_key import cache_key
 from .differences import DifferenceKind, are_similar, compare
@@ -162,12 +162,11 @@ def _with_age(one: _ActiveQuery) -> QuerySession:
 
 async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_ActiveQuery, None]:
     """Yield the active queries of all live sessions."""
-    view: View[_ActiveQuery | None] = View(_query)
-    async with aclosing(reader.list_as(view, rate=rate)) as batches:
+    async with aclosing(reader.list_all(rate=rate)) as batches:
         async for batch in batches:
-            for one in batch:
-                if one is not None:
-                    yield one
+            for listed in batch:
+                if (query := _query(listed)) is not None:
+                    yield query
 
 
 def _query(listed: Listed) -> _ActiveQuery | None:

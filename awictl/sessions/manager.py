@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..document import keys
 from ..errors import AwiError, NoSession
 from ..settings import Settings
-from ..store.base import AS_LISTED, AgentSession, HistoryPage, Listed, SessionStore, Stored, View
+from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
 from .reader import SessionReader
 
 # Services are imported when they are first used: a command needs few of them.
@@ -29,13 +29,12 @@ if TYPE_CHECKING:
     from ..query_cache.diagnose import Diagnosis
     from ..store.redis.keyspace import Keyspace
     from ..store.redis.strings import Strings
+    from ..store.session_fields import SessionFields
     from .end import Ended, SessionEndings
     from .fallback import Found
     from .get_or_create import AgentSessions
     from .update import Updated, Updater
     from .writer import SessionWriter
-
-T = TypeVar("T")
 
 
 class StateManager:
@@ -312,14 +311,14 @@ class StateManager:
 
     async def list_sessions(self, *, rate: float | None = None) -> AsyncGenerator[Listed, None]:
         """Every live session, each once, in no particular order. `rate`: keys to scan per second."""
-        async with aclosing(self.list_sessions_as(AS_LISTED, rate=rate)) as batches:
+        async with aclosing(self._reader.list_all(rate=rate)) as batches:
             async for batch in batches:
                 for listed in batch:
                     yield listed
 
-    async def list_sessions_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
-        """Like `list_sessions`, in batches and converted by `view`: cheaper for many sessions."""
-        async with aclosing(self._reader.list_as(view, rate=rate)) as batches:
+    async def list_session_fields(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
+        """The fields of every live session that lists show, in batches. `rate`: keys to scan per second."""
+        async with aclosing(self.store.list_fields(rate)) as batches:
             async for batch in batches:
                 yield batch
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..document import byte_layout, keys
 from ..document.update import decode_diff
 from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
-from ..store.base import AgentSession, HistoryPage, SessionStore, Stored, View, no_session
+from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
 
 # imported when needed: most commands never read the archive
 if TYPE_CHECKING:
     from .fallback import Found, OpenArchive
-
-T = TypeVar("T")
 
 
 class SessionReader:
@@ -85,9 +83,9 @@ class SessionReader:
         """The session that an agent is mapped to, even if that is gone; None without a mapping. One round trip."""
         return await self._store.agent_session(keys.check_agent_id(agent_id))
 
-    async def list_as(self, view: View[T], *, rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
-        """All live sessions in batches, each converted by `view`. `rate`: keys to scan per second."""
-        async with aclosing(self._store.list_all(view, rate)) as batches:
+    async def list_all(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
+        """All live sessions in batches. `rate`: keys to scan per second."""
+        async with aclosing(self._store.list_all(rate)) as batches:
             async for batch in batches:
                 yield batch
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..document.splice import Base
 from ..document.update import Change
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from .get_or_create import GetOrCreateStore
     from .redis.keyspace import Keyspace
     from .redis.strings import Strings
-
-
-T = TypeVar("T")
+    from .session_fields import SessionFields
 
 
 def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
@@ -95,20 +93,6 @@ class Listed(NamedTuple):
     bytes: int
     #: Why it could not be read, if so.
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class View(Generic[T]):
-    """What is made of each listed session, as soon as it is read: keeping all of very many would be slow."""
-
-    of: Callable[[Listed], T]
-    #: The same from its id, the first bytes of its string, the string's length and its expiry, where they are as usual;
-    #: None where they are not.
-    at_a_glance: Callable[[str, bytes, int, int | None], T | None] = lambda *_: None
-
-
-#: Just as it is listed.
-AS_LISTED: View[Listed] = View(lambda listed: listed)
 
 
 @dataclass(frozen=True)
@@ -209,8 +193,11 @@ class SessionStore(Protocol):
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all sessions, each once, in batches, at most `rate` keys a second."""
 
-    def list_all(self, view: View[T], rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
-        """What `view` makes of a listing of all sessions, each once, in batches as they are found; `rate` as above."""
+    def list_all(self, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
+        """All sessions with their heads, each once, in batches as they are found. `rate`: as for `scan`."""
+
+    def list_fields(self, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
+        """Like `list_all`, but decodes only the fields that lists show, which takes less time."""
 
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
         """What a listing tells of these sessions; those that have gone meanwhile are left out."""

@@ -12,7 +12,6 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import NotFound, ReadOnly, Settings, StateManager
-from awictl.sessions.summaries import SUMMARIES
 
 MISSING = "sess_missing"
 CACHE_KEY = "05924ac34f1a295ad31aa9941c665c32"
@@ -44,7 +43,7 @@ READS: dict[str, Call] = {
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
-    "list_sessions_as": lambda manager: _summaries(manager),
+    "list_session_fields": lambda manager: _fields(manager),
     "ping": lambda manager: manager.store.ping(),
 }
 
@@ -69,8 +68,8 @@ WRITES: dict[str, Call] = {
 ELSEWHERE = {"get_archived_session", "why_missing", "explain_missing", "close"}
 
 
-async def _summaries(manager: StateManager) -> list[Any]:
-    return [one async for batch in manager.list_sessions_as(SUMMARIES) for one in batch]
+async def _fields(manager: StateManager) -> list[Any]:
+    return [one async for batch in manager.list_session_fields() for one in batch]
 
 
 async def _ids(manager: StateManager) -> list[str]:

@@ -17,7 +17,6 @@ from . import view
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
-    from ...sessions.summaries import Summary
     from ..framework.output import Row
 
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent: id or name.")]
@@ -69,19 +68,17 @@ async def run(
     """Print the sessions that match the query, and how many were unreadable."""
     unreadable = 0
 
-    def count_unreadable(count: int = 1) -> None:
+    def count_unreadable(count: int) -> None:
         nonlocal unreadable
         unreadable += count
 
+    encoded = ctx.out.chosen(Format.JSONL) is Format.JSONL
     async with ctx.manager() as manager:
-        everything = query.anything and sort is None
-        match ctx.out.chosen(Format.JSONL):
-            case Format.IDS if everything:
-                batches = Batches(_ids(manager, rate), limit)
-            case Format.JSONL if everything:
-                batches = Batches(_encoded(manager, rate, count_unreadable), limit, encoded=True)
-            case _:
-                batches = Batches(_rows(manager, query, sort, reverse, rate, count_unreadable), limit)
+        if ctx.out.chosen(Format.JSONL) is Format.IDS and query.anything and sort is None:
+            batches = Batches(_ids(manager, rate), limit)
+        else:
+            rows = _rows(manager, query, sort, reverse, rate, encoded, count_unreadable)
+            batches = Batches(rows, limit, encoded)
         await render(ctx, batches)
     if unreadable:
         ctx.out.notice(f"{unreadable} of the sessions could not be read: `awictl session show ID` says why")
@@ -94,39 +91,31 @@ async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[S
             yield [{"session_id": session_id} for session_id in batch]
 
 
-async def _encoded(
-    manager: "StateManager", rate: float | None, unreadable: Callable[[], None]
-) -> AsyncGenerator[Sequence[bytes], None]:
-    """All sessions as lines of JSON, encoded without a row in between."""
-    from ...sessions.summaries import lines
-
-    async with aclosing(manager.list_sessions_as(lines(unreadable), rate=rate)) as found:
-        async for batch in found:
-            yield batch
-
-
 async def _rows(
     manager: "StateManager",
     query: SessionQuery,
     sort: SortKey | None,
     reverse: bool,
     rate: float | None,
+    encoded: bool,
     unreadable: Callable[[int], None],
-) -> "AsyncGenerator[Sequence[Row], None]":
-    """The sessions that match, as they are found, or sorted in one batch."""
-    from ...sessions.summaries import SUMMARIES
+) -> "AsyncGenerator[Sequence[Row | bytes], None]":
+    """The sessions that match, as they are found, or sorted in one batch; as lines of JSON if `encoded`."""
+    from ...sessions.summaries import Summary, json_line, summary
 
+    convert: Callable[[Summary], Row | bytes] = json_line if encoded else Summary.row
     matching: list[Summary] = []
-    async with aclosing(manager.list_sessions_as(SUMMARIES, rate=rate)) as found:
-        async for summaries in found:
+    async with aclosing(manager.list_session_fields(rate=rate)) as found:
+        async for fields in found:
+            summaries = [summary(one) for one in fields]
             unreadable(sum(one.error is not None for one in summaries))
-            wanted = [one for one in summaries if query.matches(one)]
+            wanted = summaries if query.anything else [one for one in summaries if query.matches(one)]
             if sort is None:
-                yield [one.row() for one in wanted]
+                yield [convert(one) for one in wanted]
             else:
                 matching += wanted
     if sort is not None:
-        yield [one.row() for one in sorted(matching, key=SORT_KEYS[sort], reverse=reverse)]
+        yield [convert(one) for one in sorted(matching, key=SORT_KEYS[sort], reverse=reverse)]
 
 
 async def render(ctx: CommandContext, batches: Batches) -> None:

@@ -1,32 +1,40 @@
-"""Listing sessions: paced SCANs, and what the heads of documents tell without fetching them whole."""
+"""List sessions: a paced SCAN, and the heads of documents without their trajectories."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...document import keys
-from ...document.fast_head import count_of_head
+from ...document.byte_layout import decode_counted_head
 from ...document.splice import FOLLOWING_BYTES, base_from_string
 from ...errors import InvalidData
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
-from ..base import Listed, View
+from ..base import Listed
 from . import keyspace
 from .connection import Server
 
+if TYPE_CHECKING:
+    from ..session_fields import SessionFields
+
 T = TypeVar("T")
 
-#: Sessions that one request of a listing asks for.
+#: Sessions per request of a listing.
 LIST_BATCH = 200
-#: Bytes of a document that are looked at first; sixteen times as many each time its head is not among them.
+#: First bytes of a document that are read to find its head.
 HEAD_CHUNK = 4_096
+#: Factor by which the number of bytes grows for each further attempt.
 _GROWTH = 16
+
+#: A decoder of some fields: from the id of a session, the first bytes of its string, the length of the string in bytes,
+#: and its TTL in milliseconds. Returns None if the head has to be decoded in full.
+Decode = Callable[[str, bytes, int, int | None], T | None]
 
 
 async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
-    """The ids of all sessions, each once, in batches. `rate`: how many keys the server visits in a second."""
+    """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""
     seen = FingerprintSet()  # SCAN may return a key twice
     async with aclosing(prefetch(keyspace.scan(server, f"{keys.SESSION_PREFIX}*", rate))) as batches:
         async for names in batches:
@@ -34,91 +42,114 @@ async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list
                 yield batch
 
 
-async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: int, view: View[T]) -> list[T]:
-    """What `view` makes of a listing of these sessions, in their order; those that have gone meanwhile are left out.
+async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: int) -> list[Listed]:
+    """List these sessions, in their order; sessions that no longer exist are left out.
 
-    One round trip where every head is among the first HEAD_CHUNK bytes, as it is in what awictl writes but for very
-    large pages; documents in the app's layout have to be read whole.
+    One round trip if every head is within the first HEAD_CHUNK bytes. That is so for documents that awictl wrote,
+    unless their pages are very large; documents in the app's layout are read in full.
     """
-    found: list[T] = []
+    found: list[Listed] = []
     for start in range(0, len(session_ids), LIST_BATCH):
         ids = session_ids[start : start + LIST_BATCH]
-        found += await _told(server, ids, await _look(server, ids, HEAD_CHUNK), max_bytes, view)
+        found += await _decoded(server, ids, await _read_chunks(server, ids, HEAD_CHUNK), max_bytes, _unchanged)
     return found
 
 
-async def list_all(server: Server, max_bytes: int, rate: float | None, view: View[T]) -> AsyncGenerator[list[T], None]:
-    """The same of all sessions, each once, in batches as they are found. `rate`: as for `scan`.
+async def list_all(
+    server: Server,
+    max_bytes: int,
+    rate: float | None,
+    convert: Callable[[Listed], T],
+    decode: Decode[T] | None = None,
+) -> AsyncGenerator[list[T], None]:
+    """List all sessions, each once, in batches as they are found. The next batch is prefetched.
 
-    While one batch is parsed, the server looks at the next.
+    `rate`: maximum number of keys to scan per second. `decode` is tried first for each session; if it returns None,
+    `convert` receives the session with its head decoded in full.
     """
-    async with aclosing(scan(server, rate)) as batches, aclosing(prefetch(_looks(server, batches))) as looks:
-        async for ids, peeks in looks:
-            yield await _told(server, ids, peeks, max_bytes, view)
+    async with aclosing(scan(server, rate)) as batches, aclosing(prefetch(_chunks(server, batches))) as chunks:
+        async for ids, infos in chunks:
+            yield await _decoded(server, ids, infos, max_bytes, convert, decode)
 
 
-async def _looks(
+def list_heads(server: Server, max_bytes: int, rate: float | None) -> AsyncGenerator[list[Listed], None]:
+    """List all sessions with their heads; see `list_all`."""
+    return list_all(server, max_bytes, rate, _unchanged)
+
+
+def list_fields(server: Server, max_bytes: int, rate: float | None) -> AsyncGenerator[list[SessionFields], None]:
+    """List all sessions with the fields that lists show; see `list_all`."""
+    from ..session_fields import decode_fields, fields_of  # imports msgspec, which few commands need
+
+    return list_all(server, max_bytes, rate, fields_of, decode_fields)
+
+
+def _unchanged(listed: Listed) -> Listed:
+    return listed
+
+
+async def _chunks(
     server: Server, batches: AsyncIterable[Sequence[str]]
 ) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.Peek | None]], None]:
-    """The first bytes of sessions, some hundred at a time."""
+    """The first bytes of sessions, LIST_BATCH at a time."""
     async for batch in batches:
         for start in range(0, len(batch), LIST_BATCH):
             ids = batch[start : start + LIST_BATCH]
-            yield ids, await _look(server, ids, HEAD_CHUNK)
+            yield ids, await _read_chunks(server, ids, HEAD_CHUNK)
 
 
-async def _look(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.Peek | None]:
-    more = FOLLOWING_BYTES if size == HEAD_CHUNK else None  # most often the first line is all that it takes
+async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.Peek | None]:
+    more = FOLLOWING_BYTES if size == HEAD_CHUNK else None  # usually the first line is enough
     return await keyspace.peek(server, [keys.SESSION_PREFIX + one for one in session_ids], size, more)
 
 
-async def _told(
+async def _decoded(
     server: Server,
     session_ids: Sequence[str],
-    peeks: Sequence[keyspace.Peek | None],
+    infos: Sequence[keyspace.Peek | None],
     max_bytes: int,
-    view: View[T],
+    convert: Callable[[Listed], T],
+    decode: Decode[T] | None = None,
 ) -> list[T]:
-    """What `view` makes of the sessions that were looked at; of those whose first bytes do not do, more are read."""
+    """Decode sessions from their first bytes, in their order. If those are not enough for some, reads more of them."""
     found: dict[str, T] = {}
     larger: dict[str, int] = {}
     chunk = HEAD_CHUNK
-    at_a_glance = view.at_a_glance
 
-    def tell(ids: Sequence[str], peeks: Sequence[keyspace.Peek | None]) -> None:
-        for session_id, peek in zip(ids, peeks, strict=True):
-            if peek is None:
+    def decode_all(ids: Sequence[str], infos: Sequence[keyspace.Peek | None]) -> None:
+        for session_id, info in zip(ids, infos, strict=True):
+            if info is None:
                 continue
-            if peek.fault is not None:
-                why = str(server.translate(peek.fault, keys.session_key(session_id)))
-                found[session_id] = view.of(Listed(session_id, {}, None, peek.ttl_ms, 0, why))
-            elif (seen := at_a_glance(session_id, peek.start, peek.length, peek.ttl_ms)) is not None:
-                found[session_id] = seen
-            elif listed := _listed(session_id, peek):
-                found[session_id] = view.of(listed)
+            if info.fault is not None:
+                why = str(server.translate(info.fault, keys.session_key(session_id)))
+                found[session_id] = convert(Listed(session_id, {}, None, info.ttl_ms, 0, why))
+            elif decode is not None and (value := decode(session_id, info.start, info.length, info.ttl_ms)) is not None:
+                found[session_id] = value
+            elif (listed := _decode_head(session_id, info)) is not None:
+                found[session_id] = convert(listed)
             elif chunk >= max_bytes:
-                why = f"{peek.length:,} bytes, more than the limit of {max_bytes:,} (AWI_MAX_DOCUMENT_BYTES)"
-                found[session_id] = view.of(Listed(session_id, {}, None, peek.ttl_ms, peek.length, why))
+                why = f"{info.length:,} bytes, more than the limit of {max_bytes:,} (AWI_MAX_DOCUMENT_BYTES)"
+                found[session_id] = convert(Listed(session_id, {}, None, info.ttl_ms, info.length, why))
             else:
-                larger[session_id] = peek.length
+                larger[session_id] = info.length
 
-    tell(session_ids, peeks)
+    decode_all(session_ids, infos)
     while larger:
         pending, larger = larger, {}
         chunk = min(chunk * _GROWTH, max_bytes)
         for group in keyspace.groups({one: min(length, chunk) for one, length in pending.items()}):
-            tell(group, await _look(server, group, chunk))
+            decode_all(group, await _read_chunks(server, group, chunk))
     return [found[session_id] for session_id in session_ids if session_id in found]
 
 
-def _listed(session_id: str, peek: keyspace.Peek) -> Listed | None:
-    """What the first bytes of a document tell; None where they do not tell enough."""
-    if (counted := count_of_head(peek.start, peek.length)) is not None:
-        return Listed(session_id, *counted, peek.ttl_ms, peek.length)
-    if len(peek.start) < peek.length:
+def _decode_head(session_id: str, info: keyspace.Peek) -> Listed | None:
+    """A session from the first bytes of its string; None if they are not enough."""
+    if (counted := decode_counted_head(info.start, info.length)) is not None:
+        return Listed(session_id, *counted, info.ttl_ms, info.length)
+    if len(info.start) < info.length:
         return None
     try:
-        base = base_from_string(peek.start)
+        base = base_from_string(info.start)
     except InvalidData as error:
-        return Listed(session_id, {}, None, peek.ttl_ms, peek.length, str(error))
-    return Listed(session_id, base.head, len(base.document["history"]["actions"]), peek.ttl_ms, peek.length)
+        return Listed(session_id, {}, None, info.ttl_ms, info.length, str(error))
+    return Listed(session_id, base.head, len(base.document["history"]["actions"]), info.ttl_ms, info.length)

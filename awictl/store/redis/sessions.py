@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ...document import keys
 from ...document.byte_layout import op_id_mark
@@ -18,7 +18,6 @@ from ...document.update import Change
 from ...errors import AwiError, InvalidData, Refused, TooLarge
 from ...settings import Settings
 from ..base import (
-    AS_LISTED,
     AgentSession,
     DeleteOutcome,
     HistoryPage,
@@ -28,7 +27,6 @@ from ..base import (
     ReplyLost,
     Stored,
     Traces,
-    View,
     lives_there,
 )
 from . import bulk_read, history, listing
@@ -36,12 +34,11 @@ from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
 
 if TYPE_CHECKING:
+    from ..session_fields import SessionFields
     from .get_or_create import RedisGetOrCreate
     from .strings import Strings
 
 log = logging.getLogger("awictl")
-
-T = TypeVar("T")
 
 #: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
 _AGENT_BYTES = 2_048
@@ -263,11 +260,17 @@ class RedisStore:
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         return listing.scan(self._server, rate)
 
-    def list_all(self, view: View[T], rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
-        return listing.list_all(self._server, self._max_bytes, rate, view)
+    def list_all(self, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
+        """All sessions with their heads, each once, in batches. `rate`: as for `scan`."""
+        return listing.list_heads(self._server, self._max_bytes, rate)
+
+    def list_fields(self, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
+        """The fields of all sessions that lists show, each once, in batches. `rate`: as for `scan`."""
+        return listing.list_fields(self._server, self._max_bytes, rate)
 
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
-        return await listing.list_sessions(self._server, session_ids, self._max_bytes, AS_LISTED)
+        """These sessions with their heads; sessions that no longer exist are left out."""
+        return await listing.list_sessions(self._server, session_ids, self._max_bytes)
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
         return await history.page(self._server, session_id, limit, offset, self._max_bytes)

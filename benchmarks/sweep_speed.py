@@ -15,7 +15,7 @@ import random
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pymongo import AsyncMongoClient, InsertOne, ReplaceOne, WriteConcern
@@ -71,7 +71,8 @@ async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, by
 async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool) -> float:
     """Seconds that one bulk_write of the same documents takes."""
     now = datetime.now(UTC)
-    snapshots = [Snapshot.of(session_id, raw, ttl_ms=60_000, now=now) for session_id, raw in sessions.items()]
+    expires_at = now + timedelta(minutes=1)
+    snapshots = [Snapshot.parse(session_id, raw, expires_at) for session_id, raw in sessions.items()]
     documents = [document_of(one, now)[0] for one in snapshots]
     async with AsyncMongoClient(mongo.uri) as client:
         collection = client[DATABASE].get_collection("agentsessions", write_concern=WriteConcern("majority", j=True))

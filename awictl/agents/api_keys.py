@@ -1,25 +1,26 @@
-"""The keys of agents, which are kept beside the archive: what a key_store is, and what one key says."""
+"""API keys of agents: permissions, states, and the record of one key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from ..document.timestamps import optional_timestamp
 
 
 class Permission(StrEnum):
-    """What a key allows its agent."""
+    """What an API key permits."""
 
     READ = "read"
     WRITE = "write"
+    #: No route requires it. It is accepted and listed because keys of the app may have it.
     DELETE = "delete"
 
 
 class KeyState(StrEnum):
-    """Whether a key is good."""
+    """Whether an API key is accepted, or why not."""
 
     ACTIVE = "active"
     REVOKED = "revoked"
@@ -29,26 +30,29 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True)
 class AgentKey:
-    """The key of an agent, without its secret."""
+    """The API key of an agent, without its secret."""
 
     agent_id: str
     name: str
     permissions: tuple[Permission, ...]
+    #: None if unknown.
     created_at: datetime | None
+    #: None if it never expires.
     expires_at: datetime | None = None
+    #: False if it was revoked.
     active: bool = True
     suspended: bool = False
-    #: Until when it is suspended; None: for good.
+    #: End of the suspension; None if it has no end.
     suspended_until: datetime | None = None
     suspension_reason: str | None = None
     description: str | None = None
-    #: Requests that the agent may make for one operation in an hour; None: as many as any.
+    #: Maximum number of requests per operation and hour; None if the server's default applies.
     requests_per_hour: int | None = None
-    #: Whether the app made it: then it is never written here.
+    #: Whether the app created it; such keys are read-only.
     of_app: bool = False
 
     def state(self, now: datetime | None = None) -> KeyState:
-        """Whether the key is good at a moment; now, unless told otherwise."""
+        """Return the state of the key at a time; by default, at the current time."""
         now = now or datetime.now(UTC)
         if not self.active:
             return KeyState.REVOKED
@@ -59,7 +63,7 @@ class AgentKey:
         return KeyState.ACTIVE
 
     def row(self) -> dict[str, Any]:
-        """The key as plain data."""
+        """Return the key as JSON values."""
         return {
             "agent_id": self.agent_id,
             "name": self.name,
@@ -73,32 +77,13 @@ class AgentKey:
         }
 
 
-class KeyStore(Protocol):
-    """Where keys are kept. Every method raises the errors of `awictl.errors`."""
-
-    #: For messages: which archive this is, without secrets.
-    where: str
-
-    async def add(self, key: AgentKey, digest: str) -> None:
-        """Keep a new key. `digest`: the SHA-256 of its secret, in hex."""
-
-    async def find(self, secret: str, digest: str) -> AgentKey | None:
-        """The key with this secret, whether good or not: one of ours by its digest, else one of the app's."""
-
-    async def all(self) -> list[AgentKey]:
-        """All keys, the newest first."""
-
-    async def revoke(self, agent_id: str) -> bool:
-        """Revoke one of our keys. Returns whether there is such a key."""
-
-
-def permissions_of(values: Any) -> tuple[Permission, ...]:
-    """The permissions in a stored list, in their order; what is none is left out."""
-    found = set(values) if isinstance(values, list) and all(isinstance(one, str) for one in values) else set()
+def permissions_of(stored: Any) -> tuple[Permission, ...]:
+    """Return the known permissions in a stored list; none if it is not a list of strings."""
+    found = set(stored) if isinstance(stored, list) and all(isinstance(one, str) for one in stored) else set()
     return tuple(one for one in Permission if one in found)
 
 
 def newest_first(keys: list[AgentKey]) -> list[AgentKey]:
-    """Keys by their creation."""
+    """Sort keys by their creation, the newest first."""
     earliest = datetime.min.replace(tzinfo=UTC)
     return sorted(keys, key=lambda key: (key.created_at or earliest, key.agent_id), reverse=True)

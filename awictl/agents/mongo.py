@@ -1,7 +1,7 @@
-"""Keys of agents in MongoDB: ours in a collection of their own, and the app's, which are only read.
+"""API keys in MongoDB: those of awictl in a collection of their own, and those of the app, which are only read.
 
-The app keeps its secrets as they are; ours are kept as their SHA-256. That is why they cannot share a collection: each
-document of the app's must have a secret.
+The app stores secrets as they are and requires one in each document; awictl stores only their SHA-256. So the two
+cannot share a collection.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ASCENDING
 
-from ..archive.app_documents import moment
-from ..archive.mongo.archive import MongoArchive
-from ..archive.mongo.documents import Document
-from ..archive.mongo.errors import translated
+from ..archive.mongo.connection import Document, MongoConnection
+from ..archive.mongo.errors import translate_errors
+from ..archive.mongo.values import as_datetime
 from ..document.schema import as_text
 from .api_keys import AgentKey, newest_first, permissions_of
 
 COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"
-#: Everything but the secret.
+#: Projection that leaves out the secret.
 _APP_FIELDS = {"key": 0}
 
 
 class MongoKeyStore:
     """The `KeyStore` in the database of an archive."""
 
-    def __init__(self, archive: MongoArchive) -> None:
-        self.where = archive.where
-        self._archive = archive
-        self._ours = archive.collection(COLLECTION)
-        self._apps = archive.collection(APP_COLLECTION)
+    def __init__(self, connection: MongoConnection) -> None:
+        self.where = connection.where
+        self._connection = connection
+        self._ours = connection.collection(COLLECTION)
+        self._apps = connection.collection(APP_COLLECTION)
         self._indexed = False
 
     async def add(self, key: AgentKey, digest: str) -> None:
+        """Store a new key. digest: the SHA-256 of its secret, in hex."""
         document = {
             "_id": ObjectId(key.agent_id),
             "digest": digest,
@@ -45,15 +45,16 @@ class MongoKeyStore:
             "expiresAt": key.expires_at,
             "createdAt": key.created_at,
         }
-        with translated(self.where):
-            await self._archive.reached()
+        with translate_errors(self.where):
+            await self._connection.check_reachable()
             if not self._indexed:
                 await self._ours.create_index([("digest", ASCENDING)], unique=True)
                 self._indexed = True
             await self._ours.insert_one(document)
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
-        with translated(self.where), pymongo.timeout(self._archive.reach):
+        """Return the key with this secret, in any state: one of awictl, or else one of the app."""
+        with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
             found = await self._ours.find_one({"digest": digest})
             if found is not None:
                 return _key(found)
@@ -61,35 +62,37 @@ class MongoKeyStore:
         return _key(found, of_app=True) if found is not None else None
 
     async def all(self) -> list[AgentKey]:
-        with translated(self.where):
-            await self._archive.reached()
+        """Return all keys, the newest first, those of the app included."""
+        with translate_errors(self.where):
+            await self._connection.check_reachable()
             ours = await self._ours.find({}).to_list()
             apps = await self._apps.find({}, _APP_FIELDS).to_list()
         return newest_first([_key(one) for one in ours] + [_key(one, of_app=True) for one in apps])
 
     async def revoke(self, agent_id: str) -> bool:
+        """Revoke a key of awictl. Returns whether there is one with this id."""
         try:
             wanted = {"_id": ObjectId(agent_id)}
         except InvalidId:
             return False
-        with translated(self.where):
-            await self._archive.reached()
+        with translate_errors(self.where):
+            await self._connection.check_reachable()
             return (await self._ours.update_one(wanted, {"$set": {"active": False}})).matched_count > 0
 
 
 def _key(found: Document, *, of_app: bool = False) -> AgentKey:
-    """The key that a document is; what the app left out or wrote otherwise counts as not said."""
+    """Convert a document. Fields that the app left out, or of another type, count as not set."""
     limit = found.get("rateLimit")
     requests = limit.get("requestsPerHour") if isinstance(limit, dict) else None
     return AgentKey(
         agent_id=str(found["_id"]),
         name=as_text(found.get("name")) or str(found["_id"]),
         permissions=permissions_of(found.get("permissions")),
-        created_at=moment(found.get("createdAt")),
-        expires_at=moment(found.get("expiresAt")),
+        created_at=as_datetime(found.get("createdAt")),
+        expires_at=as_datetime(found.get("expiresAt")),
         active=found.get("active") is True,
         suspended=bool(found.get("suspended")),
-        suspended_until=moment(found.get("suspendedUntil")),
+        suspended_until=as_datetime(found.get("suspendedUntil")),
         suspension_reason=as_text(found.get("suspensionReason")),
         description=as_text(found.get("description")),
         requests_per_hour=int(requests) if isinstance(requests, (int, float)) and requests >= 1 else None,

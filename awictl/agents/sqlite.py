@@ -1,13 +1,12 @@
-"""Keys of agents in the SQLite file of an archive."""
+"""API keys in the SQLite file of an archive."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from typing import TypeVar
 
-from ..archive.snapshot import moment_of
-from ..archive.sqlite.archive import SqliteArchive, Work
+from ..archive.sqlite.file import SqliteFile, T, Work
+from ..archive.values import parse_datetime
 from ..document.timestamps import optional_timestamp
 from .api_keys import AgentKey, newest_first, permissions_of
 
@@ -22,17 +21,17 @@ _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     created_at TEXT
 ) STRICT"""
 
-T = TypeVar("T")
-
 
 class SqliteKeyStore:
-    """The `KeyStore` in the file of an archive. The table is made by the first key; reading never makes one."""
+    """The `KeyStore` in the file of an archive. The first key creates the table."""
 
-    def __init__(self, archive: SqliteArchive) -> None:
-        self.where = archive.where
-        self._archive = archive
+    def __init__(self, file: SqliteFile) -> None:
+        self.where = file.where
+        self._file = file
 
     async def add(self, key: AgentKey, digest: str) -> None:
+        """Store a new key. digest: the SHA-256 of its secret, in hex."""
+
         def write(db: sqlite3.Connection) -> None:
             db.execute(_TABLE)
             db.execute(
@@ -49,35 +48,40 @@ class SqliteKeyStore:
                 ),
             )
 
-        await self._archive.writing(write)
+        await self._file.write(write)
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
+        """Return the key with this digest, in any state; None if there is none."""
+
         def read(db: sqlite3.Connection) -> AgentKey | None:
             row = db.execute("SELECT * FROM agent_keys WHERE digest = ?", (digest,)).fetchone()
             return _key(row) if row else None
 
-        return await self._reading(read)
+        return await self._read(read)
 
     async def all(self) -> list[AgentKey]:
-        found = await self._reading(lambda db: [_key(row) for row in db.execute("SELECT * FROM agent_keys")])
+        """Return all keys, the newest first."""
+        found = await self._read(lambda db: [_key(row) for row in db.execute("SELECT * FROM agent_keys")])
         return newest_first(found or [])
 
     async def revoke(self, agent_id: str) -> bool:
+        """Revoke a key. Returns whether there is one with this id."""
+
         def write(db: sqlite3.Connection) -> bool:
             return db.execute("UPDATE agent_keys SET active = 0 WHERE agent_id = ?", (agent_id,)).rowcount > 0
 
-        if await self._reading(lambda _: True) is None:
+        if await self._read(lambda _: True) is None:
             return False
-        return await self._archive.writing(write)
+        return await self._file.write(write)
 
-    async def _reading(self, work: Work[T]) -> T | None:
-        """The result of `work`; None where there is no table of keys yet."""
+    async def _read(self, work: Work[T]) -> T | None:
+        """Run `work` and return its result; None if there is no table of keys yet."""
 
         def read(db: sqlite3.Connection) -> T | None:
-            there = db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'agent_keys'").fetchone()
-            return work(db) if there else None
+            exists = db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'agent_keys'").fetchone()
+            return work(db) if exists else None
 
-        return await self._archive.reading(read)
+        return await self._file.read(read)
 
 
 def _key(row: sqlite3.Row) -> AgentKey:
@@ -85,8 +89,8 @@ def _key(row: sqlite3.Row) -> AgentKey:
         agent_id=row["agent_id"],
         name=row["name"],
         permissions=permissions_of(json.loads(row["permissions"])),
-        created_at=moment_of(row["created_at"]),
-        expires_at=moment_of(row["expires_at"]),
+        created_at=parse_datetime(row["created_at"]),
+        expires_at=parse_datetime(row["expires_at"]),
         active=bool(row["active"]),
         description=row["description"],
     )

@@ -1,1 +1,1 @@
-"""Where ended sessions go."""
+"""Archives: where sessions are kept after they have left Redis, in MongoDB or in an SQLite file."""

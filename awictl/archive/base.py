@@ -1,4 +1,4 @@
-"""What an archive is: the interface of `mongo.py` and `sqlite.py`, and the records that they return."""
+"""The interface of an archive, and the records that it returns."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from typing import Any, Protocol
 from ..document.json_codec import dumps, encodable, loads
 from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused
-from .snapshot import ArchivedVersion, Snapshot, moment_of
-from .trajectory import ActionCount, Chunk
+from .chunks import Chunk
+from .decision import ArchivedVersion
+from .snapshot import Snapshot
+from .trajectory import ActionCount
+from .values import parse_datetime
 
-#: Times that a snapshot is judged again because somebody else wrote under its id meanwhile.
-SAVE_TRIES = 8
+#: Number of times that a snapshot is compared with the archive again because another writer changed the session there.
+MAX_SAVE_ATTEMPTS = 8
 
 
 class Shape(Enum):
-    """Who wrote an archived document, which tells what it looks like."""
+    """The shape of an archived document, named after the program that wrote it."""
 
     AWICTL = "awictl"
-    #: The app's archive of ended sessions, and its sessions from before Redis: both readable, neither ever written.
+    #: Ended sessions that the app archived, and sessions from before it kept them in Redis. Both are read-only.
     APP = "app"
 
 
 @dataclass(frozen=True)
 class ArchivedSummary:
-    """What a listing of the archive tells of one session."""
+    """One row of a listing of the archive. A field is None if the archived document does not have it."""
 
     session_id: str
     agent_id: str | None
@@ -38,27 +41,27 @@ class ArchivedSummary:
     started_at: datetime | None
     last_activity_at: datetime | None
     ended_at: datetime | None
-    #: Whether it may live still: it was archived before it expired.
+    #: Whether the session may still be live: it was archived before it expired.
     active: bool
-    #: As the document counts them.
+    #: The counts in the document's statistics.
     total_actions: int
     successful_actions: int
     failed_actions: int
-    #: Length of the document in bytes; None where that is not known.
+    #: Size of the session document in bytes.
     bytes: int | None
     shape: Shape = Shape.AWICTL
-    #: How often each action was taken; empty where that was not asked for.
+    #: How often each action was taken, by name; filled in only on request.
     action_counts: Mapping[str, ActionCount] = field(default_factory=dict, compare=False)
 
     @property
     def duration_ms(self) -> int | None:
-        """Milliseconds from the start to the last activity; None where that is not known."""
+        """Milliseconds from the start to the last activity; None if either is unknown."""
         if self.started_at is None or self.last_activity_at is None:
             return None
         return max(0, (self.last_activity_at - self.started_at) // timedelta(milliseconds=1))
 
     def row(self) -> dict[str, Any]:
-        """The summary as plain data."""
+        """Return the summary as JSON values."""
         return {
             "session_id": self.session_id,
             "agent_id": self.agent_id,
@@ -81,107 +84,119 @@ class Archived:
     """A session in the archive."""
 
     summary: ArchivedSummary
-    #: The session document, its trajectory complete as far as the archive has it.
+    #: The session document, with those trimmed actions that the archive has.
     document: dict[str, Any]
-    #: The string as it was stored; None in the older shapes, of which no session can be restored.
+    #: The bytes as they were stored in Redis; None for a document of the app, which cannot be restored.
     raw: bytes | None
-    #: The archived document itself, as plain JSON: of the older shapes only.
+    #: The app's document as JSON values; None for a document of awictl.
     original: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class ArchiveQuery:
-    """What an archived session must be like to be listed; None where that does not matter."""
+    """The filters of a listing. None matches every session."""
 
-    #: Id or name of its agent.
+    #: Id or name of the agent.
     agent: str | None = None
-    #: Its last activity was then or later.
+    #: Earliest last activity, inclusive.
     since: datetime | None = None
-    #: Its last activity was earlier than that.
+    #: Latest last activity, exclusive.
     until: datetime | None = None
-    #: Whether one of its actions failed.
+    #: Only sessions with an action that failed.
     failed: bool = False
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in a listing, which goes from the latest activity to the earliest: behind this session."""
+    """The last session of a page in a listing, which is ordered from the latest activity to the earliest."""
 
     last_activity_at: datetime | None
     session_id: str
 
     @property
     def text(self) -> str:
-        """The cursor as one word."""
+        """The cursor in URL-safe Base64."""
         return base64.urlsafe_b64encode(dumps([optional_timestamp(self.last_activity_at), self.session_id])).decode()
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """The cursor that a word stands for. Raises InvalidInput."""
+        """Decode the text of a cursor. Raises InvalidInput if it is not one."""
         try:
-            moment, session_id = loads(base64.urlsafe_b64decode(text.encode()))
+            stored, session_id = loads(base64.urlsafe_b64decode(text.encode()))
             if (
                 not isinstance(session_id, str)
                 or session_id != encodable(session_id)
-                or (moment is not None and moment_of(moment) is None)
+                or (stored is not None and parse_datetime(stored) is None)
             ):
                 raise ValueError
         except (ValueError, TypeError, AwiError):
-            raise InvalidInput(f"{text!r:.80} is no cursor: use the one that an earlier page ended with") from None
-        return cls(moment_of(moment), session_id)
+            raise InvalidInput(f"{text!r:.80} is not a cursor; pass the one that an earlier page ended with") from None
+        return cls(parse_datetime(stored), session_id)
 
 
 class Archive(Protocol):
-    """Where ended sessions are kept. Every method raises the errors of `awictl.errors`."""
+    """Where sessions are archived. Every method raises the errors of `awictl.errors`."""
 
-    #: For messages: which archive this is, without secrets.
+    #: The archive's location for messages, without credentials.
     where: str
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
-        """Archive snapshots, and read them back. For each session id, None, or why it is not there equal.
+        """Archive snapshots and read them back.
 
-        It may be repeated at any time: an older snapshot never replaces a newer one, and other content under one id
-        is Refused. Raises Unreachable where nothing can be told.
+        Returns, for each session id, None if the archive now holds exactly these bytes, or else the reason why not:
+        Outdated if it holds a newer version, Refused if it holds another session under this id. Idempotent. Raises
+        Unreachable if the outcome is unknown.
         """
 
     async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
-        """Archive actions that leave a session of this agent, and read them back. It may be repeated."""
+        """Archive actions before they are trimmed from a session of this agent, and read them back. Idempotent."""
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
-        """The actions that left this session of this agent. A damaged chunk is left out with a warning."""
+        """Return the actions that were trimmed from a session of this agent, without damaged chunks."""
 
     async def load(self, session_id: str) -> Archived | None:
-        """A session; None where it is not in the archive. Raises InvalidData where it is damaged."""
+        """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
 
     def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
     ) -> AsyncGenerator[ArchivedSummary, None]:
-        """The sessions that match, latest activity first, from behind a cursor on. `action_counts`: fill them in."""
+        """Iterate over the sessions that match, from the latest activity to the earliest.
+
+        after: start behind this session. limit: maximum number of sessions. action_counts: fill in the field of that
+        name.
+        """
 
     def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
-        """Sessions that may live still as far as is known, but should have expired by now; the earliest first."""
+        """Iterate over sessions that are marked as active but were due to expire before `now`, the earliest first."""
 
     async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
-        """Mark sessions as ended when they expired, if they are still as known. Returns how many were."""
+        """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
 
     async def ping(self) -> dict[str, Any]:
-        """Whether the archive answers: `latency_ms` and, where the server tells, `version`."""
+        """Check that the archive answers. Returns `latency_ms` and `version`."""
 
     async def missing_indexes(self) -> list[str]:
-        """The fields of each index that is not there; the first `save` makes it."""
+        """Return the fields of each index that does not exist yet; `save` creates it."""
 
     async def close(self) -> None:
         """Close all connections."""
 
 
-def not_settled(session_id: str, where: str) -> Refused:
-    """The error for a snapshot under whose id others kept writing."""
-    return Refused(f"{where}: other writers kept archiving {session_id}: nothing was deleted; try again")
+async def complete_snapshot(archive: Archive, snapshot: Snapshot) -> Snapshot:
+    """Put the trimmed actions of a session that `archive` has back into its snapshot."""
+    if not snapshot.trimmed:
+        return snapshot
+    return snapshot.with_chunks(await archive.load_trimmed_actions(snapshot.session_id, snapshot.agent_id))
+
+
+def concurrent_writers(session_id: str, where: str) -> Refused:
+    """Return the error for a snapshot that was not saved because other writers kept changing the session."""
+    return Refused(f"{where}: other writers kept archiving {session_id}; nothing was deleted; try again")
 
 
 def app_document_read_only(session_id: str, where: str) -> Refused:
-    """The error for writing to a session, or restoring one, of which there is a document of the app."""
+    """Return the error for writing to, or restoring, a session that the app archived."""
     return Refused(
-        f"{where}: {session_id} is there in the app's own shape, which is read-only: it lacks much of the session, "
-        "and the app may still use it"
+        f"{where}: {session_id} is archived as a document of the app, which is read-only: it lacks parts of the "
+        "session, and the app may still use it"
     )

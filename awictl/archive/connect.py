@@ -1,4 +1,4 @@
-"""The archive that the settings name."""
+"""Open the archive that the settings name."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..store.embedded import embedded_server
 from ..util.urls import without_credentials
 from .base import Archive
 
-#: The archive of the embedded server, in its folder.
+#: Name of the embedded server's archive, in the folder of its data.
 EMBEDDED_FILE = "archive.db"
 
 
 def open_archive(settings: Settings) -> Archive | None:
-    """The archive that the settings name; None where they name none. Nothing is sent, and no file made, yet."""
+    """Return the archive that the settings name, or None. It connects, or creates its file, when it is first used."""
     url = settings.archive
     if url is None and not settings.embedded:
         return None
     if url is None or url.startswith("sqlite:"):
         from .sqlite.archive import SqliteArchive
 
-        # after three slashes a path is relative, after four it is not
+        # as in SQLAlchemy: three slashes before a relative path, four before an absolute one
         path = (
             Path(unquote(url.removeprefix("sqlite:///"))) if url else embedded_server(settings).folder / EMBEDDED_FILE
         )
@@ -35,7 +35,7 @@ def open_archive(settings: Settings) -> Archive | None:
 
 
 def required(archive: Archive | None, otherwise: str = "") -> Archive:
-    """The archive. Raises Refused if there is none; `otherwise` completes the message with an alternative."""
+    """Return the archive. Raises Refused if there is none; `otherwise` is appended to the message as an alternative."""
     if archive is None:
         raise Refused(
             "no archive is configured, so nothing was done: set MONGODB_URI or AWI_ARCHIVE_URL, or give "

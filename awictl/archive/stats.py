@@ -1,4 +1,4 @@
-"""What the archive says of many sessions together."""
+"""Statistics of archived sessions."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from typing import Any
 
 from .base import ArchivedSummary
 
-#: Shares of the sessions whose durations are told.
-_SHARES = {"median_ms": 0.5, "p90_ms": 0.9, "max_ms": 1.0}
+#: Percentiles of the durations: the name in the row, and the share of the sessions.
+_PERCENTILES = {"median_ms": 0.5, "p90_ms": 0.9, "max_ms": 1.0}
 
 
 @dataclass
 class ArchiveStats:
-    """Counts over archived sessions, to which they are added one after the other."""
+    """Counters over archived sessions, which are added one at a time."""
 
     sessions: int = 0
     active: int = 0
     actions: int = 0
     succeeded: int = 0
     failed: int = 0
-    #: By the day (UTC) of their last activity: sessions, actions, and failed actions.
+    #: By day (UTC) of the last activity: numbers of sessions, actions, and failed actions.
     days: dict[str, list[int]] = field(default_factory=dict)
+    #: By name of the action.
     action_counts: Counter[str] = field(default_factory=Counter)
     failed_counts: Counter[str] = field(default_factory=Counter)
+    #: Duration of each session, in milliseconds.
     durations: list[int] = field(default_factory=list)
 
     def add(self, summary: ArchivedSummary) -> None:
-        """Count a session."""
+        """Add a session."""
         self.sessions += 1
         self.active += summary.active
         self.actions += summary.total_actions
@@ -40,14 +42,17 @@ class ArchiveStats:
             day[0] += 1
             day[1] += summary.total_actions
             day[2] += summary.failed_actions
-        for name, use in summary.action_counts.items():
-            self.action_counts[name] += use.count
-            self.failed_counts[name] += use.failed
+        for name, counted in summary.action_counts.items():
+            self.action_counts[name] += counted.count
+            self.failed_counts[name] += counted.failed
         if summary.duration_ms is not None:
             self.durations.append(summary.duration_ms)
 
     def row(self, most_used: int) -> dict[str, Any]:
-        """The same as plain data, with the `most_used` actions. The success rate is None where nothing was counted."""
+        """Return the statistics as JSON values, with the `most_used` most frequent actions.
+
+        The success rate is between 0 and 1; it is None if no action was counted.
+        """
         counted = self.succeeded + self.failed
         return {
             "sessions": self.sessions,
@@ -64,12 +69,12 @@ class ArchiveStats:
                 {"action": name, "count": count, "failed": self.failed_counts[name]}
                 for name, count in sorted(self.action_counts.items(), key=lambda one: (-one[1], one[0]))[:most_used]
             ],
-            "durations": self._durations(),
+            "durations": self._percentiles(),
         }
 
-    def _durations(self) -> dict[str, int | None]:
+    def _percentiles(self) -> dict[str, int | None]:
+        """Percentiles of the durations, by the nearest-rank method."""
         ordered = sorted(self.durations)
         if not ordered:
-            return dict.fromkeys(_SHARES)
-        # the smallest duration that so large a share of the sessions does not exceed
-        return {name: ordered[max(0, math.ceil(len(ordered) * share) - 1)] for name, share in _SHARES.items()}
+            return dict.fromkeys(_PERCENTILES)
+        return {name: ordered[max(0, math.ceil(len(ordered) * share) - 1)] for name, share in _PERCENTILES.items()}

@@ -1,8 +1,8 @@
-"""The sweep: sessions that are about to expire, or have ended, go to the archive before Redis forgets them.
+"""The sweep: archive sessions that are about to expire, and archive and delete those that have ended.
 
-Any number of sweepers may run at once. They do the same work twice now and then, and that leaves no trace: what
-counts is decided by the archive, for each session. What cannot be archived is not let go either: its expiry is put
-off, by so little that the next sweep finds it again.
+Any number of sweepers may run at once. They sometimes do the same work twice; that has no effect, because the archive
+decides for each session which version is kept. The TTL of a session that cannot be archived is extended, to just
+below the margin, so that the next sweep finds it again.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from ..document.schema import has_ended
 from ..errors import AwiError
 from ..store.base import SessionStore
 from .base import Archive
-from .snapshot import ArchivedVersion
+from .decision import ArchivedVersion
 from .transfer import Transfer, Transferred
 
-#: Sessions, and bytes of them, that are archived together at the most (one larger session goes alone).
+#: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
 BATCH_SESSIONS = 100
 BATCH_BYTES = 4_194_304
-#: Batches under way at the same time: while the archive writes one, the next is read and packed.
-BATCHES_AT_ONCE = 3
-#: A session that should have expired so long ago and is gone has expired, whatever the clocks say.
-LAPSE = timedelta(seconds=2)
+#: Number of batches in progress: while the archive writes one, the next one is read and compressed.
+CONCURRENT_BATCHES = 3
+#: A session that is not in Redis is marked as expired this long after its expiry, to allow for clock skew.
+EXPIRY_GRACE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A session that should be archived now."""
+    """A session that is due to be archived."""
 
     session_id: str
-    #: Milliseconds until it expires; None where it never does, because it has ended.
+    #: Milliseconds until it expires; None if it has ended and has no TTL.
     ttl_ms: int | None
+    #: Size of its document.
     bytes: int
 
 
@@ -45,25 +46,29 @@ class Candidate:
 class Swept:
     """What a sweep did."""
 
-    #: Sessions that were due.
+    #: Number of sessions that were due.
     found: int = 0
-    #: Of those, in the archive now as they are.
+    #: Of those, the ones that are now in the archive.
     archived: int = 0
-    #: Of those, ended, and deleted from Redis.
+    #: Of those, the ones that have ended and were deleted from Redis.
     deleted: int = 0
-    #: Sessions archived by an earlier sweep that have expired since: marked as ended.
+    #: Number of sessions, archived by earlier sweeps, that have expired since and are now marked as ended.
     expired: int = 0
-    #: Sessions that could not be archived, and why.
+    #: Sessions that could not be archived, with the reason.
     failed: dict[str, AwiError] = field(default_factory=dict)
-    #: Of those, the ones that would have expired soon: their expiry was put off.
+    #: Of those, the ones whose TTL was extended because they would have expired soon.
     held: int = 0
     seconds: float = 0.0
-    #: Why nothing more could be archived, if so.
+    #: Why the sweep stopped early; None if it was completed.
     stopped: AwiError | None = None
 
 
 class Sweeper:
-    """Sweeps a store into an archive."""
+    """Sweeps a store into an archive.
+
+    margin_ms: archive sessions with a shorter TTL than this. rate: maximum number of sessions to archive per second;
+    None for no limit. scan_rate: maximum number of keys to scan per second.
+    """
 
     def __init__(
         self, store: SessionStore, archive: Archive, margin_ms: int, *, rate: float | None, scan_rate: float | None
@@ -76,18 +81,18 @@ class Sweeper:
         self._scan_rate = scan_rate
 
     async def candidates(self) -> list[Candidate]:
-        """The sessions that expire within the margin or have ended, the most urgent first."""
+        """Return the sessions that expire within the margin or have ended, those that expire first coming first."""
         due: dict[str, Candidate] = {}
         async for batch in self._store.scan(self._scan_rate):
-            lasting: dict[str, int] = {}
+            without_ttl: dict[str, int] = {}
             for one in await self._store.lifetimes(batch):
                 if one.ttl_ms is None:
-                    lasting[one.session_id] = one.bytes
+                    without_ttl[one.session_id] = one.bytes
                 elif one.ttl_ms < self._margin_ms:
                     due[one.session_id] = Candidate(one.session_id, one.ttl_ms, one.bytes)
-            for listed in await self._store.list(list(lasting)):
+            for listed in await self._store.list(list(without_ttl)):
                 if listed.ttl_ms is None and has_ended(listed.head):
-                    due[listed.session_id] = Candidate(listed.session_id, None, lasting[listed.session_id])
+                    due[listed.session_id] = Candidate(listed.session_id, None, without_ttl[listed.session_id])
         return sorted(due.values(), key=lambda one: (one.ttl_ms is None, one.ttl_ms or 0))
 
     async def sweep(
@@ -96,13 +101,14 @@ class Sweeper:
         progress: Callable[[int], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Swept:
-        """Archive these sessions, and mark those that expired since an earlier sweep as ended.
+        """Archive these sessions, and mark sessions that have expired since an earlier sweep as ended.
 
-        `progress` is told after each batch how many sessions it had; once `stop` says so, no further batch is begun.
-        Errors are told in what is returned; where the archive cannot be reached, the rest is not tried, but held.
+        progress: called after each batch with its number of sessions. stop: polled before each batch; if it returns
+        true, no further batch is started. Errors are returned in the result, not raised. If the archive cannot be
+        reached, the remaining sessions are not tried, but their TTL is extended.
         """
         swept = Swept(found=len(due))
-        began = time.monotonic()
+        started_at = time.monotonic()
         batches = iter(list(_batches(due, self._rate)))
         started = 0
 
@@ -112,59 +118,61 @@ class Sweeper:
                 if stop():
                     return
                 if self._rate is not None:
-                    pause = began + started / self._rate - time.monotonic()
+                    pause = started_at + started / self._rate - time.monotonic()
                     started += len(batch)
                     await asyncio.sleep(max(0.0, pause))
                     if stop():
                         return
-                await self._batch(batch, swept)
+                await self._sweep_batch(batch, swept)
                 progress(len(batch))
 
-        with _rarely_collecting():
+        with _fewer_collections():
             async with asyncio.TaskGroup() as workers:
-                for _ in range(BATCHES_AT_ONCE):
+                for _ in range(CONCURRENT_BATCHES):
                     workers.create_task(work())
         if swept.stopped is None and not stop():
             await self._mark_expired(swept)
-        swept.seconds = time.monotonic() - began
+        swept.seconds = time.monotonic() - started_at
         return swept
 
-    async def _batch(self, batch: Sequence[Candidate], swept: Swept) -> None:
-        names = [one.session_id for one in batch]
-        results: dict[str, Transferred | AwiError] = dict.fromkeys(names, swept.stopped) if swept.stopped else {}
+    async def _sweep_batch(self, batch: Sequence[Candidate], swept: Swept) -> None:
+        session_ids = [one.session_id for one in batch]
+        results: dict[str, Transferred | AwiError] = {}
         if swept.stopped is None:
             try:
-                results = await self._transfer.archive_and_delete(names)
+                results = await self._transfer.archive_and_delete(session_ids)
             except AwiError as error:
                 swept.stopped = error
-                results = dict.fromkeys(names, error)
+                results = dict.fromkeys(session_ids, error)
+        else:
+            results = dict.fromkeys(session_ids, swept.stopped)
         failed = {name: result for name, result in results.items() if isinstance(result, AwiError)}
-        kept = [result for result in results.values() if isinstance(result, Transferred)]
-        swept.archived += len(kept)
-        swept.deleted += sum(one.deleted for one in kept)
+        archived = [result for result in results.values() if isinstance(result, Transferred)]
+        swept.archived += len(archived)
+        swept.deleted += sum(one.deleted for one in archived)
         swept.failed |= failed
-        passing = [one.session_id for one in batch if one.ttl_ms is not None and one.session_id in failed]
-        if passing:
+        expiring = [one.session_id for one in batch if one.ttl_ms is not None and one.session_id in failed]
+        if expiring:
             try:
-                held = await self._store.set_min_ttl(passing, self._margin_ms - 1)
-                swept.held += held  # not in one step: other batches count meanwhile
+                held = await self._store.set_min_ttl(expiring, self._margin_ms - 1)
+                swept.held += held  # a statement of its own: other batches change the counter during the await
             except AwiError as error:
                 swept.stopped = swept.stopped or error
 
     async def expired(self) -> AsyncIterator[list[ArchivedVersion]]:
-        """The sessions in the archive that have expired, in batches."""
+        """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""
         batch: list[ArchivedVersion] = []
-        async for known in self._archive.expired(datetime.now(UTC) - LAPSE):
-            batch.append(known)
+        async for archived in self._archive.expired(datetime.now(UTC) - EXPIRY_GRACE):
+            batch.append(archived)
             if len(batch) == BATCH_SESSIONS:
-                yield await self._gone(batch)
+                yield await self._without_live(batch)
                 batch = []
         if batch:
-            yield await self._gone(batch)
+            yield await self._without_live(batch)
 
-    async def _gone(self, batch: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
-        alive = {one.session_id for one in await self._store.lifetimes([one.session_id for one in batch])}
-        return [one for one in batch if one.session_id not in alive]
+    async def _without_live(self, batch: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
+        live = {one.session_id for one in await self._store.lifetimes([one.session_id for one in batch])}
+        return [one for one in batch if one.session_id not in live]
 
     async def _mark_expired(self, swept: Swept) -> None:
         try:
@@ -175,10 +183,10 @@ class Sweeper:
 
 
 @contextmanager
-def _rarely_collecting() -> Iterator[None]:
-    """Let the garbage collector look less often: documents are many small objects without cycles.
+def _fewer_collections() -> Iterator[None]:
+    """Raise the threshold of the garbage collector: documents consist of many small objects without cycles.
 
-    Measured on sessions of 15 KB, it took more than a quarter of the sweep's own processor time.
+    With the default threshold, it took more than a quarter of the CPU time of a sweep of 15 KB sessions.
     """
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], 200_000), *before[1:])
@@ -189,7 +197,7 @@ def _rarely_collecting() -> Iterator[None]:
 
 
 def _batches(due: Sequence[Candidate], rate: float | None) -> Iterator[list[Candidate]]:
-    """The candidates in batches that are archived together; small ones where only so many a second are wanted."""
+    """Divide the candidates into batches; if the rate is limited, into small ones, so that the pace is even."""
     most = BATCH_SESSIONS if rate is None else max(1, min(BATCH_SESSIONS, int(rate / 4)))
     batch: list[Candidate] = []
     size = 0

@@ -1,7 +1,7 @@
-"""How a session leaves Redis: archived, read back, compared, and only then deleted, if it is still the same.
+"""Transfer sessions from Redis to the archive: archive, read back, compare, then delete what has not changed since.
 
-A crash at any step leaves it in at least one of the two, and doing it again converges: an archive takes the same
-snapshot twice without a trace, and a session that was deleted was archived before.
+A crash at any step leaves the session in at least one of the two. Repeating the transfer converges: saving a snapshot
+is idempotent, and a session is deleted only after it was archived.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ..errors import AwiError, InvalidData, UpdateConflict
 from ..store.base import DeleteOutcome, SessionStore, Stored
-from .base import Archive
-from .snapshot import Outdated, Snapshot
+from .base import Archive, complete_snapshot
+from .decision import Outdated
+from .snapshot import Snapshot
 
-#: Times that a session is archived again because it changed before it could be deleted.
-FINISH_TRIES = 20
+#: Number of times that a session is archived again because it changed before it could be deleted.
+MAX_DELETE_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -25,24 +26,25 @@ class Transferred:
     """A session that is in the archive."""
 
     snapshot: Snapshot
-    #: Whether it has left Redis.
+    #: Whether it was deleted from Redis.
     deleted: bool = False
 
 
 class Transfer:
-    """Takes sessions from a store to an archive."""
+    """Moves sessions from a store to an archive."""
 
     def __init__(self, store: SessionStore, archive: Archive) -> None:
         self._store = store
         self._archive = archive
 
     async def archive(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
-        """Archive sessions as they are now. Those that have gone are left out of what is returned.
+        """Archive sessions as they are now.
 
-        Raises Unreachable where nothing could be archived; other errors are about one session and stand in its place.
+        Returns the outcome of each session, or the error that concerns only this one. Sessions that are not in the
+        store any more are left out. Raises Unreachable if nothing could be archived.
         """
         results: dict[str, Transferred | AwiError] = {}
-        seen: dict[str, bytes] = {}
+        tried: dict[str, bytes] = {}
         pending = list(session_ids)
         while pending:
             snapshots: list[Snapshot] = []
@@ -52,7 +54,7 @@ class Transfer:
                 try:
                     if isinstance(stored, AwiError):
                         raise stored
-                    if stored.raw != seen.get(session_id):
+                    if stored.raw != tried.get(session_id):
                         snapshots.append(await self._snapshot(session_id, stored, now))
                 except InvalidData as error:
                     results[session_id] = InvalidData(f"{self._store.where}: {session_id} cannot be archived: {error}")
@@ -61,24 +63,28 @@ class Transfer:
             saved = await self._archive.save(snapshots) if snapshots else {}
             for snapshot in snapshots:
                 results[snapshot.session_id] = saved[snapshot.session_id] or Transferred(snapshot)
-            # a newer state is there: somebody archived that while this one was on its way, unless it is still the same
+            # Outdated means that another process archived a newer state meanwhile. If the session has gone since, it
+            # was that process that deleted it. Otherwise read it again, until it is the same as at the last attempt.
             for session_id in pending:
                 if session_id not in found and isinstance(results.get(session_id), Outdated):
                     del results[session_id]
             pending = [one.session_id for one in snapshots if isinstance(saved[one.session_id], Outdated)]
-            seen = {one.session_id: one.raw for one in snapshots}
+            tried = {one.session_id: one.raw for one in snapshots}
         return results
 
     async def archive_and_delete(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
-        """Archive sessions and delete those that have ended, again where one changed meanwhile. See `archive`."""
+        """Archive sessions and delete those that have ended; if one has changed meanwhile, archive it again.
+
+        Returns and raises what `archive` does.
+        """
         results: dict[str, Transferred | AwiError] = {}
         pending = list(session_ids)
-        for _ in range(FINISH_TRIES):
+        for _ in range(MAX_DELETE_ATTEMPTS):
             if not pending:
                 return results
-            kept = await self.archive(pending)
-            results |= kept
-            ended = [one.snapshot for one in kept.values() if isinstance(one, Transferred) and one.snapshot.ended]
+            archived = await self.archive(pending)
+            results |= archived
+            ended = [one.snapshot for one in archived.values() if isinstance(one, Transferred) and one.snapshot.ended]
             outcomes = await asyncio.gather(*map(self._delete, ended))
             pending = []
             for snapshot, outcome in zip(ended, outcomes, strict=True):
@@ -88,18 +94,17 @@ class Transfer:
                     pending.append(snapshot.session_id)
                 else:
                     results[snapshot.session_id] = Transferred(snapshot, deleted=True)
-        changing = UpdateConflict(f"{self._store.where}: it kept changing while it was archived: it was not deleted")
+        changing = UpdateConflict(
+            f"{self._store.where}: the session kept changing while it was archived; it was not deleted"
+        )
         return results | dict.fromkeys(pending, changing)
 
     async def _delete(self, snapshot: Snapshot) -> DeleteOutcome | AwiError:
         try:
-            return await self._store.delete(snapshot.session_id, snapshot.mapped_agent, snapshot.raw)
+            return await self._store.delete(snapshot.session_id, snapshot.mapped_agent_id, snapshot.raw)
         except AwiError as error:
             return error
 
     async def _snapshot(self, session_id: str, stored: Stored, now: datetime) -> Snapshot:
-        snapshot = Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now)
-        if not snapshot.trimmed:
-            return snapshot
-        chunks = await self._archive.load_trimmed_actions(session_id, snapshot.agent_id)
-        return Snapshot.of(session_id, stored.raw, ttl_ms=stored.ttl_ms, now=now, chunks=chunks)
+        expires_at = now + timedelta(milliseconds=stored.ttl_ms) if stored.ttl_ms is not None else None
+        return await complete_snapshot(self._archive, Snapshot.parse(session_id, stored.raw, expires_at))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from ..agents.registry import without_secrets
+from ..agents.secret import mask_secrets
 from ..document.json_codec import dumps, parse_input
 from ..errors import InvalidInput
 from ..sessions.get_or_create import RateLimitStatus
@@ -91,10 +91,10 @@ def url_of(scope: Scope) -> str:
 
 def masked_url(url: str) -> str:
     """A URL without API keys; decoded where a key in it is escaped. Cut where it is very long."""
-    url = without_secrets(url)
+    url = mask_secrets(url)
     if "%" in url:
         plain = unquote(url)
-        masked = without_secrets(plain)
+        masked = mask_secrets(plain)
         url = masked if masked != plain else url
     return url[:MAX_URL]
 

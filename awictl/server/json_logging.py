@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from ..agents.registry import without_secrets
+from ..agents.secret import mask_secrets
 from ..document.json_codec import dumps
 from ..document.timestamps import timestamp
 
@@ -32,7 +32,7 @@ class JsonFormatter(logging.Formatter):
             text = dumps(row).decode()
         except Exception:  # something that is no JSON was given as extra
             text = dumps({name: str(value) for name, value in row.items()}).decode()
-        return without_secrets(text)
+        return mask_secrets(text)
 
 
 def configure(level: int) -> None:

@@ -112,7 +112,7 @@ class StateManager:
     @cached_property
     def agents(self) -> AgentRegistry:
         """The agents that have an API key; keys are stored beside the archive. Raises Refused without an archive."""
-        from ..agents.connect import open_key_store
+        from ..agents.key_store import open_key_store
         from ..agents.registry import AgentRegistry
 
         archive = self.required_archive("; the keys of agents are kept there")

@@ -66,7 +66,7 @@ def archive_dropped_to(open_archive: Callable[[], Archive]) -> ArchiveDropped:
     """Archive the actions that a change drops, before it drops them. The archive is opened at first use."""
 
     async def archive_dropped(session_id: str, change: Change) -> None:
-        from ..archive.trajectory import Chunk
+        from ..archive.chunks import Chunk
 
         chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
         agent_id = change.head.get("agent_id")

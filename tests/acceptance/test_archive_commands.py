@@ -337,7 +337,7 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
         (("archive", "sweep", "--interval", "5s"), 2, "--watch"),
         (("archive", "export", "-o", "table"), 2, "jsonl only"),
         (("archive", "list", "--mongo", "sqlite:///x.db"), 2, "not an archive in MongoDB"),
-        (("archive", "list", "--cursor", "x"), 2, "no cursor"),
+        (("archive", "list", "--cursor", "x"), 2, "not a cursor"),
         (("archive", "list", "--since", "yesterday"), 2, "no moment"),
         (("archive", "show", "sess_missing"), 3, "sess_missing"),
         (("archive", "show", "../x"), 2, "not a session id"),

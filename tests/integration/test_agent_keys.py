@@ -16,7 +16,8 @@ from support.mongo import MongoServer
 
 from awictl import AgentKey, InvalidInput, NotFound, Permission, ReadOnly, Refused, Settings, StateManager, Unreachable
 from awictl.agents.api_keys import KeyState
-from awictl.agents.registry import CACHE_ENTRIES, CACHE_SECONDS, MISS_SECONDS, AgentRegistry, digest_of
+from awictl.agents.registry import CACHE_ENTRIES, CACHE_SECONDS, MISS_SECONDS, AgentRegistry
+from awictl.agents.secret import digest_of
 
 APP_SECRET = "agent_" + "0" * 32
 APP_ID = "6b03e3a15c752fa9a5b94777"

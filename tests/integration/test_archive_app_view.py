@@ -17,8 +17,8 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.archive.base import Archive, ArchiveQuery, Shape
+from awictl.archive.chunks import Chunk
 from awictl.archive.stats import ArchiveStats
-from awictl.archive.trajectory import Chunk
 from awictl.errors import NotFound, Refused
 
 OTHER_AGENT = "5f0000000000000000000001"

@@ -34,10 +34,10 @@ from support.archives import (
 )
 from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, Layout, action, assert_same, compact, document
 
-from awictl.archive import compression
 from awictl.archive.base import Archive, ArchiveQuery, Cursor, Shape
-from awictl.archive.snapshot import ArchivedVersion, Outdated
-from awictl.archive.trajectory import ActionCount, Chunk
+from awictl.archive.chunks import Chunk
+from awictl.archive.decision import ArchivedVersion, Outdated
+from awictl.archive.trajectory import ActionCount
 from awictl.document.json_codec import dumps
 from awictl.errors import InvalidData, Refused
 
@@ -440,7 +440,7 @@ async def test_actions_of_an_agent_that_cannot_be_encoded(archive: Archive) -> N
 async def test_more_actions_than_fit_into_one_chunk(
     archive: Archive, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compression, "CHUNK_BYTES", 10_000)
+    monkeypatch.setattr("awictl.archive.chunks.CHUNK_BYTES", 10_000)
     gone = incompressible(50, 1_000)["history"]["actions"]
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(3, gone))
     chunks = sorted(await archive.load_trimmed_actions(SESSION_ID, AGENT_ID), key=lambda one: one.first)

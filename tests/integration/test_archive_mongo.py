@@ -30,11 +30,11 @@ from support.valkey import free_port
 
 from awictl import Settings
 from awictl.archive.base import Archive
+from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
+from awictl.archive.decision import Outdated
 from awictl.archive.mongo import documents
 from awictl.archive.mongo.archive import MongoArchive
-from awictl.archive.snapshot import Outdated
-from awictl.archive.trajectory import Chunk
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
 
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]

@@ -18,7 +18,7 @@ from support.archives import NOW, SqliteBackend, chunk, listed, opened, saved, s
 from support.documents import AGENT_ID, SESSION_ID, assert_same
 
 from awictl.archive.base import Archive
-from awictl.archive.snapshot import Outdated
+from awictl.archive.decision import Outdated
 from awictl.archive.sqlite.archive import SqliteArchive
 from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 
@@ -176,14 +176,14 @@ async def test_a_newer_one_that_comes_before_reading_back_makes_the_older_outdat
     """Not unreachable: the session has to be read again, not the archive to be blamed."""
     archive = opened(backend)
     assert isinstance(archive, SqliteArchive)
-    reading = archive.reading
+    read = archive.file.read
 
-    async def first_somebody_else(work: Any) -> Any:
+    async def write_first(work: Any) -> Any:
         monkeypatch.undo()
         await saved(opened(backend), snapshot(session(4)))
-        return await reading(work)
+        return await read(work)
 
-    monkeypatch.setattr(archive, "reading", first_somebody_else)
+    monkeypatch.setattr(archive.file, "read", write_first)
     [(_, error)] = (await archive.save([snapshot(session(3))])).items()
     assert isinstance(error, Outdated), error
 
@@ -193,18 +193,18 @@ async def test_a_write_that_fails_leaves_no_half(backend: SqliteBackend, monkeyp
     before = backend.stored()
     archive = opened(backend)
     good, bad = snapshot(session(2, "sess_a")), snapshot(session(2, "sess_b"))
-    monkeypatch.setattr("awictl.archive.sqlite.archive.store", failing_for("sess_b"))
+    monkeypatch.setattr("awictl.archive.sqlite.archive.insert_or_replace", failing_for("sess_b"))
     with pytest.raises(AwiError):
         await archive.save([good, bad])
     assert backend.stored() == before
 
 
 def failing_for(session_id: str) -> Callable[[sqlite3.Connection, Any], None]:
-    from awictl.archive.sqlite.rows import store
+    from awictl.archive.sqlite.rows import insert_or_replace
 
     def storing(db: sqlite3.Connection, one: Any) -> None:
         if one.session_id == session_id:
             raise sqlite3.OperationalError("disk I/O error")
-        store(db, one)
+        insert_or_replace(db, one)
 
     return storing

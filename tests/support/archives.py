@@ -9,7 +9,7 @@ import gc
 import random
 import sqlite3
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,9 @@ import bson
 
 from awictl import Settings
 from awictl.archive.base import Archive, ArchivedSummary, ArchiveQuery, Cursor
+from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
 from awictl.archive.snapshot import Snapshot
-from awictl.archive.trajectory import Chunk
 
 from .documents import SESSION_ID, action, compact, document
 from .mongo import MongoServer
@@ -67,12 +67,12 @@ def snapshot(
     ttl_ms: int | None = None,
     now: datetime = NOW,
     raw: bytes | None = None,
-    chunks: Sequence[Chunk] = (),
 ) -> Snapshot:
-    """The snapshot of a session as the app would store it, or of `raw`."""
+    """Return the snapshot of a session, in the app's layout unless `raw` is given, with a TTL from `now` on."""
     session_id = session_document.get("session_id", SESSION_ID)
     raw = compact(session_document) if raw is None else raw
-    return Snapshot.of(session_id, raw, ttl_ms=ttl_ms, now=now, chunks=chunks)
+    expires_at = now + timedelta(milliseconds=ttl_ms) if ttl_ms is not None else None
+    return Snapshot.parse(session_id, raw, expires_at)
 
 
 def incompressible(count: int, size: int, seed: int = 1) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from material import DATA, stored_values
 from support.documents import AGENT_ID
 
-from awictl.archive.app_documents import archived, moment, plain, session_document, summary
 from awictl.archive.base import Shape
+from awictl.archive.mongo.app_documents import archived, session_document, summary
+from awictl.archive.mongo.values import as_datetime, to_json
 from awictl.archive.trajectory import ActionCount
 from awictl.document.json_codec import dumps, loads
 
@@ -125,13 +126,13 @@ VALUES = [
 
 @pytest.mark.parametrize(("value", "wanted"), VALUES, ids=ascii)
 def test_values_of_mongodb_as_json(value: Any, wanted: Any) -> None:
-    found = plain(value)
+    found = to_json(value)
     assert found == wanted and type(found) is type(wanted)
 
 
 @pytest.mark.parametrize("value", [Regex("a"), MaxKey(), Timestamp(1, 2)], ids=repr)
 def test_other_values_of_mongodb_are_text(value: Any) -> None:
-    assert isinstance(plain(value), str)
+    assert isinstance(to_json(value), str)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -145,12 +146,12 @@ def test_numbers_that_json_does_not_have_do_not_stop_it_from_being_printed(value
 
 @given(stored_values)
 def test_json_stays_itself(value: Any) -> None:
-    assert plain(value) == value
+    assert to_json(value) == value
 
 
 def test_moments() -> None:
-    assert moment(datetime(2026, 1, 1)) == datetime(2026, 1, 1, tzinfo=UTC)
-    assert [moment(odd) for odd in (None, "2026-01-01", 5, {})] == [None] * 4
+    assert as_datetime(datetime(2026, 1, 1)) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert [as_datetime(odd) for odd in (None, "2026-01-01", 5, {})] == [None] * 4
 
 
 @given(st.integers(0, 9))

@@ -13,9 +13,9 @@ from material import stored_values
 from support.archives import chunk
 from support.documents import assert_same
 
-from awictl.archive import compression
-from awictl.archive.compression import chunks_of, intact_chunks, pack, unpack
-from awictl.archive.trajectory import Chunk
+from awictl.archive import chunks
+from awictl.archive.chunks import Chunk, decode_chunks, encode_chunk
+from awictl.archive.compression import compress, decompress
 from awictl.errors import InvalidData
 
 
@@ -25,60 +25,60 @@ def digest_of(raw: bytes) -> str:
 
 @given(st.binary(max_size=300))
 def test_what_was_packed_comes_back(raw: bytes) -> None:
-    assert unpack(pack(raw), digest_of(raw), "here") == raw
+    assert decompress(compress(raw), digest_of(raw), "here") == raw
 
 
 RAW = b'{"session_id":"sess_test","history":{"actions":[]}}' * 3
 
 
-@given(st.integers(0, len(pack(RAW)) - 1), st.integers(1, 255))
+@given(st.integers(0, len(compress(RAW)) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
-    packed = bytearray(pack(RAW))
+    packed = bytearray(compress(RAW))
     packed[place] ^= change
     try:
-        assert unpack(bytes(packed), digest_of(RAW), "here") == RAW, "a byte that says nothing may change"
+        assert decompress(bytes(packed), digest_of(RAW), "here") == RAW, "a byte that says nothing may change"
     except InvalidData as error:
         assert "here" in str(error)
 
 
-@given(st.integers(0, len(pack(RAW)) - 1))
+@given(st.integers(0, len(compress(RAW)) - 1))
 def test_a_missing_end_is_noticed(length: int) -> None:
     with pytest.raises(InvalidData, match="damaged"):
-        unpack(pack(RAW)[:length], digest_of(RAW), "here")
+        decompress(compress(RAW)[:length], digest_of(RAW), "here")
 
 
-@pytest.mark.parametrize("packed", [b"", RAW, pack(RAW + b" "), zlib.compress(b"")])
+@pytest.mark.parametrize("packed", [b"", RAW, compress(RAW + b" "), zlib.compress(b"")])
 def test_other_bytes_are_noticed(packed: bytes) -> None:
     with pytest.raises(InvalidData, match="damaged"):
-        unpack(packed, digest_of(RAW), "here")
+        decompress(packed, digest_of(RAW), "here")
 
 
 @pytest.mark.parametrize("packed", ["text", None, 5, {"a": 1}], ids=repr)
 def test_what_are_no_bytes_at_all_is_damage_too(packed: Any) -> None:
     """Somebody's tool may have written anything over it."""
     with pytest.raises(InvalidData, match="damaged"):
-        unpack(packed, digest_of(RAW), "here")
+        decompress(packed, digest_of(RAW), "here")
 
 
 @given(st.lists(stored_values, min_size=1, max_size=8), st.integers(0, 1000))
 def test_actions_come_back(actions: list[Any], first: int) -> None:
-    [(piece, raw, digest)] = chunks_of(Chunk(first, actions))
+    [(piece, raw, digest)] = encode_chunk(Chunk(first, actions))
     assert (piece.first, digest) == (first, digest_of(raw))
-    [back] = intact_chunks([(first, pack(raw), digest, "here")])
+    [back] = decode_chunks([(first, compress(raw), digest, "here")])
     assert_same([back.first, list(back.actions)], [first, actions])
     assert_same(list(piece.actions), actions)
 
 
 def test_no_actions_are_no_chunk() -> None:
-    assert list(chunks_of(Chunk(3, []))) == []
+    assert list(encode_chunk(Chunk(3, []))) == []
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=30), st.integers(1, 500))
 def test_chunks_are_split_by_size(sizes: list[int], limit: int) -> None:
     actions = ["x" * size for size in sizes]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compression, "CHUNK_BYTES", limit)
-        found = list(chunks_of(Chunk(7, actions)))
+        patch.setattr(chunks, "CHUNK_BYTES", limit)
+        found = list(encode_chunk(Chunk(7, actions)))
     assert [one for piece, _, _ in found for one in piece.actions] == actions
     place = 7
     for piece, raw, digest in found:
@@ -88,7 +88,7 @@ def test_chunks_are_split_by_size(sizes: list[int], limit: int) -> None:
 
 
 def test_the_size_of_a_chunk_leaves_room_in_a_document_of_mongodb() -> None:
-    assert compression.CHUNK_BYTES * 1.1 < 16 * 1024 * 1024
+    assert chunks.CHUNK_BYTES * 1.1 < 16 * 1024 * 1024
     big = Chunk(0, ["x" * 5_000_000] * 3)
-    assert [len(piece.actions) for piece, _, _ in chunks_of(big)] == [1, 1, 1]
-    assert len(list(chunks_of(chunk(0, 1000)))) == 1
+    assert [len(piece.actions) for piece, _, _ in encode_chunk(big)] == [1, 1, 1]
+    assert len(list(encode_chunk(chunk(0, 1000)))) == 1

@@ -17,10 +17,11 @@ from material import SESSIONS, json_values, load, nested, raw, stored_texts
 from support.archives import NOW, ended, incompressible, session, snapshot
 from support.documents import AGENT_ID
 
-from awictl.archive.app_view import app_agent_id, app_view
-from awictl.archive.compression import pack, unpack
+from awictl.archive.compression import compress, decompress
+from awictl.archive.mongo.app_view import app_agent_id, app_view
 from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, document_of, part_names
-from awictl.archive.snapshot import Snapshot, moment_of
+from awictl.archive.snapshot import Snapshot
+from awictl.archive.values import parse_datetime
 from awictl.document.json_codec import dumps
 
 MAX_BSON = 16 * 1024 * 1024
@@ -40,7 +41,7 @@ def stored(document: dict[str, Any]) -> dict[str, Any]:
     assert all("." not in name and not name.startswith("$") and "\0" not in name for name in names(found))
     assert depth_of(found) <= MAX_DEPTH
     packed = found["awi"].get("packed") or b"".join(part._doc["packed"] for part in parts)  # type: ignore[union-attr]
-    assert unpack(packed, found["awi"]["digest"], "") == taken.raw
+    assert decompress(packed, found["awi"]["digest"], "") == taken.raw
     return found
 
 
@@ -94,9 +95,9 @@ def test_documents_of_the_app(name: str) -> None:
 def test_moments_are_dates() -> None:
     document = ended(session(3))
     view = app_view(snapshot(document))
-    assert view["sessionStartedAt"] == moment_of(document["statistics"]["session_start"])
-    assert view["lastActivityAt"] == moment_of(document["last_updated"])
-    assert view["sessionEndedAt"] == view["actionHistory"][-1]["timestamp"] == moment_of(document["last_updated"])
+    assert view["sessionStartedAt"] == parse_datetime(document["statistics"]["session_start"])
+    assert view["lastActivityAt"] == parse_datetime(document["last_updated"])
+    assert view["sessionEndedAt"] == view["actionHistory"][-1]["timestamp"] == parse_datetime(document["last_updated"])
     assert view["sessionActive"] is False
 
 
@@ -269,7 +270,7 @@ def test_everything_as_large_as_it_may_be_at_once() -> None:
         "sort": {"key": hexes(room, 103)},
         "pagination": {"cursor": hexes(room, 104)},
     }
-    size = len(pack(dumps(document)))
+    size = len(compress(dumps(document)))
     blob = base64.b85encode(chance.randbytes(INLINE_BYTES)).decode()
     document["unknown"] = blob[: int((INLINE_BYTES - size - 10_000) * 1.2)]
     packed = stored(document)["awi"].get("packed", b"")
@@ -285,6 +286,6 @@ def test_what_does_not_compress_is_split() -> None:
 
 
 def test_the_view_changes_nothing_in_the_snapshot() -> None:
-    taken = Snapshot.of(load(SESSIONS[2])["session_id"], raw(SESSIONS[2]), now=NOW)
+    taken = Snapshot.parse(load(SESSIONS[2])["session_id"], raw(SESSIONS[2]))
     app_view(taken)
     assert taken.document == json.loads(taken.raw)

@@ -53,7 +53,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:40])
 def test_hostile_cursors(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is no cursor") as raised:
+    with pytest.raises(InvalidInput, match="is not a cursor") as raised:
         Cursor.parse(text)
     assert len(str(raised.value)) < 250
 
@@ -66,7 +66,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 def test_a_cursor_has_only_text_that_an_archive_can_be_asked_for() -> None:
     """Neither SQLite nor MongoDB can look for a lone surrogate."""
-    with pytest.raises(InvalidInput, match="is no cursor"):
+    with pytest.raises(InvalidInput, match="is not a cursor"):
         Cursor.parse(encoded([None, "sess_\ud800"]))
 
 

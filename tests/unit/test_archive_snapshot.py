@@ -17,9 +17,11 @@ from support.archives import NOW, STARTED, ended, session, snapshot, stamp
 from support.documents import compact
 
 from awictl.archive.base import ArchivedSummary
+from awictl.archive.decision import ArchivedVersion, Decision, Outdated, decide
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
-from awictl.archive.snapshot import ArchivedVersion, Decision, Outdated, Revision, Snapshot, count_of, moment_of
+from awictl.archive.snapshot import Revision, Snapshot
+from awictl.archive.values import as_count, parse_datetime
 from awictl.document.timestamps import timestamp
 from awictl.errors import InvalidData, Refused
 
@@ -29,7 +31,14 @@ WHERE = "archive://here"
 def known(of: Snapshot, **others: Any) -> ArchivedVersion:
     """What an archive knows of a snapshot that it holds."""
     made = ArchivedVersion(
-        of.session_id, of.digest, of.revision, of.agent_id, of.started_at, not of.ended, of.expires_at, last=of.last
+        of.session_id,
+        of.digest,
+        of.revision,
+        of.agent_id,
+        of.started_at,
+        not of.ended,
+        of.expires_at,
+        last_action_digest=of.last_action_digest,
     )
     return replace(made, **others)
 
@@ -38,9 +47,9 @@ def test_a_delta_over_the_start_does_not_make_it_another_session() -> None:
     """Not where the last action that is archived is in its trajectory."""
     before, later = session(3), session(5)
     later["statistics"]["session_start"] = stamp(99)
-    assert snapshot(later).decide(known(snapshot(before)), WHERE) is Decision.REPLACE
+    assert decide(snapshot(later), known(snapshot(before)), WHERE) is Decision.REPLACE
     with pytest.raises(Refused, match="another session"):
-        snapshot(later).decide(known(snapshot(before), last="of another trajectory"), WHERE)
+        decide(snapshot(later), known(snapshot(before), last_action_digest="of another trajectory"), WHERE)
 
 
 # -- what is newer
@@ -87,16 +96,16 @@ def test_the_end_is_newer_than_what_it_ends() -> None:
 
 
 def test_nothing_there() -> None:
-    assert snapshot(session(1)).decide(None, WHERE) is Decision.INSERT
+    assert decide(snapshot(session(1)), None, WHERE) is Decision.INSERT
 
 
 def test_a_newer_one_replaces() -> None:
-    assert snapshot(session(4)).decide(known(snapshot(session(3))), WHERE) is Decision.REPLACE
+    assert decide(snapshot(session(4)), known(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
 def test_an_older_one_never_does() -> None:
-    with pytest.raises(Outdated, match="newer there") as raised:
-        snapshot(session(3)).decide(known(snapshot(session(4))), WHERE)
+    with pytest.raises(Outdated, match="newer version") as raised:
+        decide(snapshot(session(3)), known(snapshot(session(4))), WHERE)
     assert WHERE in str(raised.value) and isinstance(raised.value, Refused)
 
 
@@ -107,7 +116,7 @@ def test_an_older_one_never_does() -> None:
 )
 def test_other_content_of_the_same_revision_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="other content") as raised:
-        snapshot(session(3, **change)).decide(known(snapshot(session(3))), WHERE)
+        decide(snapshot(session(3, **change)), known(snapshot(session(3))), WHERE)
     assert not isinstance(raised.value, Outdated)
 
 
@@ -115,13 +124,13 @@ def test_numbers_that_contradict_each_other_are_refused() -> None:
     """More actions and an earlier time, the third being equal."""
     one, other = snapshot(session(3)), snapshot(session(3))
     revision = one.revision._replace(total_actions=4, updated_ms=one.revision.updated_ms - 1)
-    with pytest.raises(Refused, match="cannot be told"):
-        replace(one, revision=revision, digest="0" * 64).decide(known(other), WHERE)
+    with pytest.raises(Refused, match="neither version"):
+        decide(replace(one, revision=revision, digest="0" * 64), known(other), WHERE)
 
 
 def test_another_agent_is_refused() -> None:
     with pytest.raises(Refused, match="another session"):
-        snapshot(session(4, agent_id="a" * 24)).decide(known(snapshot(session(3))), WHERE)
+        decide(snapshot(session(4, agent_id="a" * 24)), known(snapshot(session(3))), WHERE)
 
 
 @pytest.mark.parametrize("start", ["2026-11-23T07:09:41.404Z", None, "yesterday", 1795417781403])
@@ -132,23 +141,23 @@ def test_another_start_is_refused(start: Any) -> None:
     for one in other["history"]["actions"]:
         one["timestamp"] = "2026-11-22T00:00:00.000Z"
     with pytest.raises(Refused, match="another session"):
-        snapshot(other).decide(known(snapshot(session(3))), WHERE)
+        decide(snapshot(other), known(snapshot(session(3))), WHERE)
 
 
 def test_a_foreign_one_is_refused_even_where_it_looks_equal() -> None:
     taken = snapshot(session(3))
     for there in (
-        known(taken, foreign="there in an older shape"),
-        known(snapshot(session(1)), foreign="there in an older shape"),
+        known(taken, protected="there in an older shape"),
+        known(snapshot(session(1)), protected="there in an older shape"),
     ):
         with pytest.raises(Refused, match="older shape"):
-            taken.decide(there, WHERE)
+            decide(taken, there, WHERE)
 
 
 def test_the_case_of_hex_digits_does_not_make_another_agent() -> None:
     """MongoDB keeps an ObjectId, which has no case."""
     upper = snapshot(session(4, agent_id="69639C869D21A04F2375AA8B"))
-    assert upper.decide(known(snapshot(session(3))), WHERE) is Decision.REPLACE
+    assert decide(upper, known(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
 @pytest.mark.parametrize(
@@ -158,7 +167,7 @@ def test_a_start_as_an_archive_keeps_it_is_the_same_start(text: str | None) -> N
     older, newer = session(3), session(4)
     for one in (older, newer):
         one["statistics"]["session_start"] = text
-    assert snapshot(newer).decide(known(snapshot(older)), WHERE) is Decision.REPLACE
+    assert decide(snapshot(newer), known(snapshot(older)), WHERE) is Decision.REPLACE
 
 
 # -- the same once more
@@ -180,18 +189,18 @@ MINUTE = 60_000
 )
 def test_the_same_bytes_change_the_expiry_at_most(there: int | None, now: int | None, verdict: Decision) -> None:
     document = session(3)
-    assert snapshot(document, ttl_ms=now).decide(known(snapshot(document, ttl_ms=there)), WHERE) is verdict
+    assert decide(snapshot(document, ttl_ms=now), known(snapshot(document, ttl_ms=there)), WHERE) is verdict
 
 
 def test_an_ended_session_is_not_extended() -> None:
     document = ended(session(3))
-    assert snapshot(document, ttl_ms=9 * MINUTE).decide(known(snapshot(document)), WHERE) is Decision.NOTHING
+    assert decide(snapshot(document, ttl_ms=9 * MINUTE), known(snapshot(document)), WHERE) is Decision.NOTHING
 
 
 def test_the_same_bytes_are_accepted_whatever_else_was_stored() -> None:
     taken = snapshot(session(3))
     odd = known(taken, agent_id="other", started_at=None, revision=Revision(99, 99, 99))
-    assert taken.decide(odd, WHERE) is Decision.NOTHING
+    assert decide(taken, odd, WHERE) is Decision.NOTHING
 
 
 def test_expiries_are_as_precise_as_an_archive() -> None:
@@ -230,7 +239,7 @@ def test_a_session_has_ended_where_both_its_places_say_so(
 ) -> None:
     taken = snapshot(change(ended(session(3))))
     assert taken.ended is is_ended
-    assert (taken.ended_at == moment_of(stamp(3))) is is_ended
+    assert (taken.ended_at == parse_datetime(stamp(3))) is is_ended
 
 
 # -- documents that are odd
@@ -240,7 +249,7 @@ def test_a_session_has_ended_where_both_its_places_say_so(
 def test_odd_fields_are_tolerated(odd: Any) -> None:
     for name in ("agent_id", "agent_name", "page_state", "statistics", "last_updated", "action_state"):
         taken = snapshot(session(1, **{name: odd}))
-        assert taken.decide(known(taken), WHERE) is Decision.NOTHING
+        assert decide(taken, known(taken), WHERE) is Decision.NOTHING
         for value in (taken.agent_id, taken.agent_name, taken.route):
             assert value is None or isinstance(value, str)
         assert taken.revision.next_t == 1 and isinstance(taken.count("total_actions"), int)
@@ -255,17 +264,17 @@ def test_missing_fields_are_tolerated() -> None:
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"{}", b'{"history":{}}', b'{"history":{"actions":{}}}'])
 def test_what_is_no_session_is_invalid(text: bytes) -> None:
     with pytest.raises(InvalidData):
-        Snapshot.of("sess_test", text, now=NOW)
+        Snapshot.parse("sess_test", text)
 
 
 def test_a_document_of_another_session_is_invalid() -> None:
     with pytest.raises(InvalidData, match="sess_other"):
-        Snapshot.of("sess_test", compact(session(1, "sess_other")), now=NOW)
+        Snapshot.parse("sess_test", compact(session(1, "sess_other")))
 
 
 @pytest.mark.parametrize("count", [-1, 2**53, 2**64 - 1, 1.0, True, "1", None, []])
 def test_what_is_no_count(count: Any) -> None:
-    assert count_of(count) == 0
+    assert as_count(count) == 0
 
 
 @pytest.mark.parametrize(
@@ -283,14 +292,14 @@ def test_what_is_no_count(count: Any) -> None:
     ],
 )
 def test_what_is_no_moment(text: Any) -> None:
-    assert moment_of(text) is None
+    assert parse_datetime(text) is None
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_moments_survive_being_written_as_text(moment: datetime) -> None:
     """The SQLite archive and cursors keep them so; also the year 1, in which moments of .NET begin."""
-    kept = moment_of(moment.isoformat())
-    assert kept is not None and moment_of(timestamp(kept)) == kept
+    kept = parse_datetime(moment.isoformat())
+    assert kept is not None and parse_datetime(timestamp(kept)) == kept
 
 
 @given(st.integers(0, 10**12))
@@ -313,7 +322,7 @@ def test_mongodb_remembers_what_decides(name: str, ttl_ms: int | None) -> None:
     taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
     document, _ = document_of(taken, NOW)
     assert mongo_version_of(document) == known(taken)
-    assert taken.decide(mongo_version_of(document), WHERE) is Decision.NOTHING
+    assert decide(taken, mongo_version_of(document), WHERE) is Decision.NOTHING
 
 
 @pytest.mark.parametrize("name", ["archived", "legacy"])
@@ -321,9 +330,9 @@ def test_documents_of_the_app_are_foreign(name: str) -> None:
     from bson import json_util
 
     found = json_util.loads(raw(f"mongo_{name}_session.ejson").decode())
-    assert mongo_version_of(found).foreign
+    assert mongo_version_of(found).protected
     with pytest.raises(Refused):
-        snapshot(session(1, found["sessionId"])).decide(mongo_version_of(found), WHERE)
+        decide(snapshot(session(1, found["sessionId"])), mongo_version_of(found), WHERE)
 
 
 def test_taking_a_snapshot_leaves_its_document_alone() -> None:

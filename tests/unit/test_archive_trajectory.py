@@ -14,7 +14,8 @@ from material import load, nested
 from support.archives import chunk, trimmed
 from support.documents import action, assert_same
 
-from awictl.archive.trajectory import ActionCount, Chunk, complete, count_actions
+from awictl.archive.chunks import Chunk
+from awictl.archive.trajectory import ActionCount, count_actions, with_trimmed_actions
 from awictl.document.action_numbers import next_t_of
 
 
@@ -34,7 +35,7 @@ def test_all_chunks_make_it_whole(left: int, cuts: list[int], chance: random.Ran
     chunks = pieces(gone, cuts)
     chance.shuffle(chunks)
     before = copy.deepcopy(document)
-    whole = complete(document, chunks)
+    whole = with_trimmed_actions(document, chunks)
     assert numbers(whole) == list(range(40))
     assert "trimmed_actions" not in whole["history"]
     assert_same({**whole, "history": 0}, {**document, "history": 0})
@@ -47,7 +48,7 @@ def test_all_chunks_make_it_whole(left: int, cuts: list[int], chance: random.Ran
 def test_gaps_and_overlaps(ranges: list[tuple[int, int]]) -> None:
     left = 20
     document, _ = trimmed(30, left)
-    whole = complete(document, [chunk(first, count) for first, count in ranges])
+    whole = with_trimmed_actions(document, [chunk(first, count) for first, count in ranges])
     there = {number for first, count in ranges for number in range(first, first + count) if number < left}
     assert numbers(whole) == [*sorted(there), *range(left, 30)]
     assert whole["history"].get("trimmed_actions", 0) == left - len(there)
@@ -55,20 +56,20 @@ def test_gaps_and_overlaps(ranges: list[tuple[int, int]]) -> None:
 
 def test_no_chunks_leave_it_as_it_is() -> None:
     document, _ = trimmed(5, 2)
-    assert_same(complete(document, []), document)
+    assert_same(with_trimmed_actions(document, []), document)
 
 
 @pytest.mark.parametrize("count", [None, 0, -3, "4", True, 2.0, [1]])
 def test_a_document_that_lost_nothing_stays_as_it_is(count: Any) -> None:
     document, gone = trimmed(5, 2)
     document["history"]["trimmed_actions"] = count
-    assert complete(document, [Chunk(0, gone)]) is document
+    assert with_trimmed_actions(document, [Chunk(0, gone)]) is document
 
 
 def test_where_chunks_differ_both_actions_are_kept() -> None:
     document, gone = trimmed(5, 3)
     other = gone[1] | {"observation": "seen otherwise"}
-    whole = complete(document, [Chunk(0, gone), Chunk(1, [other])])
+    whole = with_trimmed_actions(document, [Chunk(0, gone), Chunk(1, [other])])
     assert numbers(whole) == [0, 1, 1, 2, 3, 4]
     assert other in whole["history"]["actions"] and "trimmed_actions" not in whole["history"]
 
@@ -76,19 +77,19 @@ def test_where_chunks_differ_both_actions_are_kept() -> None:
 def test_the_same_json_is_the_same_action() -> None:
     document, gone = trimmed(5, 3)
     again = [{**dict(reversed(one.items())), "t": float(one["t"])} for one in gone]
-    assert numbers(complete(document, [Chunk(0, gone), Chunk(0, again)])) == [0, 1, 2, 3, 4]
+    assert numbers(with_trimmed_actions(document, [Chunk(0, gone), Chunk(0, again)])) == [0, 1, 2, 3, 4]
 
 
 def test_one_and_true_are_not_the_same_action() -> None:
     document, gone = trimmed(5, 1)
     other = gone[0] | {"success": 1}
-    assert len(complete(document, [Chunk(0, gone), Chunk(0, [other])])["history"]["actions"]) == 6
+    assert len(with_trimmed_actions(document, [Chunk(0, gone), Chunk(0, [other])])["history"]["actions"]) == 6
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], nested(150)])
 def test_odd_actions_come_back(odd: Any) -> None:
     document, gone = trimmed(5, 2)
-    whole = complete(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
+    whole = with_trimmed_actions(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
     assert_same(whole["history"]["actions"][:2], [odd, gone[1]])
 
 
@@ -96,7 +97,7 @@ def test_actions_nested_as_deep_as_the_app_can_write_them_come_back() -> None:
     """Inputs of awictl are nested 200 deep at the most; what the app stored is not held to that."""
     document, gone = trimmed(5, 1)
     deep = gone[0] | {"input": nested(600)}
-    assert len(complete(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
+    assert len(with_trimmed_actions(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
 
 
 def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
@@ -106,7 +107,7 @@ def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
     first = next_t_of(document) - len(actions)
     gone, kept = actions[:40], actions[40:]
     document["history"] = {"actions": kept, "last_action": kept[-1], "trimmed_actions": first + 40}
-    whole = complete(document, [Chunk(first, gone[:25]), Chunk(first + 20, gone[20:])])
+    whole = with_trimmed_actions(document, [Chunk(first, gone[:25]), Chunk(first + 20, gone[20:])])
     assert_same(whole["history"]["actions"], actions)
     assert whole["history"].get("trimmed_actions", 0) == first, "those that the app itself dropped are still missing"
 
@@ -114,7 +115,7 @@ def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
 def test_equal_actions_at_different_places_all_stay() -> None:
     document, _ = trimmed(6, 4)
     stuck = action(100)
-    whole = complete(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
+    whole = with_trimmed_actions(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
     assert numbers(whole) == [100] * 4 + [4, 5]
 
 

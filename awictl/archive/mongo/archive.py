@@ -1,47 +1,48 @@
-"""The archive in MongoDB: the app's collection, with the app's fields and, beside them, what makes it lossless.
+"""The archive in MongoDB: the app's collection, with the app's fields and, beside them, the exact bytes.
 
-A document of `agentsessions` has two halves. The app's fields are a view of the session (`app_view.py`), for the
-app's own tools and for queries. Under `awi` stands what counts: the session's string as it was in Redis, compressed,
-with its SHA-256 and what tells whether a snapshot is newer. A string that is too large even so lies in
-`agentsessions.parts`, and so do the actions that left a session before its end.
+A document of `agentsessions` has two halves. The app's fields are a view of the session (`app_view.py`), for the app's
+own tools and for queries. The field `awi` has the session's bytes as they were in Redis, compressed, with their
+SHA-256 and the revision that decides whether a snapshot is newer. Bytes that are too large for one document are split
+into parts in `agentsessions.parts`. Trimmed actions are stored in that collection too.
 
-Everything is written with majority and journal, and read back from the primary with majority. A document is replaced
-only while it still has the digest that was judged, so any number of writers may be at it.
+Writes are confirmed by a majority and the journal, and read back from the primary. A document is replaced only if it
+still has the digest that was compared with the snapshot, so any number of processes may write at once.
 """
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
-from bson import CodecOptions
-from bson.codec_options import DatetimeConversion
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, InsertOne, ReplaceOne, UpdateOne
-from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import WriteConcern
+from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
 
 from ...document.json_codec import encodable
 from ...errors import AwiError, Refused, Unreachable
 from ...settings import Settings
-from .. import app_documents
-from ..base import SAVE_TRIES, Archived, ArchivedSummary, ArchiveQuery, Cursor, not_settled
-from ..compression import chunks_of, intact_chunks, pack, unpack
-from ..snapshot import ArchivedVersion, Decision, Snapshot, count_of
-from ..trajectory import Chunk, complete
-from . import indexes
+from ..base import (
+    MAX_SAVE_ATTEMPTS,
+    Archived,
+    ArchivedSummary,
+    ArchiveQuery,
+    Cursor,
+    complete_snapshot,
+    concurrent_writers,
+)
+from ..chunks import Chunk, EncodedChunk, decode_chunks, encode_chunk
+from ..compression import compress, decompress
+from ..decision import ArchivedVersion, Decision, decide
+from ..snapshot import Snapshot
+from ..values import as_count
+from . import app_documents, indexes
+from .connection import Document, MongoConnection
 from .documents import (
     ACTION_COUNT_FIELDS,
-    KNOWN_FIELDS,
     STORED_FIELDS,
     SUMMARY_FIELDS,
-    Document,
+    VERSION_FIELDS,
     Write,
     conditions_of,
     document_of,
@@ -52,185 +53,147 @@ from .documents import (
     unchanged,
     version_of,
 )
-from .errors import WRITE_CONFLICT, not_usable, translated, write_faults
+from .errors import DUPLICATE_KEY, translate_errors, write_errors
 
 COLLECTION = "agentsessions"
 PARTS = "agentsessions.parts"
-#: The database where the URL names none: that of mongoose, and so of the app.
-DEFAULT_DATABASE = "test"
-#: Maximum seconds until a server that does not respond counts as unreachable. `session end` exits within five seconds
-#: if MongoDB is down: the rest of them is for starting the interpreter, also on a slow machine, and for Redis.
-REACH_SECONDS = 2.0
-#: Seconds for which a server that could not be reached is not asked again.
-AWAY_SECONDS = 1.0
-#: Seconds that a server which is there may take for an answer, and a majority for a write, at the least.
-WRITE_SECONDS = 30.0
 
 
 class MongoArchive:
     """The `Archive` in a MongoDB database."""
 
-    def __init__(self, client: AsyncMongoClient[Document], where: str, timeout: float) -> None:
-        self._client = client
-        #: Seconds until a server that is not there counts as unreachable.
-        self.reach = min(timeout, REACH_SECONDS)
-        self.where = where
-        self._options: dict[str, Any] = {
-            "codec_options": CodecOptions(
-                tz_aware=True,
-                tzinfo=UTC,
-                datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # JavaScript's years go beyond 9999
-            ),
-            "write_concern": WriteConcern("majority", j=True, wtimeout=int(max(timeout, WRITE_SECONDS) * 1000)),
-            "read_concern": ReadConcern("majority"),
-            "read_preference": ReadPreference.PRIMARY,
-        }
-        self._sessions = self.collection(COLLECTION)
-        self._parts = self.collection(PARTS)
+    def __init__(self, connection: MongoConnection) -> None:
+        self.where = connection.where
+        self.connection = connection
+        self._sessions = connection.collection(COLLECTION)
+        self._parts = connection.collection(PARTS)
         self._indexed = False
-        #: Until when a failure to reach it counts.
-        self._away: tuple[float, PyMongoError | None] = (0.0, None)
 
     @classmethod
     def open(cls, url: str, where: str, settings: Settings) -> MongoArchive:
-        """The archive at a URL. Nothing is sent until the first request. Raises InvalidInput for a malformed URL."""
-        reach = int(min(settings.timeout, REACH_SECONDS) * 1000)
-        with translated(where):
-            try:
-                with warnings.catch_warnings():  # the app's driver knows parameters that this one does not
-                    warnings.simplefilter("ignore")
-                    client: AsyncMongoClient[Document] = AsyncMongoClient(
-                        url,
-                        appname="awictl",
-                        serverSelectionTimeoutMS=reach,
-                        connectTimeoutMS=reach,
-                        socketTimeoutMS=int(max(settings.timeout, WRITE_SECONDS) * 1000),
-                    )
-            except (ValueError, TypeError, OSError):  # for some of what is malformed pymongo has no error of its own
-                raise not_usable(where) from None
-            return cls(client, where, settings.timeout)
+        """Return the archive at a URL, without connecting yet. Raises InvalidInput if the URL is malformed."""
+        with translate_errors(where):
+            return cls(MongoConnection.open(url, where, settings))
 
     async def close(self) -> None:
-        await self._client.close()
-
-    def collection(self, name: str) -> AsyncCollection[Document]:
-        """A collection of the archive's database, written and read as all of it is."""
-        return self._client.get_default_database(DEFAULT_DATABASE).get_collection(name, **self._options)
+        """Close all connections."""
+        await self.connection.close()
 
     async def ping(self) -> dict[str, Any]:
-        with translated(self.where), pymongo.timeout(self.reach):
-            started = time.perf_counter()
-            await self._client.admin.command("ping")
-            latency = time.perf_counter() - started
-            return {"latency_ms": round(latency * 1000, 3), "version": (await self._client.server_info())["version"]}
+        """Measure the latency of the server. Returns `latency_ms` and `version`."""
+        return await self.connection.ping()
 
     async def missing_indexes(self) -> list[str]:
-        with translated(self.where), pymongo.timeout(self.reach):
+        """Return the fields of each index that does not exist yet; the first `save` creates it."""
+        with translate_errors(self.where), pymongo.timeout(self.connection.connect_timeout):
             return [", ".join(one.document["key"]) for one in await indexes.missing(self._sessions)]
 
     # -- writing
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
+        """Archive snapshots and read them back. See `Archive.save`."""
         results: dict[str, AwiError | None] = {}
         pending = {one.session_id: one for one in snapshots}
         damaged: set[str] = set()
-        divided: set[str] = set()  # those of which parts were written
-        with translated(self.where):
-            await self.reached()
-            await self._prepare()
-            for _ in range(SAVE_TRIES):
-                known = await self._known(list(pending))
-                verdicts: dict[str, Decision] = {}
+        split: set[str] = set()  # those of which parts were written
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+            await self._create_indexes()
+            for _ in range(MAX_SAVE_ATTEMPTS):
+                archived = await self._versions(list(pending))
+                decisions: dict[str, Decision] = {}
                 for session_id, snapshot in pending.items():
                     try:
-                        verdict = snapshot.decide(known.get(session_id), self.where)
+                        decision = decide(snapshot, archived.get(session_id), self.where)
                     except Refused as error:
                         results[session_id] = error
-                        if session_id in divided and session_id in known:
-                            await self._forget_parts(snapshot, known[session_id].digest)
+                        if session_id in split and session_id in archived:
+                            await self._delete_parts(snapshot, archived[session_id].digest)
                     else:
-                        same = verdict in (Decision.NOTHING, Decision.EXTEND)
-                        verdicts[session_id] = Decision.REPLACE if same and session_id in damaged else verdict
-                judged = [(pending[one], verdict, known.get(one)) for one, verdict in verdicts.items()]
-                results |= await self._write(judged, divided)
-                for session_id, raw in (await self._strings(list(verdicts))).items():
+                        same_bytes = decision in (Decision.NOTHING, Decision.EXTEND)
+                        decisions[session_id] = Decision.REPLACE if same_bytes and session_id in damaged else decision
+                writes = [(pending[one], decision, archived.get(one)) for one, decision in decisions.items()]
+                results |= await self._write(writes, split)
+                for session_id, raw in (await self._read_back(list(decisions))).items():
                     if isinstance(raw, AwiError):
                         damaged.add(session_id)
                     elif raw == pending[session_id].raw:
                         results[session_id] = None
-                        if verdicts[session_id] is Decision.REPLACE and known[session_id].parts:
-                            await self._forget_parts(known[session_id], pending[session_id].digest)
+                        if decisions[session_id] is Decision.REPLACE and archived[session_id].parts:
+                            await self._delete_parts(archived[session_id], pending[session_id].digest)
                 pending = {one: snapshot for one, snapshot in pending.items() if one not in results}
                 if not pending:
                     break
-        return results | {session_id: not_settled(session_id, self.where) for session_id in pending}
+        return results | {session_id: concurrent_writers(session_id, self.where) for session_id in pending}
 
     async def _write(
-        self, judged: Iterable[tuple[Snapshot, Decision, ArchivedVersion | None]], divided: set[str]
+        self, decided: Iterable[tuple[Snapshot, Decision, ArchivedVersion | None]], split: set[str]
     ) -> dict[str, AwiError | None]:
-        """Carry out verdicts on snapshots. Returns what went wrong with which session.
+        """Carry out the decisions, given with the versions that they are based on. Returns errors by session id.
 
-        The ids of sessions that are kept in parts are added to `divided`.
+        The ids of sessions that are split into parts are added to `split`.
         """
         parts: list[Write] = []
         writes: list[Write] = []
         now = datetime.now(UTC)
-        for snapshot, verdict, known in judged:
-            if verdict is Decision.EXTEND:
+        for snapshot, decision, archived in decided:
+            if decision is Decision.EXTEND:
                 writes.append(extension(snapshot))
-            elif verdict is not Decision.NOTHING:
+            elif decision is not Decision.NOTHING:
                 document, pieces = document_of(snapshot, now)
                 if pieces:
                     parts += pieces
-                    divided.add(snapshot.session_id)
-                writes.append(InsertOne(document) if known is None else ReplaceOne(unchanged(known), document))
+                    split.add(snapshot.session_id)
+                writes.append(InsertOne(document) if archived is None else ReplaceOne(unchanged(archived), document))
         if parts:
             await self._parts.bulk_write(parts, ordered=False)
         if writes:
             try:
                 await self._sessions.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
-                return write_faults(error, self.where)
+                return write_errors(error, self.where)
         return {}
 
-    async def _forget_parts(self, gone: ArchivedVersion | Snapshot, digest: str) -> None:
-        """Remove the parts of what is not in the archive any more, or did not get there, since `digest` is."""
-        if gone.digest != digest:
-            wanted = {"sessionId": gone.session_id, "kind": "document", "digest": gone.digest}
+    async def _delete_parts(self, version: ArchivedVersion | Snapshot, archived_digest: str) -> None:
+        """Delete the parts of a version that was replaced, or not archived, unless it is the archived one."""
+        if version.digest != archived_digest:
+            wanted = {"sessionId": version.session_id, "kind": "document", "digest": version.digest}
             await self._parts.delete_many(wanted)
 
     async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
+        """Archive actions before they are trimmed, and read them back. See `Archive.save_trimmed_actions`."""
         agent = encodable(agent_id or "")
-        wanted: dict[str, tuple[Chunk, bytes, str]] = {}
-        for piece, raw, digest in chunks_of(chunk):
-            wanted[f"{session_id}:actions:{agent}:{piece.first}:{digest}"] = (piece, raw, digest)
+        wanted: dict[str, EncodedChunk] = {}
+        for encoded in encode_chunk(chunk):
+            wanted[f"{session_id}:actions:{agent}:{encoded.chunk.first}:{encoded.digest}"] = encoded
         writes: list[Write] = []
-        for name, (piece, raw, digest) in wanted.items():
+        for name, encoded in wanted.items():
             document = {
                 "_id": name,
                 "sessionId": session_id,
                 "kind": "actions",
                 "agent": agent,
-                "first": piece.first,
-                "digest": digest,
-                "packed": pack(raw),
+                "first": encoded.chunk.first,
+                "digest": encoded.digest,
+                "packed": compress(encoded.raw),
             }
             writes.append(ReplaceOne({"_id": name}, document, upsert=True))
-        with translated(self.where):
-            await self.reached()
-            await self._prepare()
-            with pymongo.timeout(self.reach):  # an update of the session waits for it
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+            await self._create_indexes()
+            with pymongo.timeout(self.connection.connect_timeout):  # an update of the session waits for this
                 try:
                     await self._parts.bulk_write(writes, ordered=False)
                 except BulkWriteError as error:
-                    if error.details["writeConcernErrors"] or not _only_conflicts(error):
+                    if error.details["writeConcernErrors"] or not _only_duplicates(error):
                         raise
                 found = await self._parts.find({"_id": {"$in": list(wanted)}}).to_list()
-        back = {one["_id"]: unpack(one["packed"], one["digest"], f"{self.where}: {one['_id']}") for one in found}
-        if back != {name: raw for name, (_, raw, _) in wanted.items()}:
-            raise Unreachable(f"{self.where}: the actions that leave {session_id} were not read back as written")
+        back = {one["_id"]: decompress(one["packed"], one["digest"], f"{self.where}: {one['_id']}") for one in found}
+        if back != {name: encoded.raw for name, encoded in wanted.items()}:
+            raise Unreachable(f"{self.where}: the trimmed actions of {session_id} were not read back as written")
 
     async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
+        """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
         if not sessions:
             return 0
         writes = [
@@ -240,23 +203,11 @@ class MongoArchive:
             )
             for one in sessions
         ]
-        with translated(self.where), pymongo.timeout(self.reach):
+        with translate_errors(self.where), pymongo.timeout(self.connection.connect_timeout):
             return (await self._sessions.bulk_write(writes, ordered=False)).modified_count
 
-    async def reached(self) -> None:
-        """Find out soon whether the server answers: the requests that follow may take their time."""
-        until, fault = self._away
-        if fault is not None and time.monotonic() < until:  # not every session of a list waits for it
-            raise fault
-        try:
-            with pymongo.timeout(self.reach):
-                await self._client.admin.command("ping")
-        except PyMongoError as error:
-            self._away = (time.monotonic() + AWAY_SECONDS, error)
-            raise
-
-    async def _prepare(self) -> None:
-        """Make sure that the indexes are there, once."""
+    async def _create_indexes(self) -> None:
+        """Create the indexes that are missing; the first time only."""
         if self._indexed:
             return
         if missing := await indexes.missing(self._sessions):
@@ -267,38 +218,40 @@ class MongoArchive:
     # -- reading
 
     async def load(self, session_id: str) -> Archived | None:
+        """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
         damage: AwiError | None = None
-        with translated(self.where):
-            await self.reached()
-        for _ in range(SAVE_TRIES):
-            with translated(self.where):
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+        for _ in range(MAX_SAVE_ATTEMPTS):
+            with translate_errors(self.where):
                 found = await self._sessions.find_one({"sessionId": session_id})
                 if found is None:
                     return None
                 if not is_ours(found):
                     return app_documents.archived(found)
-                raw = (await self._unpacked([found]))[session_id]
+                raw = await self._raw(found)
             if not isinstance(raw, AwiError):
-                snapshot = Snapshot.of(session_id, raw, now=datetime.now(UTC))
-                chunks = await self.load_trimmed_actions(session_id, snapshot.agent_id) if snapshot.trimmed else []
-                return Archived(summary_of(found), complete(snapshot.document, chunks), raw)
+                snapshot = await complete_snapshot(self, Snapshot.parse(session_id, raw))
+                return Archived(summary_of(found), snapshot.full_document, raw)
             damage = raw
             if not found["awi"].get("parts"):
-                break  # else a newer one may have taken its place just now, and its parts away
+                break  # otherwise another process may have replaced it and deleted the old parts: read it again
         raise damage or AwiError()
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
+        """Return the actions that were trimmed from a session of this agent, without damaged chunks."""
         wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
-        with translated(self.where):
-            await self.reached()
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
             found = await self._parts.find(wanted).to_list()
-        return intact_chunks(
+        return decode_chunks(
             (one.get("first"), one.get("packed"), one.get("digest"), f"{self.where}: {one['_id']}") for one in found
         )
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
     ) -> AsyncGenerator[ArchivedSummary, None]:
+        """Iterate over the sessions that match, the latest activity first. See `Archive.find`."""
         if limit == 0:
             return
         stages: list[Document] = [
@@ -307,45 +260,45 @@ class MongoArchive:
             *([{"$limit": limit}] if limit is not None else []),
             {"$project": {**SUMMARY_FIELDS, **(ACTION_COUNT_FIELDS if action_counts else {})}},
         ]
-        with translated(self.where):
-            await self.reached()
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
             cursor = await self._sessions.aggregate(stages, allowDiskUse=True)
             async with cursor:
                 async for found in cursor:
                     yield summary_of(found) if is_ours(found) else app_documents.summary(found)
 
     async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
+        """Iterate over sessions that are marked as active but were due to expire before `now`, the earliest first."""
         wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
-        with translated(self.where):
-            await self.reached()
-            async with self._sessions.find(wanted, KNOWN_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+            async with self._sessions.find(wanted, VERSION_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
                 async for found in cursor:
                     yield version_of(found)
 
-    async def _known(self, session_ids: list[str]) -> dict[str, ArchivedVersion]:
-        found = await self._sessions.find({"sessionId": {"$in": session_ids}}, KNOWN_FIELDS).to_list()
+    async def _versions(self, session_ids: list[str]) -> dict[str, ArchivedVersion]:
+        found = await self._sessions.find({"sessionId": {"$in": session_ids}}, VERSION_FIELDS).to_list()
         return {one["sessionId"]: version_of(one) for one in found}
 
-    async def _strings(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
-        """What the archive holds of these sessions now, or why that is damaged."""
+    async def _read_back(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
+        """Return the archived bytes of each session, or the error if they are damaged."""
         found = await self._sessions.find({"sessionId": {"$in": session_ids}}, STORED_FIELDS).to_list()
-        return await self._unpacked([one for one in found if is_ours(one)])
+        return {one["sessionId"]: await self._raw(one) for one in found if is_ours(one)}
 
-    async def _unpacked(self, found: Iterable[Document]) -> dict[str, bytes | AwiError]:
-        strings: dict[str, bytes | AwiError] = {}
-        for one in found:
-            session_id, awi = one["sessionId"], one["awi"]
-            packed: Any = awi.get("packed")
-            if count := count_of(awi.get("parts")):
-                names = part_names(session_id, str(awi.get("digest")), count)
-                parts = {part["_id"]: part["packed"] async for part in self._parts.find({"_id": {"$in": names}})}
-                packed = b"".join(parts.get(name, b"") for name in names)
-            try:
-                strings[session_id] = unpack(packed, awi.get("digest"), f"{self.where}: {session_id}")
-            except AwiError as error:
-                strings[session_id] = error
-        return strings
+    async def _raw(self, found: Document) -> bytes | AwiError:
+        """Return the archived bytes in a document and its parts, or the error if they are damaged."""
+        session_id, awi = found["sessionId"], found["awi"]
+        packed: Any = awi.get("packed")
+        if count := as_count(awi.get("parts")):
+            names = part_names(session_id, str(awi.get("digest")), count)
+            parts = {part["_id"]: part["packed"] async for part in self._parts.find({"_id": {"$in": names}})}
+            packed = b"".join(parts.get(name, b"") for name in names)
+        try:
+            return decompress(packed, awi.get("digest"), f"{self.where}: {session_id}")
+        except AwiError as error:
+            return error
 
 
-def _only_conflicts(error: BulkWriteError) -> bool:
-    return all(fault.get("code") == WRITE_CONFLICT for fault in error.details["writeErrors"])
+def _only_duplicates(error: BulkWriteError) -> bool:
+    """Whether all that failed is that another process has written the same chunk."""
+    return all(details.get("code") == DUPLICATE_KEY for details in error.details["writeErrors"])

@@ -1,42 +1,50 @@
-"""The documents of the MongoDB archive: how a session becomes one, what can be asked of them, and what they tell."""
+"""The documents of the collection `agentsessions`: how they are written, queried and read."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from ...document.json_codec import encodable
 from ...document.schema import as_array, as_object
-from .. import app_documents
-from ..app_view import app_agent_id, app_view
-from ..base import ArchivedSummary, ArchiveQuery, Cursor
-from ..compression import pack
-from ..snapshot import ArchivedVersion, Revision, Snapshot, count_of
+from ..base import ArchivedSummary, ArchiveQuery, Cursor, Shape
+from ..compression import compress
+from ..decision import ArchivedVersion
+from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
+from ..values import as_count
+from . import app_documents
+from .app_view import app_agent_id, app_view
+from .connection import Document
+from .values import as_datetime, as_int
 
-#: Version of what stands under `awi`.
+#: Version of the fields under `awi`.
 FORMAT = 1
 
-#: Bytes of a compressed string that stand in the document itself (of which the view may fill half), and bytes of
-#: each of its parts otherwise.
+#: Maximum size of compressed bytes that are stored in the document itself, beside the view; larger ones are split.
 INLINE_BYTES = 6_291_456
+#: Size of the pieces that they are split into.
 PART_BYTES = 8_388_608
-#: Names of actions whose uses are counted for one session, and characters of such a name.
-_MAX_USES, _MAX_NAME = 1_000, 200
+#: Maximum number of action names that are counted for one session, and characters of such a name.
+_MAX_ACTION_NAMES, _MAX_NAME = 1_000, 200
 
-Document = dict[str, Any]
 Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
 
-_KNOWN = ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt")
-KNOWN_FIELDS = dict.fromkeys((*_KNOWN, "awi.format", "awi.parts", "awi.lastAction"), 1)
+#: Projection for `version_of`.
+VERSION_FIELDS = dict.fromkeys(
+    ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt",
+     "awi.format", "awi.parts", "awi.lastAction"), 1
+)  # fmt: skip
+#: Projection for the session's bytes.
 STORED_FIELDS = dict.fromkeys(("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts"), 1)
+#: Projection for `summary_of`.
 SUMMARY_FIELDS = dict.fromkeys(
     ("sessionId", "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt",
      "currentState.currentRoute", "statistics", "awi.format", "awi.bytes", "awi.agentId"), 1
 )  # fmt: skip
-#: The actions of documents that do not tell their uses; those of awictl do.
+#: Additional projection for action counts: stored in documents of awictl, computed for documents of the app.
 ACTION_COUNT_FIELDS = {
     "awi.uses": 1,
     "actionHistory": {"$cond": [{"$eq": [{"$type": "$awi"}, "missing"]}, "$actionHistory", "$$REMOVE"]},
@@ -44,19 +52,19 @@ ACTION_COUNT_FIELDS = {
 
 
 def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write]]:
-    """The document for a snapshot, and the writes of its parts."""
-    packed = pack(snapshot.raw)
-    uses = sorted(snapshot.action_counts.items(), key=lambda one: -one[1].count)[:_MAX_USES]
+    """Return the document for a snapshot that is archived `now`, and the writes of its parts, if it is split."""
+    packed = compress(snapshot.raw)
+    counts = sorted(snapshot.action_counts.items(), key=lambda one: -one[1].count)[:_MAX_ACTION_NAMES]
     awi: Document = {
         "format": FORMAT,
         "digest": snapshot.digest,
         "revision": snapshot.revision._asdict(),
-        "lastAction": snapshot.last,
+        "lastAction": snapshot.last_action_digest,
         "agentId": snapshot.agent_id,
         "bytes": len(snapshot.raw),
         "archivedAt": now,
         "expiresAt": snapshot.expires_at if not snapshot.ended else None,
-        "uses": [[name[:_MAX_NAME], use.count, use.failed] for name, use in uses],
+        "uses": [[name[:_MAX_NAME], counted.count, counted.failed] for name, counted in counts],
     }
     parts: list[Write] = []
     if len(packed) <= INLINE_BYTES:
@@ -71,73 +79,67 @@ def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write
 
 
 def part_names(session_id: str, digest: str, count: int) -> list[str]:
+    """Return the `_id` of each part of a session that is split."""
     return [f"{session_id}:document:{digest}:{number}" for number in range(count)]
 
 
 def extension(snapshot: Snapshot) -> UpdateOne:
-    """The write that tells of a session, which is archived already, that it lives longer."""
+    """Return the write that records a later expiry of a session whose bytes are archived already."""
     return UpdateOne(
         {"sessionId": snapshot.session_id, "awi.digest": snapshot.digest},
         {"$set": {"sessionActive": True, "sessionEndedAt": None}, "$max": {"awi.expiresAt": snapshot.expires_at}},
     )
 
 
-def unchanged(known: ArchivedVersion) -> Document:
-    return {"sessionId": known.session_id, "awi.digest": known.digest}
+def unchanged(archived: ArchivedVersion) -> Document:
+    """Return the filter for a session that is still archived in this version."""
+    return {"sessionId": archived.session_id, "awi.digest": archived.digest}
 
 
 def is_ours(found: Document) -> bool:
+    """Whether awictl wrote the document, and not the app."""
     return isinstance(found.get("awi"), dict)
 
 
 def version_of(found: Document) -> ArchivedVersion:
+    """Return the version of the session that is archived in a document of awictl or of the app."""
     awi = as_object(found.get("awi"))
     revision = as_object(awi.get("revision"))
     agent_id = found.get("agentId")
-    foreign = ""
+    protected = ""
     if not is_ours(found):
-        foreign = "in the app's own older shape, which is never written"
+        protected = "as a document of the app, which is never written by awictl"
     elif awi.get("format") != FORMAT:
-        foreign = f"in format {awi.get('format')!r:.20}, which this awictl does not know"
+        protected = f"in format {awi.get('format')!r:.20}, which this version of awictl does not support"
     return ArchivedVersion(
         found["sessionId"],
         str(awi.get("digest")),
-        Revision(*(number_of(revision.get(name)) for name in Revision._fields)),
+        Revision(*(as_int(revision.get(name)) for name in Revision._fields)),
         str(agent_id) if agent_id is not None else None,
-        app_documents.moment(found.get("sessionStartedAt")),
+        as_datetime(found.get("sessionStartedAt")),
         found.get("sessionActive") is True,
-        app_documents.moment(awi.get("expiresAt")),
-        foreign,
-        count_of(awi.get("parts")),
+        as_datetime(awi.get("expiresAt")),
+        protected,
+        as_count(awi.get("parts")),
         str(awi.get("lastAction")),
     )
 
 
 def summary_of(found: Document) -> ArchivedSummary:
-    """What a listing tells of a document of awictl."""
+    """Return the row of a listing for a document of awictl."""
     awi = found["awi"]
-    uses = {
-        str(name): ActionCount(number_of(count), number_of(failed))
-        for name, count, failed in (one for one in as_array(awi.get("uses")) if isinstance(one, list) and len(one) == 3)
-    }
-    shown = app_documents.summary(found | {"actionHistory": []})
-    return ArchivedSummary(
-        **{
-            **{name: getattr(shown, name) for name in ArchivedSummary.__dataclass_fields__},
-            "agent_id": awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
-            "bytes": count_of(awi.get("bytes")),
-            "shape": ArchivedSummary.shape,
-            "action_counts": uses,
-        }
+    counts = [one for one in as_array(awi.get("uses")) if isinstance(one, list) and len(one) == 3]
+    return replace(
+        app_documents.summary(found | {"actionHistory": []}),
+        agent_id=awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
+        bytes=as_count(awi.get("bytes")),
+        shape=Shape.AWICTL,
+        action_counts={str(name): ActionCount(as_int(count), as_int(failed)) for name, count, failed in counts},
     )
 
 
-def number_of(value: Any) -> int:
-    """A stored number; 0 where it is none."""
-    return int(value) if isinstance(value, int) else 0
-
-
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> list[Document]:
+    """Return the filters for a query, from behind a cursor on. All of them must match."""
     conditions: list[Document] = [{"sessionId": {"$type": "string"}}]
     if query.agent is not None:
         conditions.append({"$or": [{"agentId": app_agent_id(query.agent)}, {"agentName": encodable(query.agent)}]})

@@ -1,4 +1,4 @@
-"""What an error of pymongo means to the user: what happened, where, and what to do."""
+"""Translate pymongo's errors into those of awictl."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pymongo import errors
 
 from ...errors import AccessDenied, AwiError, InvalidInput, Refused, Unreachable
 
-#: The code of a write that met a document with the same unique key.
-WRITE_CONFLICT = 11000
+#: MongoDB's code for a write that violates a unique index.
+DUPLICATE_KEY = 11000
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
-#: The codes of an index that is there already in another way.
+#: MongoDB's codes for an index that exists already with other options or another name.
 _INDEX_CONFLICTS = (85, 86)
 
 
 @contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Raises what an error of pymongo in the block means."""
+def translate_errors(where: str) -> Iterator[None]:
+    """Translate the pymongo errors that the block raises; `where` names the server in messages."""
     try:
         yield
     except errors.PyMongoError as error:
@@ -27,86 +27,92 @@ def translated(where: str) -> Iterator[None]:
 
 
 def translate(error: errors.PyMongoError, where: str) -> AwiError:
-    """The error of awictl that one of pymongo means."""
+    """Return the error of awictl for one of pymongo."""
     if isinstance(error, (errors.ConfigurationError, errors.InvalidURI, errors.InvalidName)):
         if "DNS" in str(error) or type(error.__cause__).__module__.startswith("dns."):
-            return Unreachable(f"cannot reach MongoDB at {where}: its name is not known (`awictl config show`)")
-        return not_usable(where)
+            return Unreachable(
+                f"cannot reach MongoDB at {where}: its name cannot be resolved; check the URL (`awictl config show`)"
+            )
+        return invalid_url(where)
     if isinstance(error, errors.BulkWriteError):
-        fault: dict[str, Any] = next(iter(error.details["writeErrors"] or error.details["writeConcernErrors"]), {})
+        details: dict[str, Any] = next(iter(error.details["writeErrors"] or error.details["writeConcernErrors"]), {})
         if not error.details["writeErrors"]:
-            return _not_confirmed(where, fault)
-        return Refused(f"{where}: {_text(fault)}")
+            return _not_confirmed(where, details)
+        return Refused(f"{where}: {_message(details)}")
     if isinstance(error, (errors.WTimeoutError, errors.WriteConcernError)):
         return _not_confirmed(where, error.details or {})
     if isinstance(error, errors.OperationFailure):
-        if error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
-            return AccessDenied(f"{where}: this user may not do that, or the password is wrong: {_text(error.details)}")
-        if error.code in _INDEX_CONFLICTS:
-            return Refused(
-                f"{where}: agentsessions has an index on sessionId that is not unique: {_text(error.details)}"
-            )
-        if error.code == WRITE_CONFLICT:
-            return Refused(
-                f"{where}: several documents of agentsessions have the same sessionId, so that it cannot be made "
-                f"unique: nothing was archived ({_text(error.details)})"
-            )
-        if error.timeout:
-            return Unreachable(f"{where} did not answer in time; is it overloaded?")
-        return Refused(f"{where}: {_text(error.details) or error}")
+        return _refused(error, where)
     if isinstance(error, errors.ConnectionFailure) or error.timeout:
         return Unreachable(
-            f"cannot reach MongoDB at {where}: {_reason(error)}; is it running, and the right address? "
+            f"cannot reach MongoDB at {where}: {_reason(error)}; is it running, and is the address right? "
             "(`awictl config show`)"
         )
     return AwiError(f"{where}: {error}")
 
 
-def not_usable(where: str) -> InvalidInput:
-    """The error for a URL that pymongo refuses; not its reason, which may repeat a part of the password."""
-    return InvalidInput(f"{where}: not a MongoDB URL that can be used: check MONGODB_URI (`awictl config show`)")
+def invalid_url(where: str) -> InvalidInput:
+    """Return the error for a URL that pymongo rejects, without its message, which may repeat a part of the password."""
+    return InvalidInput(f"{where}: not a valid MongoDB URL; check MONGODB_URI (`awictl config show`)")
 
 
-def write_faults(error: errors.BulkWriteError, where: str) -> dict[str, AwiError | None]:
-    """What went wrong with which session in a bulk write; conflicts with other writers are left out.
+def write_errors(error: errors.BulkWriteError, where: str) -> dict[str, AwiError | None]:
+    """Return the errors of a bulk write by session id, without conflicts with other writers.
 
-    Raises Unreachable where the majority did not confirm the others.
+    Raises Unreachable if the other writes were not confirmed by a majority.
     """
     if error.details["writeConcernErrors"]:
         raise _not_confirmed(where, error.details["writeConcernErrors"][0])
     found: dict[str, AwiError | None] = {}
-    for fault in error.details["writeErrors"]:
-        if fault.get("code") != WRITE_CONFLICT:
-            session_id = _session_id(fault.get("op", {}))
-            found[session_id] = Refused(f"{where}: {session_id} cannot be archived: {_text(fault)}")
+    for details in error.details["writeErrors"]:
+        if details.get("code") != DUPLICATE_KEY:
+            session_id = _session_id(details.get("op", {}))
+            found[session_id] = Refused(f"{where}: {session_id} cannot be archived: {_message(details)}")
     return found
 
 
+def _refused(error: errors.OperationFailure, where: str) -> AwiError:
+    message = _message(error.details)
+    if error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
+        return AccessDenied(f"{where}: the user lacks the permission, or the password is wrong: {message}")
+    if error.code in _INDEX_CONFLICTS:
+        return Refused(f"{where}: the index on sessionId in agentsessions is not unique: {message}")
+    if error.code == DUPLICATE_KEY:
+        return Refused(
+            f"{where}: several documents in agentsessions have the same sessionId, so a unique index cannot be "
+            f"created; nothing was archived ({message})"
+        )
+    if error.timeout:
+        return Unreachable(f"{where} did not answer in time; is it overloaded?")
+    return Refused(f"{where}: {message or error}")
+
+
 def _session_id(operation: Any) -> str:
-    """The session that an operation of a bulk write is about: it inserts a document, or it has a filter."""
+    """The session of an operation in a bulk write: an insert has the document, a replacement has a filter."""
     return str(operation.get("sessionId") or operation.get("q", {}).get("sessionId"))
 
 
 def _not_confirmed(where: str, details: Any) -> Unreachable:
-    return Unreachable(f"{where}: a majority did not confirm the write: {_text(details)}")
+    return Unreachable(f"{where}: the write was not confirmed by a majority: {_message(details)}")
 
 
-def _text(details: Any) -> str:
+def _message(details: Any) -> str:
     return str(details.get("errmsg", "")) if isinstance(details, dict) else ""
 
 
 def _reason(error: errors.PyMongoError) -> str:
-    """The cause of a connection error in a few words."""
+    """The cause of a connection error, in a few words."""
     text = str(error).partition("(configured timeouts")[0].partition(", Timeout:")[0]
     for sign, reason in (
         ("refused", "connection refused"),
         ("Connect call failed", "connection refused"),
         ("timed out", "no answer in time"),
         ("timeout", "no answer in time"),
-        ("not known", "its name is not known"),
-        ("SSL", "TLS failed"),
-        ("closed", "it closed the connection"),
-        ("reset", "it closed the connection"),
+        ("No servers found", "no answer in time"),
+        ("not known", "its name cannot be resolved"),
+        ("SSL", "the TLS handshake failed"),
+        ("closed", "the server closed the connection"),
+        ("reset", "the server closed the connection"),
     ):
         if sign in text:
             return reason

@@ -1,4 +1,4 @@
-"""The indexes of the collection of sessions in MongoDB."""
+"""The indexes of the collection `agentsessions`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 _NEWEST = ("lastActivityAt", DESCENDING)
 
+#: In this order: one document per session; the app's query; listings; sessions that have expired.
 WANTED = [
     IndexModel([("sessionId", ASCENDING)], unique=True),
     IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), _NEWEST]),
@@ -17,7 +18,7 @@ WANTED = [
 
 
 async def missing(collection: Any) -> list[IndexModel]:
-    """Those of the wanted indexes that a collection does not have, whoever made them and by whatever name."""
+    """Return the indexes that the collection lacks. An index with the same keys serves, whatever its name is."""
     existing = [
         (index["key"], bool(index.get("unique")))
         async for index in await collection.list_indexes()

@@ -1,1 +1,1 @@
-"""The archive in an SQLite file, for the embedded mode."""
+"""The archive in an SQLite file, for embedded mode."""

@@ -1,4 +1,4 @@
-"""The tables of the SQLite archive, and what their rows mean."""
+"""The tables of the SQLite archive: how their rows are written, queried and read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 from ...document.json_codec import encodable
 from ...document.timestamps import optional_timestamp
-from ...errors import InvalidData
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
-from ..compression import pack, unpack
-from ..snapshot import ArchivedVersion, Revision, Snapshot, moment_of
+from ..compression import compress
+from ..decision import ArchivedVersion
+from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
+from ..values import parse_datetime
 
-#: Version of the tables, kept in the file's `user_version`.
+#: Version of the tables, stored in the file's `user_version`.
 VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -52,16 +53,9 @@ CREATE TABLE IF NOT EXISTS actions (
 """
 
 
-def is_intact(row: sqlite3.Row, where: str) -> bool:
-    try:
-        unpack(row["packed"], row["digest"], where)
-    except InvalidData:
-        return False
-    return True
-
-
-def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
-    uses = {name: [use.count, use.failed] for name, use in snapshot.action_counts.items()}
+def insert_or_replace(db: sqlite3.Connection, snapshot: Snapshot) -> None:
+    """Write the row of a snapshot, in place of an older one."""
+    counts = {name: [counted.count, counted.failed] for name, counted in snapshot.action_counts.items()}
     values = {
         "session_id": snapshot.session_id,
         "agent_id": snapshot.agent_id,
@@ -77,38 +71,40 @@ def store(db: sqlite3.Connection, snapshot: Snapshot) -> None:
         "failed_actions": snapshot.count("failed_actions"),
         "next_t": snapshot.revision.next_t,
         "updated_ms": snapshot.revision.updated_ms,
-        "last_action": snapshot.last,
-        "uses": json.dumps(uses),
+        "last_action": snapshot.last_action_digest,
+        "uses": json.dumps(counts),
         "digest": snapshot.digest,
         "bytes": len(snapshot.raw),
-        "packed": pack(snapshot.raw),
+        "packed": compress(snapshot.raw),
     }
-    places = ", ".join(f":{name}" for name in values)
-    db.execute(f"INSERT OR REPLACE INTO sessions VALUES ({places})", values)  # noqa: S608  # our own names only
+    parameters = ", ".join(f":{name}" for name in values)
+    db.execute(f"INSERT OR REPLACE INTO sessions VALUES ({parameters})", values)  # noqa: S608  # constant names
 
 
 def version_of(row: sqlite3.Row) -> ArchivedVersion:
+    """Return the version of the session that is archived in a row."""
     return ArchivedVersion(
         row["session_id"],
         row["digest"],
         Revision(row["total_actions"], row["next_t"], row["updated_ms"]),
         row["agent_id"],
-        moment_of(row["started_at"]),
+        parse_datetime(row["started_at"]),
         bool(row["active"]),
-        moment_of(row["expires_at"]),
-        last=row["last_action"],
+        parse_datetime(row["expires_at"]),
+        last_action_digest=row["last_action"],
     )
 
 
 def summary_of(row: sqlite3.Row) -> ArchivedSummary:
+    """Return the row of a listing for a row of the table."""
     return ArchivedSummary(
         session_id=row["session_id"],
         agent_id=row["agent_id"],
         agent_name=row["agent_name"],
         route=row["route"],
-        started_at=moment_of(row["started_at"]),
-        last_activity_at=moment_of(row["last_activity_at"]),
-        ended_at=moment_of(row["ended_at"]),
+        started_at=parse_datetime(row["started_at"]),
+        last_activity_at=parse_datetime(row["last_activity_at"]),
+        ended_at=parse_datetime(row["ended_at"]),
         active=bool(row["active"]),
         total_actions=row["total_actions"],
         successful_actions=row["successful_actions"],
@@ -119,17 +115,17 @@ def summary_of(row: sqlite3.Row) -> ArchivedSummary:
 
 
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple[Any, ...]]:
-    """A WHERE clause, and the values in it."""
+    """Return a WHERE clause, without the keyword, and its parameters: for a query, from behind a cursor on."""
     conditions = ["TRUE"]
     values: list[Any] = []
 
-    def add(condition: str, *given: Any) -> None:
+    def add(condition: str, *parameters: Any) -> None:
         conditions.append(condition)
-        values.extend(given)
+        values.extend(parameters)
 
     if query.agent is not None:
         agent = encodable(query.agent)
-        # 24 hex digits are one id in either case, as they are in MongoDB
+        # an id of 24 hex digits matches in either case, like an ObjectId
         add(
             "(agent_id = ? OR agent_name = ? OR length(agent_id) = 24 AND lower(agent_id) = ?)",
             agent,
@@ -145,9 +141,9 @@ def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple
     if after is not None and after.last_activity_at is None:
         add("last_activity_at IS NULL AND session_id < ?", after.session_id)
     elif after is not None:
-        moment = optional_timestamp(after.last_activity_at)
+        last = optional_timestamp(after.last_activity_at)
         add(
             "(last_activity_at < ? OR last_activity_at IS NULL OR (last_activity_at = ? AND session_id < ?))",
-            moment, moment, after.session_id,
+            last, last, after.session_id,
         )  # fmt: skip
     return " AND ".join(conditions), tuple(values)

@@ -1,47 +1,45 @@
-"""Documents that the app itself wrote to the archive, as sessions: read as far as they go, never written.
+"""Read the documents that the app itself wrote to `agentsessions`, in their two shapes. They are never written.
 
-There are two shapes of them, from its archive of ended sessions and from the time before it kept sessions in Redis.
-They share their names; the older one tells more of each action. What they lost is not made up: fields that they do
-not have are not there.
+One shape is of the app's archive of ended sessions, the other of sessions from before it kept them in Redis. Both have
+the same field names; the older one has more fields in each action. Fields that a document lacks are left out, not
+guessed.
 """
 
 from __future__ import annotations
 
-import base64
-from datetime import UTC, datetime
 from typing import Any
 
-from ..document.schema import as_array, as_object, as_text
-from ..document.timestamps import timestamp
-from .base import Archived, ArchivedSummary, Shape
-from .snapshot import count_of
-from .trajectory import count_actions
+from ...document.schema import as_array, as_object, as_text
+from ..base import Archived, ArchivedSummary, Shape
+from ..trajectory import count_actions
+from ..values import as_count
+from .values import as_datetime, to_json
 
-#: Names of an action in the app's documents → those of an action record.
+#: Fields of an action in the app's documents, and their names in an action record.
 _ACTION_NAMES = {"parameters": "input", "observationSummary": "observation"}
 
 
 def archived(found: dict[str, Any]) -> Archived:
-    """A document of the app, as it came from MongoDB, as an archived session."""
-    return Archived(summary(found), session_document(found), None, as_object(plain(found)))
+    """Convert a document of the app to an archived session."""
+    return Archived(summary(found), session_document(found), None, as_object(to_json(found)))
 
 
 def summary(found: dict[str, Any]) -> ArchivedSummary:
-    """What a listing tells of a document of the app."""
+    """Return the row of a listing for a document of the app."""
     statistics = as_object(found.get("statistics"))
-    shown = as_object(plain({name: found.get(name) for name in ("agentId", "agentName")}))
+    agent = as_object(to_json({name: found.get(name) for name in ("agentId", "agentName")}))
     return ArchivedSummary(
         session_id=str(found.get("sessionId")),
-        agent_id=shown["agentId"],
-        agent_name=shown["agentName"],
+        agent_id=agent["agentId"],
+        agent_name=agent["agentName"],
         route=as_text(as_object(found.get("currentState")).get("currentRoute")),
-        started_at=moment(found.get("sessionStartedAt")),
-        last_activity_at=moment(found.get("lastActivityAt")),
-        ended_at=moment(found.get("sessionEndedAt")),
+        started_at=as_datetime(found.get("sessionStartedAt")),
+        last_activity_at=as_datetime(found.get("lastActivityAt")),
+        ended_at=as_datetime(found.get("sessionEndedAt")),
         active=found.get("sessionActive") is True,
-        total_actions=count_of(plain(statistics.get("totalActions"))),
-        successful_actions=count_of(plain(statistics.get("successfulActions"))),
-        failed_actions=count_of(plain(statistics.get("failedActions"))),
+        total_actions=as_count(to_json(statistics.get("totalActions"))),
+        successful_actions=as_count(to_json(statistics.get("successfulActions"))),
+        failed_actions=as_count(to_json(statistics.get("failedActions"))),
         bytes=None,
         shape=Shape.APP,
         action_counts=count_actions(as_array(found.get("actionHistory"))),
@@ -49,8 +47,8 @@ def summary(found: dict[str, Any]) -> ArchivedSummary:
 
 
 def session_document(found: dict[str, Any]) -> dict[str, Any]:
-    """What there is in a document of the app, by the names of a session document."""
-    source = as_object(plain(found))
+    """Convert a document of the app to a session document, as far as its fields go."""
+    source = as_object(to_json(found))
     state = as_object(source.get("currentState"))
     pagination = as_object(state.get("pagination"))
     sort = as_object(state.get("sortBy"))
@@ -92,30 +90,6 @@ def session_document(found: dict[str, Any]) -> dict[str, Any]:
         ),
         **_present({"last_updated": source.get("updatedAt")}),
     }
-
-
-def plain(value: Any) -> Any:
-    """A value from MongoDB as plain JSON: moments as the app prints them, ids as hex digits, binary data in base64."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return timestamp(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)  # also of MongoDB's own kind of integer
-    return value if isinstance(value, (float, str)) else str(value)
-
-
-def moment(value: Any) -> datetime | None:
-    """A date from MongoDB, None where it is none."""
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _action(number: int, action: Any) -> dict[str, Any]:

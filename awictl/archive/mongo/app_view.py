@@ -1,8 +1,8 @@
-"""What the app's own tools see of a session that awictl archived: the fields and names of the app's documents.
+"""The app's view of a session that awictl archived: the field names of the app's own documents, for its own queries.
 
-This is a view, and the one part of an archived document that may lose something: keys that MongoDB's query language
-cannot name are respelled, integers beyond 64 bits with sign are doubles, and of very long trajectories only the newest
-actions are there. What was archived stands beside it, as bytes (see `mongo.py`).
+The view is the only lossy part of an archived document. Characters that MongoDB does not allow in field names are
+replaced, integers beyond 64 bits (signed) become doubles, and of a very long trajectory only the newest actions are
+included. The exact bytes are stored beside the view (see `archive.py`).
 """
 
 from __future__ import annotations
@@ -15,38 +15,39 @@ from typing import Any
 import bson
 from bson import ObjectId
 
-from ..document.json_codec import dumps, encodable
-from ..document.schema import as_array, as_object
-from .snapshot import MAX_TEXT, Snapshot, moment_of
+from ...document.json_codec import dumps, encodable
+from ...document.schema import as_array, as_object
+from ..snapshot import Snapshot
+from ..values import MAX_TEXT, parse_datetime
 
-#: Bytes of BSON that the actions may take up, of the 16 MiB that a document may have; and one action of them.
+#: Maximum BSON size of all actions, and of one field of an action, in bytes; a whole document is limited to 16 MiB.
 ACTIONS_BYTES = 4_194_304
 ACTION_BYTES = 131_072
-#: Bytes of BSON for the filters and other values that an agent chose.
+#: Maximum BSON size of the filters, and of each other value that an agent can choose, in bytes.
 VALUE_BYTES = 262_144
-#: A document of so few bytes of JSON fits into all of these without measuring it.
+#: A session of up to this many bytes of JSON is below all of these limits; nothing needs to be measured.
 _SMALL_BYTES = 262_144
-#: Actions that are listed as available or disabled at the most.
+#: Maximum number of actions that are listed as available or disabled.
 _MAX_AVAILABLE = 500
-#: Deepest nesting of a value; MongoDB allows 100 levels of a whole document.
-_DEPTH = 60
+#: Maximum nesting of a value; MongoDB allows 100 levels in a whole document.
+_MAX_DEPTH = 60
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
-#: What field names in MongoDB must not have in them, or begin with: respelled with the look-alikes of Unicode.
-_RESPELLED = str.maketrans({".": "．", "$": "＄", "\0": "␀"})
+#: Characters that are not allowed in field names, or not as the first one, and similar characters that replace them.
+_REPLACED = str.maketrans({".": "．", "$": "＄", "\0": "␀"})
 
 
 def app_view(snapshot: Snapshot) -> dict[str, Any]:
-    """The fields of the app for a snapshot."""
+    """Return the fields that the app's documents have, for a snapshot."""
     document = snapshot.document
-    small = len(snapshot.raw) <= _SMALL_BYTES and snapshot.complete is document
+    small = len(snapshot.raw) <= _SMALL_BYTES and snapshot.full_document is document
     started, ended = snapshot.started_at, snapshot.ended_at
     history = [_action(one) for one in snapshot.actions]
     return {
         "sessionId": snapshot.session_id,
         "agentId": app_agent_id(snapshot.agent_id),
-        "agentName": _plain(snapshot.agent_name),
+        "agentName": _to_bson(snapshot.agent_name),
         "sessionStartedAt": started,
         "sessionEndedAt": ended,
         "sessionActive": not snapshot.ended,
@@ -63,7 +64,7 @@ def app_view(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def app_agent_id(agent_id: str | None) -> ObjectId | str | None:
-    """An agent's id as the app stores it: an ObjectId where it is 24 hex digits."""
+    """Return an agent's id as the app stores it: an ObjectId if it consists of 24 hex digits."""
     if agent_id is not None and _OBJECT_ID.fullmatch(agent_id):
         return ObjectId(agent_id)
     return encodable(agent_id) if agent_id is not None else None
@@ -89,11 +90,11 @@ def _current_state(page: dict[str, Any], small: bool) -> dict[str, Any]:
         "activeFilters": page.get("filters"),
         "sortBy": {"field": sort.get("key"), "order": sort.get("order")},
     }
-    return {name: _bounded(_plain(value), VALUE_BYTES, small) for name, value in state.items()}
+    return {name: _bounded(_to_bson(value), VALUE_BYTES, small) for name, value in state.items()}
 
 
 def _available(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The actions as the app lists them, the possible ones first."""
+    """Return the actions as the app lists them, the available ones first."""
     listed = [(name, enabled) for names, enabled in (("available_actions", True), ("disabled_actions", False))
               for name in as_array(state.get(names)) if isinstance(name, str)]  # fmt: skip
     return [{"action": encodable(name[:MAX_TEXT]), "enabled": enabled} for name, enabled in listed[:_MAX_AVAILABLE]]
@@ -101,24 +102,24 @@ def _available(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _action(action: Any) -> dict[str, Any]:
     if not isinstance(action, dict):
-        return {"action": _plain(action)}
+        return {"action": _to_bson(action)}
     stored = action.get("timestamp")
     shown = {
-        "action": _plain(action.get("action")),
-        "timestamp": moment_of(stored) or _plain(stored),
-        "t": _plain(action.get("t")),
+        "action": _to_bson(action.get("action")),
+        "timestamp": parse_datetime(stored) or _to_bson(stored),
+        "t": _to_bson(action.get("t")),
     }
     if "success" in action:
-        shown["success"] = _plain(action["success"])
-    if given := action.get("input"):
-        shown["parameters"] = _plain(given)
+        shown["success"] = _to_bson(action["success"])
+    if parameters := action.get("input"):
+        shown["parameters"] = _to_bson(parameters)
     if (observation := action.get("observation")) is not None:
-        shown["observationSummary"] = _plain(observation)
+        shown["observationSummary"] = _to_bson(observation)
     return shown
 
 
 def _newest(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As many of the newest actions as there is room for, oldest first."""
+    """Return as many of the newest actions as fit into `ACTIONS_BYTES`, oldest first."""
     kept: list[dict[str, Any]] = []
     size = 0
     for action in reversed(history):
@@ -136,22 +137,22 @@ def _bounded(value: Any, limit: int, small: bool) -> Any:
     return f"left out: more than {limit:,} bytes"
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A JSON value that BSON can hold and MongoDB's query language can name."""
+def _to_bson(value: Any, depth: int = 0) -> Any:
+    """Convert a JSON value to one that BSON can represent and that MongoDB's query language can address."""
     kind = type(value)
     if kind is str:
         return encodable(value)
     if kind is dict or kind is list:
-        if depth >= _DEPTH:
+        if depth >= _MAX_DEPTH:
             return encodable(dumps(value).decode())
         if kind is list:
-            return [_plain(item, depth + 1) for item in value]
-        return {_name(key): _plain(item, depth + 1) for key, item in value.items()}
+            return [_to_bson(item, depth + 1) for item in value]
+        return {_field_name(key): _to_bson(item, depth + 1) for key, item in value.items()}
     if kind is int and value not in _INT64:
         return float(value)
     return value
 
 
 @lru_cache(4_096)
-def _name(key: str) -> str:
-    return encodable(key).translate(_RESPELLED)
+def _field_name(key: str) -> str:
+    return encodable(key).translate(_REPLACED)

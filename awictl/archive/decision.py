@@ -1,0 +1,97 @@
+"""Decide what to do with a snapshot, given the version of the session that the archive already holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from ..errors import Refused
+from .snapshot import Revision, Snapshot
+
+#: Two expiry times that differ by no more than this count as equal: clocks and round trips are not exact.
+SAME_EXPIRY = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class ArchivedVersion:
+    """The version of a session that an archive holds: what is compared with a snapshot."""
+
+    session_id: str
+    #: SHA-256 of the archived bytes, in hex.
+    digest: str
+    revision: Revision
+    agent_id: str | None
+    started_at: datetime | None
+    #: Whether the session had neither ended nor expired, as far as the archive knows.
+    active: bool
+    #: When it was due to expire; None if it had no TTL.
+    expires_at: datetime | None
+    #: Why awictl must not overwrite it, such as "in format 2, …"; empty if it may.
+    protected: str = ""
+    #: Number of pieces that its bytes are split into; 0 if they are not split.
+    parts: int = 0
+    #: Digest of its last action (see `Snapshot.last_action_digest`).
+    last_action_digest: str = ""
+
+
+class Outdated(Refused):
+    """The archive holds a newer version of the session; nothing was archived or deleted."""
+
+
+class Decision(Enum):
+    """What to do with a snapshot."""
+
+    #: Insert it: the archive does not have the session.
+    INSERT = "insert"
+    #: Replace the older version in the archive.
+    REPLACE = "replace"
+    #: Only record a later expiry: the archive has the same bytes.
+    EXTEND = "extend"
+    #: Nothing: the archive has the same bytes.
+    NOTHING = "nothing"
+
+
+def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> Decision:
+    """Decide what to do with a snapshot if an archive holds `archived`; `where` names the archive in errors.
+
+    Raises Outdated if the archived version is newer, and Refused if it must not be replaced for another reason.
+    """
+    if archived is None:
+        return Decision.INSERT
+    at = f"{where}: {snapshot.session_id}"
+    if archived.protected:
+        raise Refused(f"{at} is already archived {archived.protected}; nothing was archived or deleted")
+    if archived.digest == snapshot.digest:
+        return Decision.EXTEND if _expires_later(snapshot, archived) else Decision.NOTHING
+    if not _same_session(snapshot, archived):
+        raise Refused(
+            f"{at} is another session in the archive (agent {archived.agent_id}, started {archived.started_at}); "
+            "nothing was archived or deleted"
+        )
+    order = snapshot.revision.compared_to(archived.revision)
+    if order < 0:
+        raise Outdated(f"{at} is already archived in a newer version; nothing was archived or deleted")
+    if order == 0:
+        raise Refused(
+            f"{at} is already archived with other content, and neither version is clearly the newer one; "
+            "nothing was archived or deleted"
+        )
+    return Decision.REPLACE
+
+
+def _expires_later(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
+    if snapshot.ended or snapshot.expires_at is None:
+        return False
+    return archived.expires_at is None or snapshot.expires_at - archived.expires_at > SAME_EXPIRY
+
+
+def _same_session(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
+    """Whether both are one session, and not two sessions that share an id.
+
+    They are if agent and start are equal. A delta may overwrite the start; then the last archived action has to be in
+    the trajectory of the snapshot.
+    """
+    if (archived.agent_id or "").lower() != (snapshot.agent_id or "").lower():
+        return False
+    return archived.started_at == snapshot.started_at or snapshot.has_action(archived.last_action_digest)

@@ -1,0 +1,38 @@
+"""Convert values that were read from MongoDB."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+from ...document.timestamps import timestamp
+
+
+def to_json(value: Any) -> Any:
+    """Convert a BSON value to JSON: dates to the app's timestamps, ObjectIds to hex digits, binary data to Base64."""
+    if isinstance(value, dict):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)  # bson.Int64 is a subclass of int
+    return value if isinstance(value, (float, str)) else str(value)
+
+
+def as_datetime(value: Any) -> datetime | None:
+    """Return a date with a time zone; None if the value is not a date."""
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def as_int(value: Any) -> int:
+    """Return an integer; 0 if the value is not one."""
+    return int(value) if isinstance(value, int) else 0

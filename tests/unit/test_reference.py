@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from awictl import InvalidInput, Settings
 from awictl.cli import reference
 from awictl.cli.reference.tree import Node, tree
+from awictl.settings import default_config_file
+from awictl.store.embedded import embedded_server
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -70,6 +74,50 @@ COMP_WORDS=({line}); COMP_CWORD={len(words)}; _awictl; printf '%s\\n' "${{COMPRE
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert expected <= set(done.stdout.split())
     assert all(word.startswith(words[-1]) for word in done.stdout.split())
+
+
+def unescaped(roff: str) -> str:
+    return roff.replace("\\-", "-").replace("\\(ti", "~").replace("\\&", "")
+
+
+def test_the_manual_page_lists_every_setting_with_its_name_in_the_environment_and_its_default() -> None:
+    page = reference.files()["man/awictl.1"]
+    environment = unescaped(page.split(".SH ENVIRONMENT\n")[1].split(".SH ")[0])
+    listed = re.findall(r"^\.B (\w+)$", environment, re.MULTILINE)
+    assert {name for name, _, _ in Settings().rows()} <= set(listed)
+    assert {"REDIS_URL", "AWI_PROFILE"} <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert "TTL of a session, in minutes. Default: 30." in environment
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "AWI_PROFILE"])
+def test_what_the_manual_page_says_of_the_environment_beyond_settings_is_true(name: str) -> None:
+    value = {"REDIS_URL": "redis://elsewhere:7000/3", "AWI_PROFILE": "nobody-has-this"}[name]
+    if name == "REDIS_URL":
+        assert Settings.load(environ={name: value}).redis_port == 7000
+    else:
+        with pytest.raises(InvalidInput, match=value):
+            Settings.load(environ={name: value})
+
+
+def test_manual_pages_name_the_files_that_awictl_uses() -> None:
+    for name, page in reference.files().items():
+        if name.startswith("man/"):
+            files = unescaped(page.split(".SH FILES\n")[1].split(".SH ")[0])
+            assert re.findall(r"^\.I (.+)$", files, re.MULTILINE) == [
+                "~/.config/awictl/config.toml",
+                ".env",
+                "~/.local/share/awictl/embedded/",
+            ]
+            assert ".SH ENVIRONMENT\n" in page
+
+
+def test_the_files_are_where_the_manual_pages_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert default_config_file() == tmp_path / ".config/awictl/config.toml"
+    assert embedded_server(Settings()).folder == tmp_path / ".local/share/awictl/embedded"
 
 
 def test_manual_pages_are_clean_roff() -> None:

@@ -1,1 +1,1 @@
-"""Cached pictures and their embeddings: which there are, and which are alike."""
+"""The cache of images and their embeddings, and the search for similar images."""

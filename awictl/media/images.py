@@ -1,4 +1,4 @@
-"""What is told of cached images and their embeddings."""
+"""Records of cached images and their embeddings."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..document import keys
 from ..document.schema import as_text
 from ..errors import InvalidInput
 
-#: The fields of a stored image that awictl knows; the others are kept as they are.
+#: The known fields of a stored image. Unknown fields are preserved.
 FIELDS = ("thumbnail_url", "full_url", "embedding_key")
 
-#: Longest URL, in characters: it may be the image itself (data:…).
+#: Maximum length of a URL, in characters. A data: URL contains the whole image.
 MAX_URL = 1_048_576
 
 
 class Embedding(NamedTuple):
-    """A stored embedding."""
+    """A stored embedding, without its numbers."""
 
-    #: Length of the string.
+    #: Size of the stored string.
     bytes: int
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until it expires; None if it has no TTL.
     ttl_ms: int | None
-    #: How many numbers it has; None where it cannot be read.
+    #: Number of dimensions; None if it cannot be read.
     dimensions: int | None = None
-    #: Why not, if so.
+    #: Why it cannot be read.
     error: str | None = None
 
 
@@ -37,113 +37,88 @@ class Image:
     id: str
     thumbnail_url: str | None
     full_url: str | None
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until it expires; None if it has no TTL.
     ttl_ms: int | None
-    #: What its embedding is called, if it has one.
+    #: Key of its embedding; None if it has none.
     embedding_key: str | None = None
-    #: That embedding; None where it is not there.
+    #: The embedding under that key; None if there is none, or it was not read.
     embedding: Embedding | None = None
-    #: What else the stored object has.
+    #: Unknown fields of the stored object.
     other: Mapping[str, Any] = field(default_factory=dict)
-    #: Why it could not be read, if so.
+    #: Why the image cannot be read.
     error: str | None = None
 
     @classmethod
     def of(cls, image_id: str, stored: Mapping[str, Any], ttl_ms: int | None) -> Image:
-        """The image that a stored object describes."""
+        """Create an image from the stored JSON object."""
         other = {name: value for name, value in stored.items() if name not in FIELDS}
         thumbnail_url, full_url = as_text(stored.get("thumbnail_url")), as_text(stored.get("full_url"))
         return cls(image_id, thumbnail_url, full_url, ttl_ms, embedding_key_of(stored), other=other)
 
     @classmethod
     def unreadable(cls, image_id: str, error: str, ttl_ms: int | None = None) -> Image:
-        """In the place of an image that cannot be read."""
+        """Create a placeholder for an image that cannot be read."""
         return cls(image_id, None, None, ttl_ms, error=error)
 
     def row(self, *, full: bool = False) -> dict[str, Any]:
-        """The same as plain data, without the full URL and unknown fields unless `full`; `error` only if there is one.
+        """Return the image as JSON-compatible data, with `error` only if there is one.
 
-        `dimensions`, `bytes` and `embedding_ttl_ms` are those of the embedding.
+        `full`: include the full URL and unknown fields. `dimensions`, `bytes` and `embedding_ttl_ms` describe the
+        embedding.
         """
-        found = self.embedding
+        embedding = self.embedding
         row: dict[str, Any] = {
             "id": self.id,
             "thumbnail_url": self.thumbnail_url,
             "ttl_ms": self.ttl_ms,
             "embedding_key": self.embedding_key,
-            "dimensions": found.dimensions if found else None,
-            "bytes": found.bytes if found else None,
-            "embedding_ttl_ms": found.ttl_ms if found else None,
+            "dimensions": embedding.dimensions if embedding else None,
+            "bytes": embedding.bytes if embedding else None,
+            "embedding_ttl_ms": embedding.ttl_ms if embedding else None,
         }
         if full:
             row |= {"full_url": self.full_url, "other": dict(self.other)}
-        error = self.error or (found.error if found else None)
+        error = self.error or (embedding.error if embedding else None)
         return row | {"error": error} if error else row
 
 
 @dataclass
 class MediaStats:
-    """How much there is."""
+    """Totals over all cached images and embeddings."""
 
     images: int = 0
-    #: Images that cannot be read.
+    #: Images that cannot be read, which `images` includes.
     unreadable: int = 0
     embeddings: int = 0
-    #: Bytes that the embeddings take.
+    #: Total size of the embeddings.
     embedding_bytes: int = 0
     #: Embeddings that no image refers to.
     orphans: int = 0
 
 
-class Deletion(NamedTuple):
-    """What deleting an image takes away."""
+class ImageDeletion(NamedTuple):
+    """What deleting an image deletes."""
 
     id: str
     embedding_key: str | None
-    #: Whether that embedding is there, and goes too.
+    #: Whether the embedding exists and is deleted too.
     with_embedding: bool
-    #: The other images that refer to it: it stays for them.
+    #: IDs of the other images that use the embedding, because of which it is not deleted.
     kept_for: Sequence[str]
 
     def row(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return the deletion as JSON-compatible data."""
         return self._asdict()
-
-
-class Match(NamedTuple):
-    """How similar an image is."""
-
-    #: None where no image refers to the embedding.
-    id: str | None
-    embedding_key: str
-    #: The cosine of the angle between the embeddings: 1 where they point the same way, -1 the opposite way.
-    score: float
-
-    def row(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return self._asdict()
-
-
-@dataclass(frozen=True)
-class Similar:
-    """The most similar images, and how many embeddings were looked at for them."""
-
-    matches: Sequence[Match]
-    compared: int
-    #: Embeddings that were not compared, and why.
-    other_dimensions: int
-    unreadable: int
-    zero: int
 
 
 def embedding_key_of(stored: Mapping[str, Any]) -> str | None:
-    """What the embedding of a stored image is called; None where it has none."""
+    """Return the embedding key in a stored image; None if it has no valid one."""
     key = stored.get("embedding_key")
     return key if isinstance(key, str) and keys.is_media_id(key) else None
 
 
-def checked_url(url: str, what: str) -> str:
-    """The URL itself; InvalidInput where it is not printable text of a bearable length."""
+def check_url(url: str, name: str) -> str:
+    """Return the URL. Raises InvalidInput if it is not printable text of 1 to MAX_URL characters."""
     if not isinstance(url, str) or not 0 < len(url) <= MAX_URL or not url.isprintable():
-        raise InvalidInput(f"the URL of the {what} image is 1 to {MAX_URL:,} printable characters")
+        raise InvalidInput(f"the {name} URL must have 1 to {MAX_URL:,} printable characters")
     return url

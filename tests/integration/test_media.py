@@ -1,4 +1,4 @@
-"""Cached images and their embeddings: what is stored, what is shared, and which images are alike."""
+"""The media cache on a real server: writing, reading, listing, deleting and comparing images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import InvalidData, InvalidInput, NotFound, ReadOnly, StateManager, TooLarge, UpdateConflict
-from awictl.media.embeddings import encode, vector_of
-from awictl.media.images import Image, Match, MediaStats
+from awictl.media.embeddings import encode, to_vector
+from awictl.media.images import Image, MediaStats
+from awictl.media.similarity import Match
 
 URLS = {"thumbnail_url": "https://cdn/1s.jpg", "full_url": "https://cdn/1.jpg"}
 HOUR_MS = 3_600_000
@@ -30,7 +31,7 @@ def put_image(server: ValkeyServer, image_id: str, key: str | None = None, **mor
 
 
 def put_vector(server: ValkeyServer, key: str, *numbers: float) -> None:
-    server.raw.set(f"MEDIA:EMBED:{key}", encode(vector_of(numbers)), ex=1000)
+    server.raw.set(f"MEDIA:EMBED:{key}", encode(to_vector(numbers)), ex=1000)
 
 
 def stored(server: ValkeyServer, image_id: str) -> Any:
@@ -45,10 +46,10 @@ def names(server: ValkeyServer) -> set[str]:
     return {name.decode() for name in server.raw.scan_iter()}
 
 
-# -- storing
+# -- writing
 
 
-async def test_what_is_put(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_put_stores_an_image_with_its_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
     image = await manager.media.put("post_1", **URLS, embedding=[1, 2.5])
     assert stored(valkey, "post_1") == URLS | {"embedding_key": "post_1"}
     assert valkey.raw.get("MEDIA:EMBED:post_1") == struct.pack("<2f", 1, 2.5)
@@ -63,19 +64,19 @@ async def test_what_is_put(manager: StateManager, valkey: ValkeyServer) -> None:
     assert "full_url" not in found.row() and found.row()["thumbnail_url"] == URLS["thumbnail_url"]
 
 
-async def test_without_an_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_put_without_an_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
     await manager.media.put("post_1", **URLS)
     assert stored(valkey, "post_1") == URLS | {"embedding_key": None}
     assert names(valkey) == {"MEDIA:IMG:post_1"}
 
 
-async def test_the_expiry_is_a_setting(valkey: ValkeyServer) -> None:
+async def test_the_ttl_is_a_setting(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(media_cache_ttl_minutes=1)) as manager:
         await manager.media.put("a", **URLS, embedding=[1])
     assert all(50_000 < valkey.raw.pttl(name) <= 60_000 for name in names(valkey)) and len(names(valkey)) == 2
 
 
-async def test_what_is_there_is_merged_into(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_put_updates_an_existing_image(manager: StateManager, valkey: ValkeyServer) -> None:
     others = {"alt": "tür 🙂 \ud83d", "size": {"w": 2**63 + 1}, "embedding": [None]}
     put_image(valkey, "a", "clip", **others)
     put_vector(valkey, "clip", 1, 2)
@@ -86,15 +87,15 @@ async def test_what_is_there_is_merged_into(manager: StateManager, valkey: Valke
     }  # fmt: skip
     assert image.embedding is not None and image.embedding.dimensions == 2
     assert valkey.raw.get("MEDIA:EMBED:clip") == struct.pack("<2f", 1, 2)
-    for name in ("MEDIA:IMG:a", "MEDIA:EMBED:clip"):  # it does not expire before its image
+    for name in ("MEDIA:IMG:a", "MEDIA:EMBED:clip"):  # both have the same TTL
         assert valkey.raw.pttl(name) > HOUR_MS - 60_000
 
 
-async def test_what_an_embedding_is_called(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_embedding_keys(manager: StateManager, valkey: ValkeyServer) -> None:
     await manager.media.put("a", **URLS, embedding=[1], embedding_key="clip:a")
     assert names(valkey) == {"MEDIA:IMG:a", "MEDIA:EMBED:clip:a"}
     await manager.media.put("a", embedding=[2])
-    assert valkey.raw.get("MEDIA:EMBED:clip:a") == struct.pack("<f", 2), "the name is one of what is not given"
+    assert valkey.raw.get("MEDIA:EMBED:clip:a") == struct.pack("<f", 2), "the stored key is kept if none is given"
     await manager.media.put("a", embedding=[3], embedding_key="new")
     assert stored(valkey, "a")["embedding_key"] == "new"
     put_image(valkey, "b", None)
@@ -122,13 +123,15 @@ async def test_what_an_embedding_is_called(manager: StateManager, valkey: Valkey
         {**URLS, "image_id": "a\x00"},
     ],
 )
-async def test_what_is_refused(manager: StateManager, valkey: ValkeyServer, given: dict[str, Any]) -> None:
+async def test_invalid_arguments_are_refused(
+    manager: StateManager, valkey: ValkeyServer, given: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidInput):
         await manager.media.put(**{"image_id": "a", **given})
     assert names(valkey) == set()
 
 
-async def test_one_round_trip_reads_and_one_writes(proxy: Proxy, valkey: ValkeyServer) -> None:
+async def test_put_takes_two_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
     async with StateManager.open(proxy.settings()) as manager:
         await manager.media.put("warm-up", **URLS)
         before = proxy.round_trips
@@ -140,10 +143,10 @@ async def test_one_round_trip_reads_and_one_writes(proxy: Proxy, valkey: ValkeyS
         assert proxy.round_trips == before + 4
 
 
-# -- what is stored and is no image
+# -- invalid stored values
 
 
-async def test_broken_images_are_told_with_their_key(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_errors_of_invalid_images_name_the_key(manager: StateManager, valkey: ValkeyServer) -> None:
     broken = {"text": b"hello", "array": b"[]", "null": b"null", "empty": b"", "cut": b'{"thumbnail_url":'}
     for name, raw in broken.items():
         valkey.raw.set(f"MEDIA:IMG:{name}", raw)
@@ -166,25 +169,25 @@ async def test_broken_images_are_told_with_their_key(manager: StateManager, valk
 
 
 @pytest.mark.parametrize("key", [7, True, [], "", "x" * 257, "\ud800", "a\nb"])
-async def test_fields_of_another_kind_are_none(manager: StateManager, valkey: ValkeyServer, key: Any) -> None:
+async def test_fields_of_another_type_are_none(manager: StateManager, valkey: ValkeyServer, key: Any) -> None:
     put_image(valkey, "a", key, thumbnail_url=7, full_url=None)
     image = await manager.media.get("a")
     assert (image.thumbnail_url, image.full_url, image.embedding_key, image.error) == (None, None, None, None)
 
 
-async def test_a_broken_embedding_leaves_its_image_alone(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_an_image_with_an_invalid_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
     put_image(valkey, "a", "k")
     valkey.raw.set("MEDIA:EMBED:k", b"hello")
     image = await manager.media.get("a")
     assert image.error is None and image.embedding is not None and image.embedding.dimensions is None
     assert "MEDIA:EMBED:k" in image.row()["error"] and image.row()["bytes"] == 5
-    with pytest.raises(InvalidData, match="MEDIA:EMBED:k: its 5 bytes"):
+    with pytest.raises(InvalidData, match="MEDIA:EMBED:k: 5 bytes"):
         await manager.media.similar("a")
     await manager.media.put("a", embedding=[1])
     assert (await manager.media.get("a")).row()["dimensions"] == 1
 
 
-async def test_what_is_larger_than_the_first_look(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_values_larger_than_the_first_read(manager: StateManager, valkey: ValkeyServer) -> None:
     put_image(valkey, "a", "k", note="x" * 20_000)
     numbers = [float(number) for number in range(5_000)]
     await manager.media.put("a", embedding=numbers)
@@ -194,7 +197,7 @@ async def test_what_is_larger_than_the_first_look(manager: StateManager, valkey:
     assert (await manager.media.similar("a")).matches == [Match(None, "other", 1.0)]
 
 
-async def test_what_is_too_large_to_read(valkey: ValkeyServer) -> None:
+async def test_values_above_the_size_limit(valkey: ValkeyServer) -> None:
     put_image(valkey, "a", "k", note="x" * 20_000)
     put_image(valkey, "b", "k")
     put_vector(valkey, "k", *range(5_000))
@@ -209,7 +212,7 @@ async def test_what_is_too_large_to_read(valkey: ValkeyServer) -> None:
 # -- listing
 
 
-async def test_listing_counts(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_a_listing_updates_the_totals(manager: StateManager, valkey: ValkeyServer) -> None:
     for number in range(700):
         put_image(valkey, f"i{number}", f"e{number}" if number % 2 else "shared")
         if number % 4 == 1:
@@ -224,11 +227,12 @@ async def test_listing_counts(manager: StateManager, valkey: ValkeyServer) -> No
     assert len(images) == 700
     assert images["i0"].row()["dimensions"] == 2 and images["i1"].row()["bytes"] == 12
     assert images["i3"].row()["embedding_key"] == "e3" and images["i3"].embedding is None
-    assert totals == MediaStats(700, 0, 178, 175 * 12 + 8 + 2 * 4, 2) == await manager.media.stats()
+    assert totals == MediaStats(700, 0, 178, 175 * 12 + 8 + 2 * 4, 2)
 
 
 async def test_an_empty_cache(manager: StateManager, valkey: ValkeyServer) -> None:
-    assert await listed(manager) == {} and await manager.media.stats() == MediaStats()
+    totals = MediaStats()
+    assert await listed(manager, totals) == {} and totals == MediaStats()
     assert await manager.media.find("a") is None and await manager.media.find("x" * 999) is None
     assert await manager.media.delete(["a"]) == []
     assert (await manager.media.similar([1])).matches == []
@@ -239,13 +243,13 @@ async def test_an_empty_cache(manager: StateManager, valkey: ValkeyServer) -> No
 # -- deleting
 
 
-async def test_deleting_keeps_what_others_need(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_delete_keeps_embeddings_that_other_images_use(manager: StateManager, valkey: ValkeyServer) -> None:
     for image_id, key in {"a": "shared", "b": "shared", "c": "own", "d": None, "e": "gone"}.items():
         put_image(valkey, image_id, key)
     for key in ("shared", "own", "c"):
         put_vector(valkey, key, 1)
     before = names(valkey)
-    planned = await manager.media.deletions(["a", "c", "d", "e", "x", "a"])
+    planned = await manager.media.plan_deletion(["a", "c", "d", "e", "x", "a"])
     assert [tuple(one) for one in planned] == [
         ("a", "shared", False, ["b"]), ("c", "own", True, []), ("d", None, False, []), ("e", "gone", False, []),
     ]  # fmt: skip
@@ -256,7 +260,7 @@ async def test_deleting_keeps_what_others_need(manager: StateManager, valkey: Va
     assert last.with_embedding and names(valkey) == {"MEDIA:EMBED:c"}
 
 
-async def test_deleting_all_that_share(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_delete_all_images_that_share_an_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
     for image_id in "ab":
         put_image(valkey, image_id, "shared")
     put_vector(valkey, "shared", 1)
@@ -264,10 +268,10 @@ async def test_deleting_all_that_share(manager: StateManager, valkey: ValkeyServ
     assert names(valkey) == set()
 
 
-# -- similar ones
+# -- similar images
 
 
-def by_the_book(query: Sequence[float], vectors: dict[str, Sequence[float]]) -> list[str]:
+def expected_order(query: Sequence[float], vectors: dict[str, Sequence[float]]) -> list[str]:
     def score(key: str) -> float:
         other = vectors[key]
         dot = math.fsum(a * b for a, b in zip(query, other, strict=True))
@@ -276,14 +280,14 @@ def by_the_book(query: Sequence[float], vectors: dict[str, Sequence[float]]) -> 
     return sorted(vectors, key=lambda key: (-score(key), key))
 
 
-async def test_the_most_similar(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_the_most_similar_images(manager: StateManager, valkey: ValkeyServer) -> None:
     dice = random.Random(3)
-    vectors = {f"i{number}": vector_of(dice.gauss(0, 1) for _ in range(24)) for number in range(600)}
+    vectors = {f"i{number}": to_vector(dice.gauss(0, 1) for _ in range(24)) for number in range(600)}
     for image_id, vector in vectors.items():
         put_image(valkey, image_id, f"e:{image_id}")
         put_vector(valkey, f"e:{image_id}", *vector)
     valkey.raw.set("MEDIA:EMBED:e:i5", json.dumps(vectors["i5"].tolist()))
-    expected = by_the_book(vectors["i5"], vectors)
+    expected = expected_order(vectors["i5"], vectors)
     found = await manager.media.similar("i5", top=20)
     assert [one.id for one in found.matches] == expected[1:21] and found.compared == 600
     assert [one.embedding_key for one in found.matches] == [f"e:{one}" for one in expected[1:21]]
@@ -292,7 +296,7 @@ async def test_the_most_similar(manager: StateManager, valkey: ValkeyServer) -> 
     assert len((await manager.media.similar("i5", top=10_000)).matches) == 599
 
 
-async def test_equal_ones_come_by_id(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_equal_scores_are_sorted_by_id(manager: StateManager, valkey: ValkeyServer) -> None:
     ids = [f"i{number:02}" for number in range(40)]
     for image_id in random.Random(5).sample(ids, len(ids)):
         put_image(valkey, image_id, image_id)
@@ -303,7 +307,7 @@ async def test_equal_ones_come_by_id(manager: StateManager, valkey: ValkeyServer
     assert {one.score for one in found.matches} == {1.0} and found.matches[-1].embedding_key == "orphan"
 
 
-async def test_images_that_share_an_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_similar_images_that_share_an_embedding(manager: StateManager, valkey: ValkeyServer) -> None:
     for image_id in "cab":
         put_image(valkey, image_id, "shared")
     put_vector(valkey, "shared", 1, 0)
@@ -312,7 +316,7 @@ async def test_images_that_share_an_embedding(manager: StateManager, valkey: Val
     assert found.matches == [Match("a", "shared", 1.0), Match("c", "shared", 1.0), Match(None, "opposite", -1.0)]
 
 
-async def test_what_is_not_compared_is_counted(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_skipped_embeddings_are_counted(manager: StateManager, valkey: ValkeyServer) -> None:
     put_vector(valkey, "good", 1, 1)
     put_vector(valkey, "longer", 1, 1, 1)
     put_vector(valkey, "zero", 0, 0)
@@ -323,7 +327,7 @@ async def test_what_is_not_compared_is_counted(manager: StateManager, valkey: Va
     assert (found.compared, found.other_dimensions, found.unreadable, found.zero) == (1, 1, 2, 1)
 
 
-async def test_images_that_nothing_is_similar_to(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_images_that_cannot_be_compared(manager: StateManager, valkey: ValkeyServer) -> None:
     put_image(valkey, "none", None)
     put_image(valkey, "gone", "k")
     put_image(valkey, "zero", "zero")
@@ -340,12 +344,10 @@ async def test_images_that_nothing_is_similar_to(manager: StateManager, valkey: 
         await manager.media.similar([1], top=0)
 
 
-# -- where, and by whom
+# -- servers, permissions and concurrency
 
 
-async def test_media_may_have_a_server_of_their_own(
-    valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]
-) -> None:
+async def test_a_separate_server_for_media(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]) -> None:
     other = new_valkey()
     async with StateManager.open(valkey.settings(media_redis_url=f"unix://{other.socket}")) as manager:
         await manager.media.put("a", **URLS, embedding=[1])
@@ -369,14 +371,14 @@ async def test_reading_writes_nothing_and_needs_no_scripts(valkey: ValkeyServer)
                     assert (await manager.media.get("i1")).row()["dimensions"] == 2
                     assert len(await listed(manager)) == 3
                     assert [one.id for one in (await manager.media.similar("i1")).matches] == ["i2", "i0"]
-                    assert len(await manager.media.deletions(["i1"])) == 1
+                    assert len(await manager.media.plan_deletion(["i1"])) == 1
                 assert set(seen.names) <= READING | {"AUTH"}
     finally:
         valkey.raw.acl_deluser("reader")
     assert {name: valkey.raw.dump(name) for name in names(valkey)} == before
 
 
-async def test_a_read_only_profile_refuses_to_write(valkey: ValkeyServer) -> None:
+async def test_a_read_only_profile_refuses_writes(valkey: ValkeyServer) -> None:
     put_image(valkey, "a", None)
     async with StateManager.open(valkey.settings(read_only=True)) as manager:
         with monitored(valkey) as seen:
@@ -386,7 +388,7 @@ async def test_a_read_only_profile_refuses_to_write(valkey: ValkeyServer) -> Non
         assert seen == []
 
 
-async def test_what_several_put_at_once_is_all_there(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_concurrent_puts_are_merged(manager: StateManager, valkey: ValkeyServer) -> None:
     await manager.media.put("x", **URLS)
     changes: list[dict[str, Any]] = [{"thumbnail_url": "/t1"}, {"full_url": "/f1"}, {"embedding_key": "e1"}]
     for _ in range(20):
@@ -397,19 +399,19 @@ async def test_what_several_put_at_once_is_all_there(manager: StateManager, valk
         await manager.media.put("x", **URLS)
 
 
-async def test_a_put_that_always_meets_another_gives_up(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_put_gives_up_after_repeated_conflicts(manager: StateManager, valkey: ValkeyServer) -> None:
     await manager.media.put("x", **URLS)
-    held = manager.media._stored.held
+    read = manager.media._reader.read
     writes = 0
 
     async def disturbed(place: str) -> Any:
         nonlocal writes
-        found = await held(place)
+        value = await read(place)
         writes += 1
         valkey.raw.set(place, json.dumps({**URLS, "n": writes}), ex=100)
-        return found
+        return value
 
-    manager.media._stored.held = disturbed  # type: ignore[method-assign]
+    manager.media._reader.read = disturbed  # type: ignore[method-assign]
     with pytest.raises(UpdateConflict, match="MEDIA:IMG:x"):
         await manager.media.put("x", thumbnail_url="/other")
     raw = valkey.raw.get("MEDIA:IMG:x")

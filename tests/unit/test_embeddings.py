@@ -1,4 +1,4 @@
-"""Vectors as bytes and back, from users' files and from the store, and how near they are."""
+"""Encoding, decoding and parsing embeddings, and their cosine similarity."""
 
 from __future__ import annotations
 
@@ -17,16 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from awictl import InvalidData, InvalidInput, Refused
-from awictl.media.embeddings import (
-    MAX_DIMENSIONS,
-    MAX_FILE_BYTES,
-    SCORE_DIGITS,
-    Comparison,
-    decode,
-    encode,
-    parse,
-    vector_of,
-)
+from awictl.media.embeddings import MAX_DIMENSIONS, MAX_FILE_BYTES, decode, encode, parse, to_vector
+from awictl.media.similarity import SCORE_DIGITS, SimilarityScorer
 
 NUMBERS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=12)
 NOT_A_NUMBER = struct.pack("<f", math.nan)
@@ -49,26 +41,26 @@ def npz() -> bytes:
     return file.getvalue()
 
 
-def boastful() -> bytes:
-    """An array whose header promises far more than there is."""
+def npy_with_wrong_size() -> bytes:
+    """An array whose header claims far more numbers than there are."""
     return npy(numpy.ones(3)).replace(b"(3,), }" + b" " * 12, b"(1000000000000,), }")
 
 
-# -- bytes and back
+# -- encoding and decoding
 
 
 @given(NUMBERS)
-def test_what_is_encoded_comes_back(numbers: list[float]) -> None:
-    stored = encode(vector_of(numbers))
+def test_round_trip(numbers: list[float]) -> None:
+    stored = encode(to_vector(numbers))
     assert stored == float32(*numbers)
     assert decode(stored).tolist() == numbers
     assert decode(json.dumps(numbers).encode()).tolist() == numbers
 
 
 @pytest.mark.parametrize("raw", [b"[12]", b" [1]", b"[1,2,34]", b"[-1]\n\t\r ", b"[1e2]   "])
-def test_float32_that_happens_to_be_json_comes_back_too(raw: bytes) -> None:
+def test_round_trip_of_float32_that_is_also_json(raw: bytes) -> None:
     numbers = list(struct.unpack(f"<{len(raw) // 4}f", raw))
-    stored = encode(vector_of(numbers))
+    stored = encode(to_vector(numbers))
     assert stored != raw and decode(stored).tolist() == numbers
     assert decode(raw).tolist() == json.loads(raw)
 
@@ -85,7 +77,7 @@ def test_float32_that_happens_to_be_json_comes_back_too(raw: bytes) -> None:
         (b"{}  ", list(struct.unpack("<f", b"{}  "))),
     ],
 )
-def test_what_is_json_is_no_float32(stored: bytes, numbers: list[float]) -> None:
+def test_decoding_json_and_float32(stored: bytes, numbers: list[float]) -> None:
     assert decode(stored).tolist() == numbers
 
 
@@ -94,21 +86,21 @@ def test_what_is_json_is_no_float32(stored: bytes, numbers: list[float]) -> None
     [b"", b"[]", b"x", b"[1,2,", b"[true]", b"[null]", b'["1"]', b"[1e39]", b"[1,2]" * 1001, float32(1, math.inf),
      NOT_A_NUMBER, SIGNALING, b"[NaN]", b"\xff" * 400],
 )  # fmt: skip
-def test_stored_bytes_that_are_no_vector(stored: bytes) -> None:
+def test_invalid_stored_bytes(stored: bytes) -> None:
     with pytest.raises(InvalidData):
         decode(stored)
 
 
 @pytest.mark.parametrize("numbers", [[], [math.nan], [1, -math.inf], [1e39], ["1"], [None], [[1]], 7, [1j]])
-def test_what_is_no_vector(numbers: Any) -> None:
+def test_invalid_vectors(numbers: Any) -> None:
     with pytest.raises(InvalidInput, match="an embedding"):
-        vector_of(numbers)
+        to_vector(numbers)
 
 
-def test_a_vector_has_a_bearable_length() -> None:
-    assert len(vector_of([0.5] * MAX_DIMENSIONS)) == MAX_DIMENSIONS
+def test_the_maximum_number_of_dimensions() -> None:
+    assert len(to_vector([0.5] * MAX_DIMENSIONS)) == MAX_DIMENSIONS
     with pytest.raises(InvalidInput, match="at most 65,536"):
-        vector_of([0.5] * (MAX_DIMENSIONS + 1))
+        to_vector([0.5] * (MAX_DIMENSIONS + 1))
 
 
 # -- files
@@ -139,7 +131,7 @@ def test_integers_in_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "told"),
+    ("name", "data", "message"),
     [
         ("a.json", b"", "JSON"),
         ("a.json", b"[1,", "JSON"),
@@ -153,13 +145,13 @@ def test_integers_in_files() -> None:
         ("a.f32", b"", "empty"),
         ("a.f32", b"12345", "not float32"),
         ("a.bin", float32(1, math.nan), "finite"),
-        ("a.npy", b"", "not an array"),
-        ("a.npy", b"\x93NUMPY\x01\x00", "not an array"),
-        ("a.npy", npy(numpy.ones(3))[:-1], "not an array"),
-        ("a.npy", pickle.dumps([1.0]), "not an array"),
-        ("a.npy", npz(), "not an array"),
-        ("a.npy", npy(numpy.array([{}]), allow_pickle=True), "not an array"),
-        ("a.npy", boastful(), "not an array"),
+        ("a.npy", b"", "not a NumPy array"),
+        ("a.npy", b"\x93NUMPY\x01\x00", "not a NumPy array"),
+        ("a.npy", npy(numpy.ones(3))[:-1], "not a NumPy array"),
+        ("a.npy", pickle.dumps([1.0]), "not a NumPy array"),
+        ("a.npy", npz(), "not a NumPy array"),
+        ("a.npy", npy(numpy.array([{}]), allow_pickle=True), "not a NumPy array"),
+        ("a.npy", npy_with_wrong_size(), "not a NumPy array"),
         ("a.npy", npy(numpy.ones((2, 2))), "shape (2, 2)"),
         ("a.npy", npy(numpy.float64(1.0)), "shape ()"),
         ("a.npy", npy(numpy.array([True])), "array of bool"),
@@ -174,17 +166,17 @@ def test_integers_in_files() -> None:
         ("a.json", b"[" + b"1," * MAX_FILE_BYTES, "more than"),
     ],
 )
-def test_files_that_are_no_vector(name: str, data: bytes, told: str) -> None:
+def test_invalid_files(name: str, data: bytes, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(data, name)
-    assert told in str(caught.value) and str(caught.value).startswith(f"{name}: ")
+    assert message in str(caught.value) and str(caught.value).startswith(f"{name}: ")
 
 
-# -- nearness
+# -- similarity
 
 
 def cosine(a: list[float], b: list[float]) -> float:
-    """By the book, in exact sums."""
+    """Reference implementation with exact sums."""
     dot = math.fsum(x * y for x, y in zip(a, b, strict=True))
     return dot / math.sqrt(math.fsum(x * x for x in a)) / math.sqrt(math.fsum(x * x for x in b))
 
@@ -193,29 +185,29 @@ def cosine(a: list[float], b: list[float]) -> float:
     st.floats(-1000, 1000, width=32), min_size=size, max_size=size), min_size=1, max_size=8)))  # fmt: skip
 def test_scores_are_cosines(vectors: list[list[float]]) -> None:
     query = [1.0, *[0.5] * (len(vectors[0]) - 1)]
-    comparison = Comparison(vector_of(query))
-    stored = {str(number): encode(vector_of(one)) for number, one in enumerate(vectors)}
+    scorer = SimilarityScorer(to_vector(query))
+    stored = {str(number): encode(to_vector(one)) for number, one in enumerate(vectors)}
     half = len(stored) // 2
-    comparison.add(dict(list(stored.items())[:half]))
-    comparison.add(dict(list(stored.items())[half:]))
+    scorer.add(dict(list(stored.items())[:half]))
+    scorer.add(dict(list(stored.items())[half:]))
     nonzero = {str(number): one for number, one in enumerate(vectors) if any(one)}
-    assert comparison.scores.keys() == nonzero.keys() and comparison.zero == len(vectors) - len(nonzero)
-    for key, score in comparison.scores.items():
+    assert scorer.scores.keys() == nonzero.keys() and scorer.zero == len(vectors) - len(nonzero)
+    for key, score in scorer.scores.items():
         assert -1.0 <= score <= 1.0
         assert score == pytest.approx(cosine(query, nonzero[key]), abs=2 * 10**-SCORE_DIGITS)
 
 
 @pytest.mark.parametrize("size", [1e-44, 1e-30, 1.0, 3e38])
-def test_the_length_of_a_vector_does_not_count(size: float) -> None:
-    comparison = Comparison(vector_of([size, 0.0]))
-    comparison.add({str(other): float32(other, 0.0) for other in (1e-44, 1e-30, 1.0, 3e38)})
-    comparison.add({"opposite": float32(-1.0, 0.0), "across": float32(0.0, 1.0)})
-    assert set(comparison.scores.values()) == {1.0, -1.0, 0.0} and comparison.scores["opposite"] == -1.0
+def test_the_norm_of_a_vector_does_not_matter(size: float) -> None:
+    scorer = SimilarityScorer(to_vector([size, 0.0]))
+    scorer.add({str(other): float32(other, 0.0) for other in (1e-44, 1e-30, 1.0, 3e38)})
+    scorer.add({"opposite": float32(-1.0, 0.0), "across": float32(0.0, 1.0)})
+    assert set(scorer.scores.values()) == {1.0, -1.0, 0.0} and scorer.scores["opposite"] == -1.0
 
 
-def test_what_is_not_compared_is_counted() -> None:
-    comparison = Comparison(vector_of([1, 2]))
-    comparison.add(
+def test_skipped_embeddings_are_counted() -> None:
+    scorer = SimilarityScorer(to_vector([1, 2]))
+    scorer.add(
         {
             "good": float32(1, 2),
             "also good": b"[1, 2]",
@@ -231,30 +223,30 @@ def test_what_is_not_compared_is_counted() -> None:
             "empty": b"",
         }
     )
-    assert comparison.scores == {"good": 1.0, "also good": 1.0}
-    assert (comparison.zero, comparison.other_dimensions, comparison.unreadable) == (2, 2, 6)
+    assert scorer.scores == {"good": 1.0, "also good": 1.0}
+    assert (scorer.zero, scorer.other_dimensions, scorer.unreadable) == (2, 2, 6)
 
 
-def test_equal_vectors_have_equal_scores_wherever_they_are() -> None:
-    """What a product of matrices adds up in which order depends on the row."""
+def test_equal_vectors_have_equal_scores_in_every_row() -> None:
+    """The order of additions in a matrix product depends on the row."""
     random = numpy.random.default_rng(1)
     rows = random.standard_normal((257, 384)).astype("<f4")
     rows[::2] = rows[0]
-    comparison = Comparison(array("f", rows[1].tobytes()))
-    comparison.add({str(number): row.tobytes() for number, row in enumerate(rows)})
-    comparison.add({"alone": rows[0].tobytes()})
-    scores = {comparison.scores[str(number)] for number in range(0, 257, 2)} | {comparison.scores["alone"]}
-    assert len(scores) == 1 and comparison.scores["1"] == 1.0
+    scorer = SimilarityScorer(array("f", rows[1].tobytes()))
+    scorer.add({str(number): row.tobytes() for number, row in enumerate(rows)})
+    scorer.add({"alone": rows[0].tobytes()})
+    scores = {scorer.scores[str(number)] for number in range(0, 257, 2)} | {scorer.scores["alone"]}
+    assert len(scores) == 1 and scorer.scores["1"] == 1.0
 
 
-def test_nothing_is_similar_to_zero() -> None:
+def test_a_query_of_zeros_is_refused() -> None:
     with pytest.raises(InvalidInput, match="zeros"):
-        Comparison(vector_of([0, -0.0]))
+        SimilarityScorer(to_vector([0, -0.0]))
 
 
 def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numpy", None)
     assert decode(encode(parse(b"[1, 2]", "-"))).tolist() == [1, 2]
-    for needs_it in (lambda: Comparison(vector_of([1])), lambda: parse(b"\x93NUMPY", "-")):
+    for call in (lambda: SimilarityScorer(to_vector([1])), lambda: parse(b"\x93NUMPY", "-")):
         with pytest.raises(Refused, match=r"pip install 'awictl\[media\]'"):
-            needs_it()
+            call()

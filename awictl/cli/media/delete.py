@@ -17,7 +17,7 @@ from . import view
 from .arguments import ImageIds
 
 if TYPE_CHECKING:
-    from ...media.images import Deletion
+    from ...media.images import ImageDeletion
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
 
@@ -42,7 +42,7 @@ async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rat
     async with ctx.manager() as manager:
         media = manager.media
         if dry_run:
-            gone = await media.deletions(ids, rate=rate)
+            gone = await media.plan_deletion(ids, rate=rate)
         else:
             manager.check_writable()
             confirm(f"Delete {plural(len(ids), 'image')} from {media.where}?", yes)
@@ -52,6 +52,6 @@ async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rat
             raise NotFound(f"there is no image {', '.join(missing)} at {media.where}")
 
 
-async def render(ctx: CommandContext, gone: "Sequence[Deletion]") -> None:
+async def render(ctx: CommandContext, gone: "Sequence[ImageDeletion]") -> None:
     """Print the images that were deleted, and what became of their embeddings."""
     await ctx.out.many([one.row() for one in gone], view.DELETED, id_field="id", empty="nothing was deleted")

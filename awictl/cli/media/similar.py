@@ -17,7 +17,7 @@ from .arguments import read_embedding
 
 if TYPE_CHECKING:
     from ...media.embeddings import Vector
-    from ...media.images import Similar
+    from ...media.similarity import SimilarImages
 
 Query = Annotated[str, typer.Argument(metavar="ID|FILE", help="An image, a file, or - for stdin.", show_default=False)]
 Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many images.")]
@@ -52,17 +52,17 @@ async def run(ctx: CommandContext, query: str, top: int, rate: float | None) -> 
 
 def _file(name: str, where: str) -> "Vector[float]":
     """The embedding in a file. Raises NotFound if `name` is more likely an image that is not cached."""
-    from ...media.embeddings import ENDINGS
+    from ...media.embeddings import SUFFIXES
 
     separators = (os.sep, os.altsep or os.sep)
     if name == "-" or any(one in name for one in separators):
         return read_embedding(name)
-    if name.lower().endswith(ENDINGS) and Path(name).is_file():
+    if name.lower().endswith(SUFFIXES) and Path(name).is_file():
         return read_embedding(name)
     raise NotFound(f"there is no image {name} at {where}; for a file that is called so, write ./{name}")
 
 
-async def render(ctx: CommandContext, found: "Similar") -> None:
+async def render(ctx: CommandContext, found: "SimilarImages") -> None:
     """Print the matches, the most similar first, and how many embeddings were not compared."""
     rows = [one.row() for one in found.matches if one.id is not None or ctx.out.format is not Format.IDS]
     await ctx.out.many(rows, view.MATCHES, id_field="id", empty="there is no other embedding to compare it with")

@@ -10,7 +10,8 @@ from ..framework.cells import number
 from ..framework.tables import Column, compact
 
 if TYPE_CHECKING:
-    from ...media.images import Image, MediaStats, Similar
+    from ...media.images import Image, MediaStats
+    from ...media.similarity import SimilarImages
 
 
 def _known(value: str | None) -> str:
@@ -85,7 +86,7 @@ def totals(stats: MediaStats) -> str:
     return ", ".join(parts)
 
 
-def skipped(found: Similar) -> str | None:
+def skipped(found: SimilarImages) -> str | None:
     """The embeddings that were not compared, in a line; None if all were."""
     reasons = {
         "of other dimensions": found.other_dimensions,

@@ -87,7 +87,7 @@ def _option(one: Option) -> list[str]:
 def _environment(*, whole: bool) -> list[str]:
     """The settings, with their names in the environment; only a reference if not `whole`."""
     if not whole:
-        return [".SH ENVIRONMENT", _roff("Every setting can be given in the environment. See ENVIRONMENT in awictl(1).")]
+        return [".SH ENVIRONMENT", _roff("The environment can give every setting: see ENVIRONMENT in awictl(1).")]
     out = [".SH ENVIRONMENT", _roff(_PRECEDENCE)]
     for one in fields(Settings):
         if one.metadata:

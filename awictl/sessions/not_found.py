@@ -21,7 +21,7 @@ async def explained(error: NoSession, store: SessionStore, open_archive: OpenArc
     """
     hints = []
     if not _GENERATED_ID.fullmatch(error.session_id):
-        hints.append("session ids usually are sess_ followed by 32 hex digits: is this one complete?")
+        hints.append("check that the id is complete: session ids usually are sess_ followed by 32 hex digits")
     with suppress(AwiError):
         hints += _traced(await store.traces(error.session_id))
     if not error.archive_asked:
@@ -41,11 +41,10 @@ def _traced(traces: Traces) -> list[str]:
     if traces.databases and traces.database not in traces.databases and others:
         number, count = max(others.items(), key=lambda one: one[1])
         hints.append(
-            f"database {traces.database} is empty, but database {number} has {plural(count, 'key')}: "
-            "is REDIS_DB correct?"
+            f"check REDIS_DB: database {traces.database} is empty, but database {number} has {plural(count, 'key')}"
         )
     elif not traces.databases:
-        hints.append("the server is empty, or INFO is not available: is it the right server?")
+        hints.append("check that it is the right server: it is empty, or INFO is not available")
     return hints
 
 

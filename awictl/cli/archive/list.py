@@ -48,14 +48,14 @@ def command(
 
 async def run(ctx: CommandContext, query: ArchiveQuery, after: Cursor | None, limit: int | None) -> None:
     """Print the page that follows a cursor; without a limit all that follow it."""
-    page = _Page(query, after, limit)
+    page = _ArchivePage(query, after, limit)
     async with ctx.manager() as manager:
         await render(ctx, page, manager)
     if page.next_cursor is not None:
         ctx.out.notice(f"there are more: --cursor {page.next_cursor}")
 
 
-class _Page:
+class _ArchivePage:
     """A page of the archive. `next_cursor` is set after the rows were read, if there is another page."""
 
     def __init__(self, query: ArchiveQuery, after: Cursor | None, limit: int | None) -> None:
@@ -80,7 +80,7 @@ class _Page:
                 yield summary.row()
 
 
-async def render(ctx: CommandContext, page: _Page, manager: "StateManager") -> None:
+async def render(ctx: CommandContext, page: _ArchivePage, manager: "StateManager") -> None:
     """Print the sessions of a page."""
     await ctx.out.many(
         page.rows(manager),

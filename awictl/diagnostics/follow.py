@@ -13,7 +13,8 @@ from ..document.keys import check_session_id
 from ..document.merge import DocumentDifference, compare
 from ..document.timestamps import timestamp
 from ..errors import AwiError, InvalidData, NoSession
-from ..store.base import HistoryPage, Listed, SessionStore, no_session
+from ..store.base import HistoryPage, Listed, SessionStore
+from ..store.errors import no_session
 
 if TYPE_CHECKING:
     from ..archive.base import Archived

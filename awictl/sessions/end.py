@@ -23,7 +23,8 @@ from ..document.schema import as_object, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
-from ..store.base import DeleteOutcome, Listed, SessionStore, lives_there, no_session
+from ..store.base import DeleteOutcome, Listed, SessionStore
+from ..store.errors import already_live, no_session
 from .fallback import OpenArchive
 from .update import RETRY_SECONDS, Updater
 
@@ -127,7 +128,7 @@ class SessionEndings:
         if not dry_run:
             return found, await self._store.restore(session_id, agent_id, found.raw)
         if await self._store.lifetimes([session_id]):
-            raise lives_there(session_id, self._store.where)
+            raise already_live(session_id, self._store.where)
         mapped = await self._store.agent_session(agent_id) if agent_id is not None else None
         return found, mapped.session_id if mapped is not None else None
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
-from ..store.base import HistoryPage, SessionStore, Stored, no_session
+from ..store.base import HistoryPage, SessionStore, Stored
+from ..store.errors import no_session
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..document import byte_layout, keys
 from ..document.update import decode_diff
 from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
-from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored, no_session
+from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
+from ..store.errors import no_session
 
 # imported when needed: most commands never read the archive
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from ..document.timestamps import parse_timestamp, timestamp
 from ..document.update import Change, Update, actions_to_drop, apply_update
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
-from ..store.base import Outcome, ReplyLost, SessionStore, no_session
+from ..store.base import Outcome, SessionStore
+from ..store.errors import ReplyLost, no_session
 from ..util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:

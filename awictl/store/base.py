@@ -9,32 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..document.splice import Base
 from ..document.update import Change
-from ..errors import AwiError, NoSession, Refused, Unreachable
+from ..errors import AwiError
 
 if TYPE_CHECKING:
     from .get_or_create import GetOrCreateStore
     from .redis.keyspace import Keyspace
     from .redis.strings import Strings
     from .session_fields import SessionFields
-
-
-def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
-    """The error for a session that is not in the store at `where`, nor in the `archive`, if that was asked."""
-    missing = f"there is no session {session_id} at {where}: it may have ended or expired"
-    return NoSession(
-        f"{missing}; it is not in {archive} either" if archive else missing,
-        session_id,
-        archive_asked=archive is not None,
-    )
-
-
-def lives_there(session_id: str, where: str) -> Refused:
-    """The error for a session that cannot be restored, since one lives under its id in the store at `where`."""
-    return Refused(f"{where}: session {session_id} lives there: nothing was restored over it")
-
-
-class ReplyLost(Unreachable):
-    """The connection broke after a request was sent, so it is not known whether the server executed it."""
 
 
 class Outcome(Enum):

@@ -87,7 +87,7 @@ def test_an_ended_session_is_found_again(filed: Cli, valkey: ValkeyServer) -> No
     filed("session", "apply", session_id, "{}").error(3, "awictl archive restore", session_id)
     filed("session", "touch", session_id).error(3, "awictl archive restore")
     assert filed.ok("archive", "restore", session_id).rows[0]["agent_session"] == session_id
-    filed("archive", "restore", session_id).error(4, "lives there")
+    filed("archive", "restore", session_id).error(4, "is live there")
     live = filed.ok("session", "show", session_id, "-o", "raw")
     assert live.err == "" and live.out == filed.ok("archive", "show", session_id, "-o", "raw").out
     assert filed.ok("session", "apply", session_id, '{"again":1}').json["again"] == 1

@@ -185,7 +185,7 @@ async def test_restored_and_ended_again(session_id: str, settings: Settings, val
         restored, current = await ending.restore_session(session_id)
         assert current == session_id and valkey.raw.get(f"AWI:SESSION:{session_id}") == restored.raw
         assert 0 < valkey.raw.pttl(f"AWI:SESSION:{session_id}") <= settings.session_ttl_ms
-        with pytest.raises(Refused, match="lives there"):
+        with pytest.raises(Refused, match="is live there"):
             await ending.restore_session(session_id)
         await ending.end_session(session_id)
         assert (await actions_in_archive(ending, session_id))[-2:] == ["session_end", "session_end"]

@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ...settings import Settings
-from ..base import ReplyLost
+from ..errors import ReplyLost
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.

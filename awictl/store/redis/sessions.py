@@ -24,11 +24,10 @@ from ..base import (
     Lifetime,
     Listed,
     Outcome,
-    ReplyLost,
     Stored,
     Traces,
-    lives_there,
 )
+from ..errors import ReplyLost, already_live
 from . import bulk_read, history, listing
 from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
@@ -192,7 +191,7 @@ class RedisStore:
         reply = await self._write(_RESTORE, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
         restored, current = self._server.checked(reply, key)
         if not restored:
-            raise lives_there(session_id, self.where)
+            raise already_live(session_id, self.where)
         return current.decode("utf-8", "replace") or None
 
     async def _write(self, script: Script, call: Call) -> Any:

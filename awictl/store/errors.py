@@ -1,0 +1,24 @@
+"""Errors of stores, and the messages that stores have in common."""
+
+from __future__ import annotations
+
+from ..errors import NoSession, Refused, Unreachable
+
+
+def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
+    """The error for a session that is not in the store at `where` (nor in `archive`, if that was searched too)."""
+    missing = f"there is no session {session_id} at {where}: it may have ended or expired"
+    return NoSession(
+        f"{missing}; it is not in {archive} either" if archive else missing,
+        session_id,
+        archive_asked=archive is not None,
+    )
+
+
+def already_live(session_id: str, where: str) -> Refused:
+    """The error for restoring a session whose id is already live in the store at `where`."""
+    return Refused(f"{where}: session {session_id} is live there; nothing was overwritten")
+
+
+class ReplyLost(Unreachable):
+    """The connection broke after a request was sent, so it is not known whether the server executed it."""

@@ -40,14 +40,13 @@ def serve(port: int, session_key: str) -> None:
     import uvicorn
 
     from awictl.agents.api_keys import Permission
+    from awictl.server.api_request import ApiRequest
     from awictl.server.app import Api
     from awictl.server.asgi import Response
-    from awictl.server.endpoint import ApiRequest, Endpoint
     from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions
     from awictl.server.protocol import BoundedHttpProtocol
-
-    api = Api(Settings.load(), ServerOptions(rate_limit=10**9))
+    from awictl.server.routes import ROUTES, Route
 
     async def read() -> bytes:
         [raw] = await api.worker.manager.store._server.read(("GET", session_key))  # type: ignore[attr-defined]
@@ -63,13 +62,17 @@ def serve(port: int, session_key: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[operator]
         await send({"type": "http.response.body", "body": raw})  # type: ignore[operator]
 
-    async def changed(call: ApiRequest) -> Response:
+    async def changed(request: ApiRequest) -> Response:
         api.worker.manager.store.get_or_create._decoded.clear()  # type: ignore[attr-defined]
-        return await get_state(call)
+        return await get_state(request)
 
-    api._by_path["GET", CHANGED] = Endpoint(api.worker, "GET", CHANGED, changed, Permission.READ)
-    api._by_path["GET", GET] = Endpoint(api.worker, "GET", GET, endpoint, public=True)
-    api._by_path["GET", BARE] = bare  # type: ignore[assignment]
+    routes = (
+        *ROUTES,
+        Route("GET", CHANGED, changed, {}, Permission.READ),
+        Route("GET", GET, endpoint, {}, public=True),
+    )
+    api = Api(Settings.load(), ServerOptions(rate_limit=10**9), routes)
+    api._endpoints[BARE] = {"GET": bare}  # type: ignore[dict-item]
     options = {"ws": "none", "access_log": False, "log_level": "error", "server_header": False, "proxy_headers": False}
     uvicorn.run(api, port=port, http=BoundedHttpProtocol, **options)  # type: ignore[arg-type]
 

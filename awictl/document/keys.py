@@ -65,13 +65,17 @@ LOCK_TTL_SECONDS = 30
 #: How long requests are counted together, in milliseconds: the expiry of RATELIMIT:<agent_id>:<operation>.
 RATE_LIMIT_WINDOW_MS = 3_600_000
 
-_SESSION_ID = re.compile(r"sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
+#: Regular expressions of a session id and of an op_id, without anchors.
+SESSION_ID_PATTERN = "sess_[A-Za-z0-9_-]{1,64}"
+OP_ID_PATTERN = "[A-Za-z0-9_.:-]{1,128}"
+
+_SESSION_ID = re.compile(SESSION_ID_PATTERN, re.ASCII)
 _SESSION_KEYS = re.compile(rf"^{SESSION_PREFIX}({_SESSION_ID.pattern})$", re.ASCII | re.MULTILINE)
 _CACHE_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TIMED_OP_ID = re.compile(r"op_[0-9a-f]{32}", re.ASCII)
 _YEAR_2025 = 1_735_689_600
 _YEAR_2100 = 4_102_444_800
-_OP_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
+_OP_ID = re.compile(OP_ID_PATTERN, re.ASCII)
 
 #: Longest agent id, and longest id of an image or key of an embedding, in characters.
 MAX_AGENT_ID = 256

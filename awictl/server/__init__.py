@@ -1,1 +1,1 @@
-"""The HTTP API of the Express app, over the state manager; and the app's middleware, for Python sites."""
+"""The HTTP API of the Express app, served by the state manager, and the app's middleware for ASGI sites."""

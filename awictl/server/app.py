@@ -1,108 +1,79 @@
-"""The server as an ASGI application."""
+"""The HTTP API as an ASGI application."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import traceback
+from collections.abc import Sequence
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from ..agents.api_keys import Permission
 from ..document.json_codec import dumps
 from ..settings import Settings
-from . import handlers
-from .asgi import COMMON_HEADERS, Receive, Scope, Send
-from .endpoint import OTHER, Endpoint
+from .asgi import Receive, Scope, Send, problem_response
+from .endpoint import Endpoint
 from .json_logging import configure
+from .openapi import document
 from .options import ServerOptions
+from .problems import HTTPProblem
+from .routes import ROUTES, Route
 from .worker import Worker
 
-SESSION = "/api/agent/session"
+#: Label of the metrics for requests without a route.
+OTHER = "other"
 
 
 class Api:
-    """Routes requests to their endpoints.
+    """Passes each request to the endpoint of its path and method.
 
-    The path of an endpoint is looked up before Starlette sees the request: measured, its routing and its layers of
-    middleware cost a sixth of the throughput of the hot routes (`benchmarks/README.md`). What is left to it is the
-    lifespan, and to say what is wrong with requests that no endpoint is for.
+    All paths are constant, so a dict is all the routing that is needed.
     """
 
-    def __init__(self, settings: Settings, options: ServerOptions) -> None:
-        self.worker = Worker(settings, options)
-        endpoints = self._endpoints()
-        self._by_path = {(one.method, one.route): one for one in endpoints}
-        routes: dict[str, dict[str, Endpoint]] = {}
-        for one in endpoints:
-            routes.setdefault(one.route, {})[one.method] = one
-        self._starlette = Starlette(
-            routes=[Route(path, _ByMethod(methods), methods=list(methods)) for path, methods in routes.items()],
-            exception_handlers={HTTPException: self._not_routed},
-            lifespan=self._lifespan,
-        )
-        self._starlette.router.redirect_slashes = False
+    def __init__(self, settings: Settings, options: ServerOptions, routes: Sequence[Route] = ROUTES) -> None:
+        self.worker = Worker(settings, options, dumps(document(options, routes)))
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+        for route in routes:
+            endpoint = Endpoint(self.worker, route)
+            methods = self._endpoints.setdefault(route.path, {})
+            methods[route.method] = endpoint
+            if route.method == "GET":
+                methods["HEAD"] = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            endpoint = self._by_path.get((scope["method"], scope["path"]))
-            if endpoint is not None:
-                await endpoint(scope, receive, send)
-                return
-        await self._starlette(scope, receive, send)
-
-    def _endpoints(self) -> list[Endpoint]:
-        worker = self.worker
-        read, write = Permission.READ, Permission.WRITE
-        return [
-            Endpoint(worker, "GET", f"{SESSION}/state", handlers.get_state, read),
-            Endpoint(worker, "POST", f"{SESSION}/state", handlers.update_state, write),
-            Endpoint(worker, "GET", f"{SESSION}/diff", handlers.get_diff, read),
-            Endpoint(worker, "GET", f"{SESSION}/history", handlers.get_history, read),
-            Endpoint(worker, "GET", f"{SESSION}/cache", handlers.get_cache, read),
-            # any key will do, as in the app: to end it is no change of what the session says
-            Endpoint(worker, "POST", f"{SESSION}/end", handlers.end_session),
-            Endpoint(worker, "POST", "/api/agent/register", handlers.register, public=True),
-            Endpoint(worker, "GET", "/api/health", handlers.health, public=True),
-            Endpoint(worker, "GET", "/metrics", handlers.metrics, public=True),
-            Endpoint(worker, "GET", "/openapi.json", handlers.openapi, public=True),
-        ]
-
-    @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with self.worker.opened():
-            yield
-
-    async def _not_routed(self, request: Request, error: Exception) -> Response:
-        """The answer to a request that there is no endpoint for."""
-        if not isinstance(error, HTTPException):
-            raise error
-        self.worker.metrics.requests.labels(OTHER, OTHER, str(error.status_code)).inc()
-        if error.status_code == 405:
-            body = {"success": False, "error": "Method not allowed", "message": "See /openapi.json"}
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        methods = self._endpoints.get(scope["path"], {})
+        endpoint = methods.get(scope["method"])
+        if endpoint is not None:
+            await endpoint(scope, receive, send)
         else:
-            body = {"success": False, "error": "Not found", "message": "There is nothing here. See /openapi.json"}
-        headers = {name.decode(): value.decode() for name, value in COMMON_HEADERS} | dict(error.headers or {})
-        headers["connection"] = "close"  # whatever body there is stays unread
-        return Response(dumps(body), error.status_code, headers, "application/json")
+            await self._no_endpoint(scope, send, list(methods))
 
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        phase = "startup"
+        try:
+            async with self.worker.opened():
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()
+        except BaseException:
+            await send({"type": f"lifespan.{phase}.failed", "message": traceback.format_exc()})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
 
-class _ByMethod:
-    """The endpoints of one path, for Starlette: it adds HEAD to GET."""
-
-    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
-        self._endpoints = endpoints
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        await self._endpoints[method](scope, receive, send)
+    async def _no_endpoint(self, scope: Scope, send: Send, allowed: list[str]) -> None:
+        """Respond with 405 if the path allows other methods, else with 404."""
+        headers = {"connection": "close"}  # the request body, if any, is not read
+        if allowed:
+            headers["allow"] = ", ".join(allowed)
+            problem = HTTPProblem(405, "Method not allowed", "See /openapi.json", headers=headers)
+        else:
+            problem = HTTPProblem(404, "Not found", "This path does not exist. See /openapi.json", headers=headers)
+        self.worker.metrics.requests.labels(OTHER, OTHER, str(problem.status)).inc()
+        await problem_response(problem).send(send, head_only=scope["method"] == "HEAD")
 
 
 def create_app(settings: Settings, options: ServerOptions, level: int = logging.WARNING) -> Api:
-    """The application of one worker, logging as the server does."""
+    """The application of one worker. Configures logging; `level` is one of the module `logging`."""
     configure(level)
     return Api(settings, options)

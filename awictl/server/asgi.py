@@ -1,9 +1,9 @@
-"""One request and its reply, on bare ASGI: on the hot routes a framework's objects cost more than all else."""
+"""ASGI requests and responses, without a framework: on the hot routes its objects would cost more than the handler."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,20 +21,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Seconds for which the rest of a body that is too large is taken, so that its sender gets to read why.
+#: Seconds for which the rest of an unread body is received and discarded, so that its sender reads the response.
 DRAIN_SECONDS = 2.0
-
-#: Longest URL that is kept, in characters.
+#: Maximum length of a URL that is stored, in characters; longer ones are cut.
 MAX_URL = 2_048
 
 JSON = b"application/json"
-#: What every reply says: it is about one agent, now.
+#: Headers of every response, since it is about one agent at one moment.
 COMMON_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
 @dataclass
 class Response:
-    """What a request is answered with."""
+    """A response with its whole body."""
 
     status: int
     body: bytes
@@ -42,7 +41,7 @@ class Response:
     content_type: bytes = JSON
 
     async def send(self, send: Send, *, head_only: bool = False) -> None:
-        """Send it; `head_only`: as the answer to HEAD."""
+        """Send the response; `head_only`: without its body, for a HEAD request."""
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
@@ -53,20 +52,19 @@ class Response:
         await send({"type": "http.response.body", "body": b"" if head_only else self.body})
 
 
-def json_response(value: Any, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Response:
-    """A reply of JSON."""
-    return Response(status, dumps(value), list(headers))
+def json_response(value: Any, status: int = 200) -> Response:
+    """A response with `value` as JSON."""
+    return Response(status, dumps(value))
 
 
 def problem_response(problem: HTTPProblem) -> Response:
-    """The reply to a request that cannot be answered as asked."""
-    return json_response(
-        problem.body, problem.status, [(name.encode(), text.encode()) for name, text in problem.headers.items()]
-    )
+    """The response that describes an error."""
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    return Response(problem.status, dumps(problem.body), headers)
 
 
 def limit_headers(rate_limit: RateLimitStatus, now: float) -> list[tuple[bytes, bytes]]:
-    """The headers that tell an agent how many requests it has left; `now`: seconds since 1970."""
+    """The headers about an agent's remaining requests. `now`: seconds since 1970."""
     if not rate_limit.limit:
         return []
     return [
@@ -77,12 +75,12 @@ def limit_headers(rate_limit: RateLimitStatus, now: float) -> list[tuple[bytes, 
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """The headers by their names in lower case; of several with one name, the last."""
+    """The request headers by their lowercase names; the last value of a repeated header."""
     return dict(scope["headers"])
 
 
 def url_of(scope: Scope) -> str:
-    """The path and the query as the agent gave them, but for API keys; cut where they are very long."""
+    """The path and query string as they were sent, with API keys masked; at most MAX_URL characters."""
     path = scope.get("raw_path") or scope["path"].encode()
     query = scope.get("query_string")
     url: bytes = path + b"?" + query if query else path
@@ -90,7 +88,7 @@ def url_of(scope: Scope) -> str:
 
 
 def masked_url(url: str) -> str:
-    """A URL without API keys; decoded where a key in it is escaped. Cut where it is very long."""
+    """A URL with API keys masked, also percent-encoded ones (then it is decoded); at most MAX_URL characters."""
     url = mask_secrets(url)
     if "%" in url:
         plain = unquote(url)
@@ -99,39 +97,52 @@ def masked_url(url: str) -> str:
     return url[:MAX_URL]
 
 
-def number_of(scope: Scope, name: str, default: int, most: int) -> int:
-    """A number from the query. Raises InvalidInput where it is none, or not from 0 to `most`."""
-    values = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(name)
-    if values is None:
-        return default
-    text = values[0]
-    if len(values) > 1 or not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > most:
-        raise InvalidInput(f"{name} is a whole number from 0 to {most:,}")
-    return int(text)
+@dataclass(frozen=True)
+class QueryNumber:
+    """An integer from 0 to `maximum` in the query string."""
+
+    name: str
+    description: str
+    default: int
+    maximum: int
+
+    def of(self, scope: Scope) -> int:
+        """Its value in a request. Raises InvalidInput."""
+        values = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(self.name)
+        if values is None:
+            return self.default
+        text = values[0]
+        if len(values) > 1 or not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > self.maximum:
+            raise InvalidInput(f"{self.name} must be an integer from 0 to {self.maximum:,}")
+        return int(text)
 
 
 class Body:
-    """The body of a request, read at most once."""
+    """The body of a request, which is read at most once.
+
+    `limit`: maximum size in bytes; `seconds`: time in which it must arrive.
+    """
 
     def __init__(self, headers: dict[bytes, bytes], receive: Receive, limit: int, seconds: float) -> None:
         self._headers = headers
         self._receive = receive
         self._limit = limit
         self._seconds = seconds
+        #: Whether it was read, or its rest is not waited for.
         self._done = False
 
     async def read(self) -> bytes:
-        """All of it. Raises HTTPProblem: 413 where it is too large, 408 where it does not arrive in time."""
+        """The whole body. Raises HTTPProblem: 413 if it is too large, 408 if it does not arrive in time."""
         declared = self._headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._limit:
-            raise too_large("the body", self._limit)
+            raise too_large("The request body", self._limit)
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._read()
         except TimeoutError:
-            self._done = True  # nobody waits for the rest
+            self._done = True
             raise HTTPProblem(
-                408, "Request timeout", "The body did not arrive in time.", headers={"connection": "close"}
+                408, "Request timeout", "The request body did not arrive in time.", headers={"connection": "close"}
             ) from None
 
     async def _read(self) -> bytes:
@@ -140,27 +151,30 @@ class Body:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._done = True
-                raise HTTPProblem(400, "Invalid request", "The body ended early.")
+                raise HTTPProblem(400, "Invalid request", "The request body ended early.")
             body += message.get("body", b"")
             if len(body) > self._limit:
-                raise too_large("the body", self._limit)
+                raise too_large("The request body", self._limit)
             if not message.get("more_body"):
                 self._done = True
                 return bytes(body)
 
     async def json(self) -> dict[str, Any]:
-        """The JSON object in it. Raises HTTPProblem, InvalidInput."""
+        """The body as a JSON object. Raises HTTPProblem; InvalidInput if it is not one."""
         value = parse_input(await self.read())
         if not isinstance(value, dict):
-            raise InvalidInput("the body is a JSON object")
+            raise InvalidInput("the request body must be a JSON object")
         return value
 
-    async def left_behind(self) -> bool:
-        """Whether there is a body that was not read. Some of it is taken then: its sender may read only when done."""
+    async def left_unread(self) -> bool:
+        """Whether the request has a body that was not read, so that its connection must be closed.
+
+        Receives and discards some of it: many clients read the response only after they have sent the body.
+        """
         headers = self._headers
         if self._done or (headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers):
             return False
-        if b"expect" not in headers:  # else it has not been sent yet
+        if b"expect" not in headers:  # otherwise the client has not sent it yet
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_SECONDS):
                     while (await self._receive()).get("more_body"):

@@ -46,7 +46,7 @@ async def identify(headers: dict[bytes, bytes], agents: FindsKeys, permission: P
             until = f" until {timestamp(key.suspended_until)}" if key.suspended_until else ""
             reason = f" Reason: {key.suspension_reason}" if key.suspension_reason else ""
             raise HTTPProblem(
-                403, "Agent suspended", f"Your agent is suspended{until}.{reason}", errorCode="AGENT_SUSPENDED"
+                403, "Agent suspended", f"Your agent is suspended{until}.{reason}", error_code="AGENT_SUSPENDED"
             )
         case KeyState.REVOKED | KeyState.EXPIRED:
             raise _unauthorized("API key inactive or expired", "The API key is no longer active or has expired")

@@ -7,11 +7,6 @@ from dataclasses import dataclass
 
 #: Requests that an agent may make for one operation in an hour, unless its key says otherwise.
 REQUESTS_PER_HOUR = 1_000
-#: Most actions that one page of a history has, and how many it has unless asked.
-MAX_PAGE = 1_000
-DEFAULT_PAGE = 20
-#: Largest offset into a history.
-MAX_OFFSET = 10_000_000
 #: Fields of a session that the site decides on, and no agent for itself.
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 

@@ -7,7 +7,6 @@ internals are only logged.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from ..errors import (
     AwiError,
@@ -20,6 +19,7 @@ from ..errors import (
     Unreachable,
     UpdateConflict,
 )
+from .response_types import ErrorResponse
 
 log = logging.getLogger("awictl.server")
 
@@ -32,23 +32,32 @@ UNKNOWN_OUTCOME = (
 
 
 class HTTPProblem(Exception):
-    """A request that is answered with an error.
-
-    `error` and `message` are members of the response body, and so are the keyword arguments `more`.
-    """
+    """A request that is answered with an error; `error`, `message`, `errorCode` and `op_id` are in the body."""
 
     def __init__(
-        self, status: int, error: str, message: str, *, headers: dict[str, str] | None = None, **more: Any
+        self,
+        status: int,
+        error: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        error_code: str | None = None,
+        op_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
-        self.body = {"success": False, "error": error, "message": message, **more}
+        self.body: ErrorResponse = {"success": False, "error": error, "message": message}
+        if error_code is not None:
+            self.body["errorCode"] = error_code
+        if op_id is not None:
+            self.body["op_id"] = op_id
 
 
-def unavailable(message: str, **more: Any) -> HTTPProblem:
-    """503 with `Retry-After`: a backend does not respond."""
-    return HTTPProblem(503, "Service unavailable", message, headers={"retry-after": str(RETRY_SECONDS)}, **more)
+def unavailable(message: str, op_id: str | None = None) -> HTTPProblem:
+    """503 with `Retry-After`: a backend does not respond, or the outcome of the update `op_id` is unknown."""
+    headers = {"retry-after": str(RETRY_SECONDS)}
+    return HTTPProblem(503, "Service unavailable", message, headers=headers, op_id=op_id)
 
 
 def too_large(what: str, limit: int) -> HTTPProblem:

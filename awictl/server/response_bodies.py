@@ -1,4 +1,4 @@
-"""Session documents as agents see them: the shapes of the app's answers."""
+"""Builds response bodies from session documents, history pages and API keys."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from ..agents.api_keys import AgentKey
 from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object
 from ..document.timestamps import parse_timestamp, timestamp
 from ..store.base import HistoryPage
+from .response_types import (
+    CACHE_PREVIEW,
+    ActionCounts,
+    CacheResponse,
+    DiffResponse,
+    HistoryResponse,
+    NoDiffResponse,
+    RegistrationResponse,
+    StateResponse,
+)
 
-#: Cached results that `GET …/cache` shows.
-CACHE_PREVIEW = 5
 _TENTH = Decimal("0.1")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def state(session_id: str, head: dict[str, Any], duration: Any, now: Any) -> dict[str, Any]:
-    """The answer to `GET …/state`. `head`: the document, its trajectory left out.
-
-    `duration`: milliseconds since the session began (`duration_of`); `now`: the timestamp of the answer.
-    """
+def state(session_id: str, head: dict[str, Any], now: datetime) -> StateResponse:
+    """The body of `GET …/state` at `now`. `head`: the session document without its trajectory."""
     page = as_object(head.get("page_state"))
     actions = as_object(head.get("action_state"))
     cache = as_object(head.get("query_cache"))
@@ -44,31 +49,26 @@ def state(session_id: str, head: dict[str, Any], duration: Any, now: Any) -> dic
         },
         "statistics": {
             **_counts(statistics),
-            "sessionDuration": duration,
+            "sessionDuration": duration_ms(started_at(head), now),
             "lastActivity": statistics.get("last_activity"),
         },
         "cacheInfo": {"activeCacheKey": cache.get("active_cache_key"), "cachedAt": cache.get("cached_at")},
-        "timestamp": now,
+        "timestamp": timestamp(now),
     }
 
 
-def state_at(session_id: str, head: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The same at a moment."""
-    return state(session_id, head, duration_of(started_at(head), now), timestamp(now))
-
-
 def started_at(head: dict[str, Any]) -> datetime | None:
-    """When a session began; None where that is not told."""
+    """When a session was created; None if its document has no valid time."""
     return parse_timestamp(as_object(head.get("statistics")).get("session_start"))
 
 
-def duration_of(started: datetime | None, now: datetime) -> int | None:
-    """Milliseconds since a session began; None where that is not told."""
+def duration_ms(started: datetime | None, now: datetime) -> int | None:
+    """Milliseconds since a session was created, at least 0; None if that is not known."""
     return max(0, (now - started) // _MILLISECOND) if started is not None else None
 
 
 def session_state(session_id: str, head: dict[str, Any]) -> dict[str, Any]:
-    """What responses are enriched with, as `_sessionState`."""
+    """The member `_sessionState` that `EnrichResponse` adds to the responses of a site."""
     page = as_object(head.get("page_state"))
     pagination = as_object(page.get("pagination"))
     actions = as_object(head.get("action_state"))
@@ -91,8 +91,8 @@ def session_state(session_id: str, head: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def history(session_id: str, page: HistoryPage) -> dict[str, Any]:
-    """The answer to `GET …/history`, newest first."""
+def history(session_id: str, page: HistoryPage) -> HistoryResponse:
+    """The body of `GET …/history`."""
     return {
         "success": True,
         "sessionId": session_id,
@@ -103,15 +103,20 @@ def history(session_id: str, page: HistoryPage) -> dict[str, Any]:
     }
 
 
-def diff(last_delta: dict[str, Any] | None, now: str) -> dict[str, Any]:
-    """The answer to `GET …/diff`; `last_delta`: None where there was none lately."""
+def diff(last_delta: dict[str, Any] | None) -> DiffResponse | NoDiffResponse:
+    """The body of `GET …/diff`. `last_delta`: the delta and action of the last update; None if it has expired."""
     if last_delta is None:
-        return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": now}
-    return {"success": True, **last_delta, "timestamp": now}
+        return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": timestamp()}
+    return {
+        "success": True,
+        "delta": last_delta["delta"],
+        "last_action": last_delta["last_action"],
+        "timestamp": timestamp(),
+    }
 
 
-def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> dict[str, Any]:
-    """The answer to `GET …/cache`. `results`: None where they have expired."""
+def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> CacheResponse:
+    """The body of `GET …/cache`. `results`: None if they have expired."""
     if not cache_key:
         return {"success": True, "cached": False, "message": "No active cache"}
     return {
@@ -124,8 +129,8 @@ def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> dict[st
     }
 
 
-def registered(key: AgentKey, secret: str, rate_limit: int) -> dict[str, Any]:
-    """The answer to `POST /api/agent/register`: the only one that ever tells the secret."""
+def registered(key: AgentKey, secret: str, rate_limit: int) -> RegistrationResponse:
+    """The body of `POST /api/agent/register`, the only one that contains a secret."""
     return {
         "success": True,
         "message": "Agent registered successfully",
@@ -142,7 +147,7 @@ def registered(key: AgentKey, secret: str, rate_limit: int) -> dict[str, Any]:
     }
 
 
-def _counts(statistics: dict[str, Any]) -> dict[str, Any]:
+def _counts(statistics: dict[str, Any]) -> ActionCounts:
     total, successful = statistics.get("total_actions"), statistics.get("successful_actions")
     return {
         "totalActions": total,
@@ -154,7 +159,7 @@ def _counts(statistics: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache
 def _rate(successful: int, total: int) -> str:
-    """A share as JavaScript's `toFixed(1)` prints it: halves are rounded up, where Python has them even."""
+    """A percentage as JavaScript's `toFixed(1)` formats it: halves are rounded up, not to even."""
     if total <= 0:
         return "N/A"
     return f"{Decimal(successful / total * 100).quantize(_TENTH, ROUND_HALF_UP)}%"

@@ -1,15 +1,17 @@
-"""Answers to `GET …/state`, printed anew only where the session has changed.
+"""Caches the bodies of `GET …/state` as far as they only depend on the session document.
 
-Agents ask for the state far more often than they change it, and of two answers about the same head only two values
-differ: how long the session has lasted, and the time. So the answer is printed once with marks in their places, cut
-there, and kept with the head that it is about; the next one is those three pieces with the two values in between. A
-visit returns the same object for a head whose bytes have not changed (`store/visits.py`), which is how one is told.
+Agents read the state far more often than they change it. The parts of the body that are copied from the document are
+serialized once and kept as `orjson.Fragment`; the duration and the timestamp are set for each response. `AgentSessions`
+returns the same `Base` object as long as the stored bytes of a session are the same, so a cached body is valid if it
+was made from the very same object.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from ..document.json_codec import dumps
 from ..document.splice import Base
@@ -18,50 +20,42 @@ from ..sessions.get_or_create import Visit
 from ..util.bounded_dict import BoundedDict
 from . import response_bodies
 
-#: Sessions whose answer is kept, and the largest of such answers, in bytes.
-KEPT_ANSWERS = 1_024
-KEPT_BYTES = 65_536
-
-#: They stand for the two values; a session that has them in it is printed whole each time.
-_DURATION_MARK = "\x00 the duration goes here"
-_TIME_MARK = "\x00 the time goes here"
-_MARKS = dumps(_DURATION_MARK), dumps(_TIME_MARK)
+#: Maximum number of cached bodies, and maximum size of each, in bytes.
+MAX_ENTRIES = 1_024
+MAX_BYTES = 65_536
 
 
-class _Answer(NamedTuple):
+class _Entry(NamedTuple):
     base: Base
     started: datetime | None
-    pieces: tuple[bytes, bytes, bytes]
+    #: The body, with fragments for everything that was read from the document.
+    body: dict[str, Any]
 
 
 class StateResponseCache:
-    """Answers about the sessions that were asked for lately."""
+    """The bodies of responses about the sessions that were requested most recently."""
 
     def __init__(self) -> None:
-        self._kept: BoundedDict[str, _Answer] = BoundedDict(KEPT_ANSWERS)
+        self._entries: BoundedDict[str, _Entry] = BoundedDict(MAX_ENTRIES)
 
-    def answer(self, visit: Visit) -> bytes:
-        """The answer about a session, now."""
+    def body(self, visit: Visit) -> bytes:
+        """The body of the response about the session of a request, at this moment."""
         now = datetime.now(UTC)
-        kept = self._kept.get(visit.session_id)
-        if kept is None or kept.base is not visit.base:
-            found = self._printed(visit)
-            if found is None:
-                return dumps(response_bodies.state_at(visit.session_id, visit.head, now))
-            kept = found
-        before, between, after = kept.pieces
-        duration = response_bodies.duration_of(kept.started, now)
-        shown = b"null" if duration is None else b"%d" % duration
-        return b"".join((before, shown, between, b'"', timestamp(now).encode(), b'"', after))
+        entry = self._entries.get(visit.session_id)
+        if entry is None or entry.base is not visit.base:
+            entry = self._add(visit, now)
+        entry.body["statistics"]["sessionDuration"] = response_bodies.duration_ms(entry.started, now)
+        entry.body["timestamp"] = timestamp(now)
+        return orjson.dumps(entry.body)
 
-    def _printed(self, visit: Visit) -> _Answer | None:
-        """The answer in pieces, kept for the next time; None where it cannot be cut."""
-        whole = dumps(response_bodies.state(visit.session_id, visit.head, _DURATION_MARK, _TIME_MARK))
-        if any(whole.count(mark) != 1 for mark in _MARKS):
-            return None
-        before, _, rest = whole.partition(_MARKS[0])
-        between, _, after = rest.partition(_MARKS[1])
-        made = _Answer(visit.base, response_bodies.started_at(visit.head), (before, between, after))
-        if len(whole) <= KEPT_BYTES:
-            self._kept[visit.session_id] = made
-        return made
+    def _add(self, visit: Visit, now: datetime) -> _Entry:
+        body: dict[str, Any] = dict(response_bodies.state(visit.session_id, visit.head, now))
+        # `dumps` also serializes stored text that orjson refuses, such as lone surrogates
+        parts = {name: dumps(body[name]) for name in ("currentState", "actionState", "cacheInfo")}
+        counts = {name: dumps(value) for name, value in body["statistics"].items()}
+        body |= {name: orjson.Fragment(part) for name, part in parts.items()}
+        body["statistics"] = {name: orjson.Fragment(part) for name, part in counts.items()}
+        entry = _Entry(visit.base, response_bodies.started_at(visit.head), body)
+        if sum(map(len, (*parts.values(), *counts.values()))) <= MAX_BYTES:
+            self._entries[visit.session_id] = entry
+        return entry

@@ -1,4 +1,4 @@
-"""What the endpoints of one worker share."""
+"""What the endpoints of one worker process share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..document.json_codec import dumps
 from ..sessions.manager import StateManager
 from ..settings import Settings
 from .metrics import Metrics
-from .openapi import document
 from .options import ServerOptions
 from .state_response_cache import StateResponseCache
 
@@ -20,18 +18,20 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """The state manager, the keys of agents, and what is told of them."""
+    """The state manager, the metrics and the response cache of one worker process."""
 
-    def __init__(self, settings: Settings, options: ServerOptions) -> None:
+    def __init__(self, settings: Settings, options: ServerOptions, openapi: bytes) -> None:
         self.options = options
+        #: The body of `GET /openapi.json`.
+        self.openapi = openapi
         self.metrics = Metrics()
-        self.answers = StateResponseCache()
+        self.state_responses = StateResponseCache()
         self._settings = settings
         self._manager: StateManager | None = None
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Opens the manager, and closes it in the end."""
+        """Keep the state manager open in a block."""
         async with StateManager.open(self._settings) as manager:
             self._manager = manager
             yield
@@ -39,23 +39,18 @@ class Worker:
 
     @property
     def manager(self) -> StateManager:
-        """The state manager, while the server runs."""
+        """The state manager. Raises RuntimeError outside of `opened`."""
         if self._manager is None:
             raise RuntimeError("the server has not been started")
         return self._manager
 
     @property
     def agents(self) -> AgentRegistry:
-        """The keys of agents."""
+        """The agents and their API keys."""
         return self.manager.agents
 
     @cached_property
     def archives_to_mongodb(self) -> bool:
-        """Whether ended sessions go to MongoDB."""
+        """Whether ended sessions are archived in MongoDB."""
         url = self.manager.settings.archive
         return url is not None and not url.startswith("sqlite:")
-
-    @cached_property
-    def openapi(self) -> bytes:
-        """What `/openapi.json` answers."""
-        return dumps(document(self.options))

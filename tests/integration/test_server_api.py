@@ -149,15 +149,24 @@ async def test_the_state_is_always_that_of_now(agent: Agent, manager: StateManag
     assert (await agent.get("state")).json()["statistics"]["sessionDuration"] > first
 
 
-async def test_marks_in_a_session_do_not_confuse_its_answer(agent: Agent) -> None:
-    from awictl.server import state_response_cache
-
-    marks = [state_response_cache._DURATION_MARK, state_response_cache._TIME_MARK]
-    await agent.post("state", {"delta": {"page_state": {"filters": {marks[0]: marks[1]}, "metadata": marks}}})
-    state = (await agent.get("state")).json()
-    assert state["currentState"]["metadata"] == marks and state["currentState"]["filters"] == {marks[0]: marks[1]}
-    assert_timestamp(state["timestamp"])
-    assert isinstance(state["statistics"]["sessionDuration"], int)
+async def test_any_text_in_a_session_is_in_the_state_as_it_is_stored(agent: Agent, valkey: ValkeyServer) -> None:
+    """Also lone surrogates, and in the members whose other values change with every response."""
+    texts = ["\x00 the duration goes here", "\x00 the time goes here", '"sessionDuration":0', "\u2028"]
+    done = (
+        await agent.post("state", {"delta": {"page_state": {"filters": {texts[0]: texts}, "metadata": texts}}})
+    ).json()
+    key = session_key(done["sessionId"])
+    stored = plain(valkey.raw.get(key))
+    stored["statistics"] |= {"last_activity": "\ud83d", "failed_actions": texts}
+    stored["query_cache"]["cached_at"] = "\ude42"
+    valkey.raw.set(key, json.dumps(stored), keepttl=True)
+    for _ in range(2):
+        state = json.loads((await agent.get("state")).content)
+        assert state["currentState"]["metadata"] == texts and state["currentState"]["filters"] == {texts[0]: texts}
+        assert state["statistics"]["lastActivity"] == "\ud83d" and state["statistics"]["failedActions"] == texts
+        assert state["cacheInfo"]["cachedAt"] == "\ude42"
+        assert_timestamp(state["timestamp"])
+        assert isinstance(state["statistics"]["sessionDuration"], int)
 
 
 async def test_history_is_the_apps(agent: Agent) -> None:

@@ -1,0 +1,163 @@
+"""The types of response bodies, in the app's shapes.
+
+Each shape is declared once, here: mypy checks the functions that build the bodies against it, and the OpenAPI document
+is generated from it. Values of the session document are passed on as they are stored, whatever their type.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from ..agents.api_keys import Permission
+from ..document.keys import SESSION_ID_PATTERN
+
+#: Maximum number of cached results in `GET …/cache`.
+CACHE_PREVIEW = 5
+
+TrueFlag = Annotated[bool, Meta(extra_json_schema={"const": True})]
+FalseFlag = Annotated[bool, Meta(extra_json_schema={"const": False})]
+Count = Annotated[int, Meta(ge=0)]
+Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+SessionId = Annotated[str, Meta(pattern=f"^{SESSION_ID_PATTERN}$")]
+Stored = Annotated[Any, Meta(description="as stored in the session; null if it has none")]
+Status = Literal["connected", "disconnected", "error", "disabled"]
+
+
+class ErrorResponse(TypedDict):
+    success: FalseFlag
+    error: str
+    message: str
+    errorCode: NotRequired[str]
+    op_id: NotRequired[Annotated[str, Meta(description="the update whose outcome is unknown")]]
+
+
+class CurrentState(TypedDict):
+    route: Stored
+    pagination: Stored
+    filters: Stored
+    sort: Stored
+    visibleItems: Annotated[Count, Meta(description="number of visible items")]
+    metadata: Stored
+
+
+class ActionState(TypedDict):
+    available: list[Any]
+    disabled: list[Any]
+
+
+class ActionCounts(TypedDict):
+    totalActions: Stored
+    successfulActions: Stored
+    failedActions: Stored
+    successRate: Annotated[str, Meta(pattern=r"^(N/A|\d+\.\d%)$")]
+
+
+class SessionStatistics(ActionCounts):
+    sessionDuration: Annotated[Count | None, Meta(description="milliseconds since the session was created")]
+    lastActivity: Stored
+
+
+class CacheInfo(TypedDict):
+    activeCacheKey: Stored
+    cachedAt: Stored
+
+
+class StateResponse(TypedDict):
+    success: TrueFlag
+    sessionId: SessionId
+    currentState: CurrentState
+    actionState: ActionState
+    statistics: SessionStatistics
+    cacheInfo: CacheInfo
+    timestamp: Timestamp
+
+
+class UpdateResponse(StateResponse):
+    action: Annotated[
+        dict[str, Any] | None, Meta(description="as recorded; null if this op_id had been applied before")
+    ]
+    op_id: str
+    applied: Annotated[
+        bool, Meta(description="false if this op_id had been applied before, by another request or an internal retry")
+    ]
+
+
+class HistoryResponse(TypedDict):
+    success: TrueFlag
+    sessionId: SessionId
+    trajectory: Annotated[list[Any], Meta(description="actions, newest first")]
+    total: Count
+    limit: Count
+    offset: Count
+
+
+class DiffResponse(TypedDict):
+    success: TrueFlag
+    delta: Stored
+    last_action: Stored
+    timestamp: Timestamp
+
+
+class NoDiffResponse(TypedDict):
+    success: FalseFlag
+    message: str
+    timestamp: Timestamp
+
+
+class CacheResponse(TypedDict):
+    success: TrueFlag
+    cached: bool
+    message: NotRequired[str]
+    cacheKey: NotRequired[Stored]
+    cachedAt: NotRequired[Stored]
+    resultCount: NotRequired[Count]
+    results: NotRequired[Annotated[list[Any], Meta(description=f"the first {CACHE_PREVIEW} results")]]
+
+
+class EndResponse(TypedDict):
+    success: TrueFlag
+    message: str
+    sessionId: SessionId
+    archived: Annotated[bool, Meta(description="whether the session is in the archive, of whatever kind")]
+    archivedToMongoDB: Annotated[bool, Meta(description="whether the session is in MongoDB")]
+    timestamp: Timestamp
+
+
+class AgentRateLimit(TypedDict):
+    requestsPerHour: Count
+
+
+class RegisteredAgent(TypedDict):
+    id: str
+    name: str
+    apiKey: Annotated[str, Meta(description="shown only in this response")]
+    permissions: list[Permission]
+    description: str | None
+    rateLimit: AgentRateLimit
+    createdAt: Timestamp
+
+
+class KeyUsage(TypedDict):
+    header: str
+    example: str
+
+
+class RegistrationResponse(TypedDict):
+    success: TrueFlag
+    message: str
+    agent: RegisteredAgent
+    usage: KeyUsage
+
+
+class HealthStatuses(TypedDict):
+    redis: Status
+    mongodb: Status
+    archive: NotRequired[Annotated[Status, Meta(description="an archive that is not in MongoDB")]]
+
+
+class HealthResponse(TypedDict):
+    success: bool
+    services: HealthStatuses
+    timestamp: Timestamp

@@ -1,0 +1,65 @@
+"""The routes of the API: which handler answers what, and what the OpenAPI document says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any
+
+from ..agents.api_keys import Permission
+from . import handlers
+from . import response_types as body
+from .api_request import Handler
+from .asgi import QueryNumber
+from .request_bodies import RegistrationRequest, UpdateRequest
+
+SESSION = "/api/agent/session"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path, and how they are answered. `HEAD` is answered like `GET`, without the body."""
+
+    method: str
+    path: str
+    handler: Handler
+    #: Types of the response body by status, other than errors.
+    responses: Mapping[int, type | UnionType]
+    #: The permission that the API key must have; None: any key will do.
+    permission: Permission | None = None
+    #: Whether no API key is required.
+    public: bool = False
+    #: Statuses of errors besides `openapi.KEY_ERRORS`, which every route has that is not public.
+    errors: tuple[int, ...] = ()
+    query: tuple[QueryNumber, ...] = ()
+    #: Type of the JSON request body, and an example of it.
+    request: type | None = None
+    example: Any = None
+    #: Section of the OpenAPI document.
+    tag: str = "session"
+
+
+READ, WRITE = Permission.READ, Permission.WRITE
+UPDATE_EXAMPLE = {"delta": {"page_state": {"pagination": {"cursor": 2}}}}
+REGISTRATION_EXAMPLE = {"name": "BrowserUseAgent", "permissions": ["read", "write"]}
+
+# fmt: off
+ROUTES = (
+    Route("GET", f"{SESSION}/state", handlers.get_state, {200: body.StateResponse}, READ),
+    Route("POST", f"{SESSION}/state", handlers.update_state, {200: body.UpdateResponse}, WRITE, errors=(400,),
+          request=UpdateRequest, example=UPDATE_EXAMPLE),
+    Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: body.DiffResponse | body.NoDiffResponse}, READ),
+    Route("GET", f"{SESSION}/history", handlers.get_history, {200: body.HistoryResponse}, READ, errors=(400,),
+          query=(handlers.LIMIT, handlers.OFFSET)),
+    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: body.CacheResponse}, READ),
+    # any key may end its session, as in the app
+    Route("POST", f"{SESSION}/end", handlers.end_session, {200: body.EndResponse}, errors=(400,)),
+    Route("POST", "/api/agent/register", handlers.register, {201: body.RegistrationResponse}, public=True,
+          errors=(400, 403, 408, 413, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE, tag="agents"),
+    Route("GET", "/api/health", handlers.get_health, {200: body.HealthResponse, 503: body.HealthResponse},
+          public=True, tag="operation"),
+    Route("GET", "/metrics", handlers.get_metrics, {200: str}, public=True, tag="operation"),
+    Route("GET", "/openapi.json", handlers.get_description, {200: dict}, public=True, tag="operation"),
+)
+# fmt: on

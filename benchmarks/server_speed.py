@@ -49,7 +49,7 @@ def serve(port: int, session_key: str) -> None:
     from awictl.server.routes import ROUTES, Route
 
     async def read() -> bytes:
-        [raw] = await api.worker.manager.store._server.read(("GET", session_key))  # type: ignore[attr-defined]
+        [raw] = await api.worker.manager.store._server.execute_idempotent(("GET", session_key))  # type: ignore[attr-defined]
         assert isinstance(raw, bytes)
         return raw
 

@@ -55,7 +55,7 @@ def delta(number: int) -> dict[str, Any]:
 
 async def rewrite(store: RedisStore, session_id: str, number: int) -> None:
     """Read, change and write the whole string, as the app does, over the same connections as awictl."""
-    [raw] = await store._server.ask(("GET", session_key(session_id)))
+    [raw] = await store._server.execute(("GET", session_key(session_id)))
     state = merge(orjson.loads(raw), delta(number))
     now = timestamp()
     action = {
@@ -70,7 +70,7 @@ async def rewrite(store: RedisStore, session_id: str, number: int) -> None:
     state["history"]["last_action"] = action
     state["statistics"]["total_actions"] += 1
     state["statistics"]["last_activity"] = state["last_updated"] = now
-    await store._server.ask(("SET", session_key(session_id), orjson.dumps(state), "EX", 1800))
+    await store._server.execute(("SET", session_key(session_id), orjson.dumps(state), "EX", 1800))
 
 
 async def update(manager: StateManager, session_id: str, number: int) -> None:

@@ -15,7 +15,7 @@ from ..document.timestamps import timestamp
 from ..errors import AwiError
 from ..sessions.summaries import idle_since
 from ..store.base import SessionStore
-from ..store.redis.server_info import NotTold
+from ..store.redis.server_info import NotAvailable
 
 if TYPE_CHECKING:
     from ..store.session_fields import SessionFields
@@ -172,7 +172,7 @@ class Sampler:
 
     async def _memory(self) -> tuple[int | None, int | None]:
         try:
-            info = await self._store.keyspace.inspection.info()
+            info = await self._store.keyspace.server_info.info()
             return int(info["used_memory"]), int(info.get("maxmemory", "0")) or None
-        except (NotTold, KeyError, ValueError, AwiError):
+        except (NotAvailable, KeyError, ValueError, AwiError):
             return None, None

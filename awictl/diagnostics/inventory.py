@@ -112,15 +112,15 @@ class Inventory:
         async with aclosing(self.scan(pattern, everything=everything, rate=rate, on_step=on_step)) as batches:
             async for keyspace, names in batches:
                 found = []
-                for name, peek in zip(names, await keyspace.peek(names), strict=True):
-                    if peek is not None:
+                for name, info in zip(names, await keyspace.key_info(names), strict=True):
+                    if info is not None:
                         text, error = decode_key(name), None
-                        if peek.forbidden:
+                        if info.forbidden:
                             error = NOT_PERMITTED
-                        elif peek.fault is not None:
-                            error = keyspace.fault(peek, text)
-                        length = peek.length if peek.fault is None else None
-                        found.append(Key(text, kind_of(name), peek.ttl_ms, length, error))
+                        elif info.error is not None:
+                            error = keyspace.describe_error(info, text)
+                        length = info.length if info.error is None else None
+                        found.append(Key(text, kind_of(name), info.ttl_ms, length, error))
                 yield found
 
     async def survey(
@@ -148,9 +148,9 @@ class Inventory:
                     if stats.count <= _MIN_PER_KIND or crc32(name) % _SHARES < share:
                         sampled.append(name)
                 if sampled:
-                    for name, peek in zip(sampled, await keyspace.peek(sampled), strict=True):
-                        if peek is not None:
-                            found[kind_of(name)].add(name, peek)
+                    for name, info in zip(sampled, await keyspace.key_info(sampled), strict=True):
+                        if info is not None:
+                            found[kind_of(name)].add(name, info)
                         else:  # it has expired since it was counted
                             found[kind_of(name)].count -= 1
                     await _measure_memory(keyspace, sampled, found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..document.keys import KeyKind, decode_key
-from ..store.redis.keyspace import Peek
+from ..store.redis.keyspace import KeyInfo
 
 #: Upper bounds of the buckets of the TTL histogram, in milliseconds; the last bucket has no upper bound.
 BOUNDS_MS = (1_000, 10_000, 60_000, 300_000, 600_000, 1_200_000, 1_800_000, 3_600_000)
@@ -54,24 +54,24 @@ class KeyStats:
         """Whether the memory usage of more keys should be requested."""
         return self.memory_available and self.measured < _MEMORY_SAMPLE
 
-    def add(self, name: bytes, peek: Peek) -> None:
+    def add(self, name: bytes, info: KeyInfo) -> None:
         """Add an inspected key."""
-        if peek.forbidden:
+        if info.forbidden:
             self.not_permitted += 1
             return
         self.inspected += 1
-        if peek.ttl_ms is None:
+        if info.ttl_ms is None:
             self.without_ttl += 1
         else:
-            self.ttls.append(peek.ttl_ms)
-        if peek.fault is not None:
+            self.ttls.append(info.ttl_ms)
+        if info.error is not None:
             self.not_strings += 1
             return
-        self.total_bytes += peek.length
+        self.total_bytes += info.length
         if len(self.largest) < _LARGEST_KEYS:
-            heapq.heappush(self.largest, (peek.length, decode_key(name)))
-        elif peek.length > self.largest[0][0]:
-            heapq.heapreplace(self.largest, (peek.length, decode_key(name)))
+            heapq.heappush(self.largest, (info.length, decode_key(name)))
+        elif info.length > self.largest[0][0]:
+            heapq.heapreplace(self.largest, (info.length, decode_key(name)))
 
     def add_memory(self, memory_bytes: int | None) -> None:
         """Add the memory usage of a key. None: the server denies MEMORY USAGE."""

@@ -15,7 +15,7 @@ from .embeddings import decode
 from .images import Embedding, Image
 
 if TYPE_CHECKING:
-    from ..store.redis.keyspace import Peek
+    from ..store.redis.keyspace import KeyInfo
 
 #: Common prefix of the keys of images and embeddings.
 _PREFIX = "MEDIA:"
@@ -63,8 +63,8 @@ class MediaReader:
 
     async def embedding_sizes(self, embedding_keys: Sequence[str]) -> dict[str, int]:
         """Return the sizes of these embeddings in bytes; those that do not exist are left out."""
-        peeks = await self._peek(keys.EMBEDDING_PREFIX, embedding_keys, 0)
-        return {key: peek.length for key, peek in zip(embedding_keys, peeks, strict=True) if peek is not None}
+        infos = await self._key_info(keys.EMBEDDING_PREFIX, embedding_keys, 0)
+        return {key: info.length for key, info in zip(embedding_keys, infos, strict=True) if info is not None}
 
     async def images(self, image_ids: Sequence[str]) -> Sequence[Image]:
         """Return these images without their embeddings; those that do not exist are left out."""
@@ -115,11 +115,11 @@ class MediaReader:
         """Read the strings under `prefix` + name; an error for one that cannot be read. Others are left out."""
         found: dict[str, StoredValue | AwiError] = {}
         large: dict[str, int | None] = {}
-        for name, peek in zip(names, await self._peek(prefix, names, _FIRST_BYTES), strict=True):
-            if peek is not None and peek.fault is None and peek.length == len(peek.start):
-                found[name] = StoredValue(peek.start, peek.ttl_ms)
-            elif peek is not None:
-                large[name] = peek.ttl_ms
+        for name, info in zip(names, await self._key_info(prefix, names, _FIRST_BYTES), strict=True):
+            if info is not None and info.error is None and info.length == len(info.start):
+                found[name] = StoredValue(info.start, info.ttl_ms)
+            elif info is not None:
+                large[name] = info.ttl_ms
         if large:
             raws = await self._strings.get_many([prefix + name for name in large])
             for name, ttl_ms in large.items():
@@ -128,8 +128,8 @@ class MediaReader:
                     found[name] = raw if isinstance(raw, AwiError) else StoredValue(raw, ttl_ms)
         return found
 
-    async def _peek(self, prefix: str, names: Sequence[str], size: int) -> Sequence[Peek | None]:
-        return await self._strings.look([prefix + name for name in names], size) if names else []
+    async def _key_info(self, prefix: str, names: Sequence[str], size: int) -> Sequence[KeyInfo | None]:
+        return await self._strings.key_info([prefix + name for name in names], size) if names else []
 
     def location(self, key: str) -> str:
         """Return the server and the key, for messages."""

@@ -115,8 +115,8 @@ class QueryCache:
 
     async def lifetimes(self, cache_keys: Sequence[str]) -> dict[str, int | None]:
         """Return the TTL in milliseconds of each cached key (None: no TTL); others are left out. One round trip."""
-        peeks = await self._strings.look([keys.CACHE_PREFIX + key for key in cache_keys])
-        return {key: peek.ttl_ms for key, peek in zip(cache_keys, peeks, strict=True) if peek is not None}
+        infos = await self._strings.key_info([keys.CACHE_PREFIX + key for key in cache_keys])
+        return {key: info.ttl_ms for key, info in zip(cache_keys, infos, strict=True) if info is not None}
 
     async def lookup(
         self, cache_keys: Sequence[str], sessions_by_key: Mapping[str, Sequence[str]] | None = None
@@ -126,18 +126,18 @@ class QueryCache:
         `sessions_by_key`: the sessions that have each key as their active query.
         """
         places = [keys.CACHE_PREFIX + key for key in cache_keys]
-        peeks = dict(zip(places, await self._strings.look(places), strict=True))
-        small = [place for place, peek in peeks.items() if peek is not None and peek.length <= COUNTED_BYTES]
+        infos = dict(zip(places, await self._strings.key_info(places), strict=True))
+        small = [place for place, info in infos.items() if info is not None and info.length <= COUNTED_BYTES]
         raws = await self._strings.get_many(small)
         found = []
         for key, place in zip(cache_keys, places, strict=True):
-            peek, raw = peeks[place], raws.get(place)
-            if peek is None:
+            info, raw = infos[place], raws.get(place)
+            if info is None:
                 continue
             count, error = None, None
             if isinstance(raw, AwiError):
                 error = str(raw)
-            elif not peek.length and peek.fault is None:
+            elif not info.length and info.error is None:
                 error = f"{self._place(key)}: an empty string"
             elif raw is not None:
                 try:
@@ -145,7 +145,7 @@ class QueryCache:
                 except InvalidData as invalid:
                     error = str(invalid)
             sessions = (sessions_by_key or {}).get(key, ())
-            found.append(Cached(key, peek.ttl_ms, peek.length, count, sessions, error))
+            found.append(Cached(key, info.ttl_ms, info.length, count, sessions, error))
         return found
 
     # -- writing

@@ -178,7 +178,7 @@ class Updater:
         count = action_count(base)
         if count is not None and not self._to_drop(count):
             return base
-        return await self._store.read_base(session_id, whole=True)
+        return await self._store.read_base(session_id, full=True)
 
     async def _change(self, session_id: str, base: Base, update: Update) -> Change:
         actions = base.document["history"].get("actions")
@@ -220,7 +220,7 @@ class Updater:
         return no_session(session_id, self._store.where)
 
     async def _read_whole(self, session_id: str, base: Base) -> Base:
-        return await self._store.read_base(session_id, whole=True) or base
+        return await self._store.read_base(session_id, full=True) or base
 
     def _trimmed_away(self, op_id: str) -> OutcomeUnknown:
         return OutcomeUnknown(

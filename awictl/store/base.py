@@ -142,7 +142,7 @@ class SessionStore(Protocol):
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
         """How long these sessions will stay; those that have gone meanwhile are left out."""
 
-    async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
+    async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
         """What an update is based on; None where there is no such session."""
 
     async def commit(

@@ -38,7 +38,7 @@ _MAX_SOCKET_PATH = 100
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedServer:
     """Where the embedded server of one user lives."""
 
     folder: Path
@@ -184,13 +184,13 @@ class Embedded:
         return lines[-1] if lines else "its log is empty"
 
 
-def embedded_server(settings: Settings) -> Embedded:
+def embedded_server(settings: Settings) -> EmbeddedServer:
     """The embedded server that the settings name: in the user's data folder unless told otherwise."""
     if settings.embedded_dir:
-        return Embedded(Path(settings.embedded_dir).expanduser().absolute())
+        return EmbeddedServer(Path(settings.embedded_dir).expanduser().absolute())
     import platformdirs
 
-    return Embedded(platformdirs.user_data_path("awictl") / "embedded")
+    return EmbeddedServer(platformdirs.user_data_path("awictl") / "embedded")
 
 
 def attach(settings: Settings) -> Settings:

@@ -14,7 +14,7 @@ from awictl.diagnostics import inventory
 from awictl.diagnostics.inventory import Key
 from awictl.diagnostics.key_stats import BOUNDS_MS, KeyStats
 from awictl.document.keys import KeyKind
-from awictl.store.redis.keyspace import Peek
+from awictl.store.redis.keyspace import KeyInfo
 
 NAMES = {
     b"AWI:SESSION:sess_a": KeyKind.SESSION,
@@ -162,12 +162,12 @@ async def test_keys_that_expire_during_a_survey_are_not_counted(
 ) -> None:
     valkey.raw.set("AGENT:SESSION:a", "x", ex=100)
     valkey.raw.set("AGENT:SESSION:b", "x", ex=100)
-    peek = manager.store.keyspace.peek
+    key_info = manager.store.keyspace.key_info
 
-    async def late(names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
+    async def late(names: Sequence[bytes], size: int = 0) -> list[KeyInfo | None]:
         valkey.raw.delete("AGENT:SESSION:b")
-        return await peek(names, size)
+        return await key_info(names, size)
 
-    monkeypatch.setattr(manager.store.keyspace, "peek", late)
+    monkeypatch.setattr(manager.store.keyspace, "key_info", late)
     [stats] = await manager.inventory.survey()
     assert (stats.count, stats.inspected) == (1, 1)

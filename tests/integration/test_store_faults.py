@@ -670,7 +670,7 @@ async def test_a_user_logs_in_over_tls(valkey: ValkeyServer, authority: tuple[tr
             }
             async with StateManager.open(Settings.load(environ=environ)) as manager:
                 assert await manager.get_session_state(SESSION_ID) is not None
-                assert b"operator" in (await manager.store._server.ask(("ACL", "WHOAMI")))[0]  # type: ignore[attr-defined]
+                assert b"operator" in (await manager.store._server.execute(("ACL", "WHOAMI")))[0]  # type: ignore[attr-defined]
     finally:
         valkey.raw.acl_deluser("operator")
 

@@ -9,7 +9,7 @@ import pytest
 from awictl import AccessDenied, Settings, Unreachable
 from awictl.diagnostics.doctor.report import Check, Status
 from awictl.diagnostics.doctor.server import check_server
-from awictl.store.redis.server_info import NotTold
+from awictl.store.redis.server_info import NotAvailable
 
 #: INFO of a server without problems.
 GOOD = {
@@ -28,7 +28,7 @@ REMOTE = Settings(redis_host="redis.example.com", redis_password="x", redis_tls=
 
 
 class Answers:
-    """Fake `Inspection`. None: the server denies the command."""
+    """Fake `ServerInfo`. None: the server denies the command."""
 
     def __init__(self, info: dict[str, str] | None = None, **others: Any) -> None:
         self._replies: dict[str, Any] = {
@@ -43,7 +43,7 @@ class Answers:
     def _answer(self, name: str, command: str) -> Any:
         value = self._replies[name]
         if value is None:
-            raise NotTold(command)
+            raise NotAvailable(command)
         if isinstance(value, Exception):
             raise value
         return value
@@ -60,7 +60,7 @@ class Answers:
     async def user(self) -> Any:
         return self._answer("user", "ACL WHOAMI")
 
-    async def ahead_ms(self) -> Any:
+    async def clock_offset_ms(self) -> Any:
         return self._answer("ahead", "TIME")
 
     async def cluster(self) -> Any:

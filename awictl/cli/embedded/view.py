@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ..framework.tables import fields_of
 
 if TYPE_CHECKING:
-    from ...store.embedded import Embedded
+    from ...store.embedded import EmbeddedServer
     from ..framework.output import Output
 
 
-def state_of(server: Embedded) -> dict[str, Any]:
+def state_of(server: EmbeddedServer) -> dict[str, Any]:
     """The state of the server as plain data."""
     return {
         "running": server.running(),

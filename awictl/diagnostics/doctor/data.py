@@ -13,7 +13,7 @@ from ...document.keys import KeyKind, decode_key
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed, SessionStore
-from ...store.redis.keyspace import Keyspace, Peek, StepCallback
+from ...store.redis.keyspace import KeyInfo, Keyspace, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
 from ...util.humanize import duration
 from ..inventory import Inventory
@@ -94,8 +94,8 @@ class DataScan:
             if agent_id is not None:
                 live[keys.agent_key(agent_id)].append(listed)
         mappings = [mapping.encode() for mapping in live]
-        for mapping, peek in zip(live, await self._sessions.peek(mappings) if mappings else [], strict=True):
-            if peek is None:
+        for mapping, info in zip(live, await self._sessions.key_info(mappings) if mappings else [], strict=True):
+            if info is None:
                 for listed in live[mapping]:
                     self._mapping_is_missing(listed)
 
@@ -130,27 +130,27 @@ class DataScan:
 
     async def _check_keys(self, keyspace: Keyspace, kind: KeyKind, names: Sequence[bytes]) -> None:
         """Check keys of one kind other than sessions."""
-        readable: dict[bytes, Peek] = {}
+        readable: dict[bytes, KeyInfo] = {}
         size = _MAPPING_BYTES if kind is KeyKind.AGENT else 0
-        for name, peek in zip(names, await keyspace.peek(names, size), strict=True):
-            if peek is None:
+        for name, info in zip(names, await keyspace.key_info(names, size), strict=True):
+            if info is None:
                 continue
-            if peek.forbidden:
+            if info.forbidden:
                 self.found.forbidden.add(decode_key(name))
                 continue
-            if peek.fault is not None:
-                self.found.unreadable.add(keyspace.fault(peek, decode_key(name)) or decode_key(name))
+            if info.error is not None:
+                self.found.unreadable.add(keyspace.describe_error(info, decode_key(name)) or decode_key(name))
             else:
-                readable[name] = peek
-            if peek.ttl_ms is None:
-                self._has_no_ttl(keyspace, kind, name, peek.length if peek.fault is None else None)
+                readable[name] = info
+            if info.ttl_ms is None:
+                self._has_no_ttl(keyspace, kind, name, info.length if info.error is None else None)
         if keyspace is not self._sessions:
             return
         if kind is KeyKind.AGENT:
-            owners = {name: keys.as_session_id(peek.start) for name, peek in readable.items()}
+            owners = {name: keys.as_session_id(info.start) for name, info in readable.items()}
             # delete a mapping only if it still has the same value
             await self._find_orphans(
-                self.found.orphaned_mappings, readable, owners, lambda peek: (peek.start, peek.length)
+                self.found.orphaned_mappings, readable, owners, lambda info: (info.start, info.length)
             )
         elif kind is KeyKind.DIFF:
             prefix = keys.DIFF_PREFIX.encode()
@@ -160,20 +160,20 @@ class DataScan:
     async def _find_orphans(
         self,
         finding: Finding,
-        readable: dict[bytes, Peek],
+        readable: dict[bytes, KeyInfo],
         owners: dict[bytes, str | None],
-        expected: Callable[[Peek], tuple[bytes, int | None]],
+        expected: Callable[[KeyInfo], tuple[bytes, int | None]],
     ) -> None:
         """Find the keys whose session does not exist.
 
         `owners`: the session ID that each key belongs to, None if it names none. `expected`: the beginning and the
         length that the value must still have when the key is deleted.
         """
-        lasting = [name for name, peek in readable.items() if peek.ttl_ms is None or peek.ttl_ms > _IGNORED_TTL_MS]
+        lasting = [name for name, info in readable.items() if info.ttl_ms is None or info.ttl_ms > _IGNORED_TTL_MS]
         session_ids = list(dict.fromkeys(owner for name in lasting if (owner := owners[name]) is not None))
         session_keys = [keys.session_key(one).encode() for one in session_ids]
-        peeks = await self._sessions.peek(session_keys) if session_keys else []
-        existing = {one for one, peek in zip(session_ids, peeks, strict=True) if peek is not None}
+        infos = await self._sessions.key_info(session_keys) if session_keys else []
+        existing = {one for one, info in zip(session_ids, infos, strict=True) if info is not None}
         for name in lasting:
             owner = owners[name]
             if owner not in existing:

@@ -39,7 +39,7 @@ async def examine(
     def open_archive() -> Archive | None:
         return manager.archive
 
-    checks = await check_server(manager.store.keyspace.inspection, manager.settings)
+    checks = await check_server(manager.store.keyspace.server_info, manager.settings)
     reached = checks[0].status is not Status.FAIL
     checks += await _check_other_servers(manager)
     plan = RepairPlan()
@@ -64,6 +64,6 @@ async def _check_other_servers(manager: StateManager) -> list[Check]:
     for name, url in (("cache", manager.settings.cache_redis_url), ("media", manager.settings.media_redis_url)):
         if url is not None:
             settings = manager.settings.for_server(url)
-            results = await check_server(manager.keyspace_at(url).inspection, settings, sessions=False)
+            results = await check_server(manager.keyspace_at(url).server_info, settings, sessions=False)
             checks += [Check(f"{name}: {one.name}", one.status, one.evidence, one.remedy) for one in results]
     return checks

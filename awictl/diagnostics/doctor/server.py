@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ...errors import AccessDenied, AwiError
 from ...settings import Settings
-from ...store.redis.server_info import Inspection, NotTold
+from ...store.redis.server_info import NotAvailable, ServerInfo
 from ...util.humanize import duration
 from .report import Check, failed, not_permitted, passed, warned
 
@@ -27,23 +27,23 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 Info = Mapping[str, str]
 
 
-async def check_server(inspection: Inspection, settings: Settings, *, sessions: bool = True) -> list[Check]:
+async def check_server(server_info: ServerInfo, settings: Settings, *, sessions: bool = True) -> list[Check]:
     """Run all checks of one server. If it is unreachable, return only the failed check `reachable`.
 
     `sessions`: whether the server stores sessions; if not, eviction and persistence are not checked.
     """
     try:
-        latency = await inspection.latency_ms()
+        latency = await server_info.latency_ms()
     except AwiError as error:
         return [_unreachable(error, settings)]
     checks = [_reachable(latency, settings)]
     try:
-        info: Info = await inspection.info()
-    except NotTold:
+        info: Info = await server_info.info()
+    except NotAvailable:
         info = {}
-    checks.append(await _authentication(inspection, settings))
+    checks.append(await _authentication(server_info, settings))
     checks.append(_encryption(settings))
-    checks.append(await _clock(inspection))
+    checks.append(await _clock(server_info))
     if not info:
         return [
             *checks,
@@ -51,10 +51,10 @@ async def check_server(inspection: Inspection, settings: Settings, *, sessions: 
         ]
     checks.append(_version(info))
     if sessions:
-        checks.append(await _persistence(inspection, info))
+        checks.append(await _persistence(server_info, info))
         checks.append(_eviction(info))
     checks.append(_memory(info))
-    checks.append(await _replication(inspection, info, settings))
+    checks.append(await _replication(server_info, info, settings))
     return checks
 
 
@@ -90,10 +90,10 @@ def _version(info: Info) -> Check:
     return passed("version", f"{name} {version or '(unknown version)'}")
 
 
-async def _authentication(inspection: Inspection, settings: Settings) -> Check:
+async def _authentication(server_info: ServerInfo, settings: Settings) -> Check:
     try:
-        user = f"as user {await inspection.user()}"
-    except NotTold:
+        user = f"as user {await server_info.user()}"
+    except NotAvailable:
         user = "as a user whose name is not available"
     if settings.redis_password or settings.redis_username:
         return passed("authentication", f"with a password, {user}")
@@ -118,10 +118,10 @@ def _encryption(settings: Settings) -> Check:
     )
 
 
-async def _clock(inspection: Inspection) -> Check:
+async def _clock(server_info: ServerInfo) -> Check:
     try:
-        ahead = await inspection.ahead_ms()
-    except NotTold as command:
+        ahead = await server_info.clock_offset_ms()
+    except NotAvailable as command:
         return not_permitted("clock", str(command))
     way = "ahead of" if ahead > 0 else "behind"
     evidence = f"the server's clock is {duration(abs(ahead))} {way} this machine's"
@@ -131,7 +131,7 @@ async def _clock(inspection: Inspection) -> Check:
     return (failed if abs(ahead) >= CLOCK_SKEW_FAIL_MS else warned)("clock", evidence, remedy)
 
 
-async def _persistence(inspection: Inspection, info: Info) -> Check:
+async def _persistence(server_info: ServerInfo, info: Info) -> Check:
     aof = info.get("aof_enabled") == "1"
     faults = [
         fault
@@ -149,8 +149,8 @@ async def _persistence(inspection: Inspection, info: Info) -> Check:
     if aof:
         return passed("persistence", f"AOF is enabled, {changes}")
     try:
-        save = await inspection.config("save")
-    except NotTold as command:
+        save = await server_info.config("save")
+    except NotAvailable as command:
         remedy = "AOF is disabled; check in your provider's console whether RDB is enabled"
         return not_permitted("persistence", str(command), remedy)
     if save.strip():
@@ -195,11 +195,11 @@ def _memory(info: Info) -> Check:
     return warned("memory", evidence, remedy) if share >= _MEMORY_WARN else passed("memory", evidence)
 
 
-async def _replication(inspection: Inspection, info: Info, settings: Settings) -> Check:
+async def _replication(server_info: ServerInfo, info: Info, settings: Settings) -> Check:
     if info.get("cluster_enabled") == "1":
         try:
-            state = (await inspection.cluster()).get("cluster_state", "unknown")
-        except NotTold:
+            state = (await server_info.cluster()).get("cluster_state", "unknown")
+        except NotAvailable:
             state = "not available"
         remedy = "connect to a standalone server; awictl does not support Redis Cluster yet"
         return failed("replication", f"a cluster (state {state})", remedy)

@@ -8,7 +8,7 @@ from ...document import keys
 from ...errors import AwiError
 from ..base import Lifetime, Stored
 from .connection import Server
-from .keyspace import groups, peek
+from .keyspace import groups, key_info
 
 
 async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime]:
@@ -16,11 +16,11 @@ async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime
 
     Those that have gone are left out, and so is what is no string: a listing tells of it.
     """
-    peeks = await peek(server, [keys.session_key(one) for one in session_ids])
+    infos = await key_info(server, [keys.session_key(one) for one in session_ids])
     return [
         Lifetime(session_id, one.ttl_ms, one.length)
-        for session_id, one in zip(session_ids, peeks, strict=True)
-        if one is not None and one.fault is None
+        for session_id, one in zip(session_ids, infos, strict=True)
+        if one is not None and one.error is None
     ]
 
 
@@ -44,7 +44,7 @@ async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> di
             key = keys.session_key(session_id)
             # the range bounds what is fetched, however much was written meanwhile
             commands += [("GETRANGE", key, 0, max_bytes), ("PTTL", key)]
-        replies = iter(await server.read(*commands))
+        replies = iter(await server.execute_idempotent(*commands))
         for session_id, raw, ttl in zip(group, replies, replies, strict=True):
             if ttl == -2:
                 continue

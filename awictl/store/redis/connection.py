@@ -64,17 +64,17 @@ class Server:
         #: For messages: the address, without secrets.
         self.where = where
         #: Whether it has refused to run scripts for this user, so that plain commands have to do for reading.
-        self.without_scripts = False
+        self.scripts_forbidden = False
 
-    async def ask(self, *commands: Sequence[Argument]) -> list[Any]:
+    async def execute(self, *commands: Sequence[Argument]) -> list[Any]:
         """The replies to `commands`, in one round trip; an error reply is among them as an exception.
 
         Raises Unreachable where nothing was sent, and ReplyLost (a kind of it) where something was.
         """
         async with self._slots:
-            return await self._ask(commands)
+            return await self._execute(commands)
 
-    async def _ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    async def _execute(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         cancelled = _cancellations()
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
@@ -106,14 +106,14 @@ class Server:
             await self._pool.release(connection)
         return replies
 
-    async def read(self, *commands: Sequence[Argument]) -> list[Any]:
+    async def execute_idempotent(self, *commands: Sequence[Argument]) -> list[Any]:
         """Like `ask`, for commands that change nothing: asked once more where the connection broke."""
         try:
-            return await self.ask(*commands)
+            return await self.execute(*commands)
         except ReplyLost as lost:
             if isinstance(lost.__cause__, redis_errors.TimeoutError):
                 raise  # the user has waited as long as was asked for
-            return await self.ask(*commands)
+            return await self.execute(*commands)
 
     async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:
         """For so many seconds the replies to a command that has no end of them, after its OK, on its own connection.
@@ -148,38 +148,38 @@ class Server:
 
     async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """The reply of a script that may run again to one call: the short way of `run_each`, for hot paths."""
-        [reply] = await self.read(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+        [reply] = await self.execute_idempotent(("EVALSHA", script.sha, len(keys), *keys, *arguments))
         if isinstance(reply, redis_errors.NoScriptError):
-            [reply] = await self.read(("EVAL", script.source, len(keys), *keys, *arguments))
+            [reply] = await self.execute_idempotent(("EVAL", script.source, len(keys), *keys, *arguments))
         return reply
 
     async def run(
-        self, script: Script, *calls: Call, repeatable: bool = False, then: Sequence[Sequence[Argument]] = ()
+        self, script: Script, *calls: Call, idempotent: bool = False, then: Sequence[Sequence[Argument]] = ()
     ) -> list[Any]:
         """The replies of a script to `calls`, and those to the commands that follow. See `run_each`."""
-        return await self.run_each([(script, call) for call in calls], repeatable=repeatable, then=then)
+        return await self.run_each([(script, call) for call in calls], idempotent=idempotent, then=then)
 
     async def run_each(
         self,
         calls: Sequence[tuple[Script, Call]],
         *,
-        repeatable: bool = False,
+        idempotent: bool = False,
         then: Sequence[Sequence[Argument]] = (),
     ) -> list[Any]:
         """The replies of scripts to their calls, and those to the commands that follow, in one round trip.
 
-        `repeatable`: the scripts change nothing more when they run again, so that a broken connection is retried. See
+        `idempotent`: the scripts change nothing more when they run again, so that a broken connection is retried. See
         `ask` and `read`. Where the server does not know one of them yet, that one runs after the others.
         """
-        ask = self.read if repeatable else self.ask
-        replies = await ask(*(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls), *then)
+        execute = self.execute_idempotent if idempotent else self.execute
+        replies = await execute(*(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls), *then)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
         if unknown:  # which means that these calls did nothing
             again = [
                 ("EVAL", calls[i][0].source, len(calls[i][1][0]), *calls[i][1][0], *calls[i][1][1]) for i in unknown
             ]
             places = [*unknown, *range(len(calls), len(replies))]
-            for i, reply in zip(places, await ask(*again, *then), strict=True):
+            for i, reply in zip(places, await execute(*again, *then), strict=True):
                 replies[i] = reply
         return replies
 

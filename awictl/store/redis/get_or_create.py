@@ -10,7 +10,7 @@ from ...settings import Settings
 from ...util.bounded_dict import BoundedDict
 from ..get_or_create import AgentLookup
 from .connection import Argument, Call, Script, Server
-from .history import base_of_start, whole_base
+from .history import base_from_start, decode_base
 from .listing import HEAD_CHUNK
 
 #: Sessions whose decoded head is kept until its bytes change.
@@ -66,7 +66,7 @@ class RedisGetOrCreate:
                 (_READ_FOR_REQUEST, self._read_call(agent_id, existing, "", 0, diff)),
                 (_CREATE_IF_ABSENT, (names, arguments)),
             ],
-            repeatable=True,
+            idempotent=True,
         )
         created, current = self._server.checked(outcome, names[0])
         lookup = await self._lookup(existing, found)
@@ -110,13 +110,13 @@ class RedisGetOrCreate:
         base: Base | None
         cached, base = self._decoded.get(key, (None, None))
         if read != cached:
-            base = base_of_start(self._server, key, length, start, end, self._max_bytes) or await self._read_all(key)
+            base = base_from_start(self._server, key, length, start, end, self._max_bytes) or await self._read_all(key)
             if len(start) <= CACHED_HEAD_BYTES and base is not None:
                 self._decoded[key] = read, base
         return AgentLookup(count, window_ms, False, current, base, delta[0] if delta else None)
 
     async def _read_all(self, key: str) -> Base | None:
         """The base of a string whose first bytes do not contain its head; None if it no longer exists."""
-        [raw] = await self._server.read(("GETRANGE", key, 0, self._max_bytes - 1))
+        [raw] = await self._server.execute_idempotent(("GETRANGE", key, 0, self._max_bytes - 1))
         raw = self._server.checked(raw, key)
-        return whole_base(self._server, key, raw) if raw else None
+        return decode_base(self._server, key, raw) if raw else None

@@ -29,14 +29,14 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
     wanted = max(offset + limit, 1)
     head_size, tail_size = HEAD_CHUNK, TAIL_CHUNK
     while True:
-        chunk, length, tail, ttl = await server.read(
+        chunk, length, tail, ttl = await server.execute_idempotent(
             ("GETRANGE", key, 0, head_size - 1), ("STRLEN", key), ("GETRANGE", key, -tail_size, -1), ("PTTL", key)
         )
         chunk, length, tail = (server.checked(reply, key) for reply in (chunk, length, tail))
         if ttl == -2:
             return None
         if len(chunk) >= length:
-            return _slice(whole_base(server, key, chunk).document["history"]["actions"], limit, offset)
+            return _slice(decode_base(server, key, chunk).document["history"]["actions"], limit, offset)
         server.check_size(key, length, max_bytes)
         base = base_from_head(chunk, length) if is_closed(tail) else None
         if base is not None:
@@ -63,7 +63,7 @@ def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
     return max(tail_size * 4, len(tail) * (wanted + 1) * 3 // (2 * max(lines, 1)))
 
 
-def whole_base(server: Server, key: str, raw: bytes) -> Base:
+def decode_base(server: Server, key: str, raw: bytes) -> Base:
     """The base for a string that was read whole. Raises InvalidData, naming the key."""
     try:
         return base_from_string(raw)
@@ -71,7 +71,7 @@ def whole_base(server: Server, key: str, raw: bytes) -> Base:
         raise InvalidData(f"{server.where}, key {key}: {error}") from None
 
 
-def base_of_start(server: Server, key: str, length: int, chunk: bytes, end: bytes, max_bytes: int) -> Base | None:
+def base_from_start(server: Server, key: str, length: int, chunk: bytes, end: bytes, max_bytes: int) -> Base | None:
     """The base for a string of `length` bytes from its first bytes and its last ones; None where all of it is needed.
 
     Raises Refused where it is too large to be read, and InvalidData.
@@ -79,7 +79,7 @@ def base_of_start(server: Server, key: str, length: int, chunk: bytes, end: byte
     server.check_size(key, length, max_bytes)
     base = base_from_head(chunk, length) if is_closed(end) else None
     if base is None and len(chunk) == length:
-        return whole_base(server, key, chunk)
+        return decode_base(server, key, chunk)
     return base
 
 

@@ -15,14 +15,14 @@ from .connection import Argument, Script, Server
 if TYPE_CHECKING:
     from .monitor import Monitor
     from .repairs import Repairable
-    from .server_info import Inspection
+    from .server_info import ServerInfo
 
 #: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
 SCAN_COUNT = 2_000
 #: Steps in a second of a paced scan: short ones, so that other clients hardly wait.
 PACED_STEPS = 500
 #: Keys that one script looks at: some hundred microseconds of the server's time.
-PEEK_KEYS = 100
+KEYS_PER_SCRIPT = 100
 #: Sessions, or keys, that are asked for in one go.
 BATCH_KEYS = 500
 #: Bytes that one request for several strings may ask for at the most (one larger string is asked for alone).
@@ -35,7 +35,7 @@ _KEY_INFO = Script("key_info")
 StepCallback = Callable[[int], None]
 
 
-class Peek(NamedTuple):
+class KeyInfo(NamedTuple):
     """What a first look at a key tells."""
 
     #: Milliseconds until it expires; None where it never does.
@@ -45,12 +45,12 @@ class Peek(NamedTuple):
     #: How it begins.
     start: bytes
     #: The server's error where it is no string, or may not be read.
-    fault: Exception | None = None
+    error: Exception | None = None
 
     @property
     def forbidden(self) -> bool:
         """Whether this user may not read it, so that nothing is known of it, not even its expiry."""
-        return isinstance(self.fault, NoPermissionError)
+        return isinstance(self.error, NoPermissionError)
 
 
 async def scan(
@@ -65,7 +65,7 @@ async def scan(
     cursor = b"0"
     while True:
         started = time.monotonic()
-        [reply] = await server.read(("SCAN", cursor, *matching, "COUNT", count))
+        [reply] = await server.execute_idempotent(("SCAN", cursor, *matching, "COUNT", count))
         cursor, names = server.checked(reply, pattern or "*")
         on_step(count)
         if names:
@@ -76,9 +76,9 @@ async def scan(
             await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
 
 
-async def peek(
+async def key_info(
     server: Server, names: Sequence[str | bytes], size: int = 0, more: int | None = None
-) -> list[Peek | None]:
+) -> list[KeyInfo | None]:
     """The first `size` bytes of each key, its length and its expiry; None where it is gone. One round trip.
 
     `more`: how many bytes are enough after the first newline, where there is one among them.
@@ -86,29 +86,29 @@ async def peek(
     By a script, since three replies a key cost a client more than all the rest; by plain commands where the user may
     not run scripts, or the server has the keys in different places.
     """
-    if not server.without_scripts:
-        groups = [names[start : start + PEEK_KEYS] for start in range(0, len(names), PEEK_KEYS)]
+    if not server.scripts_forbidden:
+        groups = [names[start : start + KEYS_PER_SCRIPT] for start in range(0, len(names), KEYS_PER_SCRIPT)]
         arguments = (size, more if more is not None else -1)
-        replies = await server.run(_KEY_INFO, *((group, arguments) for group in groups), repeatable=True)
+        replies = await server.run(_KEY_INFO, *((group, arguments) for group in groups), idempotent=True)
         if not any(isinstance(reply, Exception) for reply in replies):
-            return _peeked(one for reply in replies for one in reply)
-        server.without_scripts = True
+            return _key_infos(one for reply in replies for one in reply)
+        server.scripts_forbidden = True
     commands: list[Sequence[Argument]] = []
     for name in names:
         commands += [("PTTL", name), ("STRLEN", name), ("GETRANGE", name, *((0, size - 1) if size else (1, 0)))]
-    return _peeked(await server.read(*commands))
+    return _key_infos(await server.execute_idempotent(*commands))
 
 
-def _peeked(replies: Iterable[Any]) -> list[Peek | None]:
+def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
     """The replies, three for each key, as what they tell."""
     flat = iter(replies)
-    found: list[Peek | None] = []
+    found: list[KeyInfo | None] = []
     for ttl, length, start in zip(flat, flat, flat, strict=True):
         ttl_ms = ttl if isinstance(ttl, int) and ttl >= 0 else None
         if isinstance(length, int) and isinstance(start, bytes):
-            found.append(Peek(ttl_ms, length, start) if ttl != -2 else None)
+            found.append(KeyInfo(ttl_ms, length, start) if ttl != -2 else None)
         else:
-            found.append(Peek(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
+            found.append(KeyInfo(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
     return found
 
 
@@ -136,7 +136,7 @@ class Keyspace:
 
     async def size(self) -> int | None:
         """How many keys there are; None where the server does not tell this user."""
-        [reply] = await self._server.read(("DBSIZE",))
+        [reply] = await self._server.execute_idempotent(("DBSIZE",))
         return reply if isinstance(reply, int) else None
 
     def scan(
@@ -145,26 +145,26 @@ class Keyspace:
         """The names of all keys, or of those that match, in batches; see `scan`."""
         return scan(self._server, pattern, rate, on_step)
 
-    async def peek(self, names: Sequence[bytes], size: int = 0) -> list[Peek | None]:
+    async def key_info(self, names: Sequence[bytes], size: int = 0) -> list[KeyInfo | None]:
         """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
-        return await peek(self._server, names, size)
+        return await key_info(self._server, names, size)
 
     async def ends(self, names: Sequence[bytes]) -> list[bytes | None]:
         """The last byte of each; None where there is none, or it may not be read. One round trip."""
-        replies = await self._server.read(*(("GETRANGE", name, -1, -1) for name in names))
+        replies = await self._server.execute_idempotent(*(("GETRANGE", name, -1, -1) for name in names))
         return [reply if isinstance(reply, bytes) and reply else None for reply in replies]
 
     async def memory(self, names: Sequence[bytes]) -> list[int | None]:
         """The bytes of memory that each of these keys takes; None where the server does not tell."""
-        replies = await self._server.read(*(("MEMORY", "USAGE", name) for name in names))
+        replies = await self._server.execute_idempotent(*(("MEMORY", "USAGE", name) for name in names))
         return [reply if isinstance(reply, int) else None for reply in replies]
 
     @cached_property
-    def inspection(self) -> Inspection:
+    def server_info(self) -> ServerInfo:
         """What the server tells of itself."""
-        from .server_info import Inspection
+        from .server_info import ServerInfo
 
-        return Inspection(self._server)
+        return ServerInfo(self._server)
 
     def monitor(self) -> Monitor:
         """What reads the commands that the server runs."""
@@ -178,6 +178,6 @@ class Keyspace:
 
         return await repair(self._server, what)
 
-    def fault(self, peek: Peek, name: str) -> str | None:
+    def describe_error(self, info: KeyInfo, name: str) -> str | None:
         """Why a key cannot be read as a string, in words; None where it can."""
-        return str(self._server.translate(peek.fault, name)) if peek.fault is not None else None
+        return str(self._server.translate(info.error, name)) if info.error is not None else None

@@ -90,7 +90,7 @@ def _unchanged(listed: Listed) -> Listed:
 
 async def _chunks(
     server: Server, batches: AsyncIterable[Sequence[str]]
-) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.Peek | None]], None]:
+) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.KeyInfo | None]], None]:
     """The first bytes of sessions, LIST_BATCH at a time."""
     async for batch in batches:
         for start in range(0, len(batch), LIST_BATCH):
@@ -98,15 +98,15 @@ async def _chunks(
             yield ids, await _read_chunks(server, ids, HEAD_CHUNK)
 
 
-async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.Peek | None]:
+async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.KeyInfo | None]:
     more = FOLLOWING_BYTES if size == HEAD_CHUNK else None  # usually the first line is enough
-    return await keyspace.peek(server, [keys.SESSION_PREFIX + one for one in session_ids], size, more)
+    return await keyspace.key_info(server, [keys.SESSION_PREFIX + one for one in session_ids], size, more)
 
 
 async def _decoded(
     server: Server,
     session_ids: Sequence[str],
-    infos: Sequence[keyspace.Peek | None],
+    infos: Sequence[keyspace.KeyInfo | None],
     max_bytes: int,
     convert: Callable[[Listed], T],
     decode: Decode[T] | None = None,
@@ -116,12 +116,12 @@ async def _decoded(
     larger: dict[str, int] = {}
     chunk = HEAD_CHUNK
 
-    def decode_all(ids: Sequence[str], infos: Sequence[keyspace.Peek | None]) -> None:
+    def decode_all(ids: Sequence[str], infos: Sequence[keyspace.KeyInfo | None]) -> None:
         for session_id, info in zip(ids, infos, strict=True):
             if info is None:
                 continue
-            if info.fault is not None:
-                why = str(server.translate(info.fault, keys.session_key(session_id)))
+            if info.error is not None:
+                why = str(server.translate(info.error, keys.session_key(session_id)))
                 found[session_id] = convert(Listed(session_id, {}, None, info.ttl_ms, 0, why))
             elif decode is not None and (value := decode(session_id, info.start, info.length, info.ttl_ms)) is not None:
                 found[session_id] = value
@@ -142,7 +142,7 @@ async def _decoded(
     return [found[session_id] for session_id in session_ids if session_id in found]
 
 
-def _decode_head(session_id: str, info: keyspace.Peek) -> Listed | None:
+def _decode_head(session_id: str, info: keyspace.KeyInfo) -> Listed | None:
     """A session from the first bytes of its string; None if they are not enough."""
     if (counted := decode_counted_head(info.start, info.length)) is not None:
         return Listed(session_id, *counted, info.ttl_ms, info.length)

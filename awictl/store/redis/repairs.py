@@ -62,7 +62,7 @@ _SCRIPTS = {
 
 async def repair(server: Server, what: Sequence[Repairable]) -> list[bool]:
     """Put these right, in one round trip; for each, whether it still was as it had been seen. Safe to repeat."""
-    replies = await server.run_each([(_SCRIPTS[type(one)], one.call) for one in what], repeatable=True)
+    replies = await server.run_each([(_SCRIPTS[type(one)], one.call) for one in what], idempotent=True)
     return [
         server.checked(reply, one.name.decode("utf-8", "replace")) == 1
         for one, reply in zip(what, replies, strict=True)

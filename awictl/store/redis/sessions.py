@@ -167,7 +167,7 @@ class RedisStore:
             )
             for session_id, agent_id in agents.items()
         ]
-        replies = await self._server.run(_TOUCH, *calls, repeatable=True)
+        replies = await self._server.run(_TOUCH, *calls, idempotent=True)
         return {
             session_id: self._server.checked(reply, keys.session_key(session_id))
             for session_id, reply in zip(agents, replies, strict=True)
@@ -175,7 +175,7 @@ class RedisStore:
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
         calls: list[Call] = [([keys.session_key(session_id)], [ttl_ms]) for session_id in session_ids]
-        replies = await self._server.run(_SET_MIN_TTL, *calls, repeatable=True)
+        replies = await self._server.run(_SET_MIN_TTL, *calls, idempotent=True)
         return sum(reply == 1 for reply in replies)
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
@@ -183,7 +183,7 @@ class RedisStore:
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
         # again after a lost reply: it deletes nothing else than before, and then finds the session gone
-        [reply] = await self._server.run(_DELETE, (names, [digest, session_id]), repeatable=True)
+        [reply] = await self._server.run(_DELETE, (names, [digest, session_id]), idempotent=True)
         return DeleteOutcome(self._server.checked(reply, key).decode())
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
@@ -209,7 +209,7 @@ class RedisStore:
     async def read(self, session_id: str) -> Stored | None:
         key = keys.session_key(session_id)
         # GETRANGE bounds what is fetched before the size is known
-        raw, length, ttl = await self._server.read(
+        raw, length, ttl = await self._server.execute_idempotent(
             ("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key), ("PTTL", key)
         )
         raw = self._server.checked(raw, key)
@@ -224,36 +224,36 @@ class RedisStore:
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
         return await bulk_read.lifetimes(self._server, session_ids)
 
-    async def read_base(self, session_id: str, *, whole: bool = False) -> Base | None:
+    async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
         key = keys.session_key(session_id)
-        if not whole:
+        if not full:
             arguments = (listing.HEAD_CHUNK, self._max_bytes, FOLLOWING_BYTES)
-            [reply] = await self._server.run(_READ_BASE, ([key], arguments), repeatable=True)
+            [reply] = await self._server.run(_READ_BASE, ([key], arguments), idempotent=True)
             length, chunk, end = self._server.checked(reply, key)
             if length < 0:
                 return None
-            base = history.base_of_start(self._server, key, length, chunk, end, self._max_bytes)
+            base = history.base_from_start(self._server, key, length, chunk, end, self._max_bytes)
             if base is not None:
                 return base
         stored = await self.read(session_id)
-        return history.whole_base(self._server, key, stored.raw) if stored is not None else None
+        return history.decode_base(self._server, key, stored.raw) if stored is not None else None
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
-        raw, exists = await self._server.read(
+        raw, exists = await self._server.execute_idempotent(
             ("GET", keys.diff_key(session_id)), ("EXISTS", keys.session_key(session_id))
         )
         return self._server.checked(raw, keys.diff_key(session_id)), bool(self._server.checked(exists, ""))
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         key = keys.agent_key(agent_id)
-        raw, ttl = await self._server.read(("GET", key), ("PTTL", key))
+        raw, ttl = await self._server.execute_idempotent(("GET", key), ("PTTL", key))
         raw = self._server.checked(raw, key)
         if raw is None:
             return None
         session_id = keys.as_session_id(raw)
         if session_id is None:
             raise InvalidData(f"{self.where}, key {key}: holds no session id, but {raw[:80]!r}")
-        [exists] = await self._server.read(("EXISTS", keys.session_key(session_id)))
+        [exists] = await self._server.execute_idempotent(("EXISTS", keys.session_key(session_id)))
         return AgentSession(session_id, ttl if ttl >= 0 else None, bool(self._server.checked(exists, key)))
 
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
@@ -276,12 +276,12 @@ class RedisStore:
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         names = [keys.session_key(session_id), keys.diff_key(session_id), keys.agent_key(agent_id)]
-        replies = await self._server.read(*(("PTTL", name) for name in names))
+        replies = await self._server.execute_idempotent(*(("PTTL", name) for name in names))
         ttls = {name: self._server.checked(ttl, name) for name, ttl in zip(names, replies, strict=True)}
         return {name: ttl if ttl >= 0 else None for name, ttl in ttls.items() if ttl != -2}
 
     async def traces(self, session_id: str) -> Traces:
-        ttl, info = await self._server.read(("PTTL", keys.diff_key(session_id)), ("INFO", "keyspace"))
+        ttl, info = await self._server.execute_idempotent(("PTTL", keys.diff_key(session_id)), ("INFO", "keyspace"))
         databases = _DATABASES.findall(info) if isinstance(info, bytes) else []
         return Traces(
             ttl if isinstance(ttl, int) and ttl >= 0 else None,
@@ -291,11 +291,11 @@ class RedisStore:
 
     async def ping(self) -> dict[str, Any]:
         started = time.perf_counter()
-        [pong] = await self._server.read(("PING",))
+        [pong] = await self._server.execute_idempotent(("PING",))
         latency = time.perf_counter() - started
         self._server.checked(pong, "")
         answer: dict[str, Any] = {"latency_ms": round(latency * 1000, 3)}
-        [info] = await self._server.read(("INFO",))
+        [info] = await self._server.execute_idempotent(("INFO",))
         if isinstance(info, bytes):  # managed servers may forbid it
             fields = dict(line.split(":", 1) for line in info.decode("utf-8", "replace").splitlines() if ":" in line)
             answer["server"] = fields.get("server_name", "redis")

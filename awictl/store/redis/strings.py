@@ -11,7 +11,7 @@ from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from . import keyspace
 from .connection import Argument, Script, Server, connect
-from .keyspace import Peek, groups
+from .keyspace import KeyInfo, groups
 
 _COMPARE_AND_SET = Script("compare_and_set")
 
@@ -39,7 +39,7 @@ class Strings:
 
     async def get(self, key: str) -> bytes | None:
         """A string; None where there is none. At most as large as a document may be. One round trip."""
-        raw, length, there = await self._server.read(
+        raw, length, there = await self._server.execute_idempotent(
             ("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key), ("EXISTS", key)
         )
         raw = self._server.checked(raw, key)
@@ -50,20 +50,22 @@ class Strings:
         """Those of these strings that are there, or why one cannot be read. Sizes are looked at first."""
         found: dict[str, bytes | AwiError] = {}
         sizes: dict[str, int] = {}
-        for name, peek in zip(names, await self.look(names), strict=True):
-            if peek is None:
+        for name, info in zip(names, await self.key_info(names), strict=True):
+            if info is None:
                 continue
-            if peek.fault is not None:
-                found[name] = self._server.translate(peek.fault, name)
+            if info.error is not None:
+                found[name] = self._server.translate(info.error, name)
                 continue
             try:
-                self._server.check_size(name, peek.length, self._max_bytes)
+                self._server.check_size(name, info.length, self._max_bytes)
             except AwiError as error:
                 found[name] = error
             else:
-                sizes[name] = peek.length
+                sizes[name] = info.length
         for group in groups(sizes):
-            replies = await self._server.read(*(("GETRANGE", name, 0, self._max_bytes - 1) for name in group))
+            replies = await self._server.execute_idempotent(
+                *(("GETRANGE", name, 0, self._max_bytes - 1) for name in group)
+            )
             for name, raw in zip(group, replies, strict=True):
                 if isinstance(raw, Exception):
                     found[name] = self._server.translate(raw, name)
@@ -77,7 +79,7 @@ class Strings:
         `also`: strings that are to expire then too, where they are there, and stay as they are.
         """
         stores = [("SET", name, raw, "PX", ttl_ms) for name, raw in strings.items()]
-        replies = await self._server.read(*stores, *(("PEXPIRE", name, ttl_ms) for name in also))
+        replies = await self._server.execute_idempotent(*stores, *(("PEXPIRE", name, ttl_ms) for name in also))
         for name, reply in zip((*strings, *also), replies, strict=True):
             self._server.checked(reply, name)
 
@@ -97,12 +99,12 @@ class Strings:
 
     async def delete(self, names: Sequence[str]) -> list[bool]:
         """Delete strings; for each, whether it was there. One round trip."""
-        replies = await self._server.ask(*(("DEL", name) for name in names))
+        replies = await self._server.execute(*(("DEL", name) for name in names))
         return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
 
-    async def look(self, names: Sequence[str], size: int = 0) -> list[Peek | None]:
+    async def key_info(self, names: Sequence[str], size: int = 0) -> list[KeyInfo | None]:
         """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
-        return await keyspace.peek(self._server, names, size)
+        return await keyspace.key_info(self._server, names, size)
 
     async def scan(self, prefix: str, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """What follows the prefix in the names of all keys that begin with it, each once, in batches.

@@ -61,7 +61,7 @@ def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> N
     assert order_of(top.until("by failures, at")) and top.until(lambda text: order_of(text) == ["ccc", "aaa", "bbb"])
     top.press("s")
     top.until(lambda text: order_of(text) == ["bbb", "ccc", "aaa"])
-    top.press("/", "C", "C", "C", ENTER)
+    top.press("/CCC" + ENTER)
     top.until(lambda text: order_of(text) == ["ccc"] and "with 'CCC': 1" in text)
     three.raw.set(diff_key("sess_ccc"), b'{"delta":{"n":1},"action":{"action":"the last one"}}', ex=100)
     top.press(ENTER)
@@ -69,6 +69,8 @@ def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> N
     assert "agent ccc" in text and "the last one" in text and "next_page" in text
     top.press(ESCAPE)
     top.until(lambda text: order_of(text) == ["ccc"])
+    top.press("//posts" + ENTER)
+    top.until("with '/posts': 3")
     top.press("q")
     assert top.end() == 0
     assert top.sent.count(ENTER_SCREEN) == 1 and top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)

@@ -94,15 +94,15 @@ class TopScreen(App[int]):
     CSS = """
     #totals { height: auto; max-height: 2; text-style: bold; }
     #state { height: 1; }
-    #filter { display: none; height: 1; border: none; }
-    #filter.shown { display: block; }
+    Input { height: 1; border: none; }
     DataTable { height: 1fr; }
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "order(1)", "order"),
         Binding("S", "order(-1)", "order back", show=False),
-        Binding("slash", "filter", "filter"),
+        # with priority, so that the keys which arrive together with it go to the input already
+        Binding("slash", "filter", "filter", priority=True),
         Binding("enter", "open", "open", show=True),
         Binding("q", "leave(0)", "quit"),
         Binding("ctrl+c", f"leave({INTERRUPTED})", "quit", show=False, priority=True),
@@ -117,6 +117,8 @@ class TopScreen(App[int]):
         self._sampler = sampler
         self._every = interval
         self._sorted_by = Order.ACTIVITY
+        self._filter = Input(placeholder="id, agent or route", compact=True)
+        self._filter.display = False
         self._wanted = ""
         self._latest: Sample | None = None
         self._row_ids: list[str] = []
@@ -141,7 +143,7 @@ class TopScreen(App[int]):
     def compose(self) -> ComposeResult:
         yield Static("", id="totals", markup=False)
         yield Static("", id="state", markup=False)
-        yield Input(placeholder="id, agent or route", id="filter", compact=True)
+        yield self._filter
         yield DataTable(cursor_type="row", zebra_stripes=False, cell_padding=0)
         yield Footer(compact=True)
 
@@ -217,10 +219,15 @@ class TopScreen(App[int]):
         self._tell_state("")
         self._at_once.set()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Textual's hook: whether a key runs this action. In the input, and in an opened session, / is a character."""
+        if action != "filter":
+            return True
+        return self.screen is self.screen_stack[0] and self.focused is not self._filter
+
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("shown")
-        box.focus()
+        self._filter.display = True
+        self.screen.set_focus(self._filter)  # at once: Widget.focus() defers it
 
     def action_leave(self, code: int) -> None:
         self.exit(code)
@@ -239,12 +246,12 @@ class TopScreen(App[int]):
         self._at_once.set()
 
     def key_escape(self) -> None:
-        if self.query_one("#filter", Input).has_focus:
+        if self.focused is self._filter:
             self._hide_filter()
 
     def _hide_filter(self) -> None:
-        self.query_one("#filter", Input).remove_class("shown")
-        self.query_one(DataTable).focus()
+        self._filter.display = False
+        self.screen.set_focus(self.query_one(DataTable))
 
 
 class SessionScreen(Screen[None]):

@@ -11,8 +11,9 @@ import pytest
 from support.cli import Cli, finish
 from support.embedded import command_of, servers_in
 
-#: Seconds after which a command has given up on a server that does not answer, where --timeout says 1.
-PATIENCE_SECONDS = 10.0
+#: Seconds after which a command has given up on a server that does not answer, where --timeout says 1. What the same
+#: command takes here and now if the server answers is not counted: that is up to the machine.
+PATIENCE_SECONDS = 9.0
 
 
 def folder_of(laptop: Cli) -> Path:
@@ -27,6 +28,11 @@ def created(laptop: Cli) -> str:
 def listed(laptop: Cli) -> list[str]:
     """The ids of all sessions on the embedded server."""
     return laptop.ok("--embedded", "session", "list", "-o", "ids").lines
+
+
+def seconds_if_it_answers(laptop: Cli) -> float:
+    """What a command takes that starts nothing and waits for nothing."""
+    return laptop.ok("--embedded", "--timeout", "1", "session", "list").seconds
 
 
 def server_of(laptop: Cli) -> int:
@@ -169,13 +175,14 @@ def test_a_folder_that_cannot_be_used(laptop: Cli) -> None:
 
 def test_damaged_data_is_reported(laptop: Cli) -> None:
     created(laptop)
+    usual = seconds_if_it_answers(laptop)
     laptop.ok("embedded", "stop")
     [file] = folder_of(laptop).glob("appendonlydir/*.incr.aof")
     damaged = b"garbage\r\n" + file.read_bytes()
     file.write_bytes(damaged)
     result = laptop("--embedded", "session", "list")
     result.error(5, "valkey.log")
-    assert result.seconds < PATIENCE_SECONDS and file.read_bytes() == damaged
+    assert result.seconds - usual < PATIENCE_SECONDS and file.read_bytes() == damaged
 
 
 # -- a server that is there and does not answer
@@ -184,10 +191,11 @@ def test_damaged_data_is_reported(laptop: Cli) -> None:
 def test_a_stopped_process_is_not_waited_for_forever(laptop: Cli) -> None:
     session_id = created(laptop)
     pid = server_of(laptop)
+    usual = seconds_if_it_answers(laptop)
     os.kill(pid, signal.SIGSTOP)
     result = laptop("--embedded", "--timeout", "1", "session", "list")
     result.error(5, "awictl embedded stop")
-    assert result.seconds < PATIENCE_SECONDS
+    assert result.seconds - usual < PATIENCE_SECONDS
     os.kill(pid, signal.SIGCONT)
     assert listed(laptop) == [session_id] and server_of(laptop) == pid
 
@@ -203,9 +211,10 @@ def test_a_stopped_process_can_be_ended(laptop: Cli) -> None:
 def test_a_deleted_socket_is_not_the_end(laptop: Cli) -> None:
     """Somebody cleaned up: the server runs, and nobody can reach it."""
     session_id = created(laptop)
+    usual = seconds_if_it_answers(laptop)
     (folder_of(laptop) / "valkey.sock").unlink()
     result = laptop("--embedded", "--timeout", "1", "session", "list", "-o", "ids")
-    assert result.seconds < PATIENCE_SECONDS
+    assert result.seconds - usual < PATIENCE_SECONDS
     if result.code:  # it need not repair itself, but then it says what to do
         result.error(5, "awictl embedded stop")
         laptop.ok("embedded", "stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import warnings
 from collections.abc import Sequence
@@ -131,11 +132,13 @@ def test_errors_on_a_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
     assert text.startswith("awictl: ") and text.count("\n") == 1 and "\x1b" not in text
 
 
-def test_ctrl_c_on_a_terminal(waiting: Cli) -> None:
+def test_ctrl_c_on_a_terminal(waiting: Cli, deaf: socket.socket) -> None:
     process = spawn(waiting, ["--timeout", "30", "session", "list"])
-    process.expect(pexpect.TIMEOUT, timeout=1)
-    process.sendintr()
-    process.expect(pexpect.EOF)
+    connection, _ = deaf.accept()
+    with connection:
+        assert connection.recv(10)
+        process.sendintr()
+        process.expect(pexpect.EOF)
     process.close()
     assert process.exitstatus == 130
     assert "awictl: interrupted" in process.before and "Traceback" not in process.before

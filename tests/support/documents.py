@@ -1,4 +1,4 @@
-"""Session documents: those of the Express app, made-up ones, and what an update should make of them."""
+"""Session documents: those of the Express app, generated ones, and the expected results of updates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from awictl.document.json_codec import json_equal
 from .valkey import ValkeyServer
 
 DATA = Path(__file__).parents[1] / "data"
-#: Documents exactly as the app writes them.
+#: Documents exactly as the app wrote them.
 APP_FILES = sorted(DATA.glob("session_0*.json"))
 
 SESSION_ID = "sess_test"
@@ -25,16 +25,16 @@ AGENT_ID = "69639c869d21a04f2375aa8b"
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
-#: How a document is written down.
+#: Serializes a document.
 Layout = Callable[[dict[str, Any]], bytes]
 
 
 def compact(document: dict[str, Any]) -> bytes:
-    """As the app writes it."""
+    """Serialize a document as the app does."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-#: Both layouts that a stored document can have.
+#: The two byte layouts of stored documents.
 LAYOUTS: dict[str, Layout] = {"app": compact, "awictl": encode}
 
 
@@ -51,20 +51,20 @@ def agent_key(agent_id: str = AGENT_ID) -> str:
 
 
 def put(server: ValkeyServer, raw: bytes, session_id: str = SESSION_ID, seconds: int = 1000) -> str:
-    """Store a string as a session, as another program would."""
+    """Store a string as a session without awictl; return the session id."""
     server.raw.set(session_key(session_id), raw, ex=seconds)
     return session_id
 
 
 def stored(server: ValkeyServer, session_id: str = SESSION_ID) -> bytes:
-    """The string of a session as it is stored."""
+    """Return the stored string of a session."""
     raw = server.raw.get(session_key(session_id))
     assert isinstance(raw, bytes)
     return raw
 
 
 def plain(raw: bytes) -> Any:
-    """What a strict JSON reader other than awictl's own makes of a string; integers beyond 64 bits are doubles."""
+    """Parse JSON strictly, without awictl; integers beyond 64 bits are doubles."""
 
     def integer(digits: str) -> int | float:
         return int(digits) if -(2**63) <= int(digits) < 2**64 else float(digits)
@@ -76,7 +76,7 @@ def plain(raw: bytes) -> Any:
 
 
 def action(t: int, size: int = 0) -> dict[str, Any]:
-    """An action record as the app writes it, with `size` more characters than it needs."""
+    """Return an action record as the app writes it, with `size` extra characters."""
     return {
         "t": t,
         "action": "next_page",
@@ -89,7 +89,7 @@ def action(t: int, size: int = 0) -> dict[str, Any]:
 
 
 def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: Any) -> dict[str, Any]:
-    """A document of the app's fields with one action for each of `sizes`; `others` replace or add fields."""
+    """Return a document with the app's fields and one action for each of `sizes`; `others` replace or add fields."""
     made: dict[str, Any] = json.loads(APP_FILES[0].read_bytes())
     actions = [action(t, size) for t, size in enumerate(sizes)]
     made["session_id"] = session_id
@@ -99,13 +99,13 @@ def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: 
 
 
 def varied_sizes(count: int, seed: int) -> list[int]:
-    """Sizes of actions that differ a thousandfold."""
+    """Return sizes of actions that differ by a factor of up to a thousand."""
     chance = random.Random(seed)
     return [int(10 ** chance.uniform(0, 3.3)) for _ in range(count)]
 
 
 def replaced(original: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
-    """A copy with the value at `path` set, objects on the way created where there are none."""
+    """Return a copy with the value at `path` set; missing objects on the path are created."""
     made = copy.deepcopy(original)
     inner = made
     for name in path[:-1]:
@@ -117,7 +117,7 @@ def replaced(original: dict[str, Any], path: Sequence[str], value: Any) -> dict[
 
 
 def expected_after(merged: dict[str, Any], recorded: dict[str, Any], *, counted: str) -> dict[str, Any]:
-    """The document after an update whose delta gives `merged`: one more action, the statistics and the timestamps."""
+    """Return the document after an update: `merged` with one more action, and with new statistics and timestamps."""
     made = copy.deepcopy(merged)
     made["history"]["actions"].append(recorded)
     made["history"]["last_action"] = recorded
@@ -130,7 +130,7 @@ def expected_after(merged: dict[str, Any], recorded: dict[str, Any], *, counted:
 
 
 def assert_same(found: Any, wanted: Any, path: str = "") -> None:
-    """Fails, naming the place, where the two are not the same JSON."""
+    """Fail, naming the path, if the two are not the same JSON."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         assert found.keys() == wanted.keys(), f"{path}: {found.keys() ^ wanted.keys()}"
         for key in wanted:
@@ -148,7 +148,7 @@ def assert_timestamp(text: Any) -> None:
 
 
 async def assert_consistent(manager: StateManager, server: ValkeyServer, session_id: str = SESSION_ID) -> list[Any]:
-    """Fails where the ways to read a session disagree; returns its actions."""
+    """Fail if the ways to read a session return different data; return its actions."""
     whole = plain(stored(server, session_id))
     actions: list[Any] = whole["history"]["actions"]
     assert_same(await manager.get_session_state(session_id), whole)

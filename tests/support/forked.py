@@ -1,6 +1,6 @@
-"""`python -I -S forked.py SOCKET WORDS...`: run `awictl WORDS` in a process that `forking` forks, for shell scripts.
+"""`python -I -S forked.py SOCKET WORDS...`: run `awictl WORDS` through the forking process, from a shell script.
 
-It starts in a fraction of the time of a new interpreter that imports awictl.
+It starts in a fraction of the time that an interpreter needs to import awictl.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SIZE = 4
 
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(sys.argv[1])
-    request = pickle.dumps(([os.fsencode(word) for word in sys.argv[2:]], os.getcwd(), dict(os.environ)))  # noqa: PTH109  # pathlib takes a while
+    request = pickle.dumps(([os.fsencode(word) for word in sys.argv[2:]], os.getcwd(), dict(os.environ)))  # noqa: PTH109  # the import of pathlib is slow
     socket.send_fds(connection, [len(request).to_bytes(SIZE, "big")], [0, 1, 2])
     connection.sendall(request)
     connection.recv(SIZE, socket.MSG_WAITALL)  # the process id

@@ -1,9 +1,9 @@
-"""Commands as processes of their own that need not import anything first: forked from one that has done so.
+"""Run commands in processes that are forked from one which has imported awictl, to save the start of Python.
 
-Most of what a short command takes is the start of Python and its imports, the same thousands of times in a run of the
-tests. So one process imports all of awictl, and forks for each command: a child with its own environment, working
-directory, stdin, stdout and stderr, that runs what `python -m awictl` runs and ends as an interpreter does. What has to
-do with the start itself is tested with new interpreters (`Cli.fresh`, `Cli.start`, terminals, shells).
+The start of Python and its imports take most of the time of a short command, and the tests run thousands. So one
+process imports all of awictl and forks for each command. The child has the environment, working directory, stdin,
+stdout and stderr of that command, runs what `python -m awictl` runs, and exits as an interpreter does. The start itself
+is tested with new interpreters (`Cli.fresh`, `Cli.start`, terminals).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from typing import NoReturn
 _SIZE = 4
 
 
-# -- the side of the tests
+# -- in the test worker
 
 
 @cache
 def forker() -> str:
-    """The socket of this test worker's process that forks; it ends with the worker."""
+    """Start the forking process of this test worker, which exits with it; return the path of its socket."""
     address = str(Path(tempfile.mkdtemp(prefix="awi-fork-", dir="/tmp")) / "socket")
     process = subprocess.Popen(
         [sys.executable, "-P", __file__, address],
@@ -45,7 +45,7 @@ def forker() -> str:
     assert process.stdin is not None and process.stdout is not None
 
     def end() -> None:
-        process.communicate()  # closes its stdin, which is what it ends at
+        process.communicate()  # closes its stdin, at which it exits
         Path(address).unlink()
         Path(address).parent.rmdir()
 
@@ -57,7 +57,7 @@ def forker() -> str:
 def run(
     words: Sequence[str | bytes], *, cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float
 ) -> tuple[int, bytes, bytes]:
-    """Run `awictl WORDS`. Returns exit code, stdout and stderr. Raises subprocess.TimeoutExpired."""
+    """Run `awictl WORDS`; return exit code, stdout and stderr. Raises subprocess.TimeoutExpired."""
     pipes = [os.pipe() for _ in range(3)]
     (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
     with socket.socket(socket.AF_UNIX) as connection:
@@ -101,16 +101,16 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
         chunk = connection.recv(size - len(data))
-        assert chunk, "the process that forks has ended"
+        assert chunk, "the forking process has exited"
         data += chunk
     return data
 
 
-# -- the side of the process that forks
+# -- in the forking process
 
 
 def _serve(address: str) -> None:
-    """Fork for each connection, until stdin is closed; returns in the children alone, as the command they are."""
+    """Fork for each connection until stdin is closed. Returns only in the children, which then run the command."""
     from awictl.cli.reference.tree import tree
 
     tree()  # imports every command
@@ -150,9 +150,9 @@ def _reap(number: int, frame: FrameType | None) -> None:
 
 
 def _keep(connection: socket.socket) -> None:
-    """Fork the command, and tell how it ended; returns in the command alone."""
+    """Fork the command and report its exit code. Returns only in the process of the command."""
     header, fds, _, _ = socket.recv_fds(connection, _SIZE, 3)
-    words, cwd, env = pickle.loads(_receive(connection, int.from_bytes(header, "big")))  # noqa: S301  # our own
+    words, cwd, env = pickle.loads(_receive(connection, int.from_bytes(header, "big")))  # noqa: S301  # from the test worker
     pid = os.fork()
     if pid:
         for fd in (0, 1, *fds):
@@ -177,7 +177,7 @@ def _keep(connection: socket.socket) -> None:
 
 
 def _end(code: object) -> NoReturn:
-    """End as an interpreter does, but for letting go of all objects, which takes longer than most commands."""
+    """Exit as an interpreter does, but without freeing all objects, which takes longer than most commands."""
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()

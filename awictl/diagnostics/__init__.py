@@ -1,1 +1,1 @@
-"""What operators look into: keys, activity, commands of clients, and checks of data and servers."""
+"""Diagnostics for operators: key statistics, session activity, monitored commands, and health checks."""

@@ -1,4 +1,4 @@
-"""List and survey the keys of all servers in use. Only reads: SCAN, and a paced look at each key."""
+"""List and survey the keys of all servers in use. Only reads: paced SCANs, and type, TTL and size of each key."""
 
 from __future__ import annotations
 

@@ -67,21 +67,21 @@ class QueryCache:
         if not keys.is_cache_key(key):
             return None
         raw = await self._strings.get(keys.CACHE_PREFIX + key)
-        return _decoded(raw, self._place(key)) if raw is not None else None
+        return _decoded(raw, self._location(key)) if raw is not None else None
 
     async def raw(self, key: str) -> bytes:
         """Return the stored string under a cache key. Raises NotFound, InvalidInput. One round trip."""
         raw = await self._strings.get(keys.CACHE_PREFIX + keys.check_cache_key(key))
         if raw is None:
             raise NotFound(
-                f"nothing is cached at {self._place(key)}: it expired, was evicted, or was never cached; `awictl cache "
-                "list` shows what is cached, `awictl cache diagnose` why a query is not"
+                f"nothing is cached at {self._location(key)}: it expired, was evicted, or was never cached; "
+                "`awictl cache list` shows what is cached, `awictl cache diagnose` why a query is not"
             )
         return raw
 
     def decoded(self, key: str, raw: bytes) -> list[Any]:
         """Decode the results in a string that `raw` has returned. Raises InvalidData."""
-        return _decoded(raw, self._place(key))
+        return _decoded(raw, self._location(key))
 
     async def list(self, *, rate: float | None = None, sessions: bool = True) -> AsyncGenerator[Cached, None]:
         """Yield all entries of the cache. `rate`: maximum number of keys to scan per second (None: not paced).
@@ -90,7 +90,7 @@ class QueryCache:
         """
         sessions_by_key: dict[str, list[str]] = {}
         if sessions:
-            async for session_id, key in self._pointers(rate):
+            async for session_id, key in self._active_queries(rate):
                 sessions_by_key.setdefault(key, []).append(session_id)
         async with aclosing(self._strings.scan(keys.CACHE_PREFIX, rate)) as batches:
             async for names in batches:
@@ -98,7 +98,7 @@ class QueryCache:
                     for cached in await self.lookup(names[start : start + _BATCH], sessions_by_key):
                         yield cached
 
-    async def _pointers(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
+    async def _active_queries(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
         """Yield the IDs of the sessions that have an active query, with its cache key."""
         async with aclosing(self._reader.list_all(rate=rate)) as batches:
             async for batch in batches:
@@ -125,23 +125,23 @@ class QueryCache:
 
         `sessions_by_key`: the sessions that have each key as their active query.
         """
-        places = [keys.CACHE_PREFIX + key for key in cache_keys]
-        infos = dict(zip(places, await self._strings.key_info(places), strict=True))
-        small = [place for place, info in infos.items() if info is not None and info.length <= COUNTED_BYTES]
+        names = [keys.CACHE_PREFIX + key for key in cache_keys]
+        infos = dict(zip(names, await self._strings.key_info(names), strict=True))
+        small = [name for name, info in infos.items() if info is not None and info.length <= COUNTED_BYTES]
         raws = await self._strings.get_many(small)
         found = []
-        for key, place in zip(cache_keys, places, strict=True):
-            info, raw = infos[place], raws.get(place)
+        for key, name in zip(cache_keys, names, strict=True):
+            info, raw = infos[name], raws.get(name)
             if info is None:
                 continue
             count, error = None, None
             if isinstance(raw, AwiError):
                 error = str(raw)
             elif not info.length and info.error is None:
-                error = f"{self._place(key)}: an empty string"
+                error = f"{self._location(key)}: an empty string"
             elif raw is not None:
                 try:
-                    count = len(_decoded(raw, self._place(key)))
+                    count = len(_decoded(raw, self._location(key)))
                 except InvalidData as invalid:
                     error = str(invalid)
             sessions = (sessions_by_key or {}).get(key, ())
@@ -195,7 +195,7 @@ class QueryCache:
         self._settings.check_writable()
         return await self._strings.delete([keys.CACHE_PREFIX + keys.check_cache_key(key) for key in cache_keys])
 
-    def _place(self, key: str) -> str:
+    def _location(self, key: str) -> str:
         return f"{self.where}, key {keys.CACHE_PREFIX}{key}"
 
 

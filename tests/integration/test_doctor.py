@@ -13,7 +13,7 @@ from support.monitor import monitored
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.diagnostics.doctor import Check, RepairPlan, Status, data, examine, findings
+from awictl.diagnostics.doctor import Check, RepairPlan, Status, data_scan, examine, findings
 from awictl.document.byte_layout import encode
 from awictl.document.keys import KeyKind
 
@@ -159,7 +159,7 @@ async def test_a_missing_mapping_is_restored_to_the_latest_session(manager: Stat
 async def test_invalid_and_oversized_documents(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "OVERSIZED_BYTES", 20_000)
+    monkeypatch.setattr(data_scan, "OVERSIZED_BYTES", 20_000)
     healthy(valkey)
     put(valkey, b"{", "sess_broken")
     valkey.raw.lpush(session_key("sess_list"), b"x")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...util.humanize import duration, plural
-from .data import EXPIRING_MS, OVERSIZED_BYTES
+from .data_scan import EXPIRING_MS, OVERSIZED_BYTES
 from .findings import Finding, Findings
 from .report import Check, failed, passed, warned
 

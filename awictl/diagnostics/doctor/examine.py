@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ...errors import AccessDenied, AwiError
 from ...store.redis.keyspace import StepCallback
-from .archive import check_archive, is_configured
-from .data import DataScan
+from .archive_checks import check_archive, is_configured
 from .data_checks import data_checks
+from .data_scan import DataScan
 from .repair import RepairPlan
 from .report import Check, Report, Status, failed, not_permitted
-from .server import check_server
+from .server_checks import check_server
 
 if TYPE_CHECKING:
     from ...archive.base import Archive
@@ -36,7 +36,7 @@ async def examine(
     the scan with the number of keys that it visited.
     """
 
-    def open_archive() -> Archive | None:
+    def open_archive() -> Archive | None:  # raises AwiError if it cannot be opened
         return manager.archive
 
     checks = await check_server(manager.store.keyspace.server_info, manager.settings)

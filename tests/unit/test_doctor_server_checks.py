@@ -8,7 +8,7 @@ import pytest
 
 from awictl import AccessDenied, Settings, Unreachable
 from awictl.diagnostics.doctor.report import Check, Status
-from awictl.diagnostics.doctor.server import check_server
+from awictl.diagnostics.doctor.server_checks import check_server
 from awictl.store.redis.server_info import NotAvailable
 
 #: INFO of a server without problems.

@@ -1,8 +1,8 @@
-"""`archive sweep` against a bare pymongo bulk_write of the same documents, in one run.
+"""Compare `archive sweep` with a bare pymongo `bulk_write` of the same documents, in one run.
 
-The bare write gets the documents as the sweep makes them, ready in memory, as inserts or as idempotent upserts, with
-the same write concern. The sweep has to find the sessions among all keys, read them, make the documents, write them,
-read them back and compare. Servers are private: a Valkey and a MongoDB-wire server over TCP.
+The bare write inserts or upserts documents that were built before, with the same write concern. The sweep has to scan
+for the sessions among all keys, read them, build the documents, write them, read them back and compare. The servers
+are private: a Valkey, and a MongoDB-wire server over TCP.
 
     uv run python benchmarks/sweep_speed.py [--sessions 2000] [--rounds 5]
 """
@@ -35,7 +35,7 @@ MARGIN_MS = 3_600_000
 
 
 def session(number: int, actions: int) -> tuple[str, bytes]:
-    """The id and the string of a session with so many actions, each with an observation and a delta."""
+    """Return the id and the stored bytes of a session with `actions` actions, each with an observation and a delta."""
     session_id = f"sess_{number:032x}"
     document = new_document(session_id, f"{number:024x}", f"Agent {number}", "/api/agent/posts", timestamp())
     for t in range(1, actions):
@@ -57,9 +57,9 @@ def session(number: int, actions: int) -> tuple[str, bytes]:
 
 
 async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, bytes]) -> float:
-    """Seconds that a sweep of all sessions takes."""
+    """Sweep all sessions. Returns the duration in seconds."""
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
-        await manager.required_archive().save([])  # makes the indexes, as the bare write has them
+        await manager.required_archive().save([])  # creates the indexes, which the bare write has, too
         sweeper = manager.sweeper(MARGIN_MS)
         started = time.perf_counter()
         result = await sweeper.sweep(await sweeper.candidates())
@@ -69,7 +69,7 @@ async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, by
 
 
 async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool) -> float:
-    """Seconds that one bulk_write of the same documents takes."""
+    """Write the same documents with one bulk_write. Returns the duration in seconds."""
     now = datetime.now(UTC)
     expires_at = now + timedelta(minutes=1)
     snapshots = [Snapshot.parse(session_id, raw, expires_at) for session_id, raw in sessions.items()]
@@ -110,19 +110,19 @@ def main() -> None:
                     ("upserts", lambda: bare(mongo, sessions, upserts=True)),
                 ):
                     mongo.sessions.delete_many({})
-                    asyncio.run(swept_indexes(valkey, mongo))
+                    asyncio.run(create_indexes(valkey, mongo))
                     rates[name].append(len(sessions) / asyncio.run(run()))
     finally:
         mongo.stop()
     for name, found in rates.items():
-        print(f"{name:8} {statistics.median(found):8,.0f} documents a second")
+        print(f"{name:8} {statistics.median(found):8,.0f} documents per second")
     for name in ("inserts", "upserts"):
         ratios = [mine / its for mine, its in zip(rates["sweep"], rates[name], strict=True)]
         print(f"sweep / bare {name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-async def swept_indexes(valkey: ValkeyServer, mongo: MongoServer) -> None:
-    """Make the collection and its indexes."""
+async def create_indexes(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    """Create the collection and its indexes."""
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
         await manager.required_archive().save([])
 

@@ -1,4 +1,4 @@
-"""The API keys of agents, in both archives: who they are for, what is kept of them, and when they stop to count."""
+"""API keys of agents, beside both archives: registration, what is stored, states, and caching."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ APP_ID = "6b03e3a15c752fa9a5b94777"
 
 @pytest.fixture(params=["sqlite", "mongo"])
 def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings with an archive of each kind; no server of Redis is needed."""
+    """Settings with an archive of each kind. No Redis server is needed."""
     if request.param == "mongo":
         return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
     return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
@@ -44,7 +44,7 @@ async def agents(archived: Settings) -> AsyncIterator[AgentRegistry]:
 
 
 def everything_stored(settings: Settings, tmp_path: Path, mongo: MongoServer | None) -> bytes:
-    """All bytes that an archive keeps."""
+    """Return all bytes that an archive stores."""
     if mongo is not None:
         return repr([list(mongo.raw[name].find()) for name in mongo.raw.list_collection_names()]).encode()
     return b"".join(file.read_bytes() for file in tmp_path.glob("archive.db*"))
@@ -72,7 +72,7 @@ async def test_a_key_and_its_secret(
     assert made.secret not in repr(made.key.row())
 
 
-async def test_how_long_a_key_is_good(agents: AgentRegistry) -> None:
+async def test_expiry_and_revocation(agents: AgentRegistry) -> None:
     made = await agents.register("x", expires_in_ms=60_000)
     assert made.key.expires_at is not None and made.key.created_at is not None
     assert abs(made.key.expires_at - made.key.created_at - timedelta(minutes=1)) < timedelta(milliseconds=2)
@@ -106,12 +106,12 @@ def test_states(change: dict[str, Any], state: KeyState) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x00", "x" * 257, "\ud800", 7])
-async def test_names_that_are_none(agents: AgentRegistry, name: Any) -> None:
+async def test_invalid_names(agents: AgentRegistry, name: Any) -> None:
     with pytest.raises(InvalidInput):
         await agents.register(name)
 
 
-async def test_what_else_is_refused(agents: AgentRegistry) -> None:
+async def test_other_invalid_arguments(agents: AgentRegistry) -> None:
     for wrong in ({"permissions": []}, {"description": "x" * 2_001}, {"description": "\ud800"}, {"expires_in_ms": 0}):
         with pytest.raises(InvalidInput):
             await agents.register("x", **wrong)  # type: ignore[arg-type]
@@ -121,12 +121,12 @@ async def test_what_else_is_refused(agents: AgentRegistry) -> None:
 @pytest.mark.parametrize(
     "secret", ["", "x" * 257, "agent_\x00", "\ud800", "a\nb", '{"$ne": null}', "' OR 1=1 --", "agent_*", "agent_" + "é"]
 )
-async def test_secrets_that_are_none(agents: AgentRegistry, secret: str) -> None:
+async def test_unknown_secrets(agents: AgentRegistry, secret: str) -> None:
     await agents.register("x")
     assert await agents.find(secret) is None
 
 
-async def test_several_agents_of_one_name(agents: AgentRegistry) -> None:
+async def test_several_agents_with_one_name(agents: AgentRegistry) -> None:
     first, second = [(await agents.register("twin")).key for _ in range(2)]
     with pytest.raises(Refused, match=first.agent_id) as error:
         await agents.get("twin")
@@ -162,7 +162,7 @@ async def test_without_an_archive(tmp_path: Path) -> None:
 
 @pytest.fixture
 def app_key(mongo: MongoServer) -> Iterator[dict[str, Any]]:
-    """A key that the app made; it must be as it was in the end."""
+    """A key that the app created."""
     stored = mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     yield stored
 
@@ -194,7 +194,7 @@ async def test_a_key_of_the_app(mongo: MongoServer, app_key: dict[str, Any]) -> 
         ({"active": "yes"}, KeyState.REVOKED),
     ],
 )
-async def test_what_the_app_says_of_its_keys(
+async def test_fields_of_the_keys_of_the_app(
     mongo: MongoServer, app_key: dict[str, Any], change: dict[str, Any], state: KeyState
 ) -> None:
     mongo.raw["agentapikeys"].update_one({}, {"$set": change})
@@ -205,20 +205,20 @@ async def test_what_the_app_says_of_its_keys(
             assert (key.permissions, key.requests_per_hour, key.name) == ((), None, APP_ID)
 
 
-async def test_mongodb_is_away(new_mongo: Callable[[], MongoServer]) -> None:
+async def test_mongodb_is_down(new_mongo: Callable[[], MongoServer]) -> None:
     mongo = new_mongo()
     async with StateManager.open(Settings(mongodb_uri=mongo.uri, timeout=0.7)) as manager:
         made = await manager.agents.register("x")
         assert await manager.agents.find(made.secret) == made.key
         mongo.kill()
-        assert await manager.agents.find(made.secret) == made.key, "as it was a moment ago"
+        assert await manager.agents.find(made.secret) == made.key, "from the cache"
         for asked in (manager.agents.find("agent_1"), manager.agents.all(), manager.agents.register("y")):
             with pytest.raises(Unreachable):
                 await asked
         await forget_sockets(manager.required_archive())
 
 
-async def test_a_file_from_before_there_were_keys(tmp_path: Path) -> None:
+async def test_a_file_without_a_table_of_keys(tmp_path: Path) -> None:
     file = tmp_path / "archive.db"
     settings = Settings(archive_url=f"sqlite:///{file}")
     async with StateManager.open(settings) as manager:
@@ -230,23 +230,23 @@ async def test_a_file_from_before_there_were_keys(tmp_path: Path) -> None:
         assert await manager.agents.find(made.secret) == made.key
 
 
-# -- what is remembered
+# -- the cache
 
 
 class CountingKeyStore:
-    """A key store in memory that counts how often it is asked."""
+    """A key store in memory that counts lookups."""
 
     where = "memory"
 
     def __init__(self) -> None:
         self.keys: dict[str, AgentKey] = {}
-        self.asked = 0
+        self.lookups = 0
 
     async def add(self, key: AgentKey, digest: str) -> None:
         self.keys[digest] = key
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
-        self.asked += 1
+        self.lookups += 1
         return self.keys.get(digest)
 
     async def all(self) -> list[AgentKey]:
@@ -259,21 +259,21 @@ class CountingKeyStore:
         return True
 
 
-async def test_a_key_is_remembered_for_a_minute() -> None:
-    """Another process revokes it: this one notices within 60 seconds."""
+async def test_a_key_is_cached_for_a_minute() -> None:
+    """A key revoked by another process is refused within 60 seconds."""
     key_store, now = CountingKeyStore(), 1_000.0
     agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
     await AgentRegistry(key_store, Settings()).revoke("x")
     now += CACHE_SECONDS - 0.1
-    assert await agents.find(made.secret) == made.key and key_store.asked == 1
+    assert await agents.find(made.secret) == made.key and key_store.lookups == 1
     now += 0.2
     found = await agents.find(made.secret)
-    assert found is not None and not found.active and key_store.asked == 2
+    assert found is not None and not found.active and key_store.lookups == 2
 
 
-async def test_revoking_here_counts_at_once() -> None:
+async def test_revoking_in_the_same_process_takes_effect_at_once() -> None:
     agents = AgentRegistry(CountingKeyStore(), Settings())
     made = await agents.register("x")
     assert await agents.find(made.secret) == made.key
@@ -282,17 +282,17 @@ async def test_revoking_here_counts_at_once() -> None:
     assert found is not None and found.state() is KeyState.REVOKED
 
 
-async def test_an_unknown_secret_is_remembered_for_a_few_seconds() -> None:
+async def test_an_unknown_secret_is_cached_for_a_few_seconds() -> None:
     key_store, now = CountingKeyStore(), 1_000.0
     agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
     for _ in range(3):
         assert await agents.find("agent_1") is None
-    assert key_store.asked == 1
+    assert key_store.lookups == 1
     now += MISS_SECONDS + 0.1
-    assert await agents.find("agent_1") is None and key_store.asked == 2
+    assert await agents.find("agent_1") is None and key_store.lookups == 2
 
 
-async def test_what_is_remembered_is_bounded_and_no_secret() -> None:
+async def test_the_cache_is_bounded_and_has_no_secrets() -> None:
     key_store = CountingKeyStore()
     agents = AgentRegistry(key_store, Settings())
     for number in range(CACHE_ENTRIES + 50):

@@ -1,4 +1,4 @@
-"""The app and the archive: its query works on what awictl archived, and what it wrote itself is never changed."""
+"""The app and the archive: the app's query finds sessions archived by awictl; its own documents are never changed."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def archive(manager: StateManager) -> Archive:
     return manager.required_archive()
 
 
-def ask_as_the_app(mongo: MongoServer, agent_id: str = AGENT_ID) -> list[dict[str, Any]]:
-    """The query that the app makes for an agent's ended sessions."""
+def query_of_the_app(mongo: MongoServer, agent_id: str = AGENT_ID) -> list[dict[str, Any]]:
+    """Run the app's query for an agent's ended sessions."""
     wanted = {"agentId": ObjectId(agent_id), "sessionActive": False}
     fields = {"currentState": 1, "actionHistory": 1, "statistics": 1, "sessionId": 1}
     return list(mongo.sessions.find(wanted, fields))
 
 
-# -- what awictl archived
+# -- documents of awictl
 
 
-async def test_the_app_finds_what_awictl_archived(manager: StateManager, mongo: MongoServer) -> None:
+async def test_the_app_finds_sessions_archived_by_awictl(manager: StateManager, mongo: MongoServer) -> None:
     await manager.initialize_session(AGENT_ID, "Agent", "/posts", session_id=SESSION_ID)
     await manager.initialize_session(OTHER_AGENT, "Other", session_id="sess_other")
     filters = {"tags": ["awi"], "price.max": 5, "$odd": None}
@@ -56,11 +56,11 @@ async def test_the_app_finds_what_awictl_archived(manager: StateManager, mongo: 
         {"action": "list_posts", "input": {"page": 2}, "observation": "Retrieved 10 posts"},
     )
     await manager.update_state_with_delta(SESSION_ID, {}, {"action": "search", "success": False})
-    assert ask_as_the_app(mongo) == []
+    assert query_of_the_app(mongo) == []
     done = await manager.end_session(SESSION_ID)
     await manager.end_session("sess_other")
 
-    [found] = ask_as_the_app(mongo)
+    [found] = query_of_the_app(mongo)
     assert found["sessionId"] == SESSION_ID
     state = found["currentState"]
     assert (state["currentRoute"], state["currentPage"]) == ("/posts", 2)
@@ -84,51 +84,56 @@ async def test_the_app_finds_what_awictl_archived(manager: StateManager, mongo: 
 
 
 @pytest.mark.parametrize("file", APP_FILES, ids=lambda file: file.stem)
-async def test_the_app_finds_its_own_sessions(
+async def test_the_app_finds_sessions_that_it_wrote_to_redis(
     manager: StateManager, valkey: ValkeyServer, mongo: MongoServer, file: Any
 ) -> None:
     document = json.loads(file.read_bytes())
     put(valkey, file.read_bytes(), document["session_id"])
     await manager.end_session(document["session_id"])
-    [found] = ask_as_the_app(mongo, document["agent_id"])
+    [found] = query_of_the_app(mongo, document["agent_id"])
     names = [one["action"] for one in document["history"]["actions"]]
     assert [one["action"] for one in found["actionHistory"]] == [*names, "session_end"]
     assert found["currentState"]["currentRoute"] == document["page_state"]["route"]
     assert found["statistics"]["totalActions"] == document["statistics"]["total_actions"]
 
 
-async def test_a_session_that_may_live_is_not_ended_for_the_app(archive: Archive, mongo: MongoServer) -> None:
+async def test_a_session_that_may_be_live_is_active_in_the_view(archive: Archive, mongo: MongoServer) -> None:
     await saved(archive, snapshot(session(2), ttl_ms=60_000))
-    assert ask_as_the_app(mongo) == []
+    assert query_of_the_app(mongo) == []
     assert mongo.sessions.count_documents({"agentId": ObjectId(AGENT_ID), "sessionActive": True}) == 1
-    [known] = [one async for one in archive.expired(datetime(2027, 1, 1, tzinfo=UTC))]
-    assert await archive.mark_ended([known]) == 1
-    assert [one["sessionId"] for one in ask_as_the_app(mongo)] == [SESSION_ID]
+    [expired] = [one async for one in archive.expired(datetime(2027, 1, 1, tzinfo=UTC))]
+    assert await archive.mark_ended([expired]) == 1
+    assert [one["sessionId"] for one in query_of_the_app(mongo)] == [SESSION_ID]
 
 
-async def test_the_app_sees_the_actions_that_left_the_session_too(valkey: ValkeyServer, mongo: MongoServer) -> None:
+async def test_the_view_includes_trimmed_actions(valkey: ValkeyServer, mongo: MongoServer) -> None:
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri, max_actions=5)) as manager:
         await manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
         for n in range(12):
             await manager.update_state_with_delta(SESSION_ID, {"n": n})
         await manager.end_session(SESSION_ID)
-    [found] = ask_as_the_app(mongo)
+    [found] = query_of_the_app(mongo)
     assert [one["t"] for one in found["actionHistory"]] == list(range(14))
 
 
-async def test_documents_of_both_are_found(manager: StateManager, archive: Archive, mongo: MongoServer) -> None:
+async def test_documents_of_both_programs_are_found(
+    manager: StateManager, archive: Archive, mongo: MongoServer
+) -> None:
     theirs = mongo.put_app_documents()
     await saved(archive, snapshot(ended(session(3))))
-    assert {one["sessionId"] for one in ask_as_the_app(mongo)} == {SESSION_ID, "sess_1d921b557fb54766a6fb4f1a4add6392"}
+    assert {one["sessionId"] for one in query_of_the_app(mongo)} == {
+        SESSION_ID,
+        "sess_1d921b557fb54766a6fb4f1a4add6392",
+    }
     assert {one.session_id for one in await listed(archive)} == {SESSION_ID, *theirs}
 
 
-# -- what the app archived
+# -- documents of the app
 
 
 @pytest.fixture
 def theirs(mongo: MongoServer) -> dict[str, bytes]:
-    """The documents that the app wrote, by their session ids, byte for byte."""
+    """The encoded documents of the app, by session id."""
     mongo.put_app_documents()
     return stored(mongo)
 
@@ -137,7 +142,7 @@ def stored(mongo: MongoServer) -> dict[str, bytes]:
     return {one["sessionId"]: bson.encode(one) for one in mongo.sessions.find().sort("sessionId", 1)}
 
 
-async def test_they_are_loaded_and_listed(archive: Archive, theirs: dict[str, bytes]) -> None:
+async def test_documents_of_the_app_are_loaded_and_listed(archive: Archive, theirs: dict[str, bytes]) -> None:
     summaries = {one.session_id: one for one in await listed(archive)}
     assert summaries.keys() == theirs.keys()
     for session_id, summary in summaries.items():
@@ -149,14 +154,14 @@ async def test_they_are_loaded_and_listed(archive: Archive, theirs: dict[str, by
     assert [one.active for one in await listed(archive)] == [True, False], "the latest activity first"
 
 
-async def test_they_are_found_by_their_agent(archive: Archive, theirs: dict[str, bytes]) -> None:
+async def test_documents_of_the_app_are_found_by_agent(archive: Archive, theirs: dict[str, bytes]) -> None:
     for agent in (AGENT_ID, "BrowserUseAgent"):
         assert {one.session_id for one in await listed(archive, ArchiveQuery(agent=agent))} == theirs.keys()
     assert await listed(archive, ArchiveQuery(agent=OTHER_AGENT)) == []
     assert await listed(archive, ArchiveQuery(failed=True)) == []
 
 
-async def test_they_are_counted(archive: Archive, theirs: dict[str, bytes]) -> None:
+async def test_documents_of_the_app_are_in_the_statistics(archive: Archive, theirs: dict[str, bytes]) -> None:
     stats = ArchiveStats()
     async for summary in archive.find(ArchiveQuery(), action_counts=True):
         stats.add(summary)
@@ -166,10 +171,10 @@ async def test_they_are_counted(archive: Archive, theirs: dict[str, bytes]) -> N
     assert row["days"] == [{"day": "2026-11-23", "sessions": 2, "actions": 3, "failed_actions": 0}]
 
 
-async def test_they_are_shown_where_they_are_looked_for(manager: StateManager, theirs: dict[str, bytes]) -> None:
+async def test_documents_of_the_app_are_found_by_the_manager(manager: StateManager, theirs: dict[str, bytes]) -> None:
     for session_id in theirs:
         found = await manager.find_session(session_id)
-        assert found.stored is None and "written by the app" in found.origin
+        assert found.stored is None and "archived by the app" in found.origin
         page, _ = await manager.find_history(session_id, 2)
         assert page.total == len(found.document["history"]["actions"]) >= 2
         assert_same(page.trajectory, found.document["history"]["actions"][::-1][:2])
@@ -188,7 +193,7 @@ WRITES: dict[str, Writing] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
-async def test_writing_to_them_is_refused_with_the_reason(
+async def test_writing_to_documents_of_the_app_is_refused(
     manager: StateManager, mongo: MongoServer, valkey: ValkeyServer, theirs: dict[str, bytes], write: Writing
 ) -> None:
     for session_id in theirs:
@@ -200,10 +205,10 @@ async def test_writing_to_them_is_refused_with_the_reason(
     assert list(valkey.raw.scan_iter()) == []
 
 
-async def test_a_live_session_under_the_same_id_is_never_written_over_them(
+async def test_a_live_session_never_replaces_a_document_of_the_app(
     manager: StateManager, mongo: MongoServer, valkey: ValkeyServer, theirs: dict[str, bytes]
 ) -> None:
-    """The app's sessions have such ids too: what lives stays in Redis, whole, and does not expire."""
+    """The live session stays in Redis and does not expire."""
     for session_id in theirs:
         live = session(3, session_id)
         [(_, error)] = (await manager.required_archive().save([snapshot(live)])).items()
@@ -217,12 +222,14 @@ async def test_a_live_session_under_the_same_id_is_never_written_over_them(
     assert stored(mongo) == theirs
 
 
-async def test_they_are_never_marked_as_ended(archive: Archive, theirs: dict[str, bytes], mongo: MongoServer) -> None:
+async def test_documents_of_the_app_are_never_marked_as_ended(
+    archive: Archive, theirs: dict[str, bytes], mongo: MongoServer
+) -> None:
     assert [one async for one in archive.expired(datetime(2100, 1, 1, tzinfo=UTC))] == []
     assert stored(mongo) == theirs
 
 
-async def test_actions_kept_under_their_ids_do_not_touch_them(
+async def test_trimmed_actions_under_the_same_id_do_not_change_documents_of_the_app(
     archive: Archive, theirs: dict[str, bytes], mongo: MongoServer
 ) -> None:
     for session_id in theirs:

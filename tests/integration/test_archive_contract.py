@@ -1,4 +1,4 @@
-"""What both archives promise: what was archived comes back as it was, and nothing older, foreign or damaged passes."""
+"""The contract of both archives: sessions are restored exactly; older, other and damaged versions are rejected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from awictl.errors import InvalidData, Refused
 
 @pytest.fixture(params=["sqlite", "mongo"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Where an archive keeps its data, of both kinds; empty."""
+    """An empty backend of each kind."""
     if request.param == "mongo":
         return MongoBackend(request.getfixturevalue("mongo"))
     folder = tmp_path / "archive of the tests?#%41"
@@ -54,14 +54,14 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 
 @pytest.fixture
 async def archive(backend: Backend) -> AsyncIterator[Archive]:
-    """An archive of each kind, empty."""
+    """An empty archive of each kind."""
     made = opened(backend)
     yield made
     await made.close()
 
 
 async def loaded(archive: Archive, session_id: str = SESSION_ID) -> dict[str, Any]:
-    """The document of an archived session."""
+    """Return the document of an archived session."""
     found = await archive.load(session_id)
     assert found is not None
     return found.document
@@ -71,11 +71,11 @@ async def all_expired(archive: Archive, now: datetime) -> list[ArchivedVersion]:
     return [one async for one in archive.expired(now)]
 
 
-# -- what was archived comes back
+# -- sessions are restored exactly
 
 
 @pytest.mark.parametrize("file", APP_FILES, ids=lambda file: file.stem)
-async def test_documents_of_the_app_come_back(archive: Archive, file: Path) -> None:
+async def test_documents_that_the_app_wrote_are_restored(archive: Archive, file: Path) -> None:
     original = json.loads(file.read_bytes())
     await saved(archive, snapshot(original, raw=file.read_bytes()))
     found = await archive.load(original["session_id"])
@@ -96,7 +96,7 @@ async def test_documents_of_the_app_come_back(archive: Archive, file: Path) -> N
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-async def test_each_layout_comes_back(archive: Archive, layout: Layout) -> None:
+async def test_each_layout_is_restored(archive: Archive, layout: Layout) -> None:
     original = ended(document([3, 500, 20]))
     await saved(archive, snapshot(original, raw=layout(original)))
     found = await archive.load(SESSION_ID)
@@ -113,7 +113,7 @@ values = st.recursive(
 )
 
 
-def test_generated_documents_come_back(backend: Backend) -> None:
+def test_generated_documents_are_restored(backend: Backend) -> None:
     @settings(max_examples=1, deadline=None, database=None)
     @given(st.lists(st.tuples(values, values, values), min_size=150, max_size=150))
     def generated(parts: list[tuple[Any, Any, Any]]) -> None:
@@ -153,7 +153,7 @@ HARD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("value", HARD.values(), ids=HARD.keys())
-async def test_values_that_are_hard_to_keep_come_back(archive: Archive, value: Any) -> None:
+async def test_values_that_are_hard_to_store_are_restored(archive: Archive, value: Any) -> None:
     original = session(3, extra=value, user_id=value)
     original["page_state"] |= {"filters": value, "route": value}
     original["history"]["actions"][1] |= {"input": value, "observation": value, "delta": value}
@@ -164,7 +164,7 @@ async def test_values_that_are_hard_to_keep_come_back(archive: Archive, value: A
     assert len(await listed(archive)) == 1
 
 
-async def test_deep_nesting_comes_back(archive: Archive) -> None:
+async def test_deep_nesting_is_restored(archive: Archive) -> None:
     value: Any = {"inmost": 1}
     for _ in range(200):
         value = {"a.b": value}
@@ -174,19 +174,19 @@ async def test_deep_nesting_comes_back(archive: Archive) -> None:
     assert_same(await loaded(archive), original)
 
 
-async def test_a_hundred_thousand_actions_come_back(archive: Archive) -> None:
+async def test_a_hundred_thousand_actions_are_restored(archive: Archive) -> None:
     original = session(0)
     actions = [{"t": t, "action": "scroll", "input": {"y": t}, "success": t % 9 > 0} for t in range(100_000)]
     original["history"] = {"actions": actions, "last_action": actions[-1]}
     await saved(archive, snapshot(original, raw=dumps(original)))
     found = await archive.load(SESSION_ID)
     assert found is not None and found.raw == dumps(original)
-    assert found.document == original, "assert_same would take long"
+    assert found.document == original, "assert_same would take too long"
     [summary] = [one async for one in archive.find(ArchiveQuery(), action_counts=True)]
     assert summary.action_counts == {"scroll": ActionCount(100_000, len(range(0, 100_000, 9)))}
 
 
-async def test_a_trajectory_past_16_mb_comes_back_whole(archive: Archive, backend: Backend) -> None:
+async def test_a_trajectory_over_16_mb_is_restored(archive: Archive, backend: Backend) -> None:
     original = incompressible(170, 100_000)
     large = snapshot(original)
     assert len(large.raw) > 16 * 1024 * 1024
@@ -197,20 +197,20 @@ async def test_a_trajectory_past_16_mb_comes_back_whole(archive: Archive, backen
         assert backend.parts.count_documents({"digest": large.digest}) >= 2
     await saved(archive, snapshot(session(171)))
     assert_same(await loaded(archive), session(171))
-    assert len(backend.stored()) == 1, "the parts have gone"
+    assert len(backend.stored()) == 1, "the parts were deleted"
 
 
-async def test_what_is_not_there(archive: Archive) -> None:
+async def test_a_session_that_is_not_archived(archive: Archive) -> None:
     await saved(archive, snapshot(session(1)))
     assert await archive.load("sess_other") is None
     assert await archive.load_trimmed_actions("sess_other", AGENT_ID) == []
     assert (await archive.ping())["latency_ms"] > 0
 
 
-# -- what may replace what
+# -- which version is kept
 
 
-async def test_the_same_twice_is_one_document_unchanged(archive: Archive, backend: Backend) -> None:
+async def test_saving_the_same_again_changes_nothing(archive: Archive, backend: Backend) -> None:
     one = snapshot(session(3), ttl_ms=60_000)
     await saved(archive, one)
     before = backend.stored()
@@ -219,7 +219,7 @@ async def test_the_same_twice_is_one_document_unchanged(archive: Archive, backen
     assert backend.stored() == before and len(before) == 1
 
 
-async def test_a_newer_one_replaces(archive: Archive, backend: Backend) -> None:
+async def test_a_newer_version_replaces_an_older_one(archive: Archive, backend: Backend) -> None:
     for updates in (1, 2, 5):
         await saved(archive, snapshot(session(updates)))
         assert_same(await loaded(archive), session(updates))
@@ -228,7 +228,7 @@ async def test_a_newer_one_replaces(archive: Archive, backend: Backend) -> None:
     assert len(backend.stored()) == 1
 
 
-async def test_an_older_one_never_does(archive: Archive, backend: Backend) -> None:
+async def test_an_older_version_is_outdated(archive: Archive, backend: Backend) -> None:
     await saved(archive, snapshot(ended(session(5))))
     before = backend.stored()
     for updates in (5, 4, 1):
@@ -256,7 +256,7 @@ async def test_other_content_under_one_id_is_refused(
     assert backend.stored() == before
 
 
-async def test_each_of_many_is_judged_on_its_own(archive: Archive) -> None:
+async def test_each_session_of_a_batch_has_its_own_outcome(archive: Archive) -> None:
     await saved(archive, snapshot(session(3, "sess_old")), snapshot(session(3, "sess_clash")))
     results = await archive.save(
         [
@@ -271,15 +271,15 @@ async def test_each_of_many_is_judged_on_its_own(archive: Archive) -> None:
     assert {one.session_id for one in await listed(archive)} == {"sess_old", "sess_clash", "sess_new", "sess_newer"}
 
 
-async def test_a_session_too_large_for_one_field_neither_fails_nor_stops_the_others(archive: Archive) -> None:
-    """One agent with an endless name must not keep a whole batch out of the archive."""
+async def test_a_session_with_an_oversized_field_is_archived_with_the_others(archive: Archive) -> None:
+    """An agent with a very long name must not block the archiving of a whole batch."""
     large = session(1, "sess_large", agent_name="x" * 17_000_000)
     results = await archive.save([snapshot(large), snapshot(session(1, "sess_small"))])
     assert results == {"sess_large": None, "sess_small": None}
     assert (await loaded(archive, "sess_large"))["agent_name"] == large["agent_name"]
 
 
-async def test_twenty_writers_at_once_leave_the_newest(backend: Backend) -> None:
+async def test_twenty_concurrent_writers_leave_the_newest_version(backend: Backend) -> None:
     async with several(backend, 20) as archives:
         chance = random.Random(3)
         async with asyncio.TaskGroup() as group:
@@ -297,7 +297,7 @@ async def test_twenty_writers_at_once_leave_the_newest(backend: Backend) -> None
         assert len(backend.stored()) == 1, "no duplicate"
 
 
-async def test_twenty_writers_of_the_same_agree(backend: Backend) -> None:
+async def test_twenty_concurrent_writers_of_the_same_version(backend: Backend) -> None:
     async with several(backend, 20) as archives:
         batch = [snapshot(session(3, f"sess_{number}")) for number in range(10)]
         results = await asyncio.gather(*(one.save(batch) for one in archives))
@@ -308,7 +308,7 @@ async def test_twenty_writers_of_the_same_agree(backend: Backend) -> None:
 # -- damage
 
 
-async def test_damage_is_noticed_and_healed(archive: Archive, backend: Backend) -> None:
+async def test_damage_is_detected_and_repaired_by_the_next_save(archive: Archive, backend: Backend) -> None:
     original = session(30)
     await saved(archive, snapshot(original))
     before = backend.stored()
@@ -317,13 +317,13 @@ async def test_damage_is_noticed_and_healed(archive: Archive, backend: Backend) 
     with pytest.raises(InvalidData, match="damaged") as raised:
         await archive.load(SESSION_ID)
     assert SESSION_ID in str(raised.value) and archive.where in str(raised.value)
-    assert len(await listed(archive)) == 1, "a listing needs no more than the fields"
+    assert len(await listed(archive)) == 1, "a listing reads only the metadata"
     await saved(archive, snapshot(original))
     assert_same(await loaded(archive), original)
     assert backend.stored() == before
 
 
-async def test_damage_does_not_let_an_older_one_in(archive: Archive, backend: Backend) -> None:
+async def test_a_damaged_version_is_not_replaced_by_an_older_one(archive: Archive, backend: Backend) -> None:
     await saved(archive, snapshot(session(5)))
     backend.damage(SESSION_ID)
     [(_, error)] = (await archive.save([snapshot(session(4))])).items()
@@ -332,7 +332,7 @@ async def test_damage_does_not_let_an_older_one_in(archive: Archive, backend: Ba
     assert_same(await loaded(archive), session(6))
 
 
-async def test_damage_of_one_does_not_concern_the_others(archive: Archive, backend: Backend) -> None:
+async def test_damage_does_not_affect_other_sessions(archive: Archive, backend: Backend) -> None:
     await saved(archive, snapshot(session(2, "sess_a")), snapshot(session(2, "sess_b")))
     backend.damage("sess_a")
     assert_same(await loaded(archive, "sess_b"), session(2, "sess_b"))
@@ -340,10 +340,10 @@ async def test_damage_of_one_does_not_concern_the_others(archive: Archive, backe
     assert_same(await loaded(archive, "sess_a"), session(2, "sess_a"))
 
 
-async def test_damaged_actions_are_noticed(
+async def test_damaged_chunks_are_skipped_with_a_warning(
     archive: Archive, backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And do not hide the others: how many are missing stands in the document."""
+    """The other actions are returned, with the number of those that are missing."""
     rest, gone = trimmed(8, 5)
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     await saved(archive, snapshot(rest))
@@ -356,20 +356,20 @@ async def test_damaged_actions_are_noticed(
     assert [one["t"] for one in (await loaded(archive))["history"]["actions"]] == list(range(8))
 
 
-# -- actions that leave a session
+# -- trimmed actions
 
 
-async def test_actions_that_left_come_back(archive: Archive) -> None:
+async def test_trimmed_actions_are_restored(archive: Archive) -> None:
     rest, gone = trimmed(12, 9)
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone[:4]))
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(4, gone[4:]))
     await saved(archive, snapshot(rest))
     found = await archive.load(SESSION_ID)
-    assert found is not None and found.raw == compact(rest), "what is restored is what was in Redis"
+    assert found is not None and found.raw == compact(rest), "the bytes are those that were in Redis"
     assert_same(found.document, session(12))
 
 
-async def test_actions_may_overlap_and_be_repeated(archive: Archive, backend: Backend) -> None:
+async def test_chunks_may_overlap_and_be_repeated(archive: Archive, backend: Backend) -> None:
     rest, gone = trimmed(12, 9)
     given_chunks = [
         Chunk(0, gone[:4]),
@@ -380,12 +380,12 @@ async def test_actions_may_overlap_and_be_repeated(archive: Archive, backend: Ba
     ]
     for one in given_chunks:
         await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, one)
-    assert len(backend.stored()) == 3, "the same chunk is kept once"
+    assert len(backend.stored()) == 3, "the same chunk is stored once"
     await saved(archive, snapshot(rest))
     assert_same(await loaded(archive), session(12))
 
 
-async def test_actions_of_many_writers_at_once(backend: Backend) -> None:
+async def test_concurrent_writers_of_trimmed_actions(backend: Backend) -> None:
     async with several(backend, 10) as archives:
         await asyncio.gather(
             *(
@@ -399,7 +399,7 @@ async def test_actions_of_many_writers_at_once(backend: Backend) -> None:
         assert [one["t"] for one in (await loaded(archives[1]))["history"]["actions"]] == list(range(12))
 
 
-async def test_actions_that_are_missing_are_counted(archive: Archive) -> None:
+async def test_missing_actions_are_counted(archive: Archive) -> None:
     rest, gone = trimmed(12, 9)
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(2, gone[2:5]))
     await saved(archive, snapshot(rest))
@@ -408,8 +408,8 @@ async def test_actions_that_are_missing_are_counted(archive: Archive) -> None:
     assert history["trimmed_actions"] == 6
 
 
-async def test_actions_of_another_session_are_not_mixed_in(archive: Archive) -> None:
-    """Of another id, and of another agent under the same id."""
+async def test_trimmed_actions_of_other_sessions_are_not_returned(archive: Archive) -> None:
+    """Neither of another id nor of another agent under the same id."""
     rest, gone = trimmed(6, 3)
     await archive.save_trimmed_actions("sess_other", AGENT_ID, Chunk(0, gone))
     await archive.save_trimmed_actions(SESSION_ID, "another agent", Chunk(0, [action(t, 9) for t in range(3)]))
@@ -419,7 +419,7 @@ async def test_actions_of_another_session_are_not_mixed_in(archive: Archive) -> 
 
 
 @pytest.mark.parametrize("value", HARD.values(), ids=HARD.keys())
-async def test_actions_that_are_hard_to_keep(archive: Archive, value: Any) -> None:
+async def test_trimmed_actions_that_are_hard_to_store(archive: Archive, value: Any) -> None:
     gone = [{"t": 0, "action": "a", "input": value}, value, None]
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     [found] = await archive.load_trimmed_actions(SESSION_ID, AGENT_ID)
@@ -427,8 +427,8 @@ async def test_actions_that_are_hard_to_keep(archive: Archive, value: Any) -> No
     assert_same(list(found.actions), gone)
 
 
-async def test_actions_of_an_agent_that_cannot_be_encoded(archive: Archive) -> None:
-    """As the app may have stored it, with half of an emoji."""
+async def test_trimmed_actions_of_an_agent_id_that_is_not_valid_unicode(archive: Archive) -> None:
+    """The app may store one that ends in half of an emoji."""
     rest, gone = trimmed(6, 3)
     rest["agent_id"] = "\ud83d"
     one = snapshot(rest, raw=dumps(rest))
@@ -437,7 +437,7 @@ async def test_actions_of_an_agent_that_cannot_be_encoded(archive: Archive) -> N
     assert [action["t"] for action in (await loaded(archive))["history"]["actions"]] == list(range(6))
 
 
-async def test_more_actions_than_fit_into_one_chunk(
+async def test_trimmed_actions_are_split_into_chunks(
     archive: Archive, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("awictl.archive.chunks.CHUNK_BYTES", 10_000)
@@ -451,13 +451,13 @@ async def test_more_actions_than_fit_into_one_chunk(
 
 # -- listing
 
-#: Sessions of the paging test; some share a moment, some have none.
+#: Number of sessions in the paging test; some have the same last activity, some have none.
 MANY = 1_060
 
 
 @pytest.fixture
 async def many(archive: Archive) -> list[str]:
-    """The ids of many archived sessions, in the order of a listing."""
+    """Archive many sessions. Returns their ids in the order of a listing."""
     snapshots = []
     order = []
     for number in range(MANY):
@@ -483,7 +483,7 @@ async def test_pages_have_every_session_once_in_order(archive: Archive, many: li
             found += [one.session_id for one in page]
             after = Cursor.parse(Cursor(page[-1].last_activity_at, page[-1].session_id).text)
         assert found == many
-    for place in (0, 1, 500, MANY - 25, MANY - 2, MANY - 1):  # at equal moments, and at none
+    for place in (0, 1, 500, MANY - 25, MANY - 2, MANY - 1):  # some with equal or missing times
         one = whole[place]
         after = Cursor(one.last_activity_at, one.session_id)
         assert [one.session_id for one in await listed(archive, after=after, limit=9)] == many[place + 1 :][:9]
@@ -492,17 +492,17 @@ async def test_pages_have_every_session_once_in_order(archive: Archive, many: li
     assert of_agent == [one for one in many if one in set(of_agent)] and len(of_agent) == len(range(1, MANY, 3))
     middle = Cursor((await listed(archive, agent, limit=200))[-1].last_activity_at, of_agent[199])
     assert [one.session_id for one in await listed(archive, agent, middle)] == of_agent[200:]
-    async with aclosing(archive.find(ArchiveQuery())) as finding:  # a reader who has seen enough
+    async with aclosing(archive.find(ArchiveQuery())) as finding:  # a listing may be abandoned
         assert (await anext(finding)).session_id == many[0]
 
 
-async def test_a_page_of_nothing(archive: Archive) -> None:
+async def test_a_limit_of_zero(archive: Archive) -> None:
     await saved(archive, snapshot(session(1)))
     assert await listed(archive, limit=0) == []
 
 
 def at(seconds: float, session_id: str, *, failed: int = 0, **others: Any) -> Any:
-    """A session whose last activity was then."""
+    """Return the snapshot of a session with its last activity at this time."""
     made = session(1, session_id, **others)
     made["statistics"] |= {"last_activity": stamp(seconds), "failed_actions": failed}
     return snapshot(made)
@@ -525,7 +525,7 @@ async def test_filters(archive: Archive) -> None:
     assert await ids(archive, agent=AGENT_ID) == ["sess_a"]
     assert await ids(archive, agent=other) == ["sess_b"]
     assert await ids(archive, agent="plain-id") == ["sess_c"]
-    assert await ids(archive, agent="Ada") == ["sess_d", "sess_c", "sess_a"], "by its id or by its name"
+    assert await ids(archive, agent="Ada") == ["sess_d", "sess_c", "sess_a"], "by id or by name"
     assert await ids(archive, agent="$ne") == ["sess_d"]
     assert await ids(archive, agent="ada") == await ids(archive, agent="") == await ids(archive, agent="\0") == []
     assert await ids(archive, failed=True) == ["sess_c", "sess_b"]
@@ -539,20 +539,20 @@ async def test_filters(archive: Archive) -> None:
 
 @pytest.mark.parametrize("written", [AGENT_ID, AGENT_ID.upper()], ids=["lower", "upper"])
 @pytest.mark.parametrize("asked", [AGENT_ID, AGENT_ID.upper()], ids=["for-lower", "for-upper"])
-async def test_an_agent_is_found_by_its_hex_digits_in_either_case(archive: Archive, written: str, asked: str) -> None:
+async def test_the_hex_digits_of_an_agent_id_match_in_either_case(archive: Archive, written: str, asked: str) -> None:
     await saved(archive, at(0, "sess_a", agent_id=written))
     assert await ids(archive, agent=asked) == ["sess_a"]
     [found] = await listed(archive)
     assert found.agent_id == written
 
 
-async def test_an_agent_that_cannot_be_encoded_is_not_found(archive: Archive) -> None:
-    """A word of a command line that is not UTF-8 arrives as lone surrogates."""
+async def test_an_agent_filter_that_is_not_valid_unicode_matches_nothing(archive: Archive) -> None:
+    """Python decodes arguments that are not UTF-8 to lone surrogates."""
     await saved(archive, at(0, "sess_a"))
     assert await ids(archive, agent="\udcff") == []
 
 
-async def test_sessions_without_a_last_activity_are_in_no_range(archive: Archive) -> None:
+async def test_sessions_without_a_last_activity_match_no_time_range(archive: Archive) -> None:
     made = session(1, "sess_never", last_updated=None)
     made["statistics"] = None
     await saved(archive, snapshot(made), at(0, "sess_a"))
@@ -562,8 +562,8 @@ async def test_sessions_without_a_last_activity_are_in_no_range(archive: Archive
 
 
 @pytest.mark.parametrize("year", ["0001", "0999", "9999"])
-async def test_years_of_four_digits(archive: Archive, year: str) -> None:
-    """The first is what .NET takes for no date."""
+async def test_the_years_1_999_and_9999(archive: Archive, year: str) -> None:
+    """The year 1 is .NET's default date."""
     moment = f"{year}-01-01T00:00:00.000Z"
     for updates in (2, 3):
         made = session(updates)
@@ -576,7 +576,7 @@ async def test_years_of_four_digits(archive: Archive, year: str) -> None:
     assert await ids(archive) == order
 
 
-async def test_uses_are_told_where_they_are_asked_for(archive: Archive) -> None:
+async def test_action_counts_on_request(archive: Archive) -> None:
     made = session(4)
     made["history"]["actions"][0]["action"] = "a.$b\0"
     made["history"]["actions"][3]["success"] = False
@@ -585,7 +585,7 @@ async def test_uses_are_told_where_they_are_asked_for(archive: Archive) -> None:
     assert found.action_counts == {"a.$b\0": ActionCount(1, 0), "next_page": ActionCount(3, 1)}
 
 
-async def test_what_is_listed_is_what_is_loaded(archive: Archive) -> None:
+async def test_listed_and_loaded_summaries_are_equal(archive: Archive) -> None:
     await saved(archive, *(at(number, f"sess_{number}", failed=number) for number in range(5)))
     for summary in await listed(archive):
         found = await archive.load(summary.session_id)
@@ -597,7 +597,7 @@ async def test_what_is_listed_is_what_is_loaded(archive: Archive) -> None:
 MINUTE = 60_000
 
 
-async def test_what_has_expired_is_found_and_marked(archive: Archive) -> None:
+async def test_expired_sessions_are_found_and_marked(archive: Archive) -> None:
     await saved(
         archive,
         snapshot(session(1, "sess_soon"), ttl_ms=2 * MINUTE),
@@ -615,13 +615,13 @@ async def test_what_has_expired_is_found_and_marked(archive: Archive) -> None:
     summaries = {one.session_id: one for one in await listed(archive)}
     for session_id, minutes in (("sess_sooner", 1), ("sess_soon", 2)):
         assert not summaries[session_id].active
-        assert summaries[session_id].ended_at == NOW + timedelta(minutes=minutes), "it ended when it expired"
+        assert summaries[session_id].ended_at == NOW + timedelta(minutes=minutes), "the end is the expiry"
     assert summaries["sess_later"].active and summaries["sess_never"].active and not summaries["sess_ended"].active
     assert await archive.mark_ended(found) == await archive.mark_ended([]) == 0
     assert_same(await loaded(archive, "sess_soon"), session(1, "sess_soon"))
 
 
-async def test_what_was_touched_since_is_not_marked(archive: Archive) -> None:
+async def test_a_session_touched_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
     found = await all_expired(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
@@ -632,7 +632,7 @@ async def test_what_was_touched_since_is_not_marked(archive: Archive) -> None:
     assert found.expires_at == NOW + timedelta(minutes=30)
 
 
-async def test_what_was_updated_since_is_not_marked(archive: Archive) -> None:
+async def test_a_session_updated_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
     found = await all_expired(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(2), ttl_ms=MINUTE))
@@ -643,7 +643,7 @@ async def test_what_was_updated_since_is_not_marked(archive: Archive) -> None:
     assert await archive.mark_ended(found) == 1
 
 
-async def test_a_session_that_was_marked_too_early_lives_again(archive: Archive) -> None:
+async def test_a_session_marked_too_early_becomes_active_again(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
     assert await archive.mark_ended(await all_expired(archive, NOW + timedelta(minutes=5))) == 1
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE, now=NOW + timedelta(minutes=5)))
@@ -652,16 +652,16 @@ async def test_a_session_that_was_marked_too_early_lives_again(archive: Archive)
     assert_same(await loaded(archive), session(1))
 
 
-async def test_an_expiry_is_never_put_back(archive: Archive) -> None:
+async def test_an_expiry_is_never_shortened(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
     assert await all_expired(archive, NOW + timedelta(minutes=29)) == []
 
 
-# -- reading makes nothing
+# -- reading has no effect
 
 
-async def test_reading_makes_nothing(archive: Archive, backend: Backend) -> None:
+async def test_reading_creates_nothing(archive: Archive, backend: Backend) -> None:
     assert await archive.load(SESSION_ID) is None
     assert await listed(archive) == await all_expired(archive, NOW) == []
     assert await archive.load_trimmed_actions(SESSION_ID, AGENT_ID) == []

@@ -81,13 +81,13 @@ def unique_keys(backend: MongoBackend) -> list[list[str]]:
     return [[name for name, _ in one["key"]] for one in found if one.get("unique")]
 
 
-async def test_the_first_save_makes_the_indexes(archive: Archive, backend: MongoBackend) -> None:
+async def test_the_first_save_creates_the_indexes(archive: Archive, backend: MongoBackend) -> None:
     await archive.load(SESSION_ID)
     assert backend.untouched()
     await saved(archive, snapshot(session(1)))
     assert ["sessionId"] in unique_keys(backend)
     keys = [[name for name, _ in one["key"]] for one in backend.server.sessions.index_information().values()]
-    assert ["agentId", "sessionActive", "lastActivityAt"] in keys, "for the query of the app"
+    assert ["agentId", "sessionActive", "lastActivityAt"] in keys, "for the app's query"
     with pytest.raises(Exception, match="duplicate"):
         backend.server.sessions.insert_one({"sessionId": SESSION_ID})
     before = backend.server.sessions.index_information()
@@ -96,7 +96,7 @@ async def test_the_first_save_makes_the_indexes(archive: Archive, backend: Mongo
     assert backend.server.sessions.index_information() == before
 
 
-async def test_a_unique_index_of_the_app_serves_as_well(archive: Archive, backend: MongoBackend) -> None:
+async def test_a_unique_index_of_another_name_is_accepted(archive: Archive, backend: MongoBackend) -> None:
     backend.server.sessions.create_index([("sessionId", 1)], unique=True, name="by_the_app")
     await saved(archive, snapshot(session(1)))
     assert_same((await archive.load(SESSION_ID)).document, session(1))  # type: ignore[union-attr]
@@ -104,7 +104,7 @@ async def test_a_unique_index_of_the_app_serves_as_well(archive: Archive, backen
     assert unique_keys(backend).count(["sessionId"]) == 1
 
 
-async def test_an_index_that_is_not_unique_does_not_serve(archive: Archive, backend: MongoBackend) -> None:
+async def test_an_index_that_is_not_unique_is_not_accepted(archive: Archive, backend: MongoBackend) -> None:
     """Without one, two writers could insert the same session."""
     backend.server.sessions.create_index([("sessionId", 1)], name="by_the_app")
     try:
@@ -116,7 +116,7 @@ async def test_an_index_that_is_not_unique_does_not_serve(archive: Archive, back
         assert ["sessionId"] in unique_keys(backend)
 
 
-async def test_duplicates_are_refused_clearly(archive: Archive, backend: MongoBackend) -> None:
+async def test_duplicate_session_ids_are_refused(archive: Archive, backend: MongoBackend) -> None:
     backend.server.sessions.insert_many([{"sessionId": "sess_twice", "n": n} for n in range(2)])
     before = backend.stored()
     for request in (REQUESTS["save"], REQUESTS["save_trimmed_actions"]):
@@ -124,10 +124,10 @@ async def test_duplicates_are_refused_clearly(archive: Archive, backend: MongoBa
             await request(archive)
         assert "agentsessions" in str(raised.value) and "nothing was archived" in str(raised.value)
     assert backend.stored() == before
-    assert len(await listed(archive)) == 2, "reading works all the same"
+    assert len(await listed(archive)) == 2, "reading still works"
 
 
-async def test_documents_of_others_in_the_collection_do_no_harm(archive: Archive, backend: MongoBackend) -> None:
+async def test_unknown_documents_in_the_collection_are_tolerated(archive: Archive, backend: MongoBackend) -> None:
     odd = [{}, {"x": 1}, {"sessionId": 5}, {"sessionId": None}, {"sessionId": "sess_odd"}]
     odd += [{"sessionId": "sess_null", "awi": None}, {"sessionId": "sess_text", "awi": "x", "statistics": 5}]
     backend.server.sessions.insert_many([{**one, "n": n} for n, one in enumerate(odd) if "sessionId" in one])
@@ -140,10 +140,10 @@ async def test_documents_of_others_in_the_collection_do_no_harm(archive: Archive
         assert type(error) is Refused
 
 
-async def test_dates_beyond_the_years_of_python_can_be_read() -> None:
-    """JavaScript knows dates up to the year 275760; one document with one must not hide all others.
+async def test_dates_after_the_year_9999_can_be_read() -> None:
+    """JavaScript's dates go up to the year 275760. One such document must not make all others unreadable.
 
-    The server of these tests cannot store such a document, so only its decoding is tested.
+    SecantusDB cannot store such a document, so only its decoding is tested.
     """
     archive = archive_at("mongodb://127.0.0.1:1/awi")
     assert isinstance(archive, MongoArchive)
@@ -156,20 +156,20 @@ DAMAGE: dict[str, dict[str, Any]] = {
     "text": {"awi.packed": "text"},
     "no packed": {"awi.packed": None},
     "a number for the digest": {"awi.digest": 5},
-    "parts that are not there": {"awi.parts": 3},
-    "parts that are no number": {"awi.parts": "x", "awi.packed": b""},
+    "missing parts": {"awi.parts": 3},
+    "parts of another type": {"awi.parts": "x", "awi.packed": b""},
     "text for the revision": {"awi.revision": "x"},
     "text in the revision": {"awi.revision.next_t": "x"},
-    "uses that are none": {"awi.uses": [["a"], 5]},
-    "an empty rest": {"awi": {}},
+    "invalid action counts": {"awi.uses": [["a"], 5]},
+    "no fields": {"awi": {}},
 }
 
 
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE.keys())
-async def test_whatever_somebody_did_to_a_document_is_an_error_of_ours(
+async def test_any_damage_to_a_document_raises_an_awi_error(
     archive: Archive, backend: MongoBackend, change: dict[str, Any]
 ) -> None:
-    """Never a crash, and never a session that is told to be archived and is not."""
+    """It never crashes, and never reports a session as archived that is not."""
     await saved(archive, snapshot(session(3)), snapshot(session(3, "sess_good")))
     assert backend.server.sessions.update_one({"sessionId": SESSION_ID}, {"$set": change}).modified_count == 1
     assert {one.session_id for one in await listed(archive)} == {SESSION_ID, "sess_good"}
@@ -193,7 +193,7 @@ async def test_whatever_somebody_did_to_a_document_is_an_error_of_ours(
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strings are split as if MongoDB's documents were small."""
+    """Split sessions into small parts."""
     monkeypatch.setattr(documents, "INLINE_BYTES", 2_000)
     monkeypatch.setattr(documents, "PART_BYTES", 2_000)
 
@@ -203,7 +203,7 @@ def large(count: int) -> Any:
 
 
 @pytest.mark.usefixtures("small_parts")
-async def test_parts(archive: Archive, backend: MongoBackend) -> None:
+async def test_sessions_are_split_into_parts(archive: Archive, backend: MongoBackend) -> None:
     for count in (5, 6, 12, 7 + 6):
         one = large(count)
         await saved(archive, one)
@@ -219,7 +219,9 @@ async def test_parts(archive: Archive, backend: MongoBackend) -> None:
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("harm", ["damage", "missing", "swapped"])
-async def test_damaged_parts_are_noticed_and_healed(archive: Archive, backend: MongoBackend, harm: str) -> None:
+async def test_damaged_parts_are_detected_and_repaired_by_the_next_save(
+    archive: Archive, backend: MongoBackend, harm: str
+) -> None:
     one = large(6)
     await saved(archive, one)
     before = backend.stored()
@@ -237,18 +239,20 @@ async def test_damaged_parts_are_noticed_and_healed(archive: Archive, backend: M
 
 
 @pytest.mark.usefixtures("small_parts")
-async def test_the_parts_of_whoever_was_slower_go_too(backend: MongoBackend) -> None:
+async def test_the_parts_of_outdated_writers_are_deleted(backend: MongoBackend) -> None:
     async with several(backend, 8) as archives:
         results = await asyncio.gather(*(one.save([large(4 + number)]) for number, one in enumerate(archives)))
         assert all(one[SESSION_ID] is None or isinstance(one[SESSION_ID], Outdated) for one in results)
         found = await archives[0].load(SESSION_ID)
         assert found is not None and found.raw == large(11).raw
-        assert {part["digest"] for part in backend.parts.find()} == {large(11).digest}, "nothing is left of the others"
+        assert {part["digest"] for part in backend.parts.find()} == {large(11).digest}, (
+            "the parts of the others were deleted"
+        )
 
 
 @pytest.mark.usefixtures("small_parts")
-async def test_loading_while_it_is_replaced(backend: MongoBackend) -> None:
-    """Its parts may go between two requests: then the new ones are there."""
+async def test_loading_while_the_session_is_replaced(backend: MongoBackend) -> None:
+    """Its parts may be deleted between two requests; then the new ones are read."""
     async with several(backend, 2) as [writer, reader]:
         await saved(writer, large(4))
         loads = 0
@@ -270,7 +274,7 @@ async def test_loading_while_it_is_replaced(backend: MongoBackend) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-async def test_actions_that_left_stay_when_the_parts_of_a_string_go(archive: Archive, backend: MongoBackend) -> None:
+async def test_deleting_parts_keeps_the_trimmed_actions(archive: Archive, backend: MongoBackend) -> None:
     rest, gone = trimmed(12, 9)
     await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, gone))
     for number in range(2):
@@ -288,7 +292,7 @@ async def test_actions_that_left_stay_when_the_parts_of_a_string_go(archive: Arc
 
 @pytest.mark.usefixtures("mongo_sockets")
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
-async def test_no_server(request_: Request) -> None:
+async def test_no_server_at_the_address(request_: Request) -> None:
     port = free_port()
     archive = archive_at(f"mongodb://us:hunter2@127.0.0.1:{port}/awi?appName=hunter3")
     with pytest.raises(Unreachable) as raised:
@@ -345,5 +349,5 @@ async def test_writes_are_confirmed_by_a_majority_and_journalled() -> None:
     await archive.close()
 
 
-def test_the_largest_packed_string_fits() -> None:
+def test_the_largest_part_fits_into_a_document() -> None:
     assert len(bson.encode({"packed": b"x" * documents.PART_BYTES})) < 16 * 1024 * 1024

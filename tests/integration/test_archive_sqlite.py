@@ -1,4 +1,4 @@
-"""The SQLite archive and its file: made late, shared, and never taken for something that it is not."""
+"""The SQLite archive and its file: created by the first write, shared between processes, and checked before use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ALL = READS | WRITES
 
 @pytest.fixture
 def backend(tmp_path: Path) -> SqliteBackend:
-    """No file yet, and a short patience."""
+    """No file yet; a lock is waited for only briefly."""
     made = SqliteBackend(tmp_path / "archive.db")
     made.settings = replace(made.settings, timeout=0.05)
     return made
@@ -64,7 +64,7 @@ async def test_a_file_of_a_newer_awictl_is_refused(backend: SqliteBackend, reque
 
 
 @pytest.mark.parametrize("request_", ALL.values(), ids=ALL.keys())
-async def test_what_is_no_database_is_invalid(backend: SqliteBackend, request_: Request) -> None:
+async def test_a_file_that_is_not_a_database_is_invalid(backend: SqliteBackend, request_: Request) -> None:
     content = b"no database " * 500
     backend.path.write_bytes(content)
     with pytest.raises(InvalidData) as raised:
@@ -85,7 +85,7 @@ async def test_a_damaged_file_is_invalid(backend: SqliteBackend, request_: Reque
 
 
 @pytest.mark.parametrize("request_", WRITES.values(), ids=WRITES.keys())
-async def test_while_somebody_writes_it_is_unreachable(backend: SqliteBackend, request_: Request) -> None:
+async def test_a_file_that_another_process_writes_is_unreachable(backend: SqliteBackend, request_: Request) -> None:
     await saved(opened(backend), snapshot(session(3, "sess_other")))
     with closing(sqlite3.connect(backend.path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -106,12 +106,12 @@ async def test_a_locked_file_is_unreachable(backend: SqliteBackend, request_: Re
             await request_(opened(backend))
 
 
-NO_PLACES = ["/proc/archive.db", "/proc/new/folder/archive.db", "{tmp}/file/archive.db", "{tmp}/folder"]
+UNWRITABLE = ["/proc/archive.db", "/proc/new/folder/archive.db", "{tmp}/file/archive.db", "{tmp}/folder"]
 
 
-@pytest.mark.parametrize("place", NO_PLACES)
+@pytest.mark.parametrize("place", UNWRITABLE)
 @pytest.mark.parametrize("request_", WRITES.values(), ids=WRITES.keys())
-async def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path, place: str, request_: Request) -> None:
+async def test_an_unwritable_path_is_refused(tmp_path: Path, place: str, request_: Request) -> None:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
     path = place.format(tmp=tmp_path)
@@ -120,7 +120,7 @@ async def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path, p
     assert path in str(raised.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("inner", ["archive.db", "folder/archive.db"])
 async def test_an_unwritable_folder_is_refused(tmp_path: Path, inner: str) -> None:
     tmp_path.chmod(0o555)
@@ -131,14 +131,14 @@ async def test_an_unwritable_folder_is_refused(tmp_path: Path, inner: str) -> No
         tmp_path.chmod(0o755)
 
 
-async def test_missing_folders_are_made(tmp_path: Path) -> None:
+async def test_missing_folders_are_created(tmp_path: Path) -> None:
     archive = SqliteArchive(tmp_path / "a" / "b" / "archive.db", 1)
     await saved(archive, snapshot(session(1)))
     assert_same((await archive.load(SESSION_ID)).document, session(1))  # type: ignore[union-attr]
 
 
 async def test_an_empty_file_is_an_archive_without_sessions(backend: SqliteBackend) -> None:
-    """A process may have died, or be about to make the tables."""
+    """A process may have died before it created the tables, or be about to create them."""
     backend.path.touch()
     assert await listed(opened(backend)) == []
     assert await opened(backend).load(SESSION_ID) is None
@@ -146,7 +146,7 @@ async def test_an_empty_file_is_an_archive_without_sessions(backend: SqliteBacke
     assert len(await listed(opened(backend))) == 1
 
 
-async def test_many_make_the_file_at_once(tmp_path: Path) -> None:
+async def test_many_processes_create_the_file_at_once(tmp_path: Path) -> None:
     for attempt in range(3):
         path = tmp_path / f"{attempt}.db"
         archives = [SqliteArchive(path, 5) for _ in range(12)]
@@ -157,8 +157,8 @@ async def test_many_make_the_file_at_once(tmp_path: Path) -> None:
         assert len(await listed(archives[0])) == 12
 
 
-async def test_whoever_makes_the_file_is_waited_for(tmp_path: Path) -> None:
-    """A file that is not in WAL mode yet cannot be switched to it while somebody writes, and SQLite does not wait."""
+async def test_a_process_that_creates_the_file_is_waited_for(tmp_path: Path) -> None:
+    """Switching a file to WAL mode fails at once, without waiting, while another process writes."""
     path = tmp_path / "archive.db"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -170,10 +170,10 @@ async def test_whoever_makes_the_file_is_waited_for(tmp_path: Path) -> None:
             timer.join()
 
 
-async def test_a_newer_one_that_comes_before_reading_back_makes_the_older_outdated(
+async def test_a_newer_version_saved_before_reading_back_makes_this_one_outdated(
     backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not unreachable: the session has to be read again, not the archive to be blamed."""
+    """The error is Outdated, not Unreachable, so that the session is read again."""
     archive = opened(backend)
     assert isinstance(archive, SqliteArchive)
     read = archive.file.read
@@ -188,7 +188,7 @@ async def test_a_newer_one_that_comes_before_reading_back_makes_the_older_outdat
     assert isinstance(error, Outdated), error
 
 
-async def test_a_write_that_fails_leaves_no_half(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_write_is_rolled_back(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     await saved(opened(backend), snapshot(session(1, "sess_a")))
     before = backend.stored()
     archive = opened(backend)

@@ -1,4 +1,4 @@
-"""What happens to a session while it ends: a delta, another end, the app, an expiry."""
+"""Concurrent changes while a session is ended: a delta, another end, a write or a deletion by the app."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings(valkey: ValkeyServer, mongo: MongoServer) -> Settings:
 
 @pytest.fixture
 async def other(settings: Settings) -> AsyncIterator[StateManager]:
-    """A manager of another process, so to speak."""
+    """A second manager, as of another process."""
     async with StateManager.open(settings) as opened:
         yield opened
 
@@ -37,7 +37,7 @@ async def session_id(other: StateManager) -> str:
 
 
 def after_archiving(manager: StateManager, meanwhile: Meanwhile) -> None:
-    """Let something happen between the first archiving and the deletion."""
+    """Run `meanwhile` once, after the session was archived and before it is deleted."""
     archive = manager.required_archive()
     save = archive.save
     pending = [meanwhile]
@@ -57,7 +57,7 @@ async def actions_in_archive(manager: StateManager, session_id: str) -> list[str
     return [one["action"] for one in found.document["history"]["actions"]]
 
 
-async def test_a_delta_between_archiving_and_deleting_is_archived_too(
+async def test_a_delta_between_archiving_and_deleting_is_archived(
     manager: StateManager, other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer
 ) -> None:
     async with StateManager.open(settings) as ending:
@@ -71,10 +71,10 @@ async def test_a_delta_between_archiving_and_deleting_is_archived_too(
     assert valkey.raw.keys() == []
 
 
-async def test_the_app_between_archiving_and_deleting(
+async def test_a_write_of_the_app_between_archiving_and_deleting_is_archived(
     other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer
 ) -> None:
-    """It writes the whole document, compact, and compares nothing."""
+    """The app overwrites the whole document, in its own layout, without comparing."""
     key = f"AWI:SESSION:{session_id}"
 
     async def app() -> None:
@@ -92,7 +92,7 @@ async def test_the_app_between_archiving_and_deleting(
     assert valkey.raw.exists(key) == 0
 
 
-async def test_an_agent_that_goes_on_and_on_is_not_cut_off(
+async def test_a_session_that_keeps_being_updated_is_not_deleted(
     other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("awictl.sessions.end.RETRY_SECONDS", 0.5)
@@ -112,7 +112,7 @@ async def test_an_agent_that_goes_on_and_on_is_not_cut_off(
     assert live["on"] == 1
 
 
-async def test_two_ends_at_once_record_one(
+async def test_two_concurrent_ends_record_one_end(
     session_id: str, settings: Settings, valkey: ValkeyServer, mongo: MongoServer
 ) -> None:
     async with StateManager.open(settings) as one, StateManager.open(settings) as two:
@@ -122,11 +122,11 @@ async def test_two_ends_at_once_record_one(
     assert (valkey.raw.keys(), mongo.sessions.count_documents({})) == ([], 1)
 
 
-async def test_a_busy_writer_loses_nothing_that_was_acknowledged(
+async def test_no_acknowledged_update_is_lost(
     other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer
 ) -> None:
     acknowledged: list[int] = []
-    goes = asyncio.Event()
+    started = asyncio.Event()
 
     async def write() -> None:
         for number in range(200):
@@ -135,12 +135,12 @@ async def test_a_busy_writer_loses_nothing_that_was_acknowledged(
             except NotFound:
                 return
             acknowledged.append(number)
-            goes.set()
+            started.set()
 
     writer = asyncio.create_task(write())
-    await goes.wait()
+    await started.wait()
     async with StateManager.open(settings) as ending:
-        for _ in range(100):  # until the writer has got its NotFound, or has written all
+        for _ in range(100):  # until the writer gets NotFound, or has written everything
             try:
                 await ending.end_session(session_id)
             except UpdateConflict:
@@ -153,7 +153,7 @@ async def test_a_busy_writer_loses_nothing_that_was_acknowledged(
     assert recorded == acknowledged
 
 
-async def test_the_mapping_goes_only_where_it_points_here(
+async def test_the_mapping_is_deleted_only_if_it_points_to_the_session(
     other: StateManager, session_id: str, settings: Settings, valkey: ValkeyServer
 ) -> None:
     later = (await other.initialize_session("agent", "Agent"))["session_id"]
@@ -164,11 +164,9 @@ async def test_the_mapping_goes_only_where_it_points_here(
     assert valkey.raw.keys() == []
 
 
-async def test_a_session_that_goes_meanwhile_was_archived_before(
+async def test_a_session_deleted_by_the_app_meanwhile_is_in_the_archive(
     session_id: str, settings: Settings, valkey: ValkeyServer, mongo: MongoServer
 ) -> None:
-    """The app deletes first."""
-
     async def app() -> None:
         valkey.raw.delete(f"AWI:SESSION:{session_id}")
 

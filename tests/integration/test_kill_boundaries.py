@@ -1,4 +1,4 @@
-"""`kill -9` at every step of an end and of a sweep: nothing is lost, nothing is there twice, and a rerun converges."""
+"""`kill -9` at every step of an end and of a sweep: nothing is lost or duplicated, and a rerun converges."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from awictl import StateManager
 from awictl.document.byte_layout import decode, encode
 from awictl.document.schema import new_document
 
-#: Processes at the same time.
+#: Number of concurrent processes.
 AT_ONCE = 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """A session, and a command that takes it from Redis to the archive."""
+    """A session, and a command that moves it from Redis to the archive."""
 
     valkey: ValkeyServer
     mongo: MongoServer
@@ -39,7 +39,7 @@ class Case:
         return f"agent-of-{self.session_id}"
 
     def run(self, killer: Killer | None = None) -> int:
-        """Run the command, through the proxies of a killer if there is one. Returns its exit code."""
+        """Run the command, through the proxies of `killer` if it is given. Returns the exit code."""
         redis_port, mongo_port = self.valkey.port, self.mongo.port
         if killer is not None:
             redis_port, mongo_port = killer.redis(self.valkey.port), killer.mongo(self.mongo.port)
@@ -47,7 +47,7 @@ class Case:
             **os.environ,
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(redis_port),
-            # else the driver goes to the address that the server tells of itself
+            # without directConnection the driver uses the address that the server reports
             "MONGODB_URI": f"mongodb://127.0.0.1:{mongo_port}/{DATABASE}?directConnection=true&retryWrites=false",
             "HOME": str(self.valkey.folder),
             "XDG_CONFIG_HOME": str(self.valkey.folder),
@@ -80,7 +80,7 @@ class Case:
 
 
 def end_case(valkey: ValkeyServer, mongo: MongoServer, number: int) -> Case:
-    """A session to end, with a last delta and a mapping."""
+    """Create a session to end, with a last diff and a mapping."""
     case = Case(valkey, mongo, f"sess_end_{number}", ("session", "end", f"sess_end_{number}"))
     _put(case, px=1_800_000)
     valkey.raw.set(f"AWI:DIFF:{case.session_id}", b'{"delta":{},"action":{}}', px=300_000)
@@ -96,15 +96,15 @@ def _put(case: Case, px: int) -> None:
 
 @pytest.fixture
 def servers(new_valkey: Any, mongo: MongoServer) -> Iterator[tuple[ValkeyServer, MongoServer]]:
-    """A Valkey of its own, so that a sweep sees no other sessions."""
+    """A Valkey without other sessions that a sweep would find."""
     yield new_valkey(), mongo
 
 
 def _assert_somewhere(case: Case, before: dict[str, Any]) -> None:
-    """The session is in one of the two, and what is there is all of it; and it is in the archive at most once."""
+    """Assert that the session is complete in Redis or in the archive, and in the archive at most once."""
     live, archived = case.in_redis(), case.in_archive()
     assert len(archived) <= 1
-    assert live is not None or archived, "absent from both"
+    assert live is not None or archived, "lost"
     if live is not None:
         assert_same(live["page_state"], before["page_state"])
     else:
@@ -120,7 +120,7 @@ async def _archived(manager: StateManager, case: Case) -> dict[str, Any]:
 
 
 def _steps(prepare: Callable[[], Case]) -> list[str]:
-    """The steps of a command, the second time, when the servers know its scripts and indexes."""
+    """Return the steps of a command in its second run, when the servers have its scripts and indexes."""
     for _ in range(2):
         recorder = Killer()
         assert prepare().run(recorder) == 0
@@ -128,7 +128,7 @@ def _steps(prepare: Callable[[], Case]) -> list[str]:
     return recorder.steps
 
 
-async def test_an_end_that_is_killed_at_any_step_is_finished_by_the_next(
+async def test_an_end_killed_at_any_step_is_completed_by_the_next(
     servers: tuple[ValkeyServer, MongoServer],
 ) -> None:
     valkey, mongo = servers
@@ -160,10 +160,10 @@ async def test_an_end_that_is_killed_at_any_step_is_finished_by_the_next(
             assert document["page_state"]["filters"] == {"a.b": {"$in": [2**63, "🙂", None, 1.5]}}
 
 
-async def test_a_sweep_that_is_killed_at_any_step_is_finished_by_the_next(
+async def test_a_sweep_killed_at_any_step_is_completed_by_the_next(
     servers: tuple[ValkeyServer, MongoServer],
 ) -> None:
-    """One session about to expire, and one that has ended: the same two for all kills, with an empty archive each."""
+    """One session about to expire, and one that has ended; the archive is empty before each kill."""
     valkey, mongo = servers
     words = ("archive", "sweep", "--margin", "5m")
     expiring = Case(valkey, mongo, "sess_expiring", words)
@@ -190,7 +190,7 @@ async def test_a_sweep_that_is_killed_at_any_step_is_finished_by_the_next(
                 killer = Killer(step, moment)
                 assert expiring.run(killer) == -9 and killer.killed, (step, moment)
                 assert expiring.in_redis() is not None, "a live session is never deleted"
-                assert ended.in_redis() is not None or len(ended.in_archive()) == 1, "absent from both"
+                assert ended.in_redis() is not None or len(ended.in_archive()) == 1, "lost"
                 swept = await sweeper.sweep(await sweeper.candidates())
                 assert (swept.failed, swept.stopped) == ({}, None)
                 assert ended.in_redis() is None and expiring.in_redis() is not None

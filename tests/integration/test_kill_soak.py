@@ -1,4 +1,4 @@
-"""Ends and sweeps that are killed at random moments, while agents go on: nothing is lost and nothing is there twice."""
+"""Ends and sweeps killed at random times while agents send updates: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from support.valkey import ValkeyServer
 from awictl import NotFound, Settings, StateManager, UpdateConflict
 from awictl.document.byte_layout import decode
 
-#: Kills for each kind of archive, and processes at the same time.
+#: Number of kills for each kind of archive, and of concurrent processes.
 KILLS, AT_ONCE = 120, 3
-#: Sessions that are begun for each kind of archive.
+#: Number of sessions for each kind of archive.
 SESSIONS = 60
-#: A process is killed after so many seconds at the most; it needs about half a second before it does anything.
+#: Maximum seconds until a process is killed; it needs about half a second to start.
 LATEST_SECONDS = 1.3
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["mongo", "sqlite"])
-async def test_kills_at_random_moments(valkey: ValkeyServer, mongo: MongoServer, tmp_path: Path, kind: str) -> None:
+async def test_kills_at_random_times(valkey: ValkeyServer, mongo: MongoServer, tmp_path: Path, kind: str) -> None:
     chance = random.Random(7)
     archive = {"mongodb_uri": mongo.uri} if kind == "mongo" else {"archive_url": f"sqlite:///{tmp_path}/archive.db"}
     settings = Settings(redis_socket=str(valkey.socket), max_actions=20, **archive)  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ async def test_kills_at_random_moments(valkey: ValkeyServer, mongo: MongoServer,
     async with StateManager.open(settings) as manager:
 
         async def agent(session_id: str) -> None:
-            """Goes on until its session has ended."""
+            """Send updates until the session has ended."""
             for number in range(100_000):
                 try:
                     await manager.update_state_with_delta(session_id, {"n": number}, {"input": number})
@@ -74,12 +74,12 @@ async def test_kills_at_random_moments(valkey: ValkeyServer, mongo: MongoServer,
                 _, said = await waiting
                 assert b"Traceback" not in said, said
                 outcomes[f"{words[0]} {words[1]}: {process.returncode}"] += 1
-                await nothing_is_absent()
+                await assert_nothing_lost()
 
-        async def nothing_is_absent() -> None:
+        async def assert_nothing_lost() -> None:
             for session_id in list(acknowledged):
                 if not valkey.raw.exists(f"AWI:SESSION:{session_id}"):
-                    assert await manager.get_archived_session(session_id) is not None, f"{session_id} is in neither"
+                    assert await manager.get_archived_session(session_id) is not None, f"{session_id} is lost"
 
         agents = []
         for _ in range(SESSIONS):
@@ -88,7 +88,7 @@ async def test_kills_at_random_moments(valkey: ValkeyServer, mongo: MongoServer,
             agents.append(asyncio.create_task(agent(session_id)))
         await asyncio.gather(*(kill_some() for _ in range(AT_ONCE)))
 
-        # now to the end, with nobody killed
+        # end all sessions, without kills
         for session_id in acknowledged:
             for _ in range(100):
                 try:

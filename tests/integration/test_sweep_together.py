@@ -1,4 +1,4 @@
-"""Sweeps: several at once, of sessions that come back to life, expire, or have ended."""
+"""Sweeps: concurrent ones, and sweeps of sessions that are updated, expire, or have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from awictl.document.schema import new_document
 
 SWEEPERS = 8
 SESSIONS = 1_000
-#: So long the sessions of a test live, and the margin of its sweeps, in milliseconds.
+#: TTL of the sessions of a test, and margin of its sweeps, in milliseconds.
 TTL_MS, MARGIN_MS = 60_000, 120_000
 
 
@@ -32,7 +32,7 @@ def settings(valkey: ValkeyServer, mongo: MongoServer) -> Settings:
 
 
 def put(valkey: ValkeyServer, *session_ids: str, px: int = TTL_MS) -> dict[str, dict[str, Any]]:
-    """Store sessions, a few of them as the app writes them. Returns their documents."""
+    """Store sessions. Returns their documents."""
     documents = {
         one: new_document(one, f"agent-of-{one}", "Agent", f"/{number}", "2026-11-23T10:00:00.000Z")
         for number, one in enumerate(session_ids)
@@ -45,7 +45,7 @@ def put(valkey: ValkeyServer, *session_ids: str, px: int = TTL_MS) -> dict[str, 
 
 
 async def sweep(manager: StateManager, margin_ms: int = MARGIN_MS) -> Swept:
-    """One sweep, which must succeed."""
+    """Run a sweep, which must succeed."""
     sweeper = manager.sweeper(margin_ms)
     swept = await sweeper.sweep(await sweeper.candidates())
     assert (swept.failed, swept.stopped) == ({}, None)
@@ -58,10 +58,10 @@ async def archived(manager: StateManager, session_id: str) -> dict[str, Any]:
     return decode(found.raw)
 
 
-async def test_eight_sweepers_archive_each_session_once_as_it_was_last(
+async def test_eight_concurrent_sweepers_archive_each_session_once_in_its_last_version(
     valkey: ValkeyServer, mongo: MongoServer, settings: Settings
 ) -> None:
-    """Eight processes, while some of the sessions go on."""
+    """Eight processes, while some of the sessions are updated."""
     ids = [f"sess_{number:04d}" for number in range(SESSIONS)]
     put(valkey, *ids)
     words = ["archive", "sweep", "--margin", f"{MARGIN_MS // 1000}s", "-o", "json"]
@@ -82,16 +82,16 @@ async def test_eight_sweepers_archive_each_session_once_as_it_was_last(
         for process in processes:
             out, _ = await asyncio.to_thread(process.communicate, timeout=120)
             assert process.returncode == 0, out
-        # what went on after it was archived is archived again by the next
+        # sessions that were updated after they were archived are archived again by the next sweep
         await sweep(manager)
         assert mongo.sessions.count_documents({}) == SESSIONS == len(mongo.sessions.distinct("sessionId"))
         last = dict(zip(ids, valkey.raw.mget([f"AWI:SESSION:{one}" for one in ids]), strict=True))
-        assert None not in last.values(), "a sweep deletes nothing that lives"
+        assert None not in last.values(), "a sweep deletes no live session"
         for document in mongo.sessions.find({}, {"sessionId": 1, "awi": 1}):
             assert zlib.decompress(document["awi"]["packed"]) == last[document["sessionId"]]
         assert_same(await archived(manager, ids[0]), decode(last[ids[0]]))
 
-        # they expire, and the next sweep says so
+        # they expire, and the next sweep marks them as ended
         assert mongo.sessions.count_documents({"sessionActive": True}) == SESSIONS
         valkey.raw.delete(*(f"AWI:SESSION:{one}" for one in ids))
         past = {"$set": {"awi.expiresAt": mongo.sessions.find_one()["sessionStartedAt"]}}  # type: ignore[index]
@@ -100,15 +100,15 @@ async def test_eight_sweepers_archive_each_session_once_as_it_was_last(
         assert mongo.sessions.count_documents({"sessionActive": False}) == SESSIONS
 
 
-async def test_a_session_that_goes_on_is_archived_again(
+async def test_a_session_that_was_updated_is_archived_again(
     valkey: ValkeyServer, mongo: MongoServer, settings: Settings
 ) -> None:
     put(valkey, "sess_lives")
     async with StateManager.open(settings) as manager:
         assert (await sweep(manager)).archived == 1
-        assert (await sweep(manager)).archived == 1, "twice the same leaves no trace"
+        assert (await sweep(manager)).archived == 1, "archiving the same again is harmless"
         await manager.update_state_with_delta("sess_lives", {"page_state": {"route": "/later"}})
-        assert (await sweep(manager)).found == 0, "it has time again"
+        assert (await sweep(manager)).found == 0, "its TTL was extended"
         swept = await sweep(manager, margin_ms=settings.session_ttl_ms * 2)
         assert (swept.archived, swept.deleted) == (1, 0)
         assert (await archived(manager, "sess_lives"))["page_state"]["route"] == "/later"
@@ -124,15 +124,17 @@ async def test_a_session_that_was_touched_is_not_marked_as_expired(
         first = mongo.sessions.find_one({})
         await manager.touch_session("sess_lives")
         mongo.sessions.update_one({}, {"$set": {"awi.expiresAt": first["sessionStartedAt"]}})  # type: ignore[index]
-        assert (await sweep(manager)).expired == 0, "it is there"
+        assert (await sweep(manager)).expired == 0, "it is still in Redis"
         await sweep(manager, margin_ms=settings.session_ttl_ms * 2)
         again = mongo.sessions.find_one({})
     assert first is not None and again is not None
     assert again["sessionActive"] and again["awi"]["expiresAt"] > first["awi"]["expiresAt"]
 
 
-async def test_what_has_ended_is_finished(valkey: ValkeyServer, mongo: MongoServer, settings: Settings) -> None:
-    """As after a crash: the end is recorded, the session does not expire, and it is not in the archive."""
+async def test_an_ended_session_is_archived_and_deleted(
+    valkey: ValkeyServer, mongo: MongoServer, settings: Settings
+) -> None:
+    """As after a crash: the end is recorded, the session has no TTL, and it is not in the archive."""
     [document] = put(valkey, "sess_ended").values()
     end = {"t": 1, "action": "session_end", "input": {}, "delta": {}, "timestamp": "2026-11-23T10:00:01.000Z"}
     document["history"] = {"actions": [*document["history"]["actions"], end], "last_action": end}
@@ -144,11 +146,15 @@ async def test_what_has_ended_is_finished(valkey: ValkeyServer, mongo: MongoServ
         swept = await sweep(manager)
         assert (swept.found, swept.archived, swept.deleted) == (1, 1, 1)
         assert_same(await archived(manager, "sess_ended"), document)
-    assert valkey.raw.keys() == [b"AWI:SESSION:sess_lasting"], "what never expires and has not ended is left alone"
+    assert valkey.raw.keys() == [b"AWI:SESSION:sess_lasting"], (
+        "a session without a TTL that has not ended is left alone"
+    )
     assert [one["sessionActive"] for one in mongo.sessions.find()] == [False]
 
 
-async def test_the_most_urgent_come_first_and_the_pace_is_kept(valkey: ValkeyServer, settings: Settings) -> None:
+async def test_sessions_that_expire_first_come_first_and_the_rate_is_limited(
+    valkey: ValkeyServer, settings: Settings
+) -> None:
     for number, session_id in enumerate(("sess_b", "sess_a", "sess_c")):
         put(valkey, session_id, px=TTL_MS - 10_000 * number)
     put(valkey, *(f"sess_later_{number}" for number in range(17)), px=MARGIN_MS - 1_000)
@@ -159,10 +165,10 @@ async def test_the_most_urgent_come_first_and_the_pace_is_kept(valkey: ValkeySer
         began = time.monotonic()
         swept = await sweeper.sweep(due)
     assert swept.archived == 20
-    assert time.monotonic() - began >= 0.7, "twenty at twenty a second"
+    assert time.monotonic() - began >= 0.7, "20 sessions at 20 per second"
 
 
-async def test_one_that_cannot_be_archived_does_not_stop_the_others(
+async def test_a_session_that_cannot_be_archived_does_not_stop_the_others(
     valkey: ValkeyServer, mongo: MongoServer, settings: Settings
 ) -> None:
     put(valkey, "sess_good", "sess_clash", px=10_000)
@@ -174,5 +180,7 @@ async def test_one_that_cannot_be_archived_does_not_stop_the_others(
     assert (swept.archived, swept.held, swept.stopped) == (1, 2, None)
     assert {name: error.exit_code for name, error in swept.failed.items()} == {"sess_bad": 6, "sess_clash": 4}
     for session_id in swept.failed:
-        assert 100_000 < valkey.raw.pttl(f"AWI:SESSION:{session_id}") < MARGIN_MS, "kept, and found by the next sweep"
+        assert 100_000 < valkey.raw.pttl(f"AWI:SESSION:{session_id}") < MARGIN_MS, (
+            "its TTL was extended, to less than the margin"
+        )
     assert 0 < valkey.raw.pttl("AWI:SESSION:sess_good") <= 10_000

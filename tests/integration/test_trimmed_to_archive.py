@@ -1,4 +1,4 @@
-"""Actions that leave a session are archived first: in the end the trajectory is complete, each action there once."""
+"""Actions are archived before they are trimmed: at the end the trajectory is complete, without duplicates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 10
 
 @pytest.fixture(params=["sqlite", "mongo"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Where the archive keeps its data, of both kinds; empty."""
+    """An empty backend of each kind."""
     if request.param == "mongo":
         return MongoBackend(request.getfixturevalue("mongo"))
     return SqliteBackend(tmp_path / "archive.db")
@@ -34,7 +34,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 
 @pytest.fixture
 def settings(valkey: ValkeyServer, backend: Backend) -> Settings:
-    """Room for ten actions, and an archive."""
+    """Settings with a limit of ten actions, and an archive."""
     archive = {"mongodb_uri": backend.settings.mongodb_uri, "archive_url": backend.settings.archive_url}
     return valkey.settings(max_actions=LIMIT, **archive)
 
@@ -49,7 +49,7 @@ async def update_many(manager: StateManager, numbers: range) -> None:
 
 
 def live(valkey: ValkeyServer) -> dict[str, Any]:
-    """The trajectory in Redis."""
+    """Return the `history` of the session in Redis."""
     history: dict[str, Any] = plain(stored(valkey))["history"]
     return history
 
@@ -61,7 +61,7 @@ async def archived(manager: StateManager) -> Archived:
 
 
 def assert_complete(document: dict[str, Any], made: int) -> None:
-    """Fails unless the start, `made` updates in their order, and the end are there, each once."""
+    """Assert that the trajectory has the start, `made` updates in their order, and the end, each once."""
     history = document["history"]
     assert [one["t"] for one in history["actions"]] == list(range(made + 2))
     assert [one["action"] for one in history["actions"]] == [
@@ -96,7 +96,7 @@ async def test_a_session_far_past_the_limit_is_archived_complete(
         assert_complete(again.document, 8 * LIMIT + 3)
 
 
-async def test_of_a_session_that_lives_all_actions_are_somewhere_at_every_moment(
+async def test_each_action_of_a_live_session_is_in_redis_or_in_the_archive(
     valkey: ValkeyServer, settings: Settings
 ) -> None:
     async with StateManager.open(settings) as manager:
@@ -110,7 +110,9 @@ async def test_of_a_session_that_lives_all_actions_are_somewhere_at_every_moment
             assert there == set(range(n + 2))
 
 
-async def test_what_was_restored_goes_on_and_is_complete_again(valkey: ValkeyServer, settings: Settings) -> None:
+async def test_a_restored_session_is_updated_and_archived_completely_again(
+    valkey: ValkeyServer, settings: Settings
+) -> None:
     async with StateManager.open(settings) as manager:
         await begin(manager)
         await update_many(manager, range(3 * LIMIT))
@@ -125,7 +127,7 @@ async def test_what_was_restored_goes_on_and_is_complete_again(valkey: ValkeySer
 
 
 async def test_a_delta_over_the_statistics_loses_no_actions(valkey: ValkeyServer, settings: Settings) -> None:
-    """Statistics are a part of the document like any other: an agent may overwrite them."""
+    """An agent may overwrite the statistics like any other part of the document."""
     async with StateManager.open(settings) as manager:
         await begin(manager)
         await update_many(manager, range(2 * LIMIT))
@@ -136,15 +138,17 @@ async def test_a_delta_over_the_statistics_loses_no_actions(valkey: ValkeyServer
         assert_complete((await archived(manager)).document, 4 * LIMIT)
 
 
-async def test_without_an_archive_actions_are_dropped_as_ever(valkey: ValkeyServer) -> None:
+async def test_without_an_archive_actions_are_trimmed_and_lost(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await begin(manager)
         await update_many(manager, range(3 * LIMIT))
         assert len(live(valkey)["actions"]) <= LIMIT
 
 
-async def test_a_later_archive_tells_what_is_missing(valkey: ValkeyServer, settings: Settings) -> None:
-    """Those that were dropped while there was none."""
+async def test_an_archive_configured_later_records_the_number_of_missing_actions(
+    valkey: ValkeyServer, settings: Settings
+) -> None:
+    """Those that were trimmed before it was configured."""
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await begin(manager)
         await update_many(manager, range(2 * LIMIT))
@@ -157,7 +161,7 @@ async def test_a_later_archive_tells_what_is_missing(valkey: ValkeyServer, setti
         assert history["trimmed_actions"] == missing
 
 
-async def test_while_the_archive_is_away_nothing_is_dropped(
+async def test_while_the_archive_is_down_nothing_is_trimmed(
     valkey: ValkeyServer,
     new_mongo: Callable[[], MongoServer],
     monkeypatch: pytest.MonkeyPatch,
@@ -178,12 +182,12 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
         assert numbers == list(range(numbers[0], 5 * LIMIT + 1)) and len(numbers) > 3 * LIMIT
         assert live(valkey)["trimmed_actions"] == numbers[0]
         messages = [record.getMessage() for record in caplog.records if record.name == "awictl"]
-        assert len(messages) == 1, "once for a while, and not at every update"
+        assert len(messages) == 1, "one warning per pause, not per update"
         assert SESSION_ID in messages[0] and "cannot be archived" in messages[0]
         with pytest.raises(Unreachable):
             async with asyncio.timeout(5):
                 await manager.end_session(SESSION_ID)
-        assert valkey.raw.ttl(f"AWI:SESSION:{SESSION_ID}") == -1, "it waits for the archive and does not expire"
+        assert valkey.raw.ttl(f"AWI:SESSION:{SESSION_ID}") == -1, "it has no TTL until it is archived"
 
         server.start()
         monkeypatch.setattr(manager._updater, "_no_trimming_until", 0.0)
@@ -194,7 +198,7 @@ async def test_while_the_archive_is_away_nothing_is_dropped(
         await forget_sockets(manager.required_archive())
 
 
-async def test_when_the_archive_is_back_the_session_is_trimmed_again(
+async def test_when_the_archive_recovers_the_session_is_trimmed_again(
     valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(update, "ARCHIVE_RETRY_SECONDS", 0.0)
@@ -215,19 +219,19 @@ async def test_when_the_archive_is_back_the_session_is_trimmed_again(
 
 
 @pytest.mark.usefixtures("mongo_sockets")
-async def test_a_pause_without_an_archive_costs_updates_no_time(valkey: ValkeyServer) -> None:
-    """One update waits for it; the next ones do not try."""
+async def test_updates_do_not_wait_for_an_archive_that_is_down(valkey: ValkeyServer) -> None:
+    """One update waits for it; the next ones do not try to reach it."""
     settings = valkey.settings(max_actions=LIMIT, mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/awi", timeout=0.3)
     async with StateManager.open(settings) as manager:
         await begin(manager)
-        async with asyncio.timeout(5):  # each try takes 0.3 s
+        async with asyncio.timeout(5):  # each attempt takes 0.3 s
             await update_many(manager, range(LIMIT * 10))
         assert len(live(valkey)["actions"]) == LIMIT * 10 + 1
         await forget_sockets(manager.required_archive())
 
 
 async def test_concurrent_tasks_lose_nothing(valkey: ValkeyServer, settings: Settings) -> None:
-    """Eight managers, as in eight processes, which drop the same actions at the same time."""
+    """Eight managers, as in eight processes, which trim the same actions at the same time."""
 
     async def write(name: int) -> None:
         async with StateManager.open(settings) as manager:
@@ -261,7 +265,7 @@ async def test_concurrent_processes_lose_nothing(valkey: ValkeyServer, settings:
         document = (await archived(manager)).document
     ending = document["history"]["actions"].pop()
     assert ending["action"] == "session_end"
-    # as it was before the end, which `assert_nothing_lost` is about
+    # undo the end, because `assert_nothing_lost` expects a session without it
     document["history"]["last_action"] = last
     document["last_updated"] = document["statistics"]["last_activity"] = last["timestamp"]
     found = assert_nothing_lost(document, results)

@@ -1,4 +1,4 @@
-"""Archives of both kinds for tests, snapshots to put there, and what is stored behind their backs."""
+"""Archives of both kinds for tests, snapshots to save, and access to the stored data."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from awictl.archive.snapshot import Snapshot
 from .documents import SESSION_ID, action, compact, document
 from .mongo import MongoServer
 
-#: When the snapshots of tests are taken.
+#: The time at which snapshots are taken.
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-#: When their sessions begin.
+#: The time at which their sessions start.
 STARTED = "2026-11-23T07:09:41.403Z"
 
 
 def stamp(seconds: float = 0, *, start: datetime = NOW) -> str:
-    """A stored timestamp, so many seconds after `start`."""
+    """Return a stored timestamp, `seconds` after `start`."""
     return (start + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def session(updates: int, session_id: str = SESSION_ID, **others: Any) -> dict[str, Any]:
-    """A session after so many updates; each is an action, a count and a later timestamp."""
+    """Return a session document after `updates` updates; each adds an action, a count and a later timestamp."""
     made = document([0] * updates, session_id)
     made["statistics"] |= {"session_start": STARTED, "last_activity": stamp(updates)}
     return made | {"last_updated": stamp(updates)} | others
 
 
 def ended(session_document: dict[str, Any]) -> dict[str, Any]:
-    """The same session after its end was recorded."""
+    """Return a copy of a session document with its end recorded."""
     made = copy.deepcopy(session_document)
     last = {"t": len(made["history"]["actions"]), "action": "session_end", "timestamp": made["last_updated"]}
     made["history"] = {"actions": [*made["history"]["actions"], last], "last_action": last}
@@ -54,7 +54,7 @@ def ended(session_document: dict[str, Any]) -> dict[str, Any]:
 
 
 def trimmed(updates: int, left: int, session_id: str = SESSION_ID) -> tuple[dict[str, Any], list[Any]]:
-    """A session whose oldest `left` actions have left it, and those."""
+    """Return a session document whose oldest `left` actions were trimmed, and those actions."""
     made = session(updates, session_id)
     actions = made["history"]["actions"]
     made["history"] |= {"actions": actions[left:], "trimmed_actions": left}
@@ -76,7 +76,7 @@ def snapshot(
 
 
 def incompressible(count: int, size: int, seed: int = 1) -> dict[str, Any]:
-    """A session of `count` actions whose inputs have `size` characters each that do not compress."""
+    """Return a session document of `count` actions, each with an incompressible input of `size` characters."""
     chance = random.Random(seed)
     made = session(count)
     for one in made["history"]["actions"]:
@@ -86,38 +86,38 @@ def incompressible(count: int, size: int, seed: int = 1) -> dict[str, Any]:
 
 
 def chunk(first: int, count: int) -> Chunk:
-    """Actions that left a session, numbered from `first` on."""
+    """Return a chunk of trimmed actions, numbered from `first` on."""
     return Chunk(first, [action(t) for t in range(first, first + count)])
 
 
 async def listed(
     archive: Archive, query: ArchiveQuery | None = None, after: Cursor | None = None, limit: int | None = None
 ) -> list[ArchivedSummary]:
-    """A whole listing."""
+    """Return a listing as a list."""
     return [one async for one in archive.find(query or ArchiveQuery(), after, limit)]
 
 
 async def saved(archive: Archive, *snapshots: Snapshot) -> None:
-    """Save snapshots, which must succeed for each."""
+    """Save snapshots; all of them must succeed."""
     assert await archive.save(snapshots) == {one.session_id: None for one in snapshots}
 
 
 class Backend(Protocol):
-    """Where an archive keeps its data: for the test itself to look at it and to damage it."""
+    """The stored data of an archive, for tests that inspect or damage it."""
 
     settings: Settings
 
     def stored(self) -> dict[str, bytes]:
-        """Everything that is stored, by name; times of archiving left out."""
+        """Return all stored records by name, without the time at which they were archived."""
 
     def damage(self, session_id: str) -> None:
-        """Change a byte in the middle of what is stored of a session."""
+        """Change a byte in the middle of the stored bytes of a session."""
 
     def damage_actions(self, session_id: str) -> None:
-        """Change a byte in the middle of each stored piece of actions that left a session."""
+        """Change a byte in the middle of each stored chunk of trimmed actions of a session."""
 
     def untouched(self) -> bool:
-        """Whether nothing was ever created: no file, no collection and no index."""
+        """Whether nothing was created yet: no file, no collection and no index."""
 
 
 class SqliteBackend:
@@ -156,7 +156,7 @@ class SqliteBackend:
 
     @contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:
-        """The file itself."""
+        """Open the file."""
         with closing(sqlite3.connect(self.path)) as db:
             yield db
 
@@ -202,13 +202,13 @@ class MongoBackend:
 
 
 def flipped(data: bytes) -> bytes:
-    """The bytes with one bit in the middle changed."""
+    """Return the bytes with one bit in the middle inverted."""
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
 def opened(backend: Backend) -> Archive:
-    """A new archive on a backend, as another process would open it."""
+    """Open an archive on a backend."""
     archive = open_archive(backend.settings)
     assert archive is not None
     return archive
@@ -216,7 +216,7 @@ def opened(backend: Backend) -> Archive:
 
 @asynccontextmanager
 async def several(backend: Backend, count: int) -> AsyncIterator[list[Archive]]:
-    """Archives on one backend, as so many processes would open them; closed in the end."""
+    """Open `count` archives on one backend, as that many processes would, and close them at the end."""
     archives = [opened(backend) for _ in range(count)]
     try:
         yield archives
@@ -226,14 +226,14 @@ async def several(backend: Backend, count: int) -> AsyncIterator[list[Archive]]:
 
 
 async def forget_sockets(archive: Archive) -> None:
-    """Close an archive whose server went away. pymongo leaves sockets open that it was opening then."""
+    """Close an archive whose server is down, and the sockets that pymongo was about to open and left behind."""
     await archive.close()
     await drop_sockets()
 
 
 async def drop_sockets() -> None:
-    """Let go of what pymongo left open, now rather than in the middle of another test."""
-    await asyncio.sleep(0.1)  # for what was about to connect to notice
+    """Collect sockets that pymongo left open now, and not in the middle of another test."""
+    await asyncio.sleep(0.1)  # pending connection attempts must fail first
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

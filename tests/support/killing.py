@@ -1,7 +1,7 @@
 """Proxies that kill a process at a chosen step: before a server gets a request, or before the process gets the reply.
 
-Steps are the requests to Redis and to MongoDB, in the order in which the process sends them. What the driver sends
-for itself (`hello`) is none.
+Steps are the requests to Redis and to MongoDB, in the order in which the process sends them, without those that the
+MongoDB driver sends to monitor the server (`hello`).
 """
 
 from __future__ import annotations
@@ -16,39 +16,42 @@ from contextlib import suppress
 from enum import Enum
 
 _CHUNK = 1 << 18
-#: Messages with which a driver watches its server.
-_OWN = {"hello", "ismaster", "isMaster", "endSessions"}
+#: Commands with which the MongoDB driver monitors the server.
+_MONITORING = {"hello", "ismaster", "isMaster", "endSessions"}
 
 
 class Moment(Enum):
-    """When a process dies."""
+    """When the process is killed."""
 
-    #: The server never sees the request.
+    #: The server never gets the request.
     BEFORE = "before the request"
-    #: The server has carried it out; the process does not learn of it.
+    #: The server has executed the request; the process does not get the reply.
     AFTER = "after the reply"
 
 
 class Killer:
-    """Counts the steps of one process over all its servers, and kills it at one of them."""
+    """Counts the steps of one process over all its servers, and kills it at one of them.
+
+    step: the number of the step, counted from 0; None to only record the steps.
+    """
 
     def __init__(self, step: int | None = None, moment: Moment = Moment.BEFORE) -> None:
         self._step = step
         self._moment = moment
         self._lock = threading.Lock()
         self._listeners: list[socket.socket] = []
-        #: What each step was.
+        #: The command of each step.
         self.steps: list[str] = []
-        #: The process; to be set before its first step.
+        #: The id of the process; must be set before its first step.
         self.pid = 0
         self.killed = False
 
     def redis(self, target: str | int) -> int:
-        """The port of a proxy to a Redis server: its Unix socket, or its port."""
+        """Start a proxy to a Redis server, given by its Unix socket or port. Returns the port of the proxy."""
         return self._serve(target, lambda data: data.split(b"\r\n")[2:3][0].decode() if data[:1] == b"*" else "")
 
     def mongo(self, port: int) -> int:
-        """The port of a proxy to a MongoDB-wire server."""
+        """Start a proxy to a MongoDB-wire server. Returns the port of the proxy."""
         return self._serve(port, _command)
 
     def close(self) -> None:
@@ -73,12 +76,12 @@ class Killer:
     def _forward(self, client: socket.socket, target: str | int, name_of: Callable[[bytes], str]) -> None:
         server = socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET)
         server.connect(target if isinstance(target, str) else ("127.0.0.1", target))
-        dying = threading.Event()
+        killing = threading.Event()
 
         def replies() -> None:
             with suppress(OSError):
                 while data := server.recv(_CHUNK):
-                    if dying.is_set():
+                    if killing.is_set():
                         self._kill()
                     client.sendall(data)
             client.close()
@@ -87,15 +90,15 @@ class Killer:
         with suppress(OSError):
             while data := client.recv(_CHUNK):
                 name = name_of(data)
-                if name and self._is_the_one(name):
+                if name and self._is_kill_step(name):
                     if self._moment is Moment.BEFORE:
                         self._kill()
                         break
-                    dying.set()
+                    killing.set()
                 server.sendall(data)
         server.close()
 
-    def _is_the_one(self, name: str) -> bool:
+    def _is_kill_step(self, name: str) -> bool:
         with self._lock:
             self.steps.append(name)
             return len(self.steps) - 1 == self._step
@@ -106,8 +109,8 @@ class Killer:
 
 
 def _command(data: bytes) -> str:
-    """The command of an OP_MSG, empty for what is none or the driver's own, and for what continues a message."""
+    """Return the command of an OP_MSG; empty for other data, parts of a message, and the driver's monitoring."""
     if len(data) < 27 or struct.unpack_from("<i", data, 12)[0] != 2013:
         return ""
     name = data[26 : data.index(b"\0", 26)].decode("ascii", "replace")
-    return "" if name in _OWN else name
+    return "" if name in _MONITORING else name

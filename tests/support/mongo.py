@@ -1,4 +1,4 @@
-"""Private MongoDB-wire servers over TCP (SecantusDB), each in a folder of its own. No test talks to another server."""
+"""Private MongoDB-wire servers over TCP (SecantusDB), each with a folder of its own. Tests use no other servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 
 from .valkey import START_TRIES, free_port
 
-#: Seconds that a server may take to answer after its start.
+#: Maximum seconds until a started server answers.
 START_SECONDS = 30.0
 #: The database that tests use.
 DATABASE = "awi"
@@ -26,7 +26,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 class MongoServer:
-    """A server process on a TCP port, whose data outlives it until `stop`."""
+    """A server process on a TCP port. Its data is kept until `stop`, even if the process is killed."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="awi-mongo-", dir="/tmp"))
@@ -36,28 +36,28 @@ class MongoServer:
 
     @property
     def uri(self) -> str:
-        """Its URL, with the database."""
+        """The URL of the tests' database."""
         return f"mongodb://127.0.0.1:{self.port}/{DATABASE}"
 
     @property
     def raw(self) -> pymongo.database.Database[dict[str, Any]]:
-        """The database, for the test itself to look at the data and to change it."""
+        """The database, for tests that inspect or change the data."""
         if self._client is None:
             self._client = pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=int(START_SECONDS * 1000))
         return self._client.get_database(DATABASE, codec_options=CodecOptions(tz_aware=True))
 
     @property
     def sessions(self) -> pymongo.collection.Collection[dict[str, Any]]:
-        """The collection of sessions."""
+        """The collection `agentsessions`."""
         return self.raw["agentsessions"]
 
     def start(self) -> MongoServer:
-        """Start the process, on the port that it had before if any, and wait until it answers."""
+        """Start the process and wait until it answers. A restarted server keeps its port."""
         for _ in range(START_TRIES):
             port = self.port or free_port()
             command = [str(Path(sys.executable).parent / "secantusd-py"), "--host", "127.0.0.1", "--port", str(port)]
             command += ["--storage-path", str(self.folder / "data"), "--cache-size", "256M", "--log-level", "ERROR"]
-            command += ["--sync-on-commit"]  # without it a killed server forgets what it has acknowledged
+            command += ["--sync-on-commit"]  # otherwise a killed server loses acknowledged writes
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
@@ -69,7 +69,7 @@ class MongoServer:
         raise RuntimeError(f"secantusd-py does not start: {(self.folder / 'log').read_text()[-2000:]}")
 
     def _answers(self, process: subprocess.Popen[bytes], port: int) -> bool:
-        """Whether it is up; False where it has ended, since its port was taken."""
+        """Wait until the server answers. Returns False if the process has ended, because its port was taken."""
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None:
             try:
@@ -83,11 +83,11 @@ class MongoServer:
         return False
 
     def clear(self) -> None:
-        """Remove all data."""
+        """Delete all data."""
         self.raw.client.drop_database(DATABASE)
 
     def put_app_documents(self, *, last_active: datetime | None = None) -> dict[str, dict[str, Any]]:
-        """Store the documents that the app wrote in its two older shapes. Returns them by their session ids.
+        """Insert the documents that the app wrote in its two older shapes. Returns them by session id.
 
         `last_active`: move all their dates by the same time span, so that the latest activity was then; by default the
         documents keep the dates at which they were recorded.
@@ -101,35 +101,35 @@ class MongoServer:
         return {one["sessionId"]: one for one in found}
 
     def put(self, collection: str, file: str) -> dict[str, Any]:
-        """Store a document that the app wrote."""
+        """Insert a document that the app wrote. Returns it."""
         found: dict[str, Any] = json_util.loads((DATA / file).read_text())
         self.raw[collection].insert_one(found)
         return found
 
     def kill(self) -> None:
-        """End the process at once, as a crash would. `start` brings it back with its data."""
+        """Kill the process, as a crash would. `start` starts it again with its data."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def terminate(self) -> None:
-        """End the process in good order. `start` brings it back with its data."""
+        """Shut the process down. `start` starts it again with its data."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
 
     def pause(self) -> None:
-        """Stop the process: it keeps its connections and answers nothing."""
+        """Suspend the process: connections stay open, but requests are not answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Undo `pause`."""
+        """Resume the process after `pause`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the process and remove its folder."""
+        """Kill the process and delete its folder."""
         if self._client is not None:
             self._client.close()
         self.kill()

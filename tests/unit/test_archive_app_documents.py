@@ -1,4 +1,4 @@
-"""Documents that the app itself wrote to the archive, as sessions: nothing that is there is lost, nothing made up."""
+"""Converting the app's own documents to sessions: no field is lost, and no missing field is invented."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = ("archived", "legacy")
 
 
 def read(name: str) -> dict[str, Any]:
-    """A document of the app as pymongo would give it."""
+    """Return a document of the app as pymongo returns it."""
     found: dict[str, Any] = json_util.loads((DATA / f"mongo_{name}_session.ejson").read_text())
     return found
 
@@ -38,7 +38,9 @@ def test_the_summary_of_an_archived_session() -> None:
     assert found.last_activity_at == found.started_at.replace(microsecond=764_000)
     assert (found.active, found.shape, found.bytes) == (False, Shape.APP, None)
     assert (found.total_actions, found.successful_actions, found.failed_actions) == (1, 1, 0)
-    assert found.action_counts == {"list_posts": ActionCount(1, 0)}, "the start and the end of a session are no uses"
+    assert found.action_counts == {"list_posts": ActionCount(1, 0)}, (
+        "the start and the end of a session are not counted"
+    )
     assert found.duration_ms == 17
 
 
@@ -70,7 +72,7 @@ def test_the_document_of_an_archived_session() -> None:
     }  # fmt: skip
     assert document["history"]["last_action"] == document["history"]["actions"][-1]
     assert document["statistics"]["session_end"] == "2026-11-23T07:09:41.752Z"
-    assert "permissions" not in document and "user_id" not in document, "what is not there is not made up"
+    assert "permissions" not in document and "user_id" not in document, "missing fields are left out"
 
 
 def test_the_document_of_a_legacy_session() -> None:
@@ -86,18 +88,18 @@ def test_the_document_of_a_legacy_session() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_are_plain_json_and_never_to_be_restored(name: str) -> None:
+def test_documents_of_the_app_become_json_without_raw_bytes(name: str) -> None:
     found = archived(read(name))
     assert found.raw is None and found.summary.shape is Shape.APP
     for value in (found.document, found.original, found.summary.row()):
         assert loads(dumps(value)) == json.loads(json.dumps(value)) == value
     assert found.original is not None and found.original["_id"] == str(read(name)["_id"])
     assert found.original["actionHistory"][0]["timestamp"].endswith("Z")
-    assert found.original.keys() == read(name).keys(), "the whole of it"
+    assert found.original.keys() == read(name).keys(), "complete"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_field_may_be_missing_or_odd(name: str) -> None:
+def test_each_field_may_be_missing_or_of_another_type(name: str) -> None:
     for field in (*read(name), "sessionEndedAt"):
         for odd in (None, 5, "x", [], {}, [None, 5, "x", {}], {"x": 1}, ObjectId(), True, float("nan")):
             document = read(name)
@@ -125,19 +127,19 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("value", "wanted"), VALUES, ids=ascii)
-def test_values_of_mongodb_as_json(value: Any, wanted: Any) -> None:
+def test_bson_values_become_json(value: Any, wanted: Any) -> None:
     found = to_json(value)
     assert found == wanted and type(found) is type(wanted)
 
 
 @pytest.mark.parametrize("value", [Regex("a"), MaxKey(), Timestamp(1, 2)], ids=repr)
-def test_other_values_of_mongodb_are_text(value: Any) -> None:
+def test_other_bson_values_become_strings(value: Any) -> None:
     assert isinstance(to_json(value), str)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_numbers_that_json_does_not_have_do_not_stop_it_from_being_printed(value: float) -> None:
-    """An export must stay JSON that everybody can read."""
+def test_nan_and_infinity_are_not_exported(value: float) -> None:
+    """Exports must be valid JSON."""
     document = read("legacy")
     document["actionHistory"][1]["parameters"] = {"x": value}
     text = dumps(archived(document).document).decode()
@@ -145,16 +147,16 @@ def test_numbers_that_json_does_not_have_do_not_stop_it_from_being_printed(value
 
 
 @given(stored_values)
-def test_json_stays_itself(value: Any) -> None:
+def test_json_values_are_unchanged(value: Any) -> None:
     assert to_json(value) == value
 
 
-def test_moments() -> None:
+def test_dates_get_a_time_zone() -> None:
     assert as_datetime(datetime(2026, 1, 1)) == datetime(2026, 1, 1, tzinfo=UTC)
     assert [as_datetime(odd) for odd in (None, "2026-01-01", 5, {})] == [None] * 4
 
 
 @given(st.integers(0, 9))
-def test_actions_are_numbered_by_their_place(count: int) -> None:
+def test_actions_are_numbered_by_their_position(count: int) -> None:
     document = read("archived") | {"actionHistory": [{"action": f"a{n}"} for n in range(count)]}
     assert [one["t"] for one in session_document(document)["history"]["actions"]] == list(range(count))

@@ -1,4 +1,4 @@
-"""What the app's tools see of an archived session: whatever a document holds, MongoDB can keep it and query it."""
+"""The app's view of an archived session: MongoDB can store and query it, whatever the session document contains."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from awictl.archive.values import parse_datetime
 from awictl.document.json_codec import dumps
 
 MAX_BSON = 16 * 1024 * 1024
-#: MongoDB allows so many levels of a document.
+#: Maximum nesting of a MongoDB document.
 MAX_DEPTH = 100
 
 
 def stored(document: dict[str, Any]) -> dict[str, Any]:
-    """What MongoDB would hold of a session, parts left aside, as it would come back."""
+    """Return the document of a session, without its parts, as it would be read from MongoDB."""
     taken = snapshot(document, raw=dumps(document))
     made, parts = document_of(taken, NOW)
     encoded = bson.encode(made)
@@ -46,7 +46,7 @@ def stored(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(value: Any) -> Iterator[str]:
-    """All keys in a document."""
+    """Iterate over all keys in a document, at any depth."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield key
@@ -62,11 +62,11 @@ def depth_of(value: Any) -> int:
     return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
 
 
-# -- what the app wants to see
+# -- the fields of the app
 
 
 @pytest.mark.parametrize("name", SESSIONS)
-def test_documents_of_the_app(name: str) -> None:
+def test_the_view_of_documents_that_the_app_wrote(name: str) -> None:
     document = load(name)
     found = stored(document)
     page, statistics = document["page_state"], document["statistics"]
@@ -92,7 +92,7 @@ def test_documents_of_the_app(name: str) -> None:
     assert enabled == document["action_state"]["available_actions"]
 
 
-def test_moments_are_dates() -> None:
+def test_timestamps_become_dates() -> None:
     document = ended(session(3))
     view = app_view(snapshot(document))
     assert view["sessionStartedAt"] == parse_datetime(document["statistics"]["session_start"])
@@ -101,7 +101,7 @@ def test_moments_are_dates() -> None:
     assert view["sessionActive"] is False
 
 
-def test_actions_tell_their_parameters_and_observations() -> None:
+def test_actions_have_parameters_and_observations() -> None:
     document = session(1)
     document["history"]["actions"][0] |= {"input": {"a.b": 1}, "observation": {"$set": 2}, "success": False}
     [shown] = app_view(snapshot(document))["actionHistory"]
@@ -128,7 +128,7 @@ def test_agent_ids(agent_id: str | None, shown: ObjectId | str | None) -> None:
     assert app_agent_id(agent_id) == shown
 
 
-# -- whatever a document holds
+# -- any content
 
 texts = stored_texts | st.sampled_from(["", ".", "a.b", "$", "$set", "$$ROOT", "\0", "a\0b", "__proto__", "_id", "0"])
 anything = json_values(texts)
@@ -159,7 +159,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=80)
 @given(documents())
-def test_whatever_a_document_holds(document: dict[str, Any]) -> None:
+def test_any_document_can_be_stored(document: dict[str, Any]) -> None:
     stored(document)
 
 
@@ -172,7 +172,7 @@ def test_whatever_a_document_holds(document: dict[str, Any]) -> None:
     ],
     ids=lambda value: ascii(value)[:30],
 )  # fmt: skip
-def test_values_that_are_hard_to_keep(value: Any) -> None:
+def test_values_that_bson_cannot_represent_directly(value: Any) -> None:
     document = session(2, agent_name=value)
     document["page_state"] |= {"route": value, "filters": value, "sort": {"key": value, "order": value}}
     document["page_state"]["pagination"] = {"cursor": value, "total_pages": value, "x": value}
@@ -189,7 +189,7 @@ def test_numbers_are_exact_to_64_bits() -> None:
     assert isinstance(filters["more"], float) and filters["yes"] is True
 
 
-def test_deep_values_are_told_as_text() -> None:
+def test_deeply_nested_values_become_json_strings() -> None:
     document = session(1)
     document["page_state"]["filters"] = nested(200, "inmost")
     value = stored(document)["currentState"]["activeFilters"]
@@ -198,7 +198,7 @@ def test_deep_values_are_told_as_text() -> None:
     assert isinstance(value, str) and '"inmost"' in value
 
 
-# -- whatever size it has
+# -- any size
 
 BIG = 17_000_000
 
@@ -247,7 +247,7 @@ def test_big_trajectories(actions: list[Any]) -> None:
     assert [one["action"] for one in found["actionHistory"][-1:]] != []
 
 
-def test_of_a_long_trajectory_the_newest_actions_are_there() -> None:
+def test_a_long_trajectory_is_cut_to_its_newest_actions() -> None:
     document = incompressible(100, 80_000)
     history = stored(document)["actionHistory"]
     shown = [one["t"] for one in history]
@@ -255,8 +255,8 @@ def test_of_a_long_trajectory_the_newest_actions_are_there() -> None:
     assert history[-1]["parameters"] == document["history"]["actions"][-1]["input"]
 
 
-def test_everything_as_large_as_it_may_be_at_once() -> None:
-    """The bytes, the view and the uses share the 16 MiB of one document."""
+def test_all_parts_of_a_document_at_their_maximum_size() -> None:
+    """The bytes, the view and the action counts share the 16 MiB of one document."""
     room = 520_000
     chance = random.Random(2)
     names = ["".join(chr(chance.randrange(0x10000, 0x10400)) for _ in range(200)) for _ in range(1_000)]
@@ -274,10 +274,10 @@ def test_everything_as_large_as_it_may_be_at_once() -> None:
     blob = base64.b85encode(chance.randbytes(INLINE_BYTES)).decode()
     document["unknown"] = blob[: int((INLINE_BYTES - size - 10_000) * 1.2)]
     packed = stored(document)["awi"].get("packed", b"")
-    assert INLINE_BYTES * 0.95 < len(packed) <= INLINE_BYTES, "a test of the largest document that is not split"
+    assert INLINE_BYTES * 0.95 < len(packed) <= INLINE_BYTES, "this tests the largest document that is not split"
 
 
-def test_what_does_not_compress_is_split() -> None:
+def test_large_incompressible_bytes_are_split() -> None:
     taken = snapshot(incompressible(110, 100_000))
     made, parts = document_of(taken, NOW)
     assert "packed" not in made["awi"] and made["awi"]["parts"] == len(parts) >= 2
@@ -285,7 +285,7 @@ def test_what_does_not_compress_is_split() -> None:
     assert all(len(part._doc["packed"]) == PART_BYTES for part in parts[:-1])  # type: ignore[union-attr]
 
 
-def test_the_view_changes_nothing_in_the_snapshot() -> None:
+def test_creating_the_view_does_not_change_the_snapshot() -> None:
     taken = Snapshot.parse(load(SESSIONS[2])["session_id"], raw(SESSIONS[2]))
     app_view(taken)
     assert taken.document == json.loads(taken.raw)

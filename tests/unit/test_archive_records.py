@@ -32,10 +32,10 @@ moments = st.datetimes(timezones=st.just(UTC)).map(lambda one: one.replace(micro
 
 
 @given(st.none() | moments, st.from_regex(r"sess_[A-Za-z0-9_-]{1,64}", fullmatch=True))
-def test_a_cursor_comes_back(moment: datetime | None, session_id: str) -> None:
+def test_a_cursor_survives_encoding(moment: datetime | None, session_id: str) -> None:
     cursor = Cursor(moment, session_id)
     assert Cursor.parse(cursor.text) == cursor
-    assert cursor.text.isascii() and not set(cursor.text) & set(" \n\"'$&;|"), "one word in a shell"
+    assert cursor.text.isascii() and not set(cursor.text) & set(" \n\"'$&;|"), "a single word in a shell"
 
 
 def encoded(value: Any) -> str:
@@ -59,13 +59,13 @@ def test_hostile_cursors(text: str) -> None:
 
 
 @given(st.text() | st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode()))
-def test_no_text_breaks_the_parser(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with contextlib.suppress(InvalidInput):
         Cursor.parse(text)
 
 
-def test_a_cursor_has_only_text_that_an_archive_can_be_asked_for() -> None:
-    """Neither SQLite nor MongoDB can look for a lone surrogate."""
+def test_a_cursor_with_a_lone_surrogate_is_rejected() -> None:
+    """Neither SQLite nor MongoDB can search for one."""
     with pytest.raises(InvalidInput, match="is not a cursor"):
         Cursor.parse(encoded([None, "sess_\ud800"]))
 
@@ -73,7 +73,7 @@ def test_a_cursor_has_only_text_that_an_archive_can_be_asked_for() -> None:
 # -- statistics
 
 
-def test_nothing_counted() -> None:
+def test_statistics_without_sessions() -> None:
     row = ArchiveStats().row(5)
     assert (row["sessions"], row["actions"], row["success_rate"], row["days"]) == (0, 0, None, [])
     assert row["durations"] == {"median_ms": None, "p90_ms": None, "max_ms": None}
@@ -98,7 +98,7 @@ def test_counts() -> None:
     assert (row["successful_actions"], row["failed_actions"], row["success_rate"]) == (7, 2, round(7 / 9, 4))
 
 
-def test_days_are_those_of_utc_in_order() -> None:
+def test_days_are_in_utc_and_in_order() -> None:
     stats = counted(
         summary(last_activity_at=datetime(2026, 11, 24, 0, 0, tzinfo=UTC), total_actions=1),
         summary(last_activity_at=datetime(2026, 11, 23, 23, 59, 59, 999000, tzinfo=UTC), total_actions=2),
@@ -126,7 +126,7 @@ def test_the_most_used_actions() -> None:
 
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=120))
 def test_percentiles(durations: list[int]) -> None:
-    """The smallest duration that so large a share of the sessions does not exceed."""
+    """Percentiles follow the nearest-rank definition."""
     stats = counted(*(summary(started_at=NOW - timedelta(milliseconds=one), last_activity_at=NOW) for one in durations))
     found = stats.row(1)["durations"]
     exact = sorted(stats.durations)
@@ -135,7 +135,7 @@ def test_percentiles(durations: list[int]) -> None:
         assert found[name] == wanted, name
 
 
-def test_durations_that_are_not_known_or_negative() -> None:
+def test_unknown_and_negative_durations() -> None:
     stats = counted(
         summary(started_at=NOW),
         summary(last_activity_at=NOW),
@@ -144,7 +144,7 @@ def test_durations_that_are_not_known_or_negative() -> None:
     assert stats.durations == [0]
 
 
-def test_a_row_is_plain_json() -> None:
+def test_a_row_consists_of_json_values() -> None:
     row = summary(started_at=NOW, last_activity_at=NOW + timedelta(seconds=1), bytes=5, shape=Shape.APP).row()
     assert json.loads(json.dumps(row)) == row
     assert (row["started_at"], row["duration_ms"], row["shape"]) == ("2026-11-23T12:00:00.000Z", 1000, "app")

@@ -1,4 +1,4 @@
-"""Whether a snapshot may take the place of what an archive holds: never an older one, never another session."""
+"""Snapshots, and whether one may replace an archived version: never an older one, never one of another session."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from awictl.errors import InvalidData, Refused
 WHERE = "archive://here"
 
 
-def known(of: Snapshot, **others: Any) -> ArchivedVersion:
-    """What an archive knows of a snapshot that it holds."""
+def archived(of: Snapshot, **others: Any) -> ArchivedVersion:
+    """Return the version that an archive holds after it saved a snapshot."""
     made = ArchivedVersion(
         of.session_id,
         of.digest,
@@ -44,15 +44,15 @@ def known(of: Snapshot, **others: Any) -> ArchivedVersion:
 
 
 def test_a_delta_over_the_start_does_not_make_it_another_session() -> None:
-    """Not where the last action that is archived is in its trajectory."""
+    """It is the same session if its trajectory has the last archived action."""
     before, later = session(3), session(5)
     later["statistics"]["session_start"] = stamp(99)
-    assert decide(snapshot(later), known(snapshot(before)), WHERE) is Decision.REPLACE
+    assert decide(snapshot(later), archived(snapshot(before)), WHERE) is Decision.REPLACE
     with pytest.raises(Refused, match="another session"):
-        decide(snapshot(later), known(snapshot(before), last_action_digest="of another trajectory"), WHERE)
+        decide(snapshot(later), archived(snapshot(before), last_action_digest="of another trajectory"), WHERE)
 
 
-# -- what is newer
+# -- revisions
 
 revisions = st.builds(Revision, *[st.integers(0, 3)] * 3)
 
@@ -64,7 +64,7 @@ def test_comparing_is_antisymmetric(one: Revision, other: Revision) -> None:
 
 
 @given(revisions, st.lists(st.sampled_from(Revision._fields), unique=True, min_size=2))
-def test_two_of_three_numbers_decide(revision: Revision, larger: list[str]) -> None:
+def test_the_majority_of_three_numbers_decides(revision: Revision, larger: list[str]) -> None:
     for third in set(Revision._fields) - set(larger) or {larger[0]}:
         newer = revision._replace(**{name: getattr(revision, name) + 5 for name in larger})
         if third not in larger:
@@ -73,7 +73,7 @@ def test_two_of_three_numbers_decide(revision: Revision, larger: list[str]) -> N
 
 
 @pytest.mark.parametrize("name", SESSIONS)
-def test_what_the_app_wrote_has_a_revision(name: str) -> None:
+def test_revisions_of_documents_that_the_app_wrote(name: str) -> None:
     document = load(name)
     taken = snapshot(document, raw=raw(name))
     assert taken.raw == raw(name) and taken.document == document
@@ -87,25 +87,25 @@ def test_more_updates_are_newer(later: int, earlier: int) -> None:
     assert snapshot(session(later)).revision.compared_to(snapshot(session(earlier)).revision) > 0
 
 
-def test_the_end_is_newer_than_what_it_ends() -> None:
-    """Though it counts as no action, and may come in the same millisecond."""
+def test_an_ended_session_is_newer_than_before_its_end() -> None:
+    """Although the end is not counted as an action, and may be recorded in the same millisecond."""
     assert snapshot(ended(session(3))).revision.compared_to(snapshot(session(3)).revision) > 0
 
 
-# -- verdicts
+# -- decisions
 
 
-def test_nothing_there() -> None:
+def test_a_session_that_is_not_archived_is_inserted() -> None:
     assert decide(snapshot(session(1)), None, WHERE) is Decision.INSERT
 
 
-def test_a_newer_one_replaces() -> None:
-    assert decide(snapshot(session(4)), known(snapshot(session(3))), WHERE) is Decision.REPLACE
+def test_a_newer_version_replaces_an_older_one() -> None:
+    assert decide(snapshot(session(4)), archived(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
-def test_an_older_one_never_does() -> None:
+def test_an_older_version_is_outdated() -> None:
     with pytest.raises(Outdated, match="newer version") as raised:
-        decide(snapshot(session(3)), known(snapshot(session(4))), WHERE)
+        decide(snapshot(session(3)), archived(snapshot(session(4))), WHERE)
     assert WHERE in str(raised.value) and isinstance(raised.value, Refused)
 
 
@@ -116,67 +116,67 @@ def test_an_older_one_never_does() -> None:
 )
 def test_other_content_of_the_same_revision_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="other content") as raised:
-        decide(snapshot(session(3, **change)), known(snapshot(session(3))), WHERE)
+        decide(snapshot(session(3, **change)), archived(snapshot(session(3))), WHERE)
     assert not isinstance(raised.value, Outdated)
 
 
-def test_numbers_that_contradict_each_other_are_refused() -> None:
-    """More actions and an earlier time, the third being equal."""
+def test_contradictory_revisions_are_refused() -> None:
+    """More actions, but an earlier time, and the third number is equal."""
     one, other = snapshot(session(3)), snapshot(session(3))
     revision = one.revision._replace(total_actions=4, updated_ms=one.revision.updated_ms - 1)
     with pytest.raises(Refused, match="neither version"):
-        decide(replace(one, revision=revision, digest="0" * 64), known(other), WHERE)
+        decide(replace(one, revision=revision, digest="0" * 64), archived(other), WHERE)
 
 
 def test_another_agent_is_refused() -> None:
     with pytest.raises(Refused, match="another session"):
-        decide(snapshot(session(4, agent_id="a" * 24)), known(snapshot(session(3))), WHERE)
+        decide(snapshot(session(4, agent_id="a" * 24)), archived(snapshot(session(3))), WHERE)
 
 
 @pytest.mark.parametrize("start", ["2026-11-23T07:09:41.404Z", None, "yesterday", 1795417781403])
 def test_another_start_is_refused(start: Any) -> None:
-    """Of a session with another trajectory, that is."""
+    """If the trajectory is another one, too."""
     other = session(4)
     other["statistics"]["session_start"] = start
     for one in other["history"]["actions"]:
         one["timestamp"] = "2026-11-22T00:00:00.000Z"
     with pytest.raises(Refused, match="another session"):
-        decide(snapshot(other), known(snapshot(session(3))), WHERE)
+        decide(snapshot(other), archived(snapshot(session(3))), WHERE)
 
 
-def test_a_foreign_one_is_refused_even_where_it_looks_equal() -> None:
+def test_a_protected_version_is_never_replaced() -> None:
     taken = snapshot(session(3))
     for there in (
-        known(taken, protected="there in an older shape"),
-        known(snapshot(session(1)), protected="there in an older shape"),
+        archived(taken, protected="in an older shape"),
+        archived(snapshot(session(1)), protected="in an older shape"),
     ):
         with pytest.raises(Refused, match="older shape"):
             decide(taken, there, WHERE)
 
 
 def test_the_case_of_hex_digits_does_not_make_another_agent() -> None:
-    """MongoDB keeps an ObjectId, which has no case."""
+    """MongoDB stores an ObjectId, which has no case."""
     upper = snapshot(session(4, agent_id="69639C869D21A04F2375AA8B"))
-    assert decide(upper, known(snapshot(session(3))), WHERE) is Decision.REPLACE
+    assert decide(upper, archived(snapshot(session(3))), WHERE) is Decision.REPLACE
 
 
 @pytest.mark.parametrize(
     "text", [STARTED, "2026-11-23T07:09:41Z", "2026-11-23T08:09:41.403+01:00", "2026-11-23T07:09:41.403999Z", None]
 )
-def test_a_start_as_an_archive_keeps_it_is_the_same_start(text: str | None) -> None:
+def test_starts_are_compared_with_the_precision_of_the_archive(text: str | None) -> None:
     older, newer = session(3), session(4)
     for one in (older, newer):
         one["statistics"]["session_start"] = text
-    assert decide(snapshot(newer), known(snapshot(older)), WHERE) is Decision.REPLACE
+    assert decide(snapshot(newer), archived(snapshot(older)), WHERE) is Decision.REPLACE
 
 
-# -- the same once more
+# -- the same bytes again
 
 MINUTE = 60_000
 
 
 @pytest.mark.parametrize(
-    ("there", "now", "verdict"),
+    ("before", "after", "decision"),
     [
         (MINUTE, MINUTE, Decision.NOTHING),
         (MINUTE, MINUTE + 900, Decision.NOTHING),
@@ -187,23 +187,23 @@ MINUTE = 60_000
         (None, None, Decision.NOTHING),
     ],
 )
-def test_the_same_bytes_change_the_expiry_at_most(there: int | None, now: int | None, verdict: Decision) -> None:
+def test_the_same_bytes_only_extend_the_expiry(before: int | None, after: int | None, decision: Decision) -> None:
     document = session(3)
-    assert decide(snapshot(document, ttl_ms=now), known(snapshot(document, ttl_ms=there)), WHERE) is verdict
+    assert decide(snapshot(document, ttl_ms=after), archived(snapshot(document, ttl_ms=before)), WHERE) is decision
 
 
 def test_an_ended_session_is_not_extended() -> None:
     document = ended(session(3))
-    assert decide(snapshot(document, ttl_ms=9 * MINUTE), known(snapshot(document)), WHERE) is Decision.NOTHING
+    assert decide(snapshot(document, ttl_ms=9 * MINUTE), archived(snapshot(document)), WHERE) is Decision.NOTHING
 
 
-def test_the_same_bytes_are_accepted_whatever_else_was_stored() -> None:
+def test_the_same_bytes_are_accepted_with_any_metadata() -> None:
     taken = snapshot(session(3))
-    odd = known(taken, agent_id="other", started_at=None, revision=Revision(99, 99, 99))
+    odd = archived(taken, agent_id="other", started_at=None, revision=Revision(99, 99, 99))
     assert decide(taken, odd, WHERE) is Decision.NOTHING
 
 
-def test_expiries_are_as_precise_as_an_archive() -> None:
+def test_expiries_have_the_precision_of_the_archive() -> None:
     odd = NOW.replace(microsecond=123_456)
     assert snapshot(session(1), ttl_ms=1500, now=odd).expires_at == NOW + timedelta(milliseconds=1623)
     assert snapshot(session(1), now=odd).expires_at is None
@@ -234,7 +234,7 @@ def same(document: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "is_ended"), [(same, True), (without_end, False), (with_more, False), (with_other_last, False)]
 )
-def test_a_session_has_ended_where_both_its_places_say_so(
+def test_a_session_has_ended_if_both_fields_say_so(
     change: Callable[[dict[str, Any]], dict[str, Any]], is_ended: bool
 ) -> None:
     taken = snapshot(change(ended(session(3))))
@@ -242,14 +242,14 @@ def test_a_session_has_ended_where_both_its_places_say_so(
     assert (taken.ended_at == parse_datetime(stamp(3))) is is_ended
 
 
-# -- documents that are odd
+# -- unexpected documents
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], {}, [{}], True, 1.5, {"route": 5}, {"total_actions": "7"}, "2026"])
-def test_odd_fields_are_tolerated(odd: Any) -> None:
+def test_fields_of_another_type_are_tolerated(odd: Any) -> None:
     for name in ("agent_id", "agent_name", "page_state", "statistics", "last_updated", "action_state"):
         taken = snapshot(session(1, **{name: odd}))
-        assert decide(taken, known(taken), WHERE) is Decision.NOTHING
+        assert decide(taken, archived(taken), WHERE) is Decision.NOTHING
         for value in (taken.agent_id, taken.agent_name, taken.route):
             assert value is None or isinstance(value, str)
         assert taken.revision.next_t == 1 and isinstance(taken.count("total_actions"), int)
@@ -262,7 +262,7 @@ def test_missing_fields_are_tolerated() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"{}", b'{"history":{}}', b'{"history":{"actions":{}}}'])
-def test_what_is_no_session_is_invalid(text: bytes) -> None:
+def test_bytes_that_are_not_a_session_document_are_invalid(text: bytes) -> None:
     with pytest.raises(InvalidData):
         Snapshot.parse("sess_test", text)
 
@@ -273,7 +273,7 @@ def test_a_document_of_another_session_is_invalid() -> None:
 
 
 @pytest.mark.parametrize("count", [-1, 2**53, 2**64 - 1, 1.0, True, "1", None, []])
-def test_what_is_no_count(count: Any) -> None:
+def test_values_that_are_not_counts(count: Any) -> None:
     assert as_count(count) == 0
 
 
@@ -291,13 +291,13 @@ def test_what_is_no_count(count: Any) -> None:
         "\ud800",
     ],
 )
-def test_what_is_no_moment(text: Any) -> None:
+def test_values_that_are_not_timestamps(text: Any) -> None:
     assert parse_datetime(text) is None
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_moments_survive_being_written_as_text(moment: datetime) -> None:
-    """The SQLite archive and cursors keep them so; also the year 1, in which moments of .NET begin."""
+def test_datetimes_survive_being_stored_as_text(moment: datetime) -> None:
+    """SQLite archives and cursors store them as text. .NET's minimum is in the year 1."""
     kept = parse_datetime(moment.isoformat())
     assert kept is not None and parse_datetime(timestamp(kept)) == kept
 
@@ -308,25 +308,25 @@ def test_durations_are_exact(milliseconds: int) -> None:
     assert replace(summary, started_at=NOW - timedelta(milliseconds=milliseconds)).duration_ms == milliseconds
 
 
-@given(st.integers(946_684_800_000, 4_102_444_800_000))  # of the years 2000 to 2100
-def test_revisions_tell_milliseconds_exactly(milliseconds: int) -> None:
+@given(st.integers(946_684_800_000, 4_102_444_800_000))  # the years 2000 to 2100
+def test_revisions_have_exact_milliseconds(milliseconds: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
     assert snapshot(session(1, last_updated=timestamp(moment))).revision.updated_ms == milliseconds
 
 
-# -- what MongoDB remembers of a snapshot
+# -- versions in MongoDB
 
 
 @given(st.sampled_from(SESSIONS), st.none() | st.integers(0, 10**9))
-def test_mongodb_remembers_what_decides(name: str, ttl_ms: int | None) -> None:
+def test_a_mongodb_document_has_the_version_of_its_snapshot(name: str, ttl_ms: int | None) -> None:
     taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
     document, _ = document_of(taken, NOW)
-    assert mongo_version_of(document) == known(taken)
+    assert mongo_version_of(document) == archived(taken)
     assert decide(taken, mongo_version_of(document), WHERE) is Decision.NOTHING
 
 
 @pytest.mark.parametrize("name", ["archived", "legacy"])
-def test_documents_of_the_app_are_foreign(name: str) -> None:
+def test_documents_of_the_app_are_protected(name: str) -> None:
     from bson import json_util
 
     found = json_util.loads(raw(f"mongo_{name}_session.ejson").decode())
@@ -335,7 +335,7 @@ def test_documents_of_the_app_are_foreign(name: str) -> None:
         decide(snapshot(session(1, found["sessionId"])), mongo_version_of(found), WHERE)
 
 
-def test_taking_a_snapshot_leaves_its_document_alone() -> None:
+def test_a_snapshot_does_not_change_its_document() -> None:
     document = session(3)
     before = copy.deepcopy(document)
     taken = snapshot(document)

@@ -1,4 +1,4 @@
-"""A trajectory made whole again: of chunks with gaps, overlaps and contradictions."""
+"""Putting trimmed actions back into a trajectory, from chunks with gaps, overlaps and contradictions."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def numbers(document: dict[str, Any]) -> list[int]:
 
 
 def pieces(actions: list[Any], cuts: list[int]) -> list[Chunk]:
-    """The actions in chunks, cut at these places."""
+    """Divide actions into chunks at these positions."""
     places = sorted({0, len(actions), *(cut for cut in cuts if cut < len(actions))})
     return [Chunk(start, actions[start:end]) for start, end in itertools.pairwise(places)]
 
 
 @given(st.integers(1, 40), st.lists(st.integers(1, 39), max_size=5), st.randoms(use_true_random=False))
-def test_all_chunks_make_it_whole(left: int, cuts: list[int], chance: random.Random) -> None:
+def test_all_chunks_restore_the_trajectory(left: int, cuts: list[int], chance: random.Random) -> None:
     document, gone = trimmed(40, left)
     chunks = pieces(gone, cuts)
     chance.shuffle(chunks)
@@ -40,7 +40,7 @@ def test_all_chunks_make_it_whole(left: int, cuts: list[int], chance: random.Ran
     assert "trimmed_actions" not in whole["history"]
     assert_same({**whole, "history": 0}, {**document, "history": 0})
     assert whole["history"]["last_action"] == document["history"]["last_action"]
-    assert document == before, "the given document stays as it is"
+    assert document == before, "the argument is not changed"
     assert next_t_of(whole) == next_t_of(document)
 
 
@@ -54,19 +54,19 @@ def test_gaps_and_overlaps(ranges: list[tuple[int, int]]) -> None:
     assert whole["history"].get("trimmed_actions", 0) == left - len(there)
 
 
-def test_no_chunks_leave_it_as_it_is() -> None:
+def test_without_chunks_the_document_is_unchanged() -> None:
     document, _ = trimmed(5, 2)
     assert_same(with_trimmed_actions(document, []), document)
 
 
 @pytest.mark.parametrize("count", [None, 0, -3, "4", True, 2.0, [1]])
-def test_a_document_that_lost_nothing_stays_as_it_is(count: Any) -> None:
+def test_a_document_without_trimmed_actions_is_unchanged(count: Any) -> None:
     document, gone = trimmed(5, 2)
     document["history"]["trimmed_actions"] = count
     assert with_trimmed_actions(document, [Chunk(0, gone)]) is document
 
 
-def test_where_chunks_differ_both_actions_are_kept() -> None:
+def test_if_chunks_differ_both_actions_are_kept() -> None:
     document, gone = trimmed(5, 3)
     other = gone[1] | {"observation": "seen otherwise"}
     whole = with_trimmed_actions(document, [Chunk(0, gone), Chunk(1, [other])])
@@ -87,21 +87,21 @@ def test_one_and_true_are_not_the_same_action() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], nested(150)])
-def test_odd_actions_come_back(odd: Any) -> None:
+def test_actions_of_any_type_are_restored(odd: Any) -> None:
     document, gone = trimmed(5, 2)
     whole = with_trimmed_actions(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
     assert_same(whole["history"]["actions"][:2], [odd, gone[1]])
 
 
-def test_actions_nested_as_deep_as_the_app_can_write_them_come_back() -> None:
-    """Inputs of awictl are nested 200 deep at the most; what the app stored is not held to that."""
+def test_deeply_nested_actions_are_restored() -> None:
+    """awictl limits the nesting of inputs to 200 levels; the app does not."""
     document, gone = trimmed(5, 1)
     deep = gone[0] | {"input": nested(600)}
     assert len(with_trimmed_actions(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
 
 
 def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
-    """Its actions count by their place, whatever they call themselves."""
+    """Its actions are identified by their position, not by their `t`."""
     document = load("session_04_over_100_actions.json")
     actions = document["history"]["actions"]
     first = next_t_of(document) - len(actions)
@@ -112,27 +112,27 @@ def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
     assert whole["history"].get("trimmed_actions", 0) == first, "those that the app itself dropped are still missing"
 
 
-def test_equal_actions_at_different_places_all_stay() -> None:
+def test_equal_actions_at_different_positions_are_all_kept() -> None:
     document, _ = trimmed(6, 4)
     stuck = action(100)
     whole = with_trimmed_actions(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
     assert numbers(whole) == [100] * 4 + [4, 5]
 
 
-# -- what was done
+# -- counts
 
 
-def test_uses() -> None:
+def test_actions_are_counted_by_name() -> None:
     taken = [{"action": "search", "success": True}, {"action": "search", "success": False}, {"action": "search"}]
     taken += [{"action": "open", "success": None}, {"action": "session_start"}, {"action": "session_end"}]
     assert count_actions(taken) == {"search": ActionCount(3, 1), "open": ActionCount(1, 0)}
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"action": None}, {"action": 5}, {"action": ["a"]}])
-def test_odd_actions_are_no_uses(odd: Any) -> None:
+def test_actions_without_a_name_are_not_counted(odd: Any) -> None:
     assert count_actions([odd]) == {}
 
 
-def test_names_can_be_encoded() -> None:
+def test_counted_names_are_valid_unicode() -> None:
     [name] = count_actions([{"action": "\ud800x"}])
     assert name.encode() == b"?x"

@@ -203,7 +203,8 @@ class MongoArchive:
             )
             for one in sessions
         ]
-        with translate_errors(self.where), pymongo.timeout(self.connection.connect_timeout):
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
             return (await self._sessions.bulk_write(writes, ordered=False)).modified_count
 
     async def _create_indexes(self) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the acceptance tests: users of the command, each with an empty home."""
+"""Fixtures for the acceptance tests: users of the command line, each with an empty home folder."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from support.valkey import ValkeyServer
 
 @pytest.fixture
 def user(tmp_path: Path) -> Cli:
-    """A user for whom nothing is configured."""
+    """A user without any configuration."""
     return Cli.at(tmp_path / "home")
 
 
 @pytest.fixture
 def awictl(user: Cli, valkey: ValkeyServer) -> Cli:
-    """A user whose environment names this worker's server."""
+    """A user whose environment names the Valkey server of this worker."""
     return user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port))
 
 
 @pytest.fixture
 def deaf() -> Iterator[socket.socket]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(LIMIT_SECONDS)
         yield listener
@@ -37,14 +37,14 @@ def deaf() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def waiting(user: Cli, deaf: socket.socket) -> Cli:
-    """A user whose environment names that server."""
+    """A user whose environment names the server that never responds."""
     return user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(deaf.getsockname()[1]))
 
 
 @pytest.fixture
 def laptop() -> Iterator[Cli]:
-    """A user for whom nothing is configured, who starts afresh, and whose embedded servers are killed in the end."""
-    # not tmp_path: the name of a socket must stay under a hundred bytes or so
+    """A user without configuration who may start embedded servers; they are killed after the test."""
+    # not tmp_path: the path of a Unix socket must be shorter than 108 bytes
     home = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
     try:
         yield replace(Cli.at(home), fresh=True)

@@ -1,4 +1,4 @@
-"""Which sessions of a listing are wanted, and in which order."""
+"""Filter and sort order of session lists."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SessionQuery:
-    """What a session must be like to be listed; None where that does not matter."""
+    """A filter for session lists. None: no condition."""
 
-    #: Id or name of its agent.
+    #: ID or name of the agent.
     agent: str | None = None
-    #: A shell pattern for its route.
+    #: Shell pattern that the route must match.
     route: str | None = None
-    #: Idle for at least so many milliseconds.
+    #: Minimum idle time, in milliseconds.
     idle_ms: int | None = None
-    #: Expires within so many milliseconds.
+    #: Upper bound of the TTL, in milliseconds.
     ttl_below_ms: int | None = None
 
     @property
     def anything(self) -> bool:
-        """Whether every session is wanted."""
+        """Whether every session matches."""
         return self == SessionQuery()
 
     def matches(self, summary: Summary) -> bool:
-        """Whether this session is wanted. What is not known of it matches nothing."""
+        """Whether a session matches. An unknown value fulfils no condition."""
         ttl_ms = summary.ttl_ms
         return (
             (self.agent is None or self.agent in (summary.agent_id, summary.agent_name))
@@ -42,7 +42,7 @@ class SessionQuery:
 
 
 class SortKey(StrEnum):
-    """What sessions can be sorted by."""
+    """Sort keys of session lists."""
 
     ACTIVITY = "activity"
     TTL = "ttl"
@@ -53,7 +53,7 @@ class SortKey(StrEnum):
     ID = "id"
 
 
-#: Each ascending, the unknown last; by activity the latest comes first.
+#: All ascending, unknown values last. By activity, the most recently active session is first.
 SORT_KEYS: dict[SortKey, Callable[[Summary], Any]] = {
     SortKey.ACTIVITY: lambda one: _last(one.idle_ms),
     SortKey.TTL: lambda one: _last(one.ttl_ms),
@@ -66,4 +66,5 @@ SORT_KEYS: dict[SortKey, Callable[[Summary], Any]] = {
 
 
 def _last(number: int | None) -> tuple[bool, int]:
+    """Return a sort key that puts None last."""
     return (number is None, number or 0)

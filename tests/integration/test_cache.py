@@ -74,6 +74,15 @@ async def test_nothing_is_cached_for_a_missing_session(manager: StateManager, va
     assert valkey.raw.dbsize() == 0
 
 
+@pytest.mark.parametrize(
+    ("results", "got"),
+    [({}, "an object"), ("x", "a string"), (1, "a number"), (None, "null"), ((1,), "a Python tuple")],
+)
+async def test_the_error_names_the_type_of_results(manager: StateManager, results: Any, got: str) -> None:
+    with pytest.raises(InvalidInput, match=f"results must be a JSON array, got {got}"):
+        await manager.cache.put(FILTERS, SORT, results)
+
+
 @pytest.mark.parametrize("results", [{}, "x", None, (1,), [float("nan")], [{1: 2}], ["\ud800"]])
 async def test_results_must_be_a_json_array(manager: StateManager, valkey: ValkeyServer, results: Any) -> None:
     with pytest.raises(InvalidInput):

@@ -17,7 +17,6 @@ import msgspec
 
 from ..document.byte_layout import OPEN, count_actions
 from ..document.schema import as_object, as_text
-from .base import Listed
 
 
 class SessionFields(msgspec.Struct, gc=False):
@@ -110,22 +109,28 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
     )
 
 
-def fields_of(listed: Listed) -> SessionFields:
-    """The same fields from a head that was decoded in full."""
-    head = listed.head
+def fields_of(
+    session_id: str,
+    head: dict[str, Any],
+    actions: int | None,
+    ttl_ms: int | None,
+    length: int,
+    error: str | None = None,
+) -> SessionFields:
+    """The same fields from a head that was decoded in full. The arguments are the fields of a `Listed`."""
     statistics = as_object(head.get("statistics"))
     return SessionFields(
-        listed.session_id,
+        session_id,
         as_text(head.get("agent_id")),
         as_text(head.get("agent_name")),
         as_text(as_object(head.get("page_state")).get("route")),
-        listed.actions,
+        actions,
         as_text(statistics.get("last_activity") or head.get("last_updated")),
         _count(statistics.get("total_actions")),
         _count(statistics.get("failed_actions")),
-        listed.ttl_ms,
-        listed.bytes,
-        listed.error,
+        ttl_ms,
+        length,
+        error,
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,17 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def module_of(path: Path) -> str:
+    parts = ("awictl", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def module_imports(names: set[str], modules: Mapping[str, Path]) -> set[str]:
+    """The modules among imported names: `pkg.module`, or `pkg.module` of `pkg.module.function`."""
+    found = {name if name in modules else name.rpartition(".")[0] for name in names}
+    return {name for name in found if name in modules}
+
+
 def folders(names: set[str]) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("awictl.")}
 
@@ -91,7 +105,30 @@ def test_the_package_root_holds_five_modules() -> None:
     assert {path.stem for path in ROOT.glob("*.py")} == {"__init__", "__main__", "_version", "errors", "settings"}
 
 
+def test_no_import_cycles() -> None:
+    """No module imports itself through others, imports inside functions and for type checking included."""
+    modules = {module_of(path): path for path in FILES}
+    graph = {name: module_imports(imported(path), modules) - {name} for name, path in modules.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
+
+
 @pytest.mark.parametrize("path", [one for one in FILES if folder_of(one) == "document"], ids=lambda path: path.name)
 def test_document_is_pure(path: Path) -> None:
     tops = {name.split(".")[0] for name in imported(path)}
     assert not tops & (OUTSIDE | IMPURE)
+
+
+def test_no_class_name_is_defined_twice() -> None:
+    names = Counter(
+        node.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_long_file_gives_its_reason(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 350 or "Longer than 350 lines because" in text

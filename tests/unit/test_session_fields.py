@@ -16,7 +16,6 @@ from awictl.document.byte_layout import encode, encode_head
 from awictl.document.splice import base_from_string
 from awictl.document.timestamps import parse_timestamp
 from awictl.sessions.summaries import _epoch_ms, json_line, summary
-from awictl.store.base import Listed
 from awictl.store.session_fields import SessionFields, decode_fields, fields_of
 
 NASTY = [
@@ -44,7 +43,7 @@ SESSION_ID = "sess_test"
 def full(raw: bytes, ttl_ms: int | None = None) -> SessionFields:
     """The fields by full decoding."""
     base = base_from_string(raw)
-    return fields_of(Listed(SESSION_ID, base.head, len(base.document["history"]["actions"]), ttl_ms, len(raw)))
+    return fields_of(SESSION_ID, base.head, len(base.document["history"]["actions"]), ttl_ms, len(raw))
 
 
 def quick(raw: bytes, length: int | None = None, ttl_ms: int | None = None) -> SessionFields | None:

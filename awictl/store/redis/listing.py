@@ -81,7 +81,7 @@ def list_fields(server: Server, max_bytes: int, rate: float | None) -> AsyncGene
     """List all sessions with the fields that lists show; see `list_all`."""
     from ..session_fields import decode_fields, fields_of  # imports msgspec, which few commands need
 
-    return list_all(server, max_bytes, rate, fields_of, decode_fields)
+    return list_all(server, max_bytes, rate, lambda listed: fields_of(*listed), decode_fields)
 
 
 def _unchanged(listed: Listed) -> Listed:

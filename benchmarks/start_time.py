@@ -1,7 +1,8 @@
 """What the start of a command costs, with and without byte code (.pyc files).
 
-Each variant runs as a new process, in turn, round after round: `awictl --version` and `awictl --help`, and a bare
-`import typer` for comparison; each once with compiled byte code and once without any. The medians are compared.
+Each command runs as a new process, in turn, round after round, and a bare `import typer` for comparison: once with byte
+code for everything, and once with byte code for the standard library alone, as in a container image that was built
+without compiling the packages. The medians are compared.
 
     uv run python benchmarks/start_time.py [ROUNDS]          # 20 rounds, about half a minute
 """
@@ -9,6 +10,7 @@ Each variant runs as a new process, in turn, round after round: `awictl --versio
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -34,11 +36,14 @@ def seconds(arguments: list[str], env: dict[str, str]) -> float:
 def main(rounds: int) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     with tempfile.TemporaryDirectory() as folder:
-        # one cache of byte code that the first round fills, and one that stays empty
-        compiled = clean | {"PYTHONPYCACHEPREFIX": str(Path(folder, "compiled"))}
-        without = clean | {"PYTHONPYCACHEPREFIX": str(Path(folder, "empty")), "PYTHONDONTWRITEBYTECODE": "1"}
+        everything, standard = Path(folder, "everything"), Path(folder, "standard")
+        compiled = clean | {"PYTHONPYCACHEPREFIX": str(everything)}
+        without = clean | {"PYTHONPYCACHEPREFIX": str(standard), "PYTHONDONTWRITEBYTECODE": "1"}
         for arguments in COMMANDS.values():
             seconds(arguments, compiled)
+        shutil.copytree(everything, standard)
+        for packages in (sys.prefix, Path(__file__).parents[1]):  # the virtual environment, and awictl itself
+            shutil.rmtree(standard / Path(packages).resolve().relative_to("/"), ignore_errors=True)
         times: dict[tuple[str, str], list[float]] = {}
         for _ in range(rounds):
             for name, arguments in COMMANDS.items():

@@ -119,8 +119,13 @@ def run(page: Path, user: Cli) -> list[tuple[Step, str]]:
     if len(parts) // 2 < len(todo):
         failed = todo[len(parts) // 2]
         raise AssertionError(f"{page.name}: this block failed:\n{failed.command}\n{parts[-1]}")
-    shown = [text.replace(str(user.home), HOME).replace(str(port), str(PORT)) for text in parts[:-1:2]]
+    shown = [_anonymous(text, user.home).replace(str(port), str(PORT)) for text in parts[:-1:2]]
     return list(zip(todo, shown, strict=True))
+
+
+def _anonymous(text: str, home: Path) -> str:
+    """Output with another home folder, also where a cell was cut in the middle of its path."""
+    return re.sub(rf"{re.escape(str(home.parent))}(/\S*)?…", "/home…", text.replace(str(home), HOME))
 
 
 def _prepare(user: Cli, shims: Path) -> None:
@@ -224,10 +229,15 @@ def _flat(text: str) -> str:
 
 
 def update(page: Path, done: list[tuple[Step, str]]) -> None:
-    """Rewrite the output that a page shows, where it does not match."""
+    """Rewrite the output that a page shows if some of it does not match: all of it, so that its ids agree.
+
+    Output that matches and is shown in part (`…`) stays.
+    """
+    if all(step.shown is None or matches(step.shown, printed) for step, printed in done):
+        return
     text = page.read_text()
     for step, printed in reversed(done):
-        if step.shown is not None and not matches(step.shown, printed):
+        if step.shown is not None and not (matches(step.shown, printed) and "\n…\n" in f"\n{step.shown}"):
             start, end = step.span
             lines = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
             text = text[:start] + lines + text[end:]

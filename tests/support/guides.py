@@ -1,10 +1,15 @@
 """The Markdown pages of the documentation: their code blocks, run as a reader would run them, from top to bottom.
 
 A page is one scenario: all its blocks run in one bash, on one pseudo-terminal, in an empty home with the embedded
-server. `sh` blocks must succeed. `console` blocks show commands after `$ ` with their output, which must match; a line
-`…` stands for any lines. `python` blocks run in a new interpreter, inside a coroutine if they use `await` or `async
-with`. A block whose info string ends in `no-test` is not run. Values that differ from run to run (ids, times, sizes,
-paths) are masked before the comparison; see `shape`.
+server.
+
+- `sh` blocks must succeed.
+- `console` blocks show commands after `$ ` with their output, which must match; a line `…` stands for any lines.
+- `python` blocks run in a new interpreter, inside a coroutine if they use `await` or `async with`. A block with
+  `module=NAME` after the language is the module of a command, and that command is run.
+- A block with `no-test` after the language is not run.
+
+Values that differ from run to run (ids, times, sizes, paths) are masked before the comparison; see `shape`.
 
 With AWICTL_UPDATE_DOCS=1 in the environment the tests rewrite the output that a page shows instead of comparing it.
 """
@@ -57,6 +62,8 @@ class Block:
     text: str
     #: False if its info string says no-test.
     tested: bool
+    #: The name of the module that it is; empty if it is a program.
+    module: str
     #: Offset of its text in the page.
     start: int
 
@@ -76,7 +83,13 @@ class Step:
 def blocks(page: Path) -> list[Block]:
     """The code blocks of a page."""
     return [
-        Block(found[1], found[3], "no-test" not in found[2].split(), found.start(3))
+        Block(
+            found[1],
+            found[3],
+            "no-test" not in found[2].split(),
+            found[2].partition("module=")[2].strip(),
+            found.start(3),
+        )
         for found in _BLOCK.finditer(page.read_text())
     ]
 
@@ -86,7 +99,8 @@ def steps(page: Path) -> list[Step]:
     found: list[Step] = []
     for block in blocks(page):
         if block.tested and block.language in ("sh", "python"):
-            found.append(Step(block.text, block.language, None, (block.start, block.start)))
+            text = _as_module(block) if block.module else block.text
+            found.append(Step(text, block.language, None, (block.start, block.start)))
         elif block.tested and block.language == "console":
             found += _console_steps(block)
     return found
@@ -159,6 +173,12 @@ def _program(block: str) -> str:
     if not re.search(r"^(async with|async for|.*\bawait\b)", block, re.MULTILINE) or "\nasync def" in f"\n{block}":
         return block
     return f"import asyncio\n\nasync def main():\n{textwrap.indent(block, '    ')}\nasyncio.run(main())\n"
+
+
+def _as_module(block: Block) -> str:
+    """A program that defines the command of a module as awictl would, and runs it."""
+    package, _, verb = block.module.rpartition(".")
+    return f"__package__ = {package!r}\n{block.text}\ncommand.build({verb!r}).main([], standalone_mode=False)\n"
 
 
 def _on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:

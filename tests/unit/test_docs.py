@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.guides import PAGES, REPOSITORY, blocks
+from support.guides import PAGES, REPOSITORY, blocks, steps
 
 from awictl.cli.reference.tree import Node, tree
 
@@ -54,8 +54,8 @@ def sections(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def commands_in(text: str, root: Node) -> Iterator[tuple[Node, list[str]]]:
-    """Each command that a line of shell or a piece of inline code names, and the options that it gets."""
+def commands_in(text: str, root: Node) -> Iterator[tuple[Node, list[str], list[str]]]:
+    """Each command that lines of shell or a piece of inline code name, the options that it gets, and other words."""
     for part in re.split(r"[|;&()\n]", text.replace("\\\n", " ")):
         try:
             words = shlex.split(part, comments=True)
@@ -65,34 +65,56 @@ def commands_in(text: str, root: Node) -> Iterator[tuple[Node, list[str]]]:
             words = words[words.index("awictl") + 1 :]
         elif not words or words[0] not in {child.path[-1] for child in root.children}:
             continue
-        node = root
-        options: list[str] = []
-        for word in words:
+        node, options, others = root, [], []
+        rest = iter(words)
+        for word in rest:
             child = next((one for one in node.children if one.path[-1] == word), None)
             if child is not None:
                 node = child
             elif word.startswith("-") and len(word) > 1:
-                options.append(word.split("=")[0])
-        yield node, options
+                name, given, _ = word.partition("=")
+                options.append(name)
+                if not given and any(one.value for one in (*node.options, *root.options) if name in one.names):
+                    next(rest, None)  # the value of the option
+            else:
+                others.append(word)
+        yield node, options, others
 
 
-def test_every_command_that_a_page_mentions_exists(page: Path, root: Node) -> None:
+def unknown_in(text: str, root: Node) -> list[str]:
+    """The commands and options in shell or inline code that do not exist."""
     everywhere = {name for one in root.options for name in one.names}
-    text = page.read_text()
-    shell = [block.text for block in blocks(page) if block.language in ("sh", "console")]
-    for piece in [*CODE.findall(text), *shell]:
-        for node, options in commands_in(piece, root):
-            known = everywhere | {name for one in node.options for name in one.names}
-            assert set(options) <= known, (piece, node.path)
-            words = piece.split()
-            if words[0] == "awictl" and len(words) > 1 and re.fullmatch("[a-z]+", words[1]):
-                assert words[1] in {child.path[-1] for child in root.children}, piece
+    unknown = []
+    for node, options, others in commands_in(text, root):
+        known = everywhere | {name for one in node.options for name in one.names}
+        if node.children and others and re.fullmatch("[a-z]+", others[0]):
+            unknown.append(" ".join([*node.path, others[0]]))
+        else:
+            unknown += [name for name in options if name not in known]
+    return unknown
 
 
-def test_commands_that_do_not_exist_are_noticed(root: Node) -> None:
-    [(node, options)] = commands_in("awictl session list --sort ttl --no-such-option", root)
-    assert node.path == ("awictl", "session", "list") and options == ["--sort", "--no-such-option"]
-    assert not {"--no-such-option"} & {name for one in node.options for name in one.names}
+def test_every_command_and_option_that_a_page_mentions_exists(page: Path, root: Node) -> None:
+    shell = [block.text for block in blocks(page) if block.language == "sh"]
+    shell += [step.command for step in steps(page) if step.language == "console"]
+    proposed = {block.module.replace(".cli", "").replace(".", " ") for block in blocks(page) if block.module}
+    for piece in [*CODE.findall(page.read_text()), *shell]:
+        assert set(unknown_in(piece, root)) <= proposed, piece
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("awictl session list --sort ttl --no-such-option | jq .", ["--no-such-option"]),
+        ("session lits", ["awictl session lits"]),
+        ("awictl --profile production sesion list", ["awictl sesion"]),
+        ("x=$(awictl cache kex --filters '{}' -o ids)", ["awictl cache kex"]),
+        ("awictl -o ids session list --ttl 3m", ["--ttl"]),
+        ("awictl --profile production session list -o ids \\\n  --sort ttl", []),
+    ],
+)
+def test_commands_and_options_that_do_not_exist_are_noticed(text: str, unknown: list[str], root: Node) -> None:
+    assert unknown_in(text, root) == unknown
 
 
 def test_every_command_is_in_a_guide(root: Node) -> None:
@@ -103,7 +125,8 @@ def test_every_command_is_in_a_guide(root: Node) -> None:
 
 
 def test_files_that_pages_mention_exist(page: Path) -> None:
-    for name in CODE.findall(page.read_text()):
+    shown = {f"{block.module.replace('.', '/')}.py" for block in blocks(page) if block.module}
+    for name in set(CODE.findall(page.read_text())) - shown:
         if re.fullmatch(r"(awictl|tests|benchmarks|docs|\.ci)/[\w/.]+", name):
             assert (REPOSITORY / name).exists(), name
 
@@ -113,3 +136,17 @@ def test_every_benchmark_is_described_with_the_command_that_runs_it() -> None:
     run = set(re.findall(r"python (benchmarks/\w+\.py)", page))
     helpers = {"benchmarks/load.py"}
     assert run | helpers == {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "benchmarks").glob("*.py")}
+
+
+def test_the_map_of_the_house_is_the_table_of_imports() -> None:
+    from test_imports import ALLOWED, BASICS, SERVICES
+
+    groups = {"basics": BASICS, "services": SERVICES, "storage": {"document", "store", "archive"}}
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    may = {}
+    for folder, cell in rows:
+        names = {name.strip(" `") for name in cell.split(",")}
+        may[folder] = set().union(*(groups.get(name, {name}) for name in names)) - {folder}
+    folders = {path.name for path in (REPOSITORY / "awictl").iterdir() if (path / "__init__.py").exists()}
+    assert may == {folder: ALLOWED[folder] - {folder} for folder in folders}

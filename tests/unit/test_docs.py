@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from support.guides import PAGES, REPOSITORY, blocks, steps
 
+import awictl
+from awictl import StateManager, errors
+from awictl.cli.framework.error_report import CLOSED_PIPE, INTERRUPTED
 from awictl.cli.reference.tree import Node, tree
+from awictl.errors import AwiError
+from awictl.media.cache import MediaCache
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -136,6 +141,35 @@ def test_every_benchmark_is_described_with_the_command_that_runs_it() -> None:
     run = set(re.findall(r"python (benchmarks/\w+\.py)", page))
     helpers = {"benchmarks/load.py"}
     assert run | helpers == {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "benchmarks").glob("*.py")}
+
+
+def test_the_guide_to_the_library_names_only_what_exists() -> None:
+    page = (REPOSITORY / "docs" / "library.md").read_text()
+    first_cells = "".join(re.findall(r"^\|([^|]+)\|", page, re.MULTILINE))
+    calls = set(re.findall(r"(?<![\w.])([a-z]\w+)(?=\(|`)", first_cells.replace("manager.", "")))
+    assert {"find_session", "media", "sweeper"} <= calls
+    assert {name for name in calls if not hasattr(StateManager, name)} == set()
+    services = re.search(r"`manager\.media`[^|]*\|([^|\n]+)", page)
+    assert services is not None
+    assert all(hasattr(MediaCache, name) for name in CODE.findall(services[1]))
+
+
+def test_the_guide_to_the_library_lists_the_errors_with_their_exit_codes() -> None:
+    page = (REPOSITORY / "docs" / "library.md").read_text()
+    listed = {
+        name: int(code)
+        for names, code in re.findall(r"^\| (`[A-Z][^|]+) \| (\d) \|", page, re.MULTILINE)
+        for name in CODE.findall(names)
+    }
+    public = {name for name in dir(errors) if isinstance(getattr(errors, name), type)} - {"AwiError"}
+    assert listed == {name: getattr(errors, name).exit_code for name in public & set(awictl.__all__)}
+
+
+def test_the_exit_codes_of_errors_are_in_the_guide_to_operating() -> None:
+    page = (REPOSITORY / "docs" / "operating.md").read_text()
+    listed = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
+    raised = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and issubclass(one, AwiError)}
+    assert raised | {0, INTERRUPTED, CLOSED_PIPE} == listed
 
 
 def test_the_map_of_the_house_is_the_table_of_imports() -> None:

@@ -158,7 +158,7 @@ class OperationMonitor:
     @property
     def received(self) -> int:
         """Number of commands that the server has sent, whatever their keys."""
-        return self._monitor.seen
+        return self._monitor.total
 
     async def follow(self, seconds: float) -> AsyncGenerator[Operation, None]:
         """Yield operations as they happen, for this number of seconds.

@@ -1,8 +1,9 @@
-"""JSON in and out, with the number rules of the data contract.
+"""Encode and decode JSON with the number rules of the data contract (DESIGN, section 2).
 
-Integers are exact to 64 bits; beyond that they are doubles, as in JavaScript. NaN and infinities are not JSON.
-orjson does the work. It refuses two things that JavaScript writes: lone surrogates (as escapes, `\\ud83d`), and
-nesting deeper than 254. Stored documents that have them go through the standard library instead, so that whatever
+Integers are exact to 64 bits; beyond that they are doubles, as in JavaScript. NaN and infinity are not JSON.
+
+Uses orjson, which rejects two things that JavaScript writes: lone surrogates (as escapes, `\\ud83d`), and nesting
+deeper than 254 levels. Stored documents that contain them are handled by the standard library instead, so that whatever
 the app wrote can be read and written back.
 """
 
@@ -16,7 +17,7 @@ import orjson
 
 from ..errors import InvalidData, InvalidInput
 
-#: Deepest nesting of objects and arrays that an input may have.
+#: Maximum nesting depth of objects and arrays in input.
 MAX_INPUT_DEPTH = 200
 
 _INT64_MIN = -(2**63)
@@ -24,7 +25,7 @@ _UINT64_MAX = 2**64 - 1
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON in UTF-8, without a raw newline anywhere."""
+    """Encode as compact JSON in UTF-8, without raw newlines. Raises InvalidInput if JSON cannot represent the value."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -35,10 +36,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(text: bytes) -> Any:
-    """The value of a stored JSON text.
-
-    Raises InvalidData where it is not JSON; the message says what is wrong and where.
-    """
+    """Decode a stored JSON text. Raises InvalidData, whose message says what is wrong and where in the text."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as strict:
@@ -51,7 +49,7 @@ def loads(text: bytes) -> Any:
 
 
 def loads_at(text: bytes, where: str) -> Any:
-    """Like `loads`; the message of InvalidData names `where` the text is stored."""
+    """Like `loads`, with the location of the stored text (`where`) in the message of InvalidData."""
     try:
         return loads(text)
     except InvalidData as error:
@@ -59,7 +57,7 @@ def loads_at(text: bytes, where: str) -> Any:
 
 
 def parse_input(text: bytes) -> Any:
-    """The value of a JSON text that a user gave, held to the rules for input (see `check_input`)."""
+    """Decode a JSON text that a user passed, and apply the rules for input (see `check_input`)."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -68,10 +66,10 @@ def parse_input(text: bytes) -> Any:
 
 
 def check_input(value: Any) -> Any:
-    """A copy of `value` as JSON would give it back, made of plain dicts, lists and scalars only.
+    """A copy of `value` as encoding and decoding would return it: plain dicts, lists and scalars only.
 
     Integers beyond 64 bits become doubles. Raises InvalidInput for what JSON or the contract does not allow: NaN,
-    infinities, lone surrogates, keys that are no strings, other types, nesting deeper than MAX_INPUT_DEPTH.
+    infinity, lone surrogates, keys that are not strings, other types, nesting deeper than MAX_INPUT_DEPTH.
     """
     return _checked(value, 0)
 
@@ -85,7 +83,7 @@ def _checked(value: Any, depth: int) -> Any:
         return int(value) if _INT64_MIN <= value <= _UINT64_MAX else _finite(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidInput("not valid JSON: NaN and infinity are not numbers there")
+            raise InvalidInput("not valid JSON: NaN and infinity are not allowed")
         return value
     if depth >= MAX_INPUT_DEPTH:
         raise InvalidInput(f"nested deeper than {MAX_INPUT_DEPTH} levels")
@@ -93,7 +91,7 @@ def _checked(value: Any, depth: int) -> Any:
         return {_key(key): _checked(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_checked(item, depth + 1) for item in value]
-    raise InvalidInput(f"not representable as JSON: a {type(value).__name__}")
+    raise InvalidInput(f"not representable as JSON: a value of type {type(value).__name__}")
 
 
 def _text(value: str) -> str:
@@ -101,18 +99,18 @@ def _text(value: str) -> str:
         value = str.__str__(value)
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidInput("not valid JSON: a lone surrogate in a string") from None
+        raise InvalidInput("not valid JSON: a string contains a lone surrogate") from None
     return value
 
 
 def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise InvalidInput(f"not representable as JSON: a key that is a {type(key).__name__}")
+        raise InvalidInput(f"not representable as JSON: a key of type {type(key).__name__}; keys must be strings")
     return _text(key)
 
 
 def _integer(digits: str) -> int | float:
-    # float() first: int() of very long digit strings is slow, and refused beyond 4,300 digits
+    # float() first: int() is slow for very long digit strings, and raises ValueError beyond 4,300 digits
     value = float(digits)
     if abs(value) < 2**65:
         exact = int(digits)
@@ -127,7 +125,7 @@ def _finite(number: str | int) -> float:
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise InvalidInput("not valid JSON: a number beyond the range of a double")
+        raise InvalidInput("not valid JSON: a number is beyond the range of a double")
     return value
 
 
@@ -136,12 +134,12 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def encodable(text: str) -> str:
-    """Text that UTF-8 can hold: lone surrogates are replaced by question marks."""
+    """`text` with lone surrogates, which UTF-8 cannot encode, replaced by question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def json_equal(a: Any, b: Any) -> bool:
-    """Whether two values are the same JSON: 1 equals 1.0, but neither equals true; the order of keys does not count."""
+    """Whether two values are equal as JSON: 1 equals 1.0, but neither equals true; the order of keys is ignored."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):

@@ -22,7 +22,7 @@ RATE_LIMIT_PREFIX = "RATELIMIT:"
 
 
 class KeyKind(StrEnum):
-    """What a key is for, by its name."""
+    """What a key is used for, according to its name."""
 
     SESSION = "session"
     DIFF = "diff"
@@ -35,7 +35,7 @@ class KeyKind(StrEnum):
     OTHER = "other"
 
 
-#: What the names of each kind begin with.
+#: The prefix of the keys of each kind.
 PREFIXES = {
     KeyKind.SESSION: SESSION_PREFIX,
     KeyKind.DIFF: DIFF_PREFIX,
@@ -51,18 +51,18 @@ _KIND = re.compile("|".join(f"({prefix})" for prefix in PREFIXES.values()).encod
 
 
 def kind_of(name: bytes) -> KeyKind:
-    """What a key is for; OTHER where it is none of those that AWI uses."""
+    """The kind of a key; OTHER if AWI does not use it."""
     match = _KIND.match(name)
     return _KINDS[match.lastindex - 1] if match is not None and match.lastindex else KeyKind.OTHER
 
 
-#: The expiry of AWI:DIFF:<session_id>, in seconds.
+#: TTL of AWI:DIFF:<session_id>, in seconds.
 DIFF_TTL_SECONDS = 300
 
-#: The expiry of LOCK:SESSION:<session_id>, in seconds.
+#: TTL of LOCK:SESSION:<session_id>, in seconds.
 LOCK_TTL_SECONDS = 30
 
-#: How long requests are counted together, in milliseconds: the expiry of RATELIMIT:<agent_id>:<operation>.
+#: Length of a rate limit window: the TTL of RATELIMIT:<agent_id>:<operation>, in milliseconds.
 RATE_LIMIT_WINDOW_MS = 3_600_000
 
 #: Regular expressions of a session id and of an op_id, without anchors.
@@ -77,32 +77,33 @@ _YEAR_2025 = 1_735_689_600
 _YEAR_2100 = 4_102_444_800
 _OP_ID = re.compile(OP_ID_PATTERN, re.ASCII)
 
-#: Longest agent id, and longest id of an image or key of an embedding, in characters.
+#: Maximum length of an agent id, in characters.
 MAX_AGENT_ID = 256
+#: Maximum length of the id of an image or the key of an embedding, in characters.
 MAX_MEDIA_ID = 256
 
 
 def new_session_id() -> str:
-    """A fresh session id: `sess_` and 32 random hex digits."""
+    """A new session id: `sess_` and 32 random hex digits."""
     return f"sess_{secrets.token_hex(16)}"
 
 
 def new_op_id() -> str:
-    """A fresh op_id: `op_` and 32 hex digits, the first 12 of them the time in milliseconds, the rest random."""
+    """A new op_id: `op_` and 32 hex digits. The first 12 are the time in milliseconds, the rest is random."""
     return f"op_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def op_id_time(op_id: str) -> datetime | None:
-    """When an op_id was made, where it is one of `new_op_id`; None for others."""
+    """When `new_op_id` created this op_id; None if it has another form."""
     if not _TIMED_OP_ID.fullmatch(op_id):
         return None
-    made = int(op_id[3:15], 16) / 1000
-    # what only looks like one would hardly be of these years
-    return datetime.fromtimestamp(made, UTC) if _YEAR_2025 < made < _YEAR_2100 else None
+    seconds = int(op_id[3:15], 16) / 1000
+    # an op_id that only happens to have this form is unlikely to be from these years
+    return datetime.fromtimestamp(seconds, UTC) if _YEAR_2025 < seconds < _YEAR_2100 else None
 
 
 def check_session_id(session_id: str) -> str:
-    """The id itself, or InvalidInput where it is not one."""
+    """Return a session id. Raises InvalidInput if it is not one."""
     if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
         raise InvalidInput(
             f"{_shown(session_id)} is not a session id: expected sess_ and 1 to 64 letters, digits, _ or -"
@@ -111,53 +112,56 @@ def check_session_id(session_id: str) -> str:
 
 
 def check_agent_id(agent_id: str) -> str:
-    """The id itself, or InvalidInput: it becomes part of a key's name, so it must be short printable text."""
+    """Return an agent id. Raises InvalidInput if it is not short printable text, because it becomes part of a key."""
     if not isinstance(agent_id, str) or not 0 < len(agent_id) <= MAX_AGENT_ID or not agent_id.isprintable():
         raise InvalidInput(f"{_shown(agent_id)} is not an agent id: expected 1 to {MAX_AGENT_ID} printable characters")
     return agent_id
 
 
 def is_media_id(text: object) -> bool:
-    """Whether this may be the id of an image or the key of an embedding: short printable text."""
+    """Whether this can be the id of an image or the key of an embedding: short printable text."""
     return isinstance(text, str) and 0 < len(text) <= MAX_MEDIA_ID and text.isprintable()
 
 
 def check_media_id(text: str) -> str:
-    """The id of an image, or the key of an embedding, itself; InvalidInput where it is none."""
+    """Return the id of an image or the key of an embedding. Raises InvalidInput if it is not one."""
     if not is_media_id(text):
-        raise InvalidInput(f"{_shown(text)} is not an id of media: expected 1 to {MAX_MEDIA_ID} printable characters")
+        raise InvalidInput(f"{_shown(text)} is not a media id: expected 1 to {MAX_MEDIA_ID} printable characters")
     return text
 
 
 def check_op_id(op_id: str) -> str:
-    """The id itself, or InvalidInput. The alphabet needs no JSON escapes, so an op_id can be searched for as bytes."""
+    """Return an op_id. Raises InvalidInput if it is not one.
+
+    Its characters need no escapes in JSON, so that an op_id can be found as bytes.
+    """
     if not isinstance(op_id, str) or not _OP_ID.fullmatch(op_id):
         raise InvalidInput(f"{_shown(op_id)} is not an op_id: expected 1 to 128 letters, digits, or _ . : -")
     return op_id
 
 
 def session_key(session_id: str) -> str:
-    """Where the session document is kept. The id is checked here, so no other key can be named."""
+    """The key of a session document. Raises InvalidInput if the id is not one, so that no other key can be accessed."""
     return SESSION_PREFIX + check_session_id(session_id)
 
 
 def diff_key(session_id: str) -> str:
-    """Where the last delta of a session is kept."""
+    """The key of the last delta of a session."""
     return DIFF_PREFIX + check_session_id(session_id)
 
 
 def agent_key(agent_id: str) -> str:
-    """Where the current session id of an agent is kept."""
+    """The key of the current session id of an agent (its mapping)."""
     return AGENT_PREFIX + agent_id
 
 
 def is_cache_key(text: str) -> bool:
-    """Whether this is a cache key as `cache_key` makes them, so that no other key can be named by it."""
+    """Whether this is a cache key as `cache_key` creates it."""
     return _CACHE_KEY.fullmatch(text) is not None
 
 
 def check_cache_key(text: str) -> str:
-    """The cache key itself, with or without what it is stored under; InvalidInput where it is none."""
+    """Return a cache key without its prefix. Raises InvalidInput if it is not one."""
     text = text.removeprefix(CACHE_PREFIX) if isinstance(text, str) else text
     if not isinstance(text, str) or not is_cache_key(text):
         raise InvalidInput(
@@ -167,24 +171,24 @@ def check_cache_key(text: str) -> str:
 
 
 def image_key(image_id: str) -> str:
-    """Where an image is kept."""
+    """The key of an image."""
     return IMAGE_PREFIX + check_media_id(image_id)
 
 
 def embedding_key(key: str) -> str:
-    """Where an embedding is kept."""
+    """The key of an embedding."""
     return EMBEDDING_PREFIX + check_media_id(key)
 
 
 def rate_limit_key(agent_id: str, operation: str) -> str:
-    """Where the requests of an agent for an operation are counted."""
+    """The key of the counter of an agent's requests for an operation."""
     return f"{RATE_LIMIT_PREFIX}{agent_id}:{operation}"
 
 
 def session_ids_of(names: Sequence[bytes]) -> list[str]:
-    """The session ids in the names of keys; the names that are not those of sessions are left out."""
+    """The session ids in the names of keys. Names that are not session keys are left out."""
     text = b"\n".join(names).decode("ascii", "replace")
-    if text.count("\n") == len(names) - 1:  # no name has a newline in it
+    if text.count("\n") == len(names) - 1:  # no name contains a newline
         return _SESSION_KEYS.findall(text)
     prefix = SESSION_PREFIX.encode()
     ids = [as_session_id(name.removeprefix(prefix)) for name in names if name.startswith(prefix)]
@@ -192,7 +196,7 @@ def session_ids_of(names: Sequence[bytes]) -> list[str]:
 
 
 def as_session_id(raw: bytes) -> str | None:
-    """Stored bytes as a session id, or None where they are not one."""
+    """Stored bytes as a session id; None if they are not one."""
     text = raw.decode("utf-8", "replace")
     return text if _SESSION_ID.fullmatch(text) else None
 

@@ -1,4 +1,4 @@
-"""Deltas: how an update changes a session document, and how two documents differ."""
+"""Merge deltas into documents, and compute the delta between two documents."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .json_codec import json_equal
 
 
 def merge(target: Any, delta: Any) -> Any:
-    """`target` with `delta` merged into it. Neither is changed; unchanged parts are shared.
+    """`target` with `delta` merged into it. Neither is modified; the result shares unchanged parts with `target`.
 
-    The app's rule: object into object merges key by key; everything else replaces, null included; nothing is deleted.
+    The app's rule: objects merge key by key; everything else replaces, including null; nothing is deleted.
     """
     if not isinstance(target, dict) or not isinstance(delta, dict):
         return delta
@@ -25,9 +25,9 @@ def merge(target: Any, delta: Any) -> Any:
 class DocumentDifference:
     """How one document differs from another."""
 
-    #: What `merge` needs to bring the first to the second, as far as a delta can say it.
+    #: The delta from the first document to the second, as far as a delta can express it.
     delta: dict[str, Any]
-    #: What only the first has, which no delta can say: RFC 6901 JSON pointers.
+    #: RFC 6901 JSON pointers to fields that only the first document has: a delta cannot delete.
     removed: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -35,7 +35,7 @@ class DocumentDifference:
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> DocumentDifference:
-    """What to merge into `before`, and what to remove from it, so that it equals `after`."""
+    """What to merge into `before`, and what to delete from it, to get `after`."""
     removed: list[str] = []
     return DocumentDifference(_difference(before, after, "", removed), removed)
 
@@ -55,5 +55,5 @@ def _difference(before: dict[str, Any], after: dict[str, Any], path: str, remove
 
 
 def pointer(path: str, key: str) -> str:
-    """The JSON pointer to a key of the object that `path` points to."""
+    """The JSON pointer (RFC 6901) to a key of the object at `path`."""
     return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"

@@ -161,7 +161,9 @@ class MediaCache:
             elif key is not None:
                 extended = [keys.embedding_key(key)]
             strings[name] = dumps(image)  # not checked as input: most of it may be the app's
-            if await self._strings.replace((name, value.raw if value is not None else None), strings, ttl_ms, extended):
+            if await self._strings.compare_and_set(
+                name, value.raw if value is not None else None, strings, ttl_ms, extended
+            ):
                 result = Image.of(image_id, image, ttl_ms)
                 if written is not None:
                     return replace(result, embedding=written)

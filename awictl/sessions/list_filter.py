@@ -26,7 +26,7 @@ class SessionQuery:
     ttl_below_ms: int | None = None
 
     @property
-    def anything(self) -> bool:
+    def matches_all(self) -> bool:
         """Whether every session matches."""
         return self == SessionQuery()
 

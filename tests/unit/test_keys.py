@@ -70,7 +70,7 @@ def test_media_ids(media_id: str) -> None:
 def test_other_media_ids_are_refused(media_id: str) -> None:
     assert not keys.is_media_id(media_id)
     for named in (keys.check_media_id, keys.image_key, keys.embedding_key):
-        with pytest.raises(InvalidInput, match="is not an id of media"):
+        with pytest.raises(InvalidInput, match="is not a media id"):
             named(media_id)
 
 

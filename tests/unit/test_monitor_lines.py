@@ -7,7 +7,7 @@ import pytest
 from awictl.diagnostics.command_monitor import Operation, operation
 from awictl.document.keys import KeyKind
 from awictl.store.redis.connection import Script
-from awictl.store.redis.monitor import MonitoredCommand, parse
+from awictl.store.redis.monitor import MonitoredCommand, parse_line
 
 SESSION = b"AWI:SESSION:sess_a"
 
@@ -19,14 +19,14 @@ def parsed(*words: bytes) -> Operation | None:
 @pytest.mark.parametrize("client", ["127.0.0.1:5", "[::1]:5", "lua", "unix:/tmp/a] b", ""])
 def test_lines(client: str) -> None:
     line = f'1700000000.000042 [3 {client}] "set" "a\\"] \\\\" "\\x00\\xff\\n\\r\\t\\a\\b" ""'.encode()
-    assert parse(line) == MonitoredCommand(
+    assert parse_line(line) == MonitoredCommand(
         1_700_000_000_000_042, 3, client, [b"set", b'a"] \\', b"\0\xff\n\r\t\a\b", b""]
     )
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
 def test_lines_that_are_no_commands(line: bytes) -> None:
-    assert parse(line) is None
+    assert parse_line(line) is None
 
 
 #: The words of a command, and its operation: kind, keys, arguments.

@@ -74,7 +74,7 @@ async def run(
 
     encoded = ctx.out.chosen(Format.JSONL) is Format.JSONL
     async with ctx.manager() as manager:
-        if ctx.out.chosen(Format.JSONL) is Format.IDS and query.anything and sort is None:
+        if ctx.out.chosen(Format.JSONL) is Format.IDS and query.matches_all and sort is None:
             batches = Batches(_ids(manager, rate), limit)
         else:
             rows = _rows(manager, query, sort, reverse, rate, encoded, count_unreadable)
@@ -109,7 +109,7 @@ async def _rows(
         async for fields in found:
             summaries = [summary(one) for one in fields]
             unreadable(sum(one.error is not None for one in summaries))
-            wanted = summaries if query.anything else [one for one in summaries if query.matches(one)]
+            wanted = summaries if query.matches_all else [one for one in summaries if query.matches(one)]
             if sort is None:
                 yield [convert(one) for one in wanted]
             else:

@@ -84,7 +84,7 @@ class DataScan:
         live: dict[str, list[Listed]] = defaultdict(list)
         session_keys = [keys.session_key(one).encode() for one in session_ids]
         last_bytes = dict(
-            zip(session_ids, await self._sessions.ends(session_keys) if session_keys else [], strict=True)
+            zip(session_ids, await self._sessions.last_bytes(session_keys) if session_keys else [], strict=True)
         )
         for listed in await self._store.list(session_ids):
             # a head can be valid although the rest is damaged; damaged documents are usually truncated

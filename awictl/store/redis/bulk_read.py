@@ -1,4 +1,4 @@
-"""Whole session strings, many at a time, and how long they will stay: what the archive needs of Redis."""
+"""Read many sessions at once: their full strings, their TTLs and sizes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .keyspace import groups, key_info
 
 
 async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime]:
-    """How long these sessions will stay, and how large they are. One round trip.
+    """TTL and size of these sessions. One round trip.
 
-    Those that have gone are left out, and so is what is no string: a listing tells of it.
+    Missing sessions are left out, and keys that are not strings: a listing reports those.
     """
     infos = await key_info(server, [keys.session_key(one) for one in session_ids])
     return [
@@ -25,9 +25,9 @@ async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime
 
 
 async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> dict[str, Stored | AwiError]:
-    """The strings of these sessions, or why one cannot be read; those that have gone are left out.
+    """The full strings of these sessions, or why one could not be read. Missing sessions are left out.
 
-    Two round trips, and more where they are large together.
+    Two round trips, or more if they are too large for one request together.
     """
     found: dict[str, Stored | AwiError] = {}
     sizes: dict[str, int] = {}
@@ -42,7 +42,7 @@ async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> di
         commands: list[tuple[str | int, ...]] = []
         for session_id in group:
             key = keys.session_key(session_id)
-            # the range bounds what is fetched, however much was written meanwhile
+            # GETRANGE limits how many bytes are fetched, even if the string has grown since
             commands += [("GETRANGE", key, 0, max_bytes), ("PTTL", key)]
         replies = iter(await server.execute_idempotent(*commands))
         for session_id, raw, ttl in zip(group, replies, replies, strict=True):

@@ -1,7 +1,7 @@
-"""A connection to one Redis server: requests in counted round trips, and errors that say what to do.
+"""Connections to one Redis server: commands and scripts, each call one round trip, and errors that say what to do.
 
-Requests go over redis-py's connections directly, not through its client, for one reason: after a failure it must be
-known whether the request had been sent. If not, nothing happened (Unreachable); if so, it may have been carried out
+Commands are sent over redis-py's connections directly, not through its client, because after a failure it must be
+known whether the request was sent. If not, nothing happened (Unreachable); if so, the server may have executed it
 (ReplyLost).
 """
 
@@ -29,8 +29,7 @@ Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
 Call = tuple[Sequence[str | bytes], Sequence[Argument]]
 
-
-#: Connections that one process opens at the most; further requests wait for one.
+#: Maximum number of connections of one process; further requests wait for a free one.
 MAX_CONNECTIONS = 64
 
 
@@ -55,21 +54,21 @@ class Script:
 
 
 class Server:
-    """One Redis server, through a pool of connections that are opened when they are needed."""
+    """One Redis server, with a pool of connections that are opened on demand."""
 
     def __init__(self, client: aioredis.Redis, where: str) -> None:
         self._client = client
         self._pool = client.connection_pool
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
-        #: For messages: the address, without secrets.
+        #: The server's address for messages, without secrets.
         self.where = where
-        #: Whether it has refused to run scripts for this user, so that plain commands have to do for reading.
+        #: Whether the server denies scripts to this user; reads then use plain commands.
         self.scripts_forbidden = False
 
     async def execute(self, *commands: Sequence[Argument]) -> list[Any]:
-        """The replies to `commands`, in one round trip; an error reply is among them as an exception.
+        """Send commands in one round trip. Returns their replies; error replies are returned as exceptions.
 
-        Raises Unreachable where nothing was sent, and ReplyLost (a kind of it) where something was.
+        Raises Unreachable if nothing was sent, and its subclass ReplyLost if the request was sent.
         """
         async with self._slots:
             return await self._execute(commands)
@@ -82,7 +81,7 @@ class Server:
             raise self.translate(error) from error
         try:
             try:
-                # packed by hiredis: the asyncio connection's own way is pure Python, and takes ten times as long
+                # packed by hiredis: the asyncio connection's own packing is pure Python and takes ten times as long
                 await connection.send_packed_command(
                     b"".join(hiredis.pack_command(tuple(one)) for one in commands)  # type: ignore[arg-type]
                 )
@@ -95,28 +94,28 @@ class Server:
                     except redis_errors.ResponseError as error:
                         replies.append(error)
             except BaseException:
-                # what is still to come on this connection belongs to nobody
+                # replies may still arrive on this connection, so it cannot be reused
                 await connection.disconnect(nowait=True)
                 raise
         except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
             raise self.translate(error) from error
         except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
-            raise ReplyLost(f"{self.where} went away before it replied: {_reason(error)}") from error
+            raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}") from error
         finally:
             await self._pool.release(connection)
         return replies
 
     async def execute_idempotent(self, *commands: Sequence[Argument]) -> list[Any]:
-        """Like `ask`, for commands that change nothing: asked once more where the connection broke."""
+        """Like `execute`, for idempotent commands: retried once if the connection breaks."""
         try:
             return await self.execute(*commands)
         except ReplyLost as lost:
             if isinstance(lost.__cause__, redis_errors.TimeoutError):
-                raise  # the user has waited as long as was asked for
+                raise  # the caller has waited for the full timeout already
             return await self.execute(*commands)
 
     async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:
-        """For so many seconds the replies to a command that has no end of them, after its OK, on its own connection.
+        """The endless replies to a command such as MONITOR, for a number of seconds, on a connection of its own.
 
         Raises AccessDenied, Refused, Unreachable.
         """
@@ -141,13 +140,13 @@ class Server:
             except redis_errors.ResponseError as error:
                 raise self.translate(error) from error
             except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
-                raise Unreachable(f"{self.where} went away: {_reason(error)}") from error
+                raise Unreachable(f"{self.where} closed the connection: {_reason(error)}") from error
             finally:
                 await connection.disconnect(nowait=True)
                 await self._pool.release(connection)
 
     async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
-        """The reply of a script that may run again to one call: the short way of `run_each`, for hot paths."""
+        """Run an idempotent script and return its reply. Like `run_each`, but with less overhead, for hot paths."""
         [reply] = await self.execute_idempotent(("EVALSHA", script.sha, len(keys), *keys, *arguments))
         if isinstance(reply, redis_errors.NoScriptError):
             [reply] = await self.execute_idempotent(("EVAL", script.source, len(keys), *keys, *arguments))
@@ -156,7 +155,7 @@ class Server:
     async def run(
         self, script: Script, *calls: Call, idempotent: bool = False, then: Sequence[Sequence[Argument]] = ()
     ) -> list[Any]:
-        """The replies of a script to `calls`, and those to the commands that follow. See `run_each`."""
+        """Run one script several times; see `run_each`."""
         return await self.run_each([(script, call) for call in calls], idempotent=idempotent, then=then)
 
     async def run_each(
@@ -166,15 +165,15 @@ class Server:
         idempotent: bool = False,
         then: Sequence[Sequence[Argument]] = (),
     ) -> list[Any]:
-        """The replies of scripts to their calls, and those to the commands that follow, in one round trip.
+        """Run scripts, then the commands `then`, in one round trip. Returns the replies to both; see `execute`.
 
-        `idempotent`: the scripts change nothing more when they run again, so that a broken connection is retried. See
-        `ask` and `read`. Where the server does not know one of them yet, that one runs after the others.
+        `idempotent`: whether to retry once if the connection breaks. A script that the server does not have cached runs
+        after the others, in a second round trip.
         """
         execute = self.execute_idempotent if idempotent else self.execute
         replies = await execute(*(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls), *then)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
-        if unknown:  # which means that these calls did nothing
+        if unknown:  # these calls did nothing
             again = [
                 ("EVAL", calls[i][0].source, len(calls[i][1][0]), *calls[i][1][0], *calls[i][1][1]) for i in unknown
             ]
@@ -184,69 +183,69 @@ class Server:
         return replies
 
     def checked(self, reply: Any, key: str) -> Any:
-        """The reply itself; where it is an error reply, the error of awictl that it means is raised."""
+        """Return a reply; if it is an error, raise the corresponding error of awictl. `key`: for its message."""
         if isinstance(reply, Exception):
             raise self.translate(reply, key) from reply
         return reply
 
     def check_size(self, key: str, length: int, limit: int) -> None:
-        """Raises Refused where a string of `length` bytes is larger than may be read."""
+        """Raise TooLarge if the length of a string exceeds the limit. Both in bytes."""
         if length > limit:
             raise TooLarge(
                 f"{self.where}, key {key}: {length:,} bytes, more than the limit of {limit:,}; "
-                "raise AWI_MAX_DOCUMENT_BYTES to read it all the same"
+                "increase AWI_MAX_DOCUMENT_BYTES to read it"
             )
 
     def translate(self, error: Exception, key: str | None = None) -> AwiError:
-        """What an error of redis-py means to the user: what happened, where, and what to do."""
+        """Translate an error of redis-py into an error of awictl, which says what happened, where, and what to do."""
         refusal = error.__cause__
         if isinstance(error, redis_errors.ConnectionError) and isinstance(refusal, redis_errors.RedisError):
-            error = refusal  # what the server said when the connection was set up
+            error = refusal  # the server's reply while the connection was being established
         at = f"{self.where}, key {key}" if key else self.where
         text = str(error).strip()
         if isinstance(error, redis_errors.AuthenticationError):
             return AccessDenied(
-                f"{self.where} refuses the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({text})"
+                f"{self.where} rejected the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({text})"
             )
         if (
             isinstance(error, (redis_errors.NoPermissionError, redis_errors.AuthorizationError))
             or "ACL failure" in text
         ):
-            return AccessDenied(f"{at}: this user may not do that: {text}")
+            return AccessDenied(f"{at}: this user has no permission: {text}")
         if isinstance(error, redis_errors.ReadOnlyError):
             return Refused(f"{self.where} is a read-only replica: connect to its primary")
         if isinstance(error, redis_errors.OutOfMemoryError):
-            return Refused(f"{self.where} is out of memory and refuses writes: nothing was written")
+            return Refused(f"{self.where} is out of memory and rejects writes. Nothing was written")
         if isinstance(error, redis_errors.BusyLoadingError):
-            return Unreachable(f"{self.where} is still loading its data: try again shortly")
+            return Unreachable(f"{self.where} is still loading its data; try again later")
         if isinstance(error, redis_errors.ResponseError):
             if "WRONGTYPE" in text:
-                return InvalidData(f"{at} is not a string, as it must be: see `TYPE {key}` in redis-cli")
+                return InvalidData(f"{at} is not a string; check it with `TYPE {key}` in redis-cli")
             return Refused(f"{at}: {text}")
         if isinstance(error, (redis_errors.RedisError, OSError)):
             return Unreachable(
-                f"cannot reach Redis at {self.where}: {_reason(error)}; is it running, and the right address? "
-                "(`awictl config show`)"
+                f"cannot reach Redis at {self.where}: {_reason(error)}; check that it is running and that the address "
+                "is right (`awictl config show`)"
             )
         return AwiError(f"{at}: {text}")
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close all connections."""
         await self._client.aclose()
 
 
 def connect(settings: Settings) -> Server:
-    """The server that the settings name. Nothing is sent until the first request."""
+    """The server in the settings. Sends nothing before the first request."""
     options: dict[str, Any] = {
         "db": settings.redis_db,
         "username": settings.redis_username,
         "password": settings.redis_password,
         "socket_timeout": settings.timeout,
         "socket_connect_timeout": settings.timeout,
-        "retry": Retry(NoBackoff(), 0),  # whether a request may be repeated is decided above
+        "retry": Retry(NoBackoff(), 0),  # `Server` decides whether a request is retried
         "protocol": 2,
         "client_name": None,
-        "driver_info": None,  # spares each connection two commands, and users without CLIENT an error
+        "driver_info": None,  # saves two commands per connection, and an error if the user has no permission for CLIENT
     }
     if settings.redis_socket:
         options["unix_socket_path"] = settings.redis_socket
@@ -258,17 +257,17 @@ def connect(settings: Settings) -> Server:
 
 
 def _cancellations() -> int:
-    """How often this task was cancelled, those times included that redis-py lost.
+    """How often this task was cancelled, including cancellations that redis-py lost.
 
-    It sends by asyncio.wait_for, which until Python 3.12 forgets a cancellation that comes as the sending is done: a
-    Ctrl-C would do nothing (python/cpython#86296).
+    redis-py sends with asyncio.wait_for, which before Python 3.12 loses a cancellation that arrives when the sending
+    completes: Ctrl-C would do nothing (python/cpython#86296).
     """
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
 
 def _reason(error: BaseException) -> str:
-    """The cause of a connection error in a few words, without the address."""
+    """The cause of a connection error, without the address."""
     if isinstance(error, (redis_errors.TimeoutError, TimeoutError)):
         return "no answer in time"
     cause: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Pages of a trajectory, newest first, read from the end of the string by GETRANGE alone."""
+"""Read pages of a trajectory, newest action first, from the end of the string by GETRANGE."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..base import HistoryPage
 from .connection import Server
 from .listing import HEAD_CHUNK
 
-#: Bytes of a trajectory that are read first: about a hundred actions.
+#: Last bytes of a trajectory that are read first: about a hundred actions.
 TAIL_CHUNK = 32_768
-#: Bytes of a document that are looked at for its head when it is not among the first HEAD_CHUNK.
+#: First bytes of a document that are read if the head is not within the first HEAD_CHUNK.
 LARGE_HEAD_CHUNK = 262_144
 
 
 async def page(server: Server, session_id: str, limit: int, offset: int, max_bytes: int) -> HistoryPage | None:
-    """The `limit` actions before the newest `offset` ones; None where there is no such session.
+    """Read `limit` actions, newest first, after skipping the newest `offset`; None if the session does not exist.
 
-    One round trip where the first looks at both ends hold what is needed; two for pages further back, for large heads
-    and for documents in the app's layout. Where actions differ wildly in size it may take another one.
+    One round trip if the first and the last bytes of the string contain what is needed; two for later pages, large
+    heads, and documents in the app's layout. If the sizes of actions differ widely, it may take more.
     """
     key = keys.session_key(session_id)
     wanted = max(offset + limit, 1)
@@ -41,7 +41,7 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
         base = base_from_head(chunk, length) if is_closed(tail) else None
         if base is not None:
             found = _from_tail(base, tail, wanted)
-            if found is None:  # a write came in between
+            if found is None:  # the session was written to between the reads
                 head_size = max_bytes
                 continue
             actions, total = found
@@ -49,14 +49,14 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
                 return HistoryPage(actions[::-1][offset : offset + limit], total, limit, offset)
         elif is_closed(tail) and head_size < LARGE_HEAD_CHUNK:
             head_size = LARGE_HEAD_CHUNK
-        else:  # the app's layout: all of it is needed
+        else:  # the app's layout: needs the full string
             head_size, tail_size = max_bytes, 1
             continue
         tail_size = min(_enough(tail, wanted, tail_size), max_bytes)
 
 
 def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
-    """How many bytes probably hold the `wanted` newest actions: half as many again as they take on average."""
+    """How many bytes probably contain the `wanted` newest actions: 1.5 times their average size."""
     lines = max(tail.count(b"\n") - 1, 0)
     if lines > wanted:
         return tail_size
@@ -64,7 +64,7 @@ def _enough(tail: bytes, wanted: int, tail_size: int) -> int:
 
 
 def decode_base(server: Server, key: str, raw: bytes) -> Base:
-    """The base for a string that was read whole. Raises InvalidData, naming the key."""
+    """The base from a full string. Raises InvalidData, whose message names the key."""
     try:
         return base_from_string(raw)
     except InvalidData as error:
@@ -72,9 +72,9 @@ def decode_base(server: Server, key: str, raw: bytes) -> Base:
 
 
 def base_from_start(server: Server, key: str, length: int, chunk: bytes, end: bytes, max_bytes: int) -> Base | None:
-    """The base for a string of `length` bytes from its first bytes and its last ones; None where all of it is needed.
+    """The base from the first bytes (`chunk`) and the last bytes (`end`) of a string of `length` bytes.
 
-    Raises Refused where it is too large to be read, and InvalidData.
+    None if the full string is needed. Raises TooLarge, InvalidData.
     """
     server.check_size(key, length, max_bytes)
     base = base_from_head(chunk, length) if is_closed(end) else None
@@ -88,9 +88,9 @@ def _slice(actions: list[Any], limit: int, offset: int) -> HistoryPage:
 
 
 def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | None:
-    """The newest actions in `tail`, oldest first, at least `wanted` where they are there; and how many there are.
+    """The newest actions in the last bytes of a string, oldest first, and the length of the trajectory.
 
-    None where the two do not fit together.
+    Up to `wanted` actions, as many as `tail` contains. None if `tail` does not belong to the version of `base`.
     """
     inside = base.length - len(base.prefix)
     complete = len(tail) >= inside
@@ -104,7 +104,7 @@ def _from_tail(base: Base, tail: bytes, wanted: int) -> tuple[list[Any], int] | 
         return None
     if complete:
         return actions, len(lines)
-    # the number of the newest action counts them, even where it is newer than the head that was read
+    # counted by the number of the newest action, which may be newer than the head
     t = newest.get("t") if isinstance(newest, dict) else None
     total = action_count_before(base, t + 1) if isinstance(t, int) else None
     return (actions, total) if total is not None else None

@@ -1,4 +1,4 @@
-"""Walking through the keys of a server without being in its way: paced SCANs, and a look at many keys at once."""
+"""Scan and examine all keys of a server without slowing it down: paced SCANs, and many keys per request."""
 
 from __future__ import annotations
 
@@ -17,46 +17,45 @@ if TYPE_CHECKING:
     from .repairs import Repairable
     from .server_info import ServerInfo
 
-#: Keys that one SCAN visits: about a millisecond of the server's time, so that round trips hardly count.
+#: COUNT of a SCAN that is not paced: about a millisecond of the server's time, so that round trips hardly count.
 SCAN_COUNT = 2_000
-#: Steps in a second of a paced scan: short ones, so that other clients hardly wait.
+#: Steps per second of a paced scan: many short ones, so that other clients hardly wait.
 PACED_STEPS = 500
-#: Keys that one script looks at: some hundred microseconds of the server's time.
+#: Maximum number of keys of one script call: some hundred microseconds of the server's time.
 KEYS_PER_SCRIPT = 100
-#: Sessions, or keys, that are asked for in one go.
+#: Number of keys per request, for callers that examine many.
 BATCH_KEYS = 500
-#: Bytes that one request for several strings may ask for at the most (one larger string is asked for alone).
+#: Maximum size of the replies to one request for several strings, in bytes; a larger string is requested alone.
 _REQUEST_BYTES = 4_194_304
 
 _KEY_INFO = Script("key_info")
-
 
 #: Called after each step of a scan with the approximate number of keys that the server visited in it.
 StepCallback = Callable[[int], None]
 
 
 class KeyInfo(NamedTuple):
-    """What a first look at a key tells."""
+    """TTL, length and first bytes of a string key."""
 
-    #: Milliseconds until it expires; None where it never does.
+    #: Milliseconds until the key expires; None if it has no TTL.
     ttl_ms: int | None
-    #: Length of the string, in bytes.
+    #: Length of the string in bytes.
     length: int
-    #: How it begins.
+    #: The first bytes of the string, as many as were requested.
     start: bytes
-    #: The server's error where it is no string, or may not be read.
+    #: The server's error if the key is not a string or the user has no permission to read it; None otherwise.
     error: Exception | None = None
 
     @property
     def forbidden(self) -> bool:
-        """Whether this user may not read it, so that nothing is known of it, not even its expiry."""
+        """Whether the user has no permission to read the key. Then its TTL and length are unknown too."""
         return isinstance(self.error, NoPermissionError)
 
 
 async def scan(
     server: Server, pattern: str | None, rate: float | None = None, on_step: StepCallback = lambda _: None
 ) -> AsyncGenerator[list[bytes], None]:
-    """The names of all keys, or of those that match, in batches. One may come twice.
+    """The names of all keys, or of those that match a pattern, in batches. A key may be returned twice.
 
     `rate`: maximum number of keys per second (None: not paced). `on_step`: called with the number of keys of each step.
     """
@@ -79,12 +78,12 @@ async def scan(
 async def key_info(
     server: Server, names: Sequence[str | bytes], size: int = 0, more: int | None = None
 ) -> list[KeyInfo | None]:
-    """The first `size` bytes of each key, its length and its expiry; None where it is gone. One round trip.
+    """TTL, length and the first `size` bytes of each key, in their order; None if a key does not exist. One round trip.
 
-    `more`: how many bytes are enough after the first newline, where there is one among them.
+    `more`: return only this many bytes after the first newline.
 
-    By a script, since three replies a key cost a client more than all the rest; by plain commands where the user may
-    not run scripts, or the server has the keys in different places.
+    Uses a script, because decoding three replies per key costs a client more than anything else; uses plain commands if
+    the user has no permission for scripts, or the keys are in different slots.
     """
     if not server.scripts_forbidden:
         groups = [names[start : start + KEYS_PER_SCRIPT] for start in range(0, len(names), KEYS_PER_SCRIPT)]
@@ -100,7 +99,7 @@ async def key_info(
 
 
 def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
-    """The replies, three for each key, as what they tell."""
+    """The replies, three per key, as records."""
     flat = iter(replies)
     found: list[KeyInfo | None] = []
     for ttl, length, start in zip(flat, flat, flat, strict=True):
@@ -113,7 +112,7 @@ def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
 
 
 def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
-    """The names, or ids, in groups whose sizes in bytes together make one request that is bearable."""
+    """Group names (or ids) by their sizes in bytes, so that the replies to one request stay within a limit."""
     group: list[str] = []
     total = 0
     for name, size in sizes.items():
@@ -127,57 +126,57 @@ def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
 
 
 class Keyspace:
-    """The keys of one server, whatever they are for. Raises Unreachable, AccessDenied."""
+    """The keys of one server, of any kind. Raises Unreachable, AccessDenied."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        #: For messages: which server this is, without secrets.
+        #: The server's address for messages, without secrets.
         self.where = server.where
 
     async def size(self) -> int | None:
-        """How many keys there are; None where the server does not tell this user."""
+        """Number of keys; None if not available."""
         [reply] = await self._server.execute_idempotent(("DBSIZE",))
         return reply if isinstance(reply, int) else None
 
     def scan(
         self, pattern: str | None = None, rate: float | None = None, on_step: StepCallback = lambda _: None
     ) -> AsyncGenerator[list[bytes], None]:
-        """The names of all keys, or of those that match, in batches; see `scan`."""
+        """The names of all keys, or of those that match a pattern, in batches; see `scan`."""
         return scan(self._server, pattern, rate, on_step)
 
     async def key_info(self, names: Sequence[bytes], size: int = 0) -> list[KeyInfo | None]:
-        """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
+        """TTL, length and the first `size` bytes of each key; None if a key does not exist. One round trip."""
         return await key_info(self._server, names, size)
 
-    async def ends(self, names: Sequence[bytes]) -> list[bytes | None]:
-        """The last byte of each; None where there is none, or it may not be read. One round trip."""
+    async def last_bytes(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """The last byte of each key; None if the key is empty, does not exist, or cannot be read. One round trip."""
         replies = await self._server.execute_idempotent(*(("GETRANGE", name, -1, -1) for name in names))
         return [reply if isinstance(reply, bytes) and reply else None for reply in replies]
 
     async def memory(self, names: Sequence[bytes]) -> list[int | None]:
-        """The bytes of memory that each of these keys takes; None where the server does not tell."""
+        """Memory that each key takes, in bytes; None if not available. One round trip."""
         replies = await self._server.execute_idempotent(*(("MEMORY", "USAGE", name) for name in names))
         return [reply if isinstance(reply, int) else None for reply in replies]
 
     @cached_property
     def server_info(self) -> ServerInfo:
-        """What the server tells of itself."""
+        """Queries about the server itself."""
         from .server_info import ServerInfo
 
         return ServerInfo(self._server)
 
     def monitor(self) -> Monitor:
-        """What reads the commands that the server runs."""
+        """A reader of the commands that the server executes."""
         from .monitor import Monitor
 
         return Monitor(self._server)
 
-    async def repair(self, what: Sequence[Repairable]) -> list[bool]:
-        """Put right what is derived; see `repairs.repair`."""
+    async def repair(self, faults: Sequence[Repairable]) -> list[bool]:
+        """Repair derived keys; see `repairs.repair`."""
         from .repairs import repair
 
-        return await repair(self._server, what)
+        return await repair(self._server, faults)
 
     def describe_error(self, info: KeyInfo, name: str) -> str | None:
-        """Why a key cannot be read as a string, in words; None where it can."""
+        """Why a key cannot be read as a string; None if it can."""
         return str(self._server.translate(info.error, name)) if info.error is not None else None

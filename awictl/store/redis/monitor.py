@@ -1,7 +1,7 @@
-"""The commands that a server runs, as its MONITOR command tells: from all clients, each with all of its arguments.
+"""Read the commands that a server executes, from its MONITOR command: of all clients, with all arguments.
 
-A client that reads them too slowly makes the server keep what it has not read yet, without a limit. So what cannot
-concern AWI is dropped at first sight, and reading ends where it falls behind all the same.
+If a client reads them too slowly, the server buffers them without limit. So lines that cannot concern AWI are dropped
+unparsed, and reading stops if it falls behind.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ...errors import Refused
 from .connection import Script, Server
 
 #: Seconds by which reading may fall behind the server.
-MOST_BEHIND = 2.0
-#: Lines after which other tasks get their turn, and are looked at for being late.
-_TURN = 200
+MAX_LAG_SECONDS = 2.0
+#: Number of lines after which other tasks may run, and the lag is checked.
+_CHECK_INTERVAL = 200
 
 _HEAD = re.compile(rb'(\d+)\.(\d{6}) \[(\d+) (.*?)\](?= "|$)', re.DOTALL)
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
@@ -30,18 +30,19 @@ _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 
 
 class MonitoredCommand(NamedTuple):
-    """A command that the server ran."""
+    """A command that the server executed."""
 
-    #: Microseconds since 1970, by the server's clock.
+    #: Microseconds since 1970, from the server's clock.
     at_us: int
     db: int
-    #: The address of who sent it; `lua` where a script ran it.
+    #: Address of the client; `lua` if a script executed the command.
     client: str
+    #: The name of the command and its arguments.
     words: list[bytes]
 
 
-def parse(line: bytes) -> MonitoredCommand | None:
-    """A line of MONITOR; None where it is none."""
+def parse_line(line: bytes) -> MonitoredCommand | None:
+    """Parse a line of MONITOR; None if it is not one."""
     head = _HEAD.match(line)
     if head is None:
         return None
@@ -65,36 +66,37 @@ def _scripts() -> dict[bytes, str]:
     return sources | {script.sha.encode(): name for name, script in scripts.items()}
 
 
-def script_name(given: bytes) -> str | None:
-    """The name of a script of `scripts/`, by its source or its hash; None where it is none."""
-    return _scripts().get(given) or _scripts().get(given.lower())
+def script_name(source_or_hash: bytes) -> str | None:
+    """The name of a script in `scripts/`, by its source or its hash; None if it is not one of them."""
+    return _scripts().get(source_or_hash) or _scripts().get(source_or_hash.lower())
 
 
 class Monitor:
-    """Reads the commands of one server for a while."""
+    """Reads the commands of one server for a limited time."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        #: How many commands there were, wanted or not.
-        self.seen = 0
+        #: Number of commands read, including those that did not match.
+        self.total = 0
 
-    async def commands(self, wanted: re.Pattern[bytes], seconds: float) -> AsyncGenerator[MonitoredCommand, None]:
-        """The commands in whose lines `wanted` is found, as they are run, for so many seconds.
+    async def commands(self, pattern: re.Pattern[bytes], seconds: float) -> AsyncGenerator[MonitoredCommand, None]:
+        """The commands whose lines match a pattern, as they are executed, for a number of seconds.
 
-        Raises AccessDenied, Unreachable, and Refused where the server runs more of them than can be read.
+        Raises AccessDenied, Unreachable, and Refused if the server executes more commands than can be read.
         """
-        ahead: float | None = None
+        clock_offset: float | None = None
         async with aclosing(self._server.stream(("MONITOR",), seconds)) as lines:
             async for line in lines:
-                self.seen += 1
-                if self.seen % _TURN == 1:
+                self.total += 1
+                if self.total % _CHECK_INTERVAL == 1:
                     await asyncio.sleep(0)
-                    late = time.time() - float(line[: line.index(b" ")])
-                    ahead = late if ahead is None else min(late, ahead)  # by what the clocks differ
-                    if late - ahead > MOST_BEHIND:
+                    age = time.time() - float(line[: line.index(b" ")])
+                    # the smallest age of a line so far approximates the difference between the two clocks
+                    clock_offset = age if clock_offset is None else min(age, clock_offset)
+                    if age - clock_offset > MAX_LAG_SECONDS:
                         raise Refused(
-                            f"{self._server.where} runs more commands than can be followed: ended after {self.seen:,} "
-                            "of them, before it had to keep what is not read"
+                            f"{self._server.where} executes more commands than can be read: stopped after "
+                            f"{self.total:,}, so that the server need not buffer them"
                         )
-                if wanted.search(line) and (command := parse(line)) is not None:
+                if pattern.search(line) and (command := parse_line(line)) is not None:
                     yield command

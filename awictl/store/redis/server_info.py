@@ -1,4 +1,4 @@
-"""What a server tells of itself: all of it optional, since a managed one may forbid it."""
+"""What a server reports about itself. Managed servers may deny any of these commands."""
 
 from __future__ import annotations
 
@@ -11,37 +11,52 @@ from redis.exceptions import NoPermissionError
 from ...errors import Refused
 from .connection import Argument, Server
 
-#: How often the server is asked for the time, to see how fast it answers.
+#: Number of PINGs that the latency is the median of.
 _PINGS = 5
 
 
 class NotAvailable(Exception):
-    """The server does not tell this user: the command is not permitted, or not there."""
+    """The server does not know the command, or this user has no permission for it."""
 
 
 class ServerInfo:
-    """Asks one server about itself. Raises NotAvailable, Unreachable, AccessDenied for a wrong password."""
+    """Queries one server about itself. Raises NotAvailable, Unreachable, and AccessDenied for a wrong password."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
+    async def ping(self) -> dict[str, Any]:
+        """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if INFO is available."""
+        started = time.perf_counter()
+        [pong] = await self._server.execute_idempotent(("PING",))
+        latency = time.perf_counter() - started
+        self._server.checked(pong, "")
+        answer: dict[str, Any] = {"latency_ms": round(latency * 1000, 3)}
+        [info] = await self._server.execute_idempotent(("INFO",))
+        if isinstance(info, bytes):
+            fields = _fields(info)
+            answer["server"] = fields.get("server_name", "redis")
+            answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
+            answer["role"] = fields.get("role")
+        return answer
+
     async def latency_ms(self) -> float:
-        """Milliseconds from a PING to its answer, the median of some."""
-        took = []
+        """Milliseconds from a PING to its reply: the median of several."""
+        samples = []
         for _ in range(_PINGS):
             started = time.perf_counter()
             [reply] = await self._server.execute_idempotent(("PING",))
-            took.append(time.perf_counter() - started)
-            if not isinstance(reply, NoPermissionError):  # which is an answer too
+            samples.append(time.perf_counter() - started)
+            if not isinstance(reply, NoPermissionError):  # that error is a reply too
                 self._server.checked(reply, "")
-        return median(took) * 1000
+        return median(samples) * 1000
 
     async def info(self) -> dict[str, str]:
         """The fields of INFO."""
         return _fields(await self._execute("INFO"))
 
     async def config(self, name: str) -> str:
-        """One parameter of CONFIG."""
+        """The value of one parameter, from CONFIG GET."""
         reply = await self._execute("CONFIG", "GET", name)
         if len(reply) < 2:
             raise NotAvailable(f"CONFIG GET {name}")
@@ -52,7 +67,7 @@ class ServerInfo:
         return bytes(await self._execute("ACL", "WHOAMI")).decode("utf-8", "replace")
 
     async def clock_offset_ms(self) -> float:
-        """Milliseconds by which the server's clock is ahead of this machine's (negative: behind)."""
+        """Milliseconds by which the server's clock is ahead of the local one; negative if it is behind."""
         before = time.time()
         seconds, microseconds = await self._execute("TIME")
         here = (before + time.time()) / 2
@@ -66,7 +81,7 @@ class ServerInfo:
         [reply] = await self._server.execute_idempotent(command)
         try:
             return self._server.checked(reply, "")
-        except Refused:  # AccessDenied is one; to a command that was renamed or left out it is this
+        except Refused:  # no permission (AccessDenied is a Refused), or the command is unknown or renamed
             raise NotAvailable(" ".join(map(str, command))) from None
 
 

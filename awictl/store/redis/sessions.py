@@ -1,11 +1,10 @@
-"""Live sessions in Redis or Valkey, by core commands only (DESIGN, sections 2 and 3)."""
+"""Live sessions in Redis or Valkey. Core commands only: no modules, no admin commands (DESIGN, promise 11)."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,11 +18,11 @@ from ...errors import AwiError, InvalidData, Refused, TooLarge
 from ...settings import Settings
 from ..base import (
     AgentSession,
+    CommitOutcome,
     DeleteOutcome,
     HistoryPage,
     Lifetime,
     Listed,
-    Outcome,
     Stored,
     Traces,
 )
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("awictl")
 
-#: Bytes of a session in which its agent id is looked for: the app and awictl both write it second.
+#: First bytes of a document in which the agent id is searched; the app and awictl write it as the second field.
 _AGENT_BYTES = 2_048
 _AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
 
@@ -63,29 +62,34 @@ class RedisStore:
         self._max_bytes = settings.max_document_bytes
         self._wait_replicas = settings.wait_replicas
         self._timeout_ms = int(settings.timeout * 1000)
+        #: The server's address for messages, without secrets.
         self.where = server.where
         self._settings = settings
 
     @classmethod
     def open(cls, settings: Settings) -> RedisStore:
-        """The store on the server that the settings name. Nothing is sent until the first request."""
+        """The store on the server in the settings. Sends nothing before the first request."""
         return cls(connect(settings), settings)
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._server.close()
 
     @cached_property
     def get_or_create(self) -> RedisGetOrCreate:
+        """Lookup and creation of agents' current sessions."""
         from .get_or_create import RedisGetOrCreate  # most commands do not need it
 
         return RedisGetOrCreate(self._server, self._settings)
 
     @cached_property
     def keyspace(self) -> Keyspace:
+        """All keys of the server, of any kind."""
         return Keyspace(self._server)
 
     @cached_property
     def strings(self) -> Strings:
+        """Plain string keys on the same server, for caches and media."""
         from .strings import Strings
 
         return Strings(self._server, self._settings)
@@ -93,12 +97,16 @@ class RedisStore:
     # -- writing
 
     async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
+        """Store a new session and map its agent to it. Returns the agent's previous session id, if any.
+
+        Raises Refused if the session exists.
+        """
         key = keys.session_key(session_id)
         call: Call = ([key, keys.agent_key(agent_id)], [raw, self._ttl_ms, session_id])
         try:
             reply = await self._write(_CREATE, call)
         except ReplyLost:
-            # asked again with the same fresh id: where it exists now with these bytes, the first request made it
+            # retry with the same new id: if it exists now with these bytes, the first attempt created it
             reply = await self._write(_CREATE, call)
             if isinstance(reply, list) and not reply[0]:
                 stored = await self.read(session_id)
@@ -106,18 +114,22 @@ class RedisStore:
                     return None
         created, previous = self._server.checked(reply, key)
         if not created:
-            raise Refused(f"{self.where}: session {session_id} exists already")
+            raise Refused(f"{self.where}: session {session_id} exists already; choose another id")
         return previous.decode("utf-8", "replace") or None
 
     async def commit(
         self, session_id: str, agent_id: str, base: Base, change: Change, *, look_for_op_id: bool
-    ) -> Outcome:
+    ) -> CommitOutcome:
+        """Write `change` if the session has not changed since `base` was read (compare-and-set).
+
+        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
+        """
         key = keys.session_key(session_id)
         splice = change.splice
         if splice.length > self._max_bytes:
             raise TooLarge(
                 f"{self.where}, key {key}: with this update it would have {splice.length:,} bytes, more than the limit "
-                f"of {self._max_bytes:,} (AWI_MAX_DOCUMENT_BYTES): nothing was written"
+                f"of {self._max_bytes:,} (AWI_MAX_DOCUMENT_BYTES). Nothing was written"
             )
         arguments: list[bytes | str | int] = [
             base.prefix,
@@ -134,12 +146,17 @@ class RedisStore:
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
         reply = await self._write(_COMMIT, (names, arguments))
-        outcome, *fault = self._server.checked(reply, key)
-        if fault and fault[0]:
-            log.warning("%s: updated %s, but not all that goes with it: %s", self.where, key, fault[0].decode())
-        return Outcome(outcome.decode())
+        outcome, *error = self._server.checked(reply, key)
+        if error and error[0]:
+            log.warning("%s: updated %s, but not its derived keys or its TTL: %s", self.where, key, error[0].decode())
+        return CommitOutcome(outcome.decode())
 
     async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+        """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
+
+        `sessions`: session ids with their agent ids; None for an unknown agent. One round trip, and another one if an
+        agent is unknown: its id is read from the document.
+        """
         agents = dict(sessions)
         exists: dict[str, bool] = {}
         replies = await self._touch(agents)
@@ -148,7 +165,7 @@ class RedisStore:
             exists[session_id] = bool(there)
             if found := _AGENT_ID.match(start):
                 agents[session_id] = loads(found[1])
-        # the name of the mapping stands in the documents of those that were not known
+        # documents in which another field comes second are decoded
         unusual = [session_id for session_id in unknown if exists[session_id] and agents[session_id] is None]
         for listed in await self.list(unusual):
             agent_id = listed.head.get("agent_id")
@@ -159,7 +176,7 @@ class RedisStore:
         return [exists[session_id] for session_id, _ in sessions]
 
     async def _touch(self, agents: Mapping[str, str | None]) -> dict[str, tuple[int, bytes]]:
-        """The replies of the script for sessions and their agents, where they are known."""
+        """The replies of `touch.lua` by session id. `agents`: session ids with their agent ids, None if unknown."""
         calls: list[Call] = [
             (
                 [keys.session_key(session_id), *_mapping(agent_id)],
@@ -174,19 +191,28 @@ class RedisStore:
         }
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
+        """Extend the TTL of sessions to at least `ttl_ms` milliseconds. Returns how many were extended."""
         calls: list[Call] = [([keys.session_key(session_id)], [ttl_ms]) for session_id in session_ids]
         replies = await self._server.run(_SET_MIN_TTL, *calls, idempotent=True)
         return sum(reply == 1 for reply in replies)
 
     async def delete(self, session_id: str, agent_id: str | None, raw: bytes | None) -> DeleteOutcome:
+        """Delete a session, its last delta, and its agent's mapping if that points to the session.
+
+        Nothing is deleted if the session's string is not `raw`. None: delete without comparing.
+        """
         key = keys.session_key(session_id)
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
-        # again after a lost reply: it deletes nothing else than before, and then finds the session gone
+        # idempotent: a retry after a lost reply deletes nothing more, and finds the session gone
         [reply] = await self._server.run(_DELETE, (names, [digest, session_id]), idempotent=True)
         return DeleteOutcome(self._server.checked(reply, key).decode())
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
+        """Store an archived session. Returns the session id that its agent is mapped to now.
+
+        An agent that is mapped to another session stays mapped to that one. Raises Refused if the session exists.
+        """
         key = keys.session_key(session_id)
         reply = await self._write(_RESTORE, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
         restored, current = self._server.checked(reply, key)
@@ -195,20 +221,23 @@ class RedisStore:
         return current.decode("utf-8", "replace") or None
 
     async def _write(self, script: Script, call: Call) -> Any:
-        """The reply of a script that writes, once as many replicas have the write as the settings ask for."""
+        """Run a script that writes, and wait until as many replicas confirm it as the settings demand."""
         if not self._wait_replicas:
             return (await self._server.run(script, call))[0]
-        wait = ("WAIT", self._wait_replicas, self._timeout_ms // 2)  # on the same connection: it is about its writes
+        wait = ("WAIT", self._wait_replicas, self._timeout_ms // 2)  # WAIT applies to the writes of its own connection
         reply, reached = await self._server.run(script, call, then=[wait])
         if not isinstance(reply, Exception) and (not isinstance(reached, int) or reached < self._wait_replicas):
-            log.warning("%s: written, but only %s of %s replicas have it", self.where, reached, self._wait_replicas)
+            log.warning(
+                "%s: written, but only %s of %s replicas confirmed it", self.where, reached, self._wait_replicas
+            )
         return reply
 
     # -- reading
 
     async def read(self, session_id: str) -> Stored | None:
+        """The full string of a session; None if it does not exist. One round trip."""
         key = keys.session_key(session_id)
-        # GETRANGE bounds what is fetched before the size is known
+        # GETRANGE limits how many bytes are fetched while the length is not known yet
         raw, length, ttl = await self._server.execute_idempotent(
             ("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key), ("PTTL", key)
         )
@@ -219,12 +248,18 @@ class RedisStore:
         return Stored(raw, ttl if ttl >= 0 else None)
 
     async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
+        """The full strings of several sessions, or why one could not be read. Missing sessions are left out."""
         return await bulk_read.read(self._server, session_ids, self._max_bytes)
 
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
+        """TTL and size of these sessions. Missing sessions are left out. One round trip."""
         return await bulk_read.lifetimes(self._server, session_ids)
 
     async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
+        """The stored version for an update to be based on; None if the session does not exist.
+
+        `full`: read the trajectory too. Otherwise only the head is read, if the string has the layout. One round trip.
+        """
         key = keys.session_key(session_id)
         if not full:
             arguments = (listing.HEAD_CHUNK, self._max_bytes, FOLLOWING_BYTES)
@@ -239,12 +274,17 @@ class RedisStore:
         return history.decode_base(self._server, key, stored.raw) if stored is not None else None
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
+        """The last delta as stored, if any, and whether the session exists. One round trip."""
         raw, exists = await self._server.execute_idempotent(
             ("GET", keys.diff_key(session_id)), ("EXISTS", keys.session_key(session_id))
         )
         return self._server.checked(raw, keys.diff_key(session_id)), bool(self._server.checked(exists, ""))
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
+        """The session that an agent is mapped to; None if there is no mapping. Two round trips.
+
+        Raises InvalidData if the mapping does not contain a session id.
+        """
         key = keys.agent_key(agent_id)
         raw, ttl = await self._server.execute_idempotent(("GET", key), ("PTTL", key))
         raw = self._server.checked(raw, key)
@@ -252,11 +292,12 @@ class RedisStore:
             return None
         session_id = keys.as_session_id(raw)
         if session_id is None:
-            raise InvalidData(f"{self.where}, key {key}: holds no session id, but {raw[:80]!r}")
+            raise InvalidData(f"{self.where}, key {key}: not a session id: {raw[:80]!r}")
         [exists] = await self._server.execute_idempotent(("EXISTS", keys.session_key(session_id)))
         return AgentSession(session_id, ttl if ttl >= 0 else None, bool(self._server.checked(exists, key)))
 
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+        """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""
         return listing.scan(self._server, rate)
 
     def list_all(self, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
@@ -268,19 +309,22 @@ class RedisStore:
         return listing.list_fields(self._server, self._max_bytes, rate)
 
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
-        """These sessions with their heads; sessions that no longer exist are left out."""
+        """These sessions with their heads. Missing sessions are left out."""
         return await listing.list_sessions(self._server, session_ids, self._max_bytes)
 
     async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
+        """A page of the trajectory; None if the session does not exist. Usually one or two round trips."""
         return await history.page(self._server, session_id, limit, offset, self._max_bytes)
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
+        """The TTL in milliseconds of each existing key of a session, by key; None for a key without a TTL."""
         names = [keys.session_key(session_id), keys.diff_key(session_id), keys.agent_key(agent_id)]
         replies = await self._server.execute_idempotent(*(("PTTL", name) for name in names))
         ttls = {name: self._server.checked(ttl, name) for name, ttl in zip(names, replies, strict=True)}
         return {name: ttl if ttl >= 0 else None for name, ttl in ttls.items() if ttl != -2}
 
     async def traces(self, session_id: str) -> Traces:
+        """What the server reports about a session that does not exist. One round trip."""
         ttl, info = await self._server.execute_idempotent(("PTTL", keys.diff_key(session_id)), ("INFO", "keyspace"))
         databases = _DATABASES.findall(info) if isinstance(info, bytes) else []
         return Traces(
@@ -290,20 +334,12 @@ class RedisStore:
         )
 
     async def ping(self) -> dict[str, Any]:
-        started = time.perf_counter()
-        [pong] = await self._server.execute_idempotent(("PING",))
-        latency = time.perf_counter() - started
-        self._server.checked(pong, "")
-        answer: dict[str, Any] = {"latency_ms": round(latency * 1000, 3)}
-        [info] = await self._server.execute_idempotent(("INFO",))
-        if isinstance(info, bytes):  # managed servers may forbid it
-            fields = dict(line.split(":", 1) for line in info.decode("utf-8", "replace").splitlines() if ":" in line)
-            answer["server"] = fields.get("server_name", "redis")
-            answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
-            answer["role"] = fields.get("role")
-        return answer
+        """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if available."""
+        from .server_info import ServerInfo
+
+        return await ServerInfo(self._server).ping()
 
 
 def _mapping(agent_id: str | None) -> list[str]:
-    """The name of an agent's mapping, where there is an agent."""
+    """The key of an agent's mapping in a list; an empty list if there is no agent."""
     return [] if agent_id is None else [keys.agent_key(agent_id)]

@@ -1,4 +1,4 @@
-"""Plain strings with an expiry, under one prefix: what caches and media are kept as."""
+"""Plain string keys with a TTL, for caches and media."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .keyspace import KeyInfo, groups
 
 _COMPARE_AND_SET = Script("compare_and_set")
 
-#: Characters that have a meaning in the patterns of SCAN.
+#: Characters with a special meaning in the patterns of SCAN.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
 
 
 class Strings:
-    """The strings of one server. Raises Unreachable, AccessDenied, InvalidData, TooLarge …"""
+    """The string keys of one server. Methods raise Unreachable, AccessDenied, InvalidData, TooLarge."""
 
     def __init__(self, server: Server, settings: Settings) -> None:
         self._server = server
@@ -30,15 +30,15 @@ class Strings:
 
     @classmethod
     def open(cls, settings: Settings) -> Strings:
-        """Those of the server that the settings name. Nothing is sent until the first request."""
+        """The strings of the server in the settings. Sends nothing before the first request."""
         return cls(connect(settings), settings)
 
     async def close(self) -> None:
-        """Close all connections, unless they belong to somebody else."""
+        """Close all connections. Only for strings that `open` returned: others share the connections of their store."""
         await self._server.close()
 
     async def get(self, key: str) -> bytes | None:
-        """A string; None where there is none. At most as large as a document may be. One round trip."""
+        """The value of a key; None if it does not exist. Raises TooLarge if it exceeds the limit. One round trip."""
         raw, length, there = await self._server.execute_idempotent(
             ("GETRANGE", key, 0, self._max_bytes - 1), ("STRLEN", key), ("EXISTS", key)
         )
@@ -47,7 +47,10 @@ class Strings:
         return raw if raw or self._server.checked(there, key) else None
 
     async def get_many(self, names: Sequence[str]) -> dict[str, bytes | AwiError]:
-        """Those of these strings that are there, or why one cannot be read. Sizes are looked at first."""
+        """The values of these keys, or why one could not be read. Missing keys are left out.
+
+        Two round trips, or more if they are too large for one request together: sizes are checked first.
+        """
         found: dict[str, bytes | AwiError] = {}
         sizes: dict[str, int] = {}
         for name, info in zip(names, await self.key_info(names), strict=True):
@@ -69,28 +72,27 @@ class Strings:
             for name, raw in zip(group, replies, strict=True):
                 if isinstance(raw, Exception):
                     found[name] = self._server.translate(raw, name)
-                elif raw:  # else it is gone by now
+                elif raw:  # otherwise it has expired since
                     found[name] = raw
         return found
 
     async def put(self, strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()) -> None:
-        """Store these strings, which expire in `ttl_ms` milliseconds. One round trip; safe to repeat.
+        """Store strings with a TTL of `ttl_ms` milliseconds. One round trip; idempotent.
 
-        `also`: strings that are to expire then too, where they are there, and stay as they are.
+        `also`: keys whose TTL is set too, if they exist; their values stay.
         """
         stores = [("SET", name, raw, "PX", ttl_ms) for name, raw in strings.items()]
         replies = await self._server.execute_idempotent(*stores, *(("PEXPIRE", name, ttl_ms) for name in also))
         for name, reply in zip((*strings, *also), replies, strict=True):
             self._server.checked(reply, name)
 
-    async def replace(
-        self, base: tuple[str, bytes | None], strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()
+    async def compare_and_set(
+        self, name: str, expected: bytes | None, strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()
     ) -> bool:
-        """Like `put`, if the string that `base` names still is what it says (None: not there); returns whether it was.
+        """Like `put`, if the key `name`, which `strings` must contain, still has a value. Returns whether it had.
 
-        Safe to repeat: once done, it is not done again.
+        `expected`: that value; None: the key must not exist. Not retried after a lost reply.
         """
-        name, expected = base
         names = [name, *(one for one in strings if one != name)]
         values = [strings[one] for one in names]
         arguments: list[Argument] = [ttl_ms, len(names), expected or b"", int(expected is not None), *values]
@@ -98,18 +100,18 @@ class Strings:
         return bool(self._server.checked(reply, name))
 
     async def delete(self, names: Sequence[str]) -> list[bool]:
-        """Delete strings; for each, whether it was there. One round trip."""
+        """Delete keys. Returns for each whether it existed. One round trip."""
         replies = await self._server.execute(*(("DEL", name) for name in names))
         return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
 
     async def key_info(self, names: Sequence[str], size: int = 0) -> list[KeyInfo | None]:
-        """Length, expiry and the first `size` bytes of each; None where it is gone. One round trip."""
+        """TTL, length and the first `size` bytes of each key; None if a key does not exist. One round trip."""
         return await keyspace.key_info(self._server, names, size)
 
     async def scan(self, prefix: str, rate: float | None = None) -> AsyncGenerator[list[str], None]:
-        """What follows the prefix in the names of all keys that begin with it, each once, in batches.
+        """The names of all keys with a prefix, without the prefix, each once, in batches.
 
-        `rate`: how many keys the server visits in a second at the most. Names that are not UTF-8 are left out.
+        `rate`: maximum number of keys to scan per second. Names that are not UTF-8 are left out.
         """
         seen = FingerprintSet()
         pattern = prefix.translate(_SPECIAL) + "*"

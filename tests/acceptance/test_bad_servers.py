@@ -32,7 +32,12 @@ COMMANDS = [
 #: Seconds that a command itself takes at the most, on a machine that is busy with the other tests.
 SLACK_SECONDS = 3.0
 #: The command, which gives up a write sooner than the ten seconds that it usually takes.
-IMPATIENT = "from awictl import __main__, updates; updates.RETRY_SECONDS = 0.5; __main__.main()"
+IMPATIENT = """
+from awictl.__main__ import main
+from awictl.sessions import update
+update.RETRY_SECONDS = 0.5
+main()
+"""
 
 
 def name(words: list[str]) -> str:

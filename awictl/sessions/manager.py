@@ -316,17 +316,13 @@ class StateManager:
                 for listed in batch:
                     yield listed
 
-    async def list_session_fields(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
+    def list_session_fields(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
         """The fields of every live session that lists show, in batches. `rate`: keys to scan per second."""
-        async with aclosing(self.store.list_fields(rate)) as batches:
-            async for batch in batches:
-                yield batch
+        return self.store.list_fields(rate)
 
-    async def list_session_ids(self, *, rate: float | None = None) -> AsyncGenerator[list[str], None]:
+    def list_session_ids(self, *, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all live sessions, each once, in batches. `rate`: keys to scan per second."""
-        async with aclosing(self.store.scan(rate)) as batches:
-            async for batch in batches:
-                yield batch
+        return self.store.scan(rate)
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused if the app archived it."""

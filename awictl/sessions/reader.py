@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ..document import byte_layout, keys
@@ -84,11 +83,9 @@ class SessionReader:
         """The session that an agent is mapped to, even if that is gone; None without a mapping. One round trip."""
         return await self._store.agent_session(keys.check_agent_id(agent_id))
 
-    async def list_all(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
+    def list_all(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
         """All live sessions in batches. `rate`: keys to scan per second."""
-        async with aclosing(self._store.list_all(rate)) as batches:
-            async for batch in batches:
-                yield batch
+        return self._store.list_all(rate)
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused if the app archived it."""

@@ -1,15 +1,15 @@
 """Caches the bodies of `GET …/state` as far as they only depend on the session document.
 
-Agents read the state far more often than they change it. The parts of the body that are copied from the document are
-serialized once and kept as `orjson.Fragment`; the duration and the timestamp are set for each response. `AgentSessions`
-returns the same `Base` object as long as the stored bytes of a session are the same, so a cached body is valid if it
-was made from the very same object.
+Agents read the state far more often than they change it. What was copied from the document is serialized once, and kept
+as `orjson.Fragment`; only the duration and the timestamp differ from response to response. `AgentSessions` returns the
+same `Base` object as long as the stored bytes of a session are the same, so a body is valid if it was made from it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -25,11 +25,21 @@ MAX_ENTRIES = 1_024
 MAX_BYTES = 65_536
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
     base: Base
     started: datetime | None
-    #: The body, with fragments for everything that was read from the document.
     body: dict[str, Any]
+    #: Whether fragments replace the values from the document. The first response does without: it may be the only one.
+    fragments: bool = False
+
+    def serialize(self) -> None:
+        """Replace the values from the document by fragments. `dumps` takes stored text that orjson refuses."""
+        for values in (self.body, self.body["statistics"]):
+            for name, value in values.items():
+                if name != "statistics":
+                    values[name] = orjson.Fragment(dumps(value))
+        self.fragments = True
 
 
 class StateResponseCache:
@@ -43,19 +53,13 @@ class StateResponseCache:
         now = datetime.now(UTC)
         entry = self._entries.get(visit.session_id)
         if entry is None or entry.base is not visit.base:
-            entry = self._add(visit, now)
+            body = dict(response_bodies.state(visit.session_id, visit.head, now))
+            text = dumps(body)
+            if len(text) <= MAX_BYTES:
+                self._entries[visit.session_id] = _Entry(visit.base, response_bodies.started_at(visit.head), body)
+            return text
+        if not entry.fragments:
+            entry.serialize()
         entry.body["statistics"]["sessionDuration"] = response_bodies.duration_ms(entry.started, now)
         entry.body["timestamp"] = timestamp(now)
         return orjson.dumps(entry.body)
-
-    def _add(self, visit: Visit, now: datetime) -> _Entry:
-        body: dict[str, Any] = dict(response_bodies.state(visit.session_id, visit.head, now))
-        # `dumps` also serializes stored text that orjson refuses, such as lone surrogates
-        parts = {name: dumps(body[name]) for name in ("currentState", "actionState", "cacheInfo")}
-        counts = {name: dumps(value) for name, value in body["statistics"].items()}
-        body |= {name: orjson.Fragment(part) for name, part in parts.items()}
-        body["statistics"] = {name: orjson.Fragment(part) for name, part in counts.items()}
-        entry = _Entry(visit.base, response_bodies.started_at(visit.head), body)
-        if sum(map(len, (*parts.values(), *counts.values()))) <= MAX_BYTES:
-            self._entries[visit.session_id] = entry
-        return entry

@@ -1,27 +1,20 @@
-"""Who is calling: the key in a request, and what its agent may do."""
+"""Authentication: finds the API key of a request, and checks its state and permission."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ..agents.api_keys import AgentKey, KeyState, Permission
+from ..agents.registry import AgentRegistry
 from ..document.timestamps import timestamp
 from .problems import HTTPProblem
 
-#: The header of the app's agents; `Authorization: Bearer` serves as well.
+#: The header that the app's agents send; `Authorization: Bearer` is accepted too.
 KEY_HEADER = b"x-agent-api-key"
 
 
-class FindsKeys(Protocol):
-    """What knows the keys of agents: an `AgentRegistry`."""
-
-    async def find(self, secret: str) -> AgentKey | None:
-        """The key with this secret."""
-
-
 def secret_of(headers: dict[bytes, bytes]) -> str | None:
-    """The secret that a request gives."""
+    """The API key in the headers of a request; None if there is none."""
     secret = headers.get(KEY_HEADER)
     if secret is None:
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
@@ -30,8 +23,13 @@ def secret_of(headers: dict[bytes, bytes]) -> str | None:
     return secret.strip().decode("latin-1")
 
 
-async def identify(headers: dict[bytes, bytes], agents: FindsKeys, permission: Permission | None = None) -> AgentKey:
-    """The key of the calling agent. Raises HTTPProblem: 401 without a valid one, 403 where it does not allow this."""
+async def identify(
+    headers: dict[bytes, bytes], agents: AgentRegistry, permission: Permission | None = None
+) -> AgentKey:
+    """The key of the calling agent.
+
+    Raises HTTPProblem: 401 without a valid key; 403 if the agent is suspended, or if the key lacks `permission`.
+    """
     secret = secret_of(headers)
     if not secret:
         raise _unauthorized(

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: a JSON object a line. No API key is ever among them."""
+"""Structured logging to stderr: one JSON object per line, with API keys masked."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from ..agents.secret import mask_secrets
 from ..document.json_codec import dumps
 from ..document.timestamps import timestamp
 
-#: Attributes of every record: what else there is was given as `extra`.
+#: Attributes of every record; all others were passed as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON."""
+    """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record with its time, level, logger, message, extra attributes and traceback."""
         row: dict[str, Any] = {
             "time": timestamp(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -30,17 +31,17 @@ class JsonFormatter(logging.Formatter):
             row["traceback"] = self.formatException(record.exc_info)
         try:
             text = dumps(row).decode()
-        except Exception:  # something that is no JSON was given as extra
+        except Exception:  # an extra attribute cannot be serialized
             text = dumps({name: str(value) for name, value in row.items()}).decode()
         return mask_secrets(text)
 
 
 def configure(level: int) -> None:
-    """Log to stderr as JSON from now on, whatever was configured before."""
+    """Log to stderr as JSON, and remove all other handlers. `level`: one of the module `logging`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # every connection and every malformed request would be a line of its own
+    # they log every connection, and every malformed request
     for chatty in ("uvicorn", "uvicorn.error", "pymongo"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     logging.getLogger("uvicorn.error").addFilter(lambda record: "Invalid HTTP request" not in record.getMessage())

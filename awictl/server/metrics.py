@@ -1,4 +1,4 @@
-"""What Prometheus is told: how many requests there are, of which kind, and how long they take. Never who made them."""
+"""Prometheus metrics: the number of requests and their duration, by route. Labels never identify an agent."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from prometheus_client.process_collector import ProcessCollector
 
 from .._version import __version__
 
-#: The folder in which several workers share their counts, as the client library wants it.
+#: Environment variable of the client library: the folder in which several workers share their metrics.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-#: Upper bounds of the durations that are told apart, in seconds.
+#: Upper bounds of the buckets of request durations, in seconds.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """The metrics of one worker; those of all of them where they share a folder."""
+    """The metrics of one worker; of all workers if they share a folder."""
 
     content_type = CONTENT_TYPE_LATEST.encode()
 
@@ -30,31 +30,31 @@ class Metrics:
             ProcessCollector(registry=self._registry)
         self.requests = Counter(
             "awictl_http_requests",
-            "Requests answered, by method, route and status.",
+            "Total number of HTTP requests, by method, route and status.",
             ["method", "route", "status"],
             registry=self._registry,
         )
         self.seconds = Histogram(
             "awictl_http_request_duration_seconds",
-            "Time from the arrival of a request to its answer, by route.",
+            "Time from receiving a request to sending its response, in seconds, by route.",
             ["route"],
             buckets=BUCKETS,
             registry=self._registry,
         )
         self.in_flight = Gauge(
             "awictl_http_requests_in_flight",
-            "Requests that are being answered.",
+            "Number of HTTP requests that are being processed.",
             registry=self._registry,
             multiprocess_mode="livesum",
         )
         self.not_archived = Counter(
             "awictl_sessions_ended_unarchived",
-            "Sessions that agents ended and that could not be archived at once.",
+            "Total number of sessions that an agent ended and that could not be archived immediately.",
             registry=self._registry,
         )
         Gauge(
             "awictl_build_info",
-            "The version that is running.",
+            "Version of the running server, in the label; the value is always 1.",
             ["version"],
             registry=self._registry,
             multiprocess_mode="mostrecent",
@@ -64,10 +64,10 @@ class Metrics:
     def _collected(self) -> CollectorRegistry:
         if not self._shared:
             return self._registry
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return everybody
+        all_workers = CollectorRegistry()
+        MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
+        return all_workers
 
     def text(self) -> bytes:
-        """All of them in Prometheus' text format."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self._collected)

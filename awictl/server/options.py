@@ -1,41 +1,41 @@
-"""How the server is run, and what it allows."""
+"""The options of the server, as the operator sets them."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
 
-#: Requests that an agent may make for one operation in an hour, unless its key says otherwise.
+#: Default maximum number of requests per hour, for each agent and operation. An API key may have its own.
 REQUESTS_PER_HOUR = 1_000
-#: Fields of a session that the site decides on, and no agent for itself.
+#: Fields of a session document that only the site can change, not the agent.
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What the operator chose."""
+    """The options of `awictl serve`."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
-    #: Whether agents may register themselves.
+    #: Whether agents can register themselves.
     allow_register: bool = False
-    #: Requests that an agent may make for one operation in an hour; 0: any number.
+    #: Maximum number of requests per hour, for each agent and operation; 0: no limit.
     rate_limit: int = REQUESTS_PER_HOUR
-    #: Largest body of a request, in bytes.
+    #: Maximum size of a request body, in bytes.
     max_body_bytes: int = 1_048_576
-    #: Seconds that a request may take, its body's arrival included.
+    #: Timeout of a request in seconds, from its head to its response.
     request_seconds: float = 10.0
     access_log: bool = False
 
     @property
     def body_seconds(self) -> float:
-        """Seconds in which a body must arrive: what is left of a request's time is for its work."""
+        """Timeout of the request body in seconds; the rest of `request_seconds` is for the handler."""
         return self.request_seconds * 0.8
 
     @property
     def wide(self) -> bool:
-        """Whether other machines can connect."""
+        """Whether other machines can connect: the host is not a loopback address."""
         try:
             return not ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:

@@ -1,4 +1,4 @@
-"""Runs the server: one worker in this process, or several in processes of their own."""
+"""Runs the server: one worker in this process, or several workers in child processes."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from .protocol import BoundedHttpProtocol
 
 log = logging.getLogger("awictl.server")
 
-#: Seconds that requests have to finish once the server is told to stop.
+#: Seconds in which requests must finish after SIGTERM or Ctrl-C.
 GRACE_SECONDS = 3
-#: Seconds that an idle connection is kept.
+#: Seconds after which an idle connection is closed.
 KEEP_ALIVE_SECONDS = 30
-#: Connections that may wait to be accepted.
+#: Maximum number of connections that wait to be accepted.
 BACKLOG = 1_024
 
 
 async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises Refused where that cannot begin, and KeyboardInterrupt after Ctrl-C."""
-    async with StateManager.open(settings) as manager:  # with the embedded server, it is started now
+    """Serve until SIGTERM or Ctrl-C. Raises Refused if the server cannot start; KeyboardInterrupt after Ctrl-C."""
+    async with StateManager.open(settings) as manager:  # starts the embedded server, if it is used
         manager.check_writable()
         where = {"redis": manager.store.where, "archive": manager.agents.where}
     listener = _listen(options)
@@ -59,7 +59,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody asks where a request comes from
+        proxy_headers=False,  # the client's address is not used
         workers=options.workers,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -69,13 +69,13 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
         if options.workers == 1:
             await _Server(config).serve([listener])
         else:
-            _serve_by_many(config, listener)
+            _serve_with_workers(config, listener)
     finally:
         listener.close()
         log.info("stopped")
 
 
-def _serve_by_many(config: uvicorn.Config, listener: socket.socket) -> None:
+def _serve_with_workers(config: uvicorn.Config, listener: socket.socket) -> None:
     folder = tempfile.mkdtemp(prefix="awictl-metrics-")
     os.environ[SHARED_FOLDER] = folder
     supervisor = _Supervisor(config, [listener])
@@ -88,7 +88,7 @@ def _serve_by_many(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 class _Supervisor(Multiprocess):
-    """uvicorn's parent of workers, which tells Ctrl-C from SIGTERM."""
+    """uvicorn's supervisor of worker processes, with a flag for Ctrl-C and accurate metrics after a worker died."""
 
     interrupted = False
 
@@ -100,25 +100,25 @@ class _Supervisor(Multiprocess):
         dead = [one.pid for one in self.processes if one.exitcode is not None and one.pid is not None]
         super().keep_subprocess_alive()
         for pid in dead:
-            # what it was about to answer is not in flight any more
+            # otherwise its requests would count as in flight for ever
             mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Api:
-    """The application of one worker of several, which ends when its parent does, even by SIGKILL."""
+    """The application of one of several workers. It stops if its parent has died, even by SIGKILL."""
     parent = parent_process()
 
-    def follow() -> None:
+    def stop_with_parent() -> None:
         if parent is not None:
             parent.join()
             os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=stop_with_parent, daemon=True).start()
     return create_app(settings, options, level)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends as a command does: with 0 after SIGTERM."""
+    """uvicorn's server, except for signals: SIGTERM ends it with exit code 0, Ctrl-C with KeyboardInterrupt."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -142,7 +142,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(options: ServerOptions) -> socket.socket:
-    """A socket on the host and port that were asked for."""
+    """A listening socket on the host and port of the options. Raises Refused."""
     host = options.host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

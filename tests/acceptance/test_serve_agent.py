@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.mongo import MongoServer
 from support.serving import Server, serving
 
@@ -25,7 +25,7 @@ class BrowserUseAgent:
     @contextmanager
     def at(cls, server: Server, secret: str) -> Iterator[BrowserUseAgent]:
         """An agent with its key."""
-        with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": secret}) as http:
+        with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": secret}, timeout=LIMIT_SECONDS) as http:
             yield cls(http)
 
     def get(self, path: str) -> dict[str, object]:

@@ -1,15 +1,15 @@
-"""The app's three middleware functions, for any ASGI site (Starlette, FastAPI, …).
+"""The app's three middleware functions for ASGI sites (Starlette, FastAPI, …).
 
     from awictl import Settings
     from awictl.server.middleware import EnrichResponse, LoadSession, RecordAction
 
     app = Starlette(routes=…, middleware=[
-        Middleware(LoadSession, settings=Settings.load()),   # request.state.awi: the agent's session, or None
-        Middleware(RecordAction),                            # after each response: an action in the trajectory
-        Middleware(EnrichResponse),                          # JSON objects get `_sessionState`
+        Middleware(LoadSession, settings=Settings.load()),   # request.state.awi: the agent's session or None
+        Middleware(RecordAction),                            # records each request in the trajectory
+        Middleware(EnrichResponse),                          # adds `_sessionState` to JSON objects
     ])
 
-A request without an agent's key goes on without a session, and so does every request while Redis is away.
+A request without an agent's API key is served without a session, and so are all requests if Redis is unreachable.
 """
 
 from .agent_request import Agent, AgentRequest, agent_request

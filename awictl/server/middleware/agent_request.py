@@ -1,4 +1,4 @@
-"""What a request of an agent carries through a site: its session, and what is to be recorded of it."""
+"""The session of a request in a site, and how the request is recorded."""
 
 from __future__ import annotations
 
@@ -11,56 +11,59 @@ from ..asgi import App, Scope
 
 log = logging.getLogger("awictl.server")
 
-#: Where a request's state holds the session: `request.state.awi`.
+#: Name of the session in the state of a request: `request.state.awi`.
 STATE_NAME = "awi"
 
 
 class Agent(Protocol):
-    """Who calls, as far as sessions go: an `AgentKey`, or what a site with its own authentication has."""
+    """The calling agent: an `AgentKey`, or an object of a site with its own authentication."""
 
     @property
-    def agent_id(self) -> str: ...
+    def agent_id(self) -> str:
+        """The id that its session is found by."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name that a new session gets."""
 
 
 @dataclass
 class AgentRequest:
-    """What `request.state.awi` holds: the calling agent's session, and what is to be recorded of this request."""
+    """The value of `request.state.awi`. A handler sets its fields to change how its request is recorded."""
 
     manager: StateManager
     agent: Agent
     session_id: str
-    #: The session document without its trajectory. Put a newer one here after an update of your own.
+    #: The session document without its trajectory. A handler that updates the session stores the new head here.
     head: dict[str, Any]
-    #: What the action is called; the method and the path where it is not said.
+    #: Name of the recorded action; None: the method and path.
     action: str | None = None
-    #: What the agent was told, in a few words; the status where it is not said.
+    #: The recorded observation; None: the status of the response.
     observation: Any = None
-    #: What the request changed in the session.
+    #: Delta that is merged into the session when the action is recorded.
     delta: dict[str, Any] = field(default_factory=dict)
-    #: Whether it is recorded at all.
+    #: Whether the request is recorded.
     record: bool = True
 
 
 def agent_request(scope: Scope) -> AgentRequest | None:
-    """The calling agent's session, where `LoadSession` found one."""
+    """The session that `LoadSession` found for a request; None if it has none."""
     found: AgentRequest | None = scope.get("state", {}).get(STATE_NAME)
     return found
 
 
 class WithSession:
-    """A middleware that works on what `LoadSession` found; it has to be inside of it."""
+    """Base of the middleware that must be inside `LoadSession`."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._told = False
+        self._warned = False
 
     def found(self, scope: Scope) -> AgentRequest | None:
+        """The session of a request; None if it has none. Logs an error once if `LoadSession` is missing."""
         if scope["type"] != "http":
             return None
-        if STATE_NAME not in scope.get("state", {}) and not self._told:
-            self._told = True
-            log.error("%s does nothing: LoadSession is not around it", type(self).__name__)
+        if STATE_NAME not in scope.get("state", {}) and not self._warned:
+            self._warned = True
+            log.error("%s has no effect: it is not inside LoadSession", type(self).__name__)
         return agent_request(scope)

@@ -10,17 +10,18 @@ from .. import response_bodies
 from ..asgi import Message, Receive, Scope, Send
 from .agent_request import AgentRequest, WithSession
 
-#: What responses are enriched with.
+#: Member of the JSON object that is added.
 STATE_MEMBER = "_sessionState"
-#: Largest JSON response that is enriched, in bytes; larger ones pass as they are.
+#: Maximum size of a response that is enriched, in bytes; larger ones are passed on unchanged.
 MAX_ENRICHED = 4_194_304
 
 
 class EnrichResponse(WithSession):
-    """Adds `_sessionState` to responses that are JSON objects: where the agent is, and what it can do there.
+    """Adds `_sessionState` to responses that are JSON objects: the current page and the available actions.
 
-    The body stays as it is, byte for byte, but for what is added at its end. What has the state in it is not to be
-    cached. All else passes: other kinds, arrays, what is compressed already, parts, and what is too large.
+    The member is added at the end; the other bytes stay the same. Enriched responses are sent with `Cache-Control:
+    no-store`. All other responses are passed on unchanged: other content types, JSON arrays, compressed and partial
+    content, and bodies larger than MAX_ENRICHED.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,27 +33,28 @@ class EnrichResponse(WithSession):
 
 
 class _Enriching:
-    """One response, held back until all of it is there, if it is JSON."""
+    """One response. If it is JSON, it is buffered until it is complete."""
 
     def __init__(self, found: AgentRequest, send: Send, bodiless: bool) -> None:
         self._found = found
         self._send = send
         self._bodiless = bodiless
-        #: The beginning of the response, while it is held back.
+        #: The `http.response.start` message of a buffered response.
         self._start: Message | None = None
         self._body = bytearray()
 
     async def send(self, message: Message) -> None:
+        """Takes the place of the server's `send`."""
         if message["type"] == "http.response.start" and _may_be_enriched(message):
             if not self._bodiless:
                 self._start = message
                 return
-            # the length of a body that is not sent, and its tag, would be those of another one
+            # HEAD: the length and the tag are those of the body without the added member
             message = _with_headers(message, _OUTDATED)
         if self._start is None:
             await self._send(message)
         elif message["type"] != "http.response.body":
-            await self._pass_on(message)  # a file that the server sends, say
+            await self._pass_on(message)  # for example http.response.pathsend
         else:
             self._body += message.get("body", b"")
             more = bool(message.get("more_body"))
@@ -75,7 +77,7 @@ class _Enriching:
         await self._pass_on({"type": "http.response.body", "body": bytes(self._body) if body is None else body})
 
     def _enriched(self) -> bytes | None:
-        """The body with the state in it; None where it is no JSON object, or has something of that name."""
+        """The body with `_sessionState`; None if it is not a JSON object, or has this member already."""
         body = bytes(self._body).strip(b" \t\r\n")
         if not body.startswith(b"{"):
             return None
@@ -90,9 +92,9 @@ class _Enriching:
         return b"".join((b"{", inside, b"," if inside else b"", b'"%s":' % STATE_MEMBER.encode(), state, b"}"))
 
 
-#: Headers that do not fit the body any more once something was added.
+#: Headers that describe the body, which are wrong once it was changed.
 _OUTDATED = frozenset({b"content-length", b"etag", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
-#: Headers that say how long others may be shown the same; with the state of an agent in it, nobody may.
+#: Headers that allow caching; a response with the state of an agent must not be cached.
 _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 
 
@@ -102,7 +104,7 @@ def _with_headers(start: Message, without: frozenset[bytes], *more: tuple[bytes,
 
 
 def _may_be_enriched(start: Message) -> bool:
-    """Whether it is JSON as it is, and not a part of it."""
+    """Whether the response is JSON, complete and not compressed."""
     headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip()
     return (

@@ -1,4 +1,4 @@
-"""The lifespan of a wrapped ASGI app, with a step of the middleware at its end."""
+"""The ASGI lifespan of a wrapped app."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ..asgi import App, Message, Receive, Scope, Send
 
 
 async def run_lifespan(
-    app: App, scope: Scope, receive: Receive, send: Send, last: Callable[[], Awaitable[None]]
+    app: App, scope: Scope, receive: Receive, send: Send, on_shutdown: Callable[[], Awaitable[None]]
 ) -> None:
-    """Run an app's lifespan; `last` is done once it has shut down, before the server is told."""
+    """Run the lifespan of an app; await `on_shutdown` after the app has shut down, before the server is notified."""
 
     async def sent(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):
-            await last()
+            await on_shutdown()
         await send(message)
 
     await app(scope, receive, sent)

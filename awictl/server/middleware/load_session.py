@@ -22,11 +22,11 @@ log = logging.getLogger("awictl.server")
 
 
 class LoadSession:
-    """Loads the session of the calling agent; a new one where it has none. The outermost of the three.
+    """Loads the session of the calling agent, or creates one. The outermost of the three.
 
-    `identify`: tells who calls from the scope, for sites that authenticate agents on their own; otherwise the key in
-    `X-Agent-API-Key` (or a bearer token that is one) does, and a request with a key that is not valid is answered with
-    401 or 403.
+    `identify`: returns the calling agent for a scope, or None, for sites with their own authentication. By default, the
+    agent is found by the API key in `X-Agent-API-Key`, or in a bearer token that starts with `agent_`; a request with
+    an invalid key is answered with 401 or 403.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class LoadSession:
             visit = await manager.agent_sessions.get_or_create(agent.agent_id, agent.name, route=url_of(scope))
             return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))
         except AwiError as error:
-            log.warning("a request goes on without its session: %s", error, extra={"kind": type(error).__name__})
+            log.warning("request is served without its session: %s", error, extra={"kind": type(error).__name__})
             return None
 
     async def _by_key(self, scope: Scope) -> Agent | None:
         headers = headers_of(scope)
         if KEY_HEADER not in headers and not headers.get(b"authorization", b"").lower().startswith(b"bearer agent_"):
-            return None  # some token of the site's own, or none
+            return None  # no token, or one of the site's own
         return await identify(headers, (await self._opened()).agents)
 
     async def _opened(self) -> StateManager:

@@ -15,15 +15,16 @@ from .lifespan import run_lifespan
 
 log = logging.getLogger("awictl.server")
 
-#: Seconds that actions have to be recorded when the site stops.
+#: Seconds to wait for actions that are being recorded when the site stops.
 DRAIN_SECONDS = 10.0
 
 
 class RecordAction(WithSession):
-    """Records each request of an agent as an action of its session, once the response is sent.
+    """Records each request of an agent as an action of its session, after the response was sent.
 
-    Method, endpoint, status and observation are recorded, never a body. It is done by a task of its own, which goes on
-    where the client hangs up; stopping, the site waits for it. A response that breaks off is a failure.
+    It records the method, URL, status and observation, never a body. A separate task does it, so that it completes if
+    the client disconnects; the site waits for it when it stops. An incomplete response is recorded as a failure.
+    `action`: the name of the recorded actions, or a function that returns it for a scope.
     """
 
     def __init__(self, app: App, action: str | Callable[[Scope], str] | None = None) -> None:
@@ -39,7 +40,7 @@ class RecordAction(WithSession):
         if found is None:
             await self.app(scope, receive, send)
             return
-        status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # what the server makes of an app that raises
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # if the app raises before it responds
         asked = {"method": scope["method"], "endpoint": url_of(scope)}
         name = masked_url(f"{scope['method']} {scope['path']}")
         recording: asyncio.Task[None] | None = None
@@ -63,7 +64,7 @@ class RecordAction(WithSession):
                 status = message["status"]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
-                record()  # now: the app may have work in the background, while the client goes on
+                record()  # now, not when the app returns: it may run background tasks
 
         try:
             await self.app(scope, receive, sent)
@@ -72,7 +73,7 @@ class RecordAction(WithSession):
             raise
         record()
         if recording is not None:
-            # the server waits for this one too when it stops, where it runs no lifespan
+            # so that a server without lifespan support waits for it, too
             await asyncio.shield(recording)
 
     async def _record(self, found: AgentRequest, scope: Scope, entry: dict[str, Any]) -> None:
@@ -85,17 +86,15 @@ class RecordAction(WithSession):
                 entry["observation"] = found.observation
             await found.manager.update_state_with_delta(found.session_id, found.delta, entry)
         except AwiError as error:
-            log.error(
-                "an action of %s was not recorded: %s", found.session_id, error, extra={"action": entry["action"]}
-            )
+            log.error("action of %s was not recorded: %s", found.session_id, error, extra={"action": entry["action"]})
         except Exception:
-            log.exception("an action of %s was not recorded", found.session_id)
+            log.exception("action of %s was not recorded", found.session_id)
 
     async def _drain(self) -> None:
         if self._tasks:
             _, left = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
             if left:
-                log.error("%d actions were not recorded: the site stops", len(left))
+                log.error("%d actions were not recorded before the site stopped", len(left))
                 for task in left:
                     task.cancel()
                 await asyncio.wait(left)

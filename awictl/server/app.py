@@ -28,7 +28,7 @@ class Api:
     """
 
     def __init__(self, settings: Settings, options: ServerOptions, routes: Sequence[Route] = ROUTES) -> None:
-        self.worker = Worker(settings, options, dumps(document(options, routes)))
+        self.worker = Worker(settings, options, lambda: dumps(document(options, routes)))
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         for route in routes:
             endpoint = Endpoint(self.worker, route)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 class Worker:
     """The state manager, the metrics and the response cache of one worker process."""
 
-    def __init__(self, settings: Settings, options: ServerOptions, openapi: bytes) -> None:
+    def __init__(self, settings: Settings, options: ServerOptions, describe: Callable[[], bytes]) -> None:
         self.options = options
-        #: The body of `GET /openapi.json`.
-        self.openapi = openapi
+        self._describe = describe
         self.metrics = Metrics()
         self.state_responses = StateResponseCache()
         self._settings = settings
@@ -48,6 +47,11 @@ class Worker:
     def agents(self) -> AgentRegistry:
         """The agents and their API keys."""
         return self.manager.agents
+
+    @cached_property
+    def openapi(self) -> bytes:
+        """The body of `GET /openapi.json`. Generated at first use, since that takes tens of milliseconds."""
+        return self._describe()
 
     @cached_property
     def archives_to_mongodb(self) -> bool:

@@ -45,6 +45,21 @@ def test_every_block_runs_and_prints_what_is_shown(laptop: Cli, page: Path) -> N
             pytest.fail(guides.difference(page, step, printed), pytrace=False)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "sh\nawictl session show sess_00000000000000000000000000000000\n",
+        "sh\nawictl session list | false\n",
+        "python\nassert False\n",
+    ],
+)
+def test_a_block_that_fails_is_noticed(laptop: Cli, tmp_path: Path, block: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"```sh\necho first\n```\n\n```{block}```\n\n```sh\necho last\n```\n")
+    with pytest.raises(AssertionError, match=r"page.md: this block failed"):
+        guides.run(page, laptop)
+
+
 @pytest.mark.parametrize("name", pictures.PICTURES)
 def test_pictures_show_what_terminals_do(laptop: Cli, name: str) -> None:
     """The words in a picture are those on the screen today; numbers, their order and the order of rows may differ."""

@@ -241,7 +241,7 @@ def matches(shown: str, printed: str) -> bool:
     if sorted(shape(shown)) == sorted(shape(printed)):
         return True
     parts = [re.escape(_flat(part)) for part in re.split(r"^…$", shown, flags=re.MULTILINE)]
-    return re.fullmatch("( .*)? ?".join(part.rstrip() for part in parts), _flat(printed)) is not None
+    return re.fullmatch(".*".join(parts), _flat(printed)) is not None
 
 
 def _flat(text: str) -> str:

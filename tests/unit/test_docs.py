@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.guides import PAGES, REPOSITORY, blocks, steps
+from support.guides import PAGES, REPOSITORY, blocks, matches, steps
 
 import awictl
 from awictl import StateManager, errors
@@ -184,3 +184,46 @@ def test_the_map_of_the_house_is_the_table_of_imports() -> None:
         may[folder] = set().union(*(groups.get(name, {name}) for name in names)) - {folder}
     folders = {path.name for path in (REPOSITORY / "awictl").iterdir() if (path / "__init__.py").exists()}
     assert may == {folder: ALLOWED[folder] - {folder} for folder in folders}
+
+
+SHOWN = """\
+SESSION                                AGENT     TTL
+────────────────────────────────────────────────────
+sess_570c717a69a93a91b28f755b2725623d  Price w…  29m 59s
+2 of 3 actions
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("570c717a69a93a91b28f755b2725623d", "0123456789abcdef0123456789abcdef", True),
+        ("29m 59s", "450ms", True),
+        ("2 of 3", "12 of 1,300", True),
+        ("w…", "watcher…", True),
+        ("  TTL", "      TTL", True),
+        ("TTL", "EXPIRES", False),
+        ("actions", "deeds", False),
+        ("2 of 3 actions\n", "", False),
+        ("2 of 3 actions\n", "2 of 3 actions\nand more\n", False),
+        ("29m 59s", "-", False),
+    ],
+)
+def test_output_matches_but_for_what_differs_from_run_to_run(old: str, new: str, same: bool) -> None:
+    assert old in SHOWN
+    assert matches(SHOWN, SHOWN.replace(old, new)) is same
+
+
+@pytest.mark.parametrize(
+    ("shown", "same"),
+    [
+        ("first\n…\nlast\n", True),
+        ("…\nlast\n", True),
+        ("first\n…\n", True),
+        ("first\n…\nlost\n", False),
+        ("last\n…\n", False),
+    ],
+)
+def test_a_line_of_dots_stands_for_any_lines(shown: str, same: bool) -> None:
+    assert matches(shown, "first\nsecond\nthird\nlast\n") is same
+    assert matches("first\n…\nlast\n", "first\nlast\n")

@@ -1,4 +1,4 @@
-"""Completions and manual pages say what the Typer tree says, and the shells can read them."""
+"""Completions and manual pages are up to date with the tree of commands, and valid for shells and groff."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ def test_files_are_up_to_date() -> None:
         assert (REPOSITORY / name).read_text() == text, f"{name}: run `uv run python -m awictl.cli.reference`"
 
 
-def test_no_file_is_left_of_commands_that_are_gone() -> None:
-    made = set(reference.files())
-    there = {f"{folder}/{path.name}" for folder in ("completions", "man") for path in (REPOSITORY / folder).iterdir()}
-    assert there == made
+def test_no_file_of_a_removed_command_is_left() -> None:
+    generated = set(reference.files())
+    existing = {
+        f"{folder}/{path.name}" for folder in ("completions", "man") for path in (REPOSITORY / folder).iterdir()
+    }
+    assert existing == generated
 
 
 def test_every_command_is_documented(root: Node) -> None:

@@ -1,9 +1,9 @@
-"""Shell completions and manual pages, made from the Typer tree.
+"""Generate shell completions and manual pages from the tree of commands and the settings.
 
     python -m awictl.cli.reference [FOLDER]
 
-writes `completions/` and `man/` below FOLDER, the working directory unless told otherwise. A test fails when the
-files in the repository are not what the tree says.
+writes `completions/` and `man/` into FOLDER (default: the working directory). A test fails if the files in the
+repository are out of date.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .tree import tree
 
 
 def files() -> dict[str, str]:
-    """Every file that is made: path from the top of the repository → text."""
+    """Return the text of every generated file, by its path in the repository."""
     root = tree()
     groups = [node for node in root.children if node.children]
     return {
@@ -29,12 +29,12 @@ def files() -> dict[str, str]:
 
 
 def main(folder: Path) -> None:
-    """Write every file below `folder`; manual pages of commands that are no more go."""
-    made = files()
+    """Write all files into `folder`, and delete the manual pages of groups that no longer exist."""
+    generated = files()
     for stale in (folder / "man").glob("*.1"):
-        if f"man/{stale.name}" not in made:
+        if f"man/{stale.name}" not in generated:
             stale.unlink()
-    for name, text in made.items():
+    for name, text in generated.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

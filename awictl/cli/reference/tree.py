@@ -1,4 +1,4 @@
-"""The Typer tree as plain data, for whatever is made from it."""
+"""The tree of commands as plain data, from which completions and manual pages are generated."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..main import root_group
 
 @dataclass(frozen=True)
 class Option:
-    """An option or argument as a user meets it."""
+    """An option or an argument of a command."""
 
-    #: How it can be written: `-o`, `--output`; for an argument its name.
+    #: All its names, such as `-o` and `--output`; for an argument its placeholder.
     names: tuple[str, ...]
-    #: What its value is called; empty for a flag.
+    #: The placeholder of its value; empty for a flag.
     value: str
     help: str
-    #: The values that it takes, where they are few.
+    #: The values that it accepts; empty if any value is.
     choices: tuple[str, ...]
-    #: Whether every command has it.
+    #: Whether it is a global option, which every command has.
     everywhere: bool
 
 
 @dataclass(frozen=True)
 class Node:
-    """A command or a group of the tree."""
+    """A command or a group."""
 
     path: tuple[str, ...]
     help: str
@@ -44,14 +44,14 @@ class Node:
         return self.help.split(". ")[0].split(".\n")[0].rstrip(".")
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below it."""
+        """Yield this node and all nodes below it, depth first."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
 def tree() -> Node:
-    """The whole tree, with every module of it imported."""
+    """Build the whole tree. Imports the modules of all commands."""
     return _node(root_group(), ("awictl",))
 
 

@@ -1,9 +1,9 @@
-"""Listing 200,000 sessions among 300,000 keys against `redis-cli --scan`, and what a paced scan does to others.
+"""Time to list 200,000 sessions among 300,000 keys, compared with `redis-cli --scan`, and the effect of a paced scan.
 
-Whole processes in turn, on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `session list -o
-ids`, and `session list -o jsonl` (with TTL, agent and action count). Then a foreground client sends a GET every
-millisecond or so, alone and while a paced scan runs; its p99 is told for both. redis-cli comes with Debian's
-redis-tools and is not installed by this project.
+Runs whole processes in turn on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `session list
+-o ids`, and `session list -o jsonl` (with TTL, agent and number of actions). Then another client sends a GET about
+every millisecond, alone and during a paced scan; prints its p99 latency for both. redis-cli is in Debian's redis-tools;
+this project does not install it.
 
     uv run python benchmarks/list_speed.py [--sessions 200000] [--rounds 5] [--rate 20000] [--redis-cli redis-cli]
 """
@@ -35,7 +35,7 @@ NOBODY = "sess_" + "0" * 32
 
 
 def fill(server: ValkeyServer, sessions: int) -> None:
-    """Sessions of 1 to 20 actions, and half as many other keys of AWI."""
+    """Store sessions of 1 to 20 actions, and half as many other keys of AWI."""
     raws = [encode(document([20] * count, NOBODY)) for count in (1, 2, 5, 10, 20)]
     with server.raw.pipeline(transaction=False) as pipe:
         for number in range(sessions):
@@ -52,7 +52,7 @@ def fill(server: ValkeyServer, sessions: int) -> None:
 
 
 def run(command: list[str], lines: int) -> tuple[float, float]:
-    """Seconds to the end and to the first line; it must print so many lines."""
+    """Run a command that must print this many lines. Returns the seconds until its end and until its first line."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -65,9 +65,9 @@ def run(command: list[str], lines: int) -> tuple[float, float]:
 
 
 def memory(command: list[str]) -> int:
-    """The most memory that a process has while it prints, in KiB.
+    """Peak memory of a process, in KiB, read from /proc while it prints.
 
-    From /proc, since what wait4 tells includes the process that this one was forked from.
+    The maximum that wait4 reports includes the process from which it was forked.
     """
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -81,7 +81,7 @@ def memory(command: list[str]) -> int:
 
 
 def foreground(path: str, seconds: float, answers: multiprocessing.Queue[list[float]]) -> None:
-    """A client of somebody else: puts the milliseconds of each of its requests."""
+    """Another client. Puts the latency of each of its requests in milliseconds."""
     request = b"*2\r\n$3\r\nGET\r\n$11\r\nsome:config\r\n"
     took = []
     with socket.socket(socket.AF_UNIX) as client:
@@ -96,18 +96,18 @@ def foreground(path: str, seconds: float, answers: multiprocessing.Queue[list[fl
 
 
 def p99(server: ValkeyServer, command: list[str] | None) -> float:
-    """The foreground client's 99th percentile in milliseconds, alone or while a command runs over and over."""
+    """The p99 latency of another client in milliseconds, alone or while a command runs."""
     answers: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     client = multiprocessing.Process(target=foreground, args=(str(server.socket), PHASE_SECONDS, answers))
     scan = None
     if command is not None:
         scan = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        time.sleep(1.0)  # its start is not what is measured
+        time.sleep(1.0)  # do not measure its start
     client.start()
     took = answers.get()
     client.join()
     if scan is not None:
-        assert scan.poll() is None, "the scan was over too early: take a lower --rate"
+        assert scan.poll() is None, "the scan ended too early; pass a lower --rate"
         scan.kill()
         scan.wait()
     return statistics.quantiles(took, n=100)[98]
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--redis-cli", default="redis-cli")
     options = parser.parse_args()
     if shutil.which(options.redis_cli) is None:
-        sys.exit(f"{options.redis_cli} is not installed: Debian's redis-tools has it")
+        sys.exit(f"{options.redis_cli} is not installed; install Debian's redis-tools")
     with ValkeyServer() as server:
         fill(server, options.sessions)
         print(f"{options.sessions:,} sessions among {server.raw.dbsize():,} keys")

@@ -1,8 +1,7 @@
-"""What an update costs as a trajectory grows, and beside a read-modify-write of the whole string.
+"""Duration of an update by length of the trajectory, compared with a read-modify-write of the full string.
 
-Starts a private Valkey of its own. All variants are measured in turn, in random order, round after round; the string
-is put back before each, so that trajectories keep their length. The medians are compared. Exits with 1 where a target
-of DESIGN, section 6, is missed.
+Starts a private Valkey. Measures all variants in turn, in random order, for a number of rounds, and compares the
+medians. The string is restored before each, so that trajectories keep their length. Exits with 1 if a target is missed.
 
     uv run python benchmarks/update_cost.py [ROUNDS]
 """
@@ -32,13 +31,13 @@ from support.valkey import ValkeyServer
 from awictl.document.byte_layout import encode
 
 ROUNDS = 1_000
-#: Rounds before the measured ones.
+#: Rounds that are not measured.
 WARM_UP_ROUNDS = 50
 SIZES = (10, 100, 1_000, 5_000)
-#: Characters of each action beyond its least.
+#: Extra characters of each action.
 ACTION_SIZE = 50
 
-#: (what, numerator, denominator, at most)
+#: (description, numerator, denominator, maximum ratio)
 TARGETS = (
     ("update at 1,000 actions against 10, two round trips", ("update, cold", 1_000), ("update, cold", 10), 1.2),
     ("update at 1,000 actions against 10, one round trip", ("update, warm", 1_000), ("update, warm", 10), 1.2),
@@ -54,7 +53,7 @@ def delta(number: int) -> dict[str, Any]:
 
 
 async def rewrite(store: RedisStore, session_id: str, number: int) -> None:
-    """Read, change and write the whole string, as the app does, over the same connections as awictl."""
+    """Read, change and write the full string, as the app does, over the connections of awictl."""
     [raw] = await store._server.execute(("GET", session_key(session_id)))
     state = merge(orjson.loads(raw), delta(number))
     now = timestamp()
@@ -99,13 +98,13 @@ async def measure(server: ValkeyServer, rounds: int) -> dict[Case, float]:
 
         async def put_back(raw: bytes, session_id: str, number: int) -> str:
             put(server, raw, session_id)
-            # what follows a large transfer at once is slower, whatever it is: here that is an update of another session
+            # any request right after a large transfer is slower: here an update of another session
             await update(StateManager(store, opened.settings), "sess_other", number)
             return session_id
 
         async def updates(size: int, number: int) -> None:
             session_id = await put_back(laid_out[size], f"sess_{size}", number)
-            manager = StateManager(store, opened.settings)  # a new one remembers no head
+            manager = StateManager(store, opened.settings)  # a new one has no cached head
             samples.setdefault(("update, cold", size), []).append(await timed(update(manager, session_id, number)))
             samples.setdefault(("update, warm", size), []).append(await timed(update(manager, session_id, number)))
 
@@ -125,7 +124,7 @@ async def measure(server: ValkeyServer, rounds: int) -> dict[Case, float]:
 
 
 def report(medians: dict[Case, float], rounds: int) -> bool:
-    """Print the medians and their ratios; whether all targets are met."""
+    """Print the medians and their ratios. Returns whether all targets are met."""
     names = ("update, cold", "update, warm", "rewrite")
     print(f"median of {rounds:,} rounds, in microseconds (and as a multiple of the same at {SIZES[0]} actions)\n")
     print(f"{'actions':>8}" + "".join(f"{name:>22}" for name in names))

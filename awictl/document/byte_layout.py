@@ -30,7 +30,7 @@ CLOSE = b"\n]}}"
 
 #: Minimum room for growth in a new slot, in bytes.
 SLACK_BYTES = 512
-#: Room for growth in a new slot, as a fraction of the head: one in so many bytes.
+#: Room for growth in a new slot: at least the length of the head divided by this.
 SLACK_DIVISOR = 4
 #: A slot larger than this many bytes is replaced by a smaller one if its head fills less than a quarter of it.
 SPARSE_SLOT_BYTES = 16_384

@@ -1,4 +1,4 @@
-"""Documents that other programs wrote: shown as they are, converted by the first update, and nothing of them lost."""
+"""Documents that other programs wrote are shown as stored, converted by the first update, and lose nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.document.byte_layout import encode
 
-#: The number of the next action of each document, read off by eye: the last of them stopped counting at 100.
+#: The number of the next action of each document, determined by hand; in the last one, `t` sticks at 100.
 NEXT_T = {
     "session_01_created": 1,
     "session_02_one_delta": 2,
@@ -43,14 +43,14 @@ DELTA = {"page_state": {"pagination": {"cursor": 99}}, "marker": {"big": 2**63 -
 
 
 def merged_with_delta(original: dict[str, Any]) -> dict[str, Any]:
-    """`original` with DELTA, by hand."""
+    """`original` with DELTA merged by hand."""
     made = replaced(original, ("page_state", "pagination", "cursor"), 99)
     made = replaced(made, ("marker", "big"), 2**63 - 1)
     return replaced(made, ("marker", "null"), None)
 
 
 async def assert_updated_twice(manager: StateManager, server: ValkeyServer, raw: bytes, t: int) -> dict[str, Any]:
-    """Show the document `raw`, update it twice, and compare everything with what should have come of it."""
+    """Show the document `raw`, update it twice, and compare everything with the expected result."""
     put(server, raw)
     original = plain(raw)
     assert_same(await manager.get_session_state(SESSION_ID), original)
@@ -133,8 +133,8 @@ DOCUMENTS: dict[str, Callable[[], bytes]] = {
     "pretty-printed": lambda: json.dumps(_many(), indent=2).encode(),
     "pretty-printed with tabs and CRLF": lambda: json.dumps(_many(), indent="\t").replace("\n", "\r\n").encode(),
     "a trailing newline": lambda: compact(_many()) + b"\n",
-    "white space around": lambda: b" \n" + compact(_many()) + b" \r\n\n",
-    "other order of fields": lambda: compact(_reordered()),
+    "surrounding white space": lambda: b" \n" + compact(_many()) + b" \r\n\n",
+    "another order of fields": lambda: compact(_reordered()),
     "strange actions": lambda: compact(_strange_actions()),
     "no last_action": lambda: compact(replaced(_many(), ("history",), {"actions": _many()["history"]["actions"]})),
     "no statistics": lambda: compact({key: value for key, value in _many().items() if key != "statistics"}),
@@ -166,7 +166,7 @@ async def test_an_empty_trajectory_is_continued(manager: StateManager, valkey: V
         await assert_updated_twice(manager, valkey, raw, 0)
 
 
-async def test_numbers_that_stuck_are_read_as_they_are_and_never_written_so(
+async def test_repeated_numbers_are_kept_and_new_numbers_do_not_repeat(
     manager: StateManager, valkey: ValkeyServer
 ) -> None:
     original = json.loads(APP_FILES[3].read_bytes())
@@ -178,11 +178,11 @@ async def test_numbers_that_stuck_are_read_as_they_are_and_never_written_so(
     assert_same(after["history"]["actions"][:-2], original["history"]["actions"])
 
 
-async def test_the_app_may_write_the_document_back_at_any_time(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_the_app_may_rewrite_the_document_at_any_time(manager: StateManager, valkey: ValkeyServer) -> None:
     put(valkey, APP_FILES[2].read_bytes())
     for t in range(7, 17):
         await manager.update_state_with_delta(SESSION_ID, {"by": "awictl"}, {"input": {"n": t}})
-        # read-modify-write as the app does it: parse, change, print without spaces
+        # read-modify-write as the app does it: parse, change, encode without spaces
         read = json.loads(stored(valkey))
         assert read["history"]["last_action"]["t"] == t
         wanted = copy.deepcopy(read) | {"by": "app"}

@@ -1,4 +1,4 @@
-"""Requests that are cancelled just as they were sent: asyncio.wait_for of Python 3.11 may forget that."""
+"""Requests that are cancelled at the moment of sending: asyncio.wait_for of Python 3.11 may lose the cancellation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from awictl import StateManager
 
 
 @pytest.fixture
-def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes the next sending lose a cancellation."""
+def lose_cancellation(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the next requests lose a cancellation."""
     send = AbstractConnection.send_packed_command
 
     async def losing(self: AbstractConnection, *arguments: Any, **others: Any) -> None:
@@ -31,22 +31,24 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(AbstractConnection, "send_packed_command", losing)
 
 
-async def test_a_request_ends(manager: StateManager, valkey: ValkeyServer, forgetful: Callable[[], None]) -> None:
+async def test_a_request_ends(
+    manager: StateManager, valkey: ValkeyServer, lose_cancellation: Callable[[], None]
+) -> None:
     session_id = "sess_test"
     put(valkey, compact(document([0])), session_id)
     await manager.get_session_state(session_id)
-    forgetful()
+    lose_cancellation()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(manager.get_session_state(session_id))
 
 
-async def test_a_stream_ends(manager: StateManager, forgetful: Callable[[], None]) -> None:
+async def test_a_stream_ends(manager: StateManager, lose_cancellation: Callable[[], None]) -> None:
     async def follow() -> None:
         async with aclosing(manager.store.keyspace._server.stream(("MONITOR",), 30)) as lines:
             async for _ in lines:
                 pass
 
     await manager.store.ping()
-    forgetful()
+    lose_cancellation()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.create_task(follow()), 10)

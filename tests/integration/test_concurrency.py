@@ -1,6 +1,6 @@
-"""Many writers on one session, from several processes: no update is lost, and none is applied twice.
+"""Concurrent writers of one session in several processes: no update is lost, and none is applied twice.
 
-The full counts are in the tests marked `soak`; `-rP` prints their figures.
+The tests marked `soak` run the full load; `-rP` prints their figures.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from support.writer import Order, Results, assert_nothing_lost, run_writers
 from awictl import Settings, StateManager
 from awictl.sessions import update
 
-#: (processes, writers in each, deltas of each writer)
+#: (processes, writers per process, deltas per writer)
 Load = tuple[int, int, int]
 SMALL: Load = (4, 4, 25)
 FULL: Load = (4, 8, 500)
-#: The share of requests whose connection is cut.
+#: Share of requests whose connection is cut.
 CUT_SHARE = 0.02
 
 
-async def write_at_once(settings: Settings, load: Load, *, own_op_ids: bool = False) -> Results:
-    """Create a session, update it as `load` says, and print the figures."""
+async def write_concurrently(settings: Settings, load: Load, *, own_op_ids: bool = False) -> Results:
+    """Update the session under a load, and print the figures."""
     processes, writers, deltas = load
     started = time.monotonic()
     fields = {name: value for name, value in asdict(settings).items() if name not in ("sources", "profile")}
@@ -48,7 +48,7 @@ async def create(valkey: ValkeyServer) -> None:
 
 async def assert_all_applied(valkey: ValkeyServer, load: Load) -> None:
     await create(valkey)
-    results = await write_at_once(valkey.settings(max_actions=20_000), load)
+    results = await write_concurrently(valkey.settings(max_actions=20_000), load)
     document = plain(stored(valkey))
     found = assert_nothing_lost(document, results)
     processes, writers, deltas = load
@@ -62,7 +62,7 @@ async def assert_at_most_once(valkey: ValkeyServer, load: Load, *, own_op_ids: b
     async with proxied(valkey) as proxy:
         proxy.rule = sometimes(CUT_SHARE, seed=16)
         settings = proxy.settings(max_actions=20_000)
-        results = await write_at_once(settings, load, own_op_ids=own_op_ids)
+        results = await write_concurrently(settings, load, own_op_ids=own_op_ids)
         print("cuts:", {cut.value: count for cut, count in proxy.cuts.items()}, "requests:", proxy.round_trips)
         assert proxy.cuts[Cut.REPLY] and proxy.cuts[Cut.REQUEST] and proxy.cuts[Cut.HALF]
     document = plain(stored(valkey))
@@ -82,14 +82,14 @@ async def test_no_update_of_16_000_is_lost(valkey: ValkeyServer) -> None:
     await assert_all_applied(valkey, FULL)
 
 
-@pytest.mark.parametrize("own_op_ids", [False, True], ids=["made op_ids", "given op_ids"])
-async def test_no_update_is_applied_twice_where_connections_are_cut(valkey: ValkeyServer, own_op_ids: bool) -> None:
+@pytest.mark.parametrize("own_op_ids", [False, True], ids=["generated op_ids", "own op_ids"])
+async def test_no_update_is_applied_twice_if_connections_are_cut(valkey: ValkeyServer, own_op_ids: bool) -> None:
     results = await assert_at_most_once(valkey, SMALL, own_op_ids=own_op_ids)
-    assert (results.unknown, results.conflict) == ([], []), "the server was there all the time"
+    assert (results.unknown, results.conflict) == ([], []), "the server was reachable all the time"
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("own_op_ids", [False, True], ids=["made op_ids", "given op_ids"])
+@pytest.mark.parametrize("own_op_ids", [False, True], ids=["generated op_ids", "own op_ids"])
 async def test_no_update_of_16_000_is_applied_twice(valkey: ValkeyServer, own_op_ids: bool) -> None:
     await assert_at_most_once(valkey, FULL, own_op_ids=own_op_ids)
 
@@ -99,7 +99,7 @@ async def test_no_update_of_16_000_is_applied_twice(valkey: ValkeyServer, own_op
 async def test_one_cut_connection_does_not_stop_an_update(valkey: ValkeyServer, cut: Cut, warm: bool) -> None:
     await create(valkey)
     async with proxied(valkey) as proxy, StateManager.open(proxy.settings()) as manager:
-        for marker in ("warming-up", "other"):  # scripts are known from here on
+        for marker in ("warm-up", "other"):  # loads the scripts
             await manager.update_state_with_delta(SESSION_ID, {marker: 1})
         if not warm:
             async with StateManager.open(valkey.settings()) as other:
@@ -114,9 +114,9 @@ async def test_one_cut_connection_does_not_stop_an_update(valkey: ValkeyServer, 
 
 
 @pytest.mark.parametrize("cut", Cut)
-async def test_a_session_is_created_once_where_the_connection_is_cut(valkey: ValkeyServer, cut: Cut) -> None:
+async def test_a_session_is_created_once_if_the_connection_is_cut(valkey: ValkeyServer, cut: Cut) -> None:
     async with proxied(valkey) as proxy, StateManager.open(proxy.settings()) as manager:
-        await manager.initialize_session("warming-up", "Agent")
+        await manager.initialize_session("warm-up", "Agent")
         proxy.rule = once(cut, b"AGENT:SESSION:mine")
         document = await manager.initialize_session("mine", "Agent")
         assert proxy.all_cuts == 1
@@ -134,7 +134,7 @@ async def test_reads_survive_a_cut_connection(valkey: ValkeyServer) -> None:
         assert proxy.all_cuts == 3
 
 
-async def test_more_requests_at_once_than_connections(valkey: ValkeyServer, manager: StateManager) -> None:
+async def test_more_concurrent_requests_than_connections(valkey: ValkeyServer, manager: StateManager) -> None:
     documents = await asyncio.gather(*(manager.initialize_session(f"agent-{n}", "Agent") for n in range(300)))
     ids = [document["session_id"] for document in documents]
     await asyncio.gather(*(manager.update_state_with_delta(session_id, {"n": 1}) for session_id in ids))

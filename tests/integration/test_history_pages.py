@@ -1,4 +1,4 @@
-"""Pages of a trajectory are slices of the whole, newest first, whatever its length, layout and sizes."""
+"""Pages of a trajectory are slices of it, newest first, for any length, layout and size of actions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from support.valkey import ValkeyServer
 from awictl import InvalidInput, NotFound, StateManager
 from awictl.document.byte_layout import encode
 
-#: How many random pages are compared, for each document.
+#: Number of random pages to compare per document.
 PAGES = 60
 
 
 def random_pages(count: int, seed: int) -> list[tuple[int, int]]:
-    """(limit, offset), many of them at the ends."""
+    """(limit, offset) pairs, many of them at the ends of the trajectory."""
     chance = random.Random(seed)
     edges = [0, 1, 2, max(count - 1, 0), count, count + 1, count * 2 + 5]
     return [(limit, offset) for limit in edges[:3] for offset in edges] + [
@@ -37,7 +37,7 @@ async def assert_pages_are_slices(manager: StateManager, actions: Sequence[Any],
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("count", [0, 1, 5, 1000, 5000])
-async def test_pages_are_slices_of_the_whole(
+async def test_pages_are_slices_of_the_trajectory(
     manager: StateManager, valkey: ValkeyServer, layout: Layout, count: int
 ) -> None:
     made = document(varied_sizes(count, seed=count))
@@ -54,7 +54,7 @@ async def test_one_action_may_be_huge(manager: StateManager, valkey: ValkeyServe
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-async def test_actions_may_be_strange(manager: StateManager, valkey: ValkeyServer, layout: Layout) -> None:
+async def test_actions_may_be_of_any_type(manager: StateManager, valkey: ValkeyServer, layout: Layout) -> None:
     strange = [1, None, "]}}", [], {}, {"t": "5"}, {"t": 7, "x": ",\n{"}, {"t": 2.5}, [{"t": 9}], "\n]}}", {"t": -1}]
     made = document()
     made["history"] = {"actions": strange * 3, "last_action": None}
@@ -62,15 +62,15 @@ async def test_actions_may_be_strange(manager: StateManager, valkey: ValkeyServe
     await assert_pages_are_slices(manager, made["history"]["actions"], seed=3)
 
 
-async def test_a_page_beside_a_changed_layout(manager: StateManager, valkey: ValkeyServer) -> None:
-    """The layout with an end that another program has given it."""
+async def test_pages_of_a_layout_with_another_end(manager: StateManager, valkey: ValkeyServer) -> None:
+    """As if another program had written the end of the string."""
     made = document([300] * 300)
     for end in (b"\n]}}\n", b"\n]}}\n\n", b"\n]}} ", b"]}}", b"\n]} }"):
         put(valkey, encode(made)[:-4] + end)
         await assert_pages_are_slices(manager, made["history"]["actions"], seed=4)
 
 
-async def test_the_end_of_a_trajectory_and_a_missing_session(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_negative_arguments_and_a_missing_session(manager: StateManager, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0])))
     for bad in ((-1, 0), (0, -1)):
         with pytest.raises(InvalidInput, match="negative"):
@@ -81,8 +81,8 @@ async def test_the_end_of_a_trajectory_and_a_missing_session(manager: StateManag
 
 @pytest.mark.parametrize("limit", [10_000, 40], ids=["untrimmed", "trimmed"])
 @pytest.mark.parametrize("size", [20, 3_000], ids=["small actions", "large actions"])
-async def test_pages_are_exact_while_somebody_writes(valkey: ValkeyServer, limit: int, size: int) -> None:
-    """Every page is one of a moment: the number of its newest action tells how many there were."""
+async def test_pages_are_consistent_during_concurrent_writes(valkey: ValkeyServer, limit: int, size: int) -> None:
+    """Every page is a snapshot: the number of its newest action determines the length of the trajectory."""
     settings = valkey.settings(max_actions=limit)
     async with StateManager.open(settings) as writer, StateManager.open(settings) as manager:
         await writer.initialize_session("agent", "Agent", session_id=SESSION_ID)
@@ -104,7 +104,7 @@ async def test_pages_are_exact_while_somebody_writes(valkey: ValkeyServer, limit
             assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) == len(numbers)
             if numbers:
                 newest = numbers[0] + offset
-                # at the limit of 40 four actions leave at a time
+                # with the limit of 40, four actions are trimmed at once
                 kept = newest + 1 if newest < limit else 37 + (newest - limit) % 4
                 assert page.total == kept
                 assert numbers == list(range(newest - offset, newest - kept, -1))[:want]

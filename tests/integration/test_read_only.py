@@ -1,4 +1,4 @@
-"""Reading changes nothing (DESIGN, promise 6): watched with MONITOR, and with a user who may only read."""
+"""Reading changes nothing (DESIGN, promise 8): observed with MONITOR, and with a user who has read permission only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from awictl import NotFound, ReadOnly, Settings, StateManager
 MISSING = "sess_missing"
 CACHE_KEY = "05924ac34f1a295ad31aa9941c665c32"
 
-#: Commands that reading may send; a script is shown with the commands inside it.
+#: Commands that a reading method may send. MONITOR shows a script together with the commands that it runs.
 READING_COMMANDS = frozenset(
     {"GET", "GETRANGE", "STRLEN", "PTTL", "EXISTS", "TYPE", "SCAN", "PING", "INFO", "EVAL", "EVALSHA", "EVALSHA_RO"}
 )
@@ -28,7 +28,7 @@ async def _listed(manager: StateManager) -> list[Any]:
     return [listed async for listed in manager.list_sessions()]
 
 
-#: Every reading method of the manager, on a session that is there.
+#: Every reading method of the manager, on an existing session.
 READS: dict[str, Call] = {
     "get_session_state": lambda manager: manager.get_session_state(SESSION_ID),
     "read_session": lambda manager: manager.read_session(SESSION_ID),
@@ -64,7 +64,7 @@ WRITES: dict[str, Call] = {
     "restore_session": lambda manager: manager.restore_session("sess_archived"),
 }
 
-#: Methods that read, but nothing of Redis.
+#: Other methods: they read the archive, explain an error, return a service, or close connections.
 ELSEWHERE = {
     "get_archived_session",
     "why_missing",
@@ -87,19 +87,19 @@ async def _ids(manager: StateManager) -> list[str]:
 
 
 def snapshot(server: ValkeyServer) -> dict[bytes, tuple[Any, int]]:
-    """Every key with its bytes and its expiry."""
+    """Every key with its value and its TTL."""
     return {name: (server.raw.dump(name), server.raw.pttl(name)) for name in server.raw.scan_iter()}
 
 
 def assert_unchanged(server: ValkeyServer, before: dict[bytes, tuple[Any, int]]) -> None:
-    """Fails where a key has changed, come or gone, or will live longer than it would have."""
+    """Assert that no key was written, created or deleted, and no TTL extended."""
     after = snapshot(server)
     assert {name: value for name, (value, _) in after.items()} == {name: value for name, (value, _) in before.items()}
     assert [name for name, (_, pttl) in after.items() if pttl > before[name][1]] == []
 
 
 async def fill(server: ValkeyServer) -> None:
-    """Documents in both layouts, with what belongs to them."""
+    """Store documents in both layouts, with their derived keys."""
     put(server, LAYOUTS["app"](document([10] * 500)), "sess_app")
     put(server, APP_FILES[3].read_bytes(), "sess_app_04")
     put(server, compact(document([10] * 10, more="x" * 50_000)), "sess_large")
@@ -112,7 +112,7 @@ async def fill(server: ValkeyServer) -> None:
 
 
 def test_every_method_is_covered() -> None:
-    """A new method of the manager has to be named here as reading or writing."""
+    """A new method of the manager must be listed here as reading or writing."""
     methods = {
         name
         for name, member in inspect.getmembers(StateManager)
@@ -160,7 +160,7 @@ async def test_the_monitor_sees_what_scripts_do(manager: StateManager, valkey: V
     assert {"PEXPIRE", "SETRANGE", "SET"} <= set(seen.names)
 
 
-async def test_a_touch_changes_nothing_but_expiries(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_touch_changes_only_ttls(manager: StateManager, valkey: ValkeyServer) -> None:
     await fill(valkey)
     before = snapshot(valkey)
     with monitored(valkey) as seen:
@@ -174,7 +174,7 @@ async def test_a_touch_changes_nothing_but_expiries(manager: StateManager, valke
 
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("session_id", [SESSION_ID, "sess_app"])
-async def test_a_user_who_may_only_read_can_read(valkey: ValkeyServer, name: str, session_id: str) -> None:
+async def test_read_permission_is_enough_for_reading(valkey: ValkeyServer, name: str, session_id: str) -> None:
     await fill(valkey)
     if session_id != SESSION_ID:
         valkey.raw.rename(f"AWI:SESSION:{session_id}", f"AWI:SESSION:{SESSION_ID}")

@@ -1,6 +1,6 @@
-"""How many round trips each operation takes (DESIGN, section 6): counted by a proxy, not assumed.
+"""Round trips of each operation (DESIGN, section 6), counted by a proxy.
 
-Scripts are loaded and a connection is open when the counting starts.
+Before counting starts, scripts are loaded and a connection is open.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from awictl import StateManager
 
 @pytest.fixture
 async def counted(proxy: Proxy) -> AsyncIterator[StateManager]:
-    """A manager behind the proxy, which has done everything once."""
+    """A manager behind the proxy that has called each operation once."""
     async with StateManager.open(proxy.settings(max_actions=10_000)) as manager:
         warm_up = (await manager.initialize_session("warm-up", "Agent"))["session_id"]
         await manager.touch_session(warm_up)
@@ -37,7 +37,7 @@ def round_trips(proxy: Proxy, *, at_most: int) -> Iterator[None]:
 
 
 async def test_the_first_use_of_a_script_takes_one_more(proxy: Proxy, valkey: ValkeyServer) -> None:
-    """Shows that the proxy counts what it should."""
+    """Also verifies that the proxy counts."""
     valkey.raw.script_flush()
     async with StateManager.open(proxy.settings()) as manager:
         assert proxy.round_trips == 0, "nothing is sent before the first call"
@@ -66,13 +66,13 @@ async def test_show_apply_diff_and_touch(
         await counted.touch_session(SESSION_ID)
     with round_trips(proxy, at_most=2):
         await counted.update_state_with_delta(SESSION_ID, {"n": 1})
-    if size <= 65_536:  # larger heads are not remembered
+    if size <= 65_536:  # larger heads are not cached
         with round_trips(proxy, at_most=1):
             await counted.update_state_with_delta(SESSION_ID, {"n": 2})
         with round_trips(proxy, at_most=1):
             await counted.touch_session(SESSION_ID)
     with round_trips(proxy, at_most=2):
-        await counted.update_state_with_delta(SESSION_ID, {"n": 3}, {"op_id": "given"})
+        await counted.update_state_with_delta(SESSION_ID, {"n": 3}, {"op_id": "mine"})
     with round_trips(proxy, at_most=2):
         await counted.update_pagination(SESSION_ID, {"cursor": 2})
     with round_trips(proxy, at_most=1):
@@ -85,14 +85,14 @@ async def test_an_update_after_that_of_another_manager_takes_three(
     put(valkey, LAYOUTS["awictl"](document([0] * 10)))
     await counted.update_state_with_delta(SESSION_ID, {"n": 1})
     await manager.update_state_with_delta(SESSION_ID, {"n": 2})
-    with round_trips(proxy, at_most=3):  # the remembered head is not the one that is there
+    with round_trips(proxy, at_most=3):  # the cached head is outdated
         await counted.update_state_with_delta(SESSION_ID, {"n": 3})
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("offset", [0, 20, 900, 4_000, 4_990, 9_000])
 @pytest.mark.parametrize("head", [0, 10_000, 100_000], ids=["small head", "head of 10 kB", "head of 100 kB"])
-async def test_a_page_of_history_takes_two(
+async def test_a_history_page_takes_at_most_two(
     proxy: Proxy, counted: StateManager, valkey: ValkeyServer, layout: Layout, offset: int, head: int
 ) -> None:
     put(valkey, layout(document([200] * 5_000, more="x" * head)))
@@ -107,7 +107,7 @@ async def test_the_newest_page_takes_one(proxy: Proxy, counted: StateManager, va
         await counted.get_action_history(SESSION_ID)
 
 
-async def test_pages_of_wildly_different_actions_take_few(
+async def test_history_pages_with_actions_of_varied_sizes_take_at_most_three(
     proxy: Proxy, counted: StateManager, valkey: ValkeyServer
 ) -> None:
     put(valkey, LAYOUTS["awictl"](document(varied_sizes(5_000, seed=1))))
@@ -116,13 +116,13 @@ async def test_pages_of_wildly_different_actions_take_few(
             await counted.get_action_history(SESSION_ID, 20, offset)
 
 
-async def test_touching_many_sessions_takes_no_more_than_one(proxy: Proxy, counted: StateManager) -> None:
+async def test_touching_many_sessions_takes_two(proxy: Proxy, counted: StateManager) -> None:
     ids = [(await counted.initialize_session(f"agent-{n}", "Agent"))["session_id"] for n in range(50)]
     with round_trips(proxy, at_most=2):
         assert await counted.touch_sessions(ids) == [True] * 50
 
 
-async def test_a_listing_takes_one_for_the_names_and_one_for_the_heads(proxy: Proxy, counted: StateManager) -> None:
+async def test_a_listing_takes_one_for_the_keys_and_one_for_the_heads(proxy: Proxy, counted: StateManager) -> None:
     for n in range(50):
         await counted.initialize_session(f"agent-{n}", "Agent")
     with round_trips(proxy, at_most=2):

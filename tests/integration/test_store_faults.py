@@ -1,4 +1,4 @@
-"""Everything that can be wrong with the stored data, the server and the way to it: a clear error, and intact data."""
+"""Faults of stored data, servers, networks and permissions: a clear error, and the data stay intact."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from awictl.sessions import update
 
 Call = Callable[[StateManager], Awaitable[Any]]
 
-#: What can be asked of a session that may not be there, or not be one.
+#: Operations on one session, by name.
 READS: dict[str, Call] = {
     "state": lambda manager: manager.get_session_state(SESSION_ID),
     "history": lambda manager: manager.get_action_history(SESSION_ID),
@@ -60,15 +60,15 @@ UPDATES: dict[str, Call] = {
 TOUCH: dict[str, Call] = {"touch": lambda manager: manager.touch_session(SESSION_ID)}
 CREATE: dict[str, Call] = {"create": lambda manager: manager.initialize_session("agent", "Agent")}
 
-#: Seconds to wait for an answer, in tests that wait in vain.
+#: Timeout of requests that get no reply, in seconds.
 TIMEOUT = 0.3
-#: Seconds for the machine to be slow, on top.
+#: Extra seconds for a slow machine.
 GRACE = 3.0
 
 
 @pytest.fixture
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Updates give up sooner."""
+    """Let updates retry for one second only."""
     monkeypatch.setattr(update, "RETRY_SECONDS", 1.0)
 
 
@@ -95,9 +95,9 @@ CORRUPT = {
     "nested 100,000 deep": b"[" * 100_000,
     "an array": b"[1,2]",
     "text": b"OK",
-    "no JSON": b"\x80\x04\x95pickle",
+    "not JSON": b"\x80\x04\x95pickle",
 }
-#: JSON objects, but no session documents: they can be shown, not updated.
+#: JSON objects that are not session documents: they can be shown, but not updated.
 NO_SESSIONS = {
     "no history": b'{"session_id":"sess_test"}',
     "history is null": b'{"history":null}',
@@ -109,7 +109,7 @@ NO_SESSIONS = {
 
 @pytest.mark.parametrize("call", [*READS.values(), *UPDATES.values()], ids=[*READS, *UPDATES])
 @pytest.mark.parametrize("raw", CORRUPT.values(), ids=CORRUPT.keys())
-async def test_a_corrupt_document_is_an_error_and_stays_as_it_is(
+async def test_a_corrupt_document_raises_an_error_and_is_not_changed(
     manager: StateManager, valkey: ValkeyServer, raw: bytes, call: Call
 ) -> None:
     put(valkey, raw)
@@ -120,7 +120,7 @@ async def test_a_corrupt_document_is_an_error_and_stays_as_it_is(
 
 @pytest.mark.parametrize("call", UPDATES.values(), ids=UPDATES.keys())
 @pytest.mark.parametrize("raw", NO_SESSIONS.values(), ids=NO_SESSIONS.keys())
-async def test_an_object_that_is_no_session_is_shown_but_not_updated(
+async def test_an_object_that_is_not_a_session_is_shown_but_not_updated(
     manager: StateManager, valkey: ValkeyServer, raw: bytes, call: Call
 ) -> None:
     put(valkey, raw)
@@ -153,7 +153,7 @@ async def test_one_bad_document_does_not_stop_a_listing(
 
 @pytest.mark.parametrize("make", ["rpush", "hset", "sadd"])
 @pytest.mark.parametrize("call", [*READS.values(), *UPDATES.values(), *TOUCH.values()], ids=[*READS, *UPDATES, *TOUCH])
-async def test_a_key_of_the_wrong_type_is_an_error_and_stays_as_it_is(
+async def test_a_key_of_the_wrong_type_raises_an_error_and_is_not_changed(
     manager: StateManager, valkey: ValkeyServer, make: str, call: Call
 ) -> None:
     getattr(valkey.raw, make)(session_key(), "a", *(["b"] if make == "hset" else []))
@@ -165,7 +165,7 @@ async def test_a_key_of_the_wrong_type_is_an_error_and_stays_as_it_is(
     assert 0 < valkey.raw.ttl(session_key()) <= 100
 
 
-async def test_derived_keys_of_the_wrong_type_are_an_error_to_who_reads_them(
+async def test_reading_derived_keys_of_the_wrong_type_raises_an_error(
     manager: StateManager, valkey: ValkeyServer
 ) -> None:
     put(valkey, APP_FILES[0].read_bytes())
@@ -178,7 +178,7 @@ async def test_derived_keys_of_the_wrong_type_are_an_error_to_who_reads_them(
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{", b"\xff"])
-async def test_a_corrupt_diff_or_mapping_is_an_error_to_who_reads_it(
+async def test_reading_a_corrupt_diff_or_mapping_raises_an_error(
     manager: StateManager, valkey: ValkeyServer, raw: bytes
 ) -> None:
     put(valkey, APP_FILES[0].read_bytes())
@@ -190,7 +190,7 @@ async def test_a_corrupt_diff_or_mapping_is_an_error_to_who_reads_it(
         await manager.find_session_for_agent(AGENT_ID)
 
 
-async def test_an_expired_session_is_gone(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_an_expired_session_is_not_found(manager: StateManager, valkey: ValkeyServer) -> None:
     put(valkey, APP_FILES[1].read_bytes())
     await manager.update_state_with_delta(SESSION_ID, {"warm": 1})
     valkey.raw.pexpire(session_key(), 1)
@@ -205,7 +205,7 @@ async def test_an_expired_session_is_gone(manager: StateManager, valkey: ValkeyS
     assert [listed async for listed in manager.list_sessions()] == []
 
 
-async def test_the_expiry_is_set_with_every_write(valkey: ValkeyServer) -> None:
+async def test_every_write_sets_the_ttl(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(session_ttl_minutes=1)) as manager:
 
         def assert_fresh() -> None:
@@ -280,7 +280,7 @@ async def test_a_huge_delta_is_refused_before_anything_is_sent(manager: StateMan
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("mapped_to", [SESSION_ID, "sess_newer", None])
 @pytest.mark.parametrize("call", [UPDATES["update"], TOUCH["touch"]], ids=["update", "touch"])
-async def test_a_mapping_is_refreshed_only_while_it_points_to_the_session(
+async def test_the_ttl_of_a_mapping_is_extended_only_if_it_points_to_the_session(
     manager: StateManager, valkey: ValkeyServer, mapped_to: str | None, warm: bool, call: Call
 ) -> None:
     put(valkey, APP_FILES[2].read_bytes())
@@ -298,7 +298,7 @@ async def test_a_mapping_is_refreshed_only_while_it_points_to_the_session(
 
 
 @pytest.mark.parametrize("agent_id", ["plain", "日" * 256, 'a"b\\c', "🙂", "a b:c{d}"])
-async def test_the_mapping_of_any_agent_is_refreshed(
+async def test_the_ttl_of_the_mapping_of_any_agent_is_extended(
     manager: StateManager, valkey: ValkeyServer, agent_id: str
 ) -> None:
     await manager.initialize_session(agent_id, "Agent", session_id=SESSION_ID)
@@ -313,7 +313,7 @@ async def test_the_mapping_of_any_agent_is_refreshed(
         assert valkey.raw.pttl(agent_key(agent_id)) > 1000
 
 
-async def test_a_touch_finds_the_agent_wherever_it_stands_in_the_document(
+async def test_touch_finds_the_agent_id_at_any_place_in_the_document(
     manager: StateManager, valkey: ValkeyServer
 ) -> None:
     made = document([0] * 5)
@@ -349,12 +349,12 @@ async def test_a_new_session_takes_over_the_agent(manager: StateManager, valkey:
     assert await manager.find_session_for_agent(AGENT_ID) == second["session_id"]
 
 
-# -- who may do what
+# -- credentials and permissions
 
 
 @pytest.fixture
 def guarded(new_valkey: Callable[..., ValkeyServer]) -> ValkeyServer:
-    """A server with a password, and users who may do some things."""
+    """A server with a password and users with different permissions."""
     server = new_valkey(password="s3cret")
     put(server, encode(document([0] * 5)))
     server.raw.acl_setuser("full", enabled=True, passwords=["+pa55"], keys=["*"], categories=["+@all"])
@@ -372,7 +372,9 @@ def guarded(new_valkey: Callable[..., ValkeyServer]) -> ValkeyServer:
     ids=["none", "wrong password", "unknown user"],
 )
 @pytest.mark.parametrize("call", [READS["state"], UPDATES["update"]], ids=["state", "update"])
-async def test_wrong_credentials_are_named(guarded: ValkeyServer, credentials: dict[str, str], call: Call) -> None:
+async def test_wrong_credentials_raise_an_error_that_names_the_setting(
+    guarded: ValkeyServer, credentials: dict[str, str], call: Call
+) -> None:
     for settings in (guarded.settings(**credentials), guarded.tcp_settings(**credentials)):
         async with StateManager.open(settings) as manager:
             with pytest.raises(AccessDenied, match="REDIS_PASSWORD") as raised:
@@ -380,13 +382,13 @@ async def test_wrong_credentials_are_named(guarded: ValkeyServer, credentials: d
         assert "s3cret" not in str(raised.value) and "wrong" not in str(raised.value).replace("WRONGPASS", "")
 
 
-async def test_a_database_that_is_not_there_is_refused(valkey: ValkeyServer) -> None:
+async def test_a_database_that_does_not_exist_is_refused(valkey: ValkeyServer) -> None:
     async with StateManager.open(valkey.settings(redis_db=99)) as manager:
         with pytest.raises(Refused, match="index is out of range"):
             await manager.get_session_state(SESSION_ID)
 
 
-async def test_a_password_or_a_user_with_password_opens(guarded: ValkeyServer) -> None:
+async def test_a_password_alone_or_with_a_user_name_is_accepted(guarded: ValkeyServer) -> None:
     for credentials in ({"redis_password": "s3cret"}, {"redis_username": "full", "redis_password": "pa55"}):
         async with StateManager.open(guarded.tcp_settings(**credentials)) as manager:
             await manager.update_state_with_delta(SESSION_ID, {"n": 1})
@@ -398,16 +400,18 @@ async def test_a_password_or_a_user_with_password_opens(guarded: ValkeyServer) -
 @pytest.mark.parametrize(
     "call", [*UPDATES.values(), *CREATE.values(), *TOUCH.values()], ids=[*UPDATES, *CREATE, *TOUCH]
 )
-async def test_a_user_without_permission_is_told_so(guarded: ValkeyServer, user: str, call: Call) -> None:
+async def test_a_user_without_permission_gets_an_error(guarded: ValkeyServer, user: str, call: Call) -> None:
     before = stored(guarded)
     async with StateManager.open(guarded.settings(redis_username=user, redis_password="pa55")) as manager:
-        with pytest.raises(AccessDenied, match="may not"):
+        with pytest.raises(AccessDenied, match="no permission"):
             await call(manager)
     assert stored(guarded) == before
     assert guarded.raw.keys() == [session_key().encode()]
 
 
-async def test_a_replica_refuses_writes_and_says_why(new_valkey: Callable[..., ValkeyServer]) -> None:
+async def test_a_write_to_a_replica_raises_an_error_that_names_the_cause(
+    new_valkey: Callable[..., ValkeyServer],
+) -> None:
     primary = new_valkey()
     put(primary, encode(document([0] * 5)))
     replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
@@ -423,7 +427,9 @@ async def test_a_replica_refuses_writes_and_says_why(new_valkey: Callable[..., V
 
 
 @pytest.mark.parametrize("call", [*UPDATES.values(), *CREATE.values()], ids=[*UPDATES, *CREATE])
-async def test_a_server_that_is_out_of_memory_refuses(new_valkey: Callable[..., ValkeyServer], call: Call) -> None:
+async def test_a_write_to_a_server_out_of_memory_raises_an_error(
+    new_valkey: Callable[..., ValkeyServer], call: Call
+) -> None:
     server = new_valkey()
     put(server, encode(document([0] * 5)))
     server.raw.config_set("maxmemory", "500kb")
@@ -436,7 +442,9 @@ async def test_a_server_that_is_out_of_memory_refuses(new_valkey: Callable[..., 
     assert stored(server) == before
 
 
-async def test_a_server_that_forgets_its_scripts_gets_them_again(manager: StateManager, valkey: ValkeyServer) -> None:
+async def test_scripts_are_sent_again_after_the_server_has_flushed_them(
+    manager: StateManager, valkey: ValkeyServer
+) -> None:
     put(valkey, APP_FILES[0].read_bytes())
     for n in range(3):
         await manager.update_state_with_delta(SESSION_ID, {"n": n})
@@ -445,11 +453,11 @@ async def test_a_server_that_forgets_its_scripts_gets_them_again(manager: StateM
     assert len(await assert_consistent(manager, valkey)) == 4
 
 
-# -- servers that are away
+# -- unreachable servers
 
 
 async def assert_in_time(call: Awaitable[Any], error: type[AwiError], seconds: float) -> AwiError:
-    """Fails unless `call` raises `error` within so many seconds (and some for a slow machine)."""
+    """Assert that `call` raises `error` within `seconds` (plus GRACE)."""
     started = time.monotonic()
     with pytest.raises(error) as raised:
         await call
@@ -469,14 +477,14 @@ async def test_a_dead_server_is_unreachable(new_valkey: Callable[..., ValkeyServ
         async with StateManager.open(settings) as manager:
             await manager.store.ping()
             server.kill()
-            for _ in range(2):  # with a connection that was open, and with none
+            for _ in range(2):  # first with an open connection, then with none
                 error = await assert_in_time(call(manager), Unreachable, 0)
                 assert settings.redis_address in str(error)
         server.start()
 
 
 @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS.keys())
-async def test_a_port_where_nobody_listens_is_unreachable(valkey: ValkeyServer, call: Call) -> None:
+async def test_an_address_where_no_server_listens_is_unreachable(valkey: ValkeyServer, call: Call) -> None:
     async with StateManager.open(Settings(redis_host="127.0.0.1", redis_port=1)) as manager:
         error = await assert_in_time(call(manager), Unreachable, 0)
         assert "redis://127.0.0.1:1/0" in str(error) and "refused" in str(error)
@@ -490,7 +498,7 @@ async def test_a_port_where_nobody_listens_is_unreachable(valkey: ValkeyServer, 
 
 @pytest.mark.usefixtures("short_retries")
 @pytest.mark.parametrize("connected", [False, True], ids=["before connecting", "connected"])
-async def test_a_paused_server_does_not_hang_anybody(new_valkey: Callable[..., ValkeyServer], connected: bool) -> None:
+async def test_requests_to_a_paused_server_time_out(new_valkey: Callable[..., ValkeyServer], connected: bool) -> None:
     server = new_valkey()
     put(server, encode(document([0] * 5)))
     async with StateManager.open(server.settings(timeout=TIMEOUT)) as manager:
@@ -499,18 +507,18 @@ async def test_a_paused_server_does_not_hang_anybody(new_valkey: Callable[..., V
         before = stored(server)
         server.pause()
         try:
-            # each request is waited for once, and a read is asked for a second time
+            # each request waits for one timeout, and a read is retried once
             for call in (READS["state"], READS["history"], *CREATE.values()):
                 await assert_in_time(call(manager), Unreachable, 3 * TIMEOUT)
-            sent_blindly = OutcomeUnknown if connected else Unreachable
+            expected = OutcomeUnknown if connected else Unreachable
             error = await assert_in_time(
-                UPDATES["update with op_id"](manager), sent_blindly, update.RETRY_SECONDS + 3 * TIMEOUT
+                UPDATES["update with op_id"](manager), expected, update.RETRY_SECONDS + 3 * TIMEOUT
             )
         finally:
             server.resume()
         if isinstance(error, OutcomeUnknown):
             assert error.op_id == "mine" and "mine" in str(error)
-        # what had been sent is carried out now, or not: repeating it settles the matter
+        # the server may execute the request that it has received: a retry with the same op_id applies it once
         await UPDATES["update with op_id"](manager)
         actions = await assert_consistent(manager, server)
         assert [action.get("op_id") for action in actions].count("mine") == 1
@@ -535,14 +543,14 @@ async def test_a_server_that_dies_during_an_update_leaves_the_outcome_unknown(
             UPDATES["update with op_id"](manager), OutcomeUnknown, update.RETRY_SECONDS + 3 * TIMEOUT
         )
         assert isinstance(error, OutcomeUnknown) and error.op_id == "mine"
-        # without its data, the session is gone, and this is not the same as unknown
+        # the server has lost its data: a new update finds no session, which is not an unknown outcome
         server.start()
         with pytest.raises(NotFound):
             await UPDATES["update with op_id"](manager)
 
 
 @pytest.mark.usefixtures("short_retries")
-async def test_a_session_that_goes_after_a_lost_reply_leaves_the_outcome_unknown(valkey: ValkeyServer) -> None:
+async def test_a_session_that_is_deleted_after_a_lost_reply_leaves_the_outcome_unknown(valkey: ValkeyServer) -> None:
     put(valkey, encode(document([0] * 5)))
     async with proxied(valkey) as proxy, StateManager.open(proxy.settings()) as manager:
         await manager.update_state_with_delta(SESSION_ID, {"warm": 1})
@@ -556,7 +564,9 @@ async def test_a_session_that_goes_after_a_lost_reply_leaves_the_outcome_unknown
             await UPDATES["update with op_id"](manager)
 
 
-async def test_a_network_that_swallows_everything(valkey: ValkeyServer, short_retries: None) -> None:
+async def test_requests_over_a_network_that_drops_everything_time_out(
+    valkey: ValkeyServer, short_retries: None
+) -> None:
     put(valkey, encode(document([0] * 5)))
     async with proxied(valkey) as proxy, StateManager.open(proxy.settings(timeout=TIMEOUT)) as manager:
         await manager.get_session_state(SESSION_ID)
@@ -565,8 +575,8 @@ async def test_a_network_that_swallows_everything(valkey: ValkeyServer, short_re
         await assert_in_time(UPDATES["update"](manager), Unreachable, 3 * TIMEOUT)
 
 
-async def test_an_update_waits_out_a_short_absence_of_the_server(new_valkey: Callable[..., ValkeyServer]) -> None:
-    """After a lost reply; a server with its data is back within a second or so."""
+async def test_an_update_is_retried_while_the_server_restarts(new_valkey: Callable[..., ValkeyServer]) -> None:
+    """After a lost reply. The server keeps its data and is back within about a second."""
     server = new_valkey("--appendonly", "yes", "--appendfsync", "always")
     async with proxied(server) as proxy, StateManager.open(proxy.settings()) as manager:
         await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
@@ -583,7 +593,7 @@ async def test_an_update_waits_out_a_short_absence_of_the_server(new_valkey: Cal
         assert [action.get("op_id") for action in actions].count("mine") == 1
 
 
-# -- replicas that have to have a write
+# -- waiting for replicas
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["working", "paused"])
@@ -595,7 +605,7 @@ async def test_waiting_for_a_replica(
     while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
         await asyncio.sleep(0.01)
     async with StateManager.open(primary.settings(wait_replicas=1, timeout=TIMEOUT)) as manager:
-        # all connections of the pool are open, so that each request can get another one
+        # opens several connections, so that each request may get another one
         await asyncio.gather(*(manager.get_session_state(SESSION_ID) for _ in range(5)))
         if paused:
             replica.pause()
@@ -609,10 +619,10 @@ async def test_waiting_for_a_replica(
         assert len(actions) == 2, "written once, and counted as written"
 
 
-async def test_each_of_many_writes_at_once_is_waited_for(
+async def test_each_of_many_concurrent_writes_waits_for_the_replica(
     new_valkey: Callable[..., ValkeyServer], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """WAIT is about the writes of its own connection."""
+    """WAIT applies to the writes of its own connection."""
     primary = new_valkey()
     replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
     while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
@@ -636,7 +646,7 @@ async def test_each_of_many_writes_at_once_is_waited_for(
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
-    """A certificate authority, and the file of its certificate."""
+    """A certificate authority and the path of its certificate."""
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
@@ -675,9 +685,7 @@ async def test_a_user_logs_in_over_tls(valkey: ValkeyServer, authority: tuple[tr
         valkey.raw.acl_deluser("operator")
 
 
-async def test_a_certificate_that_is_not_trusted_is_refused(
-    valkey: ValkeyServer, authority: tuple[trustme.CA, str]
-) -> None:
+async def test_an_untrusted_certificate_is_refused(valkey: ValkeyServer, authority: tuple[trustme.CA, str]) -> None:
     wrong_authority = server_context(trustme.CA())
     wrong_name = server_context(authority[0], "redis.example.com")
     for context, file, why in (

@@ -1,4 +1,4 @@
-"""Trajectories at their limit: the oldest actions leave in batches, `t` goes on, and every count stays exact."""
+"""Trimming trajectories: the oldest actions are dropped in batches, `t` continues, and every count stays exact."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def update_many(manager: StateManager, numbers: range) -> None:
 
 
 def assert_exact(actions: list[Any], history: dict[str, Any], updates_made: int, limit: int) -> None:
-    """Fails unless the newest actions are there without a gap, at most `limit`, and the others are counted."""
+    """Assert that the newest actions are kept without a gap, `limit` at most, and that the others are counted."""
     numbers = [action["t"] for action in actions]
     assert numbers == list(range(updates_made + 1 - len(numbers), updates_made + 1))
     assert limit - max(limit // 10, 1) < len(actions) <= limit
@@ -44,7 +44,7 @@ def assert_exact(actions: list[Any], history: dict[str, Any], updates_made: int,
 
 @pytest.mark.parametrize("limit", [2, 3, 10, 99])
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
-async def test_the_newest_actions_stay(valkey: ValkeyServer, limit: int, warm: bool) -> None:
+async def test_the_newest_actions_are_kept(valkey: ValkeyServer, limit: int, warm: bool) -> None:
     async with StateManager.open(valkey.settings(max_actions=limit)) as manager:
         await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
         await update_many(manager, range(1, limit))
@@ -57,7 +57,7 @@ async def test_the_newest_actions_stay(valkey: ValkeyServer, limit: int, warm: b
                     await update_many(other, range(n, n + 1))
             actions = await assert_consistent(manager, valkey)
             assert_exact(actions, plain(stored(valkey))["history"], n, limit)
-        assert plain(stored(valkey))["statistics"]["total_actions"] == 3 * limit + 2, "statistics count them all"
+        assert plain(stored(valkey))["statistics"]["total_actions"] == 3 * limit + 2, "statistics count all actions"
 
 
 async def test_a_limit_of_one_keeps_the_last_action(valkey: ValkeyServer) -> None:
@@ -77,18 +77,18 @@ async def test_the_cost_of_trimming_is_shared(valkey: ValkeyServer) -> None:
         with monitored(valkey) as seen:
             await update_many(manager, range(limit, limit + 500))
         session = f'"AWI:SESSION:{SESSION_ID}"'
-        # a rewrite of the string is a SET of it; a whole read asks for all bytes that a document may have
+        # a rewrite of the string is a SET; a full read requests as many bytes as a document may have
         rewrites = [line for name, line in seen if name == "SET" and line.split()[4] == session]
-        whole = str(manager.settings.max_document_bytes - 1)
-        reads = [line for name, line in seen if name == "GETRANGE" and whole in line]
-        assert len(rewrites) <= 6 and len(reads) <= 6, "one in a hundred updates, and one for a larger head"
+        all_bytes = str(manager.settings.max_document_bytes - 1)
+        reads = [line for name, line in seen if name == "GETRANGE" and all_bytes in line]
+        assert len(rewrites) <= 6 and len(reads) <= 6, "once in 100 updates, and once for a larger head"
         actions = await assert_consistent(manager, valkey)
         assert_exact(actions, plain(stored(valkey))["history"], limit + 499, limit)
         assert len(stored(valkey)) < before * 2
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-async def test_a_lower_limit_trims_what_is_too_much(valkey: ValkeyServer, layout: Layout) -> None:
+async def test_a_lower_limit_trims_all_excess_actions(valkey: ValkeyServer, layout: Layout) -> None:
     put(valkey, layout(document([5] * 300)))
     async with StateManager.open(valkey.settings(max_actions=50)) as manager:
         await update_many(manager, range(300, 301))
@@ -97,7 +97,7 @@ async def test_a_lower_limit_trims_what_is_too_much(valkey: ValkeyServer, layout
         assert plain(stored(valkey))["history"]["trimmed_actions"] == 255
 
 
-async def test_a_document_of_the_app_that_stuck_at_100_is_trimmed(valkey: ValkeyServer) -> None:
+async def test_a_document_of_the_app_whose_t_sticks_at_100_is_trimmed(valkey: ValkeyServer) -> None:
     original = json.loads(APP_FILES[3].read_bytes())
     put(valkey, APP_FILES[3].read_bytes())
     async with StateManager.open(valkey.settings(max_actions=100)) as manager:
@@ -130,14 +130,14 @@ LIMIT = 10
 
 @pytest.fixture
 async def limited(valkey: ValkeyServer) -> AsyncIterator[StateManager]:
-    """A manager with room for ten actions, and a session."""
+    """A manager with a limit of ten actions, and a session."""
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
         yield manager
 
 
 async def update_with_lost_reply(valkey: ValkeyServer, cut: Cut, others: int, op_id: str = OP_ID) -> Updated:
-    """An update whose connection is cut; somebody else makes `others` updates before it can be tried again."""
+    """An update whose connection is cut; another manager makes `others` updates before the retry."""
     settings = valkey.settings(max_actions=LIMIT)
     async with (
         proxied(valkey) as proxy,
@@ -155,17 +155,17 @@ async def update_with_lost_reply(valkey: ValkeyServer, cut: Cut, others: int, op
 
 
 @pytest.mark.parametrize("cut", Cut)
-async def test_an_op_id_that_is_still_there_is_found(valkey: ValkeyServer, cut: Cut) -> None:
+async def test_an_op_id_that_was_not_trimmed_is_found(valkey: ValkeyServer, cut: Cut) -> None:
     updated = await update_with_lost_reply(valkey, cut, others=5)
     assert updated.head["mine"] == 1
     document = plain(stored(valkey))
     assert [action.get("op_id") for action in document["history"]["actions"]].count(OP_ID) == 1
     assert document["statistics"]["total_actions"] == 1 + 5 + 1
-    assert (updated.action is None) == (cut is Cut.REPLY), "None says that it had been applied before"
+    assert (updated.action is None) == (cut is Cut.REPLY), "None: it had been applied before"
 
 
 @pytest.mark.parametrize("cut", Cut)
-async def test_an_op_id_that_was_trimmed_meanwhile_is_not_applied_again(valkey: ValkeyServer, cut: Cut) -> None:
+async def test_an_update_whose_op_id_was_trimmed_is_not_applied_again(valkey: ValkeyServer, cut: Cut) -> None:
     with pytest.raises(OutcomeUnknown, match=OP_ID) as raised:
         await update_with_lost_reply(valkey, cut, others=3 * LIMIT)
     assert raised.value.op_id == OP_ID
@@ -176,7 +176,7 @@ async def test_an_op_id_that_was_trimmed_meanwhile_is_not_applied_again(valkey: 
 
 
 async def test_repeating_an_update_whose_outcome_is_unknown_never_applies_it_twice(valkey: ValkeyServer) -> None:
-    """The third of the promises also where the action was trimmed: op_ids made by awictl carry their time."""
+    """Promise 3 of DESIGN, also if the action was trimmed: op_ids that awictl creates contain their time."""
     op_id = new_op_id()
     with pytest.raises(OutcomeUnknown):
         await update_with_lost_reply(valkey, Cut.REPLY, others=3 * LIMIT, op_id=op_id)
@@ -188,7 +188,7 @@ async def test_repeating_an_update_whose_outcome_is_unknown_never_applies_it_twi
 
 
 async def test_a_fresh_op_id_is_applied_to_a_busy_session(limited: StateManager) -> None:
-    """However young the oldest action is that was kept."""
+    """Even if the oldest kept action is very recent."""
     await update_many(limited, range(3 * LIMIT))
     updated = await limited.apply(SESSION_ID, {"mine": 1}, {"op_id": new_op_id()})
     assert updated.action is not None and updated.head["mine"] == 1

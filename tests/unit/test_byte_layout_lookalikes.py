@@ -1,4 +1,4 @@
-"""What only looks like the layout is never taken for it wrongly."""
+"""Strings that resemble the byte layout but are not are never mistaken for it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NOW = "2026-11-23T07:09:41.403Z"
 HEADLIKE = {
     "pretty-printed": json.dumps(load("session_03_many.json"), indent=2).encode(),
     "pretty-printed without indent": json.dumps(load("session_02_one_delta.json"), indent=0).encode(),
-    "a newline before": b"\n" + encode({"history": {"actions": [{"t": 0}]}}),
-    "a newline behind": encode({"history": {"actions": [{"t": 0}]}}) + b"\n",
+    "a leading newline": b"\n" + encode({"history": {"actions": [{"t": 0}]}}),
+    "a trailing newline": encode({"history": {"actions": [{"t": 0}]}}) + b"\n",
     "another object's array": b'{"other":{"actions":[\n1\n]},"history":{"actions":[{"t":0}]}}',
     "history that is not last": b'{"history":{"actions":[{"t":0}]},"other":{"actions":[\n{"t":5}\n]}}',
-    "an array deeper in": b'{"history":{"actions":[{"t":0}],"more":{"actions":[\n{"t":5}\n]}}}',
+    "a nested array": b'{"history":{"actions":[{"t":0}],"more":{"actions":[\n{"t":5}\n]}}}',
     "an array in an action": b'{"history":{"actions":[{"actions":[\n1\n]}]}}',
     "in a string": b'{"a":"\\"actions\\":[","history":{"actions":[{"t":0}]},"b":"\\n]}}"}',
     "in a key": b'{"x\\"actions":[\n],"history":{"actions":[]}}',
     "at the end of a key": b'{"history":{"actions":[],"x\\"actions":[\n]}}',
-    "several actions in a line": b'{"history":{"actions":[\n{"t":0},{"t":1},\n{"t":2,\n"a":1}\n]}}',
+    "several actions per line": b'{"history":{"actions":[\n{"t":0},{"t":1},\n{"t":2,\n"a":1}\n]}}',
     "another array at the end": b'{"history":{"actions":[\n1,2\n],"z":[\n]}}',
     "actions named twice": b'{"history":{"actions":[{"t":7}],"actions":[\n{"t":0}\n]}}',
 }
@@ -35,7 +35,7 @@ HEADLIKE = {
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
 @pytest.mark.parametrize("stored", HEADLIKE.values(), ids=HEADLIKE.keys())
-def test_what_only_looks_like_the_layout_is_updated_all_the_same(stored: bytes, limit: int) -> None:
+def test_a_lookalike_is_updated_correctly(stored: bytes, limit: int) -> None:
     base = base_from_string(stored)
     trajectory = base.document["history"]["actions"]
     drop = actions_to_drop(len(trajectory), limit)
@@ -48,13 +48,13 @@ def test_what_only_looks_like_the_layout_is_updated_all_the_same(stored: bytes, 
     )
 
 
-NO_HEADS = ["pretty-printed", "pretty-printed without indent", "a newline before", "another object's array"]
-NO_HEADS += ["history that is not last", "an array deeper in", "an array in an action", "in a string", "in a key"]
+NO_HEADS = ["pretty-printed", "pretty-printed without indent", "a leading newline", "another object's array"]
+NO_HEADS += ["history that is not last", "a nested array", "an array in an action", "in a string", "in a key"]
 NO_HEADS += ["at the end of a key"]
 
 
 @pytest.mark.parametrize("name", NO_HEADS)
-def test_these_first_lines_are_no_heads(name: str) -> None:
+def test_first_lines_that_are_not_heads(name: str) -> None:
     assert head_base(HEADLIKE[name]) is None
     assert not base_from_string(HEADLIKE[name]).spliceable
 
@@ -72,11 +72,11 @@ def test_these_first_lines_are_no_heads(name: str) -> None:
         b'{"a":1e999,"b":"\\ud800","history":{"actions":[\n',
     ],
 )
-def test_lines_that_are_no_heads(line: bytes) -> None:
+def test_lines_that_are_not_heads(line: bytes) -> None:
     assert decode_head(line) is None
 
 
-def test_a_head_that_is_not_whole_is_no_base() -> None:
+def test_an_incomplete_head_is_not_decoded() -> None:
     raw = encode({"history": {"actions": [{"t": 0}]}})
     line = raw.index(b"\n")
     assert base_from_head(raw[:line], len(raw)) is None

@@ -1,4 +1,4 @@
-"""Updates of a string: a splice is what applying the update gives, over long chains, whatever was stored before."""
+"""Splices write what applying the updates gives, over long chains and for anything that was stored before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = "2026-11-23T07:09:41.403Z"
 
 @dataclass(frozen=True)
 class Step:
-    """One update, and how its base is read: remembered, from the head, or whole."""
+    """One update, and how its base is obtained: cached, from the head, or from the full string."""
 
     update: Update
     reading: str
@@ -43,12 +43,12 @@ updates = st.builds(
     success=st.booleans(),
     observation=st.none() | input_values,
 )
-steps = st.builds(Step, updates, st.sampled_from(["warm", "head", "whole"]), st.integers(1, 9) | st.just(1000))
+steps = st.builds(Step, updates, st.sampled_from(["cached", "head", "full"]), st.integers(1, 9) | st.just(1000))
 
 
-def read(raw: bytes, warm: Base | None, step: Step) -> Base:
-    """The base of an update as the manager gets it: whole where actions have to be dropped."""
-    base = {"warm": warm or head_base(raw), "head": head_base(raw), "whole": None}[step.reading]
+def read(raw: bytes, cached: Base | None, step: Step) -> Base:
+    """The base of an update as the manager gets it: from the full string if actions have to be dropped."""
+    base = {"cached": cached or head_base(raw), "head": head_base(raw), "full": None}[step.reading]
     if base is None:
         return base_from_string(raw)
     count = action_count(base)
@@ -56,12 +56,12 @@ def read(raw: bytes, warm: Base | None, step: Step) -> Base:
 
 
 def run(raw: bytes, chain: list[Step]) -> None:
-    """Apply a chain of updates to a string, checking each against the model: a plain list of actions."""
+    """Apply a chain of updates to a string, and compare each with a model: a plain list of actions."""
     trajectory = decode(raw)["history"]["actions"]
-    warm: Base | None = None
+    cached: Base | None = None
     number: int | None = None
     for step in chain:
-        base = read(raw, warm, step)
+        base = read(raw, cached, step)
         drop = actions_to_drop(len(trajectory), step.limit)
         change = apply_update(base, step.update, NOW, drop)
         assert number is None or change.action["t"] == number
@@ -73,14 +73,14 @@ def run(raw: bytes, chain: list[Step]) -> None:
         expected = {**head, "history": {**head["history"], "actions": trajectory, "last_action": change.action}}
         assert json_equal(decode(raw), expected)
         assert_laid_out(raw, trajectory, number)
-        warm = base_after(base, head, change.splice)
-        assert warm.spliceable and raw.startswith(warm.prefix) and len(raw) == warm.length
-        assert (next_t(warm), action_count(warm), warm.empty) == (number, len(trajectory), False)
-        assert json_equal(warm.document, base_from_string(raw).head)
+        cached = base_after(base, head, change.splice)
+        assert cached.spliceable and raw.startswith(cached.prefix) and len(raw) == cached.length
+        assert (next_t(cached), action_count(cached), cached.empty) == (number, len(trajectory), False)
+        assert json_equal(cached.document, base_from_string(raw).head)
 
 
 @given(documents(), st.lists(steps, min_size=1, max_size=8))
-def test_a_chain_of_updates_is_what_applying_them_gives(document: dict[str, Any], chain: list[Step]) -> None:
+def test_a_chain_of_updates(document: dict[str, Any], chain: list[Step]) -> None:
     number = next_t(base_from_string(dumps(document)))
     known = [one["t"] for one in document["history"]["actions"] if isinstance(one, dict) and type(one.get("t")) is int]
     assert all(t < number for t in known if t < 2**53)
@@ -94,18 +94,18 @@ def test_a_chain_of_updates_is_what_applying_them_gives(document: dict[str, Any]
     ids=str,
 )
 @pytest.mark.parametrize("limit", [1, 4, 1000])
-def test_whatever_the_numbers_were_the_next_ones_count(numbers: list[Any], limit: int) -> None:
+def test_numbers_continue_after_any_stored_numbers(numbers: list[Any], limit: int) -> None:
     document = {"history": {"actions": [{"t": t} for t in numbers], "last_action": None}}
-    run(dumps(document), [Step(Update({}), reading, limit) for reading in ("whole", "head", "whole", "warm", "whole")])
+    run(dumps(document), [Step(Update({}), reading, limit) for reading in ("full", "head", "full", "cached", "full")])
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("limit", [1, 3, 100, 1000])
 def test_documents_of_the_app_are_updated(name: str, limit: int) -> None:
-    run(raw(name), [Step(Update({"n": n}), reading, limit) for n, reading in enumerate(["whole", "head", "warm"] * 8)])
+    run(raw(name), [Step(Update({"n": n}), reading, limit) for n, reading in enumerate(["full", "head", "cached"] * 8)])
 
 
-def test_slots_regrow_and_shrink() -> None:
+def test_slots_grow_and_shrink() -> None:
     raw = encode({"history": {"actions": [{"t": 0}], "last_action": None}})
     heads = []
     for size in (0, 5, 60_000, 59_000, 0, 0):
@@ -115,5 +115,5 @@ def test_slots_regrow_and_shrink() -> None:
         heads.append(raw.index(b"\n") + 1)
     first, small, grown, kept, _, shrunk = heads
     assert first == small < 60_000 * 2 < grown == kept
-    # the large delta stays in last_action for one more update
+    # last_action contains the large delta until the next update
     assert shrunk < 5_000

@@ -1,4 +1,4 @@
-"""JSON in and out: the number rules, what is refused, and what only stored text may hold."""
+"""Encode and decode JSON: the rules for numbers, for input, and for stored text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from material import input_values, nested, stored_values
 from awictl.document.json_codec import check_input, dumps, json_equal, loads, parse_input
 from awictl.errors import InvalidData, InvalidInput
 
-#: A stored text with this goes through the standard library: orjson refuses the lone surrogate.
+#: The standard library decodes a stored text with this: orjson rejects the lone surrogate.
 ODD = b'"\\ud800"'
 
 NUMBERS = [
@@ -47,7 +47,7 @@ NOT_JSON = [
 
 
 @given(stored_values)
-def test_what_is_written_is_read_back_on_one_line(value: Any) -> None:
+def test_encoding_and_decoding_round_trip_on_one_line(value: Any) -> None:
     text = dumps(value)
     assert json_equal(loads(text), value)
     assert b"\n" not in text
@@ -63,7 +63,7 @@ def test_numbers_are_exact_to_64_bits_and_doubles_beyond(text: bytes, value: flo
 
 
 @pytest.mark.parametrize("text", NOT_JSON)
-def test_what_is_not_json_is_refused_on_every_path(text: bytes) -> None:
+def test_text_that_is_not_json_is_rejected_by_every_decoder(text: bytes) -> None:
     with pytest.raises(InvalidInput):
         parse_input(text)
     for stored in (text, b"[%b,%b]" % (ODD, text)):
@@ -72,7 +72,7 @@ def test_what_is_not_json_is_refused_on_every_path(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [{"a": "\ud800"}, {"\udfff": 1}, ["x\ud83d"]])
-def test_lone_surrogates_are_read_from_the_store_and_refused_in_input(value: Any) -> None:
+def test_lone_surrogates_are_decoded_in_stored_text_and_rejected_in_input(value: Any) -> None:
     text = dumps(value)
     assert loads(text) == value
     assert loads(json.dumps(value).encode()) == value
@@ -81,18 +81,18 @@ def test_lone_surrogates_are_read_from_the_store_and_refused_in_input(value: Any
             refuse()
 
 
-def test_a_surrogate_pair_is_one_character_even_beside_a_lone_one() -> None:
+def test_a_surrogate_pair_next_to_a_lone_surrogate_is_one_character() -> None:
     assert loads(b'["\\ud83d\\ude42","\\ud83d"]') == ["🙂", "\ud83d"]
 
 
-def test_input_may_be_nested_200_deep() -> None:
+def test_input_may_be_nested_200_levels_deep() -> None:
     deep = nested(200)
     assert parse_input(dumps(deep)) == deep
     assert check_input(deep) == deep
 
 
 @pytest.mark.parametrize("depth", [201, 300, 1100, 100_000])
-def test_deeper_input_is_refused(depth: int) -> None:
+def test_deeper_input_is_rejected(depth: int) -> None:
     with pytest.raises(InvalidInput, match=r"nested deeper than 200|depth"):
         parse_input(b"[" * depth + b"]" * depth)
     with pytest.raises(InvalidInput, match="nested deeper than 200"):
@@ -100,13 +100,13 @@ def test_deeper_input_is_refused(depth: int) -> None:
 
 
 @pytest.mark.parametrize("inmost", ["x", "\ud800", 2**64 - 1])
-def test_stored_text_nested_300_deep_is_readable_and_writable(inmost: Any) -> None:
+def test_stored_text_nested_300_levels_deep_is_decoded_and_encoded(inmost: Any) -> None:
     deep = {"a": nested(300, inmost)}
     assert json_equal(loads(dumps(deep)), deep)
 
 
 @pytest.mark.parametrize("depth", [1100, 100_000])
-def test_stored_text_nested_beyond_reading_is_invalid_data(depth: int) -> None:
+def test_stored_text_nested_too_deeply_is_invalid_data(depth: int) -> None:
     with pytest.raises(InvalidData):
         loads(b"[" * depth + b"]" * depth)
 
@@ -122,7 +122,7 @@ def test_checked_input_is_equal_and_shares_nothing(value: Any) -> None:
 @pytest.mark.parametrize(
     ("given_value", "checked"), [(2**64, 2.0**64), (-(2**63) - 1, -(2.0**63)), ((1, (2,)), [1, [2]])]
 )
-def test_input_becomes_what_json_would_give_back(given_value: Any, checked: Any) -> None:
+def test_input_is_converted_as_json_would(given_value: Any, checked: Any) -> None:
     result = check_input(given_value)
     assert result == checked
     assert type(result) is type(checked)
@@ -137,12 +137,12 @@ class _Name(str):
 
 
 @pytest.mark.parametrize("value", [_Level.LOW, _Name("x")])
-def test_subclasses_of_scalars_become_plain(value: Any) -> None:
+def test_subclasses_of_scalars_become_plain_scalars(value: Any) -> None:
     assert type(check_input(value)) in (int, str)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, {1: 2}, {None: 1}, {1, 2}, b"x", object()])
-def test_what_json_cannot_say_is_refused_as_input(value: Any) -> None:
+def test_values_that_json_cannot_represent_are_rejected(value: Any) -> None:
     with pytest.raises(InvalidInput):
         check_input([value])
 
@@ -165,7 +165,7 @@ def test_unequal_json(a: Any, b: Any) -> None:
 
 
 @given(st.lists(stored_values, min_size=2, max_size=2))
-def test_equality_is_that_of_the_standard_library_up_to_number_types(pair: list[Any]) -> None:
+def test_equality_is_that_of_canonical_json(pair: list[Any]) -> None:
     a, b = pair
 
     def canonical(value: Any) -> str:
@@ -176,7 +176,7 @@ def test_equality_is_that_of_the_standard_library_up_to_number_types(pair: list[
 
 
 def _canonical(digits: str) -> str:
-    # ints and floats that are the same number get the same text
+    # equal ints and floats get the same text
     number = float(digits)
     exact = int(digits) if digits.lstrip("-").isdigit() else number
     return f"number {int(exact) if exact == int(exact) else exact!r}"

@@ -1,4 +1,4 @@
-"""Names of keys and the ids in them."""
+"""Names of keys, and the ids in them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BAD_OP_IDS = ["", "x" * 129, "a b", 'a"b', "a\\b", "é", "a\n", None, 7]
 
 
 @pytest.mark.parametrize("session_id", GOOD_SESSION_IDS)
-def test_session_ids_make_keys_and_come_back(session_id: str) -> None:
+def test_session_ids_to_keys_and_back(session_id: str) -> None:
     assert keys.check_session_id(session_id) == session_id
     assert keys.session_key(session_id) == f"AWI:SESSION:{session_id}"
     assert keys.diff_key(session_id) == f"AWI:DIFF:{session_id}"
@@ -42,13 +42,13 @@ def test_session_ids_make_keys_and_come_back(session_id: str) -> None:
 
 @pytest.mark.parametrize("session_id", BAD_SESSION_IDS)
 @pytest.mark.parametrize("named", [keys.check_session_id, keys.session_key, keys.diff_key])
-def test_other_session_ids_are_refused(session_id: str, named: object) -> None:
+def test_invalid_session_ids_are_rejected(session_id: str, named: object) -> None:
     with pytest.raises(InvalidInput, match="is not a session id"):
         named(session_id)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("stored", [b"", b"sess_", b"sess_a\n", b"sess_\xff", b"null", "sess_é".encode()])
-def test_stored_bytes_that_are_no_session_id(stored: bytes) -> None:
+def test_stored_bytes_that_are_not_a_session_id(stored: bytes) -> None:
     assert keys.as_session_id(stored) is None
     assert keys.session_ids_of([keys.SESSION_PREFIX.encode() + stored, b"AWI:SESSION:sess_a"]) == ["sess_a"]
 
@@ -67,7 +67,7 @@ def test_media_ids(media_id: str) -> None:
 
 
 @pytest.mark.parametrize("media_id", BAD_AGENT_IDS)
-def test_other_media_ids_are_refused(media_id: str) -> None:
+def test_invalid_media_ids_are_rejected(media_id: str) -> None:
     assert not keys.is_media_id(media_id)
     for named in (keys.check_media_id, keys.image_key, keys.embedding_key):
         with pytest.raises(InvalidInput, match="is not a media id"):
@@ -78,12 +78,12 @@ def test_other_media_ids_are_refused(media_id: str) -> None:
     ("check", "value"),
     [(keys.check_agent_id, value) for value in BAD_AGENT_IDS] + [(keys.check_op_id, value) for value in BAD_OP_IDS],
 )
-def test_other_ids_are_refused(check: object, value: str) -> None:
+def test_invalid_ids_are_rejected(check: object, value: str) -> None:
     with pytest.raises(InvalidInput):
         check(value)  # type: ignore[operator]
 
 
-def test_fresh_ids_are_valid_and_differ() -> None:
+def test_new_ids_are_valid_and_unique() -> None:
     sessions, ops = {keys.new_session_id() for _ in range(50)}, {keys.new_op_id() for _ in range(50)}
     assert len(sessions) == len(ops) == 50
     assert all(re.fullmatch("sess_[0-9a-f]{32}", keys.check_session_id(one)) for one in sessions)
@@ -95,7 +95,7 @@ def test_an_op_id_needs_no_escapes_in_json(op_id: str) -> None:
     assert dumps(keys.check_op_id(op_id)) == b'"' + op_id.encode() + b'"'
 
 
-def test_a_refused_id_is_shown_short_and_on_one_line() -> None:
+def test_the_message_about_an_invalid_id_is_short_and_printable() -> None:
     with pytest.raises(InvalidInput) as caught:
         keys.check_session_id("x\n\x1b[31m" * 1000)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Deltas: the app's merge rule, and that a comparison says all there is to say."""
+"""Deltas: the app's merge rule, and that a comparison is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", 
 
 @st.composite
 def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An object and another that shares much with it."""
+    """An object and another one that shares many fields with it."""
     before, other = draw(objects), draw(objects)
     kept = {key: value for key, value in before.items() if draw(st.booleans())}
     nested = {"same": {**before, **other}, "x": {"y": kept}}
@@ -38,7 +38,7 @@ def test_merge_changes_neither_argument(pair: tuple[dict[str, Any], dict[str, An
 
 
 @given(edits())
-def test_nothing_is_deleted_and_what_the_delta_says_holds(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_nothing_is_deleted_and_the_result_contains_the_delta(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     target, delta = pair
     merged = merge(target, delta)
     assert merged.keys() == target.keys() | delta.keys()
@@ -49,17 +49,17 @@ def test_nothing_is_deleted_and_what_the_delta_says_holds(pair: tuple[dict[str, 
 
 
 @pytest.mark.parametrize("replaced", [None, 1, "x", [1], True])
-def test_an_object_replaces_what_is_none(replaced: Any) -> None:
+def test_an_object_replaces_a_value_of_another_type(replaced: Any) -> None:
     assert merge({"a": replaced}, {"a": {}}) == {"a": {}}
 
 
 @given(edits())
-def test_merging_a_comparison_and_removing_what_it_names_gives_the_second(
+def test_applying_a_comparison_to_the_first_document_gives_the_second(
     pair: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
     before, after = pair
     comparison = compare(before, after)
-    # through JSON, since parts that are shared in memory must not be removed twice
+    # copied by way of JSON, so that parts shared in memory are not removed twice
     result = loads(dumps(merge(before, comparison.delta)))
     for pointer in comparison.removed:
         _remove(result, pointer)
@@ -67,7 +67,7 @@ def test_merging_a_comparison_and_removing_what_it_names_gives_the_second(
     assert bool(comparison) != json_equal(before, after)
 
 
-def test_a_comparison_names_the_smallest_difference() -> None:
+def test_a_comparison_is_minimal() -> None:
     before = {"same": {"a": 1}, "page": {"cursor": 1, "gone/~": 2}, "list": [1]}
     after = {"same": {"a": 1.0}, "page": {"cursor": 2}, "list": [1, 2], "new": None}
     comparison = compare(before, after)

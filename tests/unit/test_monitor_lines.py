@@ -25,7 +25,7 @@ def test_lines(client: str) -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
-def test_lines_that_are_no_commands(line: bytes) -> None:
+def test_lines_that_are_not_commands(line: bytes) -> None:
     assert parse_line(line) is None
 
 

@@ -1,240 +1,25 @@
-"""The session document: as the app creates it, and what updates make of it."""
+"""A new session document."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
-import pytest
 from material import load, raw
 
-from awictl.document.byte_layout import encode
-from awictl.document.json_codec import json_equal, loads
-from awictl.document.schema import PROTECTED_FIELDS, new_document
-from awictl.document.splice import base_from_string
-from awictl.document.timestamps import parse_timestamp, timestamp
-from awictl.document.update import Change, Update, actions_to_drop, apply_update, page_delta, pagination_delta
-from awictl.errors import InvalidInput
-
-NOW = "2026-11-23T07:09:41.403Z"
-CREATED = load("session_01_created.json")
+from awictl.document.schema import new_document
 
 
-def changed(document: dict[str, Any], update: Update, now: str = NOW) -> Change:
-    return apply_update(base_from_string(encode(document)), update, now)
-
-
-def whole(document: dict[str, Any], change: Change) -> dict[str, Any]:
-    """The document after a change, put together without the layout; without op_ids, as the app has none."""
-    action = {key: value for key, value in change.action.items() if key != "op_id"}
-    actions = [*document["history"]["actions"], action]
-    return {**change.head, "history": {**change.head["history"], "actions": actions, "last_action": action}}
-
-
-def as_recorded(action: dict[str, Any]) -> Update:
-    """The update that makes an action of the app."""
-    return Update(
-        **{name: action[name] for name in ("delta", "action", "input", "success")},
-        observation=action.get("observation"),
-    )
-
-
-def new(now: str = NOW) -> dict[str, Any]:
-    return new_document("sess_1", "agent", "Agent", "/", now)
-
-
-# -- a new document
-
-
-def test_a_new_document_is_that_of_the_app_to_the_order_of_keys() -> None:
-    route, now = CREATED["current_url"], CREATED["last_updated"]
-    document = new_document(CREATED["session_id"], CREATED["agent_id"], CREATED["agent_name"], route, now)
+def test_a_new_document_equals_that_of_the_app_including_the_order_of_keys() -> None:
+    created = load("session_01_created.json")
+    route, now = created["current_url"], created["last_updated"]
+    document = new_document(created["session_id"], created["agent_id"], created["agent_name"], route, now)
     compact = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
     # the app writes the actions before the last one, too
     assert compact.encode() == raw("session_01_created.json").strip()
 
 
 def test_new_documents_share_nothing() -> None:
-    first, second = new(), new()
+    first, second = (new_document("sess_1", "agent", "Agent", "/", "now") for _ in range(2))
     first["action_state"]["available_actions"].append("x")
     first["page_state"]["filters"]["x"] = 1
-    assert second == new()
-
-
-# -- timestamps
-
-
-@pytest.mark.parametrize(
-    ("moment", "text"),
-    [
-        (datetime(2026, 1, 2, 3, 4, 5, 6_789, UTC), "2026-01-02T03:04:05.006Z"),
-        (datetime(2026, 1, 2, 3, 4, 5, 999_999, UTC), "2026-01-02T03:04:05.999Z"),
-        (datetime(2026, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=1))), "2025-12-31T23:30:00.000Z"),
-    ],
-)
-def test_timestamps_as_javascript_prints_them(moment: datetime, text: str) -> None:
-    assert timestamp(moment) == text
-    parsed = parse_timestamp(text)
-    assert parsed is not None
-    assert timestamp(parsed) == text
-
-
-def test_now_is_now() -> None:
-    parsed = parse_timestamp(timestamp())
-    assert parsed is not None
-    assert abs(datetime.now(UTC) - parsed) < timedelta(seconds=10)
-
-
-@pytest.mark.parametrize("stored", [None, 5, "", "yesterday", "2026-13-01T00:00:00Z", {}, ["2026-01-01"]])
-def test_what_is_no_timestamp(stored: Any) -> None:
-    assert parse_timestamp(stored) is None
-
-
-def test_a_timestamp_without_a_zone_is_utc() -> None:
-    assert parse_timestamp("2026-01-02T03:04:05") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-# -- updates
-
-
-def test_an_update_gives_what_the_app_stored() -> None:
-    expected = load("session_02_one_delta.json")
-    change = changed(CREATED, as_recorded(expected["history"]["actions"][-1]))
-    assert json_equal(whole(CREATED, change), expected)
-    diff = loads(change.diff)
-    assert diff["action"].pop("op_id").startswith("op_")
-    assert json_equal(diff, load("diff_02.json"))
-
-
-def test_replaying_what_the_app_recorded_gives_what_it_stored() -> None:
-    expected = load("session_03_many.json")
-    document = CREATED
-    for action in expected["history"]["actions"][1:]:
-        document = whole(document, changed(document, as_recorded(action), action["timestamp"]))
-    assert json_equal(document, expected)
-
-
-def test_an_action_is_recorded_field_by_field() -> None:
-    update = Update({"a": {"b": 1}}, "click", [1], success=False, observation={"x": None}, op_id="op_1")
-    change = changed(new(), update)
-    assert list(change.action) == ["t", "action", "input", "delta", "timestamp", "success", "observation", "op_id"]
-    assert list(change.action.values()) == [1, "click", [1], {"a": {"b": 1}}, NOW, False, {"x": None}, "op_1"]
-    assert change.head["history"]["last_action"] == change.action
-    assert change.head["a"] == {"b": 1}
-    assert change.head["last_updated"] == NOW
-    assert "actions" not in change.head["history"]
-
-
-def test_an_update_without_observation_records_none_and_has_a_fresh_op_id() -> None:
-    first, second = changed(new(), Update({})), changed(new(), Update({}))
-    assert "observation" not in first.action
-    assert (first.action["action"], first.action["input"], first.action["success"]) == ("state_update", {}, True)
-    assert first.action["op_id"] != second.action["op_id"]
-
-
-@pytest.mark.parametrize("name", PROTECTED_FIELDS)
-@pytest.mark.parametrize("value", [None, {}, "x"])
-def test_a_delta_cannot_change_what_the_session_keeps(name: str, value: Any) -> None:
-    with pytest.raises(InvalidInput, match=name):
-        Update({"page_state": {}, name: value})
-
-
-@pytest.mark.parametrize(
-    ("statistics", "success", "expected"),
-    [
-        (
-            {"total_actions": 5, "successful_actions": 3, "failed_actions": 2, "mine": 1},
-            True,
-            {"total_actions": 6, "successful_actions": 4, "failed_actions": 2, "mine": 1},
-        ),
-        ({"total_actions": 5, "failed_actions": 2}, False, {"total_actions": 6, "failed_actions": 3}),
-        ({}, True, {"total_actions": 1, "successful_actions": 1}),
-        (
-            {"total_actions": "5", "successful_actions": None, "last_activity": "x"},
-            True,
-            {"total_actions": "5", "successful_actions": None},
-        ),
-        ({"total_actions": True, "failed_actions": 1.5}, False, {"total_actions": True, "failed_actions": 1.5}),
-    ],
-)
-def test_statistics_are_counted(statistics: dict[str, Any], success: bool, expected: dict[str, Any]) -> None:
-    head = changed({**new(), "statistics": statistics}, Update({}, success=success)).head
-    assert json_equal(head["statistics"], {**expected, "last_activity": NOW})
-
-
-@pytest.mark.parametrize("statistics", [None, [1], "x", 5])
-def test_statistics_of_another_kind_are_left_alone(statistics: Any) -> None:
-    assert changed({**new(), "statistics": statistics}, Update({})).head["statistics"] == statistics
-
-
-def test_statistics_that_are_not_there_are_not_made_up() -> None:
-    document = {key: value for key, value in new().items() if key != "statistics"}
-    assert "statistics" not in changed(document, Update({})).head
-
-
-def test_statistics_in_a_delta_are_merged_before_they_are_counted() -> None:
-    head = changed(new(), Update({"statistics": {"total_actions": 40, "session_start": "x"}})).head
-    assert (head["statistics"]["total_actions"], head["statistics"]["session_start"]) == (41, "x")
-
-
-@pytest.mark.parametrize(
-    ("kept", "limit", "left"), [(999, 1000, 999), (1000, 1000, 900), (1, 1, 0), (9, 3, 2), (10, 10, 9)]
-)
-def test_a_tenth_of_the_limit_leaves_at_a_time(kept: int, limit: int, left: int) -> None:
-    assert kept - actions_to_drop(kept, limit) == left
-
-
-# -- pages
-
-
-def test_pagination_gives_the_delta_of_the_app() -> None:
-    recorded = load("session_03_many.json")["history"]["actions"][2]
-    delta = pagination_delta(load("session_02_one_delta.json"), recorded["input"])
-    assert json_equal(delta, recorded["delta"])
-    assert delta["action_state"]["available_actions"] == ["list_posts", "search", "prev_page", "next_page"]
-    assert delta["action_state"]["disabled_actions"] == []
-
-
-@pytest.mark.parametrize(
-    ("pagination", "available", "disabled"),
-    [
-        ({"cursor": 1, "total_pages": 3}, ["next_page"], ["prev_page"]),
-        ({"cursor": 3, "total_pages": 3}, ["prev_page"], ["next_page"]),
-        ({"cursor": 1, "total_pages": 1}, [], ["prev_page", "next_page"]),
-        ({"cursor": 2}, ["prev_page", "next_page"], []),
-        ({"total_pages": 2}, ["next_page"], ["prev_page"]),
-        ({"cursor": None, "total_pages": "x"}, [], ["prev_page", "next_page"]),
-    ],
-)
-def test_what_is_possible_on_a_page(pagination: dict[str, Any], available: list[str], disabled: list[str]) -> None:
-    head = {
-        "page_state": {"pagination": {"cursor": 1, "total_pages": 5}},
-        "action_state": {"available_actions": ["next_page", "a"], "disabled_actions": ["b", "prev_page"]},
-    }
-    state = pagination_delta(head, pagination)["action_state"]
-    assert state == {"available_actions": ["a", *available], "disabled_actions": ["b", *disabled]}
-
-
-@pytest.mark.parametrize(
-    "head", [{}, {"page_state": None, "action_state": []}, {"action_state": {"available_actions": 5}}]
-)
-def test_pagination_of_a_document_without_any(head: dict[str, Any]) -> None:
-    assert pagination_delta(head, {"cursor": 2}) == {
-        "page_state": {"pagination": {"cursor": 2}},
-        "action_state": {"available_actions": ["prev_page"], "disabled_actions": ["next_page"]},
-    }
-
-
-def test_actions_that_are_not_text_stay_available() -> None:
-    head = {"action_state": {"available_actions": [{"name": "search"}, ["x"], None, "next_page"]}}
-    state = pagination_delta(head, {"cursor": 1, "total_pages": 1})["action_state"]
-    assert state["available_actions"] == [{"name": "search"}, ["x"], None]
-
-
-def test_a_page_with_a_route_is_the_current_url_too() -> None:
-    assert page_delta({"route": "/x", "filters": {}}) == {
-        "page_state": {"route": "/x", "filters": {}},
-        "current_url": "/x",
-    }
-    assert page_delta({"filters": {}}) == {"page_state": {"filters": {}}}
+    assert second == new_document("sess_1", "agent", "Agent", "/", "now")

@@ -1,4 +1,4 @@
-"""The store's contract on fakeredis, whose Lua and byte ranges are another implementation of what the scripts need."""
+"""The store on fakeredis, a second implementation of the Lua and the byte ranges that the scripts need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def manager(client: fakeredis.aioredis.FakeRedis) -> AsyncIterator[StateMa
     await store.close()
 
 
-async def test_a_session_lives(manager: StateManager, client: fakeredis.aioredis.FakeRedis) -> None:
+async def test_the_life_of_a_session(manager: StateManager, client: fakeredis.aioredis.FakeRedis) -> None:
     created = await manager.initialize_session("agent", "Agent", route="/posts")
     session_id = created["session_id"]
     assert await manager.get_session_state(session_id) == created
@@ -71,7 +71,7 @@ async def test_a_document_of_the_app_is_converted(
     assert_same(after["page_state"], plain(raw)["page_state"])
 
 
-async def test_what_is_not_there_is_not_found(manager: StateManager) -> None:
+async def test_a_missing_session_is_not_found(manager: StateManager) -> None:
     assert await manager.get_session_state("sess_none") is None
     for call in (manager.touch_session, manager.get_action_history, manager.get_state_diff):
         with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""Documents with trajectories of all kinds, and how the store reads and writes their strings."""
+"""Strategies for documents with all kinds of trajectories, and how the store reads and writes their strings."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from awictl.document.byte_layout import complete_lines
 from awictl.document.json_codec import json_equal, loads
 from awictl.document.splice import FOLLOWING_BYTES, Base, Splice, action_count, base_from_head, base_from_string, next_t
 
-# -- what may be stored
+# -- stored documents
 
 op_ids = st.sampled_from(["op_1", "op_2"])
-#: `t` as nobody should write it.
+#: Values of `t` that no program should write.
 odd_t = st.sampled_from([None, "0", 1.0, 1.5, -0.0, True, -1, 2**53, 2**64 - 1, [0], {}]) | st.integers(0, 40)
 
 
 @st.composite
 def numbers(draw: st.DrawFn) -> list[Any]:
-    """The `t` of a trajectory: counted, stuck from some number on, with gaps, or anything."""
+    """The `t` of a trajectory: consecutive, repeated from some number on, with gaps, or anything."""
     if draw(st.integers(0, 3)) == 0:
         return draw(st.lists(odd_t, max_size=8))
     start, stuck = draw(st.integers(0, 30)), draw(st.sampled_from([5, 20, 10**6]))
@@ -50,7 +50,7 @@ def actions(draw: st.DrawFn) -> list[Any]:
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A document with a trajectory, and with whatever else may be in it."""
+    """A document with a trajectory and any other fields."""
     trajectory = draw(actions())
     history: dict[str, Any] = {"actions": trajectory}
     match draw(st.integers(0, 3)):
@@ -74,13 +74,13 @@ any_documents = documents() | st.dictionaries(
 
 
 def head_base(raw: bytes) -> Base | None:
-    """What `read_base` finds: the base of the first line and a little more."""
+    """The base that the store reads first: from the first line and a few more bytes."""
     line = raw.find(b"\n") + 1
     return base_from_head(raw[: line + FOLLOWING_BYTES], len(raw)) if line else None
 
 
 def written(raw: bytes, base: Base, change: Splice) -> bytes:
-    """The string after `commit.lua`, which writes in place where the head fits its slot."""
+    """The string after `commit.lua`, which writes in place if the head fits its slot."""
     assert raw.startswith(base.prefix) and len(raw) == base.length
     plain = change.head + raw[change.keep_from : change.keep_to] + change.tail
     if len(change.head) == change.keep_from:
@@ -93,15 +93,15 @@ def written(raw: bytes, base: Base, change: Splice) -> bytes:
 
 
 def assert_laid_out(raw: bytes, trajectory: list[Any], number: int) -> None:
-    """`raw` has the layout, and its head alone tells what the whole tells: `number` is next, and how many there are."""
-    head, whole = head_base(raw), base_from_string(raw)
-    assert head is not None and head.spliceable and whole.spliceable
-    assert whole.lines is not None
-    assert head.prefix == whole.prefix and raw.index(b"\n") == len(head.prefix) - 1
-    assert json_equal(head.document, whole.head)
-    assert (next_t(head), next_t(whole)) == (number, number)
-    assert (action_count(head), action_count(whole)) == (len(trajectory), len(trajectory))
-    ends = [*(start - 2 for start in whole.lines[1:]), len(raw) - 4]
-    lines = [raw[start:end] for start, end in zip(whole.lines, ends, strict=False)]
+    """Assert that `raw` has the layout, and that its head alone gives the next number and the number of actions."""
+    head, full = head_base(raw), base_from_string(raw)
+    assert head is not None and head.spliceable and full.spliceable
+    assert full.lines is not None
+    assert head.prefix == full.prefix and raw.index(b"\n") == len(head.prefix) - 1
+    assert json_equal(head.document, full.head)
+    assert (next_t(head), next_t(full)) == (number, number)
+    assert (action_count(head), action_count(full)) == (len(trajectory), len(trajectory))
+    ends = [*(start - 2 for start in full.lines[1:]), len(raw) - 4]
+    lines = [raw[start:end] for start, end in zip(full.lines, ends, strict=False)]
     assert json_equal([loads(line) for line in lines], trajectory)
     assert complete_lines(raw[len(head.prefix) :], from_start=True) == lines

@@ -26,9 +26,9 @@ if length == 0 then
 end
 
 if ARGV[8] ~= '' then
-  local whole = redis.call('GET', KEYS[1])
+  local value = redis.call('GET', KEYS[1])
   local last = ARGV[8] .. '\n]}}'
-  if string.find(whole, ARGV[8] .. ',\n', 1, true) or string.sub(whole, -#last) == last then
+  if string.find(value, ARGV[8] .. ',\n', 1, true) or string.sub(value, -#last) == last then
     return {'applied'}
   end
 end
@@ -63,11 +63,11 @@ else
   if to > from then
     kept = redis.call('GETRANGE', KEYS[1], from, to - 1)
   end
-  local whole = ARGV[3] .. kept .. ARGV[6]
+  local value = ARGV[3] .. kept .. ARGV[6]
   if without_ttl then
-    redis.call('SET', KEYS[1], whole)
+    redis.call('SET', KEYS[1], value)
   else
-    redis.call('SET', KEYS[1], whole, 'PX', ARGV[7])
+    redis.call('SET', KEYS[1], value, 'PX', ARGV[7])
   end
 end
 

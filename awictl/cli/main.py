@@ -1,4 +1,4 @@
-"""The root of the command tree. Its branches are imported only when one of their commands runs."""
+"""The root of the command tree. A group or command is imported when it runs."""
 
 import errno
 import importlib
@@ -21,17 +21,17 @@ COMMANDS = {
     "session": "Create, read, update and end sessions.",
     "archive": "Archive sessions before they expire; find and restore archived ones.",
     "agent": "Register agents, revoke their API keys, and find their sessions.",
-    "cache": "The cached results of queries, and why a query is not cached.",
-    "media": "Cached pictures and their embeddings.",
-    "keys": "All keys of AWI on the server: what they are for, how large, and how long they stay.",
+    "cache": "Inspect cached query results, and diagnose cache misses.",
+    "media": "Cache images and their embeddings, and find similar images.",
+    "keys": "List AWI's keys; show their TTLs, sizes and memory.",
     "serve": "Serve the HTTP API of the Express app.",
-    "embedded": "The private server that awictl starts for you.",
-    "demo": "See the main job done on the embedded server.",
-    "health": "Whether the server answers, and how fast.",
-    "top": "All sessions live, on a full screen.",
-    "monitor": "What clients do to the keys of AWI, as it happens.",
-    "doctor": "Whether all is well with the server, the sessions and the archive, and what to do if not.",
-    "config": "The settings in use, and where they come from.",
+    "embedded": "Start and stop the embedded server, a private Valkey.",
+    "demo": "Demonstrate the life of a session on the embedded server.",
+    "health": "Check that Redis and the archive respond.",
+    "top": "Monitor all sessions on a full screen.",
+    "monitor": "Print the commands that clients run on AWI's keys.",
+    "doctor": "Check the server, the data and the archive, and suggest remedies.",
+    "config": "Show the settings in use, and their sources.",
 }
 
 
@@ -43,8 +43,8 @@ def _load(name: str) -> Any:
     return load_command(f"{package.__name__}.command", name)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"awictl {__version__}")
         raise typer.Exit
 
@@ -68,7 +68,7 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
     **options: Any,
 ) -> None:
@@ -84,23 +84,32 @@ def root_group() -> LazyGroup:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command that `arguments` name. Returns the exit code."""
+    """Run the command line `arguments`, without the program name. Returns the exit code."""
     if sys.stdout is None:
-        return report(OSError(errno.EBADF, "stdout is closed: there is nowhere to print to"))
+        return report(OSError(errno.EBADF, "stdout is closed"))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: it may write less than it is given
+        if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: a raw stream may write only a part
             sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.detach()), sys.stdout.encoding)
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")  # stdout may not be UTF-8
     try:
         code = root_group().main(arguments, prog_name="awictl", standalone_mode=False)
         flush()
     except typer.TyperException as error:  # a usage error
         return _report_usage(error)
-    except SystemExit:  # how Click ends a page of help whose reader is gone
+    except SystemExit:  # raised by Click if the reader of a help page has closed the pipe
         return report(BrokenPipeError())
     except BaseException as error:
         return report(error)
     return code if isinstance(code, int) else 0
+
+
+#: Click's names of number types, as in "'abc' is not a valid int range".
+_NUMBER_TYPES = {
+    "int range": "an integer",
+    "float range": "a number",
+    "integer": "an integer",
+    "float": "a number",
+}
 
 
 def _report_usage(error: typer.TyperException) -> int:
@@ -108,4 +117,7 @@ def _report_usage(error: typer.TyperException) -> int:
         typer.echo(error.format_message(), err=True)
         return 2
     path = getattr(getattr(error, "ctx", None), "command_path", "awictl")
-    return report(InvalidInput(f"{error.format_message()} (see `{path} --help`)"))
+    message = error.format_message().removesuffix(".")
+    for name, plain in _NUMBER_TYPES.items():
+        message = message.replace(f"is not a valid {name}", f"is not {plain}")
+    return report(InvalidInput(f"{message} (see `{path} --help`)"))

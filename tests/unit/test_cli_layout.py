@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from awictl.cli import main
+from awictl.cli.reference.tree import Node, tree
 
 CLI = Path(main.__file__).parent
 SHARED = {"framework", "reference"}
@@ -25,6 +26,11 @@ COMMAND_MODULES = sorted(
 
 def test_each_entry_of_the_root_has_a_folder() -> None:
     assert set(main.COMMANDS) == FOLDERS
+
+
+@pytest.mark.parametrize("node", tree().children, ids=lambda node: node.path[-1])
+def test_the_root_lists_the_first_sentence_of_each_help(node: Node) -> None:
+    assert main.COMMANDS[node.path[-1]].rstrip(".") == node.summary
 
 
 @pytest.mark.parametrize("module", COMMAND_MODULES)

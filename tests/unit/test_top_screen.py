@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from awictl.cli.top.screen import GAP, fields_for
+from awictl.cli.top.columns import GAP, fields_for
 
 
 def test_columns_fit_and_there_is_always_one() -> None:

@@ -4,4 +4,4 @@ from typing import Annotated
 
 import typer
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Agent id, or name.", show_default=False)]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Id or name of the agent.", show_default=False)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @cli_command(examples=["awictl agent list", "awictl agent list -o ids"], formats=[Format.IDS])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """List the agents that have a key, the newest first; those of the Express app are among them."""
+    """List agents that have an API key, newest first, including those of the Express app."""
     return run(ctx)
 
 

@@ -16,16 +16,23 @@ from . import view
 if TYPE_CHECKING:
     from ...agents.registry import Registered
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What the agent is called.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.", show_default=False)]
 Permissions = Annotated[
     list[Permission] | None,
-    typer.Option("--permission", help="What it may do; repeatable.  [default: read and write]", show_default=False),
+    typer.Option(
+        "--permission", help="Permission of the key; repeatable.  [default: read and write]", show_default=False
+    ),
 ]
 Expires = Annotated[
     Any,
-    typer.Option("--expires", parser=parse_duration, metavar="TIME", help="When its key expires, such as 30d."),
+    typer.Option(
+        "--expires",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Time until the key expires, such as 30d.  [default: never]",
+    ),
 ]
-Description = Annotated[str | None, typer.Option("--description", help="What it is for.", metavar="TEXT")]
+Description = Annotated[str | None, typer.Option("--description", help="Description of the agent.", metavar="TEXT")]
 
 
 @cli_command(
@@ -43,7 +50,7 @@ def command(
     expires: Expires = None,
     description: Description = None,
 ) -> Coroutine[Any, Any, None]:
-    """Make an API key for an agent. It is shown this once: only its SHA-256 is kept, beside the archive."""
+    """Register an agent, and print its new API key. Only the SHA-256 of the key is stored, beside the archive."""
     return run(ctx, name, permission or [Permission.READ, Permission.WRITE], expires, description)
 
 
@@ -60,7 +67,7 @@ async def run(
 
 def render(ctx: CommandContext, made: "Registered") -> None:
     """Print the key, which cannot be read again."""
-    ctx.out.notice("this is the only time that the key is shown: keep it now")
+    ctx.out.notice("store the key now: it cannot be shown again")
     ctx.out.one(
         {**made.key.row(), "key": made.secret},
         table=lambda: fields_of([("key", made.secret), *view.fields(made.key)]),

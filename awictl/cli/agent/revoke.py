@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, agent: Agent, yes: Yes = False) -> Coroutine[Any, Any, None]:
-    """Revoke an agent's key, for good. Servers refuse it within a minute."""
+    """Revoke an agent's API key permanently. Servers reject it within a minute."""
     return run(ctx, agent, yes)
 
 

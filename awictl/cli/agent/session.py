@@ -15,7 +15,7 @@ from ..framework.tables import fields_of
 if TYPE_CHECKING:
     from ...store.base import AgentSession
 
-AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Agent id.", show_default=False)]
+AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Id of the agent.", show_default=False)]
 
 
 @cli_command(
@@ -23,7 +23,7 @@ AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Agent id.", show_
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, agent: AgentId) -> Coroutine[Any, Any, None]:
-    """Show which session an agent is in, and when its mapping expires."""
+    """Show the current session of an agent, and the TTL of the mapping."""
     return run(ctx, agent)
 
 
@@ -34,7 +34,7 @@ async def run(ctx: CommandContext, agent_id: str) -> None:
     if found is None:
         raise NotFound(f"agent {agent_id} has no session at {manager.store.where}: it may have ended or expired")
     if not found.exists:
-        ctx.out.notice(f"the agent is mapped to {found.session_id}, but there is no such session any more")
+        ctx.out.notice(f"the agent is mapped to {found.session_id}, which does not exist any more")
     render(ctx, agent_id, found)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, agent: Agent) -> Coroutine[Any, Any, None]:
-    """Show an agent's key: what it allows, and whether it is good. Never the key itself."""
+    """Show the permissions, state and expiry of an agent's API key. The key itself is not stored."""
     return run(ctx, agent)
 
 

@@ -21,7 +21,7 @@ AGENTS = [
     Column("STATE", lambda row: row["state"]),
     Column("EXPIRES", lambda row: _minute(row["expires_at"]), drop=1),
     Column("CREATED", lambda row: _minute(row["created_at"]), drop=2),
-    Column("MADE BY", lambda row: row["made_by"], drop=3),
+    Column("CREATED BY", lambda row: row["made_by"], drop=3),
 ]
 
 
@@ -35,7 +35,7 @@ def fields(key: AgentKey) -> list[tuple[str, str]]:
         ("state", row["state"]),
         ("expires", row["expires_at"] or "-"),
         ("created", row["created_at"] or "-"),
-        ("requests an hour", f"{key.requests_per_hour:,}" if key.requests_per_hour else "as the server says"),
+        ("rate limit", f"{key.requests_per_hour:,} requests per hour" if key.requests_per_hour else "server default"),
         ("description", key.description or "-"),
-        ("made by", row["made_by"]),
+        ("created by", row["made_by"]),
     ]

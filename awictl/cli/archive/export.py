@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", help="Session ids, or - to read them from stdin; else all that match."),
+    typer.Argument(metavar="[ID...]", help="Session ids, or - to read them from stdin.  [default: all that match]"),
 ]
-Actions = Annotated[bool, typer.Option("--actions", help="An action a line, instead of a session a line.")]
+Actions = Annotated[bool, typer.Option("--actions", help="Print one action per line instead of one session per line.")]
 
 
 @cli_command(
@@ -41,12 +41,12 @@ def command(
     failed: Failed = False,
     actions: Actions = False,
 ) -> Coroutine[Any, Any, None]:
-    """Print archived sessions as JSON lines, for training and replay: complete documents, or their actions."""
+    """Print archived sessions as JSON lines: complete documents, or their actions."""
     if ctx.options.output not in (None, Format.JSONL):
-        raise InvalidInput(f"-o {ctx.options.output}: this command prints jsonl only")
+        raise InvalidInput(f"-o {ctx.options.output} is not supported by this command; it prints jsonl")
     query = ArchiveQuery(agent, since, until, failed)
     if ids and query != ArchiveQuery():
-        raise InvalidInput("give either ids or filters")
+        raise InvalidInput("session ids and filters cannot be combined")
     return run(ctx, read_ids(ids) if ids else None, query, actions)
 
 

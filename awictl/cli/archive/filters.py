@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from ...archive.base import Archived
     from ...sessions.manager import StateManager
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent: id or name.")]
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only sessions of this agent (id or name).")]
 Since = Annotated[
     datetime | None,
-    typer.Option("--since", parser=parse_moment, metavar="TIME", help="Only if active then or later: 2026-11-23, 7d."),
+    typer.Option(
+        "--since",
+        parser=parse_moment,
+        metavar="TIME",
+        help="Only sessions active at or after this time, such as 2026-11-23, or 7d ago.",
+    ),
 ]
 Until = Annotated[
-    datetime | None, typer.Option("--until", parser=parse_moment, metavar="TIME", help="Only if not active later.")
+    datetime | None,
+    typer.Option("--until", parser=parse_moment, metavar="TIME", help="Only sessions not active after this time."),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Only with an action that failed.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Only sessions with a failed action.")]
 
 
 async def load(manager: "StateManager", session_id: str) -> "Archived":

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ..framework.output import Row
 
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="How many on a page.")]
-All = Annotated[bool, typer.Option("--all", help="All of them, without pages.")]
-After = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="Where the page before this one ended.")]
+Limit = Annotated[
+    int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of sessions on a page.")
+]
+All = Annotated[bool, typer.Option("--all", help="List all sessions instead of one page.")]
+After = Annotated[
+    str | None, typer.Option("--cursor", metavar="CURSOR", help="Cursor that the previous page reported.")
+]
 
 
 @cli_command(
@@ -41,18 +45,18 @@ def command(
     all: All = False,
     cursor: After = None,
 ) -> Coroutine[Any, Any, None]:
-    """List archived sessions, the latest activity first."""
+    """List archived sessions, latest activity first."""
     after = Cursor.parse(cursor) if cursor is not None else None
     return run(ctx, ArchiveQuery(agent, since, until, failed), after, None if all else limit)
 
 
 async def run(ctx: CommandContext, query: ArchiveQuery, after: Cursor | None, limit: int | None) -> None:
-    """Print the page that follows a cursor; without a limit all that follow it."""
+    """Print the page after a cursor; all sessions after it if there is no limit."""
     page = _ArchivePage(query, after, limit)
     async with ctx.manager() as manager:
         await render(ctx, page, manager)
     if page.next_cursor is not None:
-        ctx.out.notice(f"there are more: --cursor {page.next_cursor}")
+        ctx.out.notice(f"next page: --cursor {page.next_cursor}")
 
 
 class _ArchivePage:

@@ -13,7 +13,7 @@ from ..framework.input import read_ids
 from ..framework.output import Format
 from . import view
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that they can be restored.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the sessions can be restored.")]
 
 
 @cli_command(
@@ -21,9 +21,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that they ca
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Coroutine[Any, Any, None]:
-    """Put archived sessions back into Redis as live ones, just as they were. They stay in the archive too.
+    """Restore archived sessions to Redis as live sessions, byte for byte. They stay in the archive.
 
-    Refused where a session lives under that id. An agent that is in another session stays there.
+    Refused if a session of that id is live. The agent's current session is not replaced.
     """
     return run(ctx, read_ids(ids), dry_run)
 
@@ -35,7 +35,7 @@ async def run(ctx: CommandContext, ids: list[str], dry_run: bool) -> None:
     async def one(session_id: str) -> dict[str, Any]:
         archived, current = await manager.restore_session(session_id, dry_run=dry_run)
         if current not in (None, session_id):
-            ctx.out.notice(f"agent {archived.summary.agent_id} is in session {current}, and stays there")
+            ctx.out.notice(f"the current session of agent {archived.summary.agent_id} remains {current}")
         return {
             "session_id": session_id,
             "agent_id": archived.summary.agent_id,

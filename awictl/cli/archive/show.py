@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @cli_command(
     examples=[
         "awictl archive show ID | jq .history.actions",
-        "awictl archive show ID -o raw   # the bytes as they were in Redis",
+        "awictl archive show ID -o raw   # the bytes that were in Redis",
     ],
     formats=[Format.IDS, Format.RAW],
 )
 def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
-    """Print archived sessions. The trajectory is complete: actions that left a session early are in it."""
+    """Print archived sessions. Their trajectories include the actions that were trimmed in Redis."""
     return run(ctx, read_ids(ids))
 
 

@@ -12,7 +12,7 @@ from ..framework.context import CommandContext
 from . import view
 from .filters import Agent, Failed, Since, Until
 
-Top = Annotated[int, typer.Option("--top", min=0, metavar="N", help="How many of the most used actions.")]
+Top = Annotated[int, typer.Option("--top", min=0, metavar="N", help="Number of most used actions to show.")]
 
 
 @cli_command(examples=["awictl archive stats --since 30d", "awictl archive stats -o json | jq .success_rate"])
@@ -24,7 +24,7 @@ def command(
     failed: Failed = False,
     top: Top = 10,
 ) -> Coroutine[Any, Any, None]:
-    """Sessions and actions a day, success rate, most used actions and durations. Days are those of UTC."""
+    """Show sessions and actions per day, success rate, durations and most used actions. Days are in UTC."""
     return run(ctx, ArchiveQuery(agent, since, until, failed), top)
 
 

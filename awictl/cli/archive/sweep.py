@@ -22,38 +22,40 @@ if TYPE_CHECKING:
 #: Maximum number of failures of a sweep that are reported one by one.
 MOST_FAILURES = 10
 
-Once = Annotated[bool, typer.Option("--once", help="One sweep; this is the default.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Sweep again and again, until SIGTERM or Ctrl-C.")]
+Once = Annotated[bool, typer.Option("--once", help="Sweep once. This is the default.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Sweep repeatedly, until SIGTERM or Ctrl-C.")]
 Margin = Annotated[
-    int, typer.Option("--margin", parser=parse_duration, metavar="TIME", help="Archive what expires within it.")
+    int,
+    typer.Option(
+        "--margin", parser=parse_duration, metavar="DURATION", help="Archive sessions that expire within this time."
+    ),
 ]
 SweepInterval = Annotated[
     int | None,
     typer.Option(
-        "--interval", parser=parse_duration, metavar="TIME", help="Between two sweeps; a quarter of the margin."
+        "--interval",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Pause between two sweeps.  [default: a quarter of the margin]",
     ),
 ]
 ArchiveRate = Annotated[
     float | None,
-    typer.Option(
-        "--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most so many sessions a second."
-    ),
+    typer.Option("--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most N sessions per second."),
 ]
 ScanRate = Annotated[
     float | None,
-    typer.Option(
-        "--scan-rate", min=1, metavar="N", callback=check_finite, help="Let Redis visit so many keys a second."
-    ),
+    typer.Option("--scan-rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions are due.")]
 
 
 @cli_command(
     examples=[
-        "awictl archive sweep   # once, as from cron",
+        "awictl archive sweep   # once, for cron",
         "awictl archive sweep --watch --margin 5m",
         "awictl archive sweep --dry-run",
-        "awictl archive sweep --rate 50 --scan-rate 20000   # gently",
+        "awictl archive sweep --rate 50 --scan-rate 20000   # limit the load",
     ],
 )
 def command(
@@ -66,17 +68,17 @@ def command(
     scan_rate: ScanRate = None,
     dry_run: DryRun = False,
 ) -> Coroutine[Any, Any, None]:
-    """Archive sessions that are about to expire, and finish those that have ended.
+    """Archive sessions that are about to expire or have ended.
 
-    Those that expired since an earlier sweep are marked as ended. What cannot be archived is kept from expiring, until
-    a later sweep can. It may run on several hosts at once.
+    Sessions that expired since an earlier sweep are marked as ended. A session that cannot be archived is kept from
+    expiring until a later sweep archives it. Several hosts may sweep at once.
     """
     if watch and (once or dry_run):
-        raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} exclude each other")
+        raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} cannot be combined")
     if margin <= 0 or interval == 0:
-        raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} is a span of time above zero")
+        raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} must be greater than zero")
     if interval is not None and not watch:
-        raise InvalidInput("--interval is for --watch")
+        raise InvalidInput("--interval requires --watch")
     if dry_run:
         return run_dry(ctx, margin, scan_rate)
     pause_ms = (interval if interval is not None else margin / 4) if watch else None
@@ -86,7 +88,7 @@ def command(
 async def run(
     ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate: float | None, pause_ms: float | None
 ) -> None:
-    """Sweep once; with a pause again and again."""
+    """Sweep once; repeatedly if there is a pause."""
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
         if pause_ms is not None:
@@ -124,8 +126,8 @@ async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float
             took = loop.time() - began
             if took + pause > margin:
                 ctx.out.notice(
-                    f"the sweep took {took:.0f} s, and the next comes after {pause:.0f} s: with a --margin of "
-                    f"{margin:.0f} s sessions may expire in between; lengthen it or shorten --interval"
+                    f"the sweep took {took:.0f} s and the next starts in {pause:.0f} s, together more than --margin "
+                    f"({margin:.0f} s): sessions may expire in between; increase --margin or reduce --interval"
                 )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
@@ -150,7 +152,7 @@ def render(ctx: CommandContext, swept: "Swept") -> int:
         return report(swept.stopped, verbose=ctx.options.verbose)
     codes = [report(error, verbose=ctx.options.verbose) for error in list(swept.failed.values())[:MOST_FAILURES]]
     if len(swept.failed) > MOST_FAILURES:
-        ctx.out.notice(f"and {plural(len(swept.failed) - MOST_FAILURES, 'more failure')}")
+        ctx.out.notice(f"{plural(len(swept.failed) - MOST_FAILURES, 'more failure')}")
     return codes[0] if codes else 0
 
 

@@ -1,4 +1,4 @@
-"""How archived sessions, sweeps and statistics look in tables."""
+"""How archived sessions, sweeps and statistics look on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..framework.tables import Column, Rows, fields_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-#: Latest days that the chart shows, and columns of its longest bar.
+#: Number of latest days in the chart, and width of its longest bar in columns.
 CHART_DAYS = 30
 CHART_WIDTH = 40
 
@@ -20,16 +20,16 @@ SESSIONS = [
     Column("SESSION", lambda row: row["session_id"]),
     Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
     Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"])[:19]),
-    Column("LASTED", lambda row: duration(row["duration_ms"]), right=True, drop=2),
+    Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=2),
     Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=1),
     Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True),
-    Column("STATE", lambda row: ("alive" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else "")),
+    Column("STATE", lambda row: ("live" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else "")),
     Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=3),
 ]
 
 CANDIDATES = [
     Column("SESSION", lambda row: row["session_id"]),
-    Column("WHY", lambda row: row["why"]),
+    Column("REASON", lambda row: row["why"]),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
 ]
@@ -37,32 +37,32 @@ CANDIDATES = [
 RESTORED = [
     Column("SESSION", lambda row: row["session_id"]),
     Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
-    Column("AGENT IS IN", lambda row: known(row["agent_session"])),
+    Column("CURRENT SESSION", lambda row: known(row["agent_session"]), drop=1),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 
 
 def sweep(row: Mapping[str, Any]) -> str:
-    """What a sweep did, in one line."""
+    """The counts of a sweep, in one line."""
     parts = [f"{plural(row['found'], 'session')} due", f"{row['archived']:,} archived", f"{row['deleted']:,} deleted"]
     parts += [f"{row['expired']:,} marked as expired"]
     if row["failed"]:
-        parts.append(f"{row['failed']:,} failed ({row['held']:,} of them kept from expiring)")
+        parts.append(f"{row['failed']:,} failed ({row['held']:,} kept from expiring)")
     return f"{', '.join(parts)}, in {row['seconds']:.1f} s"
 
 
 def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
-    """Statistics with a bar chart of the days. `blocks`: whether the terminal has block characters."""
+    """Statistics with a bar chart of the days. `blocks`: whether the terminal supports block characters."""
     from rich.console import Group
 
     rate = row["success_rate"]
     parts: list[RenderableType] = [
         fields_of(
             [
-                ("sessions", f"{row['sessions']:,} ({row['active']:,} of them may be alive)"),
+                ("sessions", f"{row['sessions']:,} ({row['active']:,} active)"),
                 ("actions", f"{row['actions']:,}"),
                 ("success rate", "-" if rate is None else f"{rate:.1%} ({row['failed_actions']:,} failed)"),
-                ("they lasted", _lasted(row["durations"])),
+                ("duration", _percentiles(row["durations"])),
             ]
         )
     ]
@@ -83,15 +83,15 @@ def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
     if row["most_used_actions"]:
         columns = [
             Column("MOST USED ACTIONS", lambda one: one["action"], narrow="cut"),
-            Column("TIMES", lambda one: f"{one['count']:,}", right=True),
+            Column("COUNT", lambda one: f"{one['count']:,}", right=True),
             Column("FAILED", lambda one: f"{one['failed']:,}", right=True),
         ]
         parts += ["", Rows(row["most_used_actions"], columns)]
     return Group(*parts)
 
 
-def _lasted(durations: Mapping[str, int | None]) -> str:
-    median, most, longest = (durations[name] for name in ("median_ms", "p90_ms", "max_ms"))
+def _percentiles(durations: Mapping[str, int | None]) -> str:
+    median, p90, longest = (durations[name] for name in ("median_ms", "p90_ms", "max_ms"))
     if longest is None:
         return "-"
-    return f"half of them up to {duration(median)}, nine of ten up to {duration(most)}, the longest {duration(longest)}"
+    return f"p50 {duration(median)}, p90 {duration(p90)}, max {duration(longest)}"

@@ -11,7 +11,7 @@ Filters = Annotated[
     str | None, typer.Option("--filters", metavar="JSON", help=f"Filters of the query: {_JSON}", show_default=False)
 ]
 Sort = Annotated[
-    str | None, typer.Option("--sort", metavar="JSON", help=f"Its sort order: {_JSON}", show_default=False)
+    str | None, typer.Option("--sort", metavar="JSON", help=f"Sort order of the query: {_JSON}", show_default=False)
 ]
 Keys = Annotated[
     list[str],

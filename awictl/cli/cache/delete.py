@@ -28,7 +28,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, keys: Keys, yes: Yes = False, dry_run: DryRun = False) -> Coroutine[Any, Any, None]:
-    """Delete cached results. The next one who asks has to fetch them again; the sessions stay as they are."""
+    """Delete cached results. Sessions that refer to them do not change."""
     from ...document.keys import check_cache_key
 
     return run(ctx, list(dict.fromkeys(map(check_cache_key, read_ids(keys)))), yes, dry_run)

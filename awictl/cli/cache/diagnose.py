@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Take both from the page that this session is at.")
+    str | None, typer.Option("--session", metavar="ID", help="Diagnose the current query of this session.")
 ]
-NoSessions = Annotated[
-    bool, typer.Option("--no-sessions", help="Do not look through the sessions for similar queries.")
-]
-ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where it is not cached.")]
+NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the sessions for similar queries.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if the query is not cached.")]
 
 
 @cli_command(
@@ -40,9 +38,12 @@ def command(
     no_sessions: NoSessions = False,
     exit_code: ExitCode = False,
 ) -> Coroutine[Any, Any, None]:
-    """Say whether a query is cached, and if not, why: its other spellings, similar queries, who cached it, and when."""
+    """Explain why a query is or is not cached.
+
+    Reports other spellings of the query, similar queries that are cached, and the sessions that cached it, and when.
+    """
     if session is not None and (filters is not None or sort is not None):
-        raise InvalidInput("a --session says the filters and the sort order itself")
+        raise InvalidInput("--session cannot be combined with --filters or --sort")
     query = read_query(filters, sort, ctx.settings.max_delta_bytes)
     return run(ctx, query, session, rate, not no_sessions, exit_code)
 

@@ -17,7 +17,7 @@ from .arguments import Filters, Sort, read_query
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, filters: Filters = None, sort: Sort = None) -> Coroutine[Any, Any, None]:
-    """Print the cache key of a query, exactly as the app makes it. Works offline: no server is asked."""
+    """Print the cache key of a query, as the app computes it. Works offline."""
     from ...settings import Settings
 
     return run(ctx, *read_query(filters, sort, Settings.max_delta_bytes))

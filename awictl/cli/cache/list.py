@@ -14,9 +14,7 @@ from . import view
 if TYPE_CHECKING:
     from ..framework.output import Row
 
-NoSessions = Annotated[
-    bool, typer.Option("--no-sessions", help="Do not look through the sessions for those that point here.")
-]
+NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the sessions for references.")]
 
 
 @cli_command(
@@ -24,7 +22,7 @@ NoSessions = Annotated[
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, rate: Rate = None, no_sessions: NoSessions = False) -> Coroutine[Any, Any, None]:
-    """List what is cached: how long it stays, its size, and the sessions that have it as their active query."""
+    """List cached results with TTL, size, and the sessions whose active query they are."""
     return run(ctx, rate, not no_sessions)
 
 

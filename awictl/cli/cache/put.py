@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ...query_cache.cache import Cached
 
 Results = Annotated[
-    str, typer.Argument(metavar="RESULTS", help="A JSON array, @FILE, or - for stdin.", show_default=False)
+    str, typer.Argument(metavar="RESULTS", help="Results: a JSON array, @FILE, or - for stdin.", show_default=False)
 ]
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Record in this session that it is at this query.")
+    str | None, typer.Option("--session", metavar="ID", help="Session in which to record the query as the active one.")
 ]
 OpId = Annotated[
-    str | None, typer.Option("--op-id", metavar="ID", help="Name of that record: it is made at most once.")
+    str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the query is recorded at most once per id.")
 ]
 
 
@@ -43,9 +43,9 @@ def command(
     session: SessionOption = None,
     op_id: OpId = None,
 ) -> Coroutine[Any, Any, None]:
-    """Cache the results of a query, as the app does; with a session, its trajectory tells of it."""
+    """Cache the results of a query, as the app does. With --session, the session records it as an action."""
     if op_id is not None and session is None:
-        raise InvalidInput("--op-id names what is recorded in a --session, and none is given")
+        raise InvalidInput("--op-id requires --session")
     settings = ctx.settings
     query = read_query(filters, sort, settings.max_delta_bytes)
     value = read_json(results, "the results", settings.max_document_bytes, "AWI_MAX_DOCUMENT_BYTES")

@@ -36,7 +36,7 @@ CACHED = [
 ]
 
 NEAR = [
-    Column("CACHED INSTEAD", lambda row: row["cache_key"], drop=1),
+    Column("CACHED KEY", lambda row: row["cache_key"], drop=1),
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("DIFFERENCE", lambda row: row["words"], narrow="fold"),
     Column("FILTERS", lambda row: compact(row["filters"]), narrow="fold"),
@@ -45,7 +45,7 @@ NEAR = [
 
 DELETED = [
     Column("KEY", lambda row: row["cache_key"]),
-    Column("DELETED", lambda row: {True: "yes", False: "was not there", None: "would be"}[row["deleted"]]),
+    Column("DELETED", lambda row: {True: "yes", False: "not found", None: "dry run"}[row["deleted"]]),
 ]
 
 
@@ -61,9 +61,9 @@ def diagnosis(found: Diagnosis) -> RenderableType:
             ("bytes", f"{found.bytes:,}"),
         ]
     else:
-        facts.append(("looked at", plural(found.looked_at, "cache key")))
+        facts.append(("scanned", plural(found.looked_at, "cache key")))
     facts += [
-        ("pointed to by", f"{one.session_id}, cached {duration(one.age_ms)} ago")
+        ("referenced by", f"{one.session_id}, cached {duration(one.age_ms)} ago")
         for one in found.sessions[:MOST_SESSIONS]
     ]
     parts: list[RenderableType] = [fields_of(facts)]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @cli_command(examples=["awictl config show", "awictl --profile production config show -o json"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """Show every setting with its value and where it comes from. Secrets are masked."""
+    """Show each setting with its value and source. Secrets are masked."""
     return run(ctx)
 
 
@@ -28,4 +28,4 @@ async def render(ctx: CommandContext, settings: "Settings") -> None:
 
     rows = [{"setting": name, "value": value, "source": source} for name, value, source in settings.rows()]
     await ctx.out.many(rows, view.SETTINGS)
-    ctx.out.notice(f"profile: {settings.profile or 'none'}; profiles are read from {default_config_file()}")
+    ctx.out.notice(f"profile: {settings.profile or 'none'}; profiles are in {default_config_file()}")

@@ -6,5 +6,5 @@ from ..framework.tables import Column
 SETTINGS = [
     Column("SETTING", lambda row: row["setting"]),
     Column("VALUE", lambda row: known(row["value"]), narrow="fold"),
-    Column("FROM", lambda row: row["source"]),
+    Column("SOURCE", lambda row: row["source"]),
 ]

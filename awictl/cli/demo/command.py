@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGENT_ID, AGENT_NAME, ROUTE = "demo-agent", "Demo agent", "/api/agent/posts"
 
-#: What the agent does: the method of the manager, the change, and what is recorded.
+#: The steps of the agent: method of the manager, delta, and fields of the recorded action.
 STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "update_page_state",
@@ -46,7 +46,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @cli_command(examples=["awictl demo", "awictl demo && awictl --embedded session list"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """See the main job done on the embedded server: an agent's session is created, changed, ended and archived."""
+    """Demonstrate the life of a session on the embedded server. Creates, updates, ends and archives a session."""
     return run(ctx)
 
 
@@ -59,18 +59,18 @@ async def run(ctx: CommandContext) -> None:
     async with StateManager.open(settings) as manager:
         render(ctx, f"a private Valkey is running at {manager.store.where}")
         ended_id = await _session(manager)
-        render(ctx, f"an agent begins session {ended_id}, and takes {len(STEPS)} steps")
+        render(ctx, f"an agent starts session {ended_id} and takes {len(STEPS)} steps")
         stored = await manager.read_session(ended_id)
-        render(ctx, "its state now", session_table(manager.decoded(ended_id, stored), stored.ttl_ms))
+        render(ctx, "the state of the session", session_table(manager.decoded(ended_id, stored), stored.ttl_ms))
         if last := await manager.get_state_diff(ended_id):
-            render(ctx, "its last delta, for other agents and for you", last_delta(last))
-        render(ctx, "what is stored, and how long it stays", await _expiries(manager, ended_id, AGENT_ID))
+            render(ctx, "the last delta, for other agents and for operators", last_delta(last))
+        render(ctx, "the stored keys and their TTLs", await _expiries(manager, ended_id, AGENT_ID))
         ended = await manager.end_session(ended_id)
-        render(ctx, "the session ends: it is archived, read back, and deleted from Valkey", Rows([ended.row()], ENDED))
+        render(ctx, "the session ends: it is archived, verified, and deleted from Valkey", Rows([ended.row()], ENDED))
         page, _ = await manager.find_history(ended_id, limit=3)
-        render(ctx, f"the newest 3 of its {page.total} actions, from the archive", Rows(page.trajectory, ACTIONS))
+        render(ctx, f"the newest 3 of {page.total} actions, from the archive", Rows(page.trajectory, ACTIONS))
         session_id = await _session(manager)
-        render(ctx, f"another session is alive: {session_id}", await _expiries(manager, session_id, AGENT_ID))
+        render(ctx, f"another session is live: {session_id}", await _expiries(manager, session_id, AGENT_ID))
     render_commands(ctx, ended_id, session_id)
 
 
@@ -88,7 +88,7 @@ async def _expiries(manager: "StateManager", session_id: str, agent_id: str) -> 
 
 
 def render(ctx: CommandContext, text: str, shown: "RenderableType | None" = None) -> None:
-    """Print a step, and what is to be seen after it."""
+    """Print a heading, and below it the result of the step."""
     console = ctx.out.console()
     console.print()
     console.print(f"— {text}", style="bold")
@@ -97,8 +97,8 @@ def render(ctx: CommandContext, text: str, shown: "RenderableType | None" = None
 
 
 def render_commands(ctx: CommandContext, ended_id: str, session_id: str) -> None:
-    """Print commands to go on with."""
-    render(ctx, "go on with")
+    """Print commands to try next."""
+    render(ctx, "try next")
     uv = "uv run " if "UV_RUN_RECURSION_DEPTH" in os.environ else ""
     for line in (
         "--embedded session list",

@@ -18,13 +18,13 @@ from . import view
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
-Fix = Annotated[bool, typer.Option("--fix", help="Put right what is derived: mappings, diffs, expiries.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="With --fix, only show what would be done.")]
-NoData = Annotated[bool, typer.Option("--no-data", help="Do not walk through the keys.")]
+Fix = Annotated[bool, typer.Option("--fix", help="Repair derived data: mappings, diffs and TTLs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With --fix, only show the repairs.")]
+NoData = Annotated[bool, typer.Option("--no-data", help="Do not scan the keys.")]
 ScanRate = Annotated[
     float | None,
     typer.Option(
-        "--rate", min=1, metavar="N", callback=check_finite, help="Visit so many keys a second.  [default: 50,000]"
+        "--rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second.  [default: 50,000]"
     ),
 ]
 
@@ -34,7 +34,7 @@ ScanRate = Annotated[
         "awictl doctor",
         "awictl doctor -o json | jq -r '.checks[] | select(.status != \"pass\") | .remedy'",
         "awictl doctor --fix --dry-run",
-        "awictl doctor --rate 5000   # gently",
+        "awictl doctor --rate 5000   # limit the load",
     ],
 )
 def command(
@@ -45,14 +45,14 @@ def command(
     no_data: NoData = False,
     rate: ScanRate = None,
 ) -> Coroutine[Any, Any, None]:
-    """Check the server, what is stored, and the archive: pass, warn or fail, why, and what to do. A fail exits with 1.
+    """Check the server, the data and the archive, and suggest remedies. Exits with 1 if a check fails.
 
-    Without --fix nothing is written. What a managed server forbids to ask is told as "not permitted".
+    Without --fix nothing is written. Checks that a managed server forbids report "not permitted".
     """
     if (dry_run or yes) and not fix:
-        raise InvalidInput("--dry-run and --yes go with --fix")
+        raise InvalidInput("--dry-run and --yes require --fix")
     if fix and no_data:
-        raise InvalidInput("--fix needs to look at the data: leave out --no-data")
+        raise InvalidInput("--fix and --no-data cannot be combined: the scan of the keys finds the repairs")
     return run(ctx, rate, data=not no_data, fix=fix, dry_run=dry_run, yes=yes)
 
 
@@ -64,7 +64,7 @@ async def run(ctx: CommandContext, rate: float | None, *, data: bool, fix: bool,
     async with ctx.manager() as manager:
         if fix and not dry_run:
             manager.check_writable()
-        with ctx.out.progress(await _size(manager) if data else 0, "looking at keys") as on_step:
+        with ctx.out.progress(await _size(manager) if data else 0, "scanning keys") as on_step:
             report, plan = await examine(manager, data=data, rate=rate or DEFAULT_RATE, on_step=on_step)
         answer: dict[str, Any] = {"status": report.status, "checks": [check.row() for check in report.checks]}
         printed = False
@@ -74,15 +74,15 @@ async def run(ctx: CommandContext, rate: float | None, *, data: bool, fix: bool,
                 if not yes and ctx.out.chosen(Format.JSON) is Format.TABLE:  # to be read before the question
                     ctx.out.console().print(view.report(answer))
                     printed = True
-                confirm(f"Put right {plural(len(plan.repairs), 'key')} ({plan.summary()})?", yes)
+                confirm(f"Repair {plural(len(plan.repairs), 'key')} ({plan.summary()})?", yes)
                 answer["repairs"] = plan.rows(await plan.apply())
     render(ctx, answer, only_repairs=printed)
     if fix and not plan.scanned:
-        ctx.out.notice("the data could not be looked at: nothing is put right")
+        ctx.out.notice("the keys could not be scanned: nothing was repaired")
     elif fix and plan.truncated:
-        ctx.out.notice(f"there is more to put right than {len(plan.repairs):,} keys: run this again")
+        ctx.out.notice(f"more than {len(plan.repairs):,} keys need a repair: run this again")
     elif fix and not answer["repairs"]:
-        ctx.out.notice("there is nothing to put right")
+        ctx.out.notice("nothing to repair")
     if report.status is Status.FAIL:
         raise typer.Exit(1)
 

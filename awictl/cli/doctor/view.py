@@ -19,7 +19,7 @@ _SIGNS = {"pass": ("ok", "green"), "warn": ("WARN", "yellow"), "fail": ("FAIL", 
 REPAIRS = [
     Column("KEY", lambda row: row["key"], narrow="fold"),
     Column("REPAIR", lambda row: row["repair"], narrow="fold"),
-    Column("DONE", lambda row: {True: "yes", False: "no need any more", None: "not yet"}[row["done"]]),
+    Column("DONE", lambda row: {True: "yes", False: "not needed", None: "no"}[row["done"]]),
 ]
 
 

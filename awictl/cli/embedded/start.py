@@ -10,7 +10,7 @@ from .view import print_state, state_of
 
 @cli_command(examples=["awictl embedded start"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """Start the embedded server where it is not running. Other commands do so by themselves with --embedded."""
+    """Start the embedded server, if it is not running. Commands with --embedded start it automatically."""
     return run(ctx)
 
 
@@ -20,7 +20,7 @@ async def run(ctx: CommandContext) -> None:
 
     server = embedded_server(ctx.settings)
     started = server.start()
-    ctx.out.notice("started" if started else "it was running already")
+    ctx.out.notice("started" if started else "already running")
     render(ctx, state_of(server))
 
 

@@ -12,7 +12,7 @@ from .view import print_state, state_of
 
 @cli_command(examples=["awictl embedded status", "awictl embedded status -o json | jq .running"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """Show whether the embedded server runs, and where it keeps its data. Exit code 3 where it does not run."""
+    """Show whether the embedded server is running, and where its data is. Exits with 3 if it is not running."""
     return run(ctx)
 
 

@@ -10,7 +10,7 @@ from .view import print_state, state_of
 
 @cli_command(examples=["awictl embedded stop"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """Stop the embedded server. Its data stays, and is there again after the next start."""
+    """Stop the embedded server. Its data is kept for the next start."""
     return run(ctx)
 
 
@@ -19,7 +19,7 @@ async def run(ctx: CommandContext) -> None:
     from ...store.embedded import embedded_server
 
     server = embedded_server(ctx.settings)
-    ctx.out.notice("stopped" if server.stop() else "it was not running")
+    ctx.out.notice("stopped" if server.stop() else "not running")
     render(ctx, state_of(server))
 
 

@@ -23,7 +23,13 @@ def state_of(server: EmbeddedServer) -> dict[str, Any]:
     }
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
 def print_state(out: Output, state: dict[str, Any]) -> None:
     """Print the state of the server."""
-    shown = [(name, "-" if value is None else str(value)) for name, value in state.items()]
+    shown = [(name, _text(value)) for name, value in state.items()]
     out.one(state, table=lambda: fields_of(shown))

@@ -12,17 +12,21 @@ SessionIds = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(
-        "--rate", min=1, metavar="N", callback=check_finite, help="Let the server visit so many keys a second."
-    ),
+    typer.Option("--rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second."),
 ]
-_INTERVAL = typer.Option("--interval", parser=parse_interval, metavar="TIME", help="Time between two looks.")
+_INTERVAL = typer.Option(
+    "--interval", parser=parse_interval, metavar="DURATION", help="Polling interval, such as 500ms or 2s."
+)
 Interval = Annotated[float, _INTERVAL]
 MaybeInterval = Annotated[float | None, _INTERVAL]
 Seconds = Annotated[
     float | None,
     typer.Option(
-        "--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time; else at Ctrl-C."
+        "--seconds",
+        min=0.05,
+        metavar="SECONDS",
+        callback=check_finite,
+        help="Stop after this many seconds.  [default: at Ctrl-C]",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

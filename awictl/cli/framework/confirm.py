@@ -1,4 +1,4 @@
-"""Ask for confirmation before something is lost for good."""
+"""Ask for confirmation before data is deleted."""
 
 import signal
 import sys
@@ -9,12 +9,12 @@ from ...errors import Refused
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before something is lost for good. Raises Refused where nobody can be asked, and typer.Exit at a no."""
+    """Ask a question on the terminal, unless `yes`. Raises Refused without a terminal, and typer.Exit if declined."""
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise Refused(f"{question} There is no terminal to ask at: say --yes")
-    # the event loop's own handler would wait for the answer first
+        raise Refused(f"{question} stdin is not a terminal; pass --yes to confirm")
+    # the event loop's handler would run only after the answer
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         agreed = typer.confirm(question, err=True)

@@ -24,7 +24,7 @@ def report(error: BaseException, *, verbose: bool = False) -> int:
     elif isinstance(error, OSError):
         text, code = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     else:
-        text, code = f"unexpected {type(error).__name__}: {error} (--verbose shows where)", 1
+        text, code = f"unexpected {type(error).__name__}: {error} (--verbose prints the traceback)", 1
     if verbose:
         import traceback
 

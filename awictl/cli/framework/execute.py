@@ -34,7 +34,7 @@ def execute(
     )
     try:
         if options.output not in (None, *formats):
-            raise InvalidInput(f"-o {options.output}: this command prints {', '.join(formats)} only")
+            raise InvalidInput(f"-o {options.output} is not supported by this command; it prints {', '.join(formats)}")
         _run(parse(CommandContext(options), **values), loop_factory)
     except typer.Exit:
         raise

@@ -21,25 +21,31 @@ def _option(*names: str, help: str, **more: Any) -> Any:
 class GlobalOptions:
     """The values of the global options; None or False if an option was not given."""
 
-    profile: Annotated[str | None, _option("--profile", help="Profile of config.toml to use.", metavar="NAME")] = None
+    profile: Annotated[str | None, _option("--profile", help="Profile in config.toml to use.", metavar="NAME")] = None
     redis: Annotated[
-        str | None, _option("--redis", help="Server, without password: redis://HOST:PORT/DB.", metavar="URL")
+        str | None,
+        _option("--redis", help="URL of the Redis server, without password: redis://HOST:PORT/DB.", metavar="URL"),
     ] = None
     mongo: Annotated[
-        str | None, _option("--mongo", help="Archive, without password: mongodb://HOST/DATABASE.", metavar="URL")
+        str | None,
+        _option(
+            "--mongo", help="URL of the MongoDB archive, without password: mongodb://HOST/DATABASE.", metavar="URL"
+        ),
     ] = None
     archive: Annotated[
         str | None,
-        _option("--archive", help="Archive of either kind: mongodb://HOST/DATABASE or sqlite:///FILE.", metavar="URL"),
+        _option("--archive", help="URL of the archive: mongodb://HOST/DATABASE or sqlite:///FILE.", metavar="URL"),
     ] = None
-    embedded: Annotated[bool, _option("--embedded", help="Use the private server that awictl starts.")] = False
-    output: Annotated[Format | None, _option("--output", "-o", help="How to print data.")] = None
+    embedded: Annotated[
+        bool, _option("--embedded", help="Use the embedded server, a private Valkey that awictl starts.")
+    ] = False
+    output: Annotated[Format | None, _option("--output", "-o", help="Output format.")] = None
     timeout: Annotated[
-        float | None, _option("--timeout", help="Seconds to wait for the server.", metavar="SECONDS")
+        float | None, _option("--timeout", help="Timeout for a connection or a reply, in seconds.", metavar="SECONDS")
     ] = None
-    no_color: Annotated[bool, _option("--no-color", help="Print without colours.")] = False
-    quiet: Annotated[bool, _option("--quiet", "-q", help="No notices on stderr.")] = False
-    verbose: Annotated[bool, _option("--verbose", "-v", help="More on stderr; tracebacks of errors.")] = False
+    no_color: Annotated[bool, _option("--no-color", help="Disable colors.")] = False
+    quiet: Annotated[bool, _option("--quiet", "-q", help="Print no notices on stderr.")] = False
+    verbose: Annotated[bool, _option("--verbose", "-v", help="Print more on stderr, and tracebacks of errors.")] = False
 
     def over(self, outer: "GlobalOptions") -> "GlobalOptions":
         """These options, with the values of `outer` for those that were not given."""

@@ -1,6 +1,7 @@
 """Groups that import a command only when it is needed."""
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,12 +38,12 @@ class LazyGroup(TyperGroup):
         return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands."""
-        if not self._summaries:
-            super().format_commands(ctx, formatter)
-            return
+        """Write the list of commands, each with the first sentence of its help."""
+        summaries = self._summaries or {
+            name: self.get_command(ctx, name).get_short_help_str(limit=sys.maxsize) for name in self.commands
+        }
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._summaries.items()))
+            formatter.write_dl(list(summaries.items()))
 
 
 def load_command(module: str, name: str) -> Any:

@@ -8,22 +8,22 @@ from ...errors import InvalidInput
 
 
 def read_stdin(limit: int = -1) -> bytes:
-    """What stdin holds, at most `limit` bytes of it."""
+    """Read stdin to its end, or at most `limit` bytes. Raises InvalidInput if it is closed."""
     if sys.stdin is None:
-        raise InvalidInput("stdin is closed: there is nothing to read for -")
+        raise InvalidInput("stdin is closed; - reads from stdin")
     return sys.stdin.buffer.read(limit)
 
 
 def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_BYTES") -> Any:
-    """The JSON that was given as an argument, as @FILE, or as - for stdin.
+    """Parse JSON that is given as text, as @FILE, or as - for stdin.
 
-    `limit`: bytes that it may have, which `setting` sets. Raises InvalidInput, saying `what` is wrong.
+    `limit`: maximum size in bytes, the value of `setting`. `what`: its name in messages. Raises InvalidInput.
     """
     from ...document.json_codec import parse_input
 
     text = _text(given, limit)
     if len(text) > limit:
-        raise InvalidInput(f"{what} has more than {limit:,} bytes, the limit that {setting} sets")
+        raise InvalidInput(f"{what} is larger than {limit:,} bytes, the limit set by {setting}")
     try:
         return parse_input(text)
     except InvalidInput as error:
@@ -31,7 +31,7 @@ def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_B
 
 
 def _text(given: str, limit: int) -> bytes:
-    """The text itself; of a larger one just enough to tell."""
+    """Read the text; at most one byte more than `limit`."""
     if given == "-":
         return read_stdin(limit + 1)
     if given.startswith("@"):
@@ -44,9 +44,10 @@ def _text(given: str, limit: int) -> bytes:
 
 
 def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
-    """The ids that were given, those from stdin in the place of a `-`. Each once, in their order.
+    """Return the ids, with those from stdin in place of a `-`, in order and without duplicates.
 
-    `lines`: those of stdin stand one a line, since they may have spaces in them.
+    `lines`: ids on stdin are separated by newlines alone, since they may contain spaces. Raises InvalidInput if there
+    are none.
     """
     found: dict[str, None] = {}
     for one in ids:
@@ -57,5 +58,5 @@ def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
         words = text.replace("\r\n", "\n").split("\n") if lines else text.split()
         found.update(dict.fromkeys(filter(None, words)))
     if not found:
-        raise InvalidInput("no id was given")
+        raise InvalidInput("no ids were given")
     return list(found)

@@ -89,7 +89,7 @@ class Output:
             case Format.JSON | Format.JSONL:
                 write(dumps(value) + b"\n")
             case other:
-                raise InvalidInput(f"-o {other}: this command has no such output")
+                raise InvalidInput(f"-o {other} is not supported by this command")
         flush()
 
     async def many(
@@ -119,7 +119,7 @@ class Output:
                 case Format.IDS if id_field is not None:
                     await write_lines(batches, lambda row: printable(str(row[id_field])).encode())
                 case other:
-                    raise InvalidInput(f"-o {other}: this command has no such output")
+                    raise InvalidInput(f"-o {other} is not supported by this command")
         flush()
 
     def console(self) -> Console:

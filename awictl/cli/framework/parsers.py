@@ -10,41 +10,44 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-#: Seconds between two looks, at the least.
-SHORTEST_INTERVAL = 0.05
+#: Minimum polling interval, in seconds.
+MIN_INTERVAL = 0.05
 _UNITS_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 
 
 def parse_duration(text: str) -> int:
-    """A span of time such as 20m, 90s or 1h30m, in milliseconds. Raises typer.BadParameter."""
+    """Parse a duration such as 20m, 90s or 1h30m. Returns milliseconds. Raises typer.BadParameter."""
     match = _DURATION.fullmatch(text.strip().lower())
     if not text.strip() or match is None:
-        raise typer.BadParameter(f"{text!r} is not a span of time such as 20m, 90s or 1h30m")
+        raise typer.BadParameter(f"{text!r} is not a duration such as 20m, 90s or 1h30m")
     return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
 
 
 def parse_interval(text: str) -> float:
-    """The time between two looks: seconds such as 0.5, or a span such as 500ms. Raises typer.BadParameter."""
+    """Parse a polling interval: seconds such as 0.5, or a duration such as 500ms. Returns seconds.
+
+    Raises typer.BadParameter.
+    """
     try:
         seconds = float(text)
     except ValueError:
         seconds = parse_duration(text) / 1000
-    if not SHORTEST_INTERVAL <= seconds < math.inf:
-        raise typer.BadParameter(f"{text!r} is no time of {SHORTEST_INTERVAL:g} seconds or more")
+    if not MIN_INTERVAL <= seconds < math.inf:
+        raise typer.BadParameter(f"{text!r} is not an interval of at least {MIN_INTERVAL:g} seconds")
     return seconds
 
 
 def check_finite(value: float | None) -> float | None:
-    """The number itself. Raises typer.BadParameter for one that is none, or has no end."""
+    """Return the number itself. Raises typer.BadParameter for NaN and infinity."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is out of range")
+        raise typer.BadParameter(f"{value} is not a finite number")
     return value
 
 
 def parse_moment(text: str) -> "datetime":
-    """A moment: ISO 8601 such as 2026-11-23 or 2026-11-23T08:00Z (UTC unless it says so), or a span of time ago.
+    """Parse a point in time: ISO 8601 such as 2026-11-23T08:00, or a duration ago such as 7d. Returns it in UTC.
 
-    Raises typer.BadParameter.
+    A time without an offset is UTC. Raises typer.BadParameter.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -56,4 +59,6 @@ def parse_moment(text: str) -> "datetime":
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no moment such as 2026-11-23, 2026-11-23T08:00 or 7d (ago)") from None
+        raise typer.BadParameter(
+            f"{text!r} is not a time such as 2026-11-23, 2026-11-23T08:00 or 7d (7 days ago)"
+        ) from None

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from ...archive.base import Archived
 
-#: Newest actions that the view of a session shows.
+#: Number of newest actions in the view of a session.
 LATEST_ACTIONS = 10
 
 ACTIONS = [
     Column("T", lambda row: known(row.get("t")), right=True),
-    Column("WHEN", lambda row: moment(row.get("timestamp"))),
+    Column("TIME", lambda row: moment(row.get("timestamp"))),
     Column("ACTION", lambda row: known(row.get("action")), narrow="cut"),
     Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(known(row.get("success")), "-")),
     Column("INPUT", lambda row: known(row.get("input")), narrow="cut"),
@@ -32,14 +32,14 @@ ACTIONS = [
 ENDED = [
     Column("SESSION", lambda row: row["session_id"]),
     Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
-    Column("ENDED", lambda row: moment(row["ended_at"])),
-    Column("ACTIONS", lambda row: known(row["actions"]), right=True),
-    Column("ARCHIVE", lambda row: row["archive"] or "lost for good", narrow="cut"),
+    Column("ENDED", lambda row: moment(row["ended_at"])[:19], drop=1),
+    Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
+    Column("ARCHIVE", lambda row: row["archive"] or "discarded", narrow="cut"),
 ]
 
 
 def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
-    """A session at a glance: its state, and its latest actions."""
+    """The state of a session, and its newest actions."""
     from rich.console import Group
 
     actions = as_array(as_object(document.get("history")).get("actions"))
@@ -50,7 +50,7 @@ def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = Fa
 
 
 def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
-    """What to tell of a session, each under its name; of the actions only how many there are."""
+    """The fields of a session with their labels. `actions`: their number; `expiry`: the TTL as text, if it is shown."""
     page = as_object(document.get("page_state"))
     pagination = as_object(page.get("pagination"))
     state = as_object(document.get("action_state"))
@@ -69,10 +69,10 @@ def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterato
     yield "filters", known(page.get("filters"))
     yield "sort", known(page.get("sort"))
     yield "visible items", str(len(items)) if isinstance(items, list) else known(items)
-    yield "available", _words(state.get("available_actions"))
-    yield "disabled", _words(state.get("disabled_actions"))
+    yield "available actions", _words(state.get("available_actions"))
+    yield "disabled actions", _words(state.get("disabled_actions"))
     trimmed = as_object(document.get("history")).get("trimmed_actions")
-    yield "actions", f"{actions}" + (f" (and {trimmed} trimmed)" if trimmed else "")
+    yield "actions", f"{actions}" + (f" ({trimmed} trimmed)" if trimmed else "")
     yield (
         "outcomes",
         f"{known(statistics.get('successful_actions'))} succeeded, {known(statistics.get('failed_actions'))} failed",
@@ -84,7 +84,7 @@ def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterato
 
 
 def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> RenderableType:
-    """What an update did."""
+    """An action and its delta; `action` None: the last one in `head`."""
     from rich.console import Group
 
     last = action or as_object(as_object(head.get("history")).get("last_action"))
@@ -92,7 +92,7 @@ def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> Renderable
 
 
 def last_delta(diff: dict[str, Any]) -> RenderableType:
-    """The last delta of a session, under its action."""
+    """The last delta of a session, with its action."""
     return update(as_object(diff["last_action"]), {})
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @cli_command(examples=["awictl health", "awictl --profile production health && echo up"])
 def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
-    """Show whether Redis and the archive answer, how fast, and what they are. Exit code 5 where one does not."""
+    """Check that Redis and the archive respond. Shows latency and version; exits with 5 if one does not respond."""
     return run(ctx)
 
 
@@ -45,5 +45,5 @@ async def _ping_archive(manager: "StateManager") -> tuple[dict[str, Any], AwiErr
 
 def render(ctx: CommandContext, answer: dict[str, Any]) -> None:
     """Print the state of both servers."""
-    shown = [(name, "-" if value is None else str(value)) for name, value in answer.items()]
+    shown = [(name.replace("_", " "), "-" if value is None else str(value)) for name, value in answer.items()]
     ctx.out.one(answer, table=lambda: fields_of(shown))

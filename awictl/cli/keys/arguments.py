@@ -6,10 +6,12 @@ import typer
 
 Pattern = Annotated[
     str | None,
-    typer.Argument(metavar="[PATTERN]", help="Only keys that match: * ? [abc], as in Redis.", show_default=False),
+    typer.Argument(
+        metavar="[PATTERN]", help="Only keys that match this pattern: * ? [abc], as in Redis.", show_default=False
+    ),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="Other keys too, that have nothing to do with AWI.")]
+Everything = Annotated[bool, typer.Option("--all", help="Include keys that do not belong to AWI.")]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", min=1, metavar="N", help="Look at about so many keys.  [default: 100,000]"),
+    typer.Option("--sample", min=1, metavar="N", help="Read about N keys; count the others.  [default: 100,000]"),
 ]

@@ -16,7 +16,7 @@ from .arguments import Everything, Pattern
 if TYPE_CHECKING:
     from ...diagnostics.inventory import Inventory
 
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
 
 @cli_command(
@@ -30,7 +30,7 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, limit: Limit = None, rate: Rate = None
 ) -> Coroutine[Any, Any, None]:
-    """List keys, as they are found: what each is for, how long it stays, and its bytes. SCAN alone, never KEYS."""
+    """List keys with kind, TTL and size, as they are found. Uses SCAN, never KEYS."""
     return run(ctx, pattern, all, limit, rate)
 
 
@@ -41,7 +41,7 @@ async def run(
     async with ctx.manager() as manager:
         inventory = manager.inventory
         size = await inventory.size() if ctx.out.chosen(Format.JSONL) is Format.TABLE else None
-        with ctx.out.progress(size or 0, "looking at keys") as on_step:
+        with ctx.out.progress(size or 0, "scanning keys") as on_step:
             rows = _names if ctx.out.chosen(Format.JSONL) is Format.IDS else _keys
             await render(ctx, Batches(rows(inventory, pattern, everything, rate, on_step), limit), inventory.where)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
 ) -> Coroutine[Any, Any, None]:
-    """Show, for each kind of key, how many there are, their bytes and memory, how long they stay, and the largest."""
+    """Show count, size, memory, TTLs and the largest key for each kind of key."""
     return run(ctx, pattern, all, rate, sample)
 
 

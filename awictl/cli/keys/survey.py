@@ -18,7 +18,7 @@ async def survey(
     async with ctx.manager() as manager:
         inventory = manager.inventory
         size = await inventory.size()
-        with ctx.out.progress(size or 0, "looking at keys") as on_step:
+        with ctx.out.progress(size or 0, "scanning keys") as on_step:
             found = await inventory.survey(
                 pattern, everything=everything, rate=rate, sample=sample or DEFAULT_SAMPLE, on_step=on_step
             )
@@ -26,8 +26,8 @@ async def survey(
     forbidden = sum(one.not_permitted for one in found)
     if forbidden:
         ctx.out.notice(
-            f"{plural(forbidden, 'key')} may not be read by this user: nothing is known of them but the names"
+            f"{plural(forbidden, 'key')} could not be read: this user has no permission; only their names are known"
         )
     if looked_at + forbidden < count:
-        ctx.out.notice(f"a sample: {looked_at:,} of {plural(count, 'key')} were looked at (--sample)")
+        ctx.out.notice(f"sampled {looked_at:,} of {plural(count, 'key')} (see --sample)")
     return found

@@ -18,7 +18,7 @@ from .survey import survey
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
 ) -> Coroutine[Any, Any, None]:
-    """Show, for each kind of key, how many expire within a second, a minute, five minutes and so on."""
+    """Show a histogram of TTLs for each kind of key."""
     return run(ctx, pattern, all, rate, sample)
 
 

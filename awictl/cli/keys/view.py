@@ -36,7 +36,7 @@ def _forbidden(row: Mapping[str, Any]) -> bool:
 def _bytes(row: Mapping[str, Any]) -> str:
     if not row.get("error"):
         return number(row["bytes"])
-    return row["error"] if _forbidden(row) else "no string"
+    return row["error"] if _forbidden(row) else "not a string"
 
 
 def _largest(row: Mapping[str, Any]) -> str:
@@ -64,7 +64,7 @@ STATS = [
 
 BARS = [
     Column("KIND", lambda row: row["kind"]),
-    Column("EXPIRE", lambda row: row["left"], right=True),
+    Column("EXPIRES IN", lambda row: row["left"], right=True),
     Column("KEYS", lambda row: row["count"], right=True),
     Column("", lambda row: row["bar"], narrow="cut"),
 ]

@@ -1,4 +1,4 @@
 """`awictl media`: cached pictures and their embeddings."""
 
 #: The commands, in the order of the help.
-COMMANDS = ("put", "show", "list", "delete", "similar")
+COMMANDS = ("put", "list", "show", "similar", "delete")

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 ImageIds = Annotated[
     list[str],
-    typer.Argument(
-        metavar="ID...", help="Ids of images, or - to read them from stdin, one a line.", show_default=False
-    ),
+    typer.Argument(metavar="ID...", help="Image ids, or - to read them from stdin, one per line.", show_default=False),
 ]
 
 

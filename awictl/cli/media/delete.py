@@ -33,7 +33,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 def command(
     ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRun = False, rate: Rate = None
 ) -> Coroutine[Any, Any, None]:
-    """Delete images, each with its embedding, unless another image refers to that."""
+    """Delete images with their embeddings. An embedding that another image uses is kept."""
     return run(ctx, read_ids(ids, lines=True), yes, dry_run, rate)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, rate: Rate = None) -> Coroutine[Any, Any, None]:
-    """List images as they are found; how many there are, and what their embeddings take, is told on stderr."""
+    """List cached images, as they are found. Prints totals on stderr."""
     return run(ctx, rate)
 
 

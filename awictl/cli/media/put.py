@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from ...media.images import Image
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the image.", show_default=False)]
-Thumbnail = Annotated[str | None, typer.Option("--thumbnail", metavar="URL", help="URL of its thumbnail.")]
-Full = Annotated[str | None, typer.Option("--full", metavar="URL", help="URL of the whole image.")]
+Thumbnail = Annotated[str | None, typer.Option("--thumbnail", metavar="URL", help="URL of the thumbnail.")]
+Full = Annotated[str | None, typer.Option("--full", metavar="URL", help="URL of the full image.")]
 Embedding = Annotated[
     str | None,
     typer.Option(
         "--embedding",
         metavar="FILE",
-        help="Its embedding: a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.",
+        help="Embedding: a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.",
     ),
 ]
 EmbeddingKey = Annotated[
     str | None,
-    typer.Option("--embedding-key", metavar="KEY", help="What the embedding is called; the image's id if not given."),
+    typer.Option("--embedding-key", metavar="KEY", help="Key of the embedding.  [default: the id of the image]"),
 ]
 
 
@@ -48,7 +48,7 @@ def command(
     embedding: Embedding = None,
     embedding_key: EmbeddingKey = None,
 ) -> Coroutine[Any, Any, None]:
-    """Cache an image, and its embedding. What is not given stays as it is; a new image needs both URLs."""
+    """Cache an image and its embedding. Omitted values do not change; a new image requires both URLs."""
     return run(ctx, id, thumbnail, full, embedding, embedding_key)
 
 
@@ -68,7 +68,7 @@ async def run(
             image_id, thumbnail_url=thumbnail_url, full_url=full_url, embedding=vector, embedding_key=embedding_key
         )
     if image.embedding_key is not None and image.embedding is None:
-        ctx.out.notice(f"there is no embedding {image.embedding_key} yet")
+        ctx.out.notice(f"embedding {image.embedding_key} is not cached yet")
     render(ctx, image)
 
 

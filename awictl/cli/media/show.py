@@ -17,7 +17,7 @@ from .arguments import ImageIds
 if TYPE_CHECKING:
     from ...media.images import Image
 
-Full = Annotated[bool, typer.Option("--full", help="Show the full URL too, and unknown fields.")]
+Full = Annotated[bool, typer.Option("--full", help="Also show the full URL and unknown fields.")]
 
 
 @cli_command(
@@ -25,7 +25,7 @@ Full = Annotated[bool, typer.Option("--full", help="Show the full URL too, and u
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, ids: ImageIds, full: Full = False) -> Coroutine[Any, Any, None]:
-    """Show images: the thumbnail first, the embedding, and how long both stay. Nothing is written."""
+    """Show images: URLs, embeddings and TTLs. Nothing is written."""
     return run(ctx, read_ids(ids, lines=True), full)
 
 

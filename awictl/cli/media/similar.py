@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from ...media.embeddings import Vector
     from ...media.similarity import SimilarImages
 
-Query = Annotated[str, typer.Argument(metavar="ID|FILE", help="An image, a file, or - for stdin.", show_default=False)]
-Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many images.")]
+Query = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|FILE", help="Id of an image, a file with an embedding, or - for stdin.", show_default=False
+    ),
+]
+Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="Maximum number of images.")]
 
 
 @cli_command(
@@ -33,10 +38,10 @@ Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many im
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, query: Query, top: Top = 10, rate: Rate = None) -> Coroutine[Any, Any, None]:
-    """List the images most similar to one, by the cosine of their embeddings. Nothing is written.
+    """List the most similar images, by cosine similarity of their embeddings. Nothing is written.
 
-    ID|FILE is an image if one of that id is cached. Else it is a file with an embedding, in the formats of `media put`,
-    if it has a / in it, or is there and ends in .json, .npy, .f32 or .bin; write ./NAME for a file like an image.
+    ID|FILE is an image if one of that id is cached. Otherwise it is a file with an embedding, in the formats of `media
+    put`, if it contains a /, or exists and ends in .json, .npy, .f32 or .bin; write ./NAME if an image has that name.
     """
     return run(ctx, query, top, rate)
 
@@ -59,12 +64,12 @@ def _file(name: str, where: str) -> "Vector[float]":
         return read_embedding(name)
     if name.lower().endswith(SUFFIXES) and Path(name).is_file():
         return read_embedding(name)
-    raise NotFound(f"there is no image {name} at {where}; for a file that is called so, write ./{name}")
+    raise NotFound(f"there is no image {name} at {where}; for a file of that name, write ./{name}")
 
 
 async def render(ctx: CommandContext, found: "SimilarImages") -> None:
     """Print the matches, the most similar first, and how many embeddings were not compared."""
     rows = [one.row() for one in found.matches if one.id is not None or ctx.out.format is not Format.IDS]
-    await ctx.out.many(rows, view.MATCHES, id_field="id", empty="there is no other embedding to compare it with")
+    await ctx.out.many(rows, view.MATCHES, id_field="id", empty="no other embedding to compare with")
     if notice := view.skipped(found):
         ctx.out.notice(notice)

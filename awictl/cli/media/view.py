@@ -26,7 +26,9 @@ def _thumbnail(row: Mapping[str, Any]) -> str:
 def _dimensions(row: Mapping[str, Any]) -> str:
     if row["embedding_key"] is None:
         return "-"
-    return "gone" if row["bytes"] is None else "unreadable" if row["dimensions"] is None else f"{row['dimensions']:,}"
+    return (
+        "missing" if row["bytes"] is None else "unreadable" if row["dimensions"] is None else f"{row['dimensions']:,}"
+    )
 
 
 def _embedding_key(row: Mapping[str, Any]) -> str:
@@ -51,8 +53,8 @@ MATCHES = [
 DELETED = [
     Column("IMAGE", lambda row: row["id"], narrow="fold"),
     Column("EMBEDDING", _embedding_key, narrow="cut"),
-    Column("WITH IT", lambda row: "yes" if row["with_embedding"] else "no"),
-    Column("KEPT FOR", lambda row: ", ".join(row["kept_for"]) or "-", narrow="cut"),
+    Column("EMBEDDING DELETED", lambda row: "yes" if row["with_embedding"] else "no"),
+    Column("ALSO USED BY", lambda row: ", ".join(row["kept_for"]) or "-", narrow="cut"),
 ]
 
 
@@ -67,7 +69,7 @@ def fields(image: Image, *, full: bool) -> list[tuple[str, str]]:
         ("embedding", _known(image.embedding_key)),
     ]
     if image.embedding_key is not None:
-        shown.append(("dimensions", found.error or number(found.dimensions) if found else "gone"))
+        shown.append(("dimensions", found.error or number(found.dimensions) if found else "missing"))
     if found is not None:
         shown += [("bytes", f"{found.bytes:,}"), ("embedding expires in", lifetime(found.ttl_ms))]
     return shown + [(name, compact(value)) for name, value in image.other.items() if full]
@@ -77,12 +79,12 @@ def totals(stats: MediaStats) -> str:
     """The numbers about all images, in a line."""
     parts = [
         plural(stats.images, "image"),
-        f"{plural(stats.embeddings, 'embedding')} of {stats.embedding_bytes:,} bytes",
+        f"{plural(stats.embeddings, 'embedding')} ({stats.embedding_bytes:,} bytes)",
     ]
     if stats.orphans:
-        parts.append(f"{plural(stats.orphans, 'embedding')} of no image")
+        parts.append(f"{plural(stats.orphans, 'orphaned embedding')}")
     if stats.unreadable:
-        parts.append(f"{plural(stats.unreadable, 'image')} that cannot be read")
+        parts.append(f"{plural(stats.unreadable, 'unreadable image')}")
     return ", ".join(parts)
 
 
@@ -94,4 +96,4 @@ def skipped(found: SimilarImages) -> str | None:
         "all zeros": found.zero,
     }
     parts = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
-    return f"{plural(found.compared, 'embedding')} compared; left out: {', '.join(parts)}" if parts else None
+    return f"{plural(found.compared, 'embedding')} compared; skipped: {', '.join(parts)}" if parts else None

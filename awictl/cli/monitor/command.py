@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 Seconds = Annotated[
     float,
-    typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="End after this time."),
+    typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="Stop after this many seconds."),
 ]
-SessionOption = Annotated[str | None, typer.Option("--session", metavar="ID", help="Only what names this session.")]
+SessionOption = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="Only commands that name this session.")
+]
 Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")]
-Full = Annotated[bool, typer.Option("--full", help="Print all of each argument, not its beginning alone.")]
+Full = Annotated[bool, typer.Option("--full", help="Print arguments in full instead of their first bytes.")]
 
 
 @cli_command(
@@ -40,9 +42,10 @@ def command(
     kind: Kinds = None,
     full: Full = False,
 ) -> Coroutine[Any, Any, None]:
-    """Print the commands that clients run on the keys of AWI, by MONITOR: who, when, which script, and on what.
+    """Print the commands that clients run on AWI's keys. Each line has time, client, script and keys.
 
-    That costs the server dearly, since it sends every command of every client here: keep it short on production.
+    Uses MONITOR, which makes the server send every command of every client and slows it down: keep it short in
+    production.
     """
     return run(ctx, seconds, session, kind or [], full)
 
@@ -55,8 +58,7 @@ async def run(ctx: CommandContext, seconds: float, session_id: str | None, kinds
     async with ctx.manager() as manager:
         operations = OperationMonitor(manager.store.keyspace, session_id, kinds)
         ctx.out.notice(
-            f"MONITOR makes {manager.store.where} send all that it is asked here, which slows it down for "
-            f"{duration(seconds * 1000)}"
+            f"MONITOR slows {manager.store.where} down for {duration(seconds * 1000)}: it sends a copy of every command"
         )
         async with aclosing(operations.follow(seconds)) as found:
             async for one in found:

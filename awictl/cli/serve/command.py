@@ -17,31 +17,38 @@ if TYPE_CHECKING:
     from ...server.options import ServerOptions
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="ADDRESS")]
-Port = Annotated[int, typer.Option("--port", help="Port to listen on; 0: any free one.", min=0, max=65535)]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that serve.", min=1, max=256)]
-AllowRegister = Annotated[
-    bool, typer.Option("--allow-register", help="Let anybody who can connect register as an agent.")
+Port = Annotated[
+    int, typer.Option("--port", metavar="PORT", help="Port to listen on; 0 selects a free one.", min=0, max=65535)
 ]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Number of worker processes.", min=1, max=256)]
+AllowRegister = Annotated[bool, typer.Option("--allow-register", help="Allow any client to register as an agent.")]
 RateLimit = Annotated[
     int,
     typer.Option(
-        "--rate-limit", help="Requests an hour for each agent and operation; 0: any number.", metavar="N", min=0
+        "--rate-limit", help="Requests per hour for each agent and operation; 0 disables the limit.", metavar="N", min=0
     ),
 ]
-MaxBody = Annotated[int, typer.Option("--max-body", help="Largest body of a request.", metavar="BYTES", min=2)]
+MaxBody = Annotated[
+    int, typer.Option("--max-body", help="Maximum size of a request body, in bytes.", metavar="BYTES", min=2)
+]
 RequestTimeout = Annotated[
     Any,
-    typer.Option("--request-timeout", help="How long a request may take.", metavar="SPAN", parser=parse_duration),
+    typer.Option(
+        "--request-timeout",
+        help="Maximum duration of a request, such as 10s.",
+        metavar="DURATION",
+        parser=parse_duration,
+    ),
 ]
-AccessLog = Annotated[bool, typer.Option("--access-log", help="Log every request.")]
-BehindTls = Annotated[bool, typer.Option("--behind-tls", help="Something in front ends TLS: do not warn.")]
+AccessLog = Annotated[bool, typer.Option("--access-log", help="Log each request.")]
+BehindTls = Annotated[bool, typer.Option("--behind-tls", help="A proxy terminates TLS: do not warn about plain HTTP.")]
 
 
 def _uvloop() -> "asyncio.AbstractEventLoop":
     try:
         import uvloop
     except ImportError:
-        raise InvalidInput("the server's packages are not installed: pip install 'awictl[server]'") from None
+        raise InvalidInput("the packages of the server are not installed: pip install 'awictl[server]'") from None
     return uvloop.new_event_loop()
 
 
@@ -65,7 +72,7 @@ def command(
     access_log: AccessLog = False,
     behind_tls: BehindTls = False,
 ) -> Coroutine[Any, Any, None]:
-    """Serve the HTTP API of the Express app, until Ctrl-C or SIGTERM. Logs are JSON lines on stderr."""
+    """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM; logs are JSON lines on stderr."""
     from ...server.options import ServerOptions
 
     timeout = max(request_timeout, 1) / 1000
@@ -80,7 +87,7 @@ async def run(ctx: CommandContext, options: "ServerOptions", behind_tls: bool) -
     level = logging.ERROR if ctx.options.quiet else logging.DEBUG if ctx.options.verbose else logging.INFO
     if options.wide and not behind_tls:
         ctx.out.notice(
-            f"WARNING: listening on {options.host} without TLS: whoever is on the way can read the agents' API keys. "
-            "Put something in front that ends TLS (and say --behind-tls), or listen on 127.0.0.1"
+            f"WARNING: listening on {options.host} without TLS: the agents' API keys can be read in transit. "
+            "Terminate TLS in a proxy and pass --behind-tls, or listen on 127.0.0.1"
         )
     await serve(ctx.settings, options, level)

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 Delta = Annotated[
     str | None,
-    typer.Argument(metavar="[DELTA]", help="A JSON object, @FILE, or - for stdin.", show_default=False),
+    typer.Argument(metavar="[DELTA]", help="Delta: a JSON object, @FILE, or - for stdin.", show_default=False),
 ]
-Action = Annotated[str | None, typer.Option("--action", metavar="NAME", help="What the agent did.")]
-Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="What it did it with; also @FILE, or -.")]
-Observation = Annotated[str | None, typer.Option("--observation", metavar="TEXT", help="What it was told.")]
-Failed = Annotated[bool, typer.Option("--failed", help="The action did not succeed.")]
+Action = Annotated[str | None, typer.Option("--action", metavar="NAME", help="Name of the action to record.")]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="JSON", help="Input of the action: JSON, @FILE, or - for stdin.")
+]
+Observation = Annotated[
+    str | None, typer.Option("--observation", metavar="TEXT", help="Observation to record with the action.")
+]
+Failed = Annotated[bool, typer.Option("--failed", help="Record the action as failed.")]
 OpId = Annotated[
-    str | None, typer.Option("--op-id", metavar="ID", help="Name of the update: it is applied at most once.")
+    str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the update is applied at most once per id.")
 ]
 
 
@@ -48,9 +52,9 @@ def command(
     failed: Failed = False,
     op_id: OpId = None,
 ) -> Coroutine[Any, Any, None]:
-    """Merge a delta into a session. Records the action, and prints the state afterwards without the trajectory."""
+    """Merge a delta into a session, and record the action. Prints the new state without the trajectory."""
     if delta is None and action is None:
-        raise InvalidInput("nothing to apply: give a DELTA, or an --action to record")
+        raise InvalidInput("nothing to apply: pass a DELTA, or an --action to record")
     limit = ctx.settings.max_delta_bytes
     entry: dict[str, Any] = {"success": not failed}
     if action is not None:
@@ -69,7 +73,7 @@ async def run(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str,
     async with ctx.manager() as manager:
         updated = await manager.apply(session_id, delta, entry)
     if updated.action is None:
-        ctx.out.notice(f"{updated.op_id} had been applied before: nothing was changed")
+        ctx.out.notice(f"{updated.op_id} was already applied: nothing was changed")
     render(ctx, session_id, updated)
 
 

@@ -10,9 +10,9 @@ from ..framework.context import CommandContext
 from ..framework.output import Format
 from ..framework.session_view import session as session_table
 
-Agent = Annotated[str, typer.Option("--agent", metavar="ID", help="Agent id.", show_default=False)]
-Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Agent's name; its id if not given.")]
-Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Where the agent starts.")]
+Agent = Annotated[str, typer.Option("--agent", metavar="ID", help="Id of the agent.", show_default=False)]
+Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the agent.  [default: its id]")]
+Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Route on which the session starts.")]
 
 
 @cli_command(
@@ -23,16 +23,16 @@ Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Where the a
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/") -> Coroutine[Any, Any, None]:
-    """Create a session for an agent, and print it. It becomes the agent's current session."""
+    """Create a session for an agent, and print it. It replaces the agent's current session, which will expire."""
     return run(ctx, agent, name or agent, route)
 
 
 async def run(ctx: CommandContext, agent_id: str, name: str, route: str) -> None:
-    """Create the session. A session in which the agent was before is left to expire."""
+    """Create the session; name the agent's previous one, which is not ended."""
     async with ctx.manager() as manager:
         document, previous = await manager.create_session(agent_id, name, route)
     if previous:
-        ctx.out.notice(f"agent {agent_id} was in session {previous} before, which is left to expire")
+        ctx.out.notice(f"the previous session of agent {agent_id}, {previous}, is not ended: it will expire")
     render(ctx, document, manager.settings.session_ttl_ms)
 
 

@@ -12,25 +12,25 @@ from ..framework.context import CommandContext
 from ..framework.session_view import last_delta
 from . import view
 
-#: Fields that differ between any two sessions, and say nothing of their state.
+#: Fields that are not part of the state, and differ between any two sessions.
 OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
 
-OtherId = Annotated[str | None, typer.Argument(metavar="[ID2]", help="Another session.", show_default=False)]
-AllFields = Annotated[bool, typer.Option("--all", help="Compare ids, histories and statistics too.")]
-ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where there is a difference.")]
+OtherId = Annotated[str | None, typer.Argument(metavar="[ID2]", help="Id of another session.", show_default=False)]
+AllFields = Annotated[bool, typer.Option("--all", help="Also compare ids, histories and statistics.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there is a difference.")]
 
 
 @cli_command(
     examples=[
-        "awictl session diff ID   # the last delta, and the action that made it",
-        "awictl session diff ID1 ID2   # where two states differ",
+        "awictl session diff ID   # the last delta, and its action",
+        "awictl session diff ID1 ID2   # the fields in which two states differ",
         "awictl session diff ID1 ID2 --exit-code -q -o json",
     ],
 )
 def command(
     ctx: CommandContext, id: SessionId, other: OtherId = None, all: AllFields = False, exit_code: ExitCode = False
 ) -> Coroutine[Any, Any, None]:
-    """Show the last delta, or compare two states. The last delta of a session is kept for five minutes."""
+    """Print the last delta of a session, or compare two sessions. The last delta is kept for five minutes."""
     return run(ctx, id, other, all, exit_code)
 
 

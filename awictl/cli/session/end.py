@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ..framework.output import Row
 
-Discard = Annotated[bool, typer.Option("--discard", help="Do not archive them: they are lost for good.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before anything is lost.")]
+Discard = Annotated[bool, typer.Option("--discard", help="Delete the sessions without archiving them.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation before --discard.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions would end.")]
 
 
@@ -32,14 +32,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which session
         "awictl session end ID",
         "awictl session end ID --archive sqlite:////var/backups/awi.db",
         "awictl session list -o ids --agent browser-1 | awictl session end -",
-        "awictl session end ID --discard --yes   # lost for good",
+        "awictl session end ID --discard --yes   # not archived",
     ],
     formats=[Format.IDS],
 )
 def command(
     ctx: CommandContext, ids: SessionIds, discard: Discard = False, yes: Yes = False, dry_run: DryRun = False
 ) -> Coroutine[Any, Any, None]:
-    """End sessions: each is archived, read back, compared, and only then deleted. It is safe to repeat."""
+    """End sessions: archive each, verify the copy, and only then delete it. Safe to repeat."""
     wanted = read_ids(ids)
     return run_dry(ctx, wanted, discard) if dry_run else run(ctx, wanted, discard, yes)
 
@@ -49,7 +49,7 @@ async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> 
     async with ctx.manager() as manager:
         if discard:
             manager.check_writable()
-            confirm(f"Delete {plural(len(ids), 'session')} for good, without archiving?", yes)
+            confirm(f"Delete {plural(len(ids), 'session')} without archiving? This cannot be undone.", yes)
         sessions = EachId(ctx, ids)
 
         async def one(session_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Follow a session: what `watch` and `history --follow` have in common. Nothing is written, no TTL extended."""
+"""Follow a session, for `watch` and `history --follow`. Nothing is written, and no TTL is extended."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 async def follow(
     ctx: CommandContext, session_id: str, latest: int, interval: float, seconds: float | None
 ) -> "AsyncGenerator[Event, None]":
-    """Yield what happens in a session, until it is gone or `seconds` are over; at first its `latest` actions.
+    """Yield the events of a session until it is gone, or `seconds` have passed. The first has the `latest` actions.
 
-    A notice is printed when the session or the server is gone, and when the server is back.
+    Notices report that the session is gone, or that the server is unreachable or reachable again.
     """
     from ...diagnostics.follow import Follower
 
@@ -37,9 +37,9 @@ async def follow(
             if event is None:
                 return
             if event.kind == "away":
-                ctx.out.notice(f"{event.message} (trying again)")
+                ctx.out.notice(f"{event.message} (retrying)")
             elif event.kind == "back":
-                ctx.out.notice("it can be read again")
+                ctx.out.notice("the session can be read again")
             elif event.kind == "gone":
                 ctx.out.notice(event.message)
             yield event

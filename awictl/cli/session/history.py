@@ -19,11 +19,11 @@ from .follow import follow
 if TYPE_CHECKING:
     from ...store.base import HistoryPage
 
-Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="How many actions.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="How many newer ones to pass over.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Then go on with each new one as it comes.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of actions.")]
+Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Number of newest actions to skip.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new actions as they are recorded.")]
 
-#: Seconds between two reads with --follow.
+#: Polling interval of --follow, in seconds.
 DEFAULT_INTERVAL = 1.0
 
 
@@ -31,7 +31,7 @@ DEFAULT_INTERVAL = 1.0
     examples=[
         "awictl session history ID",
         "awictl session history ID --limit 100 | jq -r 'select(.success | not) | .action'",
-        "awictl session history ID --follow   # like tail -f: oldest first, then each new one",
+        "awictl session history ID --follow   # like tail -f",
     ],
 )
 def command(
@@ -43,13 +43,13 @@ def command(
     interval: MaybeInterval = None,
     seconds: Seconds = None,
 ) -> Coroutine[Any, Any, None]:
-    """Print the actions of a session, newest first; of an archived one also those that left it early."""
+    """Print the actions of a session, newest first. Those of an archived session include trimmed ones."""
     if follow:
         if offset:
-            raise InvalidInput("--follow begins with the newest actions: leave out --offset")
+            raise InvalidInput("--follow and --offset cannot be combined")
         return run_follow(ctx, id, limit, interval or DEFAULT_INTERVAL, seconds)
     if interval is not None or seconds is not None:
-        raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} is for --follow")
+        raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} requires --follow")
     return run(ctx, id, limit, offset)
 
 
@@ -67,7 +67,7 @@ async def run_follow(ctx: CommandContext, session_id: str, limit: int, interval:
     async with aclosing(follow(ctx, session_id, limit, interval, seconds)) as events:
         async for event in events:
             if event.missed:
-                ctx.out.notice("some actions came and left again between two looks: take a shorter --interval")
+                ctx.out.notice("some actions were added and trimmed between two polls: use a shorter --interval")
             for action in map(as_object, event.actions):
                 ctx.out.line(action, partial(view.action_lines, action))
 
@@ -75,6 +75,6 @@ async def run_follow(ctx: CommandContext, session_id: str, limit: int, interval:
 async def render(ctx: CommandContext, page: "HistoryPage", envelope: dict[str, Any]) -> None:
     """Print a page of actions; `envelope`: the fields around them in JSON."""
     rows = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
-    await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions there")
+    await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions")
     if len(rows) < page.total:
         ctx.out.notice(f"{len(rows)} of {page.total} actions")

@@ -8,6 +8,7 @@ import typer
 
 from ...errors import InvalidInput
 from ...sessions.list_filter import SORT_KEYS, SessionQuery, SortKey
+from ...util.humanize import plural
 from ..framework.command import cli_command
 from ..framework.common_options import Rate
 from ..framework.context import CommandContext
@@ -19,21 +20,31 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ..framework.output import Row
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent: id or name.")]
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only sessions of this agent (id or name).")]
 Route = Annotated[
-    str | None, typer.Option("--route", metavar="PATTERN", help="Only on this route; * and ? stand for any.")
+    str | None, typer.Option("--route", metavar="PATTERN", help="Only sessions on this route; * and ? are wildcards.")
 ]
 Idle = Annotated[
     int | None,
-    typer.Option("--idle", parser=parse_duration, metavar="TIME", help="Only idle for so long, such as 20m."),
+    typer.Option(
+        "--idle",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Only sessions idle for at least this long, such as 20m.",
+    ),
 ]
 TtlBelow = Annotated[
     int | None,
-    typer.Option("--ttl-below", parser=parse_duration, metavar="TIME", help="Only if it expires within this time."),
+    typer.Option(
+        "--ttl-below",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Only sessions that expire within this time, such as 5m.",
+    ),
 ]
-Sort = Annotated[SortKey | None, typer.Option("--sort", help="Order, ascending; else as found.")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+Sort = Annotated[SortKey | None, typer.Option("--sort", help="Sort key, ascending.  [default: unsorted]")]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Sort in descending order.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
 
 @cli_command(
@@ -56,9 +67,9 @@ def command(
     limit: Limit = None,
     rate: Rate = None,
 ) -> Coroutine[Any, Any, None]:
-    """List live sessions. They are printed as they are found; nothing is written, and no expiry put off."""
+    """List live sessions, as they are found. Nothing is written, and no TTL is extended."""
     if reverse and sort is None:
-        raise InvalidInput("--reverse needs --sort")
+        raise InvalidInput("--reverse requires --sort")
     return run(ctx, SessionQuery(agent, route, idle, ttl_below), sort, reverse, limit, rate)
 
 
@@ -81,7 +92,9 @@ async def run(
             batches = Batches(rows, limit, encoded)
         await render(ctx, batches)
     if unreadable:
-        ctx.out.notice(f"{unreadable} of the sessions could not be read: `awictl session show ID` says why")
+        ctx.out.notice(
+            f"{plural(unreadable, 'session')} could not be read: `awictl session show ID` reports the reason"
+        )
 
 
 async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[Sequence[Row], None]":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     formats=[Format.IDS, Format.RAW],
 )
 def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
-    """Print session documents, live or from the archive. Nothing is written, and no expiry put off."""
+    """Print session documents, live or archived. Nothing is written, and no TTL is extended."""
     return run(ctx, read_ids(ids))
 
 

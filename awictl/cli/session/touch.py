@@ -24,7 +24,7 @@ MOST_EXPLAINED = 10
     formats=[Format.IDS],
 )
 def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
-    """Put off the expiry of sessions. Nothing else is changed: the documents are not rewritten."""
+    """Extend the TTL of sessions. The documents are not rewritten."""
     return run(ctx, read_ids(ids))
 
 
@@ -38,7 +38,7 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
         async for _ in sessions.rows(lambda session_id: _raise_reason(manager, session_id)):
             pass
         if len(missing) > MOST_EXPLAINED:
-            ctx.out.notice(f"and {plural(len(missing) - MOST_EXPLAINED, 'more session')} that are not live")
+            ctx.out.notice(f"{plural(len(missing) - MOST_EXPLAINED, 'more session')} not live")
     sessions.exit()
 
 

@@ -83,7 +83,7 @@ def event_lines(event: Event) -> Iterator[str]:
     for place, value in _leaves(event.changes.delta, ""):
         yield f"{at}  {place} = {compact(value)}"
     for place in event.changes.removed:
-        yield f"{at}  {place} is gone"
+        yield f"{at}  {place} removed"
     for action in map(as_object, event.actions):
         yield from action_lines(action)
 

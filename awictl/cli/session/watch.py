@@ -30,9 +30,10 @@ def command(
     interval: Interval = "1s",  # type: ignore[assignment]  # parsed as an option is
     seconds: Seconds = None,
 ) -> Coroutine[Any, Any, None]:
-    """Watch a session: its state and its newest actions as they change, with what changed marked by a *.
+    """Watch a session: its state and its newest actions, as they change.
 
-    Ends when the session does, after --seconds, or at Ctrl-C. Where stdout is no terminal each change is a line.
+    A terminal is redrawn in place, with recent changes marked by a *; elsewhere each change is a line. Stops when the
+    session is gone, after --seconds, or at Ctrl-C.
     """
     return (run_live if ctx.out.live else run)(ctx, id, interval, seconds)
 

@@ -35,10 +35,10 @@ def command(
     seconds: Seconds = None,
     rate: Rate = None,
 ) -> Coroutine[Any, Any, None]:
-    """Watch all sessions on a full screen: by activity, with actions a second, failures, and memory.
+    """Monitor all sessions on a full screen. Shows activity, actions per second, failures and memory.
 
-    Keys: s and S change the order, / filters, Enter opens a session's trajectory and its last diff, q quits. Where the
-    terminal cannot show that, or stdout is none, each look is a line.
+    Keys: s and S change the sort key, / filters, Enter opens a session, q quits. Without a capable terminal, each
+    sample is printed as a line.
     """
     return run(ctx, interval, seconds, rate)
 
@@ -54,7 +54,7 @@ async def run(ctx: CommandContext, interval: float, seconds: float | None, rate:
             try:
                 from .screen import TopScreen
             except ModuleNotFoundError:
-                ctx.out.notice("the full screen needs textual (`pip install 'awictl[top]'`): here are plain lines")
+                ctx.out.notice("the full screen requires textual (`pip install 'awictl[top]'`); printing lines instead")
             else:
                 code = await TopScreen(manager, sampler, interval, colors=ctx.out.color).run_for(seconds)
                 if code == INTERRUPTED:
@@ -77,7 +77,7 @@ async def _samples(
             sample = await sampler.sample()
         except AwiError as error:
             if not away:
-                ctx.out.notice(f"{error} (trying again)")
+                ctx.out.notice(f"{error} (retrying)")
             away = True
             waiting = asyncio.sleep(interval)
         else:

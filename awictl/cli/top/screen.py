@@ -1,95 +1,35 @@
-"""The full screen of `awictl top`. Stored text is escaped, and never read as markup."""
+"""The full screen of `awictl top`. Stored text is escaped and never parsed as markup."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.console import Group, RenderableType
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from ...diagnostics.activity import Activity, Order, Sample, Sampler
+from ...diagnostics.activity import Order, Sample, Sampler
 from ...errors import AwiError
-from ...util.humanize import duration, lifetime, plural
-from ..framework.cells import number
+from ...util.humanize import plural
 from ..framework.error_report import INTERRUPTED
-from ..framework.session_view import ACTIONS, facts, last_delta
-from ..framework.tables import Rows, fields_of, printable
+from ..framework.tables import printable
+from .columns import GAP, cell_of, fields_for
+from .session_screen import SessionScreen
 from .view import totals
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
-#: Newest actions of a session that is opened.
-OPENED_ACTIONS = 100
+#: The sort keys, in the order in which a key press goes through them.
 ORDERS = list(Order)
 
 
-class Field(NamedTuple):
-    """A column: its title, the text of its cell, and how wide it is."""
-
-    title: str
-    text: Callable[[Activity], str]
-    width: int
-    #: Those with the least come first where there is no room for all; wide ones get what is left over.
-    rank: int
-    right: bool = True
-    wide: bool = False
-
-
-FIELDS = [
-    Field("SESSION", lambda one: one.session_id, 37, 0, right=False),
-    Field("AGENT", lambda one: f"unreadable: {one.error}" if one.error else one.agent, 10, 3, right=False, wide=True),
-    Field("ROUTE", lambda one: one.route, 12, 6, right=False, wide=True),
-    Field("IDLE", lambda one: duration(one.idle_ms), 7, 1),
-    Field("TTL", lambda one: lifetime(one.ttl_ms), 7, 1),
-    Field("ACT/S", lambda one: f"{one.rate:,.1f}" if one.rate else "-", 5, 2),
-    Field("ACTIONS", lambda one: number(one.total), 7, 5),
-    Field("FAILED", lambda one: number(one.failed), 6, 4),
-    Field("BYTES", lambda one: f"{one.bytes:,}", 9, 7),
-]
-#: Characters between two columns, and of a wide cell at the most.
-GAP = 1
-WIDEST_CELL = 40
-
-
-def fields_for(width: int) -> list[tuple[Field, int]]:
-    """The columns for which there is room, each with its width."""
-    left = width - 2  # the scroll bar
-    shown: list[Field] = []
-    for field in sorted(FIELDS, key=lambda one: one.rank):
-        if field.width + GAP <= left:
-            shown.append(field)
-            left -= field.width + GAP
-        else:
-            break
-    if not shown:
-        return [(FIELDS[0], max(left - GAP, 1))]
-    wide = [field for field in shown if field.wide]
-    more = {field.title: left // len(wide) for field in wide}
-    return [
-        (field, min(field.width + more.get(field.title, 0), WIDEST_CELL) if field.wide else field.width)
-        for field in FIELDS
-        if field in shown
-    ]
-
-
-def _cell(text: str, width: int, right: bool) -> Text:
-    cell = Text(printable(text), no_wrap=True, justify="right" if right else "left")
-    cell.truncate(width, overflow="ellipsis")
-    return cell
-
-
 class TopScreen(App[int]):
-    """All sessions, refreshed again and again. Its result is an exit code."""
+    """All sessions, refreshed at an interval. The result of the app is the exit code."""
 
     CSS = """
     #totals { height: auto; max-height: 2; text-style: bold; }
@@ -99,9 +39,9 @@ class TopScreen(App[int]):
     """
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "order(1)", "order"),
-        Binding("S", "order(-1)", "order back", show=False),
-        # with priority, so that the keys which arrive together with it go to the input already
+        Binding("s", "order(1)", "sort"),
+        Binding("S", "order(-1)", "sort back", show=False),
+        # with priority, so that keys which arrive together with it already go to the input
         Binding("slash", "filter", "filter", priority=True),
         Binding("enter", "open", "open", show=True),
         Binding("q", "leave(0)", "quit"),
@@ -111,25 +51,25 @@ class TopScreen(App[int]):
 
     def __init__(self, manager: StateManager, sampler: Sampler, interval: float, *, colors: bool) -> None:
         if not colors:
-            os.environ["NO_COLOR"] = "1"  # which is what Textual looks at
+            os.environ["NO_COLOR"] = "1"  # read by Textual
         super().__init__()
         self._state_manager = manager
         self._sampler = sampler
-        self._every = interval
+        self._sample_interval = interval
         self._sorted_by = Order.ACTIVITY
         self._filter = Input(placeholder="id, agent or route", compact=True)
         self._filter.display = False
-        self._wanted = ""
+        self._filter_text = ""
         self._latest: Sample | None = None
         self._row_ids: list[str] = []
-        self._at_once = asyncio.Event()
+        self._refresh_now = asyncio.Event()
 
     async def run_for(self, seconds: float | None) -> int:
-        """Take over the terminal until the user leaves, or the time is over. Returns the exit code."""
+        """Take over the terminal until the user quits, or `seconds` have passed. Returns the exit code."""
         loop = asyncio.get_running_loop()
         if seconds is not None:
             loop.call_later(seconds, self.exit, 0)
-        # Textual would leave the screen as it is at SIGTERM, and tell nothing of SIGINT
+        # Textual does not restore the screen at SIGTERM, and does not report SIGINT
         codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 128 + signal.SIGTERM}
         for signum, code in codes.items():
             loop.add_signal_handler(signum, self.exit, code)
@@ -141,6 +81,7 @@ class TopScreen(App[int]):
         return result if result is not None else self.return_code or 0
 
     def compose(self) -> ComposeResult:
+        """The widgets: totals, status line, filter, table, and the keys."""
         yield Static("", id="totals", markup=False)
         yield Static("", id="state", markup=False)
         yield self._filter
@@ -148,23 +89,24 @@ class TopScreen(App[int]):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
+        """Start sampling."""
         self.query_one(DataTable).focus()
-        self._tell_state("looking at all sessions…")
+        self._show_status("scanning sessions…")
         self.run_worker(self._keep_sampling(), exclusive=True)
 
     async def _keep_sampling(self) -> None:
-        """Take samples for as long as this is shown."""
+        """Take samples until the app ends."""
         while True:
-            self._at_once.clear()
+            self._refresh_now.clear()
             try:
-                sample = await self._sampler.sample(self._sorted_by, self._wanted)
+                sample = await self._sampler.sample(self._sorted_by, self._filter_text)
             except AwiError as error:
-                self._tell_state(f"{error} (trying again)")
-                waiting = asyncio.sleep(self._every)
+                self._show_status(f"{error} (retrying)")
+                waiting = asyncio.sleep(self._sample_interval)
             else:
                 self._fill(sample)
-                waiting = self._sampler.wait(sample, self._every)
-            tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._at_once.wait())]
+                waiting = self._sampler.wait(sample, self._sample_interval)
+            tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._refresh_now.wait())]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -176,14 +118,15 @@ class TopScreen(App[int]):
         self.query_one("#totals", Static).update(
             Text("  ".join(one.replace(" ", "\u00a0") for one in [plural(sample.sessions, "session"), *totals(sample)]))
         )
-        self._tell_state("")
+        self._show_status("")
         self._draw_rows()
 
     def on_resize(self) -> None:
+        """Fit the columns to the new width."""
         self._draw_rows()
 
     def _draw_rows(self) -> None:
-        """Fill the table for the width that there is; the cursor stays on its session, wherever that is now."""
+        """Fill the table to the width of the screen. The cursor stays on its session."""
         if self._latest is None:
             return
         table = self.query_one(DataTable)
@@ -193,31 +136,32 @@ class TopScreen(App[int]):
         table.clear(columns=True)
         fields = fields_for(self.size.width)
         for field, width in fields:
-            table.add_column(_cell(field.title, width, field.right), width=width + GAP)
+            table.add_column(cell_of(field.title, width, field.right), width=width + GAP)
         for one in self._latest.shown:
-            table.add_row(*(_cell(field.text(one), width, field.right) + Text(" " * GAP) for field, width in fields))
+            table.add_row(*(cell_of(field.text(one), width, field.right) + Text(" " * GAP) for field, width in fields))
         if at in self._row_ids:
             table.move_cursor(row=self._row_ids.index(at), scroll=False)
         table.scroll_to(y=scroll, animate=False)
 
-    def _tell_state(self, text: str) -> None:
-        """What is shown of the state of the view itself, unless there is something else to `text`."""
+    def _show_status(self, text: str) -> None:
+        """Show `text` in the status line; if it is empty, the sort key, the filter and the time of the sample."""
         sample = self._latest
-        parts = [f"by {self._sorted_by}"]
-        if self._wanted:
-            parts.append(f"with {self._wanted!r}" + (f": {sample.matching:,}" if sample is not None else ""))
+        parts = [f"sorted by {self._sorted_by}"]
+        if self._filter_text:
+            parts.append(f"filter {self._filter_text!r}" + (f": {sample.matching:,}" if sample is not None else ""))
         if sample is not None and sample.matching > len(sample.shown):
-            parts.append(f"the first {len(sample.shown):,}")
+            parts.append(f"first {len(sample.shown):,}")
         if sample is not None:
             parts.append(f"at {sample.at[11:19]} UTC")
         self.query_one("#state", Static).update(Text(printable(text or ", ".join(parts)), no_wrap=True))
 
-    # -- what keys do
+    # -- actions of keys
 
     def action_order(self, step: int) -> None:
+        """Sort by the next key, or with `step` -1 by the previous one."""
         self._sorted_by = ORDERS[(ORDERS.index(self._sorted_by) + step) % len(ORDERS)]
-        self._tell_state("")
-        self._at_once.set()
+        self._show_status("")
+        self._refresh_now.set()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Textual's hook: whether a key runs this action. In the input, and in an opened session, / is a character."""
@@ -226,75 +170,35 @@ class TopScreen(App[int]):
         return self.screen is self.screen_stack[0] and self.focused is not self._filter
 
     def action_filter(self) -> None:
+        """Show the input of the filter."""
         self._filter.display = True
         self.screen.set_focus(self._filter)  # at once: Widget.focus() defers it
 
     def action_leave(self, code: int) -> None:
+        """Quit with an exit code."""
         self.exit(code)
 
     def action_open(self) -> None:
+        """Open the session at the cursor."""
         table = self.query_one(DataTable)
         if self.screen is self.screen_stack[0] and table.cursor_row < len(self._row_ids):
             self.push_screen(SessionScreen(self._state_manager, self._row_ids[table.cursor_row]))
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Open the session that was selected with Enter or the mouse."""
         self.action_open()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self._wanted = event.value.strip()
+        """Apply the filter."""
+        self._filter_text = event.value.strip()
         self._hide_filter()
-        self._at_once.set()
+        self._refresh_now.set()
 
     def key_escape(self) -> None:
+        """Close the filter without applying it."""
         if self.focused is self._filter:
             self._hide_filter()
 
     def _hide_filter(self) -> None:
         self._filter.display = False
         self.screen.set_focus(self.query_one(DataTable))
-
-
-class SessionScreen(Screen[None]):
-    """One session: its state, its last diff, and its newest actions."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.pop_screen", "back"),
-        Binding("r", "read", "read again"),
-    ]
-
-    def __init__(self, manager: StateManager, session_id: str) -> None:
-        super().__init__()
-        self._state_manager = manager
-        self._session_id = session_id
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static("", id="session", markup=False)
-        yield Footer(compact=True)
-
-    def on_mount(self) -> None:
-        self.action_read()
-
-    def action_read(self) -> None:
-        self.run_worker(self._read_session(), exclusive=True)
-
-    async def _read_session(self) -> None:
-        try:
-            shown = await self._picture()
-        except AwiError as error:
-            shown = Text(printable(str(error)))
-        self.query_one("#session", Static).update(shown)
-
-    async def _picture(self) -> RenderableType:
-        listed = await self._state_manager.store.list([self._session_id])
-        page = await self._state_manager.get_action_history(self._session_id, OPENED_ACTIONS)
-        diff = await self._state_manager.get_state_diff(self._session_id)
-        head, ttl_ms = (listed[0].head, listed[0].ttl_ms) if listed else ({}, None)
-        actions = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
-        return Group(
-            fields_of(facts(head, page.total, lifetime(ttl_ms))),
-            Text("\nlast diff", style="bold"),
-            last_delta(diff) if diff is not None else Text("none in the last five minutes"),
-            Text(f"\nnewest actions ({len(actions):,} of {page.total:,})", style="bold"),
-            Rows(actions, ACTIONS),
-        )

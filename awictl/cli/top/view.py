@@ -30,7 +30,7 @@ def totals(sample: Sample) -> list[str]:
     return [
         f"{rate:,.1f} actions/s" if rate is not None else "- actions/s",
         f"{failures:,.1f} failures/s" if failures is not None else "- failures/s",
-        f"{sample.expiring:,} expire within 2m",
+        f"{sample.expiring:,} expiring within 2m",
         *([f"{sample.unreadable:,} unreadable"] if sample.unreadable else []),
         f"memory {memory}",
     ]

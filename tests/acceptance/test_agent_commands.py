@@ -15,7 +15,7 @@ def keeper(awictl: Cli) -> Cli:
 
 def test_from_registering_to_revoking(keeper: Cli) -> None:
     made = keeper.ok("agent", "register", "crawler", "--permission", "read", "--expires", "30d", "--description", "x")
-    assert "only time" in made.err
+    assert "cannot be shown again" in made.err
     row = made.json
     secret = row.pop("key")
     assert secret.startswith("agent_") and len(secret) == 38

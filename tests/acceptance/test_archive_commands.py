@@ -111,16 +111,16 @@ def test_discarding_asks_first(awictl: Cli, valkey: ValkeyServer) -> None:
     first, second = begin(awictl), begin(awictl, "browser-2")
     for answer, code in (("n\n", 1), ("\x03", 130), ("\x04", 130)):
         process = spawn(awictl, "session", "end", first, "--discard")
-        process.expect("for good, without archiving")
+        process.expect("without archiving")
         process.send(answer)
         process.expect(pexpect.EOF)
         process.close()
         assert process.exitstatus == code
     assert valkey.raw.exists(f"AWI:SESSION:{first}")
     process = spawn(awictl, "session", "end", first, "--discard")
-    process.expect("for good, without archiving")
+    process.expect("without archiving")
     process.send("y\n")
-    process.expect("lost for good")
+    process.expect("discarded")
     process.expect(pexpect.EOF)
     assert awictl.ok("session", "end", second, "--discard", "--yes", "-o", "ids").text == f"{second}\n"
     assert valkey.raw.keys() == []
@@ -269,12 +269,17 @@ def test_tables_on_a_terminal(filed: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.set(f"AWI:SESSION:{document['session_id']}", json.dumps(document), px=60_000)
     assert filed.ok("archive", "sweep", "--dry-run").rows[0]["why"] == "expires"
     assert "1 session due, 1 archived" in filed.ok("archive", "sweep", "-o", "table").table()
+    ended = begin(filed)
+    filed.ok("session", "end", ended)
     for columns in ("80", "120", "200"):
         wide = filed.having(COLUMNS=columns)
         listing = wide.ok("archive", "list", "-o", "table").table()
-        assert document["session_id"] in listing and "alive" in listing
+        assert document["session_id"] in listing and "live" in listing
         assert max(map(len, listing.splitlines())) <= int(columns)
         assert "█" in wide.ok("archive", "stats", "-o", "table").table()
+        for words in (("archive", "restore", ended), ("session", "end", document["session_id"])):
+            table = wide.ok(*words, "--dry-run", "-o", "table").table()
+            assert words[-1] in table and table.splitlines()[0].split()[:2] == ["SESSION", "AGENT"], "headers are whole"
     plain = filed.having(PYTHONIOENCODING="ascii").ok("archive", "stats", "-o", "table").table()
     assert "#" in plain and "█" not in plain
     process = spawn(filed, "archive", "list")
@@ -330,20 +335,20 @@ def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "fragment"),
     [
-        (("archive", "sweep", "--margin", "soon"), 2, "span of time"),
-        (("archive", "sweep", "--margin", "0s"), 2, "above zero"),
-        (("archive", "sweep", "--watch", "--once"), 2, "exclude each other"),
+        (("archive", "sweep", "--margin", "soon"), 2, "not a duration"),
+        (("archive", "sweep", "--margin", "0s"), 2, "greater than zero"),
+        (("archive", "sweep", "--watch", "--once"), 2, "cannot be combined"),
         (("archive", "sweep", "--rate", "nan"), 2, "--rate"),
         (("archive", "sweep", "--interval", "5s"), 2, "--watch"),
-        (("archive", "export", "-o", "table"), 2, "jsonl only"),
+        (("archive", "export", "-o", "table"), 2, "prints jsonl"),
         (("archive", "list", "--mongo", "sqlite:///x.db"), 2, "not an archive in MongoDB"),
         (("archive", "list", "--cursor", "x"), 2, "not a cursor"),
-        (("archive", "list", "--since", "yesterday"), 2, "no moment"),
+        (("archive", "list", "--since", "yesterday"), 2, "not a time"),
         (("archive", "show", "sess_missing"), 3, "sess_missing"),
         (("archive", "show", "../x"), 2, "not a session id"),
         (("archive", "restore", "sess_missing"), 3, "sess_missing"),
         (("session", "end", "sess_missing"), 3, "it is not in"),
-        (("archive", "export", "sess_1", "--failed"), 2, "either ids or filters"),
+        (("archive", "export", "sess_1", "--failed"), 2, "ids and filters cannot be combined"),
         (("archive", "list", "--archive", "http://x"), 2, "--archive: this is not an archive"),
         (("archive", "list", "--mongo", "mongodb://u:hunter2@h/db"), 2, "MONGODB_URI"),
         (("archive", "list", "--archive", "sqlite:////"), 2, "not an archive"),

@@ -42,7 +42,7 @@ def test_from_putting_to_deleting(awictl: Cli, valkey: ValkeyServer) -> None:
     assert FULL not in shown.text
     listed = awictl.ok("media", "list")
     assert {one["id"] for one in listed.rows} == {"one", "two"}
-    assert listed.err == "2 images, 2 embeddings of 16 bytes\n"
+    assert listed.err == "2 images, 2 embeddings (16 bytes)\n"
 
     assert awictl.ok("media", "similar", "one").rows == [{"id": "two", "embedding_key": "k", "score": 0.96}]
     assert awictl.ok("media", "similar", "one.npy", "--top", "1", "-o", "ids").text == "one\n"
@@ -58,7 +58,7 @@ def test_an_image_wins_over_a_file(awictl: Cli, valkey: ValkeyServer) -> None:
         (awictl.home / name).write_bytes(b"[1, 0]")
     found = awictl.ok("media", "similar", "post_3")
     assert [one["id"] for one in found.rows] == ["post 1", "posts/2"]
-    assert found.err == "2 embeddings compared; left out: 1 all zeros\n"
+    assert found.err == "2 embeddings compared; skipped: 1 all zeros\n"
     assert [one["id"] for one in awictl.ok("media", "similar", "posts/2").rows] == ["post 1", "post_3"]
     assert awictl.ok("media", "similar", "./other", "-o", "ids").lines == ["post 1", "posts/2", "post_3"]
     awictl("media", "similar", "other").error(3, "there is no image other", "./other")
@@ -75,7 +75,7 @@ def test_deleting_asks_and_tells(awictl: Cli, valkey: ValkeyServer) -> None:
         {"id": "post_3", "embedding_key": "post_3", "with_embedding": True, "kept_for": []},
     ]
     table = awictl.ok("media", "delete", "post 1", "post_3", "--yes", "-o", "table").table()
-    assert "KEPT FOR" in table and "posts/2" in table
+    assert "ALSO USED BY" in table and "posts/2" in table
     assert {key.decode() for key in valkey.raw.scan_iter()} == {
         "MEDIA:IMG:posts/2",
         "MEDIA:EMBED:k",
@@ -92,7 +92,7 @@ def test_what_is_broken(awictl: Cli, valkey: ValkeyServer) -> None:
     assert "MEDIA:IMG:broken" in result.err and "there is no image nothing" in result.err
     listed = awictl.ok("media", "list", "-o", "table")
     assert "unreadable" in listed.table() and "MEDIA:EMBED" not in listed.text
-    assert listed.err == "5 images, 3 embeddings of 24 bytes, 1 embedding of no image, 2 images that cannot be read\n"
+    assert listed.err == "5 images, 3 embeddings (24 bytes), 1 orphaned embedding, 2 unreadable images\n"
     assert sorted(awictl.ok("media", "list", "-o", "ids", "-q").lines) == ["broken", "post 1", "post_3", "posts/2"]
 
 

@@ -55,14 +55,14 @@ def top(awictl: Cli, three: ValkeyServer) -> Iterator[Terminal]:
 
 def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> None:
     assert order_of(top.text) == ["aaa", "bbb", "ccc"]
-    assert "3 sessions" in top.text.replace("\xa0", " ") and "by activity" in top.text
-    assert "memory" in top.text and "MiB" in top.text and "1 expire within 2m" in top.text.replace("\xa0", " ")
+    assert "3 sessions" in top.text.replace("\xa0", " ") and "sorted by activity" in top.text
+    assert "memory" in top.text and "MiB" in top.text and "1 expiring within 2m" in top.text.replace("\xa0", " ")
     top.press("s", "s")
     assert order_of(top.until("by failures, at")) and top.until(lambda text: order_of(text) == ["ccc", "aaa", "bbb"])
     top.press("s")
     top.until(lambda text: order_of(text) == ["bbb", "ccc", "aaa"])
     top.press("/CCC" + ENTER)
-    top.until(lambda text: order_of(text) == ["ccc"] and "with 'CCC': 1" in text)
+    top.until(lambda text: order_of(text) == ["ccc"] and "filter 'CCC': 1" in text)
     three.raw.set(diff_key("sess_ccc"), b'{"delta":{"n":1},"action":{"action":"the last one"}}', ex=100)
     top.press(ENTER)
     text = top.until("newest actions (3 of 3)")
@@ -70,7 +70,7 @@ def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> N
     top.press(ESCAPE)
     top.until(lambda text: order_of(text) == ["ccc"])
     top.press("//posts" + ENTER)
-    top.until("with '/posts': 3")
+    top.until("filter '/posts': 3")
     top.press("q")
     assert top.end() == 0
     assert top.sent.count(ENTER_SCREEN) == 1 and top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
@@ -196,7 +196,7 @@ def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., 
     with on_terminal(reader, *WORDS, columns=200) as terminal:
         terminal.until("sess_aaa")
         server.kill()
-        text = terminal.until("trying again")
+        text = terminal.until("(retrying)")
         assert "cannot reach Redis" in text or "closed the connection" in text
         assert "sess_aaa" in text, "what was known stays"
         server.start()

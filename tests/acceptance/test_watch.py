@@ -127,7 +127,7 @@ def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., 
     with on_terminal(user.having(REDIS_SOCKET=str(server.socket)), *WORDS, columns=200) as terminal:
         terminal.until("next_page")
         server.kill()
-        terminal.until("trying again")
+        terminal.until("(retrying)")
         server.start()
         put(server, compact(document([0, 0, 0])))
         terminal.until("it can be read again")

@@ -130,7 +130,7 @@ def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., 
         terminal.until("(retrying)")
         server.start()
         put(server, compact(document([0, 0, 0])))
-        terminal.until("it can be read again")
+        terminal.until("can be read again")
         terminal.until(lambda text: "2" in marked(text))
         terminal.press(CTRL_C)
         assert terminal.end() == 130

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -13,6 +15,13 @@ from support.proxy import Proxy, proxied
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+
+
+def pytest_configure() -> None:
+    """Undo an inherited SIG_IGN: a shell without job control starts `pytest &` so, and its children inherit it too."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -1,61 +1,85 @@
-"""uvicorn's HTTP protocol, with what it lacks against clients that mean harm: limits on a request's head.
+"""uvicorn's HTTP protocol on httptools, with protections against hostile clients that uvicorn has no settings for.
 
-Its parser in C bounds neither how large a head may be nor how long it may take to arrive, so that a flood of headers
-fills the memory and a client that sends a byte now and then keeps its connection for ever. After a request for another
-protocol (`Upgrade`) it takes the body for the next request.
+uvicorn 0.54 has these settings: `limit_concurrency` (number of connections and requests), `timeout_keep_alive` (only
+after a response), `timeout_graceful_shutdown`, `backlog`, and `h11_max_incomplete_event_size`, which bounds a head in
+its other protocol, h11. The server uses the second to the fourth. h11 is written in Python and takes 1.7 times the
+processor time for `GET …/state`; it has none of the time limits, either.
+
+What this class adds, each because no setting does:
+
+1. Size of a head: httptools buffers a URL or a header of any length. At most MAX_HEAD_BYTES and MAX_HEADERS, else 431.
+2. Size of framing: trailers, chunk extensions and empty lines are discarded, but without end, and tiny chunks cost more
+   than they carry. At most twice MAX_HEAD_BYTES that are not body, else 431.
+3. Duration of a head: uvicorn waits for ever for a head, and for the first byte of a connection. 408 after `timeout`.
+4. Trailers: httptools reports them like headers, so that a trailer could add an API key that a proxy in front did not
+   see. They are ignored.
+5. `Upgrade`: httptools stops at the head of such a request, and uvicorn takes its body for the next request, which is
+   request smuggling (RFC 9110, section 7.8: a server may ignore the header). The request is served as HTTP/1.1.
+6. Clients that do not read: uvicorn waits for ever until it can write, also after a keep-alive timeout and at shutdown.
+   The connection is aborted if the client reads nothing for `timeout`, or for STALLED_AT_END_SECONDS at shutdown.
+7. Pipelines: uvicorn reads on after each response, so that the queue of requests grows by thousands with each. It reads
+   on when the queue is empty.
+8. Lost connections: uvicorn notifies the last request of a pipeline, not the one that is running, and goes on with the
+   queue. The running request is notified, and the queue is cleared.
+9. Errors: uvicorn answers malformed HTTP with text. All errors have the JSON shape of the API.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-#: Largest head of a request, in bytes: as much as most servers and proxies take.
+#: Maximum size of a request's head, in bytes: what most servers and proxies accept.
 MAX_HEAD_BYTES = 32_768
-#: Most headers of a request.
+#: Maximum number of headers of a request.
 MAX_HEADERS = 200
-#: Seconds in which a client must take something of the response that waits for it, once the server stops.
-STALLED_AT_END_SECONDS = 2.0
+#: Seconds after which a connection is aborted at shutdown if its client reads nothing.
+STALLED_AT_END_SECONDS = 1.0
 
-#: The headers that tell where a body ends.
+#: The headers that determine where a body ends.
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b'{"success":false,"error":"Too large","message":"The head of the request is too large."}'
 _TOO_SLOW = b'{"success":false,"error":"Request timeout","message":"The head of the request did not arrive in time."}'
-_NOT_HTTP = b'{"success":false,"error":"Invalid request","message":"This is no valid HTTP."}'
+_NOT_HTTP = b'{"success":false,"error":"Invalid request","message":"The request is not valid HTTP."}'
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with heads, trailers and framing of bounded size, and heads of bounded duration.
+    """HTTP/1.1 with bounded heads, framing, pipelines and waiting times (the module lists them).
 
-    `patience`: seconds in which the head of a request, and the first byte of a connection, must arrive, and in which a
-    client must take something of the response that waits for it.
+    `timeout`: seconds in which the head of a request, and the first byte of a connection, must arrive, and in which a
+    client must read some of the response that is waiting for it.
     """
 
-    def __init__(self, *args: Any, patience: float = 10.0, **named: Any) -> None:
+    def __init__(self, *args: Any, timeout: float = 10.0, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._patience = patience
-        #: Bytes of this message so far that are no body, and those of its headers.
+        self._timeout = timeout
+        #: Bytes of this message so far that are not body, and the bytes of its headers.
         self._overhead = 0
         self._header_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
-        #: Whether headers are those of the head, rather than trailers.
+        #: Whether the parser is in the head, so that headers are not trailers.
         self._in_head = False
-        #: Whether the parser reads a head again that is known already.
+        #: Whether a new parser reads a head again, after `Upgrade`.
         self._repeating = False
-        #: The request that is being answered; `cycle` is the last one that has come.
+        #: The request that is being answered; `cycle` is the last one that was received.
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the timeout for the first byte."""
         super().connection_made(transport)
+        self.flow = _PipelineFlowControl(transport, self.pipeline)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Notify the running request, and drop those in the queue."""
         self._stop_timer()
         self._stop_stall_timer()
         self.pipeline.clear()
@@ -65,12 +89,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse data; refuse the request if there is too much of it that is not body."""
         self._unset_keepalive_if_required()
         self._overhead += len(data)
         self._parse(data)
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._start_timer()  # empty lines between requests
-        # what the parser holds back shows up here: a header without end, a flood of empty lines or of tiny chunks
+        # also what the parser buffers or discards: an endless header, empty lines, tiny chunks
         if self._overhead > 2 * MAX_HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE, _TOO_LARGE)
 
@@ -87,10 +112,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
 
     def _known_head(self) -> bytes:
-        """What a new parser reads to go on after the head of a request for another protocol, which is served as any.
+        """The head for a new parser, which goes on with the body of a request with `Upgrade`.
 
-        What follows is its body, if it has one. The old parser would take it for the next request, which is how
-        requests are smuggled past a proxy.
+        The old parser would take the body for the next request.
         """
         framing = b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING)
         self.parser = httptools.HttpRequestParser(self)
@@ -99,6 +123,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return b"POST / HTTP/1.1\r\n%b\r\n" % framing
 
     def on_message_begin(self) -> None:
+        """Start the timeout of the head."""
         if self._repeating:
             return
         super().on_message_begin()
@@ -107,11 +132,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def on_url(self, url: bytes) -> None:
+        """Receive a part of the URL."""
         if not self._repeating:
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called for a trailer too, which is nothing that a request is judged by."""
+        """Receive a header, or a trailer, which only counts."""
         if self._repeating:
             return
         if self._in_head:
@@ -119,9 +145,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes + len(self.url) > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._refuse(_HEAD_TOO_LARGE, _TOO_LARGE)
-            raise ValueError("the head is too large")  # which stops the parser
+            raise ValueError("the head is too large")  # stops the parser
 
     def on_headers_complete(self) -> None:
+        """Start or queue the request."""
         if self._repeating:
             self._repeating = False
             return
@@ -130,7 +157,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():  # else the body is still to come
+        """Complete the body."""
+        if not self.parser.should_upgrade():  # otherwise the body is still to come
             super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -138,50 +166,60 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
+        """Receive a part of the body."""
         super().on_body(body)
         self._overhead = max(0, self._overhead - len(body))
 
     def pause_writing(self) -> None:
+        """Start to watch whether the client reads: the write buffer is full."""
         super().pause_writing()
-        self._start_stall_timer(self._patience)
+        self._start_stall_timer(self._timeout)
 
     def resume_writing(self) -> None:
+        """The client has read."""
         self._stop_stall_timer()
         super().resume_writing()
 
     def shutdown(self) -> None:
+        """Close the connection after the running request; soon if its client does not read."""
         super().shutdown()
         if self.flow.write_paused:
             self._start_stall_timer(STALLED_AT_END_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, also if its client has not read the last response."""
         if self.transport.get_write_buffer_size():
-            self.transport.abort()  # to close it would wait for a client that does not read
+            self.transport.abort()
         super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """The answer to what is no HTTP, in the shape of all other errors."""
+        """Answer malformed HTTP with 400."""
         self._refuse(b"400 Bad Request", _NOT_HTTP)
 
-    def _too_slow(self) -> None:
+    def _head_timed_out(self) -> None:
         self._head_timer = None
-        if self._overhead:
+        if self.flow.read_paused:
+            self._start_timer()
+        elif self._overhead:
             self._refuse(b"408 Request Timeout", _TOO_SLOW)
         elif not self.transport.is_closing():
             self.transport.close()
 
     def _refuse(self, status: bytes, body: bytes) -> None:
+        """Close the connection, after an error response unless another response is being sent."""
         if self.transport.is_closing():
             return
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         running = self._running
-        unheard = running is self.cycle and running is not None and running.more_body and not running.response_started
-        if running is None or running.response_complete or unheard:  # else another response is on its way
+        unanswered = (
+            running is self.cycle and running is not None and running.more_body and not running.response_started
+        )
+        if running is None or running.response_complete or unanswered:
             self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
 
     def _stalled(self, seconds: float, before: int) -> None:
-        """Gives up a client that has taken nothing since `before` bytes were waiting for it."""
+        """Abort the connection if `before` bytes or more are still in the write buffer."""
         if self.transport.get_write_buffer_size() < before:
             self._start_stall_timer(seconds)
         else:
@@ -199,9 +237,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._patience, self._too_slow)
+            self._head_timer = self.loop.call_later(self._timeout, self._head_timed_out)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class _PipelineFlowControl(FlowControl):
+    """Does not resume reading while requests are queued. The body of the running request is complete then."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Resume reading if no request is queued."""
+        if not self._pipeline:
+            super().resume_reading()

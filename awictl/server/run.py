@@ -53,7 +53,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     config = uvicorn.Config(
         partial(create_app if options.workers == 1 else _create_worker, settings, options, level),
         factory=True,
-        http=partial(BoundedHttpProtocol, patience=options.request_seconds),  # type: ignore[arg-type]
+        http=partial(BoundedHttpProtocol, timeout=options.request_seconds),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,

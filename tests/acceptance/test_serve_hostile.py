@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -718,6 +718,26 @@ def test_it_stops_while_bodies_and_heads_are_slow(many: Site, number: int, code:
         refused(connection.recv(65_536), 503)
     for connection in (waiting, *slow):
         connection.close()
+    calm(many)
+
+
+@pytest.mark.parametrize("many", ["1", "2"], indirect=True)
+def test_it_stops_while_responses_are_not_read(many: Site) -> None:
+    """The queue of a pipeline is bounded, too: the server reads no more than it can answer."""
+    wanted = many.head("GET", path="/openapi.json") * 400
+    before = many.server.rss()
+    with ExitStack() as stack:
+        for _ in range(4):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", many.server.port))
+            reader.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                for _ in range(1_000):
+                    reader.send(wanted)
+        time.sleep(1)
+        assert many.server.rss() - before < 60_000_000
+        assert ends_in_time(many.server, signal.SIGTERM) == 0
     calm(many)
 
 

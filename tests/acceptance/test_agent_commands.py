@@ -1,4 +1,4 @@
-"""`awictl agent` as its user runs it: keys are shown once, and never again."""
+"""`awictl agent`: API keys are printed once, at registration."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from support.mongo import MongoServer
 
 @pytest.fixture
 def keeper(awictl: Cli) -> Cli:
-    """A user with an archive in a file."""
+    """A user whose archive is an SQLite file."""
     return awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
 
 
-def test_from_registering_to_revoking(keeper: Cli) -> None:
+def test_register_list_show_and_revoke(keeper: Cli) -> None:
     made = keeper.ok("agent", "register", "crawler", "--permission", "read", "--expires", "30d", "--description", "x")
     assert "cannot be shown again" in made.err
     row = made.json
@@ -49,7 +49,7 @@ def test_from_registering_to_revoking(keeper: Cli) -> None:
         assert secret not in shown.text + shown.err
 
 
-def test_what_is_refused(keeper: Cli) -> None:
+def test_invalid_input_is_refused(keeper: Cli) -> None:
     keeper("agent", "show", "nobody").error(3, "nobody")
     keeper("agent", "revoke", "nobody", "--yes").error(3, "nobody")
     keeper("agent", "register", "").error(2, "name")
@@ -61,7 +61,7 @@ def test_what_is_refused(keeper: Cli) -> None:
     assert keeper.ok("agent", "list").rows == []
 
 
-def test_nothing_is_written_where_nothing_may_be(keeper: Cli) -> None:
+def test_a_read_only_profile_writes_nothing(keeper: Cli) -> None:
     keeper.ok("agent", "register", "x")
     reader = keeper.having(AWI_READ_ONLY="1")
     reader("agent", "register", "y").error(4, "read-only")
@@ -70,13 +70,13 @@ def test_nothing_is_written_where_nothing_may_be(keeper: Cli) -> None:
     assert [one["name"] for one in reader.ok("agent", "list").rows] == ["x"]
 
 
-def test_without_an_archive(awictl: Cli) -> None:
+def test_an_archive_is_required(awictl: Cli) -> None:
     for words in (["list"], ["register", "x"], ["show", "x"], ["revoke", "x", "--yes"]):
         awictl("agent", *words).error(4, "no archive", "AWI_ARCHIVE_URL", "keys of agents")
     awictl("serve", "--port", "0").error(4, "no archive", "keys of agents")
 
 
-def test_the_keys_of_the_app(awictl: Cli, mongo: MongoServer) -> None:
+def test_keys_written_by_the_app(awictl: Cli, mongo: MongoServer) -> None:
     mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     user = awictl.having(MONGODB_URI=mongo.uri)
     [row] = user.ok("agent", "list").rows

@@ -1,4 +1,4 @@
-"""`session end` and `awictl archive`, as an operator types them, on a real Valkey and both kinds of archive."""
+"""`awictl session end` and `awictl archive` on a real Valkey and with both kinds of archive."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ APP_SESSIONS = sorted(DATA.glob("session_0*.json"))
 
 @pytest.fixture
 def filed(awictl: Cli) -> Cli:
-    """A user whose sessions are archived in a file."""
+    """A user whose archive is an SQLite file."""
     return awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
 
 
 @pytest.fixture
 def stored(awictl: Cli, mongo: MongoServer) -> Cli:
-    """A user whose sessions are archived in MongoDB."""
+    """A user whose archive is in MongoDB."""
     return awictl.having(MONGODB_URI=mongo.uri)
 
 
 def begin(user: Cli, agent: str = "browser-1", failed: int = 0) -> str:
-    """A session with an action, and so many that failed."""
+    """Create a session with one successful action and `failed` failed ones; return its id."""
 
     async def made() -> str:
         async with StateManager.open(Settings.load(environ=user.env)) as manager:
@@ -65,7 +65,7 @@ def spawn(user: Cli, *words: str, columns: int = 120) -> pexpect.spawn:
 # -- session end
 
 
-def test_an_ended_session_is_found_again(filed: Cli, valkey: ValkeyServer) -> None:
+def test_an_ended_session_can_be_read_from_the_archive(filed: Cli, valkey: ValkeyServer) -> None:
     session_id = begin(filed)
     raw = valkey.raw.get(f"AWI:SESSION:{session_id}")
     before = json.loads(raw)
@@ -93,7 +93,7 @@ def test_an_ended_session_is_found_again(filed: Cli, valkey: ValkeyServer) -> No
     assert filed.ok("session", "apply", session_id, '{"again":1}').json["again"] == 1
 
 
-def test_without_an_archive_nothing_ends(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_end_requires_an_archive(awictl: Cli, valkey: ValkeyServer) -> None:
     session_id = begin(awictl)
     with unchanged(valkey):
         awictl("session", "end", session_id).error(4, "MONGODB_URI", "--archive URL", "--discard --yes")
@@ -101,13 +101,13 @@ def test_without_an_archive_nothing_ends(awictl: Cli, valkey: ValkeyServer) -> N
         awictl("archive", "sweep").error(4, "no archive is configured")
         awictl("session", "end", session_id, "--discard").error(4, "--yes")
         assert awictl.ok("session", "end", session_id, "--discard", "--dry-run").rows[0]["archive"] is None
-    assert not list(awictl.home.glob("*.db")), "nothing is archived to a local file unless asked"
+    assert not list(awictl.home.glob("*.db")), "no local archive is created unless requested"
     url = "sqlite:///asked.db"
     assert awictl.ok("session", "end", session_id, "--archive", url).rows[0]["archive"].endswith("asked.db")
     assert (awictl.home / "asked.db").is_file()
 
 
-def test_discarding_asks_first(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_discard_asks_for_confirmation(awictl: Cli, valkey: ValkeyServer) -> None:
     first, second = begin(awictl), begin(awictl, "browser-2")
     for answer, code in (("n\n", 1), ("\x03", 130), ("\x04", 130)):
         process = spawn(awictl, "session", "end", first, "--discard")
@@ -127,7 +127,7 @@ def test_discarding_asks_first(awictl: Cli, valkey: ValkeyServer) -> None:
     awictl("session", "end", first, "--discard", "--yes").error(3, first)
 
 
-def test_several_sessions_end_and_a_bad_one_does_not_stop_them(filed: Cli, valkey: ValkeyServer) -> None:
+def test_end_continues_after_an_error(filed: Cli, valkey: ValkeyServer) -> None:
     good = [begin(filed, "a"), begin(filed, "b")]
     valkey.raw.set("AWI:SESSION:sess_bad", b"no JSON")
     result = filed("session", "end", "-", stdin=f"{good[0]}\nsess_missing\nsess_bad {good[1]}\n".encode())
@@ -143,7 +143,7 @@ def test_several_sessions_end_and_a_bad_one_does_not_stop_them(filed: Cli, valke
 
 
 @pytest.mark.parametrize("file", APP_SESSIONS, ids=lambda file: file.stem)
-def test_what_the_app_wrote_is_archived_and_restored(stored: Cli, valkey: ValkeyServer, file: Path) -> None:
+def test_a_document_of_the_app_is_archived_and_restored(stored: Cli, valkey: ValkeyServer, file: Path) -> None:
     raw = file.read_bytes()
     session_id = json.loads(raw)["session_id"]
     key = f"AWI:SESSION:{session_id}"
@@ -184,10 +184,10 @@ def test_a_read_only_profile_ends_nothing(stored: Cli, valkey: ValkeyServer, mon
     assert list(mongo.sessions.find()) == documents
 
 
-# -- looking
+# -- list, show, stats, export
 
 
-def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None:
+def test_list_stats_and_export(stored: Cli, mongo: MongoServer) -> None:
     ids = [begin(stored, f"browser-{number % 2}", failed=number % 3) for number in range(4)]
     stored.ok("session", "end", *ids)
     last_active = datetime.now(UTC) - timedelta(days=2)
@@ -228,7 +228,7 @@ def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None
         {"action": "get_post", "count": 2, "failed": 2},
     ]
     everything = stored.ok("archive", "stats").json
-    assert everything["sessions"] == 6 and everything["active"] == 1, "those of the app are counted"
+    assert everything["sessions"] == 6 and everything["active"] == 1, "sessions archived by the app are counted"
     assert sum(day["actions"] for day in everything["days"]) == everything["actions"] == 4 + 3 + 1 + 2
 
     lines = stored.ok("archive", "export", "--agent", "browser-1").rows
@@ -241,9 +241,7 @@ def test_listing_counting_and_exporting(stored: Cli, mongo: MongoServer) -> None
     assert piped.lines[-1] in ("0", "141") and "Traceback" not in piped.err
 
 
-def test_what_the_app_archived_is_shown_and_never_written(
-    stored: Cli, mongo: MongoServer, valkey: ValkeyServer
-) -> None:
+def test_sessions_archived_by_the_app_are_read_only(stored: Cli, mongo: MongoServer, valkey: ValkeyServer) -> None:
     ids = list(mongo.put_app_documents())
     before = list(mongo.sessions.find())
     for session_id in ids:
@@ -261,8 +259,8 @@ def test_what_the_app_archived_is_shown_and_never_written(
     assert list(mongo.sessions.find()) == before and valkey.raw.keys() == []
 
 
-def test_tables_on_a_terminal(filed: Cli, valkey: ValkeyServer) -> None:
-    """Whatever the names are; and the chart."""
+def test_tables_are_safe_and_fit_the_terminal(filed: Cli, valkey: ValkeyServer) -> None:
+    """Hostile names are escaped, headers stay whole, and the chart uses the characters that the terminal has."""
     hostile = "\x1b[31mred\x07\u202e"
     document = json.loads(APP_SESSIONS[1].read_bytes()) | {"agent_name": hostile}
     document["page_state"]["route"] = hostile
@@ -290,7 +288,7 @@ def test_tables_on_a_terminal(filed: Cli, valkey: ValkeyServer) -> None:
 # -- sweep
 
 
-def test_watching_until_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
+def test_sweep_watch_stops_at_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
     for before, number in enumerate((signal.SIGTERM, signal.SIGINT)):
         process = filed.start("archive", "sweep", "--watch", "--interval", "50ms", "--margin", "31m")
         assert process.stdout is not None
@@ -307,7 +305,7 @@ def test_watching_until_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
         assert valkey.raw.exists(f"AWI:SESSION:{session_id}")
 
 
-def test_a_paced_sweep_ends_after_its_batch(filed: Cli) -> None:
+def test_a_throttled_sweep_stops_after_the_current_batch(filed: Cli) -> None:
     ids = [begin(filed, f"agent-{number}") for number in range(10)]
     process = filed.start("archive", "sweep", "--watch", "--margin", "31m", "--rate", "1")
     deadline = time.monotonic() + LIMIT_SECONDS
@@ -318,8 +316,8 @@ def test_a_paced_sweep_ends_after_its_batch(filed: Cli) -> None:
     assert (result.code, result.err) == (0, "") and 0 < json.loads(result.out)["archived"] < len(ids)
 
 
-def test_progress_is_for_a_person_at_the_terminal(filed: Cli) -> None:
-    """And for what takes long."""
+def test_progress_is_shown_only_on_a_terminal(filed: Cli) -> None:
+    """And only if the sweep takes long."""
     for number in range(3):
         begin(filed, f"agent-{number}")
     assert filed.ok("archive", "sweep", "--margin", "31m").err == ""
@@ -365,7 +363,7 @@ def test_errors_are_one_line(filed: Cli, words: tuple[str, ...], code: int, frag
     assert "hunter2" not in result.err and result.seconds < 5
 
 
-def test_secrets_are_not_shown(awictl: Cli) -> None:
+def test_secrets_are_not_printed(awictl: Cli) -> None:
     user = awictl.having(MONGODB_URI="mongodb://root:hunter2@127.0.0.1:1/db?authSource=admin")
     shown = user.ok("config", "show", "-o", "table").text
     assert "mongodb://********@127.0.0.1:1/db" in shown and "hunter2" not in shown
@@ -373,7 +371,7 @@ def test_secrets_are_not_shown(awictl: Cli) -> None:
     assert failed.code == 5 and "hunter2" not in failed.err
 
 
-def test_health_tells_of_the_archive(awictl: Cli, stored: Cli) -> None:
+def test_health_reports_the_archive(awictl: Cli, stored: Cli) -> None:
     assert awictl.ok("health").json["archive"] == "disabled"
     healthy = stored.ok("health").json
     assert healthy["archive"] == "connected" and healthy["archive_latency_ms"] > 0
@@ -382,8 +380,8 @@ def test_health_tells_of_the_archive(awictl: Cli, stored: Cli) -> None:
     assert "cannot reach MongoDB" in gone.err
 
 
-def test_the_embedded_server_has_an_archive_of_its_own(laptop: Cli, mongo: MongoServer) -> None:
-    """Wherever the user archives otherwise."""
+def test_the_embedded_server_has_its_own_archive(laptop: Cli, mongo: MongoServer) -> None:
+    """Whatever archive the user has configured for other servers."""
     user = laptop.having(MONGODB_URI=mongo.uri)
     demo = user.ok("demo").text
     assert "from the archive" in demo
@@ -394,7 +392,7 @@ def test_the_embedded_server_has_an_archive_of_its_own(laptop: Cli, mongo: Mongo
     assert mongo.sessions.count_documents({}) == 0
 
 
-def test_a_live_session_is_shown_without_the_archives_driver(stored: Cli) -> None:
+def test_showing_a_live_session_does_not_import_the_archive_driver(stored: Cli) -> None:
     session_id = begin(stored)
     code = (
         "import sys; from awictl.cli.main import run; run(['session', 'show', sys.argv[1]]);"

@@ -1,4 +1,4 @@
-"""Stored data that is not what it should be: exit code 6, one clear line with the key, and the data as it was."""
+"""Invalid stored data: exit code 6, one line that names the key, and the data is not changed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from support.valkey import ValkeyServer
 from awictl.document.byte_layout import encode
 
 WHOLE = document([0, 40, 0])
-#: Something for every terminal to choke on: colours, C1 controls, a title, a bell, a newline, reversed text.
+#: Text that controls terminals: colors, C1 controls, a title, a bell, a newline, bidirectional overrides.
 WILD = "\x1b[31mred\x9b1m\x1b]0;title\x07\r\nline\u202etxt\u2028\x7f"
 
-#: Strings that are no session document.
+#: Strings that are not session documents.
 CORRUPT: dict[str, bytes] = {
     "empty": b"",
     "no JSON": b"hello",
@@ -36,17 +36,17 @@ CORRUPT: dict[str, bytes] = {
     "awictl's layout, without its last byte": encode(WHOLE)[:-1],
     "awictl's layout, bytes after its end": encode(WHOLE) + b"garbage",
 }
-#: The same for what has to do with the trajectory only; `show` prints these.
+#: Documents with an invalid trajectory only; `show` prints these.
 STRANGE: dict[str, bytes] = {
     "an empty object": b"{}",
     "no trajectory": compact(WHOLE | {"history": {}}),
     "history is an array": compact(WHOLE | {"history": []}),
     "actions are an object": compact(WHOLE | {"history": {"actions": {}}}),
 }
-#: Commands that read a session, and what else they need; `session diff ID` alone does not.
+#: Commands that read a session document, with their other arguments. `session diff ID` does not read it.
 READING: dict[str, list[str]] = {"show": [], "history": [], "diff": ["sess_good"]}
 
-#: Redis types that are no string, and how to make one.
+#: Redis types other than string, with a command that creates one.
 TYPES: dict[str, Callable[[ValkeyServer, str], object]] = {
     "list": lambda server, key: server.raw.rpush(key, "x"),
     "hash": lambda server, key: server.raw.hset(key, "x", "y"),
@@ -58,7 +58,7 @@ TYPES: dict[str, Callable[[ValkeyServer, str], object]] = {
 
 @pytest.fixture(autouse=True)
 def others(valkey: ValkeyServer) -> ValkeyServer:
-    """Sessions that nothing is wrong with."""
+    """Valid sessions beside the invalid one."""
     put(valkey, encode(document([0], "sess_good")), "sess_good")
     put(valkey, compact(document([0], "sess_fine")), "sess_fine")
     return valkey
@@ -78,7 +78,7 @@ def test_a_corrupt_document_is_reported_and_left_alone(awictl: Cli, valkey: Valk
 
 
 @pytest.mark.parametrize("raw", [compact(WHOLE)[:-1], encode(WHOLE)[:-100]], ids=["app", "awictl"])
-def test_other_ways_to_meet_a_truncated_document(awictl: Cli, valkey: ValkeyServer, raw: bytes) -> None:
+def test_every_read_command_reports_a_truncated_document(awictl: Cli, valkey: ValkeyServer, raw: bytes) -> None:
     put(valkey, raw)
     with unchanged(valkey):
         for words in (
@@ -91,7 +91,7 @@ def test_other_ways_to_meet_a_truncated_document(awictl: Cli, valkey: ValkeyServ
 
 
 @pytest.mark.parametrize("raw", STRANGE.values(), ids=STRANGE)
-def test_a_document_without_a_trajectory_takes_no_update(awictl: Cli, valkey: ValkeyServer, raw: bytes) -> None:
+def test_a_document_without_a_trajectory_cannot_be_updated(awictl: Cli, valkey: ValkeyServer, raw: bytes) -> None:
     put(valkey, raw)
     with unchanged(valkey):
         assert awictl.ok("session", "show", SESSION_ID).json == json.loads(raw)
@@ -116,7 +116,7 @@ def test_derived_keys_of_the_wrong_type(awictl: Cli, valkey: ValkeyServer, kind:
         awictl("session", "diff", "sess_good").error(6, diff_key("sess_good"))
         awictl("agent", "session", "lost").error(6, agent_key("lost"))
     awictl.ok("session", "apply", "sess_good", '{"n":1}')
-    assert awictl.ok("session", "diff", "sess_good").json["delta"] == {"n": 1}, "it is derived, so it is repaired"
+    assert awictl.ok("session", "diff", "sess_good").json["delta"] == {"n": 1}, "derived data is repaired"
     made = awictl.ok("session", "create", "--agent", "lost", "-o", "ids").lines
     assert awictl.ok("agent", "session", "lost", "-o", "ids").lines == made
 
@@ -146,13 +146,13 @@ def test_one_corrupt_document_does_not_stop_a_listing(awictl: Cli, valkey: Valke
     assert set(rows) == {"sess_good", "sess_fine", *broken, *(f"sess_type{number}" for number in range(len(TYPES)))}
     assert "error" not in rows["sess_good"] | rows["sess_fine"]
     unreadable = [name for name, row in rows.items() if "error" in row]
-    # of a listed session only the head is read: what is broken behind it cannot be seen
+    # a listing reads only the head of a document: damage behind it is not found
     assert len(unreadable) >= len(TYPES) + sum(not name.startswith("awictl") for name in CORRUPT)
     assert f"{len(unreadable)} sessions could not be read" in result.err
     assert all(name in table for name in rows)
 
 
-def test_several_sessions_are_shown_where_one_is_corrupt(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_show_continues_after_a_corrupt_document(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, b"{")
     result = awictl("session", "show", "sess_good", SESSION_ID, "sess_fine", "sess_missing")
     assert [row["session_id"] for row in result.rows] == ["sess_good", "sess_fine"]
@@ -161,7 +161,7 @@ def test_several_sessions_are_shown_where_one_is_corrupt(awictl: Cli, valkey: Va
 
 
 @pytest.mark.parametrize("write", [compact, encode], ids=["app", "awictl"])
-def test_stored_text_never_drives_the_terminal(
+def test_stored_text_is_escaped_on_a_terminal(
     awictl: Cli, valkey: ValkeyServer, write: Callable[[object], bytes]
 ) -> None:
     made = document([0, 0], agent_id=WILD, agent_name=WILD, **{WILD: WILD})
@@ -186,7 +186,7 @@ def test_stored_text_never_drives_the_terminal(
     assert "\\x1b[31mred" in awictl.ok("session", "diff", SESSION_ID, "-o", "table").table()
 
 
-def test_stored_text_never_reaches_a_message(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_stored_text_is_escaped_in_messages(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.set(agent_key("lost"), WILD, ex=100)
     awictl("agent", "session", "lost").error(6)
     put(valkey, WILD.encode())

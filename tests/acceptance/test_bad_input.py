@@ -1,4 +1,4 @@
-"""What a user may give wrongly: exit code 2, one clear line, and the data as it was."""
+"""Invalid input: exit code 2, one line that names the problem, and the data is not changed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def one_session(valkey: ValkeyServer) -> ValkeyServer:
 
 
 def nested(depth: int) -> bytes:
-    """An object so many levels deep."""
+    """A JSON object with `depth` levels."""
     return b'{"a":' * depth + b"1" + b"}" * depth
 
 
 def padded(size: int) -> bytes:
-    """A delta of so many bytes."""
+    """A delta of exactly `size` bytes."""
     return b'{"a":"%s"}' % (b"x" * (size - 8))
 
 
 # -- deltas
 
-#: name → (the delta, what the message says)
+#: name → (delta, fragment of the message)
 DELTAS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "JSON"),
     "white space": (b" \n", "JSON"),
@@ -63,14 +63,14 @@ DELTAS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("delta", "told"), DELTAS.values(), ids=DELTAS)
-def test_a_bad_delta_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes, told: str) -> None:
+def test_an_invalid_delta_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes, told: str) -> None:
     with unchanged(valkey):
         line = awictl("session", "apply", SESSION_ID, "-", stdin=delta).error(2, told)
     assert "delta" in line and len(line) < 400
 
 
 @pytest.mark.parametrize("delta", [b"", b"{", b'{"a":"\xff"}', rb'{"a":"\ud800"}', nested(201)])
-def test_a_bad_delta_in_an_argument_or_a_file_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes) -> None:
+def test_an_invalid_delta_in_an_argument_or_a_file_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes) -> None:
     (awictl.home / "delta.json").write_bytes(delta)
     with unchanged(valkey):
         awictl("session", "apply", SESSION_ID, delta).error(2, "delta")
@@ -92,7 +92,7 @@ def test_a_delta_of_20_mb_is_refused_at_once(awictl: Cli, valkey: ValkeyServer, 
     assert result.seconds < 5
 
 
-def test_the_limit_of_a_delta_is_exact_and_a_setting(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_the_delta_size_limit_is_exact_and_configurable(awictl: Cli, valkey: ValkeyServer) -> None:
     awictl.ok("session", "apply", SESSION_ID, "-", stdin=padded(MEGABYTE))
     for user, limit in ((awictl, MEGABYTE), (awictl.having(AWI_MAX_DELTA_BYTES="64"), 64)):
         with unchanged(valkey):
@@ -102,7 +102,7 @@ def test_the_limit_of_a_delta_is_exact_and_a_setting(awictl: Cli, valkey: Valkey
     assert json.loads(stored(valkey))["a"] == "x" * (5 * MEGABYTE - 8)
 
 
-def test_the_limit_of_a_document_is_a_setting(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_the_document_size_limit_is_configurable(awictl: Cli, valkey: ValkeyServer) -> None:
     limited = awictl.having(AWI_MAX_DOCUMENT_BYTES="10000")
     with unchanged(valkey):
         limited("session", "apply", SESSION_ID, "-", stdin=padded(8000)).error(4, "10,000", session_key())
@@ -113,12 +113,12 @@ def test_the_limit_of_a_document_is_a_setting(awictl: Cli, valkey: ValkeyServer)
 
 
 @pytest.mark.parametrize("file", ["missing.json", ".", "missing/delta.json", "", "x" * 5000])
-def test_a_delta_file_that_cannot_be_read(awictl: Cli, valkey: ValkeyServer, file: str) -> None:
+def test_an_unreadable_delta_file_is_reported(awictl: Cli, valkey: ValkeyServer, file: str) -> None:
     with unchanged(valkey):
         awictl("session", "apply", SESSION_ID, f"@{file}").error(2, f"@{file}"[:20])
 
 
-# -- what goes with a delta
+# -- options of apply
 
 OPTIONS: dict[str, tuple[list[str | bytes], str]] = {
     "malformed input": (["--input", "{"], "--input"),
@@ -137,7 +137,7 @@ OPTIONS: dict[str, tuple[list[str | bytes], str]] = {
 
 
 @pytest.mark.parametrize(("words", "told"), OPTIONS.values(), ids=OPTIONS)
-def test_a_bad_option_of_apply_is_refused(
+def test_an_invalid_option_of_apply_is_refused(
     awictl: Cli, valkey: ValkeyServer, words: list[str | bytes], told: str
 ) -> None:
     with unchanged(valkey):
@@ -167,12 +167,12 @@ IDS: dict[str, str | bytes] = {
     "escape sequences": "sess_\x1b[31m",
     "no UTF-8": b"sess_\xff",
 }
-#: Commands that take a session id, and what else they need.
+#: Commands that take a session id, with their other arguments.
 TAKING_IDS: dict[str, list[str]] = {"show": [], "apply": ["{}"], "diff": [], "history": [], "touch": []}
 
 
 @pytest.mark.parametrize("bad", IDS.values(), ids=IDS)
-def test_what_is_no_id_is_refused(awictl: Cli, valkey: ValkeyServer, bad: str | bytes) -> None:
+def test_an_invalid_session_id_is_refused(awictl: Cli, valkey: ValkeyServer, bad: str | bytes) -> None:
     with unchanged(valkey):
         assert len(awictl("session", "show", bad).error(2, "not a session id")) < 250
 
@@ -180,7 +180,7 @@ def test_what_is_no_id_is_refused(awictl: Cli, valkey: ValkeyServer, bad: str | 
 @pytest.mark.parametrize(
     "line", [b"../x", b"sess_*", b"sess_\xff", b"sess_a\0b", b"sess_" + b"x" * 10_000, b"\xff\xfe"]
 )
-def test_one_line_of_stdin_that_is_no_id_is_refused_with_all(awictl: Cli, valkey: ValkeyServer, line: bytes) -> None:
+def test_one_invalid_id_on_stdin_refuses_all(awictl: Cli, valkey: ValkeyServer, line: bytes) -> None:
     with unchanged(valkey):
         result = awictl("session", "touch", SESSION_ID, "-", stdin=b"sess_a\n" + line + b"\n")
         assert len(result.error(2, "not a session id")) < 250
@@ -188,37 +188,37 @@ def test_one_line_of_stdin_that_is_no_id_is_refused_with_all(awictl: Cli, valkey
 
 
 @pytest.mark.parametrize("command", TAKING_IDS)
-def test_each_command_refuses_what_is_no_id(awictl: Cli, valkey: ValkeyServer, command: str) -> None:
+def test_each_command_refuses_an_invalid_session_id(awictl: Cli, valkey: ValkeyServer, command: str) -> None:
     with unchanged(valkey):
         awictl("session", command, "../x", *TAKING_IDS[command]).error(2, "'../x'", "sess_")
 
 
-def test_each_of_several_bad_ids_is_named(awictl: Cli) -> None:
+def test_each_invalid_id_is_named(awictl: Cli) -> None:
     result = awictl("session", "show", "../x", SESSION_ID, "sess_*")
     assert result.code == 2 and len(result.rows) == 1
     assert [line[:20] for line in result.err.splitlines()] == ["awictl: '../x' is no", "awictl: 'sess_*' is "]
 
 
 @pytest.mark.parametrize("text", [b"", b" \n\t\n"])
-def test_no_ids_on_stdin_are_refused(awictl: Cli, text: bytes) -> None:
+def test_empty_stdin_is_refused(awictl: Cli, text: bytes) -> None:
     for command in ("show", "touch"):
         awictl("session", command, "-", stdin=text).error(2, "no id")
 
 
 @pytest.mark.parametrize("agent", ["", "a\nb", "a\x1b[31m", "x" * 257, b"\xff"])
-def test_what_is_no_agent_id_is_refused(awictl: Cli, valkey: ValkeyServer, agent: str | bytes) -> None:
+def test_an_invalid_agent_id_is_refused(awictl: Cli, valkey: ValkeyServer, agent: str | bytes) -> None:
     with unchanged(valkey):
         awictl("agent", "session", agent).error(2, "not an agent id")
         awictl("session", "create", "--agent", agent).error(2, "not an agent id")
 
 
 @pytest.mark.parametrize("option", ["--name", "--route"])
-def test_text_of_no_utf8_is_refused(awictl: Cli, valkey: ValkeyServer, option: str) -> None:
+def test_text_that_is_not_utf8_is_refused(awictl: Cli, valkey: ValkeyServer, option: str) -> None:
     with unchanged(valkey):
         awictl("session", "create", "--agent", "a", option, b"\xff").error(2, "surrogate")
 
 
-# -- words of the command line
+# -- usage errors
 
 USAGE: dict[str, tuple[str, str]] = {
     "unknown command": ("sesion list", "sesion"),
@@ -265,7 +265,7 @@ def test_a_usage_error_is_one_line(awictl: Cli, valkey: ValkeyServer, words: str
         awictl(*words.split()).error(2, told)
 
 
-def test_words_of_no_utf8(awictl: Cli) -> None:
+def test_arguments_that_are_not_utf8(awictl: Cli) -> None:
     awictl(b"\xff").error(2)
     awictl("session", "list", b"--\xff").error(2)
     awictl("session", "show", b"@\xff").error(2)
@@ -283,14 +283,14 @@ def test_words_of_no_utf8(awictl: Cli) -> None:
     ],
     ids=lambda words: words[1],
 )
-def test_an_output_that_a_command_does_not_have_is_refused_before_anything_is_written(
+def test_an_unsupported_output_format_is_refused_before_anything_is_written(
     awictl: Cli, valkey: ValkeyServer, words: list[str]
 ) -> None:
     with unchanged(valkey):
         awictl(*words).error(2, "raw")
 
 
-def test_a_session_that_expired_is_not_found(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_an_expired_session_is_not_found(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.pexpire(session_key(), 1)
     while valkey.raw.exists(session_key()):
         pass
@@ -299,6 +299,6 @@ def test_a_session_that_expired_is_not_found(awictl: Cli, valkey: ValkeyServer) 
             awictl("session", command, SESSION_ID, *more).error(3, SESSION_ID, "expired")
 
 
-def test_an_env_file_that_is_no_text(awictl: Cli) -> None:
+def test_an_env_file_that_is_not_text(awictl: Cli) -> None:
     Path(awictl.home / ".env").write_bytes(b"REDIS_HOST=\xff\xfe\n")
     awictl("health").error(2, ".env")

@@ -1,4 +1,4 @@
-"""Servers that are dead, deaf, locked or of another kind: exit code 4, 5 or 7, one clear line, no endless wait."""
+"""Servers that are down, hang, refuse, or speak another protocol: exit code 4, 5 or 7, one line, a bounded wait."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ COMMANDS = [
     ["agent", "session", "a"],
     ["health"],
 ]
-#: Seconds that a command itself takes at the most, on a machine that is busy with the other tests.
+#: Maximum duration of a command in seconds, not counting its wait, on a machine busy with other tests.
 SLACK_SECONDS = 3.0
-#: The command, which gives up a write sooner than the ten seconds that it usually takes.
+#: Runs awictl with a shorter time limit for retries of a write than the usual ten seconds.
 IMPATIENT = """
 from awictl.__main__ import main
 from awictl.sessions import update
@@ -45,7 +45,7 @@ def name(words: list[str]) -> str:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=name)
-def test_a_dead_server(user: Cli, words: list[str]) -> None:
+def test_an_unreachable_server(user: Cli, words: list[str]) -> None:
     port = free_port()
     dead = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port))
     result = dead(*words)
@@ -58,7 +58,7 @@ def test_a_dead_server(user: Cli, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS[::2], ids=name)
-def test_a_server_that_never_answers_is_waited_for_as_long_as_told(
+def test_the_timeout_limits_the_wait_for_a_server_that_never_answers(
     waiting: Cli, deaf: socket.socket, words: list[str]
 ) -> None:
     ids = words.count(SESSION_ID) + words.count("sess_other") if "show" in words else 1
@@ -66,17 +66,17 @@ def test_a_server_that_never_answers_is_waited_for_as_long_as_told(
     assert result.code == 5 and result.out == b""
     for line in result.err.splitlines():
         assert line.startswith("awictl: ") and "no answer in time" in line, result
-    # it may be asked a second time
+    # the command may connect a second time
     assert result.seconds < 2 * 0.5 * ids + SLACK_SECONDS
 
 
-def test_the_timeout_may_be_a_setting(waiting: Cli) -> None:
+def test_the_timeout_is_configurable(waiting: Cli) -> None:
     result = waiting.having(AWI_TIMEOUT="0.2")("health")
     result.error(5)
     assert result.seconds < 0.4 + SLACK_SECONDS
 
 
-def test_other_ways_to_reach_nothing(user: Cli) -> None:
+def test_addresses_without_a_server(user: Cli) -> None:
     user("--redis", "redis://host.invalid", "health").error(5, "host.invalid")
     user("--redis", f"unix://{user.home}/no.sock", "health").error(5, "no.sock", "No such file")
     (user.home / "file.sock").write_text("")
@@ -86,7 +86,7 @@ def test_other_ways_to_reach_nothing(user: Cli) -> None:
 @pytest.mark.parametrize(
     "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n"]
 )
-def test_a_server_of_another_kind(waiting: Cli, deaf: socket.socket, reply: bytes) -> None:
+def test_a_server_that_does_not_speak_the_redis_protocol(waiting: Cli, deaf: socket.socket, reply: bytes) -> None:
     def serve() -> None:
         while True:
             try:
@@ -123,7 +123,7 @@ def test_a_wrong_password(user: Cli, new_valkey: Callable[..., ValkeyServer]) ->
     assert there.having(REDIS_PASSWORD="right").ok("session", "list", "-o", "ids").lines == [SESSION_ID]
 
 
-def test_a_database_that_is_not_there(user: Cli, valkey: ValkeyServer) -> None:
+def test_a_database_that_does_not_exist(user: Cli, valkey: ValkeyServer) -> None:
     user("--redis", f"redis://127.0.0.1:{valkey.port}/999", "session", "list").error(4, "999")
 
 
@@ -139,7 +139,7 @@ def test_a_server_without_its_replicas_refuses_to_write(awictl: Cli, new_valkey:
         there.ok("session", "show", SESSION_ID)
 
 
-def test_a_server_that_is_full_refuses_to_write(awictl: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_a_server_out_of_memory_refuses_to_write(awictl: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     put(server, compact(document([0])))
     there = awictl.having(REDIS_PORT=str(server.port))
@@ -150,10 +150,10 @@ def test_a_server_that_is_full_refuses_to_write(awictl: Cli, new_valkey: Callabl
         there.ok("session", "show", SESSION_ID)
 
 
-async def test_an_update_whose_outcome_is_unknown_may_be_repeated(
+async def test_an_update_with_an_unknown_outcome_can_be_repeated(
     user: Cli, valkey: ValkeyServer, proxy: Proxy
 ) -> None:
-    """The reply to the write is lost, and then the server cannot be asked any more."""
+    """The reply to the write is lost, and then the server is unreachable."""
     put(valkey, compact(document([0])))
     through = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(proxy.port))
     await asyncio.to_thread(through.ok, "session", "apply", SESSION_ID, '{"n":0}')

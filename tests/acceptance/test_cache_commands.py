@@ -1,4 +1,4 @@
-"""`awictl cache`, as its users meet it."""
+"""`awictl cache` on a real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUERY = ["--filters", json.dumps(FILTERS), "--sort", json.dumps(SORT)]
 KEY = cache_key(FILTERS, SORT)
 
 
-def test_a_key_is_made_offline_and_is_the_apps(user: Cli) -> None:
+def test_a_cache_key_is_computed_offline_like_the_apps(user: Cli) -> None:
     offline = user.having(REDIS_PORT="1", AWI_PROFILE="nonsense")
     for vector in json.loads((DATA / "cache_key_vectors.json").read_bytes())[2:6]:
         query = ["--filters", vector["filters_json"], "--sort", vector["sort_json"]]
@@ -66,7 +66,7 @@ def test_diagnose(awictl: Cli, valkey: ValkeyServer) -> None:
     awictl("cache", "diagnose", "--session", "sess_missing").error(3, "sess_missing")
 
 
-def test_hostile_results_cannot_drive_the_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_hostile_results_are_escaped_on_a_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
     hostile = "\x1b[2J\u202e[red]\r\n"
     filters = json.dumps({"tag": hostile})
     awictl.ok("cache", "put", json.dumps([hostile]), "--filters", filters)
@@ -75,7 +75,7 @@ def test_hostile_results_cannot_drive_the_terminal(awictl: Cli, valkey: ValkeySe
     awictl.ok("cache", "diagnose", "--filters", json.dumps({"tag": [hostile]}), "-o", "table").table()
 
 
-def test_ids_are_those_that_other_commands_take(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_ids_are_accepted_by_other_commands(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.set("AWI:CACHE:LIST:UPPER", "[]", ex=100)
     valkey.raw.set(f"AWI:CACHE:LIST:{'0' * 32}", "[]", ex=100)
     ids = awictl.ok("cache", "list", "-o", "ids")

@@ -1,4 +1,4 @@
-"""The embedded server: `awictl demo`, one server for all who come at once, and what a user may do to it."""
+"""The embedded server: `awictl demo`, concurrent starts, and recovery from what users do to it."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def listed(laptop: Cli) -> list[str]:
 
 
 def seconds_if_it_answers(laptop: Cli) -> float:
-    """What a command takes that starts nothing and waits for nothing."""
+    """Duration in seconds of a command that finds the server running."""
     return laptop.ok("--embedded", "--timeout", "1", "session", "list").seconds
 
 
 def server_of(laptop: Cli) -> int:
-    """The process of the server that is running."""
+    """The process id of the running server."""
     pid = laptop.ok("embedded", "status").json["pid"]
     assert isinstance(pid, int) and str(laptop.home) in command_of(pid)
     return pid
 
 
-# -- the main job
+# -- demo
 
 
-def test_the_demo_shows_the_main_job_and_its_session_stays(laptop: Cli) -> None:
+def test_the_demo_shows_the_life_of_a_session_and_leaves_one(laptop: Cli) -> None:
     demo = laptop.ok("demo")
     assert demo.err == ""
     ended_id, session_id = dict.fromkeys(re.findall("sess_[0-9a-f]{32}", demo.text))
@@ -81,7 +81,7 @@ def test_start_status_and_stop(laptop: Cli) -> None:
     state = started.json
     assert state["running"] is state["answers"] is True and state["folder"] == str(folder_of(laptop))
     assert laptop.ok("embedded", "status").json == laptop.ok("embedded", "start").json == state
-    assert os.getsid(state["pid"]) != os.getsid(0), "it survives the terminal that it was started from"
+    assert os.getsid(state["pid"]) != os.getsid(0), "the server survives the terminal that started it"
     assert folder_of(laptop).stat().st_mode & 0o777 == 0o700
     session_id = created(laptop)
     stopped = laptop.ok("embedded", "stop")
@@ -92,7 +92,7 @@ def test_start_status_and_stop(laptop: Cli) -> None:
     assert len(servers_in(folder_of(laptop))) == 2
 
 
-def test_ways_to_ask_for_it(laptop: Cli) -> None:
+def test_ways_to_select_the_embedded_server(laptop: Cli) -> None:
     session_id = created(laptop)
     by_environment = laptop.having(AWI_EMBEDDED="1")
     assert by_environment.ok("session", "list", "-o", "ids").lines == [session_id]
@@ -105,11 +105,11 @@ def test_ways_to_ask_for_it(laptop: Cli) -> None:
     assert (laptop.home / "other" / "place" / "valkey.sock").is_socket()
 
 
-# -- many at once
+# -- concurrent commands
 
 
 @pytest.mark.parametrize("count", [2, 8])
-def test_all_who_come_at_once_share_one_server(laptop: Cli, count: int) -> None:
+def test_concurrent_commands_share_one_server(laptop: Cli, count: int) -> None:
     words = ("--embedded", "session", "create", "--agent", "a", "-o", "ids", "-q")
     made: list[str] = []
     for starts in (1, 2):
@@ -121,7 +121,7 @@ def test_all_who_come_at_once_share_one_server(laptop: Cli, count: int) -> None:
             made += result.lines
         assert len(servers_in(folder_of(laptop))) == starts
         assert sorted(listed(laptop)) == sorted(made)
-        # and the same where it was killed
+        # the same after it was killed
         laptop.ok("embedded", "stop")
     assert len(made) == 2 * count
 
@@ -151,7 +151,7 @@ FOLDERS = {
     ("way", "name"),
     [*(("AWI_EMBEDDED_DIR", name) for name in FOLDERS), ("XDG_DATA_HOME", "long")],
 )
-def test_a_folder_of_any_name(laptop: Cli, way: str, name: str) -> None:
+def test_a_folder_with_an_unusual_name(laptop: Cli, way: str, name: str) -> None:
     there = laptop.having(**{way: str(laptop.home / FOLDERS[name])})
     session_id = created(there)
     os.kill(server_of(there), signal.SIGKILL)
@@ -163,7 +163,7 @@ def test_a_folder_of_any_name(laptop: Cli, way: str, name: str) -> None:
     there.ok("embedded", "stop")
 
 
-def test_a_folder_that_cannot_be_used(laptop: Cli) -> None:
+def test_an_unusable_folder_is_reported(laptop: Cli) -> None:
     (laptop.home / "file").write_text("")
     for folder in (f"{laptop.home}/file", f"{laptop.home}/file/below", "/proc/awictl", "/dev/null"):
         there = laptop.having(AWI_EMBEDDED_DIR=folder)
@@ -185,10 +185,10 @@ def test_damaged_data_is_reported(laptop: Cli) -> None:
     assert result.seconds - usual < PATIENCE_SECONDS and file.read_bytes() == damaged
 
 
-# -- a server that is there and does not answer
+# -- a server that runs but does not answer
 
 
-def test_a_stopped_process_is_not_waited_for_forever(laptop: Cli) -> None:
+def test_a_suspended_server_times_out(laptop: Cli) -> None:
     session_id = created(laptop)
     pid = server_of(laptop)
     usual = seconds_if_it_answers(laptop)
@@ -200,22 +200,22 @@ def test_a_stopped_process_is_not_waited_for_forever(laptop: Cli) -> None:
     assert listed(laptop) == [session_id] and server_of(laptop) == pid
 
 
-def test_a_stopped_process_can_be_ended(laptop: Cli) -> None:
-    """As the message of the test above says."""
+def test_a_suspended_server_can_be_stopped(laptop: Cli) -> None:
+    """The remedy that the message of the previous test names."""
     session_id = created(laptop)
     os.kill(server_of(laptop), signal.SIGSTOP)
     laptop.ok("embedded", "stop")
     assert listed(laptop) == [session_id] and len(servers_in(folder_of(laptop))) == 2
 
 
-def test_a_deleted_socket_is_not_the_end(laptop: Cli) -> None:
-    """Somebody cleaned up: the server runs, and nobody can reach it."""
+def test_a_deleted_socket_is_recovered(laptop: Cli) -> None:
+    """The server runs, but its socket file was deleted, so that no client can connect."""
     session_id = created(laptop)
     usual = seconds_if_it_answers(laptop)
     (folder_of(laptop) / "valkey.sock").unlink()
     result = laptop("--embedded", "--timeout", "1", "session", "list", "-o", "ids")
     assert result.seconds - usual < PATIENCE_SECONDS
-    if result.code:  # it need not repair itself, but then it says what to do
+    if result.code:  # recovery is optional, but without it the message names a remedy
         result.error(5, "awictl embedded stop")
         laptop.ok("embedded", "stop")
     assert listed(laptop) == [session_id]

@@ -1,4 +1,4 @@
-"""Options that every command has, the settings behind them, and what holds for every command of the tree."""
+"""Global options, the settings behind them, and properties that every command must have."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from support.valkey import ValkeyServer, free_port
 from awictl import __version__
 from awictl.cli.reference.tree import Node, tree
 
-#: What is cached where there is one session: the empty query.
+#: The cache key of the empty query.
 CACHE_KEY = "879870e3b305b9f50961e6ab28b8707f"
 SECRET = "hunter2-%2F-s3cret"
-#: Commands that print sessions, where the place of an option does not matter.
+#: Commands that print sessions, to test where a global option is accepted.
 PLACES = [
     ["-o", "ids", "session", "list"],
     ["session", "-o", "ids", "list"],
@@ -24,7 +24,7 @@ PLACES = [
     ["session", "list", "--output=ids"],
     ["-o", "json", "session", "-o", "table", "list", "-o", "ids"],
 ]
-#: Every command, by whether it writes into the store; what it needs besides.
+#: Every command with its arguments, by whether it writes.
 READING: dict[str, list[str]] = {
     "session list": [],
     "session show": [SESSION_ID],
@@ -70,9 +70,9 @@ WRITING: dict[str, list[str]] = {
     "media delete": ["known", "--yes"],
     "serve": ["--port", "0"],
 }
-#: The archive of those that need one.
+#: The archive for commands that require one.
 ARCHIVE = {"AWI_ARCHIVE_URL": "sqlite:///archive.db"}
-#: Those that have to do with the embedded server alone (see test_embedded.py).
+#: Commands for the embedded server only (see test_embedded.py).
 EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
 
 NODES = list(tree().walk())
@@ -83,7 +83,7 @@ def name_of(node: Node) -> str:
     return " ".join(node.path[1:]) or "awictl"
 
 
-def test_this_page_knows_every_command() -> None:
+def test_every_command_is_covered_here() -> None:
     assert {name_of(node) for node in COMMANDS} == READING.keys() | WRITING.keys() | EMBEDDED
 
 
@@ -98,16 +98,16 @@ def one_session(valkey: ValkeyServer) -> ValkeyServer:
     return valkey
 
 
-# -- where options stand
+# -- position of options
 
 
 @pytest.mark.parametrize("words", PLACES, ids=" ".join)
-def test_global_options_stand_anywhere(awictl: Cli, one_session: ValkeyServer, words: list[str]) -> None:
+def test_global_options_are_accepted_anywhere(awictl: Cli, one_session: ValkeyServer, words: list[str]) -> None:
     assert awictl.ok(*words).text == f"{SESSION_ID}\n"
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_the_server_may_be_named_anywhere(user: Cli, one_session: ValkeyServer, place: int) -> None:
+def test_the_server_option_is_accepted_anywhere(user: Cli, one_session: ValkeyServer, place: int) -> None:
     words = ["session", "list", "-o", "ids"]
     words[place:place] = ["--redis", f"redis://127.0.0.1:{one_session.port}"]
     assert user.ok(*words).text == f"{SESSION_ID}\n"
@@ -120,17 +120,17 @@ def test_ways_to_name_a_server(user: Cli, one_session: ValkeyServer, url: str) -
     assert user.having(REDIS_URL=url).ok("session", "list", "-o", "ids").text == f"{SESSION_ID}\n"
 
 
-def test_a_url_names_its_database(user: Cli, one_session: ValkeyServer) -> None:
+def test_a_url_selects_a_database(user: Cli, one_session: ValkeyServer) -> None:
     assert user.ok("--redis", f"redis://127.0.0.1:{one_session.port}/3", "session", "list").out == b""
 
 
-def test_quiet_keeps_notices_back_and_errors_not(awictl: Cli, one_session: ValkeyServer) -> None:
+def test_quiet_suppresses_notices_but_not_errors(awictl: Cli, one_session: ValkeyServer) -> None:
     assert awictl.ok("session", "diff", SESSION_ID).err != ""
     assert awictl.ok("session", "diff", SESSION_ID, "-q").err == ""
     awictl("-q", "session", "show", "sess_missing").error(3, "sess_missing")
 
 
-def test_verbose_shows_where_an_error_came_from(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_verbose_prints_the_traceback(awictl: Cli, valkey: ValkeyServer) -> None:
     result = awictl("session", "show", "sess_missing", "-v")
     assert result.code == 3 and "Traceback" in result.err
     assert result.err.splitlines()[-1].startswith("awictl: ")
@@ -149,7 +149,7 @@ def timeout_of(user: Cli, *options: str) -> tuple[float, str]:
     return rows["AWI_TIMEOUT"]["value"], rows["AWI_TIMEOUT"]["source"]
 
 
-def test_an_option_wins_over_the_environment_and_so_on(user: Cli) -> None:
+def test_precedence_of_options_environment_and_profile(user: Cli) -> None:
     user.configure("[profiles.p]\nawi_timeout = 6\n")
     dotenv = user.home / ".env"
     dotenv.write_text("AWI_PROFILE=p\nAWI_TIMEOUT=7\n")
@@ -165,7 +165,7 @@ def test_an_option_wins_over_the_environment_and_so_on(user: Cli) -> None:
     assert timeout_of(user.having(AWI_PROFILE="p")) == (6, "profile p")
 
 
-def test_a_profile_names_the_server(user: Cli, one_session: ValkeyServer) -> None:
+def test_a_profile_selects_the_server(user: Cli, one_session: ValkeyServer) -> None:
     user.configure(f'[profiles.here]\nredis_url = "redis://127.0.0.1:{one_session.port}"\nread_only = true\n')
     assert user.ok("session", "list", "--profile", "here", "-o", "ids").text == f"{SESSION_ID}\n"
     assert "127.0.0.1" in user.ok("--profile", "here", "health").json["address"]
@@ -174,24 +174,26 @@ def test_a_profile_names_the_server(user: Cli, one_session: ValkeyServer) -> Non
 @pytest.mark.parametrize(
     "name", ["REDIS_PORT", "SESSION_TTL_MINUTES", "AWI_MAX_DELTA_BYTES", "AWI_READ_ONLY", "AWI_TIMEOUT", "REDIS_URL"]
 )
-def test_a_setting_of_the_wrong_kind_is_named(user: Cli, name: str) -> None:
+def test_a_setting_of_the_wrong_type_is_named(user: Cli, name: str) -> None:
     user.having(**{name: "many"})("session", "list").error(2, name)
 
 
-def test_the_expiry_is_a_setting(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_the_ttl_is_configurable(awictl: Cli, valkey: ValkeyServer) -> None:
     row = awictl.having(SESSION_TTL_MINUTES="1").ok("session", "create", "--agent", "a", "-o", "ids")
     assert 30_000 < valkey.raw.pttl(f"AWI:SESSION:{row.text.strip()}") <= 60_000
 
 
 @pytest.mark.parametrize("command", ["session list", "session create", "session touch", "health", "config show"])
-def test_an_unknown_profile_is_an_error_and_never_localhost(awictl: Cli, valkey: ValkeyServer, command: str) -> None:
+def test_an_unknown_profile_is_an_error_and_does_not_fall_back_to_localhost(
+    awictl: Cli, valkey: ValkeyServer, command: str
+) -> None:
     awictl.configure("[profiles.staging]\n[profiles.production]\n")
     words = (*command.split(), *(READING | WRITING)[command])
     with unchanged(valkey):
         awictl("--profile", "prodution", *words).error(2, "prodution", "staging", "production")
 
 
-def test_an_unknown_profile_in_the_environment_is_one_too(awictl: Cli) -> None:
+def test_an_unknown_profile_in_the_environment_is_an_error(awictl: Cli) -> None:
     awictl.having(AWI_PROFILE="p")("health").error(2, "'p'", "config.toml")
     (awictl.home / ".env").write_text("AWI_PROFILE=p")
     awictl("health").error(2, "'p'", "config.toml")
@@ -215,7 +217,7 @@ def test_a_broken_config_is_an_error(user: Cli, text: str, told: str) -> None:
 
 # -- secrets
 
-#: Ways to give a password: each makes it known to a user.
+#: Ways to configure a password.
 GIVING: dict[str, Callable[[Cli, int], Cli]] = {
     "REDIS_PASSWORD": lambda user, port: user.having(REDIS_PORT=str(port), REDIS_PASSWORD=SECRET),
     "REDIS_URL": lambda user, port: user.having(REDIS_URL=f"redis://:{SECRET}@127.0.0.1:{port}"),
@@ -283,7 +285,7 @@ def test_a_password_on_the_command_line_is_refused(awictl: Cli, valkey: ValkeySe
         assert SECRET not in line
 
 
-def test_a_user_and_password_of_an_acl(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_user_and_password_of_an_acl(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     server.raw.acl_setuser(
         "reader", enabled=True, passwords=f"+{SECRET}", keys=["*"], categories=["+@read"], commands=["+ping"]
@@ -311,7 +313,7 @@ def test_a_read_only_profile_refuses_to_write(awictl: Cli, one_session: ValkeySe
 
 
 @pytest.mark.parametrize("command", READING)
-def test_a_read_only_profile_reads(awictl: Cli, one_session: ValkeyServer, command: str) -> None:
+def test_a_read_only_profile_can_read(awictl: Cli, one_session: ValkeyServer, command: str) -> None:
     if command == "session diff":
         one_session.raw.set(f"AWI:DIFF:{SESSION_ID}", b'{"delta":{},"action":{}}', ex=100)
     user = awictl.having(**ARCHIVE)
@@ -322,7 +324,7 @@ def test_a_read_only_profile_reads(awictl: Cli, one_session: ValkeyServer, comma
     with unchanged(one_session):
         result = with_profile(user, "read_only = true\n").ok(*command.split(), *READING[command])
     if command == "monitor":
-        assert "0 commands" in result.err, "which nobody sends meanwhile"
+        assert "0 commands" in result.err, "no client sends a command meanwhile"
     else:
         assert result.out != b""
 
@@ -335,13 +337,13 @@ def test_no_decoration_in_a_pipe(awictl: Cli, one_session: ValkeyServer) -> None
         assert b"\x1b" not in awictl.ok(*words).out
 
 
-def test_a_table_in_a_pipe_is_not_cut(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_a_table_in_a_pipe_is_not_truncated(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0], agent_name="n" * 300)))
     assert "n" * 300 in awictl.ok("session", "list", "-o", "table").table()
 
 
 @pytest.mark.parametrize("node", NODES, ids=name_of)
-def test_help_has_an_example_and_needs_no_driver(user: Cli, node: Node) -> None:
+def test_help_has_an_example_and_imports_no_driver(user: Cli, node: Node) -> None:
     result = user.python("-X", "importtime", "-m", "awictl", *node.path[1:], "--help")
     assert result.code == 0
     assert result.text.startswith(f"Usage: {' '.join(node.path)}")

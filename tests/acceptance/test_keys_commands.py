@@ -1,4 +1,4 @@
-"""`awictl keys`, as its users meet it."""
+"""`awictl keys` on a real server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fill(server: ValkeyServer) -> None:
     server.raw.set("other", b"x", ex=1000)
 
 
-def test_keys(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_list_prints_kind_ttl_and_size(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     rows = {row["key"]: row for row in awictl.ok("keys", "list").rows}
     assert rows["AWI:SESSION:sess_test"]["kind"] == "session" and rows["AWI:DIFF:sess_test"]["ttl_ms"] is None
@@ -27,7 +27,7 @@ def test_keys(awictl: Cli, valkey: ValkeyServer) -> None:
     assert len(awictl.ok("keys", "list", "--limit", "1", "--rate", "1000").rows) == 1
 
 
-def test_the_time_left_and_statistics(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_ttl_histogram_and_stats(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     with unchanged(valkey):
         table = awictl.ok("keys", "ttl", "-o", "table").table()
@@ -39,7 +39,7 @@ def test_the_time_left_and_statistics(awictl: Cli, valkey: ValkeyServer) -> None
     assert "#" in awictl.having(PYTHONIOENCODING="ascii").ok("keys", "ttl", "-o", "table").table()
 
 
-def test_a_sample_is_said_to_be_one(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_a_sample_is_marked_as_an_estimate(awictl: Cli, valkey: ValkeyServer) -> None:
     with valkey.raw.pipeline() as pipe:
         for number in range(3_000):
             pipe.set(f"AWI:SESSION:sess_{number}", b"x" * 50, ex=1000)
@@ -50,12 +50,12 @@ def test_a_sample_is_said_to_be_one(awictl: Cli, valkey: ValkeyServer) -> None:
     assert awictl.ok("keys", "stats").err == ""
 
 
-def test_names_of_keys_are_no_escape_sequences(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_key_names_are_escaped(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.set("AWI:SESSION:a\n\x1b[31m", "x", ex=100)
     assert awictl.ok("keys", "list", "-o", "ids").text == "AWI:SESSION:a\\n\\x1b[31m\n"
 
 
-def test_what_may_not_be_read_is_said(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_keys_without_read_permission_are_reported(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey("--user", "reader", "on", ">word", "~AWI:SESSION:*", "+@all")
     fill(server)
     reader = user.having(REDIS_SOCKET=str(server.socket), REDIS_USERNAME="reader", REDIS_PASSWORD="word")

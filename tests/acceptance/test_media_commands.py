@@ -1,4 +1,4 @@
-"""`awictl media` as its user runs it."""
+"""`awictl media` on a real server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URLS = ["--thumbnail", THUMBNAIL, "--full", FULL]
 
 
 def fill(server: ValkeyServer) -> None:
-    """Three images, two of which share an embedding, and an embedding of no image."""
+    """Store three images, two of which share an embedding, and an orphaned embedding."""
     for image_id, key in {"post 1": "k", "posts/2": "k", "post_3": "post_3"}.items():
         image = {"thumbnail_url": THUMBNAIL, "full_url": FULL, "embedding_key": key, "alt": "\x1b[31mred"}
         server.raw.set(f"MEDIA:IMG:{image_id}", json.dumps(image), ex=1000)
@@ -25,7 +25,7 @@ def fill(server: ValkeyServer) -> None:
         server.raw.set(f"MEDIA:EMBED:{key}", struct.pack("<2f", *numbers), ex=1000)
 
 
-def test_from_putting_to_deleting(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_put_show_list_similar_and_delete(awictl: Cli, valkey: ValkeyServer) -> None:
     file = io.BytesIO()
     numpy.save(file, numpy.array([3.0, 4.0]))
     (awictl.home / "one.npy").write_bytes(file.getvalue())
@@ -52,7 +52,7 @@ def test_from_putting_to_deleting(awictl: Cli, valkey: ValkeyServer) -> None:
     assert valkey.raw.dbsize() == 4
 
 
-def test_an_image_wins_over_a_file(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_an_image_takes_precedence_over_a_file(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     for name in ("post_3", "other", "other.bin"):
         (awictl.home / name).write_bytes(b"[1, 0]")
@@ -65,7 +65,7 @@ def test_an_image_wins_over_a_file(awictl: Cli, valkey: ValkeyServer) -> None:
     awictl("media", "similar", "other.bin").error(2, "other.bin", "not float32")
 
 
-def test_deleting_asks_and_tells(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_delete_asks_and_reports_kept_embeddings(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     with unchanged(valkey):
         found = awictl("media", "delete", "-", "--dry-run", stdin=b"post 1\npost_3\nmissing\n")
@@ -83,7 +83,7 @@ def test_deleting_asks_and_tells(awictl: Cli, valkey: ValkeyServer) -> None:
     }
 
 
-def test_what_is_broken(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_unreadable_images_and_embeddings_are_reported(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     valkey.raw.set("MEDIA:IMG:broken", b"\x1b[31m{")
     valkey.raw.set("MEDIA:IMG:two\nlines", b"{}")
@@ -97,14 +97,14 @@ def test_what_is_broken(awictl: Cli, valkey: ValkeyServer) -> None:
 
 
 @pytest.mark.parametrize("words", [["list"], ["show", "post_3", "--full"], ["similar", "post_3"]], ids=" ".join)
-def test_tables_on_a_terminal(awictl: Cli, valkey: ValkeyServer, words: list[str]) -> None:
+def test_tables_are_safe_and_fit_the_terminal(awictl: Cli, valkey: ValkeyServer, words: list[str]) -> None:
     fill(valkey)
     text = plain(screen(awictl, "media", *words, columns=80))
     assert "post" in text and "\x1b" not in text and max(map(len, text.splitlines())) <= 80
     assert (FULL in text) == ("--full" in words) == (r"\x1b[31mred" in text)
 
 
-def test_numpy_is_loaded_by_those_who_need_it(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_numpy_is_imported_only_when_needed(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     (awictl.home / "a.json").write_text("[1, 2]")
     for words in (["list"], ["put", "post_3", "--embedding", "a.json"], ["similar", "post_3"]):

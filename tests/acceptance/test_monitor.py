@@ -1,4 +1,4 @@
-"""`awictl monitor`: what clients do to the keys of AWI, on a real server, while they do it."""
+"""`awictl monitor` on a real server, with clients that run commands meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watching:
 
     def lines(self) -> list[str]:
         """What it has printed of all commands until now; then it is interrupted."""
-        self._server.raw.swapdb(14, 15)  # which concerns all keys, so that it is always told
+        self._server.raw.swapdb(14, 15)  # affects all keys, so that it is always shown
         assert self.process.stdout is not None
         lines: list[str] = []
         while "SWAPDB" not in (line := self.process.stdout.readline().decode()):
@@ -53,13 +53,13 @@ class Watching:
 
 
 def listening(server: ValkeyServer) -> bool:
-    """Whether anybody asks the server for MONITOR."""
+    """Whether a client of the server runs MONITOR."""
     return any("O" in one["flags"] for one in server.raw.client_list())
 
 
 @contextmanager
 def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
-    """`awictl monitor WORDS`, once it listens."""
+    """Run `awictl monitor WORDS`; yields when MONITOR is active."""
     process = subprocess.Popen(
         [sys.executable, "-m", "awictl", "monitor", *words],
         cwd=user.home,
@@ -79,7 +79,7 @@ def monitor(user: Cli, server: ValkeyServer, *words: str) -> Iterator[Watching]:
                 stream.close()
 
 
-def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_commands_of_the_app_and_of_awictl_are_shown(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0])))
     with monitor(awictl, valkey, "--seconds", "60") as watching:
         valkey.raw.execute_command("SETEX", session_key(), 1800, '{"a":"\\"\n\x00é文"}')
@@ -108,14 +108,14 @@ def test_what_the_app_and_awictl_do_is_told(awictl: Cli, valkey: ValkeyServer) -
     assert not any("nothing:of:awi" in row["keys"] for row in rows)
 
 
-def test_it_ends_when_the_time_is_over(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_it_stops_after_the_given_time(awictl: Cli, valkey: ValkeyServer) -> None:
     with monitor(awictl, valkey, "--seconds", "0.5") as watching:
         code, err = watching.done()
     assert code == 0 and "down for 500ms" in err and " received, 0 shown\n" in err
     assert awictl.ok("monitor", "--seconds", "0.1", "-q").err == ""
 
 
-def test_only_one_session_or_kind(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_filters_by_session_and_kind(awictl: Cli, valkey: ValkeyServer) -> None:
     def work() -> None:
         for key in (session_key(), session_key(OTHER_ID), diff_key(), "AWI:CACHE:LIST:x"):
             valkey.raw.set(key, "{}", ex=100)
@@ -134,7 +134,7 @@ def test_only_one_session_or_kind(awictl: Cli, valkey: ValkeyServer) -> None:
     assert [row["kind"] for row in rows] == ["diff", "cache", "other"]
 
 
-def test_long_arguments_are_cut_unless_asked_for(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_long_arguments_are_truncated_without_full(awictl: Cli, valkey: ValkeyServer) -> None:
     text = "x" * 100_000
     for words, length in ([], 60 + len("… (100,000 bytes)")), (["--full"], 100_000):
         with monitor(awictl, valkey, "--seconds", "60", *words) as watching:
@@ -143,14 +143,14 @@ def test_long_arguments_are_cut_unless_asked_for(awictl: Cli, valkey: ValkeyServ
         assert len(row["arguments"][0]) == length
 
 
-def test_lines_of_text_have_no_escape_sequences(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_lines_of_text_are_escaped(awictl: Cli, valkey: ValkeyServer) -> None:
     with monitor(awictl, valkey, "--seconds", "60", "-o", "table") as watching:
         valkey.raw.set("AWI:SESSION:\x1b[2J\u202e", b"\x1b]0;x\x07", ex=9)
         [line] = watching.lines()
     assert "\x1b" not in line and "\u202e" not in line and "SET  session \\x1b[2J" in line
 
 
-def test_passwords_are_not_told(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_passwords_are_not_printed(awictl: Cli, valkey: ValkeyServer) -> None:
     with monitor(awictl, valkey, "--seconds", "60", "--full") as watching:
         valkey.raw.execute_command("ACL", "SETUSER", "AWI:SESSION:x", "on", ">AWI:SESSION:secret")
         with (
@@ -162,19 +162,19 @@ def test_passwords_are_not_told(awictl: Cli, valkey: ValkeyServer) -> None:
         assert watching.lines() == []
 
 
-def test_where_it_is_not_permitted(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_monitor_without_permission(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey("--user", "watcher", "on", ">word", "~*", "+@all", "-monitor")
     limited = user.having(REDIS_SOCKET=str(server.socket), REDIS_USERNAME="watcher", REDIS_PASSWORD="word")
     limited("monitor", "-q").error(4, "no permission", "monitor")
 
 
-def test_what_is_no_session_id_is_refused_before_the_server_is_asked(awictl: Cli) -> None:
+def test_an_invalid_session_id_is_refused_before_connecting(awictl: Cli) -> None:
     awictl("monitor", "--session", "x").error(2, "not a session id")
     awictl("monitor", "--seconds", "0").error(2, "seconds")
     awictl("monitor", "--kind", "cat").error(2, "kind")
 
 
-def test_a_server_that_dies_ends_it(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_it_ends_when_the_server_dies(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     with monitor(user.having(REDIS_SOCKET=str(server.socket)), server, "--seconds", "30") as watching:
         server.kill()
@@ -193,7 +193,7 @@ def test_ctrl_c_and_a_closed_pipe_end_it(awictl: Cli, valkey: ValkeyServer) -> N
         assert watching.process.wait(LIMIT_SECONDS) == 141
     deadline = time.monotonic() + LIMIT_SECONDS
     while listening(valkey):
-        assert time.monotonic() < deadline, "the server is to be free of it"
+        assert time.monotonic() < deadline, "MONITOR must end on the server"
 
 
 @pytest.mark.parametrize("columns", [80, 200])
@@ -211,8 +211,8 @@ def test_lines_on_a_terminal(awictl: Cli, valkey: ValkeyServer, columns: int) ->
     assert b"\x1b" not in terminal.sent and terminal.sent.endswith(b"awictl: interrupted\r\n")
 
 
-def test_it_ends_where_it_cannot_keep_up(awictl: Cli, valkey: ValkeyServer) -> None:
-    """Stopped for longer than it may fall behind; what the server keeps meanwhile does not grow without bounds."""
+def test_it_ends_if_it_cannot_keep_up(awictl: Cli, valkey: ValkeyServer) -> None:
+    """The process is suspended; the output buffer of the server must not grow without bounds."""
     with monitor(awictl, valkey, "--seconds", "30") as watching:
         valkey.raw.get(session_key())
         assert watching.process.stdout is not None and watching.process.stdout.readline()

@@ -15,7 +15,7 @@ from support.cli import Cli, unchanged
 from support.documents import APP_FILES, put
 from support.valkey import ValkeyServer, free_port
 
-#: The app's documents, which are all of one session: here each has an id of its own.
+#: The app's documents. All are of one session, so each gets its own id here.
 STRINGS = [
     re.sub(rb"sess_[0-9a-f]{32}", b"sess_%032x" % number, file.read_bytes()) for number, file in enumerate(APP_FILES)
 ]
@@ -28,13 +28,13 @@ FILTERS, SORT = {"category": "tech", "tags": ["awi", "agents"]}, {"key": "create
 
 @pytest.fixture
 def awictl(awictl: Cli) -> Cli:
-    """The user, whose every command is a new interpreter."""
+    """The user; each command runs in a new interpreter."""
     return replace(awictl, fresh=True)
 
 
 @pytest.fixture
 def production(valkey: ValkeyServer) -> ValkeyServer:
-    """A server as the app leaves it: sessions, a mapping, a diff, cached results, and somebody else's keys."""
+    """A server with data of the app: sessions, a mapping, a diff, cached results, and keys of other programs."""
     for raw, made in zip(STRINGS, DOCUMENTS, strict=True):
         put(valkey, raw, made["session_id"], seconds=1500)
     valkey.raw.set(f"AGENT:SESSION:{AGENT}", BUSY_ID, ex=1500)
@@ -47,7 +47,7 @@ def production(valkey: ValkeyServer) -> ValkeyServer:
 # -- monitoring
 
 
-def test_which_sessions_are_there(awictl: Cli, production: ValkeyServer) -> None:
+def test_which_sessions_exist(awictl: Cli, production: ValkeyServer) -> None:
     with unchanged(production):
         rows = awictl.ok("session", "list").rows
     assert sorted(row["session_id"] for row in rows) == [made["session_id"] for made in DOCUMENTS]
@@ -79,7 +79,7 @@ def test_what_did_an_agent_do(awictl: Cli, production: ValkeyServer) -> None:
     assert actions == BUSY["history"]["actions"][:-4:-1]
 
 
-def test_what_takes_the_memory(awictl: Cli, production: ValkeyServer) -> None:
+def test_what_uses_the_memory(awictl: Cli, production: ValkeyServer) -> None:
     kinds = {row["kind"]: row for row in awictl.ok("keys", "stats").rows}
     assert kinds["session"]["count"] == len(DOCUMENTS)
     assert kinds["session"]["memory_bytes"] > kinds["session"]["bytes"] > 10_000
@@ -88,7 +88,7 @@ def test_what_takes_the_memory(awictl: Cli, production: ValkeyServer) -> None:
     assert "bytes in use" in checks["memory"]["evidence"]
 
 
-def test_is_all_well(awictl: Cli, production: ValkeyServer) -> None:
+def test_is_everything_healthy(awictl: Cli, production: ValkeyServer) -> None:
     assert awictl.ok("health").json["redis"] == "connected"
     with unchanged(production):
         report = awictl.ok("doctor").json
@@ -100,13 +100,13 @@ def test_is_all_well(awictl: Cli, production: ValkeyServer) -> None:
 # -- a session is not found
 
 
-def test_a_session_is_not_found_for_the_server_cannot_be_reached(user: Cli) -> None:
+def test_session_not_found_because_the_server_is_unreachable(user: Cli) -> None:
     port = free_port()
     away = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port))
     away("session", "show", BUSY_ID).error(5, f"127.0.0.1:{port}", "connection refused", "config show")
 
 
-def test_a_session_is_not_found_for_it_has_gone(awictl: Cli, production: ValkeyServer) -> None:
+def test_session_not_found_because_it_expired(awictl: Cli, production: ValkeyServer) -> None:
     production.raw.delete(f"AWI:SESSION:{BUSY_ID}")
     line = awictl("session", "show", BUSY_ID).error(3, BUSY_ID, "expired", "no archive is configured")
     assert "was updated 5" in line and "its diff still exists" in line, (
@@ -116,7 +116,7 @@ def test_a_session_is_not_found_for_it_has_gone(awictl: Cli, production: ValkeyS
     archived("session", "diff", DOCUMENTS[0]["session_id"][:-1] + "x").error(3, "it is not in sqlite:///")
 
 
-def test_a_session_is_not_found_for_it_was_archived(awictl: Cli, production: ValkeyServer) -> None:
+def test_session_not_found_because_it_was_archived(awictl: Cli, production: ValkeyServer) -> None:
     archived = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
     archived.ok("session", "end", BUSY_ID)
     assert "is read from the archive" in archived.ok("session", "show", BUSY_ID).err
@@ -124,27 +124,27 @@ def test_a_session_is_not_found_for_it_was_archived(awictl: Cli, production: Val
     archived("session", "apply", BUSY_ID, "{}").error(3, f"awictl archive restore {BUSY_ID}")
 
 
-def test_a_session_is_not_found_for_the_id_is_wrong(awictl: Cli, production: ValkeyServer) -> None:
+def test_session_not_found_because_the_id_is_wrong(awictl: Cli, production: ValkeyServer) -> None:
     awictl("session", "show", BUSY_ID.removeprefix("sess_")).error(2, "not a session id", "sess_")
     awictl("session", "show", BUSY_ID[:-3]).error(3, "32 hex digits", "complete", "awictl session list")
 
 
-def test_a_session_is_not_found_for_it_is_in_another_database(awictl: Cli, production: ValkeyServer) -> None:
+def test_session_not_found_because_it_is_in_another_database(awictl: Cli, production: ValkeyServer) -> None:
     line = awictl.having(REDIS_DB="3")("session", "show", BUSY_ID).error(3, "database 3 is empty", "database 0 has")
     assert "REDIS_DB" in line
 
 
-# -- the cache does not work
+# -- cache misses
 
 
-def test_the_cache_is_cold_for_it_has_expired(awictl: Cli, production: ValkeyServer) -> None:
+def test_cache_miss_because_the_result_expired(awictl: Cli, production: ValkeyServer) -> None:
     production.raw.delete(f"AWI:CACHE:LIST:{CACHED}")
     query = ["--filters", json.dumps(FILTERS), "--sort", json.dumps(SORT)]
     verdict = awictl.ok("cache", "diagnose", *query).json["verdict"]
     assert verdict.startswith(("expired: ", "deleted or evicted before it expired: ")) and "the TTL is 5m" in verdict
 
 
-def test_the_cache_is_cold_for_the_query_is_spelled_otherwise(awictl: Cli, production: ValkeyServer) -> None:
+def test_cache_miss_because_the_query_is_spelled_differently(awictl: Cli, production: ValkeyServer) -> None:
     query = ["--filters", json.dumps(dict(reversed(FILTERS.items()))), "--sort", json.dumps(SORT)]
     found = awictl.ok("cache", "diagnose", *query).json
     assert found["near"][0]["cache_key"] == CACHED and "order" in found["verdict"]
@@ -152,7 +152,7 @@ def test_the_cache_is_cold_for_the_query_is_spelled_otherwise(awictl: Cli, produ
     assert awictl.ok("cache", "diagnose", *exact).json["hit"] is True
 
 
-def test_the_cache_is_cold_for_memory_is_short(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_cache_miss_because_of_eviction(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     small = new_valkey("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
     result = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(small.port))("doctor", "--no-data")
     assert result.code == 1
@@ -163,7 +163,7 @@ def test_the_cache_is_cold_for_memory_is_short(user: Cli, new_valkey: Callable[.
 # -- Redis does not start
 
 
-def test_redis_does_not_answer(user: Cli) -> None:
+def test_redis_is_down(user: Cli) -> None:
     port = free_port()
     away = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port))
     away("health").error(5, f"127.0.0.1:{port}", "connection refused")
@@ -174,14 +174,14 @@ def test_redis_does_not_answer(user: Cli) -> None:
     assert "FAIL" in away("doctor", "-o", "table").text
 
 
-def test_without_a_server_there_is_the_embedded_one(laptop: Cli) -> None:
+def test_the_embedded_server_needs_no_other_server(laptop: Cli) -> None:
     assert laptop.ok("--embedded", "health").json["redis"] == "connected"
 
 
-# -- putting right what the doctor found
+# -- repairs of the doctor
 
 
-def test_the_doctor_puts_right_what_is_derived(awictl: Cli, production: ValkeyServer) -> None:
+def test_the_doctor_repairs_derived_data(awictl: Cli, production: ValkeyServer) -> None:
     production.raw.set("AGENT:SESSION:gone", "sess_gone", ex=1000)
     production.raw.persist(f"AGENT:SESSION:{AGENT}")
     with unchanged(production):
@@ -202,7 +202,7 @@ def test_the_doctor_puts_right_what_is_derived(awictl: Cli, production: ValkeySe
     assert again.json["repairs"] == [] and "nothing to repair" in again.err
 
 
-def test_an_archive_that_is_broken_hides_nothing(awictl: Cli, production: ValkeyServer) -> None:
+def test_a_broken_archive_does_not_hide_the_other_checks(awictl: Cli, production: ValkeyServer) -> None:
     (awictl.home / "archive.db").write_bytes(b"this is no database" * 100)
     broken = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
     missing = "sess_" + "0" * 31 + "f"

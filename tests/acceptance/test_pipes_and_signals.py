@@ -1,4 +1,4 @@
-"""Readers that go away, full disks, closed streams, Ctrl-C: an exit code of its own, and no noise."""
+"""Closed pipes, full disks, closed streams and Ctrl-C: the documented exit code, and no traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from awictl.document.byte_layout import encode
 
 CLOSED_PIPE = 141
 INTERRUPTED = 130
-#: Seconds until a command that has sent its request does nothing but wait for the reply.
+#: Seconds after which a command has sent its request and only waits for the reply.
 WAITING_SECONDS = 0.3
 
 
@@ -44,7 +44,7 @@ def many_sessions(valkey: ValkeyServer) -> ValkeyServer:
 
 
 def unread(pipe: IO[bytes]) -> int:
-    """Bytes in a pipe that nobody has read."""
+    """Number of unread bytes in a pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
@@ -53,8 +53,8 @@ def unread(pipe: IO[bytes]) -> int:
 
 @pytest.mark.parametrize("words", ["session list -o json", f"session show {SESSION_ID}", "keys list -o table"])
 @pytest.mark.usefixtures("many_sessions")
-def test_nothing_is_lost_where_stdout_is_unbuffered(awictl: Cli, words: str) -> None:
-    """A write to a pipe that is interrupted writes less than it was given."""
+def test_nothing_is_lost_if_stdout_is_unbuffered(awictl: Cli, words: str) -> None:
+    """An interrupted write to a pipe may be partial."""
     unbuffered = awictl.having(PYTHONUNBUFFERED="1")
     whole = len(unbuffered.ok(*words.split()).out)
     process = unbuffered.start(*words.split())
@@ -86,13 +86,13 @@ def test_nothing_is_lost_where_stdout_is_unbuffered(awictl: Cli, words: str) -> 
     ],
 )
 @pytest.mark.usefixtures("many_sessions")
-def test_a_reader_that_has_enough_is_no_error(awictl: Cli, words: str) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(awictl: Cli, words: str) -> None:
     result = awictl.shell(f"awictl {words} | head -c 1; exit ${{PIPESTATUS[0]}}")
     assert (result.code, len(result.out), result.err) == (CLOSED_PIPE, 1, "")
 
 
 @pytest.mark.usefixtures("many_sessions")
-def test_a_reader_that_takes_one_line(awictl: Cli) -> None:
+def test_a_reader_that_reads_one_line(awictl: Cli) -> None:
     result = awictl.shell("awictl session list -o ids | head -1; exit ${PIPESTATUS[0]}")
     assert (result.code, len(result.lines), result.err) == (CLOSED_PIPE, 1, "")
     result = awictl.shell("awictl session list -o ids --limit 1 | head -1; exit ${PIPESTATUS[0]}")
@@ -102,7 +102,7 @@ def test_a_reader_that_takes_one_line(awictl: Cli) -> None:
 @pytest.mark.parametrize(
     "words", ["--help", "--version", "session list --help", "config show", "health", "session list"]
 )
-def test_a_reader_that_is_gone_already(awictl: Cli, words: str) -> None:
+def test_a_reader_that_has_already_exited(awictl: Cli, words: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe, awictl.start(*words.split(), stdout=pipe) as process:
@@ -136,7 +136,7 @@ def test_a_closed_stdin_is_reported(awictl: Cli, valkey: ValkeyServer, words: st
     assert "NoneType" not in line
 
 
-def test_a_closed_stderr_changes_nothing_else(awictl: Cli) -> None:
+def test_a_closed_stderr_does_not_affect_stdout(awictl: Cli) -> None:
     result = awictl.shell("awictl session show sess_missing 2>&-")
     assert (result.code, result.out) == (3, b""), "a message never goes to stdout"
     result = awictl.shell("awictl session diff $1 2>&-", SESSION_ID)
@@ -162,7 +162,7 @@ def test_ctrl_c_while_waiting(waiting: Cli, deaf: socket.socket, words: str) -> 
     assert result.out == b"" and result.seconds < 5
 
 
-def test_ctrl_c_while_a_pipe_is_read(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_ctrl_c_while_reading_stdin(awictl: Cli, valkey: ValkeyServer) -> None:
     with unchanged(valkey):
         process = subprocess.Popen(
             [sys.executable, "-m", "awictl", "session", "touch", SESSION_ID, "-"],

@@ -1,4 +1,4 @@
-"""`awictl session` and `awictl agent` do what an operator asks of them, alone and in pipes."""
+"""`awictl session` and `awictl agent session`, alone and in pipes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def created(awictl: Cli, agent: str = "browser-1") -> str:
 # -- create
 
 
-def test_create_prints_the_document_that_is_stored(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_create_prints_the_stored_document(awictl: Cli, valkey: ValkeyServer) -> None:
     result = awictl.ok("session", "create", "--agent", "browser-1", "--name", "Browser 🙂", "--route", "/posts")
     assert result.err == ""
     made = result.json
@@ -60,7 +60,7 @@ def test_create_prints_the_document_that_is_stored(awictl: Cli, valkey: ValkeySe
         assert HALF_HOUR_MS - 30_000 < expires_in(valkey, key) <= HALF_HOUR_MS
 
 
-def test_create_says_which_session_the_agent_leaves(awictl: Cli) -> None:
+def test_create_names_the_previous_session_of_the_agent(awictl: Cli) -> None:
     first = created(awictl)
     result = awictl.ok("session", "create", "--agent", "browser-1", "-o", "ids")
     assert result.lines != [first] and first in result.err
@@ -71,7 +71,7 @@ def test_create_says_which_session_the_agent_leaves(awictl: Cli) -> None:
 
 
 @pytest.mark.parametrize("file", APP_FILES, ids=lambda file: file.stem)
-def test_a_document_of_the_app_is_shown_and_takes_a_delta(awictl: Cli, valkey: ValkeyServer, file: Path) -> None:
+def test_a_document_of_the_app_can_be_shown_and_updated(awictl: Cli, valkey: ValkeyServer, file: Path) -> None:
     put(valkey, file.read_bytes())
     before = json.loads(file.read_bytes())
     with unchanged(valkey):
@@ -93,7 +93,7 @@ def test_show_prints_each_of_several_sessions_once(awictl: Cli) -> None:
     assert awictl.ok("session", "show", first, second, "-o", "ids").lines == [first, second]
 
 
-def test_a_missing_session_does_not_stop_the_others(awictl: Cli) -> None:
+def test_show_continues_after_a_missing_session(awictl: Cli) -> None:
     first, second = created(awictl, "a"), created(awictl, "b")
     result = awictl("session", "show", first, "sess_missing", second)
     result.error(3, "sess_missing")
@@ -113,7 +113,7 @@ def test_raw_is_byte_exact_in_both_layouts(awictl: Cli, valkey: ValkeyServer) ->
         assert awictl.ok("session", "show", SESSION_ID, "-o", "raw").out == raw
 
 
-def test_show_as_a_table_tells_the_state_and_the_latest_actions(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_show_as_a_table_has_the_state_and_the_latest_actions(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0] * 12)))
     table = awictl.ok("session", "show", SESSION_ID, "-o", "table").table()
     for told in (SESSION_ID, AGENT_ID, "16m", "page 11", "next_page", "list_posts, search"):
@@ -131,7 +131,7 @@ DELTA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("way", ["argument", "stdin", "@file"])
-def test_apply_takes_the_delta_from_anywhere(awictl: Cli, valkey: ValkeyServer, way: str) -> None:
+def test_apply_reads_the_delta_from_an_argument_a_file_and_stdin(awictl: Cli, valkey: ValkeyServer, way: str) -> None:
     put(valkey, compact(document([3])))
     text = json.dumps(DELTA, ensure_ascii=False)
     (awictl.home / "my delta.json").write_text(text)
@@ -146,7 +146,7 @@ def test_apply_takes_the_delta_from_anywhere(awictl: Cli, valkey: ValkeyServer, 
     assert_same(json.loads(valkey.raw.get(diff_key()) or b"null")["delta"], DELTA)
 
 
-def test_apply_records_the_action_as_told(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_apply_records_the_given_action(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([3])))
     told = ("--action", "get_post", "--input", '{"id":"post_9"}', "--observation", "Post not found", "--failed")
     awictl.ok("session", "apply", SESSION_ID, *told, "--op-id", "import-7")
@@ -165,10 +165,10 @@ def test_an_op_id_is_applied_once(awictl: Cli, valkey: ValkeyServer) -> None:
     with unchanged(valkey):
         again = awictl.ok(*words)
     assert first.err == "" and "import-7" in again.err
-    assert again.json["n"] == 2, "the state that is printed is the present one"
+    assert again.json["n"] == 2, "the current state is printed"
 
 
-def test_apply_in_a_pipe_of_jq(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_apply_in_a_pipe_with_jq(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([3])))
     script = """jq -n '{page_state: {route: "/p"}}' | awictl session apply "$1" - | jq -r .page_state.route"""
     assert awictl.shell(script, SESSION_ID).text == "/p\n"
@@ -177,7 +177,7 @@ def test_apply_in_a_pipe_of_jq(awictl: Cli, valkey: ValkeyServer) -> None:
 # -- diff
 
 
-def test_diff_is_the_last_delta_with_its_action(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_diff_prints_the_last_delta_with_its_action(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([3])))
     awictl.ok("session", "apply", SESSION_ID, '{"n":1}', "--action", "count")
     with unchanged(valkey):
@@ -186,7 +186,7 @@ def test_diff_is_the_last_delta_with_its_action(awictl: Cli, valkey: ValkeyServe
     assert diff == {"delta": {"n": 1}, "last_action": plain(stored(valkey))["history"]["last_action"]}
 
 
-def test_diff_without_a_recent_update_is_null_and_says_so(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_diff_without_a_recent_update_is_null_with_a_notice(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([3])))
     result = awictl.ok("session", "diff", SESSION_ID)
     assert result.json is None and SESSION_ID in result.err
@@ -220,7 +220,7 @@ def test_diff_exit_code(awictl: Cli, valkey: ValkeyServer) -> None:
 # -- history
 
 
-def test_history_prints_one_action_a_line_newest_first(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_history_prints_one_action_per_line_newest_first(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, encode(document([0] * 30)))
     with unchanged(valkey):
         result = awictl.ok("session", "history", SESSION_ID)
@@ -241,7 +241,7 @@ def test_history_pages_do_not_overlap(awictl: Cli, valkey: ValkeyServer) -> None
     assert awictl.ok("session", "history", SESSION_ID, "--limit", "0").rows == []
 
 
-def test_history_in_a_pipe_of_jq(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_history_in_a_pipe_with_jq(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(document([0])))
     awictl.ok("session", "apply", SESSION_ID, "--action", "get_post", "--failed")
     script = """awictl session history "$1" | jq -r 'select(.success == false) | .action'"""
@@ -252,12 +252,12 @@ def test_history_in_a_pipe_of_jq(awictl: Cli, valkey: ValkeyServer) -> None:
 
 
 def pretty(document: dict[str, Any]) -> bytes:
-    """As somebody may have put it there by hand."""
+    """An indented document, as written by hand."""
     return json.dumps(document, indent=2).encode()
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS.values(), pretty], ids=[*LAYOUTS, "pretty-printed"])
-def test_touch_puts_off_the_expiry_and_rewrites_nothing(awictl: Cli, valkey: ValkeyServer, layout: Layout) -> None:
+def test_touch_extends_the_ttl_and_rewrites_nothing(awictl: Cli, valkey: ValkeyServer, layout: Layout) -> None:
     raw = layout(document([0]))
     put(valkey, raw, seconds=60)
     valkey.raw.set(agent_key(), SESSION_ID, ex=60)
@@ -267,14 +267,14 @@ def test_touch_puts_off_the_expiry_and_rewrites_nothing(awictl: Cli, valkey: Val
         assert HALF_HOUR_MS - 30_000 < expires_in(valkey, key) <= HALF_HOUR_MS
 
 
-def test_touch_leaves_the_mapping_of_an_agent_that_went_on(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_touch_leaves_the_mapping_of_an_agent_that_has_a_newer_session(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, encode(document([0])), seconds=60)
     valkey.raw.set(agent_key(), "sess_newer", ex=60)
     awictl.ok("session", "touch", SESSION_ID)
     assert expires_in(valkey, agent_key()) <= 60_000
 
 
-def test_touch_does_the_others_where_one_is_missing(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_touch_continues_after_a_missing_session(awictl: Cli, valkey: ValkeyServer) -> None:
     for name in ("sess_a", "sess_b"):
         put(valkey, compact(document([0], name)), name, seconds=60)
     result = awictl("session", "touch", "sess_a", "sess_missing", "sess_b", "-o", "ids")
@@ -286,7 +286,7 @@ def test_touch_does_the_others_where_one_is_missing(awictl: Cli, valkey: ValkeyS
 # -- agent session
 
 
-def test_an_agent_is_found_in_its_session(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_agent_session_prints_the_current_session(awictl: Cli, valkey: ValkeyServer) -> None:
     session_id = created(awictl, "agent with spaces 🙂")
     with unchanged(valkey):
         found = awictl.ok("agent", "session", "agent with spaces 🙂").json
@@ -296,7 +296,7 @@ def test_an_agent_is_found_in_its_session(awictl: Cli, valkey: ValkeyServer) -> 
     assert awictl.shell(script).lines == [session_id]
 
 
-def test_an_agent_whose_session_is_gone(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_agent_session_reports_a_missing_session(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.set(agent_key("lost"), "sess_gone", ex=60)
     result = awictl.ok("agent", "session", "lost")
     assert result.json["session_exists"] is False and "sess_gone" in result.err

@@ -1,4 +1,4 @@
-"""`awictl session list`: filters, order, outputs, and what it is piped into."""
+"""`awictl session list`: filters, sort order, output formats, pipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from awictl.document.timestamps import timestamp
 
 
 def active(minutes_ago: float, *, session_id: str = SESSION_ID, sizes: tuple[int, ...] = (0,), **others: Any) -> Any:
-    """A document whose agent did something last so many minutes ago."""
+    """A document that was last active `minutes_ago`."""
     moment = timestamp(datetime.now(UTC) - timedelta(minutes=minutes_ago))
     made = document(sizes, session_id, last_updated=moment, **others)
     return replaced(made, ("statistics", "last_activity"), moment)
@@ -81,7 +81,7 @@ def test_list_sorts(awictl: Cli, three: ValkeyServer, words: str, order: str) ->
     assert listed == [f"sess_{letter}" for letter in order]
 
 
-def test_a_listed_session_tells_what_matters(awictl: Cli, three: ValkeyServer) -> None:
+def test_fields_of_a_listed_session(awictl: Cli, three: ValkeyServer) -> None:
     [row] = awictl.ok("session", "list", "--agent", "Adam").rows
     assert 60_000 <= row.pop("idle_ms") < 120_000
     assert 1_640_000 < row.pop("ttl_ms") <= 1_700_000
@@ -90,7 +90,7 @@ def test_a_listed_session_tells_what_matters(awictl: Cli, three: ValkeyServer) -
     assert row == wanted | {"actions": 5, "bytes": len(stored(three, "sess_b"))}
 
 
-def test_each_output_of_a_listing(awictl: Cli, three: ValkeyServer) -> None:
+def test_each_output_format_of_a_listing(awictl: Cli, three: ValkeyServer) -> None:
     sorted_rows = awictl.ok("session", "list", "--sort", "id").rows
     names = [row["session_id"] for row in sorted_rows]
     assert names == ["sess_a", "sess_b", "sess_c"]
@@ -102,14 +102,14 @@ def test_each_output_of_a_listing(awictl: Cli, three: ValkeyServer) -> None:
     awictl("session", "list", "-o", "raw").error(2, "raw")
 
 
-def test_nothing_to_list_is_no_error(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_an_empty_listing_is_not_an_error(awictl: Cli, valkey: ValkeyServer) -> None:
     assert awictl.ok("session", "list").out == b""
     assert awictl.ok("session", "list", "-o", "json").json == []
     table = awictl.ok("session", "list", "-o", "table")
     assert table.out == b"" and "no live sessions" in table.err
 
 
-def test_many_sessions_are_each_listed_once(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_each_of_many_sessions_is_listed_once(awictl: Cli, valkey: ValkeyServer) -> None:
     raw = compact(document([0]))
     with valkey.raw.pipeline() as pipe:
         for number in range(2500):
@@ -121,7 +121,7 @@ def test_many_sessions_are_each_listed_once(awictl: Cli, valkey: ValkeyServer) -
     assert len(awictl.ok("session", "list", "--limit", "7", "--rate", "100000").rows) == 7
 
 
-def test_a_listing_is_piped_into_touch(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_a_listing_can_be_piped_into_touch(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, compact(active(30, session_id="sess_idle")), "sess_idle", seconds=60)
     put(valkey, compact(active(0, session_id="sess_busy")), "sess_busy", seconds=60)
     result = awictl.shell("awictl session list -o ids --idle 20m | awictl session touch - -o ids")

@@ -1,4 +1,4 @@
-"""What a person sees: the same commands in a real pseudo-terminal."""
+"""Output on a terminal: commands in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
 
-#: What a terminal program may send: colours and styles; nothing that moves the cursor.
+#: Allowed escape sequences: colors and styles, but no cursor movement.
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 IMAGE_ID = "文字 🙂"
 CACHE_KEY = "0" * 32
@@ -26,7 +26,9 @@ WIDE = "文字幅 🙂👩‍👩‍👧 ｆｕｌｌ é"
 
 def spawn(user: Cli, words: Sequence[str], columns: int = 200) -> pexpect.spawn:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty where there are threads
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12+ warns about forkpty in a process with threads
         return pexpect.spawn(
             sys.executable,
             ["-m", "awictl", *words],
@@ -39,7 +41,7 @@ def spawn(user: Cli, words: Sequence[str], columns: int = 200) -> pexpect.spawn:
 
 
 def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
-    """All that a command prints on a terminal, styles included."""
+    """The output of a command on a terminal, with escape sequences."""
     process = spawn(user, words, columns)
     process.expect(pexpect.EOF)
     process.close()
@@ -50,13 +52,13 @@ def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
 
 
 def plain(text: str) -> str:
-    """The text without its styles."""
+    """The text without escape sequences."""
     return _STYLE.sub("", text)
 
 
 @pytest.fixture
 def wild_session(valkey: ValkeyServer) -> ValkeyServer:
-    """A session with names of all widths."""
+    """A session whose texts have characters of all widths."""
     made = document([0, 0], agent_name=WIDE)
     made["page_state"]["route"] = f"/{WIDE}/" + "long/" * 40
     made["history"]["actions"][1] |= {"action": WIDE, "observation": WIDE * 20, "input": {WIDE: WIDE}}
@@ -97,15 +99,15 @@ COMMANDS = [
 def test_every_table_fits_the_terminal(awictl: Cli, wild_session: ValkeyServer, words: list[str], columns: int) -> None:
     text = plain(screen(awictl, *words, columns=columns))
     is_json = text.lstrip().startswith(("{", "["))
-    assert text.strip() and is_json is (words[:2] == ["cache", "show"]), "a table, unless it is the JSON itself"
-    # what has no place to break may be as long as it is
+    assert text.strip() and is_json is (words[:2] == ["cache", "show"]), "a table, except for commands that print JSON"
+    # a word without a break opportunity may exceed the width
     lines = [line for line in text.splitlines() if not line.startswith("profile: ")]
     assert max(map(cell_len, lines)) <= columns, text
 
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_ids_can_be_copied(awictl: Cli, valkey: ValkeyServer, columns: int) -> None:
-    """An id that is broken over two lines cannot be copied into the next command."""
+    """An id that is wrapped cannot be copied into the next command."""
     session_id = awictl.ok("session", "create", "--agent", "browser-1", "-o", "ids", "-q").text.strip()
     for words in (["session", "list"], ["session", "show", session_id], ["agent", "session", "browser-1"]):
         assert session_id in plain(screen(awictl, *words, columns=columns))
@@ -118,12 +120,12 @@ def test_a_table_on_a_terminal_and_json_in_a_pipe(awictl: Cli, wild_session: Val
     assert '"session_id":' in text and "\x1b" not in text
 
 
-def test_styles_only_where_they_are_welcome(awictl: Cli, wild_session: ValkeyServer) -> None:
+def test_colors_are_used_only_where_they_are_enabled(awictl: Cli, wild_session: ValkeyServer) -> None:
     for words in (["session", "list"], ["session", "show", SESSION_ID]):
         assert "\x1b[" in screen(awictl, *words)
         assert "\x1b" not in screen(awictl.having(TERM="dumb"), *words)
         for text in (screen(awictl.having(NO_COLOR="1"), *words), screen(awictl, "--no-color", *words)):
-            # bold and dim are no colours
+            # bold and dim are not colors
             assert {code for codes in _STYLE.findall(text) for code in re.findall("[0-9]+", codes)} <= set("0123")
 
 
@@ -148,7 +150,7 @@ def test_the_demo_on_a_terminal(laptop: Cli) -> None:
     text = plain(screen(laptop, "demo", columns=80))
     ended_id, session_id = dict.fromkeys(re.findall("sess_[0-9a-f]{32}", text))
     assert session_id in plain(screen(laptop, "--embedded", "session", "list", columns=80))
-    # its hints are for copying: they are not broken
+    # commands to copy are not wrapped
     hints = [line for line in text.splitlines() if line.startswith("  awictl ")]
     assert f"  awictl --embedded session show {session_id}" in hints
     assert f"  awictl --embedded archive show {ended_id}" in hints

@@ -1,4 +1,4 @@
-"""`awictl top`: all sessions on a full screen, in a real pseudo-terminal; and in lines where there is none."""
+"""`awictl top`: the full screen in a pseudo-terminal, and lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORDS = ["top", "--interval", "0.2"]
 def active(
     server: ValkeyServer, name: str, minutes: float, failed: int = 0, total: int = 3, seconds: int = 1000
 ) -> None:
-    """A session of agent NAME that did something last so many minutes ago."""
+    """Store a session of agent NAME, last active `minutes_ago`."""
     made = document([0] * total, f"sess_{name}", agent_name=f"agent {name}")
     made["statistics"] |= {"total_actions": total, "failed_actions": failed}
     made["statistics"]["last_activity"] = timestamp(datetime.now(UTC) - timedelta(minutes=minutes))
@@ -76,14 +76,14 @@ def test_keys_sort_filter_open_and_quit(top: Terminal, three: ValkeyServer) -> N
     assert top.sent.count(ENTER_SCREEN) == 1 and top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
 
 
-def test_it_shows_what_goes_on(top: Terminal, awictl: Cli, three: ValkeyServer) -> None:
+def test_activity_is_shown(top: Terminal, awictl: Cli, three: ValkeyServer) -> None:
     active(three, "ddd", 0, total=10)
     top.until("sess_ddd")
     three.raw.delete(session_key("sess_aaa"))
     top.until(lambda text: order_of(text) == ["ddd", "bbb", "ccc"])
     top.press("s")
     top.until("by rate, at")
-    for total in range(11, 60):  # until a look falls in between
+    for total in range(11, 60):  # until a sample falls between two updates
         active(three, "bbb", 0, total=total, failed=total)
         if top.until("at ") and re.search(
             r"^sess_bbb.* [\d,]+\.[1-9]|^sess_bbb.* [1-9][\d,]*\.\d", top.text, re.MULTILINE
@@ -93,7 +93,7 @@ def test_it_shows_what_goes_on(top: Terminal, awictl: Cli, three: ValkeyServer) 
 
 
 def shows(*titles: str, but: str) -> Callable[[str], bool]:
-    """Whether these columns are there, with a row, and not that one."""
+    """A condition: these columns and a row are shown, and column `but` is not."""
     return lambda text: all(title in text for title in (*titles, "sess_ccc")) and but not in text
 
 
@@ -116,7 +116,7 @@ def test_sigterm_restores_the_screen(top: Terminal) -> None:
     assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
 
 
-def test_any_width(awictl: Cli, three: ValkeyServer) -> None:
+def test_columns_fit_any_width(awictl: Cli, three: ValkeyServer) -> None:
     with on_terminal(awictl, *WORDS, columns=200) as terminal:
         text = terminal.until("sess_ccc")
         assert "/ccc/posts" in text and "BYTES" in text and "ACTIONS" in text
@@ -151,7 +151,7 @@ def test_hostile_and_wide_text(awictl: Cli, valkey: ValkeyServer, columns: int) 
     assert b"\x1b]0;x" not in terminal.sent and "\u202e".encode() not in terminal.sent
 
 
-def test_no_colours_where_they_are_not_wanted(awictl: Cli, three: ValkeyServer) -> None:
+def test_no_color_disables_colors(awictl: Cli, three: ValkeyServer) -> None:
     def colours(user: Cli, *words: str) -> set[bytes]:
         with on_terminal(user, *WORDS, *words) as terminal:
             terminal.until("sess_ccc")
@@ -181,7 +181,7 @@ def test_lines_in_a_pipe(awictl: Cli, three: ValkeyServer) -> None:
     assert [one["session_id"] for one in rows[0]["top"]] == ["sess_aaa", "sess_bbb", "sess_ccc"]
 
 
-def test_without_textual_there_are_lines(awictl: Cli, three: ValkeyServer) -> None:
+def test_lines_are_printed_without_textual(awictl: Cli, three: ValkeyServer) -> None:
     (awictl.home / "textual.py").write_text("raise ModuleNotFoundError('textual')\n")
     user = awictl.having(PYTHONPATH=os.pathsep.join([str(awictl.home), *filter(None, [awictl.env.get("PYTHONPATH")])]))
     with on_terminal(user, *WORDS, "--seconds", "0.3", columns=200) as terminal:
@@ -189,7 +189,7 @@ def test_without_textual_there_are_lines(awictl: Cli, three: ValkeyServer) -> No
     assert "awictl[top]" in terminal.text and "3 sessions" in terminal.text
 
 
-def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     active(server, "aaa", 1)
     reader = user.having(REDIS_SOCKET=str(server.socket))
@@ -206,7 +206,7 @@ def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., 
         assert terminal.end() == 0
 
 
-def test_a_wrong_address_is_told_before_the_screen_is_taken_over(user: Cli) -> None:
+def test_a_wrong_address_is_reported_before_the_screen_is_taken_over(user: Cli) -> None:
     with on_terminal(user.having(REDIS_SOCKET="/nonexistent"), *WORDS, columns=200) as terminal:
         assert terminal.end() == 5
     assert ENTER_SCREEN not in terminal.sent and "cannot reach Redis" in terminal.text

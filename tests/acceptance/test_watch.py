@@ -1,4 +1,4 @@
-"""`session watch` and `session history --follow`: in a real pseudo-terminal, and in a pipe."""
+"""`session watch` and `session history --follow`, in a pseudo-terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.valkey import ValkeyServer
 WORDS = ["session", "watch", SESSION_ID, "--interval", "0.5"]
 WIDE = "文字幅 🙂 ｆｕｌｌ"
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e[red]"
-#: Colours; bold and dim are none.
+#: Escape sequences for colors; bold and dim are not colors.
 _COLOUR = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
 
 
@@ -33,7 +33,7 @@ def act(awictl: Cli, action: str, route: str = "/next", *words: str) -> None:
 
 
 def marked(text: str) -> list[str]:
-    """What the marked lines are about."""
+    """The first word of each marked line."""
     return [line.lstrip()[1:].split()[0] for line in text.splitlines() if line.lstrip().startswith("*")]
 
 
@@ -48,7 +48,7 @@ def test_changes_are_marked(awictl: Cli, columns: int) -> None:
         if columns == 80:
             terminal.until(lambda text: "/pressed" in text and marked(text) == [])
         assert all(cell_len(line) <= columns for line in terminal.lines)
-        # it is drawn in place
+        # the screen is redrawn in place
         assert terminal.text.count(SESSION_ID) == 1
         terminal.press(CTRL_C)
         assert terminal.end() == 130
@@ -87,7 +87,7 @@ def test_wide_and_hostile_text(awictl: Cli, valkey: ValkeyServer, columns: int) 
     assert "\u202e".encode() not in terminal.sent
 
 
-def test_another_width_from_the_next_look_on(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_a_resized_terminal_is_used_from_the_next_poll_on(awictl: Cli, valkey: ValkeyServer) -> None:
     made = document([0])
     made["history"]["actions"][0]["observation"] = "seen " * 30 + "the end"
     put(valkey, compact(made))
@@ -101,7 +101,7 @@ def test_another_width_from_the_next_look_on(awictl: Cli, valkey: ValkeyServer) 
         assert terminal.end() == 130
 
 
-def test_no_colours_where_they_are_not_wanted(awictl: Cli) -> None:
+def test_no_color_disables_colors(awictl: Cli) -> None:
     def coloured(user: Cli, *words: str) -> bool:
         with on_terminal(user, *WORDS, "--seconds", "0.3", *words) as terminal:
             assert terminal.end() == 0
@@ -121,7 +121,7 @@ def test_a_dumb_terminal_gets_lines(awictl: Cli) -> None:
     assert "/page_state/route = /next" in terminal.text or '/page_state/route = "/next"' in terminal.text
 
 
-def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     server = new_valkey()
     put(server, compact(document([0])))
     with on_terminal(user.having(REDIS_SOCKET=str(server.socket)), *WORDS, columns=200) as terminal:
@@ -136,7 +136,7 @@ def test_a_server_that_goes_and_comes_back(user: Cli, new_valkey: Callable[..., 
         assert terminal.end() == 130
 
 
-def test_the_end_of_the_session_is_the_end(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_it_ends_when_the_session_is_gone(awictl: Cli, valkey: ValkeyServer) -> None:
     with on_terminal(awictl, *WORDS, columns=200) as terminal:
         terminal.until("next_page")
         valkey.raw.delete(session_key())
@@ -145,7 +145,7 @@ def test_the_end_of_the_session_is_the_end(awictl: Cli, valkey: ValkeyServer) ->
     assert terminal.sent.rindex(SHOW_CURSOR) > terminal.sent.rindex(HIDE_CURSOR)
 
 
-def test_changes_are_lines_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:
+def test_changes_are_printed_as_lines_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:
     process = awictl.start(*WORDS)
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
@@ -161,7 +161,7 @@ def test_changes_are_lines_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:
     assert err.decode().startswith(f"session {SESSION_ID} is gone: it expired, was ended or was deleted")
 
 
-def test_history_follows_the_trajectory(awictl: Cli) -> None:
+def test_history_follow_prints_new_actions(awictl: Cli) -> None:
     process = awictl.start("session", "history", SESSION_ID, "--follow", "--limit", "1", "--interval", "0.05")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["t"] == 1
@@ -173,7 +173,7 @@ def test_history_follows_the_trajectory(awictl: Cli) -> None:
     assert (out, err, process.returncode) == (b"", b"awictl: interrupted\n", 130)
 
 
-def test_a_follower_whose_reader_goes_ends(awictl: Cli) -> None:
+def test_it_ends_when_its_reader_closes_the_pipe(awictl: Cli) -> None:
     process = awictl.start("session", "history", SESSION_ID, "-f", "--interval", "0.05")
     assert process.stdout is not None and process.stdout.readline()
     process.stdout.close()
@@ -183,12 +183,12 @@ def test_a_follower_whose_reader_goes_ends(awictl: Cli) -> None:
     process.stderr.close()
 
 
-def test_the_time_is_over(awictl: Cli) -> None:
+def test_it_stops_after_the_given_number_of_seconds(awictl: Cli) -> None:
     for words in (WORDS, ["session", "history", SESSION_ID, "--follow"]):
         result = awictl.ok(*words, "--seconds", "0.3")
         assert 0.3 <= result.seconds < 10 and result.rows
 
 
-def test_what_is_not_there_cannot_be_followed(awictl: Cli) -> None:
+def test_a_missing_session_is_reported(awictl: Cli) -> None:
     for words in (["watch", "sess_missing"], ["history", "sess_missing", "--follow"]):
         awictl("session", *words).error(3, "sess_missing")

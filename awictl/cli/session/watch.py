@@ -54,10 +54,14 @@ async def run_live(ctx: CommandContext, session_id: str, interval: float, second
 
     drawn = LiveView()
     notices = sys.stderr is not None and sys.stderr.isatty()  # they are printed above the picture
-    with Live(console=ctx.out.console(), auto_refresh=False, redirect_stderr=notices) as live:
+    live = Live(console=ctx.out.console(), auto_refresh=False, redirect_stderr=notices)
+    try:
         async with aclosing(follow(ctx, session_id, LATEST_ACTIONS, interval, seconds)) as events:
             async for event in events:
+                live.start()  # at the first event, so that an error before it leaves no blank line
                 live.update(drawn.after(event), refresh=True)
+    finally:
+        live.stop()
 
 
 def render(ctx: CommandContext, session_id: str, event: "Event") -> None:

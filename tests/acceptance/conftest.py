@@ -28,7 +28,7 @@ def awictl(user: Cli, valkey: ValkeyServer) -> Cli:
 
 
 @pytest.fixture
-def deaf() -> Iterator[socket.socket]:
+def silent_server() -> Iterator[socket.socket]:
     """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(LIMIT_SECONDS)
@@ -36,9 +36,9 @@ def deaf() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def waiting(user: Cli, deaf: socket.socket) -> Cli:
+def waiting(user: Cli, silent_server: socket.socket) -> Cli:
     """A user whose environment names the server that never responds."""
-    return user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(deaf.getsockname()[1]))
+    return user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(silent_server.getsockname()[1]))
 
 
 @pytest.fixture

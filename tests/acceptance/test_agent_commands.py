@@ -8,62 +8,64 @@ from support.mongo import MongoServer
 
 
 @pytest.fixture
-def keeper(awictl: Cli) -> Cli:
+def archiving_user(awictl: Cli) -> Cli:
     """A user whose archive is an SQLite file."""
     return awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
 
 
-def test_register_list_show_and_revoke(keeper: Cli) -> None:
-    made = keeper.ok("agent", "register", "crawler", "--permission", "read", "--expires", "30d", "--description", "x")
+def test_register_list_show_and_revoke(archiving_user: Cli) -> None:
+    made = archiving_user.ok(
+        "agent", "register", "crawler", "--permission", "read", "--expires", "30d", "--description", "x"
+    )
     assert "cannot be shown again" in made.err
     row = made.json
     secret = row.pop("key")
     assert secret.startswith("agent_") and len(secret) == 38
     assert (row["name"], row["permissions"], row["state"], row["made_by"]) == ("crawler", ["read"], "active", "awictl")
-    raw = keeper.ok("agent", "register", "browser", "-o", "raw").text
+    raw = archiving_user.ok("agent", "register", "browser", "-o", "raw").text
     assert raw.endswith("\n") and len(raw) == 39
     assert (
-        keeper.ok("agent", "register", "third", "-o", "ids", "-q").text.strip()
-        in keeper.ok("agent", "list", "-o", "ids").text
+        archiving_user.ok("agent", "register", "third", "-o", "ids", "-q").text.strip()
+        in archiving_user.ok("agent", "list", "-o", "ids").text
     )
 
-    listed = keeper.ok("agent", "list").rows
+    listed = archiving_user.ok("agent", "list").rows
     assert [one["name"] for one in listed] == ["third", "browser", "crawler"], "the newest first"
     assert listed[0]["permissions"] == ["read", "write"]
-    assert listed[-1] == row == keeper.ok("agent", "show", "crawler").json
-    assert row == keeper.ok("agent", "show", row["agent_id"]).json
-    table = keeper.ok("agent", "list", "-o", "table").table()
+    assert listed[-1] == row == archiving_user.ok("agent", "show", "crawler").json
+    assert row == archiving_user.ok("agent", "show", row["agent_id"]).json
+    table = archiving_user.ok("agent", "list", "-o", "table").table()
     assert "crawler" in table and "PERMISSIONS" in table
 
-    keeper("agent", "revoke", "crawler").error(4, "--yes")
-    assert keeper.ok("agent", "show", "crawler").json["state"] == "active"
-    assert keeper.ok("agent", "revoke", "crawler", "--yes").json == row | {"state": "revoked"}
-    assert keeper.ok("agent", "revoke", "crawler", "--yes").json["state"] == "revoked"
+    archiving_user("agent", "revoke", "crawler").error(4, "--yes")
+    assert archiving_user.ok("agent", "show", "crawler").json["state"] == "active"
+    assert archiving_user.ok("agent", "revoke", "crawler", "--yes").json == row | {"state": "revoked"}
+    assert archiving_user.ok("agent", "revoke", "crawler", "--yes").json["state"] == "revoked"
     for shown in (
-        keeper.ok("agent", "list", "-o", "table"),
-        keeper.ok("agent", "list"),
-        keeper.ok("agent", "show", "crawler", "-o", "table"),
-        keeper("agent", "show", secret),
-        keeper("agent", "revoke", "nobody", "--yes", "--verbose"),
+        archiving_user.ok("agent", "list", "-o", "table"),
+        archiving_user.ok("agent", "list"),
+        archiving_user.ok("agent", "show", "crawler", "-o", "table"),
+        archiving_user("agent", "show", secret),
+        archiving_user("agent", "revoke", "nobody", "--yes", "--verbose"),
     ):
         assert secret not in shown.text + shown.err
 
 
-def test_invalid_input_is_refused(keeper: Cli) -> None:
-    keeper("agent", "show", "nobody").error(3, "nobody")
-    keeper("agent", "revoke", "nobody", "--yes").error(3, "nobody")
-    keeper("agent", "register", "").error(2, "name")
-    keeper("agent", "register", "a\x01b").error(2, "name")
-    keeper("agent", "register", "x", "--permission", "root").error(2, "root")
-    keeper("agent", "register", "x", "--expires", "soon").error(2, "soon")
-    keeper("agent", "register", "x", "--expires", "0s").error(2, "expires")
-    keeper("agent", "list", "-o", "raw").error(2, "raw")
-    assert keeper.ok("agent", "list").rows == []
+def test_invalid_input_is_refused(archiving_user: Cli) -> None:
+    archiving_user("agent", "show", "nobody").error(3, "nobody")
+    archiving_user("agent", "revoke", "nobody", "--yes").error(3, "nobody")
+    archiving_user("agent", "register", "").error(2, "name")
+    archiving_user("agent", "register", "a\x01b").error(2, "name")
+    archiving_user("agent", "register", "x", "--permission", "root").error(2, "root")
+    archiving_user("agent", "register", "x", "--expires", "soon").error(2, "soon")
+    archiving_user("agent", "register", "x", "--expires", "0s").error(2, "expires")
+    archiving_user("agent", "list", "-o", "raw").error(2, "raw")
+    assert archiving_user.ok("agent", "list").rows == []
 
 
-def test_a_read_only_profile_writes_nothing(keeper: Cli) -> None:
-    keeper.ok("agent", "register", "x")
-    reader = keeper.having(AWI_READ_ONLY="1")
+def test_a_read_only_profile_writes_nothing(archiving_user: Cli) -> None:
+    archiving_user.ok("agent", "register", "x")
+    reader = archiving_user.having(AWI_READ_ONLY="1")
     reader("agent", "register", "y").error(4, "read-only")
     reader("agent", "revoke", "x", "--yes").error(4, "read-only")
     reader("serve", "--port", "0").error(4, "read-only")

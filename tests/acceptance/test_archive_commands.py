@@ -24,13 +24,13 @@ APP_SESSIONS = sorted(DATA.glob("session_0*.json"))
 
 
 @pytest.fixture
-def filed(awictl: Cli) -> Cli:
+def sqlite_user(awictl: Cli) -> Cli:
     """A user whose archive is an SQLite file."""
     return awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
 
 
 @pytest.fixture
-def stored(awictl: Cli, mongo: MongoServer) -> Cli:
+def mongo_user(awictl: Cli, mongo: MongoServer) -> Cli:
     """A user whose archive is in MongoDB."""
     return awictl.having(MONGODB_URI=mongo.uri)
 
@@ -65,32 +65,32 @@ def spawn(user: Cli, *words: str, columns: int = 120) -> pexpect.spawn:
 # -- session end
 
 
-def test_an_ended_session_can_be_read_from_the_archive(filed: Cli, valkey: ValkeyServer) -> None:
-    session_id = begin(filed)
+def test_an_ended_session_can_be_read_from_the_archive(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    session_id = begin(sqlite_user)
     raw = valkey.raw.get(f"AWI:SESSION:{session_id}")
     before = json.loads(raw)
-    ended = filed.ok("session", "end", session_id).rows
+    ended = sqlite_user.ok("session", "end", session_id).rows
     assert [(one["session_id"], one["actions"]) for one in ended] == [(session_id, 3)]
-    assert ended[0]["archive"] == f"sqlite:///{filed.home}/archive.db" and ended[0]["ended_at"]
+    assert ended[0]["archive"] == f"sqlite:///{sqlite_user.home}/archive.db" and ended[0]["ended_at"]
     assert valkey.raw.keys() == []
 
-    shown = filed.ok("session", "show", session_id)
+    shown = sqlite_user.ok("session", "show", session_id)
     assert f"{session_id} is read from the archive at sqlite:///" in shown.err and "not live" in shown.err
     assert_same(shown.json["page_state"], before["page_state"])
     assert shown.json["statistics"]["session_end"] == ended[0]["ended_at"]
-    assert filed.ok("session", "show", session_id, "-q").err == ""
-    history = filed.ok("session", "history", session_id, "--limit", "2")
+    assert sqlite_user.ok("session", "show", session_id, "-q").err == ""
+    history = sqlite_user.ok("session", "history", session_id, "--limit", "2")
     assert [one["action"] for one in history.rows] == ["session_end", "filter"]
     assert "is read from the archive" in history.err and "2 of 3 actions" in history.err
-    assert filed.ok("session", "end", session_id).rows == ended, "again is as well"
+    assert sqlite_user.ok("session", "end", session_id).rows == ended, "again is as well"
 
-    filed("session", "apply", session_id, "{}").error(3, "awictl archive restore", session_id)
-    filed("session", "touch", session_id).error(3, "awictl archive restore")
-    assert filed.ok("archive", "restore", session_id).rows[0]["agent_session"] == session_id
-    filed("archive", "restore", session_id).error(4, "is live there")
-    live = filed.ok("session", "show", session_id, "-o", "raw")
-    assert live.err == "" and live.out == filed.ok("archive", "show", session_id, "-o", "raw").out
-    assert filed.ok("session", "apply", session_id, '{"again":1}').json["again"] == 1
+    sqlite_user("session", "apply", session_id, "{}").error(3, "awictl archive restore", session_id)
+    sqlite_user("session", "touch", session_id).error(3, "awictl archive restore")
+    assert sqlite_user.ok("archive", "restore", session_id).rows[0]["agent_session"] == session_id
+    sqlite_user("archive", "restore", session_id).error(4, "is live there")
+    live = sqlite_user.ok("session", "show", session_id, "-o", "raw")
+    assert live.err == "" and live.out == sqlite_user.ok("archive", "show", session_id, "-o", "raw").out
+    assert sqlite_user.ok("session", "apply", session_id, '{"again":1}').json["again"] == 1
 
 
 def test_end_requires_an_archive(awictl: Cli, valkey: ValkeyServer) -> None:
@@ -127,40 +127,40 @@ def test_discard_asks_for_confirmation(awictl: Cli, valkey: ValkeyServer) -> Non
     awictl("session", "end", first, "--discard", "--yes").error(3, first)
 
 
-def test_end_continues_after_an_error(filed: Cli, valkey: ValkeyServer) -> None:
-    good = [begin(filed, "a"), begin(filed, "b")]
+def test_end_continues_after_an_error(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    good = [begin(sqlite_user, "a"), begin(sqlite_user, "b")]
     valkey.raw.set("AWI:SESSION:sess_bad", b"no JSON")
-    result = filed("session", "end", "-", stdin=f"{good[0]}\nsess_missing\nsess_bad {good[1]}\n".encode())
+    result = sqlite_user("session", "end", "-", stdin=f"{good[0]}\nsess_missing\nsess_bad {good[1]}\n".encode())
     assert [one["session_id"] for one in result.rows] == good
     assert result.code == 3 and result.err.count("\n") == 2
     assert "sess_missing" in result.err and "sess_bad cannot be archived" in result.err
-    filed("session", "end", "sess_bad").error(6, "not valid JSON")
+    sqlite_user("session", "end", "sess_bad").error(6, "not valid JSON")
     valkey.raw.set("AWI:SESSION:sess_of_another", json.dumps(json.loads(APP_SESSIONS[0].read_bytes())), px=60_000)
     with unchanged(valkey):
-        filed("session", "end", "sess_of_another").error(6, "another session")
+        sqlite_user("session", "end", "sess_of_another").error(6, "another session")
     valkey.raw.delete("AWI:SESSION:sess_of_another")
     assert valkey.raw.keys() == [b"AWI:SESSION:sess_bad"]
 
 
 @pytest.mark.parametrize("file", APP_SESSIONS, ids=lambda file: file.stem)
-def test_a_document_of_the_app_is_archived_and_restored(stored: Cli, valkey: ValkeyServer, file: Path) -> None:
+def test_a_document_of_the_app_is_archived_and_restored(mongo_user: Cli, valkey: ValkeyServer, file: Path) -> None:
     raw = file.read_bytes()
     session_id = json.loads(raw)["session_id"]
     key = f"AWI:SESSION:{session_id}"
     valkey.raw.set(key, raw, px=60_000)
-    assert stored.ok("archive", "sweep", "--margin", "2m").json["archived"] == 1
-    assert stored.ok("archive", "show", session_id, "-o", "raw").out == raw
+    assert mongo_user.ok("archive", "sweep", "--margin", "2m").json["archived"] == 1
+    assert mongo_user.ok("archive", "show", session_id, "-o", "raw").out == raw
     valkey.raw.delete(key)
-    stored.ok("archive", "restore", session_id)
+    mongo_user.ok("archive", "restore", session_id)
     assert valkey.raw.get(key) == raw
-    stored.ok("session", "end", session_id)
-    assert stored.ok("archive", "show", session_id).json["history"]["last_action"]["action"] == "session_end"
+    mongo_user.ok("session", "end", session_id)
+    assert mongo_user.ok("archive", "show", session_id).json["history"]["last_action"]["action"] == "session_end"
 
 
-def test_a_read_only_profile_ends_nothing(stored: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
-    ended, live = begin(stored), begin(stored, "browser-2")
-    stored.ok("session", "end", ended)
-    reader = stored.having(AWI_READ_ONLY="1")
+def test_a_read_only_profile_ends_nothing(mongo_user: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
+    ended, live = begin(mongo_user), begin(mongo_user, "browser-2")
+    mongo_user.ok("session", "end", ended)
+    reader = mongo_user.having(AWI_READ_ONLY="1")
     documents = list(mongo.sessions.find())
     with unchanged(valkey):
         for words in (
@@ -187,27 +187,27 @@ def test_a_read_only_profile_ends_nothing(stored: Cli, valkey: ValkeyServer, mon
 # -- list, show, stats, export
 
 
-def test_list_stats_and_export(stored: Cli, mongo: MongoServer) -> None:
-    ids = [begin(stored, f"browser-{number % 2}", failed=number % 3) for number in range(4)]
-    stored.ok("session", "end", *ids)
+def test_list_stats_and_export(mongo_user: Cli, mongo: MongoServer) -> None:
+    ids = [begin(mongo_user, f"browser-{number % 2}", failed=number % 3) for number in range(4)]
+    mongo_user.ok("session", "end", *ids)
     last_active = datetime.now(UTC) - timedelta(days=2)
     app_ids = list(mongo.put_app_documents(last_active=last_active))
 
-    listed = stored.ok("archive", "list").rows
+    listed = mongo_user.ok("archive", "list").rows
     assert [one["session_id"] for one in listed[:4]] == ids[::-1], "the latest first"
     assert [one["shape"] for one in listed] == ["awictl"] * 4 + ["app"] * 2
     pages, cursor = [], []
     while True:
-        page = stored.ok("archive", "list", "--limit", "4", "-o", "json", *cursor).json
+        page = mongo_user.ok("archive", "list", "--limit", "4", "-o", "json", *cursor).json
         pages.append([one["session_id"] for one in page["sessions"]])
         if page["next_cursor"] is None:
             break
         cursor = ["--cursor", page["next_cursor"]]
     assert pages == [[one["session_id"] for one in listed[:4]], [one["session_id"] for one in listed[4:]]]
-    assert f"--cursor {cursor[1]}" in stored.ok("archive", "list", "--limit", "4").err
+    assert f"--cursor {cursor[1]}" in mongo_user.ok("archive", "list", "--limit", "4").err
 
     def ids_of(*words: str) -> list[str]:
-        return stored.ok("archive", "list", "-o", "ids", *words).lines
+        return mongo_user.ok("archive", "list", "-o", "ids", *words).lines
 
     assert ids_of("--agent", "browser-1") == [ids[3], ids[1]]
     assert ids_of("--failed") == [ids[2], ids[1]]
@@ -220,57 +220,57 @@ def test_list_stats_and_export(stored: Cli, mongo: MongoServer) -> None:
     assert ids_of("--since", later) == everyone[:4] and ids_of("--until", later) == everyone[4:]
     assert ids_of("--since", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}") == []
 
-    stats = stored.ok("archive", "stats", "--agent", "browser-0").json
+    stats = mongo_user.ok("archive", "stats", "--agent", "browser-0").json
     assert (stats["sessions"], stats["actions"], stats["failed_actions"]) == (2, 4, 2)
     assert stats["success_rate"] == 0.5
     assert stats["most_used_actions"] == [
         {"action": "filter", "count": 2, "failed": 0},
         {"action": "get_post", "count": 2, "failed": 2},
     ]
-    everything = stored.ok("archive", "stats").json
+    everything = mongo_user.ok("archive", "stats").json
     assert everything["sessions"] == 6 and everything["active"] == 1, "sessions archived by the app are counted"
     assert sum(day["actions"] for day in everything["days"]) == everything["actions"] == 4 + 3 + 1 + 2
 
-    lines = stored.ok("archive", "export", "--agent", "browser-1").rows
+    lines = mongo_user.ok("archive", "export", "--agent", "browser-1").rows
     assert [one["session_id"] for one in lines] == [ids[3], ids[1]]
-    actions = stored.ok("archive", "export", "--actions", ids[2]).rows
+    actions = mongo_user.ok("archive", "export", "--actions", ids[2]).rows
     assert [one["action"] for one in actions] == ["session_start", "filter", "get_post", "get_post", "session_end"]
     assert {(one["session_id"], one["agent_id"]) for one in actions} == {(ids[2], "browser-0")}
-    assert len(stored.ok("archive", "export", "-", stdin=" ".join(ids).encode()).rows) == 4
-    piped = stored.shell('awictl archive export --actions | head -1; echo "${PIPESTATUS[0]}"')
+    assert len(mongo_user.ok("archive", "export", "-", stdin=" ".join(ids).encode()).rows) == 4
+    piped = mongo_user.shell('awictl archive export --actions | head -1; echo "${PIPESTATUS[0]}"')
     assert piped.lines[-1] in ("0", "141") and "Traceback" not in piped.err
 
 
-def test_sessions_archived_by_the_app_are_read_only(stored: Cli, mongo: MongoServer, valkey: ValkeyServer) -> None:
+def test_sessions_archived_by_the_app_are_read_only(mongo_user: Cli, mongo: MongoServer, valkey: ValkeyServer) -> None:
     ids = list(mongo.put_app_documents())
     before = list(mongo.sessions.find())
     for session_id in ids:
-        shown = stored.ok("session", "show", session_id)
+        shown = mongo_user.ok("session", "show", session_id)
         assert shown.json["agent_name"] == "BrowserUseAgent" and "kept only a part of it" in shown.err
-        assert stored.ok("session", "history", session_id).rows
-        assert json.loads(stored.ok("archive", "show", session_id, "-o", "raw").out)["sessionId"] == session_id
+        assert mongo_user.ok("session", "history", session_id).rows
+        assert json.loads(mongo_user.ok("archive", "show", session_id, "-o", "raw").out)["sessionId"] == session_id
         for words in (
             ("session", "apply", session_id, "{}"),
             ("session", "touch", session_id),
             ("session", "end", session_id),
             ("archive", "restore", session_id),
         ):
-            stored(*words).error(4, "read-only", session_id)
+            mongo_user(*words).error(4, "read-only", session_id)
     assert list(mongo.sessions.find()) == before and valkey.raw.keys() == []
 
 
-def test_tables_are_safe_and_fit_the_terminal(filed: Cli, valkey: ValkeyServer) -> None:
+def test_tables_are_safe_and_fit_the_terminal(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     """Hostile names are escaped, headers stay whole, and the chart uses the characters that the terminal has."""
     hostile = "\x1b[31mred\x07\u202e"
     document = json.loads(APP_SESSIONS[1].read_bytes()) | {"agent_name": hostile}
     document["page_state"]["route"] = hostile
     valkey.raw.set(f"AWI:SESSION:{document['session_id']}", json.dumps(document), px=60_000)
-    assert filed.ok("archive", "sweep", "--dry-run").rows[0]["why"] == "expires"
-    assert "1 session due, 1 archived" in filed.ok("archive", "sweep", "-o", "table").table()
-    ended = begin(filed)
-    filed.ok("session", "end", ended)
+    assert sqlite_user.ok("archive", "sweep", "--dry-run").rows[0]["why"] == "expires"
+    assert "1 session due, 1 archived" in sqlite_user.ok("archive", "sweep", "-o", "table").table()
+    ended = begin(sqlite_user)
+    sqlite_user.ok("session", "end", ended)
     for columns in ("80", "120", "200"):
-        wide = filed.having(COLUMNS=columns)
+        wide = sqlite_user.having(COLUMNS=columns)
         listing = wide.ok("archive", "list", "-o", "table").table()
         assert document["session_id"] in listing and "live" in listing
         assert max(map(len, listing.splitlines())) <= int(columns)
@@ -278,9 +278,9 @@ def test_tables_are_safe_and_fit_the_terminal(filed: Cli, valkey: ValkeyServer) 
         for words in (("archive", "restore", ended), ("session", "end", document["session_id"])):
             table = wide.ok(*words, "--dry-run", "-o", "table").table()
             assert words[-1] in table and table.splitlines()[0].split()[:2] == ["SESSION", "AGENT"], "headers are whole"
-    plain = filed.having(PYTHONIOENCODING="ascii").ok("archive", "stats", "-o", "table").table()
+    plain = sqlite_user.having(PYTHONIOENCODING="ascii").ok("archive", "stats", "-o", "table").table()
     assert "#" in plain and "█" not in plain
-    process = spawn(filed, "archive", "list")
+    process = spawn(sqlite_user, "archive", "list")
     process.expect(document["session_id"])
     process.expect(pexpect.EOF)
 
@@ -288,44 +288,44 @@ def test_tables_are_safe_and_fit_the_terminal(filed: Cli, valkey: ValkeyServer) 
 # -- sweep
 
 
-def test_sweep_watch_stops_at_a_signal(filed: Cli, valkey: ValkeyServer) -> None:
+def test_sweep_watch_stops_at_a_signal(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     for before, number in enumerate((signal.SIGTERM, signal.SIGINT)):
-        process = filed.start("archive", "sweep", "--watch", "--interval", "50ms", "--margin", "31m")
+        process = sqlite_user.start("archive", "sweep", "--watch", "--interval", "50ms", "--margin", "31m")
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
         assert [one["found"] for one in lines] == [before, before]
-        session_id = begin(filed, f"agent-{int(number)}")
+        session_id = begin(sqlite_user, f"agent-{int(number)}")
         deadline = time.monotonic() + LIMIT_SECONDS
         while json.loads(process.stdout.readline())["archived"] == before:
             assert time.monotonic() < deadline
         process.send_signal(number)
         result = finish(process)
         assert (result.code, result.err) == (0, "")
-        assert filed.ok("archive", "show", session_id).json["session_id"] == session_id
+        assert sqlite_user.ok("archive", "show", session_id).json["session_id"] == session_id
         assert valkey.raw.exists(f"AWI:SESSION:{session_id}")
 
 
-def test_a_throttled_sweep_stops_after_the_current_batch(filed: Cli) -> None:
-    ids = [begin(filed, f"agent-{number}") for number in range(10)]
-    process = filed.start("archive", "sweep", "--watch", "--margin", "31m", "--rate", "1")
+def test_a_throttled_sweep_stops_after_the_current_batch(sqlite_user: Cli) -> None:
+    ids = [begin(sqlite_user, f"agent-{number}") for number in range(10)]
+    process = sqlite_user.start("archive", "sweep", "--watch", "--margin", "31m", "--rate", "1")
     deadline = time.monotonic() + LIMIT_SECONDS
-    while not filed("archive", "list").out:
+    while not sqlite_user("archive", "list").out:
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGTERM)
     result = finish(process)
     assert (result.code, result.err) == (0, "") and 0 < json.loads(result.out)["archived"] < len(ids)
 
 
-def test_progress_is_shown_only_on_a_terminal(filed: Cli) -> None:
+def test_progress_is_shown_only_on_a_terminal(sqlite_user: Cli) -> None:
     """And only if the sweep takes long."""
     for number in range(3):
-        begin(filed, f"agent-{number}")
-    assert filed.ok("archive", "sweep", "--margin", "31m").err == ""
-    process = spawn(filed, "archive", "sweep", "--margin", "31m", "--rate", "2")
+        begin(sqlite_user, f"agent-{number}")
+    assert sqlite_user.ok("archive", "sweep", "--margin", "31m").err == ""
+    process = spawn(sqlite_user, "archive", "sweep", "--margin", "31m", "--rate", "2")
     process.expect("archiving")
     process.expect("3 sessions due, 3 archived")
     process.expect(pexpect.EOF)
-    process = spawn(filed, "archive", "sweep", "--margin", "31m")
+    process = spawn(sqlite_user, "archive", "sweep", "--margin", "31m")
     process.expect("3 sessions due, 3 archived")
     assert "archiving" not in process.before
 
@@ -356,9 +356,9 @@ def test_progress_is_shown_only_on_a_terminal(filed: Cli) -> None:
         (("session", "end", "sess_1", "--archive", "sqlite:////dev/null/x.db"), 3, "sess_1"),
     ],
 )
-def test_errors_are_one_line(filed: Cli, words: tuple[str, ...], code: int, fragment: str) -> None:
-    (filed.home / "bad.db").write_text("no database at all, and long enough to be seen as such")
-    result = filed(*words)
+def test_errors_are_one_line(sqlite_user: Cli, words: tuple[str, ...], code: int, fragment: str) -> None:
+    (sqlite_user.home / "bad.db").write_text("no database at all, and long enough to be seen as such")
+    result = sqlite_user(*words)
     result.error(code, fragment)
     assert "hunter2" not in result.err and result.seconds < 5
 
@@ -371,9 +371,9 @@ def test_secrets_are_not_printed(awictl: Cli) -> None:
     assert failed.code == 5 and "hunter2" not in failed.err
 
 
-def test_health_reports_the_archive(awictl: Cli, stored: Cli) -> None:
+def test_health_reports_the_archive(awictl: Cli, mongo_user: Cli) -> None:
     assert awictl.ok("health").json["archive"] == "disabled"
-    healthy = stored.ok("health").json
+    healthy = mongo_user.ok("health").json
     assert healthy["archive"] == "connected" and healthy["archive_latency_ms"] > 0
     gone = awictl.having(MONGODB_URI="mongodb://127.0.0.1:1/db")("health")
     assert gone.code == 5 and json.loads(gone.out)["archive"] == "disconnected"
@@ -392,13 +392,13 @@ def test_the_embedded_server_has_its_own_archive(laptop: Cli, mongo: MongoServer
     assert mongo.sessions.count_documents({}) == 0
 
 
-def test_showing_a_live_session_does_not_import_the_archive_driver(stored: Cli) -> None:
-    session_id = begin(stored)
+def test_showing_a_live_session_does_not_import_the_archive_driver(mongo_user: Cli) -> None:
+    session_id = begin(mongo_user)
     code = (
         "import sys; from awictl.cli.main import run; run(['session', 'show', sys.argv[1]]);"
         "sys.exit(sorted({'pymongo', 'bson', 'sqlite3'} & set(sys.modules)) or 0)"
     )
-    result = stored.python("-c", code, session_id)
+    result = mongo_user.python("-c", code, session_id)
     assert (result.code, result.err) == (0, ""), result
     any_: dict[str, Any] = result.json
     assert any_["session_id"] == session_id

@@ -32,7 +32,7 @@ COMMANDS = [
 #: Maximum duration of a command in seconds, not counting its wait, on a machine busy with other tests.
 SLACK_SECONDS = 3.0
 #: Runs awictl with a shorter time limit for retries of a write than the usual ten seconds.
-IMPATIENT = """
+SHORT_RETRIES = """
 from awictl.__main__ import main
 from awictl.sessions import update
 update.RETRY_SECONDS = 0.5
@@ -59,7 +59,7 @@ def test_an_unreachable_server(user: Cli, words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", COMMANDS[::2], ids=name)
 def test_the_timeout_limits_the_wait_for_a_server_that_never_answers(
-    waiting: Cli, deaf: socket.socket, words: list[str]
+    waiting: Cli, silent_server: socket.socket, words: list[str]
 ) -> None:
     ids = words.count(SESSION_ID) + words.count("sess_other") if "show" in words else 1
     result = waiting("--timeout", "0.5", *words)
@@ -86,11 +86,13 @@ def test_addresses_without_a_server(user: Cli) -> None:
 @pytest.mark.parametrize(
     "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n"]
 )
-def test_a_server_that_does_not_speak_the_redis_protocol(waiting: Cli, deaf: socket.socket, reply: bytes) -> None:
+def test_a_server_that_does_not_speak_the_redis_protocol(
+    waiting: Cli, silent_server: socket.socket, reply: bytes
+) -> None:
     def serve() -> None:
         while True:
             try:
-                connection, _ = deaf.accept()
+                connection, _ = silent_server.accept()
             except OSError:
                 return
             with connection:
@@ -100,7 +102,7 @@ def test_a_server_that_does_not_speak_the_redis_protocol(waiting: Cli, deaf: soc
     threading.Thread(target=serve, daemon=True).start()
     waiting("--timeout", "0.5", "session", "list").error(5, "127.0.0.1")
     waiting("--timeout", "0.5", "health").error(5, "127.0.0.1")
-    deaf.shutdown(socket.SHUT_RDWR)
+    silent_server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_server_without_tls(user: Cli, valkey: ValkeyServer) -> None:
@@ -150,9 +152,7 @@ def test_a_server_out_of_memory_refuses_to_write(awictl: Cli, new_valkey: Callab
         there.ok("session", "show", SESSION_ID)
 
 
-async def test_an_update_with_an_unknown_outcome_can_be_repeated(
-    user: Cli, valkey: ValkeyServer, proxy: Proxy
-) -> None:
+async def test_an_update_with_an_unknown_outcome_can_be_repeated(user: Cli, valkey: ValkeyServer, proxy: Proxy) -> None:
     """The reply to the write is lost, and then the server is unreachable."""
     put(valkey, compact(document([0])))
     through = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(proxy.port))
@@ -165,7 +165,7 @@ async def test_an_update_with_an_unknown_outcome_can_be_repeated(
 
     proxy.rule = cut
     words = ("session", "apply", SESSION_ID, '{"n":1}', "--op-id", "only-once")
-    result = await asyncio.to_thread(through.python, "-c", IMPATIENT, *words)
+    result = await asyncio.to_thread(through.python, "-c", SHORT_RETRIES, *words)
     result.error(7, "only-once", "unknown")
     assert proxy.cuts[Cut.REPLY] == 1 and result.out == b""
     with unchanged(valkey):

@@ -150,9 +150,9 @@ def test_a_closed_stderr_does_not_affect_stdout(awictl: Cli) -> None:
 @pytest.mark.parametrize(
     "words", ["session list", f"session apply {SESSION_ID} {{}}", f"session show {SESSION_ID} sess_other", "health"]
 )
-def test_ctrl_c_while_waiting(waiting: Cli, deaf: socket.socket, words: str) -> None:
+def test_ctrl_c_while_waiting(waiting: Cli, silent_server: socket.socket, words: str) -> None:
     with waiting.start("--timeout", "30", *words.split()) as process:
-        connection, _ = deaf.accept()
+        connection, _ = silent_server.accept()
         with connection:
             assert connection.recv(10)
             time.sleep(WAITING_SECONDS)

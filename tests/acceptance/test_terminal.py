@@ -134,9 +134,9 @@ def test_errors_on_a_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
     assert text.startswith("awictl: ") and text.count("\n") == 1 and "\x1b" not in text
 
 
-def test_ctrl_c_on_a_terminal(waiting: Cli, deaf: socket.socket) -> None:
+def test_ctrl_c_on_a_terminal(waiting: Cli, silent_server: socket.socket) -> None:
     process = spawn(waiting, ["--timeout", "30", "session", "list"])
-    connection, _ = deaf.accept()
+    connection, _ = silent_server.accept()
     with connection:
         assert connection.recv(10)
         process.sendintr()

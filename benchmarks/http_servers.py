@@ -38,7 +38,7 @@ def _redis() -> Server:
 
 
 async def _get() -> bytes:
-    [raw] = await _redis().read(("GET", KEY))
+    [raw] = await _redis().execute_idempotent(("GET", KEY))
     assert isinstance(raw, bytes)
     return raw
 

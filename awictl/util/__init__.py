@@ -1,1 +1,1 @@
-"""Small general helpers that know nothing of sessions."""
+"""Small general helpers that do not depend on the rest of the package, except its errors."""

@@ -34,7 +34,7 @@ class FingerprintSet:
             index = number & (_BUCKETS - 1)
             mark = (number >> _BUCKET_BITS & _FINGERPRINT_MASK).to_bytes(_FINGERPRINT_BYTES, "little")
             bucket = buckets[index]
-            # a match that straddles two fingerprints is none, but as unlikely as any other false one
+            # a match across the border of two fingerprints is a false duplicate, as unlikely as any other
             if mark not in bucket:
                 buckets[index] = bucket + mark
                 found.append(text)

@@ -62,10 +62,10 @@ DELTAS: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("delta", "told"), DELTAS.values(), ids=DELTAS)
-def test_an_invalid_delta_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes, told: str) -> None:
+@pytest.mark.parametrize(("delta", "fragment"), DELTAS.values(), ids=DELTAS)
+def test_an_invalid_delta_is_refused(awictl: Cli, valkey: ValkeyServer, delta: bytes, fragment: str) -> None:
     with unchanged(valkey):
-        line = awictl("session", "apply", SESSION_ID, "-", stdin=delta).error(2, told)
+        line = awictl("session", "apply", SESSION_ID, "-", stdin=delta).error(2, fragment)
     assert "delta" in line and len(line) < 400
 
 
@@ -136,12 +136,12 @@ OPTIONS: dict[str, tuple[list[str | bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(("words", "fragment"), OPTIONS.values(), ids=OPTIONS)
 def test_an_invalid_option_of_apply_is_refused(
-    awictl: Cli, valkey: ValkeyServer, words: list[str | bytes], told: str
+    awictl: Cli, valkey: ValkeyServer, words: list[str | bytes], fragment: str
 ) -> None:
     with unchanged(valkey):
-        awictl.having(AWI_MAX_DELTA_BYTES="64")("session", "apply", SESSION_ID, "{}", *words).error(2, told)
+        awictl.having(AWI_MAX_DELTA_BYTES="64")("session", "apply", SESSION_ID, "{}", *words).error(2, fragment)
 
 
 def test_nothing_to_apply_is_refused(awictl: Cli, valkey: ValkeyServer) -> None:
@@ -225,44 +225,44 @@ USAGE: dict[str, tuple[str, str]] = {
     "unknown subcommand": ("session lst", "lst"),
     "unknown option": ("session list --agnet x", "--agnet"),
     "unknown global option": ("--frobnicate session list", "--frobnicate"),
-    "no value": ("session list --limit", "--limit"),
-    "no id": ("session show", "ID"),
-    "no agent": ("session create", "--agent"),
-    "too many words": ("session history sess_a sess_b", "sess_b"),
+    "missing value": ("session list --limit", "--limit"),
+    "missing id": ("session show", "ID"),
+    "missing agent": ("session create", "--agent"),
+    "too many arguments": ("session history sess_a sess_b", "sess_b"),
     "output": ("session list -o xml", "xml"),
     "limit of 0": ("session list --limit 0", "--limit"),
-    "limit of text": ("session list --limit many", "--limit"),
+    "limit of text": ("session list --limit many", "'many' is not an integer"),
     "offset below 0": ("session history sess_a --offset -1", "--offset"),
     "sort": ("session list --sort size", "--sort"),
     "reverse alone": ("session list --reverse", "--sort"),
     "idle": ("session list --idle soon", "--idle"),
     "idle without a unit": ("session list --idle 20", "20m"),
     "idle below 0": ("session list --idle=-5m", "--idle"),
-    "timeout of text": ("health --timeout soon", "--timeout"),
+    "timeout of text": ("health --timeout soon", "'soon' is not a number"),
     "timeout of 0": ("health --timeout 0", "--timeout"),
     "timeout below 0": ("health --timeout=-1", "--timeout"),
-    "timeout that is no number": ("health --timeout nan", "--timeout"),
+    "timeout that is not a number": ("health --timeout nan", "--timeout"),
     "rate of 0": ("session list --rate 0", "--rate"),
-    "rate that is no number": ("keys list --rate nan", "--rate"),
-    "rate without end": ("doctor --rate inf", "--rate"),
-    "seconds that are no number": ("monitor --seconds nan", "--seconds"),
-    "interval without end": ("top --interval inf", "--interval"),
-    "interval of nothing": ("top --interval 10ms", "--interval"),
+    "rate that is not a number": ("keys list --rate nan", "--rate"),
+    "infinite rate": ("doctor --rate inf", "--rate"),
+    "seconds that are not a number": ("monitor --seconds nan", "--seconds"),
+    "infinite interval": ("top --interval inf", "--interval"),
+    "interval that is too short": ("top --interval 10ms", "--interval"),
     "interval of text": ("session watch sess_a --interval soon", "--interval"),
     "interval without follow": ("session history sess_a --interval 1s", "--follow"),
     "seconds without follow": ("session history sess_a --seconds 1", "--follow"),
-    "no URL": ("health --redis localhost", "--redis"),
+    "not a URL": ("health --redis localhost", "--redis"),
     "empty URL": ("health --redis=", "--redis"),
-    "URL of a port that is none": ("health --redis redis://localhost:99999", "port"),
-    "URL of a database that is none": ("health --redis redis://localhost/x", "'x'"),
+    "URL with an invalid port": ("health --redis redis://localhost:99999", "port"),
+    "URL with an invalid database": ("health --redis redis://localhost/x", "'x'"),
     "two servers": ("session list --embedded --redis redis://localhost", "--embedded"),
 }
 
 
-@pytest.mark.parametrize(("words", "told"), USAGE.values(), ids=USAGE)
-def test_a_usage_error_is_one_line(awictl: Cli, valkey: ValkeyServer, words: str, told: str) -> None:
+@pytest.mark.parametrize(("words", "fragment"), USAGE.values(), ids=USAGE)
+def test_a_usage_error_is_one_line(awictl: Cli, valkey: ValkeyServer, words: str, fragment: str) -> None:
     with unchanged(valkey):
-        awictl(*words.split()).error(2, told)
+        awictl(*words.split()).error(2, fragment)
 
 
 def test_arguments_that_are_not_utf8(awictl: Cli) -> None:

@@ -50,8 +50,8 @@ def test_the_demo_shows_the_life_of_a_session_and_leaves_one(laptop: Cli) -> Non
     assert demo.err == ""
     ended_id, session_id = dict.fromkeys(re.findall("sess_[0-9a-f]{32}", demo.text))
     for one in (ended_id, session_id):
-        for told in (f"AWI:SESSION:{one}", f"AWI:DIFF:{one}", "AGENT:SESSION:demo-agent", "Post not found"):
-            assert told in demo.text
+        for text in (f"AWI:SESSION:{one}", f"AWI:DIFF:{one}", "AGENT:SESSION:demo-agent", "Post not found"):
+            assert text in demo.text
     assert "29m" in demo.text or "30m" in demo.text
     assert listed(laptop) == [session_id]
     hints = [line.strip() for line in demo.lines if line.startswith("  awictl ")]

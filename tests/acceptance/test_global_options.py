@@ -200,7 +200,7 @@ def test_an_unknown_profile_in_the_environment_is_an_error(awictl: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "fragment"),
     [
         ("[profiles.p]\nredis_prot = 1\n", "redis_prot"),
         ("[profiles.p]\nredis_port = 'x'\n", "REDIS_PORT"),
@@ -209,9 +209,11 @@ def test_an_unknown_profile_in_the_environment_is_an_error(awictl: Cli) -> None:
         ("profiles = 7\n", "'p'"),
     ],
 )
-def test_a_broken_config_is_an_error(user: Cli, text: str, told: str) -> None:
+def test_a_broken_config_is_an_error(user: Cli, text: str, fragment: str) -> None:
     user.configure(text)
-    line = user("--profile", "p", "config", "show").error(2, "config.toml" if "redis_port" not in text else "", told)
+    line = user("--profile", "p", "config", "show").error(
+        2, "config.toml" if "redis_port" not in text else "", fragment
+    )
     assert SECRET not in line
 
 

@@ -33,6 +33,14 @@ def test_the_root_lists_the_first_sentence_of_each_help(node: Node) -> None:
     assert main.COMMANDS[node.path[-1]].rstrip(".") == node.summary
 
 
+@pytest.mark.parametrize("node", [one for one in tree().children if one.children], ids=lambda node: node.path[-1])
+def test_a_group_lists_the_whole_first_sentence_of_each_help(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([node.path[-1], "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for child in node.children:
+        assert f"{child.path[-1]} {child.summary}." in text
+
+
 @pytest.mark.parametrize("module", COMMAND_MODULES)
 def test_a_command_module_holds_command_run_and_render_in_this_order(module: str) -> None:
     tree = ast.parse((CLI / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))

@@ -1,10 +1,9 @@
 """`awictl agent list`."""
 
-from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from . import view
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @cli_command(examples=["awictl agent list", "awictl agent list -o ids"], formats=[Format.IDS])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """List agents that have an API key, newest first, including those of the Express app."""
     return run(ctx)
 

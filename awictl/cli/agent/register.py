@@ -1,13 +1,11 @@
 """`awictl agent register`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...agents.api_keys import Permission
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.parsers import parse_duration
 from ..framework.tables import fields_of
@@ -49,7 +47,7 @@ def command(
     permission: Permissions = None,
     expires: Expires = None,
     description: Description = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Register an agent, and print its new API key. Only the SHA-256 of the key is stored, beside the archive."""
     return run(ctx, name, permission or [Permission.READ, Permission.WRITE], expires, description)
 

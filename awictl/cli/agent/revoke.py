@@ -1,12 +1,10 @@
 """`awictl agent revoke`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
-from ..framework.context import CommandContext
 from ..framework.output import Format
 from ..framework.tables import Rows
 from . import view
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     examples=["awictl agent revoke crawler", "awictl agent revoke 6b03e3a15c752fa9a5b94777 --yes"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: Agent, yes: Yes = False) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, agent: Agent, yes: Yes = False) -> Work:
     """Revoke an agent's API key permanently. Servers reject it within a minute."""
     return run(ctx, agent, yes)
 

@@ -1,14 +1,12 @@
 """`awictl agent session`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import NotFound
 from ...util.humanize import duration
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.tables import fields_of
 
@@ -22,7 +20,7 @@ AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Id of the agent."
     examples=["awictl agent session browser-1", "awictl agent session browser-1 -o ids | awictl session show -"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: AgentId) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, agent: AgentId) -> Work:
     """Show the current session of an agent, and the TTL of the mapping."""
     return run(ctx, agent)
 

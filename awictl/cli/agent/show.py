@@ -1,10 +1,8 @@
 """`awictl agent show`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.tables import fields_of
 from . import view
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     examples=["awictl agent show BrowserUseAgent", "awictl agent show 6b03e3a15c752fa9a5b94777"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: Agent) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, agent: Agent) -> Work:
     """Show the permissions, state and expiry of an agent's API key. The key itself is not stored."""
     return run(ctx, agent)
 

@@ -1,14 +1,12 @@
 """`awictl archive export`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...archive.base import ArchiveQuery
 from ...errors import InvalidInput
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -40,7 +38,7 @@ def command(
     until: Until = None,
     failed: Failed = False,
     actions: Actions = False,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Print archived sessions as JSON lines: complete documents, or their actions."""
     if ctx.options.output not in (None, Format.JSONL):
         raise InvalidInput(f"-o {ctx.options.output} is not supported by this command; it prints jsonl")

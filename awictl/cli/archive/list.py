@@ -1,14 +1,13 @@
 """`awictl archive list`."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...archive.base import ArchiveQuery, Cursor
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from . import view
 from .filters import Agent, Failed, Since, Until
@@ -44,7 +43,7 @@ def command(
     limit: Limit = 50,
     all: All = False,
     cursor: After = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """List archived sessions, latest activity first."""
     after = Cursor.parse(cursor) if cursor is not None else None
     return run(ctx, ArchiveQuery(agent, since, until, failed), after, None if all else limit)

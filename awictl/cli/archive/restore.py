@@ -1,13 +1,12 @@
 """`awictl archive restore`."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import typer
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
-from ..framework.context import CommandContext
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -20,7 +19,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the ses
     examples=["awictl archive restore ID", "awictl archive restore ID --dry-run"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Work:
     """Restore archived sessions to Redis as live sessions, byte for byte. They stay in the archive.
 
     Refused if a session of that id is live. The agent's current session is not replaced.

@@ -1,11 +1,9 @@
 """`awictl archive show`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
-from ..framework.context import CommandContext
 from ..framework.each_id import each
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     ],
     formats=[Format.IDS, Format.RAW],
 )
-def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, ids: SessionIds) -> Work:
     """Print archived sessions. Their trajectories include the actions that were trimmed in Redis."""
     return run(ctx, read_ids(ids))
 

@@ -1,14 +1,13 @@
 """`awictl archive stats`."""
 
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from ...archive.base import ArchiveQuery
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from . import view
 from .filters import Agent, Failed, Since, Until
 
@@ -23,7 +22,7 @@ def command(
     until: Until = None,
     failed: Failed = False,
     top: Top = 10,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Show sessions and actions per day, success rate, durations and most used actions. Days are in UTC."""
     return run(ctx, ArchiveQuery(agent, since, until, failed), top)
 

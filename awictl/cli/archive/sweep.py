@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +10,7 @@ import typer
 
 from ...errors import AwiError, InvalidInput
 from ...util.humanize import plural
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
 from ..framework.parsers import check_finite, parse_duration
 from . import view
@@ -67,7 +66,7 @@ def command(
     rate: ArchiveRate = None,
     scan_rate: ScanRate = None,
     dry_run: DryRun = False,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Archive sessions that are about to expire or have ended.
 
     Sessions that expired since an earlier sweep are marked as ended. A session that cannot be archived is kept from

@@ -1,16 +1,14 @@
 """`awictl cache delete`."""
 
-from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
 from ...errors import NotFound
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
-from ..framework.context import CommandContext
 from ..framework.input import read_ids
 from ..framework.output import Format
 from . import view
@@ -27,7 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
     ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, keys: Keys, yes: Yes = False, dry_run: DryRun = False) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, keys: Keys, yes: Yes = False, dry_run: DryRun = False) -> Work:
     """Delete cached results. Sessions that refer to them do not change."""
     from ...document.keys import check_cache_key
 

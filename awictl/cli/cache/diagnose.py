@@ -1,14 +1,12 @@
 """`awictl cache diagnose`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from . import view
 from .arguments import Filters, Sort, read_query
 
@@ -37,7 +35,7 @@ def command(
     rate: Rate = None,
     no_sessions: NoSessions = False,
     exit_code: ExitCode = False,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Explain why a query is or is not cached.
 
     Reports other spellings of the query, similar queries that are cached, and the sessions that cached it, and when.

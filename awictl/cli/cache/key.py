@@ -1,10 +1,8 @@
 """`awictl cache key`."""
 
-from collections.abc import Coroutine
 from typing import Any
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from .arguments import Filters, Sort, read_query
 
@@ -16,7 +14,7 @@ from .arguments import Filters, Sort, read_query
     ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, filters: Filters = None, sort: Sort = None) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, filters: Filters = None, sort: Sort = None) -> Work:
     """Print the cache key of a query, as the app computes it. Works offline."""
     from ...settings import Settings
 

@@ -1,13 +1,12 @@
 """`awictl cache list`."""
 
-from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Format
 from . import view
 
@@ -21,7 +20,7 @@ NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the
     examples=["awictl cache list", "awictl cache list -o jsonl | jq -r 'select(.sessions == []) | .cache_key'"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, rate: Rate = None, no_sessions: NoSessions = False) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, rate: Rate = None, no_sessions: NoSessions = False) -> Work:
     """List cached results with TTL, size, and the sessions whose active query they are."""
     return run(ctx, rate, not no_sessions)
 

@@ -1,13 +1,11 @@
 """`awictl cache put`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.input import read_json
 from ..framework.output import Format
 from ..framework.tables import Rows
@@ -42,7 +40,7 @@ def command(
     sort: Sort = None,
     session: SessionOption = None,
     op_id: OpId = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Cache the results of a query, as the app does. With --session, the session records it as an action."""
     if op_id is not None and session is None:
         raise InvalidInput("--op-id requires --session")

@@ -1,10 +1,8 @@
 """`awictl cache show`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     examples=["awictl cache show 05924ac34f1a295ad31aa9941c665c32", "awictl cache show KEY | jq length"],
     formats=[Format.RAW],
 )
-def command(ctx: CommandContext, keys: Keys) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, keys: Keys) -> Work:
     """Print cached results."""
     return run(ctx, read_ids(keys))
 

@@ -1,10 +1,8 @@
 """`awictl config show`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from . import view
 
 if TYPE_CHECKING:
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @cli_command(examples=["awictl config show", "awictl --profile production config show -o json"])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """Show each setting with its value and source. Secrets are masked."""
     return run(ctx)
 

@@ -1,13 +1,11 @@
 """`awictl demo`."""
 
 import os
-from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import duration
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.session_view import ACTIONS, ENDED, last_delta
 from ..framework.session_view import session as session_table
 from ..framework.tables import Rows, fields_of
@@ -45,7 +43,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @cli_command(examples=["awictl demo", "awictl demo && awictl --embedded session list"])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """Demonstrate the life of a session on the embedded server. Creates, updates, ends and archives a session."""
     return run(ctx)
 

@@ -1,16 +1,14 @@
 """`awictl doctor`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import AwiError, InvalidInput
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
-from ..framework.context import CommandContext
 from ..framework.output import Format
 from ..framework.parsers import check_finite
 from . import view
@@ -44,7 +42,7 @@ def command(
     dry_run: DryRun = False,
     no_data: NoData = False,
     rate: ScanRate = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Check the server, the data and the archive, and suggest remedies. Exits with 1 if a check fails.
 
     Without --fix nothing is written. Checks that a managed server forbids report "not permitted".

@@ -1,17 +1,15 @@
 """`awictl embedded status`."""
 
-from collections.abc import Coroutine
 from typing import Any
 
 import typer
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from .view import print_state, state_of
 
 
 @cli_command(examples=["awictl embedded status", "awictl embedded status -o json | jq .running"])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """Show whether the embedded server is running, and where its data is. Exits with 3 if it is not running."""
     return run(ctx)
 

@@ -1,15 +1,13 @@
 """`awictl embedded stop`."""
 
-from collections.abc import Coroutine
 from typing import Any
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from .view import print_state, state_of
 
 
 @cli_command(examples=["awictl embedded stop"])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """Stop the embedded server. Its data is kept for the next start."""
     return run(ctx)
 

@@ -1,7 +1,7 @@
 """The decorator that makes a command of a function, and the command as Typer sees it."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +9,20 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from .execute import execute
+from .context import CommandContext
+from .execute import Work, execute
 from .global_options import PANEL, signature_with_globals
 from .output import Format
+
+#: With `CommandContext` and `Work`, so that one import has all that a command needs.
+__all__ = ["AwictlCommand", "CommandContext", "CommandSpec", "Work", "cli_command"]
 
 if TYPE_CHECKING:
     import asyncio
 
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-
-
-#: The function of a command. It gets a `CommandContext` and the parsed values, validates them, and returns the
-#: coroutine that does the work.
-Parse = Callable[..., Coroutine[Any, Any, None]]
+#: Type of the `command` functions: they get a `CommandContext` and the parsed values, and return the work.
+Parse = Callable[..., Work]
 
 
 class AwictlCommand(TyperCommand):

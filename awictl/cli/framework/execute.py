@@ -15,10 +15,13 @@ from .output import Format
 if TYPE_CHECKING:
     import asyncio
 
+#: What a command returns after it has parsed its arguments: the coroutine that does the work.
+Work = Coroutine[Any, Any, None]
+
 
 def execute(
     ctx: typer.Context,
-    parse: Callable[..., Coroutine[Any, Any, None]],
+    parse: Callable[..., Work],
     values: dict[str, Any],
     formats: tuple[Format, ...],
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None",
@@ -42,7 +45,7 @@ def execute(
         raise typer.Exit(report(error, verbose=options.verbose)) from None
 
 
-def _run(work: Coroutine[Any, Any, None], loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:
+def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:
     """Run a coroutine on an event loop of its own. Raises KeyboardInterrupt after Ctrl-C."""
     import asyncio
     import signal

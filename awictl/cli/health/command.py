@@ -1,13 +1,11 @@
 """`awictl health`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ...errors import AwiError
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
 from ..framework.tables import fields_of
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @cli_command(examples=["awictl health", "awictl --profile production health && echo up"])
-def command(ctx: CommandContext) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext) -> Work:
     """Check that Redis and the archive respond. Shows latency and version; exits with 5 if one does not respond."""
     return run(ctx)
 

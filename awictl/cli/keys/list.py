@@ -1,14 +1,13 @@
 """`awictl keys list`."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Batches, Format
 from . import view
 from .arguments import Everything, Pattern
@@ -29,7 +28,7 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="
 )
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, limit: Limit = None, rate: Rate = None
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """List keys with kind, TTL and size, as they are found. Uses SCAN, never KEYS."""
     return run(ctx, pattern, all, limit, rate)
 

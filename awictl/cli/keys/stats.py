@@ -1,11 +1,9 @@
 """`awictl keys stats`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from . import view
 from .arguments import Everything, Pattern, Sample
 from .survey import survey
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 )
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Show count, size, memory, TTLs and the largest key for each kind of key."""
     return run(ctx, pattern, all, rate, sample)
 

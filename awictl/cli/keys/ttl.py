@@ -1,11 +1,9 @@
 """`awictl keys ttl`."""
 
-from collections.abc import Coroutine
 from typing import Any
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Format
 from . import view
 from .arguments import Everything, Pattern, Sample
@@ -17,7 +15,7 @@ from .survey import survey
 )
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Show a histogram of TTLs for each kind of key."""
     return run(ctx, pattern, all, rate, sample)
 

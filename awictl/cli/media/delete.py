@@ -1,16 +1,15 @@
 """`awictl media delete`."""
 
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import NotFound
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate, Yes
 from ..framework.confirm import confirm
-from ..framework.context import CommandContext
 from ..framework.input import read_ids
 from ..framework.output import Format
 from . import view
@@ -30,9 +29,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
     ],
     formats=[Format.IDS],
 )
-def command(
-    ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRun = False, rate: Rate = None
-) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRun = False, rate: Rate = None) -> Work:
     """Delete images with their embeddings. An embedding that another image uses is kept."""
     return run(ctx, read_ids(ids, lines=True), yes, dry_run, rate)
 

@@ -1,12 +1,11 @@
 """`awictl media list`."""
 
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Batches, Format
 from . import view
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     examples=["awictl media list", "awictl media list -o jsonl | jq 'select(.embedding_key == null) | .id'"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, rate: Rate = None) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, rate: Rate = None) -> Work:
     """List cached images, as they are found. Prints totals on stderr."""
     return run(ctx, rate)
 

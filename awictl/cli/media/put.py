@@ -1,12 +1,10 @@
 """`awictl media put`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.tables import fields_of
 from . import view
@@ -47,7 +45,7 @@ def command(
     full: Full = None,
     embedding: Embedding = None,
     embedding_key: EmbeddingKey = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Cache an image and its embedding. Omitted values do not change; a new image requires both URLs."""
     return run(ctx, id, thumbnail, full, embedding, embedding_key)
 

@@ -1,12 +1,10 @@
 """`awictl media show`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -24,7 +22,7 @@ Full = Annotated[bool, typer.Option("--full", help="Also show the full URL and u
     examples=["awictl media show post_1", "awictl media show post_1 --full | jq -r .full_url"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, ids: ImageIds, full: Full = False) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, ids: ImageIds, full: Full = False) -> Work:
     """Show images: URLs, embeddings and TTLs. Nothing is written."""
     return run(ctx, read_ids(ids, lines=True), full)
 

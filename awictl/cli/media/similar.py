@@ -1,16 +1,14 @@
 """`awictl media similar`."""
 
 import os
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import NotFound
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Format
 from . import view
 from .arguments import read_embedding
@@ -37,7 +35,7 @@ Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="Maximum num
     ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, query: Query, top: Top = 10, rate: Rate = None) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, query: Query, top: Top = 10, rate: Rate = None) -> Work:
     """List the most similar images, by cosine similarity of their embeddings. Nothing is written.
 
     ID|FILE is an image if one of that id is cached. Otherwise it is a file with an embedding, in the formats of `media

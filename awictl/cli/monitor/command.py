@@ -1,16 +1,14 @@
 """`awictl monitor`."""
 
-from collections.abc import Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...document.keys import KeyKind
 from ...util.humanize import duration, plural
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.parsers import check_finite
 from . import view
 
@@ -41,7 +39,7 @@ def command(
     session: SessionOption = None,
     kind: Kinds = None,
     full: Full = False,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Print the commands that clients run on AWI's keys. Each line has time, client, script and keys.
 
     Uses MONITOR, which makes the server send every command of every client and slows it down: keep it short in

@@ -1,14 +1,12 @@
 """`awictl serve`."""
 
 import logging
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.parsers import parse_duration
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def command(
     request_timeout: RequestTimeout = "10s",
     access_log: AccessLog = False,
     behind_tls: BehindTls = False,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM; logs are JSON lines on stderr."""
     from ...server.options import ServerOptions
 

@@ -1,14 +1,12 @@
 """`awictl session apply`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInput
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
-from ..framework.context import CommandContext
 from ..framework.input import read_json
 from ..framework.output import Format
 from ..framework.session_view import update as update_table
@@ -51,7 +49,7 @@ def command(
     observation: Observation = None,
     failed: Failed = False,
     op_id: OpId = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Merge a delta into a session, and record the action. Prints the new state without the trajectory."""
     if delta is None and action is None:
         raise InvalidInput("nothing to apply: pass a DELTA, or an --action to record")

@@ -1,12 +1,10 @@
 """`awictl session create`."""
 
-from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
-from ..framework.command import cli_command
-from ..framework.context import CommandContext
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.session_view import session as session_table
 
@@ -22,7 +20,7 @@ Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Route on wh
     ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/") -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/") -> Work:
     """Create a session for an agent, and print it. It replaces the agent's current session, which will expire."""
     return run(ctx, agent, name or agent, route)
 

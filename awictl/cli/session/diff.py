@@ -1,14 +1,12 @@
 """`awictl session diff`."""
 
-from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
 
 from ...document.merge import DocumentDifference, compare
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
-from ..framework.context import CommandContext
 from ..framework.session_view import last_delta
 from . import view
 
@@ -29,7 +27,7 @@ ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if ther
 )
 def command(
     ctx: CommandContext, id: SessionId, other: OtherId = None, all: AllFields = False, exit_code: ExitCode = False
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Print the last delta of a session, or compare two sessions. The last delta is kept for five minutes."""
     return run(ctx, id, other, all, exit_code)
 

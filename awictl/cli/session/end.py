@@ -1,6 +1,5 @@
 """`awictl session end`."""
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,10 +7,9 @@ import typer
 from ...document.keys import check_session_id
 from ...errors import NotFound
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.confirm import confirm
-from ..framework.context import CommandContext
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -38,7 +36,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which session
 )
 def command(
     ctx: CommandContext, ids: SessionIds, discard: Discard = False, yes: Yes = False, dry_run: DryRun = False
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """End sessions: archive each, verify the copy, and only then delete it. Safe to repeat."""
     wanted = read_ids(ids)
     return run_dry(ctx, wanted, discard) if dry_run else run(ctx, wanted, discard, yes)

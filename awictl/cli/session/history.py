@@ -1,6 +1,5 @@
 """`awictl session history`."""
 
-from collections.abc import Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +8,8 @@ import typer
 
 from ...document.schema import as_object
 from ...errors import InvalidInput
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
-from ..framework.context import CommandContext
 from ..framework.session_view import ACTIONS
 from . import view
 from .follow import follow
@@ -42,7 +40,7 @@ def command(
     follow: Follow = False,
     interval: MaybeInterval = None,
     seconds: Seconds = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Print the actions of a session, newest first. Those of an archived session include trimmed ones."""
     if follow:
         if offset:

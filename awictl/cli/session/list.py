@@ -1,17 +1,16 @@
 """`awictl session list`."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import InvalidInput
 from ...sessions.list_filter import SORT_KEYS, SessionQuery, SortKey
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.context import CommandContext
 from ..framework.output import Batches, Format
 from ..framework.parsers import parse_duration
 from . import view
@@ -66,7 +65,7 @@ def command(
     reverse: Reverse = False,
     limit: Limit = None,
     rate: Rate = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """List live sessions, as they are found. Nothing is written, and no TTL is extended."""
     if reverse and sort is None:
         raise InvalidInput("--reverse requires --sort")

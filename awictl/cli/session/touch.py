@@ -1,12 +1,10 @@
 """`awictl session touch`."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...util.humanize import plural
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
-from ..framework.context import CommandContext
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -23,7 +21,7 @@ MOST_EXPLAINED = 10
     examples=["awictl session touch ID", "awictl session list -o ids --idle 20m | awictl session touch -"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, ids: SessionIds) -> Coroutine[Any, Any, None]:
+def command(ctx: CommandContext, ids: SessionIds) -> Work:
     """Extend the TTL of sessions. The documents are not rewritten."""
     return run(ctx, read_ids(ids))
 

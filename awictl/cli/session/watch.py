@@ -1,14 +1,12 @@
 """`awictl session watch`."""
 
 import sys
-from collections.abc import Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Interval, Seconds, SessionId
-from ..framework.context import CommandContext
 from ..framework.session_view import LATEST_ACTIONS
 from . import view
 from .follow import follow
@@ -29,7 +27,7 @@ def command(
     id: SessionId,
     interval: Interval = "1s",  # type: ignore[assignment]  # parsed as an option is
     seconds: Seconds = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Watch a session: its state and its newest actions, as they change.
 
     A terminal is redrawn in place, with recent changes marked by a *; elsewhere each change is a line. Stops when the

@@ -2,16 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from ...errors import AwiError
-from ..framework.command import cli_command
+from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Interval, Rate, Seconds
-from ..framework.context import CommandContext
 from ..framework.error_report import INTERRUPTED
 from . import view
 
@@ -34,7 +33,7 @@ def command(
     interval: Interval = "2s",  # type: ignore[assignment]  # parsed as an option is
     seconds: Seconds = None,
     rate: Rate = None,
-) -> Coroutine[Any, Any, None]:
+) -> Work:
     """Monitor all sessions on a full screen. Shows activity, actions per second, failures and memory.
 
     Keys: s and S change the sort key, / filters, Enter opens a session, q quits. Without a capable terminal, each

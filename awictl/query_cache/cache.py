@@ -100,11 +100,13 @@ class QueryCache:
 
     async def _active_queries(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:
         """Yield the IDs of the sessions that have an active query, with its cache key."""
-        async with aclosing(self._reader.list_all(rate=rate)) as batches:
+        async with aclosing(
+            self._reader.list_all(lambda listed: (listed.session_id, active_query(listed.head)), rate=rate)
+        ) as batches:
             async for batch in batches:
-                for listed in batch:
-                    if (active := active_query(listed.head)) is not None:
-                        yield listed.session_id, active[0]
+                for session_id, active in batch:
+                    if active is not None:
+                        yield session_id, active[0]
 
     async def is_empty(self) -> bool:
         """Return whether the cache has no entry at all."""

@@ -162,10 +162,10 @@ def _with_age(one: _ActiveQuery) -> QuerySession:
 
 async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_ActiveQuery, None]:
     """Yield the active queries of all live sessions."""
-    async with aclosing(reader.list_all(rate=rate)) as batches:
+    async with aclosing(reader.list_all(_query, rate=rate)) as batches:
         async for batch in batches:
-            for listed in batch:
-                if (query := _query(listed)) is not None:
+            for query in batch:
+                if query is not None:
                     yield query
 
 

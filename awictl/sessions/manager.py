@@ -311,7 +311,7 @@ class StateManager:
 
     async def list_sessions(self, *, rate: float | None = None) -> AsyncGenerator[Listed, None]:
         """Every live session, each once, in no particular order. `rate`: keys to scan per second."""
-        async with aclosing(self._reader.list_all(rate=rate)) as batches:
+        async with aclosing(self._reader.list_all(lambda listed: listed, rate=rate)) as batches:
             async for batch in batches:
                 for listed in batch:
                     yield listed

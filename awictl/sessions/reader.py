@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..document import byte_layout, keys
 from ..document.update import decode_diff
@@ -14,6 +14,8 @@ from ..store.errors import no_session
 # imported when needed: most commands never read the archive
 if TYPE_CHECKING:
     from .fallback import Found, OpenArchive
+
+T = TypeVar("T")
 
 
 class SessionReader:
@@ -83,9 +85,11 @@ class SessionReader:
         """The session that an agent is mapped to, even if that is gone; None without a mapping. One round trip."""
         return await self._store.agent_session(keys.check_agent_id(agent_id))
 
-    def list_all(self, *, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
-        """All live sessions in batches. `rate`: keys to scan per second."""
-        return self._store.list_all(rate)
+    def list_all(
+        self, convert: Callable[[Listed], T], *, rate: float | None = None
+    ) -> AsyncGenerator[Sequence[T], None]:
+        """All live sessions in batches, converted by `convert`. `rate`: keys to scan per second."""
+        return self._store.list_all(convert, rate)
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused if the app archived it."""

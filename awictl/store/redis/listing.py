@@ -72,11 +72,6 @@ async def list_all(
             yield await _decoded(server, ids, infos, max_bytes, convert, decode)
 
 
-def list_heads(server: Server, max_bytes: int, rate: float | None) -> AsyncGenerator[list[Listed], None]:
-    """List all sessions with their heads; see `list_all`."""
-    return list_all(server, max_bytes, rate, _unchanged)
-
-
 def list_fields(server: Server, max_bytes: int, rate: float | None) -> AsyncGenerator[list[SessionFields], None]:
     """List all sessions with the fields that lists show; see `list_all`."""
     from ..session_fields import decode_fields, fields_of  # imports msgspec, which few commands need

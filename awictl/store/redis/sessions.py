@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...document import keys
 from ...document.byte_layout import op_id_mark
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .strings import Strings
 
 log = logging.getLogger("awictl")
+
+T = TypeVar("T")
 
 #: First bytes of a document in which the agent id is searched; the app and awictl write it as the second field.
 _AGENT_BYTES = 2_048
@@ -300,9 +302,9 @@ class RedisStore:
         """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""
         return listing.scan(self._server, rate)
 
-    def list_all(self, rate: float | None = None) -> AsyncGenerator[Sequence[Listed], None]:
-        """All sessions with their heads, each once, in batches. `rate`: as for `scan`."""
-        return listing.list_heads(self._server, self._max_bytes, rate)
+    def list_all(self, convert: Callable[[Listed], T], rate: float | None = None) -> AsyncGenerator[Sequence[T], None]:
+        """All sessions with their heads, each once, in batches, converted by `convert`. `rate`: as for `scan`."""
+        return listing.list_all(self._server, self._max_bytes, rate, convert)
 
     def list_fields(self, rate: float | None = None) -> AsyncGenerator[Sequence[SessionFields], None]:
         """The fields of all sessions that lists show, each once, in batches. `rate`: as for `scan`."""

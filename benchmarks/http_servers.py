@@ -1,9 +1,9 @@
-"""One Redis GET over HTTP: Starlette and a plain ASGI function, on uvicorn and on granian.
+"""Compares HTTP servers for one Redis GET: Starlette and a plain ASGI function, on uvicorn and on granian.
 
     uv run --with granian python benchmarks/http_servers.py          # 20 rounds, about a minute
 
-All servers run at once and take turns, a third of a second each, so that what else the machine does hits them alike.
-Both have one worker and uvloop. What counts is the middle one of the ratios of all rounds to Starlette on uvicorn.
+All servers run at once and take turns, a third of a second each, so that other load on the machine affects all of them
+alike. Each has one worker and uvloop. The result is the median of the ratios to Starlette on uvicorn of all rounds.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ async def plain(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Plain:
-    """The same as an object, which Starlette takes for an application."""
+    """`plain` as an object, which a Starlette route takes as an ASGI application."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await plain(scope, receive, send)
 
 
 def starlette() -> Any:
-    """An endpoint of Starlette's kind."""
+    """A Starlette application with an endpoint function."""
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
@@ -77,7 +77,7 @@ def starlette() -> Any:
 
 
 def routed() -> Any:
-    """The plain function, behind Starlette's routing."""
+    """A Starlette application that routes to `plain`."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
@@ -85,7 +85,7 @@ def routed() -> Any:
 
 
 def serve(server: str, kind: str, port: int) -> None:
-    """One of the servers, run in a process of its own."""
+    """Run one of the servers."""
     if server == "uvicorn":
         import uvicorn
 
@@ -107,14 +107,14 @@ def serve(server: str, kind: str, port: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """The ids of a process and of all its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(one for child in children for one in descendants(int(child)))]
 
 
 @contextmanager
 def running(server: str, kind: str, environment: dict[str, str]) -> Iterator[tuple[int, list[int]]]:
-    """A server: its port and its processes."""
+    """Run a server in a child process. Yields its port and its process ids."""
     port = free_port()
     command = [sys.executable, __file__, "serve", server, kind, str(port)]
     process = subprocess.Popen(command, cwd=Path(__file__).parent, env={**os.environ, **environment})
@@ -127,7 +127,7 @@ def running(server: str, kind: str, environment: dict[str, str]) -> Iterator[tup
 
 
 async def measure(servers: dict[str, tuple[int, list[int]]], rounds: int) -> None:
-    """Print requests a second of every server, and the ratios."""
+    """Print the requests per second of each server, and the ratios."""
     clients = {name: await connected(port) for name, (port, _) in servers.items()}
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
     for number in range(rounds + 1):
@@ -144,7 +144,7 @@ async def measure(servers: dict[str, tuple[int, list[int]]], rounds: int) -> Non
 
 
 def main(rounds: int) -> None:
-    """Start a Valkey and all servers, and measure."""
+    """Start a private Valkey and all servers, and measure."""
     with ValkeyServer() as valkey, ExitStack() as stack:
         valkey.raw.set(KEY, FILE.read_bytes())
         environment = {"REDIS_SOCKET": str(valkey.socket)}

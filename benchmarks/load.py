@@ -1,4 +1,4 @@
-"""Load on HTTP servers: a few connections that ask again as soon as they are answered, for a moment at a time."""
+"""Generates load on an HTTP server: connections that repeat a request as soon as it is answered."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+#: Number of concurrent connections, and duration of one measurement in seconds.
 CONNECTIONS = 16
 SLICE_SECONDS = 0.33
 
 
 class Client(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
+    """One connection that repeats a request as soon as it is answered."""
 
     def __init__(self) -> None:
         self.request = b""
@@ -26,16 +27,18 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = transport  # type: ignore[assignment]
 
-    def ask(self, request: bytes) -> None:
-        """Begin to ask; an empty request: stop."""
+    def start(self, request: bytes) -> None:
+        """Send a request, and again after each response; stop after the next response if it is empty."""
         self.request = request
         if request and self.idle.is_set():
             self.idle.clear()
             self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """Count a complete response, and repeat the request."""
         self._buffer += data
         head, found, body = self._buffer.partition(b"\r\n\r\n")
         if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0]):
@@ -50,30 +53,30 @@ class Client(asyncio.Protocol):
 
 
 class Slice(NamedTuple):
-    """What a server did for a moment."""
+    """One measurement of a server."""
 
-    #: Requests a second.
+    #: Requests per second.
     speed: float
-    #: Its processor time for each, in microseconds.
+    #: Processor time of the server per request, in microseconds.
     cost: float
 
 
 async def connected(port: int) -> list[Client]:
-    """Connections to a server."""
+    """Open CONNECTIONS connections to a server."""
     loop = asyncio.get_running_loop()
     return [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)]
 
 
 async def loaded(clients: Sequence[Client], path: str, pids: Sequence[int], *headers: str) -> Slice:
-    """Ask for a path over all connections for a moment. `pids`: the server's processes."""
+    """Request a path over all connections for SLICE_SECONDS. `pids`: the ids of the server's processes."""
     head = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers])
     request = f"{head}\r\n\r\n".encode()
     before, cpu, started = sum(one.answers for one in clients), sum(map(cpu_seconds, pids)), time.perf_counter()
     for one in clients:
-        one.ask(request)
+        one.start(request)
     await asyncio.sleep(SLICE_SECONDS)
     for one in clients:
-        one.ask(b"")
+        one.start(b"")
     await asyncio.gather(*(one.idle.wait() for one in clients))
     answers = sum(one.answers for one in clients) - before
     speed = answers / (time.perf_counter() - started)
@@ -81,7 +84,7 @@ async def loaded(clients: Sequence[Client], path: str, pids: Sequence[int], *hea
 
 
 def wait_for(port: int) -> None:
-    """Wait until a server listens."""
+    """Wait until a server accepts connections. Raises TimeoutError after 20 seconds."""
     for _ in range(400):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -91,6 +94,6 @@ def wait_for(port: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process."""
+    """User and system time of a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

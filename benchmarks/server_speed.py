@@ -1,9 +1,9 @@
-"""What `GET /api/agent/session/state` costs beside a route of the same server that does one Redis GET.
+"""Compares `GET /api/agent/session/state` with a route of the same server that does one Redis GET.
 
     uv run python benchmarks/server_speed.py          # 30 rounds, about a minute
 
-The routes take turns, a third of a second each, over the same connections, so that what else the machine does hits them
-alike; what counts is the middle one of the ratios of all rounds.
+The routes take turns, a third of a second each, over the same connections, so that other load on the machine affects
+all of them alike. The result is the median of the ratios of all rounds.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from support.valkey import ValkeyServer, free_port
 from awictl import Settings, StateManager
 
 STATE, DIFF, HISTORY = (f"/api/agent/session/{name}" for name in ("state", "diff", "history"))
-#: Routes that the benchmark adds to the server: one Redis GET, as an endpoint with all that goes around one but a
-#: caller, and as a bare ASGI function.
+#: Routes that the benchmark adds to the server: one Redis GET, as an endpoint without authentication, and as a bare
+#: ASGI function.
 GET, BARE = "/benchmark/get", "/benchmark/bare"
-#: The state, as where the session has changed since it was asked for last: its head is decoded and printed again.
+#: The state of a session that has changed since the last request: its head is decoded and serialized again.
 CHANGED = "/benchmark/state-changed"
 TARGET = 0.7
 
 
 def serve(port: int, session_key: str) -> None:
-    """The server, with the two routes more; run in a process of its own."""
+    """Run the server with the additional routes."""
     import uvicorn
 
     from awictl.agents.api_keys import Permission
@@ -78,7 +78,7 @@ def serve(port: int, session_key: str) -> None:
 
 
 async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
-    """Print requests a second of every route, and the ratios."""
+    """Print the requests per second of each route, and the ratios."""
     clients = await connected(port)
     routes = [BARE, GET, STATE, CHANGED, DIFF, HISTORY]
     slices: dict[str, list[Slice]] = {route: [] for route in routes}
@@ -105,7 +105,7 @@ async def measure(port: int, secret: str, pid: int, rounds: int) -> None:
 
 @contextmanager
 def running(settings: dict[str, str], session_key: str) -> Iterator[tuple[int, int]]:
-    """The server in a process of its own: its port and its process id."""
+    """Run the server in a child process. Yields its port and its process id."""
     port = free_port()
     command = [sys.executable, __file__, "serve", str(port), session_key]
     process = subprocess.Popen(command, env={**os.environ, **settings})
@@ -118,7 +118,7 @@ def running(settings: dict[str, str], session_key: str) -> Iterator[tuple[int, i
 
 
 async def prepare(settings: Settings) -> tuple[str, str]:
-    """An agent with a session of ten actions: its secret, and the session's key in Redis."""
+    """Create an agent with a session of ten actions. Returns its API key and the Redis key of the session."""
     async with StateManager.open(settings) as manager:
         agent = await manager.agents.register("benchmark")
         visit = await manager.agent_sessions.get_or_create(agent.key.agent_id, "benchmark", route="/api/agent/posts")
@@ -129,7 +129,7 @@ async def prepare(settings: Settings) -> tuple[str, str]:
 
 
 def main(rounds: int) -> None:
-    """Start a Valkey and the server, and measure."""
+    """Start a private Valkey and the server, and measure."""
     with tempfile.TemporaryDirectory() as folder, ValkeyServer() as valkey:
         environment = {"REDIS_SOCKET": str(valkey.socket), "AWI_ARCHIVE_URL": f"sqlite:///{folder}/archive.db"}
         settings = Settings.load(environ=environment, dotenv_file=Path(folder) / "none")

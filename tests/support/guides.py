@@ -12,6 +12,7 @@ server.
 Values that differ from run to run (ids, times, sizes, paths) are masked before the comparison; see `shape`.
 
 With AWICTL_UPDATE_DOCS=1 in the environment the tests rewrite the output that a page shows instead of comparing it.
+Output that was shown in part (`…`) and does not match any more is then shown in full; shorten it again.
 """
 
 from __future__ import annotations

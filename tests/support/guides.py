@@ -139,7 +139,7 @@ def run(page: Path, user: Cli) -> list[tuple[Step, str]]:
 
 
 def _anonymous(text: str, home: Path) -> str:
-    """Output with another home folder, also where a cell was cut in the middle of its path."""
+    """Output with another home folder, also if a cell was cut in the middle of its path."""
     return re.sub(rf"{re.escape(str(home.parent))}(/\S*)?…", "/home…", text.replace(str(home), HOME))
 
 
@@ -205,7 +205,7 @@ def _on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:
         while select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0]:
             try:
                 output += os.read(ours, 1 << 16)
-            except OSError:  # EIO: nobody has the terminal open any more
+            except OSError:  # EIO: no process has the terminal open any more
                 break
         else:
             raise AssertionError(f"this takes too long: {output.decode()[-2000:]}")

@@ -42,7 +42,7 @@ class EachId:
 
 
 async def each(ctx: CommandContext, ids: list[str], one: Callable[[str], Awaitable[None]]) -> None:
-    """Await `one` for each id. After an error the others go on; the exit code is that of the first error."""
+    """Await `one` for each id. After an error, continue with the others; the exit code is that of the first error."""
     all_of_them = EachId(ctx, ids)
     async for _ in all_of_them.rows(one):
         pass

@@ -1,4 +1,4 @@
-"""An agent that was written for the app, against `awictl serve`: register, look, turn pages, look back, end."""
+"""An agent that was written for the app uses `awictl serve`: it registers, reads, updates, and ends its session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ API = "/api/agent"
 
 
 class BrowserUseAgent:
-    """What the app's agents send, and nothing of awictl's."""
+    """A client that only uses what the app has, too."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
@@ -24,7 +24,7 @@ class BrowserUseAgent:
     @classmethod
     @contextmanager
     def at(cls, server: Server, secret: str) -> Iterator[BrowserUseAgent]:
-        """An agent with its key."""
+        """A client with an agent's key."""
         with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": secret}, timeout=LIMIT_SECONDS) as http:
             yield cls(http)
 
@@ -34,15 +34,15 @@ class BrowserUseAgent:
         found: dict[str, object] = answer.json()
         return found
 
-    def act(self, action: str, delta: dict[str, object], **entry: object) -> dict[str, object]:
+    def update(self, action: str, delta: dict[str, object], **entry: object) -> dict[str, object]:
         answer = self.http.post(f"{API}/session/state", json={"delta": delta, "action": action, **entry})
         assert answer.status_code == 200, answer.text
         found: dict[str, object] = answer.json()
         return found
 
 
-def turn_pages(agent: BrowserUseAgent) -> str:
-    """A whole session. Returns its id."""
+def run_session(agent: BrowserUseAgent) -> str:
+    """A session with three pages and a failure. Returns its id."""
     state = agent.get("state")
     session_id = str(state["sessionId"])
     assert state["success"] is True and state["statistics"]["totalActions"] == 0  # type: ignore[index]
@@ -50,13 +50,13 @@ def turn_pages(agent: BrowserUseAgent) -> str:
     for page in (1, 2, 3):
         pagination = {"cursor": page, "total_pages": 3, "page_size": 10, "total_items": 30}
         items = [{"id": f"post_{page}{n}", "title": f"Post {n}"} for n in range(10)]
-        agent.act(
+        agent.update(
             "list_posts" if page == 1 else "next_page",
             {"page_state": {"pagination": pagination, "visible_items": items}},
             input={"page": page},
             observation=f"Retrieved 10 posts (page {page})",
         )
-    agent.act("get_post", {}, input={"id": "post_9"}, success=False, observation="Failed to retrieve post")
+    agent.update("get_post", {}, input={"id": "post_9"}, success=False, observation="Failed to retrieve post")
     state = agent.get("state")
     assert state["sessionId"] == session_id
     assert state["currentState"]["pagination"]["cursor"] == 3 and state["currentState"]["visibleItems"] == 10  # type: ignore[index]
@@ -78,7 +78,7 @@ def test_on_redis_and_mongodb(awictl: Cli, mongo: MongoServer) -> None:
         assert answer.status_code == 201
         secret = answer.json()["agent"]["apiKey"]
         with BrowserUseAgent.at(server, secret) as agent:
-            session_id = turn_pages(agent)
+            session_id = run_session(agent)
             assert user.ok("agent", "session", answer.json()["agent"]["id"]).json["session_id"] == session_id
             ended = agent.http.post(f"{API}/session/end").json()
             assert (ended["sessionId"], ended["archivedToMongoDB"]) == (session_id, True)
@@ -104,18 +104,18 @@ def test_with_a_key_of_the_app(awictl: Cli, mongo: MongoServer) -> None:
     mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     with serving(awictl.having(MONGODB_URI=mongo.uri), "--workers", "2") as server:
         with BrowserUseAgent.at(server, "agent_" + "0" * 32) as agent:
-            session_id = turn_pages(agent)
+            session_id = run_session(agent)
         assert httpx.get(f"{server.url}/metrics").text.count('route="/api/agent/session/state"') > 0
     assert server.process.returncode == 0
     assert awictl.ok("session", "show", session_id).json["agent_id"] == "6b03e3a15c752fa9a5b94777"
 
 
 def test_embedded(laptop: Cli) -> None:
-    """With neither Redis nor MongoDB, as in the README."""
+    """Without Redis and MongoDB, as in the README."""
     secret = laptop.ok("--embedded", "agent", "register", "bot", "-o", "raw", "-q").text.strip()
     with serving(laptop, "--embedded") as server:
         with BrowserUseAgent.at(server, secret) as agent:
-            session_id = turn_pages(agent)
+            session_id = run_session(agent)
             ended = agent.http.post(f"{API}/session/end").json()
         assert (ended["archived"], ended["archivedToMongoDB"]) == (True, False)
     assert laptop.ok("--embedded", "archive", "show", session_id).json["session_id"] == session_id

@@ -1,4 +1,4 @@
-"""`awictl serve` against clients that mean harm: no 500, no traceback, no key in the log, no harm done."""
+"""`awictl serve` with hostile clients: no 500, no traceback, no API key in the log, no effect on other agents."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from support.valkey import ValkeyServer
 
 STATE = "/api/agent/session/state"
 UPDATE = b'{"delta":{}}'
-#: Seconds in which a server has to exit.
+#: Seconds in which a server must exit.
 EXIT_SECONDS = 5.0
 
 
 @dataclass
 class Site:
-    """A server, its Valkey, and the keys of two agents: one that means harm and one that must not notice."""
+    """A server, its Valkey, and the keys of two agents: Mallory is hostile, Alice must not be affected."""
 
     server: Server
     valkey: ValkeyServer
@@ -40,7 +40,7 @@ class Site:
     alice: str
 
     def client(self, key: str | None = None) -> httpx.Client:
-        """A client of an agent; Mallory's unless told otherwise."""
+        """A client with an agent's key; Mallory's by default."""
         return httpx.Client(base_url=self.server.url, headers={"X-Agent-API-Key": key or self.mallory}, timeout=20)
 
     @property
@@ -49,7 +49,7 @@ class Site:
         return b"X-Agent-API-Key: " + self.mallory.encode() + b"\r\n"
 
     def head(self, method: str, *lines: bytes, path: str = STATE) -> bytes:
-        """The head of a request of Mallory's."""
+        """The head of a request with Mallory's key."""
         return (
             b"%b %b HTTP/1.1\r\nHost: x\r\n" % (method.encode(), path.encode())
             + self.key
@@ -58,8 +58,8 @@ class Site:
         )
 
 
-def told(port: int, *parts: bytes | float, half_close: bool = False, seconds: float = 5.0) -> bytes:
-    """All that a server says to these bytes, with pauses where a number is, until it closes the connection."""
+def sent_back(port: int, *parts: bytes | float, half_close: bool = False, seconds: float = 5.0) -> bytes:
+    """Everything that a server sends until it closes the connection. Numbers in `parts` are pauses in seconds."""
     said = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         try:
@@ -71,7 +71,7 @@ def told(port: int, *parts: bytes | float, half_close: bool = False, seconds: fl
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it would not listen to the end
+            pass  # the server stopped reading
         try:
             while data := connection.recv(65_536):
                 said += data
@@ -80,8 +80,8 @@ def told(port: int, *parts: bytes | float, half_close: bool = False, seconds: fl
     return said
 
 
-def replies(said: bytes) -> list[tuple[int, dict[bytes, bytes], Any]]:
-    """The responses in what a server said: status, headers, and the JSON."""
+def responses(said: bytes) -> list[tuple[int, dict[bytes, bytes], Any]]:
+    """The responses in what a server sent: status, headers and JSON body."""
     found = []
     while said:
         head, _, rest = said.partition(b"\r\n\r\n")
@@ -94,16 +94,16 @@ def replies(said: bytes) -> list[tuple[int, dict[bytes, bytes], Any]]:
     return found
 
 
-def refused(said: bytes, *statuses: int) -> None:
-    """Fails unless that is one response, an error in the shape of all of them."""
-    [(status, headers, body)] = replies(said)
+def assert_refused(said: bytes, *statuses: int) -> None:
+    """Assert that a server sent one response: an error in the shape of the API."""
+    [(status, headers, body)] = responses(said)
     assert status in statuses, said
     assert headers[b"content-type"] == b"application/json" and headers[b"connection"] == b"close"
     assert body["success"] is False and body["error"] and body["message"]
 
 
-def calm(site: Site) -> None:
-    """Fails where the log has a traceback, an error, or a key in it."""
+def assert_calm(site: Site) -> None:
+    """Assert that the log has no traceback, no error and no API key."""
     log = site.server.log()
     assert "raceback" not in log and "agent_" not in log.replace("agent_****", ""), log[-3000:]
     rows = [json.loads(line) for line in log.splitlines() if line != "awictl: interrupted"]
@@ -112,7 +112,7 @@ def calm(site: Site) -> None:
 
 
 @contextmanager
-def a_site(valkey: ValkeyServer, *options: str) -> Iterator[Site]:
+def running_site(valkey: ValkeyServer, *options: str) -> Iterator[Site]:
     home = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
     try:
         user = Cli.at(home).having(
@@ -132,7 +132,7 @@ def a_site(valkey: ValkeyServer, *options: str) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def shared_site() -> Iterator[Site]:
-    with ValkeyServer() as valkey, a_site(valkey, "--request-timeout", "1s", "--rate-limit", "0") as site:
+    with ValkeyServer() as valkey, running_site(valkey, "--request-timeout", "1s", "--rate-limit", "0") as site:
         with site.client(site.alice) as alice:
             assert alice.post(STATE, json={"delta": {"page_state": {"filters": {"mine": 1}}}}).status_code == 200
         yield site
@@ -140,7 +140,7 @@ def shared_site() -> Iterator[Site]:
 
 @pytest.fixture
 def site(shared_site: Site) -> Iterator[Site]:
-    """The site that all tests of this page share; afterwards nothing has happened to Alice."""
+    """The site that the tests of this module share; afterwards, Alice's session must be unchanged."""
     raw = shared_site.valkey.raw
     with shared_site.client(shared_site.alice) as alice:
         session_id = alice.get(STATE).json()["sessionId"]
@@ -151,12 +151,12 @@ def site(shared_site: Site) -> Iterator[Site]:
     assert raw.mget(names) == before
     with shared_site.client(shared_site.alice) as alice:
         assert alice.get(STATE).json()["sessionId"] == session_id
-    calm(shared_site)
+    assert_calm(shared_site)
     assert shared_site.alice not in shared_site.server.log() and shared_site.mallory not in shared_site.server.log()
 
 
-def test_heads_that_never_end_and_readers_that_never_read(site: Site) -> None:
-    """After the request timeout without anything the connection is gone, whatever it was waiting for."""
+def test_incomplete_heads_and_clients_that_do_not_read(site: Site) -> None:
+    """The connection is closed after the request timeout, whatever it was waiting for."""
     whole = site.head("GET")
     slow = [b"", b"GET / HTTP/1.1\r\nA: ", whole, whole + whole[:-2], whole]
     connections = []
@@ -191,7 +191,7 @@ def test_heads_that_never_end_and_readers_that_never_read(site: Site) -> None:
                 reader.send(b"x")
 
 
-NO_HTTP = {
+MALFORMED = {
     "garbage": b"GARBAGE\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -204,7 +204,7 @@ NO_HTTP = {
     "a lone CR": b"GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n",
     "a space before the colon": b"POST / HTTP/1.1\r\nContent-Length : 5\r\n\r\nabcde",
     "CONNECT": b"CONNECT example.com:80 HTTP/1.1\r\n\r\n",
-    "no path": b"GET http://example.com HTTP/1.1\r\n\r\n",
+    "a URL without a path": b"GET http://example.com HTTP/1.1\r\n\r\n",
     "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n012345",
     "a length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a negative length": b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
@@ -213,56 +213,56 @@ NO_HTTP = {
 }
 
 
-@pytest.mark.parametrize("name", NO_HTTP)
-def test_what_is_no_http(site: Site, name: str) -> None:
-    refused(told(site.server.port, NO_HTTP[name]), 400)
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_http(site: Site, name: str) -> None:
+    assert_refused(sent_back(site.server.port, MALFORMED[name]), 400)
 
 
 FLOODS = {
     "headers": (b"GET / HTTP/1.1\r\n", b"A: b\r\n" * 200_000),
-    "a header without end": (b"GET / HTTP/1.1\r\nA: ", b"a" * 20_000_000),
-    "a URL without end": (b"GET /" + b"a" * 20_000_000,),
-    "a name without end": (b"GET / HTTP/1.1\r\n" + b"a" * 20_000_000,),
-    "a method without end": (b"G" * 20_000_000,),
+    "an endless header": (b"GET / HTTP/1.1\r\nA: ", b"a" * 20_000_000),
+    "an endless URL": (b"GET /" + b"a" * 20_000_000,),
+    "an endless header name": (b"GET / HTTP/1.1\r\n" + b"a" * 20_000_000,),
+    "an endless method": (b"G" * 20_000_000,),
     "empty lines": (b"\r\n" * 1_000_000,),
 }
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_heads_without_end(site: Site, name: str) -> None:
+def test_endless_heads(site: Site, name: str) -> None:
     before = site.server.rss()
-    said = told(site.server.port, *FLOODS[name])
-    if said:  # it may be lost where the sender goes on and on
-        refused(said, 400, 431)
+    said = sent_back(site.server.port, *FLOODS[name])
+    if said:  # it may be lost if the client keeps sending
+        assert_refused(said, 400, 431)
     assert site.server.rss() - before < 20_000_000
 
 
 TRANSFERS = {
-    "no chunk": (b"zz\r\n\r\n",),
+    "an invalid chunk size": (b"zz\r\n\r\n",),
     "a chunk beyond 64 bits": (b"fffffffffffffffffffff\r\n",),
-    "trailers without end": (b"0\r\n", b"A: b\r\n" * 200_000),
-    "a trailer without end": (b"0\r\nA: ", b"a" * 20_000_000),
-    "a chunk's extension without end": (b"1;", b"a" * 20_000_000),
-    "tiny chunks without end": (b"1\r\n \r\n" * 1_000_000,),
-    "a huge chunk that never comes": (b"ffffffffffff\r\n ",),
+    "endless trailers": (b"0\r\n", b"A: b\r\n" * 200_000),
+    "an endless trailer": (b"0\r\nA: ", b"a" * 20_000_000),
+    "an endless chunk extension": (b"1;", b"a" * 20_000_000),
+    "endless tiny chunks": (b"1\r\n \r\n" * 1_000_000,),
+    "a huge chunk that never arrives": (b"ffffffffffff\r\n ",),
 }
 
 
 @pytest.mark.parametrize("name", TRANSFERS)
-def test_bodies_in_bad_chunks(site: Site, name: str) -> None:
+def test_malformed_chunks(site: Site, name: str) -> None:
     before = site.server.rss()
-    said = told(site.server.port, site.head("POST", b"Transfer-Encoding: chunked"), *TRANSFERS[name])
-    if said or "without end" not in name:
-        refused(said, 400, 408, 413, 431)
+    said = sent_back(site.server.port, site.head("POST", b"Transfer-Encoding: chunked"), *TRANSFERS[name])
+    if said or "endless" not in name:
+        assert_refused(said, 400, 408, 413, 431)
     assert site.server.rss() - before < 20_000_000
 
 
 def test_an_unknown_transfer_encoding(site: Site) -> None:
-    refused(told(site.server.port, site.head("POST", b"Transfer-Encoding: gzip"), b"012345"), 400)
+    assert_refused(sent_back(site.server.port, site.head("POST", b"Transfer-Encoding: gzip"), b"012345"), 400)
 
 
-def test_bodies_without_end(site: Site) -> None:
-    """Whatever was asked for, and whoever asks, no more is taken than is needed to be heard."""
+def test_endless_bodies(site: Site) -> None:
+    """The server does not read more than it needs to be heard, whatever the request is."""
     before = site.server.rss()
     whole = [b"x" * 1_000_000] * 50
     huge = b"Content-Length: 99999999999"
@@ -278,71 +278,71 @@ def test_bodies_without_end(site: Site) -> None:
     ]:
         requests.append((status, request))
     with ThreadPoolExecutor(len(requests)) as pool:
-        answers = pool.map(lambda one: told(site.server.port, one[1], *whole), requests)
+        answers = pool.map(lambda one: sent_back(site.server.port, one[1], *whole), requests)
         for (status, _), said in zip(requests, answers, strict=True):
-            assert not said or [one for one, _, _ in replies(said)] == [status], (status, said)
+            assert not said or [one for one, _, _ in responses(said)] == [status], (status, said)
     assert site.server.rss() - before < 20_000_000
 
 
-def test_bodies_that_are_expected(site: Site) -> None:
+def test_expect_100_continue(site: Site) -> None:
     port, expect = site.server.port, b"Expect: 100-continue"
-    refused(told(port, site.head("POST", expect, b"Content-Length: 999999999999")), 413)
-    refused(told(port, site.head("POST", expect, b"Content-Length: 12", path="/nowhere")), 404)
-    said = told(port, site.head("POST", expect, b"Content-Length: 12", b"Connection: close"), 0.1, UPDATE)
-    assert [status for status, _, _ in replies(said)] == [100, 200]
-    said = told(port, site.head("POST", expect, b"Content-Length: 12"))
-    assert [status for status, _, _ in replies(said)] == [100, 408], "it never comes"
+    assert_refused(sent_back(port, site.head("POST", expect, b"Content-Length: 999999999999")), 413)
+    assert_refused(sent_back(port, site.head("POST", expect, b"Content-Length: 12", path="/nowhere")), 404)
+    said = sent_back(port, site.head("POST", expect, b"Content-Length: 12", b"Connection: close"), 0.1, UPDATE)
+    assert [status for status, _, _ in responses(said)] == [100, 200]
+    said = sent_back(port, site.head("POST", expect, b"Content-Length: 12"))
+    assert [status for status, _, _ in responses(said)] == [100, 408], "the body never arrives"
 
 
-def test_bodies_that_are_slow_or_end_early(site: Site) -> None:
+def test_slow_and_incomplete_bodies(site: Site) -> None:
     port = site.server.port
     started = time.monotonic()
-    refused(told(port, site.head("POST", b"Content-Length: 12"), *[b" ", 0.2] * 10), 408)
+    assert_refused(sent_back(port, site.head("POST", b"Content-Length: 12"), *[b" ", 0.2] * 10), 408)
     assert time.monotonic() - started < 4
-    assert told(port, site.head("POST", b"Content-Length: 12"), b"{", half_close=True) == b""
+    assert sent_back(port, site.head("POST", b"Content-Length: 12"), b"{", half_close=True) == b""
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.2"])
-def test_an_upgrade_is_ignored_and_its_body_is_no_request(site: Site, protocol: bytes) -> None:
-    """The body would be the next request otherwise: smuggled past whatever proxy is in front."""
+def test_an_upgrade_is_ignored_and_its_body_is_not_a_request(site: Site, protocol: bytes) -> None:
+    """Otherwise the body would be the next request, smuggled past a proxy in front of the server."""
     upgrade = (b"Connection: Upgrade", b"Upgrade: " + protocol)
     end = site.head("GET", b"Connection: close", path="/api/health")
     smuggled = site.head("POST", path="/api/agent/session/end")
     for pause in ((), (0.2,)):
-        said = told(site.server.port, site.head("GET", *upgrade), *pause, end)
-        assert [status for status, _, _ in replies(said)] == [200, 200]
+        said = sent_back(site.server.port, site.head("GET", *upgrade), *pause, end)
+        assert [status for status, _, _ in responses(said)] == [200, 200]
         length = b"Content-Length: %d" % len(UPDATE)
-        said = told(site.server.port, site.head("POST", *upgrade, length), *pause, UPDATE + end)
-        assert [status for status, _, _ in replies(said)] == [200, 200]
+        said = sent_back(site.server.port, site.head("POST", *upgrade, length), *pause, UPDATE + end)
+        assert [status for status, _, _ in responses(said)] == [200, 200]
         length = b"Content-Length: %d" % len(smuggled)
-        said = told(site.server.port, site.head("POST", *upgrade, length), *pause, smuggled + end)
-        assert [status for status, _, _ in replies(said)] == [400, 200]
+        said = sent_back(site.server.port, site.head("POST", *upgrade, length), *pause, smuggled + end)
+        assert [status for status, _, _ in responses(said)] == [400, 200]
         chunks = b"Transfer-Encoding: chunked"
-        said = told(
+        said = sent_back(
             site.server.port, site.head("POST", *upgrade, chunks), *pause, b"c\r\n%b\r\n0\r\n\r\n" % UPDATE + end
         )
-        assert [status for status, _, _ in replies(said)] == [200, 200]
-    refused(told(site.server.port, site.head("POST", *upgrade, b"Transfer-Encoding: gzip"), b"0123"), 400)
-    refused(told(site.server.port, site.head("POST", *upgrade, b"Content-Length: 5", chunks), b"0123"), 400)
-    refused(told(site.server.port, site.head("POST", *upgrade, b"Content-Length: 50"), b"0123"), 408)
+        assert [status for status, _, _ in responses(said)] == [200, 200]
+    assert_refused(sent_back(site.server.port, site.head("POST", *upgrade, b"Transfer-Encoding: gzip"), b"0123"), 400)
+    assert_refused(sent_back(site.server.port, site.head("POST", *upgrade, b"Content-Length: 5", chunks), b"0123"), 400)
+    assert_refused(sent_back(site.server.port, site.head("POST", *upgrade, b"Content-Length: 50"), b"0123"), 408)
 
 
-def test_a_trailer_is_no_header(site: Site) -> None:
-    """Nobody in front of the server looks at trailers: one cannot say who calls, nor how long the body is."""
+def test_trailers_are_not_headers(site: Site) -> None:
+    """A proxy in front of the server does not check them, so a trailer must not authenticate a request."""
     anybody = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
-    said = told(site.server.port, anybody + b"c\r\n" + UPDATE + b"\r\n0\r\n" + site.key + b"\r\n")
-    refused(said, 401)
+    said = sent_back(site.server.port, anybody + b"c\r\n" + UPDATE + b"\r\n0\r\n" + site.key + b"\r\n")
+    assert_refused(said, 401)
 
 
-def test_pipelines(site: Site) -> None:
+def test_pipelined_requests(site: Site) -> None:
     get, end = site.head("GET"), site.head("GET", b"Connection: close")
-    said = told(site.server.port, get * 50 + end + get * 50)
-    assert [status for status, _, _ in replies(said)] == [200] * 51
+    said = sent_back(site.server.port, get * 50 + end + get * 50)
+    assert [status for status, _, _ in responses(said)] == [200] * 51
     for broken in (b"GARBAGE\r\n\r\n", b"GET /\0 HTTP/1.1\r\n\r\n", site.head("POST", b"Transfer-Encoding: gzip")):
-        told(site.server.port, get + broken)
-        told(site.server.port, get * 3 + broken)
+        sent_back(site.server.port, get + broken)
+        sent_back(site.server.port, get * 3 + broken)
     for _ in range(20):
-        told(site.server.port, get * 5, half_close=True)
+        sent_back(site.server.port, get * 5, half_close=True)
         with socket.create_connection(("127.0.0.1", site.server.port)) as connection:
             connection.sendall(get * 5)
 
@@ -367,8 +367,8 @@ TARGETS = {
 
 @pytest.mark.parametrize("line", TARGETS)
 def test_unusual_targets(site: Site, line: str) -> None:
-    said = told(site.server.port, line.encode() + b"\r\nHost: x\r\nConnection: close\r\n" + site.key + b"\r\n")
-    assert [status for status, _, _ in replies(said)] == [TARGETS[line]]
+    said = sent_back(site.server.port, line.encode() + b"\r\nHost: x\r\nConnection: close\r\n" + site.key + b"\r\n")
+    assert [status for status, _, _ in responses(said)] == [TARGETS[line]]
 
 
 def test_long_urls(site: Site) -> None:
@@ -392,7 +392,7 @@ def test_head_and_other_methods(site: Site) -> None:
                 assert answer.status_code == (404 if path == "/" else 405) and answer.json()["success"] is False
 
 
-def test_keys_that_are_none(site: Site) -> None:
+def test_invalid_keys(site: Site) -> None:
     for wrong in (
         b"",
         b"x" * 20_000,
@@ -405,10 +405,10 @@ def test_keys_that_are_none(site: Site) -> None:
         for name in (b"X-Agent-API-Key", b"Authorization: Bearer", b"Authorization: bearer "):
             colon = b": " if b":" not in name else b" "
             request = f"GET {STATE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
-            refused(told(site.server.port, request + name + colon + wrong + b"\r\n\r\n"), 401)
+            assert_refused(sent_back(site.server.port, request + name + colon + wrong + b"\r\n\r\n"), 401)
 
 
-def test_keys_in_odd_places_are_not_logged(site: Site) -> None:
+def test_keys_in_unusual_places_are_not_logged(site: Site) -> None:
     key = site.mallory
     with site.client() as client:
         client.headers["User-Agent"] = client.headers["Cookie"] = key
@@ -423,8 +423,8 @@ def test_keys_in_odd_places_are_not_logged(site: Site) -> None:
 
 BAD_BODIES: dict[str, bytes] = {
     "nothing": b"",
-    "no JSON": b"{",
-    "no object": b"[]",
+    "not JSON": b"{",
+    "not an object": b"[]",
     "null": b"null",
     "100,000 arrays": b"[" * 100_000 + b"]" * 100_000,
     "100,000 objects": b'{"delta":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
@@ -434,7 +434,7 @@ BAD_BODIES: dict[str, bytes] = {
     "10**400": b'{"delta":{"a":1' + b"0" * 400 + b"}}",
     "a lone surrogate": rb'{"delta":{"a":"\ud800"}}',
     "a lone surrogate as a name": rb'{"delta":{"\ud800":1}}',
-    "no UTF-8": b'{"delta":{"a":"\xff"}}',
+    "not UTF-8": b'{"delta":{"a":"\xff"}}',
     "UTF-16": '{"delta":{}}'.encode("utf-16"),
     "a name of the session": b'{"delta":{"session_id":"x"}}',
     "a name of the agent": b'{"delta":{"agent_id":"x"}}',
@@ -448,51 +448,51 @@ BAD_BODIES: dict[str, bytes] = {
     "a number as op_id": b'{"delta":{},"op_id":5}',
     "a long op_id": b'{"delta":{},"op_id":"' + b"x" * 129 + b'"}',
     "a number as action": b'{"delta":{},"action":5}',
-    "success that is none": b'{"delta":{},"success":"yes"}',
+    "success that is not a boolean": b'{"delta":{},"success":"yes"}',
 }
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
-def test_bodies_that_are_no_update(site: Site, name: str) -> None:
-    with site.client() as client, unchanged_but_expiry(site.valkey):
+def test_invalid_updates(site: Site, name: str) -> None:
+    with site.client() as client, unchanged_except_ttl(site.valkey):
         answer = client.post(STATE, content=BAD_BODIES[name])
         assert answer.status_code == 400 and answer.json()["success"] is False, answer.text
 
 
 @contextmanager
-def unchanged_but_expiry(valkey: ValkeyServer) -> Iterator[None]:
-    """Fails where the block changed a value."""
+def unchanged_except_ttl(valkey: ValkeyServer) -> Iterator[None]:
+    """Assert that a block changes no value."""
     before = {key: valkey.raw.dump(key) for key in valkey.raw.scan_iter(count=1000)}
     yield
     assert {key: valkey.raw.dump(key) for key in valkey.raw.scan_iter(count=1000)} == before
 
 
 @pytest.mark.parametrize("name", ["permissions", "user_id", "agent_name", "query_cache"])
-def test_what_the_site_decides(site: Site, name: str) -> None:
-    with site.client() as client, unchanged_but_expiry(site.valkey):
+def test_fields_that_only_the_site_can_change(site: Site, name: str) -> None:
+    with site.client() as client, unchanged_except_ttl(site.valkey):
         assert client.post(STATE, json={"delta": {name: {"active_cache_key": "x"}}}).status_code == 403
 
 
-def test_names_that_mean_something_elsewhere(site: Site) -> None:
+def test_names_with_a_meaning_in_other_languages(site: Site) -> None:
     delta = {"__proto__": {"x": 1}, "constructor": {"prototype": 1}, "$where": "1", "$set": {"a.b": 1}, "\0": 2, "": 3}
     with site.client() as client:
         answer = client.post(STATE, json={"delta": delta})
         assert answer.status_code == 200 and answer.json()["action"]["delta"] == delta
 
 
-def test_fifty_megabytes(site: Site) -> None:
+def test_a_body_of_fifty_megabytes(site: Site) -> None:
     before = site.server.rss()
     with site.client() as client:
         for content in (b"x" * 50_000_000, (b"x" * 1_000_000 for _ in range(50))):
             try:
                 answer = client.post(STATE, content=content)
             except (httpx.WriteError, httpx.ReadError):
-                continue  # it would not listen to the end
+                continue  # the server stopped reading
             assert answer.status_code == 413 and answer.json()["success"] is False
     assert site.server.rss() - before < 20_000_000
 
 
-def test_many_connections_at_once(site: Site) -> None:
+def test_many_concurrent_connections(site: Site) -> None:
     before = site.server.rss()
     bodies = site.head("POST", b"Content-Length: 1000000") + b" " * 60_000
     beginnings = [b"", b"GET", site.head("GET")[:-2], bodies, site.head("GET") * 3]
@@ -510,7 +510,7 @@ DAMAGES: Sequence[Any] = ([[]], {"a": {}}, "x", None, 2**64 - 1)
 
 
 def test_damaged_sessions(site: Site) -> None:
-    """Whatever stands in any field, an agent gets an answer; the log says what is wrong."""
+    """Whatever is in any field, the agent gets a response, and the log says what is wrong."""
     raw = site.valkey.raw
     with site.client() as client:
         session_id = client.get(STATE).json()["sessionId"]
@@ -587,7 +587,7 @@ def test_keys_of_the_wrong_type(site: Site) -> None:
             raw.delete(key)
 
 
-def test_a_mapping_to_somebody_elses_session(site: Site) -> None:
+def test_a_mapping_to_the_session_of_another_agent(site: Site) -> None:
     raw = site.valkey.raw
     with site.client() as client, site.client(site.alice) as alice:
         hers = alice.get(STATE).json()["sessionId"]
@@ -604,7 +604,7 @@ def test_a_mapping_to_somebody_elses_session(site: Site) -> None:
 
 
 @pytest.mark.parametrize("key", ["../SESSION:x", "*", "AWI:SESSION:x", "", "x\0y", 5, ["a"], {"a": 1}])
-def test_a_cache_key_that_is_none(site: Site, key: Any) -> None:
+def test_invalid_cache_keys(site: Site, key: Any) -> None:
     raw = site.valkey.raw
     with site.client() as client:
         name = f"AWI:SESSION:{client.get(STATE).json()['sessionId']}"
@@ -614,8 +614,8 @@ def test_a_cache_key_that_is_none(site: Site, key: Any) -> None:
         assert answer.status_code == 200 and answer.json()["cached"] is False
 
 
-def test_counters_that_are_none() -> None:
-    with ValkeyServer() as valkey, a_site(valkey, "--rate-limit", "10") as site, site.client() as client:
+def test_invalid_rate_limit_counters() -> None:
+    with ValkeyServer() as valkey, running_site(valkey, "--rate-limit", "10") as site, site.client() as client:
         session_id = client.get(STATE).json()["sessionId"]
         agent_id = json.loads(valkey.raw.get(f"AWI:SESSION:{session_id}"))["agent_id"]
         key = f"RATELIMIT:{agent_id}:state"
@@ -626,15 +626,17 @@ def test_counters_that_are_none() -> None:
         valkey.raw.rpush(key, 1)
         assert client.get(STATE).status_code in (409, 503)
         valkey.raw.delete(key)
-        calm(site)
+        assert_calm(site)
 
 
-def test_a_redis_that_refuses() -> None:
-    with ValkeyServer() as valkey, a_site(valkey) as site, site.client() as client:
+def test_redis_refuses_commands() -> None:
+    with ValkeyServer() as valkey, running_site(valkey) as site, site.client() as client:
         assert client.get(STATE).status_code == 200
 
         def refuses(name: str) -> None:
-            with unchanged(valkey) if "key" not in name and "get" not in name else nullcontext():  # ours may not look
+            with (
+                unchanged(valkey) if "key" not in name and "get" not in name else nullcontext()
+            ):  # the test may not read either
                 for path in ROUTES:
                     method = "POST" if path == "end" else "GET"
                     answer = client.request(method, f"/api/agent/session/{path}")
@@ -652,7 +654,7 @@ def test_a_redis_that_refuses() -> None:
             refuses(rule)
             valkey.raw.execute_command("ACL", "SETUSER", "default", "+@all", "~*")
         assert client.get(STATE).status_code == 200
-        calm(site)
+        assert_calm(site)
         assert "out of memory" in site.server.log()
 
 
@@ -663,7 +665,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def ends_in_time(server: Server, number: int) -> int:
+def stop_in_time(server: Server, number: int) -> int:
     children = server.children()
     started = time.monotonic()
     server.signal(number)
@@ -676,8 +678,8 @@ def ends_in_time(server: Server, number: int) -> int:
 
 @pytest.fixture
 def many(request: pytest.FixtureRequest, valkey: ValkeyServer) -> Iterator[Site]:
-    """A site of its own, with one worker or two, all of which serve."""
-    with a_site(valkey, "--workers", request.param) as site:
+    """A site of the test's own, with one or two workers that are ready."""
+    with running_site(valkey, "--workers", request.param) as site:
         wait_for_workers(site.server, int(request.param))
         yield site
 
@@ -698,8 +700,8 @@ def serving_processes(server: Server) -> list[int]:
 @pytest.mark.parametrize(
     ("many", "number", "code"), [("1", signal.SIGTERM, 0), ("2", signal.SIGINT, 130)], indirect=["many"]
 )
-def test_it_stops_while_bodies_and_heads_are_slow(many: Site, number: int, code: int) -> None:
-    """Also while Redis hangs: what cannot be finished is told so."""
+def test_it_stops_while_requests_are_incomplete(many: Site, number: int, code: int) -> None:
+    """Also while Redis hangs. Requests that cannot be finished are answered with 503."""
     port = many.server.port
     slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(6)]
     for connection in slow[:3]:
@@ -711,19 +713,19 @@ def test_it_stops_while_bodies_and_heads_are_slow(many: Site, number: int, code:
         waiting = socket.create_connection(("127.0.0.1", port), timeout=10)
         waiting.sendall(many.head("GET"))
         time.sleep(0.3)
-        assert ends_in_time(many.server, number) == code
+        assert stop_in_time(many.server, number) == code
     finally:
         many.valkey.resume()
     for connection in (waiting, *slow[:3]):
-        refused(connection.recv(65_536), 503)
+        assert_refused(connection.recv(65_536), 503)
     for connection in (waiting, *slow):
         connection.close()
-    calm(many)
+    assert_calm(many)
 
 
 @pytest.mark.parametrize("many", ["1", "2"], indirect=True)
 def test_it_stops_while_responses_are_not_read(many: Site) -> None:
-    """The queue of a pipeline is bounded, too: the server reads no more than it can answer."""
+    """The server does not queue more and more of their requests, either."""
     wanted = many.head("GET", path="/openapi.json") * 400
     before = many.server.rss()
     with ExitStack() as stack:
@@ -737,8 +739,8 @@ def test_it_stops_while_responses_are_not_read(many: Site) -> None:
                     reader.send(wanted)
         time.sleep(1)
         assert many.server.rss() - before < 60_000_000
-        assert ends_in_time(many.server, signal.SIGTERM) == 0
-    calm(many)
+        assert stop_in_time(many.server, signal.SIGTERM) == 0
+    assert_calm(many)
 
 
 @pytest.mark.parametrize("many", ["1", "2"], indirect=True)
@@ -748,15 +750,15 @@ def test_a_request_in_flight_finishes(many: Site) -> None:
     connection.sendall(many.head("GET"))
     time.sleep(0.3)
     threading.Timer(0.7, many.valkey.resume).start()
-    assert ends_in_time(many.server, signal.SIGTERM) == 0
-    [(status, _, body)] = replies(connection.recv(65_536))
+    assert stop_in_time(many.server, signal.SIGTERM) == 0
+    [(status, _, body)] = responses(connection.recv(65_536))
     assert status == 200 and body["success"] is True
     connection.close()
-    calm(many)
+    assert_calm(many)
 
 
 def test_a_worker_and_the_parent_are_killed(valkey: ValkeyServer) -> None:
-    with a_site(valkey, "--workers", "2") as site:
+    with running_site(valkey, "--workers", "2") as site:
         server = site.server
         wait_for_workers(server, 2)
         first = serving_processes(server)
@@ -775,10 +777,10 @@ def test_a_worker_and_the_parent_are_killed(valkey: ValkeyServer) -> None:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert not left
-        calm(site)
+        assert_calm(site)
 
 
-def test_it_does_not_begin_where_it_cannot_serve(awictl: Cli, valkey: ValkeyServer, tmp_path: Path) -> None:
+def test_it_refuses_to_start(awictl: Cli, valkey: ValkeyServer, tmp_path: Path) -> None:
     ready = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{tmp_path}/archive.db")
     ready("serve", "--port", str(valkey.port)).error(4, "cannot listen on 127.0.0.1", str(valkey.port))
     ready("serve", "--host", "nowhere.invalid", "--port", "0", "--behind-tls").error(

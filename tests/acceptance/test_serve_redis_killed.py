@@ -1,4 +1,4 @@
-"""Redis is killed and comes back while agents are at work: they are told 503, and nothing that was done is lost."""
+"""Redis is killed and restarted while agents send requests: they get 503, and no acknowledged update is lost."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 
-#: Seconds in which everybody must be served again.
+#: Seconds in which all agents must be served again.
 RECOVERY_SECONDS = 2.0
-#: Seconds for which Redis is away.
-AWAY_SECONDS = 1.5
+#: Seconds for which Redis is down.
+DOWN_SECONDS = 1.5
 
 
 @dataclass
@@ -38,8 +38,8 @@ class AgentLog:
     found_there: list[tuple[float, float]] = field(default_factory=list)
 
 
-class AgentAtWork:
-    """An agent that changes its session and looks at it, over one connection, and checks every answer."""
+class WorkingAgent:
+    """An agent that updates and reads its session over one connection, and checks every response."""
 
     def __init__(self, server: Server, secret: str, number: int) -> None:
         self._server = server
@@ -53,14 +53,14 @@ class AgentAtWork:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
         try:
             while time.monotonic() < until:
-                await self._act(reader, writer, until)
+                await self._update(reader, writer, until)
                 if random.random() < 0.3:
-                    await self._look(reader, writer)
+                    await self._read_something(reader, writer)
         finally:
             writer.close()
             await writer.wait_closed()
 
-    async def _act(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, until: float) -> None:
+    async def _update(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, until: float) -> None:
         """One update, repeated under its op_id until it is acknowledged."""
         op_id = f"agent-{self._number}-op-{self._done + 1}"
         body = {
@@ -72,7 +72,7 @@ class AgentAtWork:
         tried = False
         while True:
             sent = time.monotonic()
-            status, answer = await self._ask(reader, writer, "POST", "state", body)
+            status, answer = await self._send(reader, writer, "POST", "state", body)
             if status == 503:
                 self.seen.unknown_outcomes += "op_id" in answer
                 assert answer.get("op_id", op_id) == op_id
@@ -85,16 +85,16 @@ class AgentAtWork:
             self._done += 1
             self.seen.acknowledged.append(op_id)
             assert answer["op_id"] == op_id
-            if not (answer["applied"] or tried):  # the server lost a reply and looked: that takes an outage
+            if not (answer["applied"] or tried):  # the server lost a reply and found the update: only in an outage
                 self.seen.found_there.append((sent, time.monotonic()))
             assert answer["currentState"]["filters"] == {"n": self._done}
             self.session_id = self.session_id or answer["sessionId"]
             assert answer["sessionId"] == self.session_id, "the same session all the time"
             return
 
-    async def _look(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _read_something(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = random.choice(["state", "diff", "history?limit=1"])
-        status, answer = await self._ask(reader, writer, "GET", path)
+        status, answer = await self._send(reader, writer, "GET", path)
         if status == 503:
             return
         assert status == 200, (status, answer)
@@ -108,7 +108,7 @@ class AgentAtWork:
                 assert answer["total"] == self._done + 1
                 assert answer["trajectory"][0]["op_id"] == self.seen.acknowledged[-1]
 
-    async def _ask(
+    async def _send(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: Any = None
     ) -> tuple[int, dict[str, Any]]:
         sent = json.dumps(body).encode() if body is not None else b""
@@ -127,23 +127,23 @@ class AgentAtWork:
         return status, told
 
 
-async def ordeal(user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int) -> dict[str, Any]:
-    """What came of it; every acknowledged action must be there in the end, once."""
+async def run_agents(user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int) -> dict[str, Any]:
+    """Run agents while Redis is killed. Every acknowledged action must be in its session once. Returns figures."""
     secrets = []
     async with StateManager.open(redis.settings(archive_url=user.env["AWI_ARCHIVE_URL"])) as manager:
         for number in range(agents):
             made = await manager.agents.register(f"agent {number}", permissions=["read", "write"])  # type: ignore[list-item]
             secrets.append(made.secret)
     with serving(user, "--rate-limit", "0") as server:
-        working = [AgentAtWork(server, secret, number) for number, secret in enumerate(secrets)]
+        working = [WorkingAgent(server, secret, number) for number, secret in enumerate(secrets)]
         until = time.monotonic() + seconds
         tasks = [asyncio.create_task(one.work(until)) for one in working]
         outages = []
         for _ in range(kills):
-            await asyncio.sleep((seconds - kills * AWAY_SECONDS) / (kills + 1))
+            await asyncio.sleep((seconds - kills * DOWN_SECONDS) / (kills + 1))
             killed = time.monotonic()
             await asyncio.to_thread(redis.kill)
-            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.sleep(DOWN_SECONDS)
             await asyncio.to_thread(redis.start)
             outages.append((killed, time.monotonic()))
         await asyncio.gather(*tasks)
@@ -184,7 +184,7 @@ async def ordeal(user: Cli, redis: ValkeyServer, *, agents: int, seconds: float,
     }
 
 
-def prepared(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[Cli, ValkeyServer]:
+def user_and_redis(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[Cli, ValkeyServer]:
     redis = new_valkey("--appendonly", "yes", "--appendfsync", "always")
     return user.having(
         REDIS_SOCKET=str(redis.socket),
@@ -194,8 +194,8 @@ def prepared(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[Cli, V
 
 
 async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
-    having, redis = prepared(user, new_valkey)
-    told = await ordeal(having, redis, agents=8, seconds=4, kills=1)
+    having, redis = user_and_redis(user, new_valkey)
+    told = await run_agents(having, redis, agents=8, seconds=4, kills=1)
     assert told["acknowledged actions"] > 100 and told["answers of 503"] > 8
 
 
@@ -203,7 +203,7 @@ async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyS
 async def test_64_agents_for_a_minute_and_redis_is_killed_twice(
     user: Cli, new_valkey: Callable[..., ValkeyServer]
 ) -> None:
-    having, redis = prepared(user, new_valkey)
-    told = await ordeal(having, redis, agents=64, seconds=60, kills=2)
+    having, redis = user_and_redis(user, new_valkey)
+    told = await run_agents(having, redis, agents=64, seconds=60, kills=2)
     print("\n" + "\n".join(f"{name}: {value:,}" for name, value in told.items()))
     assert told["acknowledged actions"] > 1_000

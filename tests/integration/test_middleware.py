@@ -1,4 +1,4 @@
-"""The middleware in sites of users: sessions are loaded, actions recorded, and responses enriched."""
+"""The middleware in ASGI sites: it loads sessions, records actions and enriches responses."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Caller:
-    """An agent as a site with its own authentication knows it."""
+    """An agent, as a site with its own authentication represents it."""
 
     agent_id: str = AGENT_ID
     name: str = "Agent"
 
 
 async def always(_: Scope) -> Caller:
-    """A site's own authentication: everybody is the same agent."""
+    """A site's own authentication: every request is from the same agent."""
     return Caller()
 
 
@@ -77,7 +77,7 @@ def site(
     record: dict[str, Any] | None = None,
     **load: Any,
 ) -> Starlette:
-    """A site as a user writes it; each handler answers at the path of its name, all methods."""
+    """A Starlette site with the middleware; each handler has the path of its name."""
     methods = ["GET", "POST", "PUT", "DELETE"]
     return Starlette(
         routes=[Route(f"/{one.__name__}", one, methods=methods) for one in handlers],
@@ -92,7 +92,7 @@ def site(
 
 
 def wrapped(settings: Settings, app: App, identify: Callable[[Scope], Awaitable[Any]] = always) -> LoadSession:
-    """A bare ASGI app behind the three."""
+    """A bare ASGI app inside all three middleware classes."""
     return LoadSession(RecordAction(EnrichResponse(app)), settings, identify)
 
 
@@ -104,7 +104,7 @@ def all_actions(valkey: ValkeyServer) -> list[dict[str, Any]]:
 
 
 def recorded(valkey: ValkeyServer) -> list[dict[str, Any]]:
-    """What the requests of the only session recorded."""
+    """The actions of the only session that requests recorded."""
     return [action for action in all_actions(valkey) if action["action"] != "session_start"]
 
 
@@ -116,7 +116,7 @@ def only(valkey: ValkeyServer) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(valkey: ValkeyServer, tmp_path: Path) -> Settings:
-    """With an archive for the keys."""
+    """Settings with an archive, where the API keys are stored."""
     return valkey.settings(archive_url=f"sqlite:///{tmp_path / 'archive.db'}")
 
 
@@ -129,7 +129,7 @@ async def key(settings: Settings) -> Registered:
 # -- loading
 
 
-async def test_a_session_is_begun_and_found_again(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
+async def test_a_session_is_created_and_found_again(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
     async with client_of(site(settings, whoami), **{"X-Agent-API-Key": key.secret}) as client:
         first = (await client.get("/whoami?page=2")).text
         assert first.startswith("sess_") and (await client.get("/whoami")).text == first
@@ -157,10 +157,10 @@ async def test_the_session_of_the_app_is_loaded(settings: Settings, valkey: Valk
 
 
 @pytest.mark.parametrize("token", [None, "Bearer eyJhbGciOi.J9", "Basic YTpi", "bearer agentX", "Bearer"], ids=repr)
-async def test_without_a_key_a_request_goes_on_without_a_session(
+async def test_a_request_without_a_key_is_served_without_a_session(
     settings: Settings, valkey: ValkeyServer, token: str | None
 ) -> None:
-    """A token of the site's own is the site's."""
+    """Tokens of the site's own are left to the site."""
 
     async def seen(request: Request) -> Response:
         assert request.state.awi is None
@@ -219,7 +219,7 @@ async def test_a_suspended_agent_of_the_app(valkey: ValkeyServer, mongo: MongoSe
     assert valkey.raw.exists(keys.agent_key(AGENT_ID))
 
 
-async def test_a_site_tells_who_calls(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_a_site_identifies_the_agent_itself(settings: Settings, valkey: ValkeyServer) -> None:
     async def by_cookie(scope: Scope) -> Caller | None:
         name = Request(scope).cookies.get("agent")
         return Caller(name, name.title()) if name else None
@@ -233,7 +233,7 @@ async def test_a_site_tells_who_calls(settings: Settings, valkey: ValkeyServer) 
 
 
 @pytest.mark.parametrize("agent_id", [42, "", "a\nb", None, "x" * 300], ids=lambda value: repr(value)[:10])
-async def test_a_site_that_tells_ids_that_are_none(
+async def test_a_site_that_returns_invalid_agent_ids(
     settings: Settings, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture, agent_id: Any
 ) -> None:
     async def by_row(_: Scope) -> Caller:
@@ -244,7 +244,7 @@ async def test_a_site_that_tells_ids_that_are_none(
     assert "is not an agent id" in caplog.text and valkey.raw.keys("*") == []
 
 
-async def test_a_handler_that_changes_what_it_was_given_changes_no_session(
+async def test_changing_the_head_in_a_handler_does_not_change_the_session(
     settings: Settings, valkey: ValkeyServer
 ) -> None:
     async def careless(request: Request) -> Response:
@@ -264,7 +264,7 @@ async def test_a_handler_that_changes_what_it_was_given_changes_no_session(
 # -- recording
 
 
-async def test_an_action_says_what_was_asked_and_never_the_body(
+async def test_an_action_records_the_request_but_no_body(
     settings: Settings, key: Registered, valkey: ValkeyServer
 ) -> None:
     async def search(request: Request) -> Response:
@@ -289,8 +289,8 @@ async def test_an_action_says_what_was_asked_and_never_the_body(
         assert secret.encode() not in everything
 
 
-async def test_an_api_key_stands_nowhere(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
-    """Neither as a part of the path, nor where its characters are escaped."""
+async def test_api_keys_are_masked_in_urls_and_paths(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
+    """Also in a part of the path, and percent-encoded."""
     app = site(settings, inside=[])
     escaped = "".join(f"%{ord(one):02x}" for one in key.secret)
     async with client_of(app, **{"X-Agent-API-Key": key.secret}) as client:
@@ -307,7 +307,7 @@ async def test_an_api_key_stands_nowhere(settings: Settings, key: Registered, va
     assert recorded(valkey)[0]["action"] == "GET /agents/agent_********/posts"
 
 
-async def test_what_a_handler_says_of_its_action(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_a_handler_sets_the_recorded_action(settings: Settings, valkey: ValkeyServer) -> None:
     async def filtered(request: Request) -> Response:
         awi: AgentRequest = request.state.awi
         awi.action = "filter"
@@ -346,13 +346,13 @@ async def test_a_handler_that_updates_the_session_itself(settings: Settings, val
     [("fixed", "fixed"), (lambda scope: scope["endpoint"].__name__, "hello"), (None, "GET /hello")],
     ids=["text", "function", "none"],
 )
-async def test_the_name_of_actions(settings: Settings, valkey: ValkeyServer, how: Any, name: str) -> None:
+async def test_the_name_of_recorded_actions(settings: Settings, valkey: ValkeyServer, how: Any, name: str) -> None:
     async with client_of(site(settings, hello, identify=always, record={"action": how})) as client:
         assert (await client.get("/hello")).status_code == 200
     assert only(valkey)["action"] == name
 
 
-async def test_a_name_of_actions_that_fails_is_logged(
+async def test_a_failing_action_name_function_is_logged(
     settings: Settings, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def name(scope: Scope) -> str:
@@ -382,7 +382,7 @@ async def test_an_action_that_cannot_be_recorded_is_logged(
     assert recorded(valkey) == []
 
 
-async def test_failures(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_failed_requests_are_recorded_as_failures(settings: Settings, valkey: ValkeyServer) -> None:
     async def broken(_: Request) -> Response:
         raise ZeroDivisionError
 
@@ -409,7 +409,7 @@ async def test_failures(settings: Settings, valkey: ValkeyServer) -> None:
     assert found[1][2].startswith("422 Unprocessable")
 
 
-async def test_a_response_that_breaks_off_is_a_failure(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_an_incomplete_response_is_recorded_as_a_failure(settings: Settings, valkey: ValkeyServer) -> None:
     async def breaking(_: Request) -> Response:
         async def chunks() -> AsyncIterator[bytes]:
             yield b"one"
@@ -422,7 +422,7 @@ async def test_a_response_that_breaks_off_is_a_failure(settings: Settings, valke
     assert only(valkey)["success"] is False and only(valkey)["input"]["status"] == 200
 
 
-async def test_an_app_that_breaks_off_json_is_answered_with_500(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_an_incomplete_json_response_becomes_a_500(settings: Settings, valkey: ValkeyServer) -> None:
     async def breaking(_: Request) -> Response:
         async def chunks() -> AsyncIterator[bytes]:
             yield b'{"a":'
@@ -436,7 +436,7 @@ async def test_an_app_that_breaks_off_json_is_answered_with_500(settings: Settin
 
 
 async def test_a_streamed_response(settings: Settings, valkey: ValkeyServer) -> None:
-    """It passes as it comes; what it found out meanwhile is recorded."""
+    """It is passed on chunk by chunk; values that are set while it runs are recorded."""
     exchanged = Exchange()
 
     async def streamed(request: Request) -> Response:
@@ -454,10 +454,8 @@ async def test_a_streamed_response(settings: Settings, valkey: ValkeyServer) -> 
     assert exchanged.body == b"one two" and only(valkey)["observation"] == "two chunks"
 
 
-async def test_an_action_is_recorded_before_the_background_work_of_its_response_is_done(
-    settings: Settings, valkey: ValkeyServer
-) -> None:
-    """Its client has the response, and may go on: the actions are in the order of the responses."""
+async def test_an_action_is_recorded_before_background_tasks_finish(settings: Settings, valkey: ValkeyServer) -> None:
+    """The client has the response and sends the next request: actions are in the order of responses."""
     done = asyncio.Event()
 
     async def slow(_: Request) -> Response:
@@ -477,7 +475,7 @@ async def test_an_action_is_recorded_before_the_background_work_of_its_response_
     assert [action["action"] for action in recorded(valkey)] == ["GET /slow", "GET /hello"]
 
 
-async def test_many_requests_at_once_are_recorded(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
+async def test_concurrent_requests_are_all_recorded(settings: Settings, key: Registered, valkey: ValkeyServer) -> None:
     async with client_of(site(settings, hello), **{"X-Agent-API-Key": key.secret}) as client:
         answers = await asyncio.gather(*(client.get(f"/hello?n={n}") for n in range(50)))
     assert {answer.status_code for answer in answers} == {200}
@@ -485,7 +483,7 @@ async def test_many_requests_at_once_are_recorded(settings: Settings, key: Regis
     assert {action["input"]["endpoint"] for action in recorded(valkey)} == {f"/hello?n={n}" for n in range(50)}
 
 
-async def test_a_mounted_app_is_recorded_by_the_whole_path(settings: Settings, valkey: ValkeyServer) -> None:
+async def test_a_mounted_app_is_recorded_with_its_full_path(settings: Settings, valkey: ValkeyServer) -> None:
     async def bare(scope: Scope, receive: Receive, send: Send) -> None:
         scope["path"] = scope["raw_path"] = "changed"  # as some dispatchers do
         await JSONResponse({})(scope, receive, send)
@@ -501,11 +499,13 @@ async def test_a_mounted_app_is_recorded_by_the_whole_path(settings: Settings, v
     assert found == [("GET /api/hello", "/api/hello?a=1"), ("GET /bare/b", "/bare/b")]
 
 
-# -- the client hangs up, the site stops
+# -- disconnecting clients, stopping sites
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["plain", "streaming"])
-async def test_a_client_that_hangs_up(settings: Settings, key: Registered, valkey: ValkeyServer, streams: bool) -> None:
+async def test_a_client_that_disconnects(
+    settings: Settings, key: Registered, valkey: ValkeyServer, streams: bool
+) -> None:
     reached, gone = asyncio.Event(), asyncio.Event()
 
     async def slow(_: Request) -> Response:
@@ -530,10 +530,10 @@ async def test_a_client_that_hangs_up(settings: Settings, key: Registered, valke
     assert only(valkey)["action"] == "POST /slow"
 
 
-async def test_a_server_that_cancels_the_app_where_the_client_hangs_up(
+async def test_a_server_that_cancels_the_app_if_the_client_disconnects(
     settings: Settings, valkey: ValkeyServer
 ) -> None:
-    """As some servers do, and sites that limit the time of a request."""
+    """Some servers do, and sites with a time limit for requests."""
     reached = asyncio.Event()
 
     async def slow(_: Request) -> Response:
@@ -575,10 +575,10 @@ async def test_an_app_that_is_cancelled_while_its_action_is_recorded(
 
 
 @pytest.mark.parametrize("lifespan", ["on", "off"])
-async def test_a_site_that_is_stopped_right_after_a_response(
+async def test_a_site_that_stops_right_after_a_response_waits_for_the_action(
     new_valkey: Callable[[], ValkeyServer], lifespan: str
 ) -> None:
-    """It waits for the action, which Redis takes its time for; also where the server runs no lifespan."""
+    """Redis is slow. Also on a server without lifespan support."""
     server = new_valkey()
 
     async def pausing(_: Request) -> Response:
@@ -599,7 +599,7 @@ async def test_a_site_that_is_stopped_right_after_a_response(
     assert only(server)["action"] == "GET /pausing"
 
 
-async def test_a_site_does_not_wait_for_ever_when_it_stops(
+async def test_a_stopping_site_waits_for_actions_no_longer_than_the_limit(
     new_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(record_action, "DRAIN_SECONDS", 0.05)
@@ -629,18 +629,22 @@ async def test_an_app_without_a_lifespan(settings: Settings, valkey: ValkeyServe
     assert only(valkey)["action"] == "GET /a"
 
 
-async def test_a_client_without_a_server_between(settings: Settings, valkey: ValkeyServer) -> None:
-    """A site's own tests see what was recorded, once they have the response."""
+async def test_actions_are_recorded_when_an_in_process_client_has_the_response(
+    settings: Settings, valkey: ValkeyServer
+) -> None:
+    """As in the tests of a site."""
     async with client_of(site(settings, hello, identify=always)) as client:
         for count in range(1, 4):
             state = (await client.get("/hello")).json()["_sessionState"]
             assert state["statistics"]["totalActions"] == count - 1 and len(recorded(valkey)) == count
 
 
-# -- backends that are away
+# -- unreachable backends
 
 
-async def test_redis_away_and_back(new_valkey: Callable[[], ValkeyServer], caplog: pytest.LogCaptureFixture) -> None:
+async def test_redis_is_unreachable_and_returns(
+    new_valkey: Callable[[], ValkeyServer], caplog: pytest.LogCaptureFixture
+) -> None:
     server = new_valkey()
     async with client_of(site(server.settings(timeout=0.5), whoami, hello, identify=always)) as client:
         assert (await client.get("/whoami")).text.startswith("sess_")
@@ -674,8 +678,8 @@ async def test_redis_dies_before_the_action_is_recorded(
     assert vars(entry)["action"] == "GET /killing"
 
 
-async def test_redis_that_does_not_answer(new_valkey: Callable[[], ValkeyServer]) -> None:
-    """A request waits for it no longer than the settings allow."""
+async def test_redis_that_does_not_respond(new_valkey: Callable[[], ValkeyServer]) -> None:
+    """A request waits no longer than the timeout in the settings."""
     server = new_valkey()
     async with client_of(site(server.settings(timeout=0.2), whoami, identify=always)) as client:
         await client.get("/whoami")
@@ -688,7 +692,7 @@ async def test_redis_that_does_not_answer(new_valkey: Callable[[], ValkeyServer]
 
 
 @pytest.mark.usefixtures("mongo_sockets")
-async def test_the_archive_away(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_archive_is_unreachable(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     settings = valkey.settings(mongodb_uri=f"mongodb://user:secret@127.0.0.1:{free_port()}/awi", timeout=0.3)
     async with client_of(site(settings, whoami), **{"X-Agent-API-Key": "agent_" + "a" * 32}) as client:
         answer = await client.get("/whoami")
@@ -700,7 +704,7 @@ async def test_the_archive_away(valkey: ValkeyServer, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("how", [{"read_only": True}, {}], ids=["read-only", "no archive"])
-async def test_settings_that_allow_no_sessions(
+async def test_settings_that_do_not_allow_sessions(
     valkey: ValkeyServer, caplog: pytest.LogCaptureFixture, how: dict[str, Any]
 ) -> None:
     own = {"identify": always} if how else {}
@@ -711,7 +715,7 @@ async def test_settings_that_allow_no_sessions(
     assert "served without its session" in caplog.text
 
 
-async def test_a_stored_session_that_cannot_be_read(
+async def test_a_stored_session_that_is_invalid(
     settings: Settings, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(valkey, b"not JSON")
@@ -722,7 +726,7 @@ async def test_a_stored_session_that_cannot_be_read(
     assert valkey.raw.get(session_key(SESSION_ID)) == b"not JSON"
 
 
-# -- enriching
+# -- enriching responses
 
 
 async def test_the_state_in_a_response(settings: Settings, valkey: ValkeyServer) -> None:
@@ -796,7 +800,7 @@ async def test_success_rates(settings: Settings, valkey: ValkeyServer, successfu
 def replying(
     *chunks: bytes, status: int = 200, kind: str | None = "application/json", **headers: str
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """A bare app with this response."""
+    """A bare ASGI app with this response."""
     named = {"content-type": kind, **{name.replace("_", "-"): text for name, text in headers.items()}}
     sent = [(name.encode(), text.encode()) for name, text in named.items() if text is not None]
 
@@ -810,7 +814,7 @@ def replying(
 
 
 async def answered(settings: Settings, app: App, scope: Scope | None = None) -> Exchange:
-    """The response of an app behind the middleware."""
+    """The response of an app inside `LoadSession` and `EnrichResponse`."""
     load = LoadSession(EnrichResponse(app), settings, always)
     try:
         return await exchange(load, scope or request_scope())
@@ -852,7 +856,7 @@ async def test_objects_are_enriched(settings: Settings, body: bytes) -> None:
     "kind",
     ["application/json; charset=utf-8", "Application/JSON", "application/problem+json", "application/hal+json ;v=1"],
 )
-async def test_kinds_of_json(settings: Settings, kind: str) -> None:
+async def test_content_types_of_json(settings: Settings, kind: str) -> None:
     answer = await answered(settings, replying(b'{"a":1}', kind=kind))
     assert b"_sessionState" in answer.body and answer.headers[b"content-type"] == kind.encode()
 
@@ -888,13 +892,13 @@ async def test_kinds_of_json(settings: Settings, kind: str) -> None:
         replying(b'{"a":1}', status=206, content_range="bytes 0-6/7"),
     ],
 )
-async def test_all_else_passes(settings: Settings, app: App) -> None:
+async def test_other_responses_are_unchanged(settings: Settings, app: App) -> None:
     direct, answer = await exchange(app, request_scope()), await answered(settings, app)
     assert answer.sent[0] == direct.sent[0] and answer.body == direct.body
 
 
-async def test_head(settings: Settings) -> None:
-    """Nothing is said of a body which would be another one each time."""
+async def test_responses_to_head_have_no_length_or_tag(settings: Settings) -> None:
+    """The length and the tag would be those of the body without the added member."""
     scope = request_scope(method="HEAD")
     for chunks in ((b"",), (b'{"a":1}',)):
         answer = await answered(settings, replying(*chunks, content_length="7", etag='"1"'), scope)
@@ -904,8 +908,8 @@ async def test_head(settings: Settings) -> None:
         assert answer.headers == {b"content-type": b"text/plain", b"content-length": b"7", b"etag": b'"1"'}
 
 
-async def test_an_enriched_response_is_not_kept_by_caches(settings: Settings) -> None:
-    """It is about one agent, whatever the site says of its own part."""
+async def test_an_enriched_response_is_not_cached(settings: Settings) -> None:
+    """It is about one agent, whatever caching headers the site sends."""
     cached = {"cache_control": "public, max-age=600", "expires": "Wed, 21 Oct 2099 07:28:00 GMT", "last_modified": "x"}
     answer = await answered(settings, replying(b'{"a":1}', **cached))
     assert answer.headers == {
@@ -917,7 +921,7 @@ async def test_an_enriched_response_is_not_kept_by_caches(settings: Settings) ->
     assert answer.headers[b"cache-control"] == b"public, max-age=600"
 
 
-async def test_large_responses_pass_as_they_come(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_responses_are_streamed_unchanged(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enrich_response, "MAX_ENRICHED", 100)
     exchanged = Exchange()
     seen = []
@@ -951,7 +955,7 @@ async def test_the_largest_response_that_is_enriched(
 
 
 async def test_a_response_without_headers(settings: Settings) -> None:
-    """They are optional."""
+    """`headers` is optional in ASGI."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -961,8 +965,8 @@ async def test_a_response_without_headers(settings: Settings) -> None:
     assert answer.sent == [{"type": "http.response.start", "status": 200}, {"type": "http.response.body"}]
 
 
-async def test_files(settings: Settings, tmp_path: Path) -> None:
-    """Also where the server takes a path and reads the file itself."""
+async def test_file_responses(settings: Settings, tmp_path: Path) -> None:
+    """Also if the server receives a path and reads the file itself."""
     file = tmp_path / "data.json"
     file.write_bytes(b'{"a":1}')
 
@@ -978,7 +982,7 @@ async def test_files(settings: Settings, tmp_path: Path) -> None:
     assert answer.body == b'{"a":1}' and answer.headers[b"content-range"] == b"bytes 0-6/7"
 
 
-async def test_trailers(settings: Settings) -> None:
+async def test_trailers_are_passed_on(settings: Settings) -> None:
     trailers = {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -991,11 +995,11 @@ async def test_trailers(settings: Settings) -> None:
     assert b"_sessionState" in answer.sent[1]["body"] and answer.sent[2] == trailers
 
 
-# -- with others
+# -- with other middleware
 
 
 class Stamped(BaseHTTPMiddleware):
-    """A middleware of a site, as most are written."""
+    """A typical middleware of a site."""
 
     async def dispatch(self, request: Request, call_next: Any) -> Response:
         response: Response = await call_next(request)
@@ -1041,10 +1045,10 @@ async def test_with_compression(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("one", [RecordAction, EnrichResponse])
-async def test_in_the_wrong_order_they_say_so(
+async def test_middleware_outside_of_load_session_logs_an_error(
     settings: Settings, one: type, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where `LoadSession` is not around them they would do nothing, silently."""
+    """They have no effect there."""
     app = Starlette(
         routes=[Route("/hello", hello)],
         middleware=[Middleware(one), Middleware(LoadSession, settings=settings, identify=always)],
@@ -1056,7 +1060,9 @@ async def test_in_the_wrong_order_they_say_so(
     assert entry.levelno == logging.ERROR and one.__name__ in entry.message and "LoadSession" in entry.message
 
 
-async def test_websockets_pass(settings: Settings, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_websockets_are_passed_on(
+    settings: Settings, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
         await socket.send_text(await socket.receive_text())

@@ -1,4 +1,4 @@
-"""The HTTP API on a real Valkey: the app's shapes, who may do what, and what an agent is told when things go wrong."""
+"""The HTTP API on a real Valkey: shapes of responses, permissions, limits and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BOTH = (Permission.READ, Permission.WRITE)
 
 @dataclass
 class Agent:
-    """An agent with its key, as a client of the API."""
+    """A client of the API with an agent's key."""
 
     client: httpx.AsyncClient
     agent_id: str
@@ -110,7 +110,7 @@ async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) 
     }
 
 
-async def test_an_update_is_recorded_and_told(agent: Agent, valkey: ValkeyServer) -> None:
+async def test_an_update_is_recorded_and_returned(agent: Agent, valkey: ValkeyServer) -> None:
     body = {
         "delta": {"page_state": {"visible_items": [{"id": 1}, {"id": 2}], "pagination": {"cursor": 2}}},
         "action": "next_page",
@@ -135,8 +135,8 @@ async def test_an_update_is_recorded_and_told(agent: Agent, valkey: ValkeyServer
     assert state["statistics"]["totalActions"] == 2 and state["statistics"]["successRate"] == "50.0%"
 
 
-async def test_the_state_is_always_that_of_now(agent: Agent, manager: StateManager) -> None:
-    """Also where somebody else changed it, and where the same was asked before."""
+async def test_the_state_is_always_current(agent: Agent, manager: StateManager) -> None:
+    """Also if another client changed it, and if it was requested before."""
     session_id = (await agent.get("state")).json()["sessionId"]
     for cursor in range(3):
         await manager.apply(session_id, {"page_state": {"pagination": {"cursor": cursor}}})
@@ -149,8 +149,8 @@ async def test_the_state_is_always_that_of_now(agent: Agent, manager: StateManag
     assert (await agent.get("state")).json()["statistics"]["sessionDuration"] > first
 
 
-async def test_any_text_in_a_session_is_in_the_state_as_it_is_stored(agent: Agent, valkey: ValkeyServer) -> None:
-    """Also lone surrogates, and in the members whose other values change with every response."""
+async def test_the_state_has_any_text_as_it_is_stored(agent: Agent, valkey: ValkeyServer) -> None:
+    """Also lone surrogates, and in members that differ from response to response."""
     texts = ["\x00 the duration goes here", "\x00 the time goes here", '"sessionDuration":0', "\u2028"]
     done = (
         await agent.post("state", {"delta": {"page_state": {"filters": {texts[0]: texts}, "metadata": texts}}})
@@ -169,7 +169,7 @@ async def test_any_text_in_a_session_is_in_the_state_as_it_is_stored(agent: Agen
         assert isinstance(state["statistics"]["sessionDuration"], int)
 
 
-async def test_history_is_the_apps(agent: Agent) -> None:
+async def test_history_has_the_apps_shape(agent: Agent) -> None:
     for page in range(5):
         await agent.post("state", {"delta": {}, "action": "next_page", "input": {"page": page}})
     answer = (await agent.get("history?limit=2&offset=1")).json()
@@ -183,7 +183,7 @@ async def test_history_is_the_apps(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=-1", "limit=1.5", "limit=x", "limit=", "offset=1e3", "limit=1001", "limit=٣"])
-async def test_a_page_that_is_none(agent: Agent, query: str) -> None:
+async def test_invalid_pages_of_a_history(agent: Agent, query: str) -> None:
     answer = await agent.get(f"history?{query}")
     assert answer.status_code == 400 and answer.json()["success"] is False
 
@@ -234,14 +234,14 @@ async def test_no_other_key_can_be_read_through_the_cache(
 
 
 @pytest.mark.parametrize("name", ["permissions", "user_id", "agent_name", "query_cache"])
-async def test_what_the_site_decides_an_agent_cannot_change(agent: Agent, name: str) -> None:
+async def test_an_agent_cannot_change_fields_of_the_site(agent: Agent, name: str) -> None:
     answer = await agent.post("state", {"delta": {name: {"can_view_sensitive_info": True}}})
     assert answer.status_code == 403 and name in answer.json()["message"]
     assert (await agent.get("history")).json()["total"] == 1
 
 
 @pytest.mark.parametrize("name", ["session_id", "agent_id", "history"])
-async def test_what_a_session_is_nobody_can_change(agent: Agent, name: str) -> None:
+async def test_an_agent_cannot_change_protected_fields(agent: Agent, name: str) -> None:
     answer = await agent.post("state", {"delta": {name: "sess_other"}})
     assert answer.status_code == 400 and name in answer.json()["message"]
 
@@ -254,7 +254,7 @@ async def test_unusual_names_are_data(agent: Agent, valkey: ValkeyServer) -> Non
     assert (await agent.get("diff")).json()["delta"] == delta
 
 
-async def test_the_end(agent: Agent, valkey: ValkeyServer) -> None:
+async def test_ending_a_session(agent: Agent, valkey: ValkeyServer) -> None:
     assert (await agent.post("end")).status_code == 404
     session_id = (await agent.post("state", {"delta": {"n": 1}})).json()["sessionId"]
     answer = (await agent.post("end")).json()
@@ -264,7 +264,7 @@ async def test_the_end(agent: Agent, valkey: ValkeyServer) -> None:
         "message": "Session ended successfully",
         "sessionId": session_id,
         "archived": True,
-        "archivedToMongoDB": False,  # but to a file
+        "archivedToMongoDB": False,  # the archive is a file
     }
     assert valkey.raw.keys("AWI:*") == valkey.raw.keys("AGENT:*") == []
     found = await agent.manager.get_archived_session(session_id)
@@ -279,13 +279,13 @@ async def test_the_end(agent: Agent, valkey: ValkeyServer) -> None:
 
 @pytest.fixture
 async def app_agent(settings: Settings, mongo: MongoServer) -> AsyncIterator[Agent]:
-    """An agent with a key that the app made."""
+    """An agent with a key of the app."""
     mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     async with served(replace(settings, mongodb_uri=mongo.uri)) as api, client_of(api) as client:
         yield Agent(client, "6b03e3a15c752fa9a5b94777", "agent_" + "0" * 32, api.worker.manager)
 
 
-async def test_an_agent_of_the_app_and_its_end_in_mongodb(app_agent: Agent, mongo: MongoServer) -> None:
+async def test_a_session_of_an_app_agent_is_archived_in_mongodb(app_agent: Agent, mongo: MongoServer) -> None:
     keys_before = list(mongo.raw["agentapikeys"].find())
     state = await app_agent.get("state")
     assert state.headers["x-ratelimit-limit"] == "1000"
@@ -298,7 +298,7 @@ async def test_an_agent_of_the_app_and_its_end_in_mongodb(app_agent: Agent, mong
     assert list(mongo.raw["agentapikeys"].find()) == keys_before, "the app's keys are only read"
 
 
-async def test_an_end_while_mongodb_is_away(
+async def test_ending_a_session_while_mongodb_is_unreachable(
     settings: Settings, new_mongo: Callable[[], MongoServer], valkey: ValkeyServer
 ) -> None:
     mongo = new_mongo()
@@ -308,8 +308,8 @@ async def test_an_end_while_mongodb_is_away(
         mongo.kill()
         answer = (await agent.post("end")).json()
         assert (answer["success"], answer["archivedToMongoDB"], answer["archived"]) == (True, False, False)
-        assert valkey.raw.pttl(session_key(session_id)) == -1, "it waits to be archived"
-        assert (await agent.get("state")).json()["sessionId"] != session_id, "for the agent it has ended"
+        assert valkey.raw.pttl(session_key(session_id)) == -1, "it must not expire before it is archived"
+        assert (await agent.get("state")).json()["sessionId"] != session_id, "the session has ended for the agent"
         health = await client.get("/api/health")
         assert (health.status_code, health.json()["services"]["mongodb"]) == (503, "disconnected")
         mongo.start()
@@ -321,17 +321,19 @@ async def test_an_end_while_mongodb_is_away(
         await forget_sockets(api.worker.manager.required_archive())
 
 
-async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo: Callable[[], MongoServer]) -> None:
+async def test_unknown_keys_while_mongodb_is_unreachable(
+    settings: Settings, new_mongo: Callable[[], MongoServer]
+) -> None:
     mongo = new_mongo()
     async with served(replace(settings, mongodb_uri=mongo.uri, timeout=0.7)) as api, client_of(api) as client:
         mongo.kill()
         answer = await client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": "agent_" + "1" * 32})
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
-        assert str(mongo.port) not in answer.text, "where it is, is nobody's business"
+        assert str(mongo.port) not in answer.text, "agents must not learn the address"
         await forget_sockets(api.worker.manager.required_archive())
 
 
-# -- who is calling
+# -- authentication
 
 
 @pytest.mark.parametrize(
@@ -348,7 +350,7 @@ async def test_unknown_keys_while_mongodb_is_away(settings: Settings, new_mongo:
     ],
 )
 @pytest.mark.parametrize("request_", [("GET", "state"), ("POST", "state"), ("GET", "diff"), ("POST", "end")])
-async def test_without_a_key(
+async def test_requests_without_a_valid_key(
     agent: Agent, valkey: ValkeyServer, headers: dict[str, str], error: str, request_: tuple[str, str]
 ) -> None:
     answer = await agent.client.request(request_[0], f"{SESSION}/{request_[1]}", headers=headers)
@@ -357,7 +359,7 @@ async def test_without_a_key(
     assert valkey.raw.dbsize() == 0
 
 
-async def test_a_bearer_is_as_good(agent: Agent) -> None:
+async def test_keys_as_bearer_tokens(agent: Agent) -> None:
     for scheme in ("Bearer", "bearer", "BEARER "):
         headers = {"Authorization": f"{scheme} {agent.secret}"}
         assert (await agent.client.get(f"{SESSION}/state", headers=headers)).status_code == 200
@@ -374,7 +376,7 @@ async def test_permissions(api: Api, agent: Agent) -> None:
     assert (await writer.get("state")).status_code == 403
 
 
-async def test_keys_that_are_no_good_any_more(api: Api, agent: Agent) -> None:
+async def test_expired_and_revoked_keys(api: Api, agent: Agent) -> None:
     short = await api.worker.agents.register("short", permissions=BOTH, expires_in_ms=1)
     await asyncio.sleep(0.005)
     answer = await agent.client.get(f"{SESSION}/state", headers={"X-Agent-API-Key": short.secret})
@@ -427,7 +429,7 @@ async def test_a_key_of_the_app_has_its_own_limit(app_agent: Agent, mongo: Mongo
     assert [(await app_agent.get("diff")).status_code for _ in range(3)] == [200, 200, 429]
 
 
-async def test_bodies_of_any_size_but_too_large(archived: Settings) -> None:
+async def test_bodies_that_are_too_large(archived: Settings) -> None:
     async with served(archived, ServerOptions(max_body_bytes=1_000)) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         fits = {"delta": {"x": "y" * 900}}
@@ -441,13 +443,13 @@ async def test_bodies_of_any_size_but_too_large(archived: Settings) -> None:
 
         headers = {"X-Agent-API-Key": agent.secret}
         answer = await client.post(f"{SESSION}/state", content=chunks(), headers=headers)
-        assert answer.status_code == 413, "of undeclared size"
+        assert answer.status_code == 413, "without a declared size"
 
 
-async def test_an_update_that_takes_too_long_can_be_repeated(
+async def test_an_update_that_timed_out_can_be_repeated(
     archived: Settings, new_valkey: Callable[[], ValkeyServer]
 ) -> None:
-    """Its answer names it, even where the agent did not."""
+    """The response has its op_id, even if the agent did not send one."""
     redis = new_valkey()
     options = ServerOptions(request_seconds=0.5)
     async with served(replace(archived, redis_socket=str(redis.socket)), options) as api, client_of(api) as client:
@@ -513,17 +515,17 @@ async def test_a_session_that_would_be_too_large(archived: Settings) -> None:
     ],
     ids=lambda body: body[:24].decode("latin-1"),
 )
-async def test_bodies_that_are_no_update(agent: Agent, body: bytes) -> None:
+async def test_invalid_updates(agent: Agent, body: bytes) -> None:
     headers = {"X-Agent-API-Key": agent.secret}
     answer = await agent.client.post(f"{SESSION}/state", content=body, headers=headers)
     assert answer.status_code == 400, answer.text
     assert answer.json().keys() >= {"success", "error", "message"} and answer.json()["success"] is False
 
 
-# -- what the operator sees
+# -- for operators
 
 
-async def test_registering_over_http(archived: Settings, agent: Agent) -> None:
+async def test_registering_agents_over_http(archived: Settings, agent: Agent) -> None:
     refused = await agent.client.post("/api/agent/register", json={"name": "me"})
     assert refused.status_code == 403
     async with served(archived, ServerOptions(allow_register=True)) as api, client_of(api) as client:
@@ -558,7 +560,7 @@ async def test_health(api: Api, agent: Agent, archived: Settings, new_valkey: Ca
             assert told.status_code == 503 and str(server.folder) not in told.text
 
 
-async def test_metrics_tell_nothing_of_anybody(agent: Agent) -> None:
+async def test_metrics_do_not_identify_agents(agent: Agent) -> None:
     session_id = (await agent.get("state")).json()["sessionId"]
     await agent.get("state")
     await agent.client.get("/nowhere/" + session_id)
@@ -572,20 +574,20 @@ async def test_metrics_tell_nothing_of_anybody(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/agent/session/state/", "/api/agent/session", "/openapi.json/x"])
-async def test_what_is_not_there(agent: Agent, path: str) -> None:
+async def test_unknown_paths(agent: Agent, path: str) -> None:
     answer = await agent.client.get(path)
     assert (answer.status_code, answer.json()["success"]) == (404, False)
 
 
 @pytest.mark.parametrize(("method", "path"), [("PUT", "state"), ("DELETE", "end"), ("POST", "diff"), ("GET", "end")])
-async def test_methods_that_are_not_there(agent: Agent, method: str, path: str) -> None:
+async def test_methods_that_are_not_allowed(agent: Agent, method: str, path: str) -> None:
     answer = await agent.client.request(method, f"{SESSION}/{path}")
     assert (answer.status_code, answer.json()["success"]) == (405, False)
     assert answer.headers["allow"] and method not in answer.headers["allow"].split(", ")
 
 
-async def test_one_round_trip(proxy: Proxy, archived: Settings) -> None:
-    """`state` and `diff`, where the agent's session is known; two at most otherwise (issue 4)."""
+async def test_round_trips(proxy: Proxy, archived: Settings) -> None:
+    """One for `state` and `diff` if the id of the session is cached, otherwise at most two."""
     settings = replace(archived, redis_socket=None, redis_host="127.0.0.1", redis_port=proxy.port)
     async with served(settings) as api, client_of(api) as client:
         warm = await an_agent(api, client)

@@ -16,21 +16,12 @@ from ..document.schema import as_object
 from ..document.timestamps import timestamp
 from ..errors import AwiError, Unreachable
 from . import response_bodies
+from . import response_types as types
 from .api_request import ApiRequest
 from .asgi import QueryNumber, Response, json_response
 from .options import SITE_FIELDS
 from .problems import HTTPProblem
 from .request_bodies import RegistrationRequest, UpdateRequest, validated
-from .response_types import (
-    CacheResponse,
-    DiffResponse,
-    EndResponse,
-    HealthResponse,
-    HistoryResponse,
-    NoDiffResponse,
-    Status,
-    UpdateResponse,
-)
 
 log = logging.getLogger("awictl.server")
 
@@ -49,13 +40,13 @@ async def get_state(request: ApiRequest) -> Response:
     return Response(200, request.worker.state_responses.body(await request.visit("state")))
 
 
-async def get_diff(request: ApiRequest) -> DiffResponse | NoDiffResponse:
+async def get_diff(request: ApiRequest) -> types.DiffResponse | types.NoDiffResponse:
     """Get what the last update changed."""
     visit = await request.visit("diff", diff=True)
     return response_bodies.diff(visit.last_delta)
 
 
-async def get_history(request: ApiRequest) -> HistoryResponse:
+async def get_history(request: ApiRequest) -> types.HistoryResponse:
     """Get a page of the trajectory."""
     limit, offset = LIMIT.of(request.scope), OFFSET.of(request.scope)
     visit = await request.visit("history")
@@ -63,7 +54,7 @@ async def get_history(request: ApiRequest) -> HistoryResponse:
     return response_bodies.history(visit.session_id, page)
 
 
-async def get_cache(request: ApiRequest) -> CacheResponse:
+async def get_cache(request: ApiRequest) -> types.CacheResponse:
     """Get the first cached results of the session's current query."""
     visit = await request.visit("cache")
     cache = as_object(visit.head.get("query_cache"))
@@ -74,7 +65,7 @@ async def get_cache(request: ApiRequest) -> CacheResponse:
     return response_bodies.cached(cache_key, cache.get("cached_at"), results)
 
 
-async def update_state(request: ApiRequest) -> UpdateResponse:
+async def update_state(request: ApiRequest) -> types.UpdateResponse:
     """Merge a delta into the state and record the action, once per `op_id`."""
     update = validated(await request.body.json(), UpdateRequest)
     for name in SITE_FIELDS:
@@ -94,7 +85,7 @@ async def update_state(request: ApiRequest) -> UpdateResponse:
     }
 
 
-async def end_session(request: ApiRequest) -> EndResponse:
+async def end_session(request: ApiRequest) -> types.EndResponse:
     """End the session for the agent and archive it."""
     await request.body.read()
     manager = request.worker.manager
@@ -143,7 +134,7 @@ async def get_health(request: ApiRequest) -> Response:
         _status(manager.store.ping()), _status(archive.ping() if archive is not None else None)
     )
     to_mongodb = request.worker.archives_to_mongodb
-    body: HealthResponse = {
+    body: types.HealthResponse = {
         "success": not {redis, archived} & {"disconnected", "error"},
         "services": {"redis": redis, "mongodb": archived if to_mongodb else "disabled"},
         "timestamp": timestamp(),
@@ -153,7 +144,7 @@ async def get_health(request: ApiRequest) -> Response:
     return json_response(body, 200 if body["success"] else 503)
 
 
-async def _status(ping: Awaitable[object] | None) -> Status:
+async def _status(ping: Awaitable[object] | None) -> types.Status:
     if ping is None:
         return "disabled"
     try:

@@ -11,22 +11,13 @@ from ..agents.api_keys import AgentKey
 from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object
 from ..document.timestamps import parse_timestamp, timestamp
 from ..store.base import HistoryPage
-from .response_types import (
-    CACHE_PREVIEW,
-    ActionCounts,
-    CacheResponse,
-    DiffResponse,
-    HistoryResponse,
-    NoDiffResponse,
-    RegistrationResponse,
-    StateResponse,
-)
+from . import response_types as types
 
 _TENTH = Decimal("0.1")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def state(session_id: str, head: dict[str, Any], now: datetime) -> StateResponse:
+def state(session_id: str, head: dict[str, Any], now: datetime) -> types.StateResponse:
     """The body of `GET …/state` at `now`. `head`: the session document without its trajectory."""
     page = as_object(head.get("page_state"))
     actions = as_object(head.get("action_state"))
@@ -91,7 +82,7 @@ def session_state(session_id: str, head: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def history(session_id: str, page: HistoryPage) -> HistoryResponse:
+def history(session_id: str, page: HistoryPage) -> types.HistoryResponse:
     """The body of `GET …/history`."""
     return {
         "success": True,
@@ -103,7 +94,7 @@ def history(session_id: str, page: HistoryPage) -> HistoryResponse:
     }
 
 
-def diff(last_delta: dict[str, Any] | None) -> DiffResponse | NoDiffResponse:
+def diff(last_delta: dict[str, Any] | None) -> types.DiffResponse | types.NoDiffResponse:
     """The body of `GET …/diff`. `last_delta`: the delta and action of the last update; None if it has expired."""
     if last_delta is None:
         return {"success": False, "message": "Nothing changed in the last five minutes", "timestamp": timestamp()}
@@ -115,7 +106,7 @@ def diff(last_delta: dict[str, Any] | None) -> DiffResponse | NoDiffResponse:
     }
 
 
-def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> CacheResponse:
+def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> types.CacheResponse:
     """The body of `GET …/cache`. `results`: None if they have expired."""
     if not cache_key:
         return {"success": True, "cached": False, "message": "No active cache"}
@@ -125,11 +116,11 @@ def cached(cache_key: Any, cached_at: Any, results: list[Any] | None) -> CacheRe
         "cacheKey": cache_key,
         "cachedAt": cached_at,
         "resultCount": len(results or []),
-        "results": (results or [])[:CACHE_PREVIEW],
+        "results": (results or [])[: types.CACHE_PREVIEW],
     }
 
 
-def registered(key: AgentKey, secret: str, rate_limit: int) -> RegistrationResponse:
+def registered(key: AgentKey, secret: str, rate_limit: int) -> types.RegistrationResponse:
     """The body of `POST /api/agent/register`, the only one that contains a secret."""
     return {
         "success": True,
@@ -147,7 +138,7 @@ def registered(key: AgentKey, secret: str, rate_limit: int) -> RegistrationRespo
     }
 
 
-def _counts(statistics: dict[str, Any]) -> ActionCounts:
+def _counts(statistics: dict[str, Any]) -> types.ActionCounts:
     total, successful = statistics.get("total_actions"), statistics.get("successful_actions")
     return {
         "totalActions": total,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agents.api_keys import Permission
 from . import handlers
-from . import response_types as body
+from . import response_types as types
 from .api_request import Handler
 from .asgi import QueryNumber
 from .request_bodies import RegistrationRequest, UpdateRequest
@@ -19,7 +19,7 @@ SESSION = "/api/agent/session"
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path, and how they are answered. `HEAD` is answered like `GET`, without the body."""
+    """A method and a path, and how they are answered. `HEAD` is answered like `GET`, without the types."""
 
     method: str
     path: str
@@ -46,18 +46,18 @@ REGISTRATION_EXAMPLE = {"name": "BrowserUseAgent", "permissions": ["read", "writ
 
 # fmt: off
 ROUTES = (
-    Route("GET", f"{SESSION}/state", handlers.get_state, {200: body.StateResponse}, READ),
-    Route("POST", f"{SESSION}/state", handlers.update_state, {200: body.UpdateResponse}, WRITE, errors=(400,),
+    Route("GET", f"{SESSION}/state", handlers.get_state, {200: types.StateResponse}, READ),
+    Route("POST", f"{SESSION}/state", handlers.update_state, {200: types.UpdateResponse}, WRITE, errors=(400,),
           request=UpdateRequest, example=UPDATE_EXAMPLE),
-    Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: body.DiffResponse | body.NoDiffResponse}, READ),
-    Route("GET", f"{SESSION}/history", handlers.get_history, {200: body.HistoryResponse}, READ, errors=(400,),
+    Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: types.DiffResponse | types.NoDiffResponse}, READ),
+    Route("GET", f"{SESSION}/history", handlers.get_history, {200: types.HistoryResponse}, READ, errors=(400,),
           query=(handlers.LIMIT, handlers.OFFSET)),
-    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: body.CacheResponse}, READ),
+    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ),
     # any key may end its session, as in the app
-    Route("POST", f"{SESSION}/end", handlers.end_session, {200: body.EndResponse}, errors=(400,)),
-    Route("POST", "/api/agent/register", handlers.register, {201: body.RegistrationResponse}, public=True,
+    Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, errors=(400,)),
+    Route("POST", "/api/agent/register", handlers.register, {201: types.RegistrationResponse}, public=True,
           errors=(400, 403, 408, 413, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE, tag="agents"),
-    Route("GET", "/api/health", handlers.get_health, {200: body.HealthResponse, 503: body.HealthResponse},
+    Route("GET", "/api/health", handlers.get_health, {200: types.HealthResponse, 503: types.HealthResponse},
           public=True, tag="operation"),
     Route("GET", "/metrics", handlers.get_metrics, {200: str}, public=True, tag="operation"),
     Route("GET", "/openapi.json", handlers.get_description, {200: dict}, public=True, tag="operation"),

@@ -7,8 +7,8 @@ from typing import Any
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """`moment` as a timestamp; the current time if None."""
-    moment = (moment or datetime.now(UTC)).astimezone(UTC)
+    """`moment` as a timestamp; the current time if None. A naive datetime is in UTC, as in a BSON document."""
+    moment = _aware(moment).astimezone(UTC) if moment is not None else datetime.now(UTC)
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
@@ -25,4 +25,9 @@ def parse_timestamp(text: Any) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return _aware(moment)
+
+
+def _aware(moment: datetime) -> datetime:
+    """Return an aware datetime as it is, and a naive one as UTC, which is not what `astimezone` takes it for."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

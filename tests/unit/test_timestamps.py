@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -37,4 +39,21 @@ def test_values_that_are_not_timestamps(stored: Any) -> None:
 
 
 def test_a_timestamp_without_a_zone_is_utc() -> None:
+    assert parse_timestamp("2026-01-02T03:04:05") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture(params=["UTC", "Asia/Kathmandu", "America/St_Johns"])
+def local_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of this process."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("local_zone")
+def test_a_datetime_without_a_time_zone_is_in_utc_wherever_the_process_runs() -> None:
+    naive = datetime(2026, 1, 2, 3, 4, 5, 678_999)
+    assert timestamp(naive) == timestamp(naive.replace(tzinfo=UTC)) == "2026-01-02T03:04:05.678Z"
     assert parse_timestamp("2026-01-02T03:04:05") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -33,7 +33,7 @@ from awictl.archive.base import Archive
 from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
 from awictl.archive.decision import Outdated
-from awictl.archive.mongo import documents
+from awictl.archive.mongo import connection, documents
 from awictl.archive.mongo.archive import MongoArchive
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
 
@@ -316,7 +316,8 @@ async def test_a_server_that_hangs(new_mongo: Callable[[], MongoServer], name: s
         await forget_sockets(archive)
 
 
-async def test_a_server_that_comes_back(new_mongo: Callable[[], MongoServer]) -> None:
+async def test_a_server_that_comes_back(new_mongo: Callable[[], MongoServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.0)
     server = new_mongo()
     archive = archive_at(server.uri, timeout=1)
     await saved(archive, snapshot(session(1)))

@@ -19,6 +19,7 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import Permission, Settings, StateManager
+from awictl.archive.mongo import connection
 from awictl.document import keys
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
@@ -299,8 +300,9 @@ async def test_a_session_of_an_app_agent_is_archived_in_mongodb(app_agent: Agent
 
 
 async def test_ending_a_session_while_mongodb_is_unreachable(
-    settings: Settings, new_mongo: Callable[[], MongoServer], valkey: ValkeyServer
+    settings: Settings, new_mongo: Callable[[], MongoServer], valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.0)
     mongo = new_mongo()
     async with served(replace(settings, mongodb_uri=mongo.uri, timeout=0.7)) as api, client_of(api) as client:
         agent = await an_agent(api, client)

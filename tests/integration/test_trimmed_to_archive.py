@@ -18,6 +18,7 @@ from support.writer import Order, assert_nothing_lost, run_writers
 
 from awictl import Settings, StateManager
 from awictl.archive.base import Archived
+from awictl.archive.mongo import connection
 from awictl.errors import Unreachable
 from awictl.sessions import update
 
@@ -168,6 +169,7 @@ async def test_while_the_archive_is_down_nothing_is_trimmed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = new_mongo()
+    monkeypatch.setattr(connection, "UNREACHABLE_SECONDS", 0.0)
     caplog.set_level(logging.WARNING, "awictl")
     settings = valkey.settings(max_actions=LIMIT, mongodb_uri=server.uri, timeout=1)
     async with StateManager.open(settings) as manager:

@@ -172,6 +172,12 @@ class Archive(Protocol):
     async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
 
+    async def check_exists(self) -> None:
+        """Raise NotFound if the archive is a file that does not exist, which only writing to it would create.
+
+        For operations that only read it: a file that the user named and that is missing is not an empty archive.
+        """
+
     async def ping(self) -> dict[str, Any]:
         """Check that the archive answers. Returns `latency_ms` and `version`."""
 

@@ -27,7 +27,7 @@ def open_archive(settings: Settings) -> Archive | None:
         path = (
             Path(unquote(url.removeprefix("sqlite:///"))) if url else embedded_server(settings).folder / EMBEDDED_FILE
         )
-        return SqliteArchive(path.absolute(), settings.timeout)
+        return SqliteArchive(path.absolute(), settings.timeout, named=url is not None)
 
     from .mongo.archive import MongoArchive
 

@@ -59,6 +59,10 @@ def kind_of(name: bytes) -> KeyKind:
 #: TTL of AWI:DIFF:<session_id>, in seconds.
 DIFF_TTL_SECONDS = 300
 
+#: Minimum and maximum TTL that a caller can choose for a session, in milliseconds: a second, and a year.
+MIN_TTL_MS = 1_000
+MAX_TTL_MS = 31_536_000_000
+
 #: TTL of LOCK:SESSION:<session_id>, in seconds.
 LOCK_TTL_SECONDS = 30
 
@@ -128,6 +132,13 @@ def check_media_id(text: str) -> str:
     if not is_media_id(text):
         raise InvalidInput(f"{_shown(text)} is not a media id: expected 1 to {MAX_MEDIA_ID} printable characters")
     return text
+
+
+def check_ttl(ttl_ms: int | None) -> int | None:
+    """Return the TTL of a session in milliseconds, or None for the usual one. Raises InvalidInput if out of bounds."""
+    if ttl_ms is not None and not (type(ttl_ms) is int and MIN_TTL_MS <= ttl_ms <= MAX_TTL_MS):
+        raise InvalidInput(f"the TTL of a session must be between 1 second and 365 days, not {ttl_ms!r:.40} ms")
+    return ttl_ms
 
 
 def check_op_id(op_id: str) -> str:

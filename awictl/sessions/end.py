@@ -117,7 +117,8 @@ class SessionEndings:
         `dry_run`: only check that it would work; returns the session that the agent is mapped to now.
         """
         keys.check_session_id(session_id)
-        archive = self._required_archive()
+        archive = required(self._open_archive())
+        await archive.check_exists()
         found = await archive.load(session_id)
         if found is None:
             raise not_archived(session_id, archive)

@@ -43,7 +43,13 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
         archive = open_archive()
         if archive is None:
             raise missing
+        await archive.check_exists()
         archived = await archive.load(session_id)
+    except NotFound as error:
+        if error is missing:
+            raise
+        kind = Unreachable if isinstance(missing, Unreachable) else NotFound
+        raise kind(f"{missing}; and {error}") from error
     except Unreachable as error:
         if error is missing:
             raise
@@ -77,6 +83,7 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     if archive is None:
         return missing
     try:
+        await archive.check_exists()
         archived = await archive.load(session_id)
     except AwiError as error:
         return NotFound(f"{missing}; whether it is archived is unknown: {error}")

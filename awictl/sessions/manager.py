@@ -94,6 +94,12 @@ class StateManager:
 
         return required(self.archive, otherwise)
 
+    async def existing_archive(self) -> Archive:
+        """The archive, to read it. Raises Refused if none is configured, NotFound if its file does not exist."""
+        archive = self.required_archive()
+        await archive.check_exists()
+        return archive
+
     @cached_property
     def cache(self) -> QueryCache:
         """The cached results of queries."""
@@ -117,6 +123,12 @@ class StateManager:
 
         archive = self.required_archive("; the keys of agents are kept there")
         return AgentRegistry(open_key_store(archive), self.settings)
+
+    async def existing_agents(self) -> AgentRegistry:
+        """The agents, to read them. Raises Refused without an archive, NotFound if its file does not exist."""
+        agents = self.agents
+        await self.required_archive().check_exists()
+        return agents
 
     @cached_property
     def agent_sessions(self) -> AgentSessions:
@@ -190,17 +202,32 @@ class StateManager:
     # -- creating and updating
 
     async def initialize_session(
-        self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
+        self,
+        agent_id: str,
+        agent_name: str,
+        route: str = "/",
+        *,
+        session_id: str | None = None,
+        ttl_ms: int | None = None,
     ) -> dict[str, Any]:
-        """Create a session and make it the agent's current one. Returns the whole document. One round trip."""
-        document, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id)
+        """Create a session and make it the agent's current one. Returns the whole document. One round trip.
+
+        `ttl_ms`: its first TTL in milliseconds, instead of SESSION_TTL_MINUTES. Each update sets the usual TTL again.
+        """
+        document, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)
         return document
 
     async def create_session(
-        self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
+        self,
+        agent_id: str,
+        agent_name: str,
+        route: str = "/",
+        *,
+        session_id: str | None = None,
+        ttl_ms: int | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         """Like `initialize_session`; also returns the session that the agent was mapped to before, if any."""
-        return await self._writer.create(agent_id, agent_name, route, session_id=session_id)
+        return await self._writer.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)
 
     async def update_state_with_delta(
         self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None
@@ -247,17 +274,18 @@ class StateManager:
         """
         return (await self._writer.update_pagination(session_id, pagination, entry)).head
 
-    async def touch_session(self, session_id: str) -> None:
+    async def touch_session(self, session_id: str, *, ttl_ms: int | None = None) -> None:
         """Extend the TTL of a session and of its agent's mapping without rewriting them. Raises NotFound.
 
-        One round trip; a second one for the mapping if this manager has not used the session before.
+        `ttl_ms`: the TTL to set in milliseconds, instead of SESSION_TTL_MINUTES. The next update sets the usual one
+        again. One round trip; a second one for the mapping if this manager has not used the session before.
         """
-        if not (await self._writer.touch([session_id]))[0]:
+        if not (await self._writer.touch([session_id], ttl_ms))[0]:
             raise await self.why_missing(session_id)
 
-    async def touch_sessions(self, session_ids: Sequence[str]) -> list[bool]:
+    async def touch_sessions(self, session_ids: Sequence[str], *, ttl_ms: int | None = None) -> list[bool]:
         """Like `touch_session` for several sessions; for each, whether it exists."""
-        return await self._writer.touch(session_ids)
+        return await self._writer.touch(session_ids, ttl_ms)
 
     # -- reading: nothing here writes or extends a TTL
 

@@ -53,6 +53,7 @@ async def _archived(session_id: str, open_archive: OpenArchive) -> str:
         archive = open_archive()
         if archive is None:
             return "no archive is configured"
+        await archive.check_exists()
         found = await archive.load(session_id)
     except AwiError as error:
         return f"whether it is archived is unknown: {error}"

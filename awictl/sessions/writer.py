@@ -31,17 +31,24 @@ class SessionWriter:
         self._settings = settings
 
     async def create(
-        self, agent_id: str, agent_name: str, route: str = "/", *, session_id: str | None = None
+        self,
+        agent_id: str,
+        agent_name: str,
+        route: str = "/",
+        *,
+        session_id: str | None = None,
+        ttl_ms: int | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         """Create a session and map its agent to it. Returns the document and the session mapped before, if any."""
         self._settings.check_writable()
+        keys.check_ttl(ttl_ms)
         keys.check_agent_id(agent_id)
         session_id = keys.check_session_id(session_id or keys.new_session_id())
         texts = check_input([agent_name, route])
         if not all(isinstance(text, str) for text in texts):
             raise InvalidInput("the name of an agent and a route must be text")
         document = new_document(session_id, agent_id, texts[0], texts[1], timestamp())
-        previous = await self._store.create(session_id, agent_id, byte_layout.encode(document))
+        previous = await self._store.create(session_id, agent_id, byte_layout.encode(document), ttl_ms)
         return document, previous
 
     async def apply(
@@ -78,12 +85,14 @@ class SessionWriter:
 
         return await self._update(session_id, build, sample.op_id, given)
 
-    async def touch(self, session_ids: Sequence[str]) -> list[bool]:
+    async def touch(self, session_ids: Sequence[str], ttl_ms: int | None = None) -> list[bool]:
         """Extend the TTL of sessions and of their agents' mappings; for each session, whether it exists."""
         self._settings.check_writable()
+        keys.check_ttl(ttl_ms)
         for session_id in session_ids:
             keys.check_session_id(session_id)
-        return await self._store.touch([(session_id, self._updater.agent_id(session_id)) for session_id in session_ids])
+        sessions = [(session_id, self._updater.agent_id(session_id)) for session_id in session_ids]
+        return await self._store.touch(sessions, ttl_ms)
 
     async def _update(
         self,

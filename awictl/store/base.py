@@ -130,10 +130,10 @@ class SessionStore(Protocol):
     def get_or_create(self) -> GetOrCreateStore:
         """Lookup and creation of agents' current sessions."""
 
-    async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
+    async def create(self, session_id: str, agent_id: str, raw: bytes, ttl_ms: int | None = None) -> str | None:
         """Store a new session and map its agent to it. Returns the agent's previous session id, if any.
 
-        Raises Refused if the session exists.
+        `ttl_ms`: TTL in milliseconds, instead of the usual one. Raises Refused if the session exists.
         """
 
     async def read(self, session_id: str) -> Stored | None:
@@ -159,10 +159,11 @@ class SessionStore(Protocol):
         `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
         """
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
         """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
 
         `sessions`: session ids with their agent ids; None for an unknown agent, which costs another round trip.
+        `ttl_ms`: TTL in milliseconds, instead of the usual one.
         """
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:

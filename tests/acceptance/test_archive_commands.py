@@ -358,6 +358,7 @@ def test_progress_is_shown_only_on_a_terminal(sqlite_user: Cli) -> None:
 )
 def test_errors_are_one_line(sqlite_user: Cli, words: tuple[str, ...], code: int, fragment: str) -> None:
     (sqlite_user.home / "bad.db").write_text("no database at all, and long enough to be seen as such")
+    sqlite_user.ok("agent", "register", "somebody")  # creates the archive
     result = sqlite_user(*words)
     result.error(code, fragment)
     assert "hunter2" not in result.err and result.seconds < 5

@@ -79,6 +79,9 @@ class MongoArchive:
         """Close all connections."""
         await self.connection.close()
 
+    async def check_exists(self) -> None:
+        """Do nothing: a database without collections is an empty archive."""
+
     async def ping(self) -> dict[str, Any]:
         """Measure the latency of the server. Returns `latency_ms` and `version`."""
         return await self.connection.ping()

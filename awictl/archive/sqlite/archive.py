@@ -11,7 +11,7 @@ from typing import Any
 
 from ...document.json_codec import encodable
 from ...document.timestamps import optional_timestamp
-from ...errors import AwiError, InvalidData, Refused, Unreachable
+from ...errors import AwiError, InvalidData, NotFound, Refused, Unreachable
 from ..base import (
     MAX_SAVE_ATTEMPTS,
     Archived,
@@ -33,14 +33,26 @@ _PAGE = 500
 
 
 class SqliteArchive:
-    """The `Archive` in an SQLite file. timeout: seconds to wait for a lock of another process."""
+    """The `Archive` in an SQLite file.
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    timeout: seconds to wait for a lock of another process. named: whether a setting names the file.
+    """
+
+    def __init__(self, path: Path, timeout: float, *, named: bool = True) -> None:
         self.file = SqliteFile(path, timeout)
         self.where = self.file.where
+        self._named = named
 
     async def close(self) -> None:
         """Do nothing: each call closes the file."""
+
+    async def check_exists(self) -> None:
+        """Raise NotFound if the file does not exist, unless it is the embedded server's."""
+        if self._named and not self.file.path.exists():
+            raise NotFound(
+                f"there is no archive {self.where}: the file does not exist; check the path (archiving a session would "
+                "create it)"
+            )
 
     async def ping(self) -> dict[str, Any]:
         """Measure the latency of a query. Returns `latency_ms` and `version`. Raises Refused if no file can be made."""

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ class SqliteFile:
         def run() -> T:
             with self._translate_errors():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._create()
             with self._translate_errors(), closing(self._connect("rwc")) as db:
                 db.execute("PRAGMA synchronous = EXTRA")  # a committed transaction survives a power failure
                 if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:
@@ -74,6 +75,11 @@ class SqliteFile:
         folder = next(one for one in self.path.absolute().parents if one.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise Refused(f"{self.where} cannot be created: {folder} is not a folder that this user may write to")
+
+    def _create(self) -> None:
+        """Create the file if it does not exist, for this user only. SQLite gives its journals the same mode."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         if self.path.is_dir():

@@ -4,4 +4,8 @@ from typing import Annotated
 
 import typer
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Id or name of the agent.", show_default=False)]
+from ..framework.parsers import plain_id
+
+Agent = Annotated[
+    str, typer.Argument(metavar="AGENT", help="Id or name of the agent.", show_default=False, callback=plain_id)
+]

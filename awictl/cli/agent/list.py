@@ -20,7 +20,7 @@ def command(ctx: CommandContext) -> Work:
 async def run(ctx: CommandContext) -> None:
     """Read all keys."""
     async with ctx.manager() as manager:
-        keys = await manager.agents.all()
+        keys = await (await manager.existing_agents()).all()
     await render(ctx, keys)
 
 

@@ -27,7 +27,7 @@ async def run(ctx: CommandContext, agent: str, yes: bool) -> None:
     """Revoke the key, once that is confirmed."""
     async with ctx.manager() as manager:
         manager.check_writable()
-        key = await manager.agents.get(agent)
+        key = await (await manager.existing_agents()).get(agent)
         confirm(f"Revoke the key of {key.name} ({key.agent_id})?", yes)
         key = await manager.agents.revoke(key.agent_id)
     render(ctx, key)

@@ -8,12 +8,15 @@ from ...errors import NotFound
 from ...util.humanize import duration
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.parsers import plain_id
 from ..framework.tables import fields_of
 
 if TYPE_CHECKING:
     from ...store.base import AgentSession
 
-AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="Id of the agent.", show_default=False)]
+AgentId = Annotated[
+    str, typer.Argument(metavar="AGENT", help="Id of the agent.", show_default=False, callback=plain_id)
+]
 
 
 @cli_command(

@@ -24,7 +24,7 @@ def command(ctx: CommandContext, agent: Agent) -> Work:
 async def run(ctx: CommandContext, agent: str) -> None:
     """Read the agent's key."""
     async with ctx.manager() as manager:
-        key = await manager.agents.get(agent)
+        key = await (await manager.existing_agents()).get(agent)
     render(ctx, key)
 
 

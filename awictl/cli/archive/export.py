@@ -56,7 +56,8 @@ async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, a
             render(await load(manager, session_id), actions)
 
         if ids is None:
-            ids = [summary.session_id async for summary in manager.required_archive().find(query)]
+            archive = await manager.existing_archive()
+            ids = [summary.session_id async for summary in archive.find(query)]
         await each(ctx, ids, one)
 
 

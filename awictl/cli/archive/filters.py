@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...document.keys import check_session_id
-from ..framework.parsers import parse_moment
+from ..framework.parsers import parse_moment, plain_id
 
 if TYPE_CHECKING:
     from ...archive.base import Archived
     from ...sessions.manager import StateManager
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only sessions of this agent (id or name).")]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
+]
 Since = Annotated[
     datetime | None,
     typer.Option(
@@ -33,8 +36,9 @@ async def load(manager: "StateManager", session_id: str) -> "Archived":
     """A session from the archive. Raises NotFound if it is not there."""
     from ...sessions.end import not_archived
 
-    archive = manager.required_archive()
-    archived = await archive.load(check_session_id(session_id))
+    check_session_id(session_id)
+    archive = await manager.existing_archive()
+    archived = await archive.load(session_id)
     if archived is None:
         raise not_archived(session_id, archive)
     return archived

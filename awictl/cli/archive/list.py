@@ -73,7 +73,8 @@ class _ArchivePage:
         last: Cursor | None = None
         # one more than the limit shows whether there is another page
         limit = self._limit + 1 if self._limit is not None else None
-        async with aclosing(manager.required_archive().find(self._query, self._after, limit)) as found:
+        archive = await manager.existing_archive()
+        async with aclosing(archive.find(self._query, self._after, limit)) as found:
             async for summary in found:
                 if count == self._limit:
                     self.next_cursor = last.text if last is not None else None

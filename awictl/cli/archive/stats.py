@@ -33,7 +33,8 @@ async def run(ctx: CommandContext, query: ArchiveQuery, top: int) -> None:
 
     counted = ArchiveStats()
     async with ctx.manager() as manager:
-        async for summary in manager.required_archive().find(query, action_counts=True):
+        archive = await manager.existing_archive()
+        async for summary in archive.find(query, action_counts=True):
             counted.add(summary)
     render(ctx, counted.row(top))
 

@@ -8,6 +8,7 @@ from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.input import read_json
 from ..framework.output import Format
+from ..framework.parsers import plain_id
 from ..framework.tables import Rows
 from . import view
 from .arguments import Filters, Sort, read_query
@@ -19,7 +20,10 @@ Results = Annotated[
     str, typer.Argument(metavar="RESULTS", help="Results: a JSON array, @FILE, or - for stdin.", show_default=False)
 ]
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Session in which to record the query as the active one.")
+    str | None,
+    typer.Option(
+        "--session", metavar="ID", callback=plain_id, help="Session in which to record the query as the active one."
+    ),
 ]
 OpId = Annotated[
     str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the query is recorded at most once per id.")

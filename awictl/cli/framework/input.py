@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidInput
+from .parsers import plain_ids
 
 
 def read_stdin(limit: int = -1) -> bytes:
@@ -59,4 +60,4 @@ def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
         found.update(dict.fromkeys(filter(None, words)))
     if not found:
         raise InvalidInput("no ids were given")
-    return list(found)
+    return plain_ids(list(found)) or []

@@ -23,6 +23,36 @@ def parse_duration(text: str) -> int:
     return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
 
 
+def parse_ttl(text: str) -> int:
+    """Parse the TTL of a session, such as 2h. Returns milliseconds. Raises typer.BadParameter."""
+    from ...document.keys import check_ttl
+    from ...errors import InvalidInput
+
+    ttl_ms = parse_duration(text)
+    try:
+        check_ttl(ttl_ms)
+    except InvalidInput:
+        raise typer.BadParameter(f"{text!r} is not between 1s and 365d") from None
+    return ttl_ms
+
+
+def plain_id(text: str | None) -> str | None:
+    """Return an id that is given as the name of its key, such as AWI:SESSION:sess_1, without the prefix."""
+    if text is None or ":" not in text:
+        return text
+    from ...document.keys import AGENT_PREFIX, CACHE_PREFIX, IMAGE_PREFIX, SESSION_PREFIX
+
+    prefix = next(
+        (one for one in (SESSION_PREFIX, AGENT_PREFIX, CACHE_PREFIX, IMAGE_PREFIX) if text.startswith(one)), ""
+    )
+    return text.removeprefix(prefix)
+
+
+def plain_ids(texts: list[str] | None) -> list[str] | None:
+    """Return ids, each as `plain_id` does."""
+    return None if texts is None else [plain_id(one) or "" for one in texts]
+
+
 def parse_interval(text: str) -> float:
     """Parse a polling interval: seconds such as 0.5, or a duration such as 500ms. Returns seconds.
 

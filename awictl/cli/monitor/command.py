@@ -9,7 +9,7 @@ import typer
 from ...document.keys import KeyKind
 from ...util.humanize import duration, plural
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.parsers import check_finite
+from ..framework.parsers import check_finite, plain_id
 from . import view
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Seconds = Annotated[
     typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="Stop after this many seconds."),
 ]
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Only commands that name this session.")
+    str | None, typer.Option("--session", metavar="ID", callback=plain_id, help="Only commands that name this session.")
 ]
 Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")]
 Full = Annotated[bool, typer.Option("--full", help="Print arguments in full instead of their first bytes.")]

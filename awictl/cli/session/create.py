@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.common_options import Ttl
 from ..framework.output import Format
 from ..framework.session_view import session as session_table
 
@@ -17,21 +18,22 @@ Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Route on wh
     examples=[
         "awictl session create --agent browser-1 --name 'Browser agent' --route /api/agent/posts",
         "id=$(awictl session create --agent browser-1 -o ids)",
+        "awictl session create --agent browser-1 --ttl 2h   # until its first update",
     ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/") -> Work:
+def command(ctx: CommandContext, agent: Agent, name: Name = None, route: Route = "/", ttl: Ttl = None) -> Work:
     """Create a session for an agent, and print it. It replaces the agent's current session, which will expire."""
-    return run(ctx, agent, name or agent, route)
+    return run(ctx, agent, name or agent, route, ttl)
 
 
-async def run(ctx: CommandContext, agent_id: str, name: str, route: str) -> None:
+async def run(ctx: CommandContext, agent_id: str, name: str, route: str, ttl_ms: int | None) -> None:
     """Create the session; name the agent's previous one, which is not ended."""
     async with ctx.manager() as manager:
-        document, previous = await manager.create_session(agent_id, name, route)
+        document, previous = await manager.create_session(agent_id, name, route, ttl_ms=ttl_ms)
     if previous:
         ctx.out.notice(f"the previous session of agent {agent_id}, {previous}, is not ended: it will expire")
-    render(ctx, document, manager.settings.session_ttl_ms)
+    render(ctx, document, ttl_ms or manager.settings.session_ttl_ms)
 
 
 def render(ctx: CommandContext, document: dict[str, Any], ttl_ms: int) -> None:

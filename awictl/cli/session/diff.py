@@ -7,13 +7,16 @@ import typer
 from ...document.merge import DocumentDifference, compare
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
+from ..framework.parsers import plain_id
 from ..framework.session_view import last_delta
 from . import view
 
 #: Fields that are not part of the state, and differ between any two sessions.
 OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
 
-OtherId = Annotated[str | None, typer.Argument(metavar="[ID2]", help="Id of another session.", show_default=False)]
+OtherId = Annotated[
+    str | None, typer.Argument(metavar="[ID2]", help="Id of another session.", show_default=False, callback=plain_id)
+]
 AllFields = Annotated[bool, typer.Option("--all", help="Also compare ids, histories and statistics.")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there is a difference.")]
 

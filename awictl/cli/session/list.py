@@ -12,14 +12,17 @@ from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import Batches, Format
-from ..framework.parsers import parse_duration
+from ..framework.parsers import parse_duration, plain_id
 from . import view
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ..framework.output import Row
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only sessions of this agent (id or name).")]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
+]
 Route = Annotated[
     str | None, typer.Option("--route", metavar="PATTERN", help="Only sessions on this route; * and ? are wildcards.")
 ]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.common_options import SessionIds
+from ..framework.common_options import SessionIds, Ttl
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import Format
@@ -18,19 +18,23 @@ MOST_EXPLAINED = 10
 
 
 @cli_command(
-    examples=["awictl session touch ID", "awictl session list -o ids --idle 20m | awictl session touch -"],
+    examples=[
+        "awictl session touch ID",
+        "awictl session list -o ids --idle 20m | awictl session touch -",
+        "awictl session touch ID --ttl 2h",
+    ],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, ids: SessionIds) -> Work:
+def command(ctx: CommandContext, ids: SessionIds, ttl: Ttl = None) -> Work:
     """Extend the TTL of sessions. The documents are not rewritten."""
-    return run(ctx, read_ids(ids))
+    return run(ctx, read_ids(ids), ttl)
 
 
-async def run(ctx: CommandContext, ids: list[str]) -> None:
+async def run(ctx: CommandContext, ids: list[str], ttl_ms: int | None) -> None:
     """Extend the TTL of each session; report those that are not live."""
     async with ctx.manager() as manager:
-        exists = dict(zip(ids, await manager.touch_sessions(ids), strict=True))
-        await render(ctx, [one for one in ids if exists[one]], manager.settings.session_ttl_ms)
+        exists = dict(zip(ids, await manager.touch_sessions(ids, ttl_ms=ttl_ms), strict=True))
+        await render(ctx, [one for one in ids if exists[one]], ttl_ms or manager.settings.session_ttl_ms)
         missing = [session_id for session_id in ids if not exists[session_id]]
         sessions = EachId(ctx, missing[:MOST_EXPLAINED])
         async for _ in sessions.rows(lambda session_id: _raise_reason(manager, session_id)):

@@ -98,13 +98,13 @@ class RedisStore:
 
     # -- writing
 
-    async def create(self, session_id: str, agent_id: str, raw: bytes) -> str | None:
+    async def create(self, session_id: str, agent_id: str, raw: bytes, ttl_ms: int | None = None) -> str | None:
         """Store a new session and map its agent to it. Returns the agent's previous session id, if any.
 
-        Raises Refused if the session exists.
+        `ttl_ms`: TTL in milliseconds, instead of the usual one. Raises Refused if the session exists.
         """
         key = keys.session_key(session_id)
-        call: Call = ([key, keys.agent_key(agent_id)], [raw, self._ttl_ms, session_id])
+        call: Call = ([key, keys.agent_key(agent_id)], [raw, ttl_ms or self._ttl_ms, session_id])
         try:
             reply = await self._write(_CREATE, call)
         except ReplyLost:
@@ -153,15 +153,15 @@ class RedisStore:
             log.warning("%s: updated %s, but not its derived keys or its TTL: %s", self.where, key, error[0].decode())
         return CommitOutcome(outcome.decode())
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]]) -> list[bool]:
+    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
         """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
 
         `sessions`: session ids with their agent ids; None for an unknown agent. One round trip, and another one if an
-        agent is unknown: its id is read from the document.
+        agent is unknown: its id is read from the document. `ttl_ms`: TTL in milliseconds, instead of the usual one.
         """
         agents = dict(sessions)
         exists: dict[str, bool] = {}
-        replies = await self._touch(agents)
+        replies = await self._touch(agents, ttl_ms or self._ttl_ms)
         unknown = [session_id for session_id in agents if agents[session_id] is None]
         for session_id, (there, start) in replies.items():
             exists[session_id] = bool(there)
@@ -174,15 +174,15 @@ class RedisStore:
             agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
         mapped = {one: agents[one] for one in unknown if exists[one] and agents[one] is not None}
         if mapped:
-            await self._touch(mapped)
+            await self._touch(mapped, ttl_ms or self._ttl_ms)
         return [exists[session_id] for session_id, _ in sessions]
 
-    async def _touch(self, agents: Mapping[str, str | None]) -> dict[str, tuple[int, bytes]]:
+    async def _touch(self, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, tuple[int, bytes]]:
         """The replies of `touch.lua` by session id. `agents`: session ids with their agent ids, None if unknown."""
         calls: list[Call] = [
             (
                 [keys.session_key(session_id), *_mapping(agent_id)],
-                [self._ttl_ms, session_id, _AGENT_BYTES],
+                [ttl_ms, session_id, _AGENT_BYTES],
             )
             for session_id, agent_id in agents.items()
         ]

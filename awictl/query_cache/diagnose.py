@@ -92,6 +92,26 @@ class _ActiveQuery(NamedTuple):
     query: tuple[Any, Any] | None
 
 
+def current_query(document: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the filters and the sort order of the query that a session is at: the one it cached or moved to last.
+
+    `cache put --session` and the app record the cached query as an action, and its key as `active_cache_key`. A later
+    delta may change the filters or the sort order in `page_state`, which are then the current query.
+    """
+    page = as_object(document.get("page_state"))
+    on_page = page.get("filters"), page.get("sort")
+    active = active_query(document)
+    if active is None or cache_key(*on_page) == active[0]:
+        return on_page
+    for action in map(as_object, reversed(as_array(as_object(document.get("history")).get("actions")))):
+        query = as_object(action.get("input"))
+        if action.get("action") == CACHE_ACTION and cache_key(query.get("filters"), query.get("sort")) == active[0]:
+            return query.get("filters"), query.get("sort")
+        if as_object(as_object(action.get("delta")).get("page_state")).keys() & {"filters", "sort"}:
+            break
+    return on_page
+
+
 async def diagnose(
     cache: QueryCache,
     reader: SessionReader,

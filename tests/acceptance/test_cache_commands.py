@@ -81,3 +81,20 @@ def test_ids_are_accepted_by_other_commands(awictl: Cli, valkey: ValkeyServer) -
     ids = awictl.ok("cache", "list", "-o", "ids")
     assert ids.lines == ["0" * 32] and len(awictl.ok("cache", "list").rows) == 2
     assert awictl.ok("cache", "delete", "-", "--dry-run", stdin=ids.out).rows
+
+
+def test_diagnose_a_session_that_has_just_cached_its_query(awictl: Cli, valkey: ValkeyServer) -> None:
+    """Its page_state names another query: `active_cache_key` is the newer one, until a delta changes the page."""
+    put(valkey, compact(document([0])))
+    words = ("cache", "diagnose", "--session", "sess_test", "--exit-code")
+    awictl.ok("cache", "put", "[1]", *QUERY, "--session", "sess_test")
+    found = awictl.ok(*words).json
+    assert (found["hit"], found["cache_key"]) == (True, KEY)
+    awictl.ok("session", "apply", "sess_test", '{"statistics":{}}')
+    assert awictl.ok(*words).json["cache_key"] == KEY, "the action did not change the query"
+    valkey.raw.delete(f"AWI:CACHE:LIST:{KEY}")
+    evicted = awictl(*words)
+    assert evicted.code == 1 and "deleted or evicted" in evicted.json["verdict"]
+    awictl.ok("session", "apply", "sess_test", '{"page_state":{"filters":{"tag":"new"}}}')
+    moved = awictl(*words)
+    assert moved.code == 1 and moved.json["cache_key"] not in (KEY, cache_key())

@@ -7,6 +7,7 @@ import typer
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
+from ..framework.parsers import plain_id
 from . import view
 from .arguments import Filters, Sort, read_query
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Diagnose the current query of this session.")
+    str | None,
+    typer.Option("--session", metavar="ID", callback=plain_id, help="Diagnose the current query of this session."),
 ]
 NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the sessions for similar queries.")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if the query is not cached.")]
@@ -65,12 +67,10 @@ async def run(
 
 
 async def _query_of(manager: "StateManager", session_id: str) -> tuple[Any, Any]:
-    """Filters and sort order of the page that a session is at. Raises NotFound, InvalidData."""
-    from ...document.schema import as_object
+    """Filters and sort order of the query that a session is at. Raises NotFound, InvalidData."""
+    from ...query_cache.diagnose import current_query
 
-    document = manager.decoded(session_id, await manager.read_session(session_id))
-    page = as_object(document.get("page_state"))
-    return page.get("filters"), page.get("sort")
+    return current_query(manager.decoded(session_id, await manager.read_session(session_id)))
 
 
 def render(ctx: CommandContext, found: "Diagnosis") -> None:

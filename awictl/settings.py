@@ -3,6 +3,8 @@
 The precedence is: command-line option, environment, `.env` in the working directory, profile in `config.toml`, default.
 The names in the environment are those of the Express app (REDIS_HOST …). A profile has the same names in lower case:
 
+    default_profile = "production"
+
     [profiles.production]
     redis_url = "rediss://awi@redis.example.com:6380/0"
     mongodb_uri = "mongodb://awi@mongo.example.com/awi"
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import InvalidInput, ReadOnly
-from .util.config_files import read_dotenv, read_profile
+from .util.config_files import Profile, nearest, read_dotenv, read_profile, warn_unknown
 from .util.converters import boolean, integer, number, text
 from .util.urls import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
 
@@ -30,6 +32,8 @@ _OTHER_SERVERS = ("cache_redis_url", "media_redis_url")
 _SERVER = ("redis_host", "redis_port", "redis_socket", "redis_username", "redis_password", "redis_db", "redis_tls")
 #: The options of the command line that give a setting another name.
 _OPTIONS = {"mongodb_uri": "--mongo", "archive_url": "--archive"}
+#: Variables that start like a setting but are none: of awictl itself, and of the app.
+_NOT_SETTINGS = ("AWI_PROFILE", "AWI_COMPLETION_SECONDS", "AWI_USE_REDIS")
 
 
 class Setting(NamedTuple):
@@ -182,16 +186,19 @@ class Settings:
     ) -> Settings:
         """Read the settings from all sources.
 
-        `options` are explicit values by field name, or `redis_url`. Raises InvalidInput for an unknown profile, an
-        unknown name in a profile, a value of the wrong type, and a URL with a password in `options` (the command line).
+        `options` are explicit values by field name, or `redis_url`. The profile is `profile`, or AWI_PROFILE, or the
+        `default_profile` of config.toml. Other unknown names there, and unknown AWI_ variables, are logged as warnings.
+        Raises InvalidInput for an unknown profile, an unknown name in it, a value of the wrong type, and a URL with a
+        password in `options` (the command line).
         """
         environ = os.environ if environ is None else environ
         dotenv = read_dotenv(dotenv_file or Path(".env"))
         profile = profile or environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
+        chosen = read_profile(profile, config_file)
         layers = [_from_options(dict(options or {})), _from_variables("environment", environ)]
         layers.append(_from_variables(".env", dotenv))
-        if profile is not None:
-            layers.append(_from_profile(profile, config_file or default_config_file()))
+        if chosen is not None:
+            layers.append(_from_profile(chosen))
 
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
@@ -203,7 +210,7 @@ class Settings:
                     values[name] = _converted(name, value, layer.source)
                     sources[name] = layer.source
         _resolve_conflicts(values, sources, [layer.source for layer in layers])
-        return cls(**values, profile=profile, sources=sources)
+        return cls(**values, profile=chosen.name if chosen else None, sources=sources)
 
 
 #: All settings, by field name.
@@ -219,13 +226,6 @@ class Layer(NamedTuple):
     named: dict[str, Any]
     #: The settings that its Redis URL contains: field name → value.
     url: dict[str, Any]
-
-
-def default_config_file() -> Path:
-    """Return the file with the profiles: `config.toml` in the user's config folder."""
-    import platformdirs
-
-    return platformdirs.user_config_path("awictl") / "config.toml"
 
 
 def _masked(name: str, value: Any) -> Any:
@@ -257,25 +257,36 @@ def _password_in_arguments(option: str, instead: str) -> InvalidInput:
 
 
 def _from_variables(source: str, variables: Mapping[str, str]) -> Layer:
-    """Return the settings in environment variables; empty ones count as not set."""
+    """Return the settings in environment variables; empty ones count as not set. Warns about unknown ones."""
+    warn_unknown(
+        source,
+        [name for name, value in variables.items() if name.startswith("AWI_") and value],
+        (*_BY_ENV, *_NOT_SETTINGS),
+    )
     url = variables.get("REDIS_URL")
     named = {name: variables[env] for env, name in _BY_ENV.items() if variables.get(env)}
     return Layer(source, named, parse_redis_url(url, "REDIS_URL") if url else {})
 
 
-def _from_profile(profile: str, path: Path) -> Layer:
-    """Return the settings of a profile, which may use the names of fields or, in lower case, of the environment."""
-    values = dict(read_profile(profile, path))
-    where = f"{path}, profile {profile}"
+def _from_profile(profile: Profile) -> Layer:
+    """Return the settings of a profile, which may use the names of fields or, in lower case, of the environment.
+
+    An unknown name is an error here: to ignore a mistyped `redis_host` or `read_only` would select another server, or
+    permit writes.
+    """
+    values = dict(profile.table)
+    where = f"{profile.path}, profile {profile.name}"
     url = values.pop("redis_url", None)
     if url is not None and not isinstance(url, str):
         raise InvalidInput(f"{where}: redis_url is not text")
     names = {env.lower(): name for env, name in _BY_ENV.items()} | {name: name for name in SETTINGS}
     for key in values:
         if key not in names:
-            raise InvalidInput(f"{where}: there is no setting {key!r}")
+            raise InvalidInput(f"{where}: there is no setting {key!r}{nearest(key, names)}")
     named = {names[key]: value for key, value in values.items()}
-    return Layer(f"profile {profile}", named, parse_redis_url(url, f"{where}: redis_url") if url is not None else {})
+    return Layer(
+        f"profile {profile.name}", named, parse_redis_url(url, f"{where}: redis_url") if url is not None else {}
+    )
 
 
 def _resolve_conflicts(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:

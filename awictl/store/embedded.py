@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import AwiError, InvalidInput, Unreachable
+from ..errors import AwiError, InvalidInput, Refused, Unreachable
 from ..settings import Settings
+from ..util.config_files import check_home
 
 #: Seconds that the server may take to send its first reply.
 REPLY_SECONDS = 5.0
@@ -197,9 +198,12 @@ class EmbeddedServer:
 def embedded_server(settings: Settings) -> EmbeddedServer:
     """The embedded server in the settings; by default in the user's data folder."""
     if settings.embedded_dir:
+        if settings.embedded_dir.startswith("~"):
+            check_home("HOME", f"AWI_EMBEDDED_DIR={settings.embedded_dir}")
         return EmbeddedServer(Path(settings.embedded_dir).expanduser().absolute())
     import platformdirs
 
+    check_home("XDG_DATA_HOME", "the data of the embedded server")
     return EmbeddedServer(platformdirs.user_data_path("awictl") / "embedded")
 
 
@@ -232,10 +236,13 @@ def _server_program() -> str:
 
 
 def _private(folder: Path) -> None:
-    """Create a folder that only this user can access. Raises AwiError if another user owns it."""
+    """Create a folder that only this user can access. Raises AwiError if another user owns it or can access it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise AwiError(f"{folder} is not a folder that this user owns; choose another one for the embedded server")
-    if found.st_mode & 0o077:
-        folder.chmod(0o700)
+    if found.st_mode & 0o077:  # not changed here: somebody may rely on it
+        raise Refused(
+            f"{folder} is accessible to other users (mode {stat.S_IMODE(found.st_mode):04o}), and the embedded server "
+            "would keep its data there: run `chmod 700` on it, or choose another folder with AWI_EMBEDDED_DIR"
+        )

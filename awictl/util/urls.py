@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import InvalidInput
 
 _ESCAPE_HINT = "its host or port is malformed; percent-encode / ? # @ : [ ] in a user name or password"
+
+
+def with_redis_scheme(address: str) -> str:
+    """Return a URL of a Redis server from a URL, HOST, HOST:PORT, HOST:PORT/DB or the absolute path of a socket."""
+    if "://" in address:
+        return address
+    return f"unix://{quote(address)}" if address.startswith("/") else f"redis://{address}"
 
 
 def parse_redis_url(url: str, source: str) -> dict[str, Any]:

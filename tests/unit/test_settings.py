@@ -9,7 +9,8 @@ import pytest
 from material import Load, profile
 
 from awictl.errors import InvalidInput
-from awictl.settings import SETTINGS, Settings, default_config_file
+from awictl.settings import SETTINGS, Settings
+from awictl.util.config_files import default_config_file
 
 # -- precedence
 
@@ -133,8 +134,10 @@ def test_a_malformed_config_file_is_an_error(load_settings: Load, config: str | 
         load_settings(profile="p", config=config)
 
 
-def test_without_a_profile_the_config_file_is_not_read(load_settings: Load) -> None:
-    assert load_settings(config="not toml [") == Settings()
+def test_a_malformed_config_file_is_an_error_without_a_profile_too(load_settings: Load) -> None:
+    """It may name the default profile: to go on would be a fall-back to localhost."""
+    with pytest.raises(InvalidInput, match=r"config\.toml: cannot be read"):
+        load_settings(config="not toml [")
 
 
 def test_a_dotenv_file_that_is_not_utf8_is_an_error(load_settings: Load) -> None:

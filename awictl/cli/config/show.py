@@ -22,8 +22,13 @@ async def run(ctx: CommandContext) -> None:
 
 async def render(ctx: CommandContext, settings: "Settings") -> None:
     """Print the settings, and the file with the profiles."""
-    from ...settings import default_config_file
+    from ...errors import InvalidInput
+    from ...util.config_files import default_config_file
 
     rows = [{"setting": name, "value": value, "source": source} for name, value, source in settings.rows()]
     await ctx.out.many(rows, view.SETTINGS)
-    ctx.out.notice(f"profile: {settings.profile or 'none'}; profiles are in {default_config_file()}")
+    try:
+        where = f"; profiles are in {default_config_file()}"
+    except InvalidInput:  # without HOME, as was reported
+        where = ""
+    ctx.out.notice(f"profile: {settings.profile or 'none'}{where}")

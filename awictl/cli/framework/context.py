@@ -25,9 +25,10 @@ class CommandContext:
     def settings(self) -> "Settings":
         """The settings, loaded on first use. Raises InvalidInput for an invalid one."""
         from ...settings import Settings
+        from ...util.urls import with_redis_scheme
 
         given = {
-            "redis_url": self.options.redis,
+            "redis_url": with_redis_scheme(self.options.redis) if self.options.redis else self.options.redis,
             "mongodb_uri": self.options.mongo,
             "archive_url": self.options.archive,
             "embedded": self.options.embedded or None,

@@ -5,6 +5,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its exit code."""
+    if sys.argv[1:2] == ["__complete"]:  # from a completion script: it has no time to import the command line
+        from .cli.completion.values import main as complete
+
+        complete(sys.argv[2:])
     try:
         from .cli.main import run
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 from .._version import __version__
 from ..errors import InvalidInput
 from .framework.error_report import report
-from .framework.global_options import remember_options, with_global_options
+from .framework.global_options import CONTEXT_SETTINGS, remember_options, with_global_options
 from .framework.group import LazyGroup, load_command, load_group
 from .framework.stdout import flush
 
@@ -31,7 +31,10 @@ COMMANDS = {
     "top": "Monitor all sessions on a full screen.",
     "monitor": "Print the commands that clients run on AWI's keys.",
     "doctor": "Check the server, the data and the archive, and suggest remedies.",
-    "config": "Show the settings in use, and their sources.",
+    "config": "Show the settings in use, list profiles, and create config.toml.",
+    "completion": "Print the completion script of a shell.",
+    "help": "Show the help of awictl, of a group or of a command, like --help.",
+    "version": "Print the version, like --version.",
 }
 
 
@@ -56,6 +59,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=CONTEXT_SETTINGS,
 )
 
 

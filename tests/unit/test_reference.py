@@ -12,8 +12,8 @@ import pytest
 from awictl import InvalidInput, Settings
 from awictl.cli import reference
 from awictl.cli.reference.tree import Node, tree
-from awictl.settings import default_config_file
 from awictl.store.embedded import embedded_server
+from awictl.util.config_files import default_config_file
 
 REPOSITORY = Path(__file__).parents[2]
 

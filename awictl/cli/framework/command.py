@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from .context import CommandContext
 from .execute import Work, execute
-from .global_options import PANEL, signature_with_globals
+from .global_options import CONTEXT_SETTINGS, PANEL, signature_with_globals
 from .output import Format
 
 #: With `CommandContext` and `Work`, so that one import has all that a command needs.
@@ -62,7 +62,13 @@ class CommandSpec:
         entry.__signature__ = signature_with_globals([_CONTEXT, *own])  # type: ignore[attr-defined]
         epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in self.examples)
         app = typer.Typer(rich_markup_mode=None, add_completion=False)
-        app.command(name, cls=AwictlCommand, help=inspect.getdoc(self.parse), epilog=epilog)(entry)
+        app.command(
+            name,
+            cls=AwictlCommand,
+            help=inspect.getdoc(self.parse),
+            epilog=epilog,
+            context_settings=CONTEXT_SETTINGS,
+        )(entry)
         built = get_command(app)
         assert isinstance(built, TyperCommand)  # noqa: S101  # Typer declares it as a command or a group
         return built
@@ -72,15 +78,17 @@ def cli_command(
     *,
     examples: Iterable[str],
     formats: Iterable[Format] = (),
+    json: bool = True,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
 ) -> Callable[[Parse], CommandSpec]:
     """Declare a function as the command of its module; its docstring is the help.
 
     The function gets a `CommandContext` first. It parses and validates, and returns the coroutine that does the work.
     `formats`: the formats that the command prints besides tables and JSON; any other is refused before it runs.
+    `json`: whether it prints JSON at all.
     `loop_factory`: makes the event loop on which it runs, instead of asyncio's own.
     """
-    printed = (Format.TABLE, Format.JSON, Format.JSONL, *formats)
+    printed = (Format.TABLE, *((Format.JSON, Format.JSONL) if json else ()), *formats)
 
     def declare(parse: Parse) -> CommandSpec:
         return CommandSpec(parse, tuple(examples), printed, loop_factory)

@@ -11,6 +11,8 @@ from .output import Format
 
 #: The section of a command's help that lists these options.
 PANEL = "Global options"
+#: For the constructors of commands: `-h` is `--help`.
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 def _option(*names: str, help: str, **more: Any) -> Any:
@@ -24,7 +26,7 @@ class GlobalOptions:
     profile: Annotated[str | None, _option("--profile", help="Profile in config.toml to use.", metavar="NAME")] = None
     redis: Annotated[
         str | None,
-        _option("--redis", help="URL of the Redis server, without password: redis://HOST:PORT/DB.", metavar="URL"),
+        _option("--redis", help="Redis server, without password: redis://HOST:PORT/DB, or HOST:PORT.", metavar="URL"),
     ] = None
     mongo: Annotated[
         str | None,

@@ -9,7 +9,26 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from .global_options import remember_options
+from .global_options import CONTEXT_SETTINGS, remember_options
+
+#: Names that other programs give to what a command does → awictl's names for it.
+_SYNONYMS = {
+    name: verbs
+    for names, verbs in {
+        ("ls", "lst", "find", "search"): ("list",),
+        ("get", "cat", "describe", "view", "info", "read"): ("show", "status"),
+        ("rm", "del", "delete", "remove", "kill", "close", "stop"): ("end", "delete", "revoke", "stop"),
+        ("add", "new", "create"): ("create", "register", "put"),
+        ("set", "edit", "patch", "update", "write"): ("apply", "put"),
+        ("log", "logs", "tail", "actions"): ("history",),
+        ("renew", "refresh", "extend"): ("touch",),
+    }.items()
+    for name in names
+}
+#: How similar a name of the same group must be to be suggested, from 0 to 1; else the other groups are looked at.
+_SIMILARITY = 0.7
+#: Maximum number of commands that are suggested.
+_MAX_SUGGESTIONS = 3
 
 
 class LazyGroup(TyperGroup):
@@ -37,6 +56,35 @@ class LazyGroup(TyperGroup):
             self.commands[cmd_name] = self._load(cmd_name)
         return self.commands.get(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first of `args` names, and the rest of them. Raises a usage error if there is none."""
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(self.no_such_command(ctx, args[0]))
+        return super().resolve_command(ctx, args)
+
+    def no_such_command(self, ctx: Any, name: str) -> str:
+        """The message about a command that does not exist, with the nearest ones that do."""
+        nearest = " or ".join(f"`{one}`" for one in self._nearest(ctx, name.lower()))
+        return f"No such command {name!r}." + (f" Did you mean {nearest}?" if nearest else "")
+
+    def _nearest(self, ctx: Any, name: str) -> list[str]:
+        """The commands that a mistyped one may stand for: of this group if possible, else of any other group."""
+        from difflib import get_close_matches
+
+        if name == "help":
+            return [f"awictl help {ctx.info_name}"]
+        verbs = _SYNONYMS.get(name, ())
+        if found := [verb for verb in verbs if verb in self.commands][:1] or get_close_matches(
+            name, self.commands, 1, _SIMILARITY
+        ):
+            return [f"{ctx.command_path} {found[0]}"]
+        root = ctx.find_root()
+        groups = {noun: getattr(root.command.get_command(root, noun), "commands", {}) for noun in root.command.commands}
+        elsewhere = [
+            f"awictl {noun} {verb}" for noun, known in groups.items() for verb in (name, *verbs) if verb in known
+        ]
+        return elsewhere[:_MAX_SUGGESTIONS]
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands, each with the first sentence of its help."""
         summaries = self._summaries or {
@@ -53,7 +101,14 @@ def load_command(module: str, name: str) -> Any:
 
 def load_group(package: str, names: Iterable[str], help: str) -> LazyGroup:
     """Build the group of a package that has a module for each of the commands `names`."""
-    app = typer.Typer(cls=LazyGroup, help=help, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    app = typer.Typer(
+        cls=LazyGroup,
+        help=help,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings=CONTEXT_SETTINGS,
+    )
     app.callback(help=help)(remember_options)
     group = get_command(app)
     assert isinstance(group, LazyGroup)  # noqa: S101  # `cls` above

@@ -25,6 +25,10 @@ class Option:
     choices: tuple[str, ...]
     #: Whether it is a global option, which every command has.
     everywhere: bool
+    #: What shells complete: `file`, a kind of value that `awictl __complete` knows, or nothing.
+    kind: str = ""
+    #: Whether it is an argument that takes several values.
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def tree() -> Node:
 
 
 def _node(command: Any, path: tuple[str, ...]) -> Node:
-    context = typer.Context(command, info_name=path[-1])
-    params = [_option(param, context) for param in command.get_params(context)]
+    context = typer.Context(command, info_name=path[-1], **command.context_settings)
+    params = [_option(param, context, path) for param in command.get_params(context)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     examples = (command.epilog or "").split("Examples:\n")[-1].splitlines()
     return Node(
@@ -70,14 +74,31 @@ def _node(command: Any, path: tuple[str, ...]) -> Node:
     )
 
 
-def _option(param: Any, context: typer.Context) -> Option:
+def _kind(path: tuple[str, ...], name: str, value: str, help: str) -> str:
+    """What shells complete for an option or argument of a command. `value`: its placeholder."""
+    noun = path[1] if len(path) > 1 else ""
+    placeholder = value.strip("[].")
+    if name == "--profile":
+        return "profile"
+    if name == "--session" or (placeholder in ("ID", "ID2") and name == value and noun == "session"):
+        return "session"
+    if name == "--agent" or placeholder == "AGENT":
+        return "agent"
+    if placeholder == "KEY" and noun == "cache":
+        return "cache"
+    if placeholder in ("ID", "ID|FILE") and noun == "media" and name == value:
+        return "image"
+    return "file" if placeholder == "FILE" or "FILE, or -" in help else ""
+
+
+def _option(param: Any, context: typer.Context, path: tuple[str, ...]) -> Option:
     choices = tuple(str(one) for one in getattr(param.type, "choices", ()))
     if param.param_type_name == "argument":
-        return Option(
-            (param.make_metavar(context) if not param.metavar else param.metavar,), "", param.help or "", (), False
-        )
+        value = param.metavar or param.make_metavar(context)
+        kind = _kind(path, value, value, param.help or "")
+        return Option((value,), "", param.help or "", choices, False, kind, param.nargs == -1)
     flag = param.is_flag or param.name == "help"
     value = "" if flag else (param.metavar or "|".join(choices) or "VALUE")
     everywhere = getattr(param, "rich_help_panel", None) == PANEL or param.name == "help"
     names = tuple(sorted((*param.opts, *param.secondary_opts), key=len))
-    return Option(names, value, param.help or "", choices, everywhere)
+    return Option(names, value, param.help or "", choices, everywhere, _kind(path, names[-1], value, param.help or ""))

@@ -1,0 +1,1 @@
+"""`awictl completion`, and the values that the scripts ask for."""

@@ -1,0 +1,1 @@
+"""`awictl help`."""

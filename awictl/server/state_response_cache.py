@@ -17,11 +17,13 @@ from ..document.json_codec import dumps
 from ..document.splice import Base
 from ..document.timestamps import timestamp
 from ..sessions.get_or_create import Visit
-from ..util.bounded_dict import BoundedDict
+from ..util.bounded_dict import BoundedByteDict
 from . import response_bodies
 
-#: Maximum number of cached bodies, and maximum size of each, in bytes.
+#: Maximum number of cached bodies; their maximum size in memory, with the documents they were made from, in bytes; and
+#: the maximum size of each, as it is sent, and of the stored head of its document.
 MAX_ENTRIES = 1_024
+MAX_MEMORY = 33_554_432
 MAX_BYTES = 65_536
 
 
@@ -30,6 +32,8 @@ class _Entry:
     base: Base
     started: datetime | None
     body: dict[str, Any]
+    #: Size of the body as it is sent, in bytes.
+    size: int
     #: Whether fragments replace the values from the document. The first response does without: it may be the only one.
     fragments: bool = False
 
@@ -46,7 +50,9 @@ class StateResponseCache:
     """The bodies of responses about the sessions that were requested most recently."""
 
     def __init__(self) -> None:
-        self._entries: BoundedDict[str, _Entry] = BoundedDict(MAX_ENTRIES)
+        self._entries: BoundedByteDict[str, _Entry] = BoundedByteDict(
+            MAX_ENTRIES, MAX_MEMORY, lambda _, entry: entry.base.memory + entry.size
+        )
 
     def body(self, visit: Visit) -> bytes:
         """The body of the response about the session of a request, at this moment."""
@@ -55,8 +61,10 @@ class StateResponseCache:
         if entry is None or entry.base is not visit.base:
             body = dict(response_bodies.state(visit.session_id, visit.head, now))
             text = dumps(body)
-            if len(text) <= MAX_BYTES:
-                self._entries[visit.session_id] = _Entry(visit.base, response_bodies.started_at(visit.head), body)
+            if len(text) <= MAX_BYTES and len(visit.base.prefix) <= MAX_BYTES:
+                self._entries[visit.session_id] = _Entry(
+                    visit.base, response_bodies.started_at(visit.head), body, len(text)
+                )
             return text
         if not entry.fragments:
             entry.serialize()

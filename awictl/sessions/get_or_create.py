@@ -13,15 +13,17 @@ from ..document.splice import Base, base_from_string
 from ..document.timestamps import timestamp
 from ..document.update import decode_diff
 from ..errors import NotFound, RateLimited, UpdateConflict
-from ..util.bounded_dict import BoundedDict
+from ..util.bounded_dict import BoundedByteDict
 
 if TYPE_CHECKING:
     from ..store.get_or_create import GetOrCreateStore
 
 log = logging.getLogger("awictl")
 
-#: Agents whose session id is cached, which saves their next request a round trip.
+#: Maximum number of agents whose session id is cached, which saves their next request a round trip, and its size in
+#: memory.
 CACHED_AGENTS = 65_536
+CACHED_AGENTS_BYTES = 25_165_824
 #: Attempts of a request while other requests create and end sessions of the same agent.
 ATTEMPTS = 8
 
@@ -68,7 +70,9 @@ class AgentSessions:
 
     def __init__(self, store: GetOrCreateStore) -> None:
         self._store = store
-        self._session_ids: BoundedDict[str, str] = BoundedDict(CACHED_AGENTS)
+        self._session_ids: BoundedByteDict[str, str] = BoundedByteDict(
+            CACHED_AGENTS, CACHED_AGENTS_BYTES, lambda agent_id, session_id: 200 + 4 * len(agent_id) + len(session_id)
+        )
 
     async def get_or_create(
         self,
@@ -127,6 +131,16 @@ class AgentSessions:
         raise UpdateConflict(
             f"{self._store.where}: other requests keep creating and ending sessions of agent {agent_id}; try again"
         )
+
+    async def count(self, who: str, operation: str, limit: int) -> RateLimitStatus:
+        """Count a request without looking for a session. `limit`: maximum number of requests per hour, above 0.
+
+        Raises RateLimited.
+        """
+        lookup = await self._store.read_for_request(who, None, operation, limit)
+        if lookup.refused:
+            raise RateLimited(limit=limit, reset_ms=lookup.window_ms)
+        return RateLimitStatus(limit, lookup.requests, lookup.window_ms)
 
     async def unmap(self, agent_id: str, session_id: str) -> None:
         """Remove the mapping of an agent to a session, so that its next request creates another one."""

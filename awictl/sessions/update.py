@@ -28,7 +28,7 @@ from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
 from ..store.base import CommitOutcome, SessionStore
 from ..store.errors import ReplyLost, no_session
-from ..util.bounded_dict import BoundedDict
+from ..util.bounded_dict import BoundedByteDict
 
 if TYPE_CHECKING:
     from ..archive.base import Archive
@@ -42,9 +42,10 @@ BACKOFF_SECONDS = 0.002
 BACKOFF_CAP_SECONDS = 0.25
 #: Seconds during which no actions are trimmed after they could not be archived.
 ARCHIVE_RETRY_SECONDS = 30.0
-#: Number of heads cached after an update; a cached head saves the next update a round trip.
+#: Maximum number of heads cached after an update, which saves the next update a round trip, and their size in memory.
 CACHED_HEADS = 1_024
-#: Size of the largest head that is cached, in bytes.
+CACHED_HEADS_BYTES = 33_554_432
+#: Size of the largest head that is cached, in bytes as stored.
 CACHED_HEAD_BYTES = 65_536
 
 
@@ -87,7 +88,9 @@ class Updater:
         self._archive = archive
         self._no_trimming_until = 0.0
         self._max_actions = settings.max_actions
-        self._heads: BoundedDict[str, Base] = BoundedDict(CACHED_HEADS)
+        self._heads: BoundedByteDict[str, Base] = BoundedByteDict(
+            CACHED_HEADS, CACHED_HEADS_BYTES, lambda _, base: base.memory
+        )
         self._locks: dict[str, _CountedLock] = {}
 
     def agent_id(self, session_id: str) -> str | None:

@@ -7,15 +7,16 @@ from typing import Any
 from ...document import keys
 from ...document.splice import FOLLOWING_BYTES, Base
 from ...settings import Settings
-from ...util.bounded_dict import BoundedDict
+from ...util.bounded_dict import BoundedByteDict
 from ..get_or_create import AgentLookup
 from .connection import Argument, Call, Script, Server
 from .history import base_from_start, decode_base
 from .listing import HEAD_CHUNK
 
-#: Sessions whose decoded head is kept until its bytes change.
+#: Maximum number of decoded heads that are kept until the bytes of their sessions change, and their size in memory.
 CACHED_HEADS = 1_024
-#: Largest head that is kept, in bytes.
+CACHED_HEADS_BYTES = 33_554_432
+#: Largest head that is kept, in bytes as stored.
 CACHED_HEAD_BYTES = 65_536
 #: The length that `read_for_request.lua` returns if the rate limit was exceeded.
 _RATE_LIMITED = -2
@@ -35,7 +36,9 @@ class RedisGetOrCreate:
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
         #: By key, the bytes that were read of a session and the base decoded from them: most requests change nothing.
-        self._decoded: BoundedDict[str, tuple[tuple[int, bytes, bytes], Base]] = BoundedDict(CACHED_HEADS)
+        self._decoded: BoundedByteDict[str, tuple[tuple[int, bytes, bytes], Base]] = BoundedByteDict(
+            CACHED_HEADS, CACHED_HEADS_BYTES, lambda _, entry: entry[1].memory
+        )
 
     async def read_for_request(
         self, agent_id: str, session_id: str | None, operation: str, limit: int, *, diff: bool = False
@@ -110,8 +113,12 @@ class RedisGetOrCreate:
         base: Base | None
         cached, base = self._decoded.get(key, (None, None))
         if read != cached:
-            base = base_from_start(self._server, key, length, start, end, self._max_bytes) or await self._read_all(key)
-            if len(start) <= CACHED_HEAD_BYTES and base is not None:
+            base = base_from_start(self._server, key, length, start, end, self._max_bytes)
+            if base is None:
+                # what was read does not determine the document, so it cannot tell whether the document has changed
+                self._decoded.pop(key, None)
+                base = await self._read_all(key)
+            elif len(start) <= CACHED_HEAD_BYTES:
                 self._decoded[key] = read, base
         return AgentLookup(count, window_ms, False, current, base, delta[0] if delta else None)
 

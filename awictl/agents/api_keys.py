@@ -48,6 +48,8 @@ class AgentKey:
     description: str | None = None
     #: Maximum number of requests per operation and hour; None if the server's default applies.
     requests_per_hour: int | None = None
+    #: Whether nobody has used it yet, and its expiry ends with its first use.
+    provisional: bool = False
     #: Whether the app created it; such keys are read-only.
     of_app: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from ..archive.base import Archive
@@ -28,6 +29,15 @@ class KeyStore(Protocol):
 
     async def revoke(self, agent_id: str) -> bool:
         """Revoke a key of awictl. Returns whether there is one with this id."""
+
+    async def confirm(self, agent_id: str, now: datetime) -> bool:
+        """Remove the expiry of a provisional key of awictl, unless it is over at `now`. Returns whether that was done.
+
+        The key is no longer provisional then.
+        """
+
+    async def delete_unused(self, now: datetime) -> int:
+        """Delete the provisional keys of awictl that have expired at `now`. Returns how many."""
 
 
 def open_key_store(archive: Archive) -> KeyStore:

@@ -6,6 +6,8 @@ cannot share a collection.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pymongo
 from bson import ObjectId
 from bson.errors import InvalidId
@@ -45,6 +47,8 @@ class MongoKeyStore:
             "expiresAt": key.expires_at,
             "createdAt": key.created_at,
         }
+        if key.provisional:
+            document["provisional"] = True
         with translate_errors(self.where):
             await self._connection.check_reachable()
             if not self._indexed:
@@ -79,6 +83,19 @@ class MongoKeyStore:
             await self._connection.check_reachable()
             return (await self._ours.update_one(wanted, {"$set": {"active": False}})).matched_count > 0
 
+    async def confirm(self, agent_id: str, now: datetime) -> bool:
+        """Remove the expiry of a provisional key, unless it is over at `now`. Returns whether that was done."""
+        wanted = {"_id": ObjectId(agent_id), "provisional": True, "expiresAt": {"$gt": now}}
+        change = {"$set": {"expiresAt": None}, "$unset": {"provisional": ""}}
+        with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
+            return (await self._ours.update_one(wanted, change)).matched_count > 0
+
+    async def delete_unused(self, now: datetime) -> int:
+        """Delete the provisional keys of awictl that have expired at `now`. Returns how many."""
+        with translate_errors(self.where):
+            await self._connection.check_reachable()
+            return (await self._ours.delete_many({"provisional": True, "expiresAt": {"$lte": now}})).deleted_count
+
 
 def _key(found: Document, *, of_app: bool = False) -> AgentKey:
     """Convert a document. Fields that the app left out, or of another type, count as not set."""
@@ -96,5 +113,6 @@ def _key(found: Document, *, of_app: bool = False) -> AgentKey:
         suspension_reason=as_text(found.get("suspensionReason")),
         description=as_text(found.get("description")),
         requests_per_hour=int(requests) if isinstance(requests, (int, float)) and requests >= 1 else None,
+        provisional=not of_app and found.get("provisional") is True,
         of_app=of_app,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -9,18 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ..document.json_codec import encodable
-from ..errors import InvalidInput, NotFound, Refused
+from ..errors import AwiError, InvalidInput, NotFound, Refused
 from ..settings import Settings
-from ..util.bounded_dict import BoundedDict
-from .api_keys import AgentKey, Permission
+from .api_keys import AgentKey, KeyState, Permission
+from .key_cache import KeyCache
 from .key_store import KeyStore
 from .secret import digest_of, mask_secrets, new_secret
 
-#: Seconds for which a key that was found is cached, and for which it is cached that a secret is unknown.
-CACHE_SECONDS = 60.0
-MISS_SECONDS = 5.0
-#: Maximum number of secrets in the cache.
-CACHE_ENTRIES = 10_000
+log = logging.getLogger("awictl")
+
 #: Maximum length of a secret that is looked up, of a name, and of a description, in characters.
 MAX_SECRET = 256
 MAX_NAME = 256
@@ -43,9 +41,7 @@ class AgentRegistry:
     def __init__(self, key_store: KeyStore, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._key_store = key_store
         self._settings = settings
-        self._clock = clock
-        #: By digest of the secret: the key, or None if there is none, and the time at which the entry expires.
-        self._cache: BoundedDict[str, tuple[AgentKey | None, float]] = BoundedDict(CACHE_ENTRIES)
+        self._cache = KeyCache(self._look_up, clock)
 
     @property
     def where(self) -> str:
@@ -59,8 +55,13 @@ class AgentRegistry:
         permissions: Sequence[Permission] = (Permission.READ,),
         expires_in_ms: int | None = None,
         description: str | None = None,
+        provisional: bool = False,
     ) -> Registered:
-        """Create a key for a new agent. Raises InvalidInput, and ReadOnly if writing is disabled."""
+        """Create a key for a new agent. Raises InvalidInput, and ReadOnly if writing is disabled.
+
+        `provisional`: the key expires only if nobody has used it by then; its first use removes the expiry. Provisional
+        keys that have expired are deleted.
+        """
         self._settings.check_writable()
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable() or not name.strip():
             raise InvalidInput(f"the name of an agent must have 1 to {MAX_NAME} printable characters")
@@ -78,26 +79,49 @@ class AgentRegistry:
             created_at=now,
             expires_at=_later(now, expires_in_ms) if expires_in_ms is not None else None,
             description=description,
+            provisional=provisional,
         )
         secret = new_secret()
+        if provisional:
+            await self._key_store.delete_unused(now)
         await self._key_store.add(key, digest_of(secret))
         return Registered(key, secret)
+
+    def cached(self, secret: str) -> AgentKey | None:
+        """The key with this secret if it was read up to `key_cache.CACHE_SECONDS` ago; otherwise None."""
+        return self._cache.fresh(digest_of(secret))
+
+    def was_found(self, secret: str) -> bool:
+        """Whether the cache has a key with this secret, however old."""
+        return self._cache.was_found(digest_of(secret))
 
     async def find(self, secret: str) -> AgentKey | None:
         """Return the key with this secret, in any state (see `AgentKey.state`); None if there is none.
 
-        A key may have been read up to `CACHE_SECONDS` ago.
+        The caller authenticates with it: this is the first use of a provisional key. A key may have been read up to
+        `key_cache.CACHE_SECONDS` ago.
         """
         if not 0 < len(secret) <= MAX_SECRET or not secret.isprintable():
             return None
-        digest = digest_of(secret)
-        known = self._cache.get(digest)
-        now = self._clock()
-        if known is not None and known[1] > now:
-            return known[0]
+        return await self._cache.find(secret, digest_of(secret))
+
+    async def _look_up(self, secret: str, digest: str) -> AgentKey | None:
+        """The key as it is stored. At the first use of a provisional key, remove its expiry."""
         found = await self._key_store.find(secret, digest)
-        self._cache[digest] = found, now + (CACHE_SECONDS if found is not None else MISS_SECONDS)
-        return found
+        now = datetime.now(UTC)
+        if found is None or not found.provisional or found.state(now) is not KeyState.ACTIVE:
+            return found
+        if self._settings.read_only:
+            return found
+        try:
+            if await self._key_store.confirm(found.agent_id, now):
+                return replace(found, provisional=False, expires_at=None)
+        except AwiError as error:  # it is confirmed at the next lookup
+            log.warning(
+                "%s: the first use of the API key of agent %s was not recorded: %s", self.where, found.agent_id, error
+            )
+            return found
+        return await self._key_store.find(secret, digest)  # it was confirmed or deleted meanwhile
 
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""
@@ -115,7 +139,7 @@ class AgentRegistry:
         return found[0]
 
     async def revoke(self, agent: str) -> AgentKey:
-        """Revoke a key; servers accept it for up to `CACHE_SECONDS` more.
+        """Revoke a key; servers accept it for up to `key_cache.CACHE_SECONDS` more.
 
         Raises NotFound, Refused if the key is one of the app, and ReadOnly if writing is disabled.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import datetime
 
 from ..archive.sqlite.file import SqliteFile, T, Work
 from ..archive.values import parse_datetime
@@ -18,8 +19,11 @@ _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     permissions TEXT NOT NULL,
     active INTEGER NOT NULL,
     expires_at TEXT,
-    created_at TEXT
+    created_at TEXT,
+    provisional INTEGER NOT NULL DEFAULT 0
 ) STRICT"""
+#: Adds what tables of earlier versions lack.
+_ADD_PROVISIONAL = "ALTER TABLE agent_keys ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0"
 
 
 class SqliteKeyStore:
@@ -34,8 +38,10 @@ class SqliteKeyStore:
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(_TABLE)
+            if not _has_provisional(db):
+                db.execute(_ADD_PROVISIONAL)
             db.execute(
-                "INSERT INTO agent_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO agent_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     key.agent_id,
                     digest,
@@ -45,6 +51,7 @@ class SqliteKeyStore:
                     key.active,
                     optional_timestamp(key.expires_at),
                     optional_timestamp(key.created_at),
+                    key.provisional,
                 ),
             )
 
@@ -74,6 +81,27 @@ class SqliteKeyStore:
             return False
         return await self._file.write(write)
 
+    async def confirm(self, agent_id: str, now: datetime) -> bool:
+        """Remove the expiry of a provisional key, unless it is over at `now`. Returns whether that was done."""
+
+        def write(db: sqlite3.Connection) -> bool:
+            change = """UPDATE agent_keys SET expires_at = NULL, provisional = 0
+                WHERE agent_id = ? AND provisional AND expires_at > ?"""
+            return db.execute(change, (agent_id, optional_timestamp(now))).rowcount > 0
+
+        return await self._file.write(write)
+
+    async def delete_unused(self, now: datetime) -> int:
+        """Delete the provisional keys that have expired at `now`. Returns how many."""
+
+        def write(db: sqlite3.Connection) -> int:
+            change = "DELETE FROM agent_keys WHERE provisional AND expires_at <= ?"
+            return db.execute(change, (optional_timestamp(now),)).rowcount
+
+        if not await self._read(_has_provisional):
+            return 0
+        return await self._file.write(write)
+
     async def _read(self, work: Work[T]) -> T | None:
         """Run `work` and return its result; None if there is no table of keys yet."""
 
@@ -82,6 +110,10 @@ class SqliteKeyStore:
             return work(db) if exists else None
 
         return await self._file.read(read)
+
+
+def _has_provisional(db: sqlite3.Connection) -> bool:
+    return any(row["name"] == "provisional" for row in db.execute("PRAGMA table_info(agent_keys)"))
 
 
 def _key(row: sqlite3.Row) -> AgentKey:
@@ -93,4 +125,5 @@ def _key(row: sqlite3.Row) -> AgentKey:
         expires_at=parse_datetime(row["expires_at"]),
         active=bool(row["active"]),
         description=row["description"],
+        provisional="provisional" in row.keys() and bool(row["provisional"]),  # noqa: SIM118  # a row, not a dict
     )

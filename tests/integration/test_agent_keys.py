@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
@@ -16,7 +17,8 @@ from support.mongo import MongoServer
 
 from awictl import AgentKey, InvalidInput, NotFound, Permission, ReadOnly, Refused, Settings, StateManager, Unreachable
 from awictl.agents.api_keys import KeyState
-from awictl.agents.registry import CACHE_ENTRIES, CACHE_SECONDS, MISS_SECONDS, AgentRegistry
+from awictl.agents.key_cache import CACHE_SECONDS, CACHED_KEYS_BYTES, CACHED_MISSES, MAX_LOOKUPS, MISS_SECONDS
+from awictl.agents.registry import AgentRegistry
 from awictl.agents.secret import digest_of
 
 APP_SECRET = "agent_" + "0" * 32
@@ -241,13 +243,24 @@ class CountingKeyStore:
     def __init__(self) -> None:
         self.keys: dict[str, AgentKey] = {}
         self.lookups = 0
+        #: Number of lookups at this moment, and the maximum of that.
+        self.running = self.most_running = 0
+        #: Whether lookups end.
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def add(self, key: AgentKey, digest: str) -> None:
         self.keys[digest] = key
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
         self.lookups += 1
-        return self.keys.get(digest)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.answers.wait()
+            return self.keys.get(digest)
+        finally:
+            self.running -= 1
 
     async def all(self) -> list[AgentKey]:
         return list(self.keys.values())
@@ -257,6 +270,12 @@ class CountingKeyStore:
             digest: replace(key, active=key.active and key.agent_id != agent_id) for digest, key in self.keys.items()
         }
         return True
+
+    async def confirm(self, agent_id: str, now: datetime) -> bool:
+        return False
+
+    async def delete_unused(self, now: datetime) -> int:
+        return 0
 
 
 async def test_a_key_is_cached_for_a_minute() -> None:
@@ -292,10 +311,159 @@ async def test_an_unknown_secret_is_cached_for_a_few_seconds() -> None:
     assert await agents.find("agent_1") is None and key_store.lookups == 2
 
 
-async def test_the_cache_is_bounded_and_has_no_secrets() -> None:
+async def test_unknown_secrets_do_not_evict_keys_and_no_secret_is_kept() -> None:
+    key_store, now = CountingKeyStore(), 1_000.0
+    agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
+    made = await agents.register("x")
+    await agents.find(made.secret)
+    for number in range(CACHED_MISSES + 50):
+        assert await agents.find(f"agent_{number}") is None
+    assert key_store.lookups == CACHED_MISSES + 51
+    assert await agents.find(made.secret) == made.key and key_store.lookups == CACHED_MISSES + 51, "still cached"
+    cache = agents._cache
+    assert len(cache._unknown) == CACHED_MISSES and len(cache._found) == 1
+    assert not any(known.startswith("agent_") for known in [*cache._unknown, *cache._found])
+
+
+async def test_concurrent_lookups_of_a_secret_share_one_query() -> None:
     key_store = CountingKeyStore()
     agents = AgentRegistry(key_store, Settings())
-    for number in range(CACHE_ENTRIES + 50):
-        await agents.find(f"agent_{number}")
-    assert len(agents._cache) == CACHE_ENTRIES
-    assert not any(known.startswith("agent_") for known in agents._cache)
+    made = await agents.register("x")
+    key_store.answers.clear()
+    waiting = [asyncio.create_task(agents.find(secret)) for secret in [made.secret] * 50 + ["agent_1"] * 50]
+    while key_store.running < 2:
+        await asyncio.sleep(0)
+    waiting[0].cancel()  # the others still get the result
+    waiting[50].cancel()
+    key_store.answers.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError) and isinstance(found[50], asyncio.CancelledError)
+    assert found[1:50] == [made.key] * 49 and found[51:] == [None] * 49
+    assert key_store.lookups == 2
+
+
+async def test_few_unknown_secrets_are_looked_up_at_once_and_known_keys_do_not_wait_for_them() -> None:
+    key_store, now = CountingKeyStore(), 1_000.0
+    agents = AgentRegistry(key_store, Settings(), clock=lambda: now)
+    made = await agents.register("x")
+    await agents.find(made.secret)
+    now += CACHE_SECONDS + 1
+    key_store.answers.clear()
+    flood = [asyncio.create_task(agents.find(f"agent_{number}")) for number in range(500)]
+    while key_store.running < MAX_LOOKUPS:
+        await asyncio.sleep(0)
+    good = asyncio.create_task(agents.find(made.secret))
+    while key_store.running < MAX_LOOKUPS + 1:
+        await asyncio.sleep(0)
+    key_store.answers.set()
+    assert await good == made.key
+    assert await asyncio.gather(*flood) == [None] * 500
+    assert key_store.most_running == MAX_LOOKUPS + 1
+
+
+async def test_a_lookup_that_began_before_a_revocation_is_not_cached() -> None:
+    key_store = CountingKeyStore()
+    agents = AgentRegistry(key_store, Settings())
+    made = await agents.register("x")
+    key_store.answers.clear()
+    before = asyncio.create_task(agents.find(made.secret))
+    while not key_store.running:
+        await asyncio.sleep(0)
+    await agents.revoke("x")
+    key_store.keys, revoked = {digest_of(made.secret): made.key}, key_store.keys
+    key_store.answers.set()
+    await before
+    key_store.keys = revoked
+    found = await agents.find(made.secret)
+    assert found is not None and found.state() is KeyState.REVOKED
+
+
+async def test_an_error_is_not_cached() -> None:
+    class Broken(CountingKeyStore):
+        async def find(self, secret: str, digest: str) -> AgentKey | None:
+            await super().find(secret, digest)
+            raise Unreachable
+
+    key_store = Broken()
+    agents = AgentRegistry(key_store, Settings())
+    for count in (1, 2):
+        with pytest.raises(Unreachable):
+            await agents.find("agent_1")
+        assert key_store.lookups == count
+
+
+async def test_cached_keys_are_bounded_by_bytes() -> None:
+    """Fields of the app's keys are of any length."""
+    key_store = CountingKeyStore()
+    agents = AgentRegistry(key_store, Settings())
+    long = AgentKey("a", "x", (Permission.READ,), NOW, suspended=True, suspension_reason="x" * 1_000_000)
+    for number in range(20):
+        key_store.keys[digest_of(f"agent_{number}")] = long
+        assert await agents.find(f"agent_{number}") == long
+    assert 0 < agents._cache._found.bytes <= CACHED_KEYS_BYTES and len(agents._cache._found) < 5
+
+
+# -- provisional keys
+
+
+async def test_a_provisional_key_that_is_used_does_not_expire(agents: AgentRegistry, archived: Settings) -> None:
+    made = await agents.register("x", expires_in_ms=60_000, provisional=True)
+    assert made.key.provisional and made.key.expires_at is not None
+    [listed] = await agents.all()
+    assert listed == made.key, "listing is no use"
+    used = await agents.find(made.secret)
+    assert used == replace(made.key, provisional=False, expires_at=None)
+    async with registry_at(archived) as other:
+        assert await other.all() == [used] and await other.find(made.secret) == used
+
+
+async def test_a_provisional_key_that_nobody_uses_expires_and_is_deleted(
+    agents: AgentRegistry, archived: Settings
+) -> None:
+    used = await agents.register("used", expires_in_ms=60_000, provisional=True)
+    await agents.find(used.secret)
+    expiring = await agents.register("by the operator", expires_in_ms=1)
+    unused = await agents.register("unused", expires_in_ms=1, provisional=True)
+    await asyncio.sleep(0.005)
+    found = await agents.find(unused.secret)
+    assert found is not None and found.state() is KeyState.EXPIRED, "its first use came too late"
+    later = await agents.register("later", expires_in_ms=60_000, provisional=True)
+    async with registry_at(archived) as other:
+        assert {key.name for key in await other.all()} == {"by the operator", "used", "later"}
+        assert await other.find(unused.secret) is None
+        for kept in (expiring, used, later):
+            assert await other.find(kept.secret) is not None
+
+
+async def test_read_only_authentication_does_not_confirm_a_key(agents: AgentRegistry, archived: Settings) -> None:
+    made = await agents.register("x", expires_in_ms=60_000, provisional=True)
+    async with registry_at(replace(archived, read_only=True)) as reader:
+        assert await reader.find(made.secret) == made.key
+    assert await agents.all() == [made.key]
+
+
+async def test_a_table_of_an_earlier_version_gets_the_new_column(tmp_path: Path) -> None:
+    file = tmp_path / "archive.db"
+    settings = Settings(archive_url=f"sqlite:///{file}")
+    async with registry_at(settings) as agents:
+        old = await agents.register("old")
+        with closing(sqlite3.connect(file)) as db:
+            db.execute("ALTER TABLE agent_keys DROP COLUMN provisional")
+            db.commit()
+        assert await agents.all() == [old.key]
+        new = await agents.register("new", expires_in_ms=60_000, provisional=True)
+        assert {key.name for key in await agents.all()} == {"old", "new"}
+        assert await agents.find(old.secret) == old.key
+        found = await agents.find(new.secret)
+        assert found is not None and found.expires_at is None
+
+
+async def test_the_apps_keys_are_never_provisional(mongo: MongoServer, app_key: dict[str, Any]) -> None:
+    """Even if one has a field of that name: it is neither confirmed nor deleted."""
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {"provisional": True, "expiresAt": datetime(2020, 1, 1)}})
+    before = list(mongo.raw["agentapikeys"].find())
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        await agents.register("ours", expires_in_ms=60_000, provisional=True)
+        found = await agents.find(APP_SECRET)
+        assert found is not None and not found.provisional and found.state() is KeyState.EXPIRED
+    assert list(mongo.raw["agentapikeys"].find()) == before

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..store.redis.keyspace import Keyspace
     from ..store.redis.strings import Strings
     from ..store.session_fields import SessionFields
+    from .earlier_sessions import EarlierSessions
     from .end import Ended, SessionEndings
     from .fallback import Found
     from .get_or_create import AgentSessions
@@ -137,6 +138,13 @@ class StateManager:
 
         self.settings.check_writable()
         return AgentSessions(self.store.get_or_create)
+
+    @cached_property
+    def earlier_sessions(self) -> EarlierSessions:
+        """The op_ids of agents' earlier sessions."""
+        from .earlier_sessions import EarlierSessions
+
+        return EarlierSessions(self.store, lambda: self.archive, self.settings.session_ttl_ms)
 
     @cached_property
     def inventory(self) -> Inventory:

@@ -938,11 +938,15 @@ _awictl_serve() {
     '--port[Port to listen on; 0 selects a free one.]:PORT: ' \
     '--workers[Number of worker processes.]:N: ' \
     '--allow-register[Allow any client to register as an agent.]' \
+    '--register-permission[Permission that an agent may have if it registers itself; repeatable.  (default, read)]:read|write|delete:(read write delete)' \
+    '--register-limit[Registrations per hour for each address; 0 disables the limit.]:N: ' \
     '--rate-limit[Requests per hour for each agent and operation; 0 disables the limit.]:N: ' \
     '--max-body[Maximum size of a request body, in bytes.]:BYTES: ' \
     '--request-timeout[Maximum duration of a request, such as 10s.]:DURATION: ' \
+    '--unknown-key-limit[Requests with unknown API keys per minute for each address; 0 disables the limit.]:N: ' \
     '--access-log[Log each request.]' \
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
+    '--proxy[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
     '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

@@ -10,7 +10,7 @@ from ..document.json_codec import dumps
 from ..settings import Settings
 from .asgi import Receive, Scope, Send, problem_response
 from .endpoint import Endpoint
-from .json_logging import configure
+from .log_formats import configure
 from .openapi import document
 from .options import ServerOptions
 from .problems import HTTPProblem

@@ -7,13 +7,16 @@ import logging
 import time
 from typing import Any
 
-from ..errors import AwiError
+from ..errors import AwiError, RateLimited
 from .api_request import ApiRequest
 from .asgi import Body, Receive, Response, Scope, Send, headers_of, json_response, limit_headers, problem_response
-from .auth import identify
+from .auth import authenticate, authorize
 from .problems import HTTPProblem, problem_of
 from .routes import Route
 from .worker import Worker
+
+#: Statuses of refusals that count towards the rate limit, too.
+COUNTED = frozenset({400, 403, 408, 413})
 
 log = logging.getLogger("awictl.server")
 access = logging.getLogger("awictl.access")
@@ -56,17 +59,12 @@ class Endpoint:
         options = self._worker.options
         headers = headers_of(scope)
         body = Body(headers, receive, options.max_body_bytes, options.body_seconds)
-        request = ApiRequest(self._worker, scope, body)
+        request = ApiRequest(self._worker, scope, body, self._route.operation)
         try:
             async with asyncio.timeout(options.request_seconds):
-                if not self._route.public:
-                    request.key = await identify(headers, self._worker.agents, self._route.permission)
-                value = await self._route.handler(request)
-            response = value if isinstance(value, Response) else json_response(value)
+                response = await self._answer(request, headers)
         except HTTPProblem as problem:
             response = problem_response(problem)
-        except AwiError as error:
-            response = problem_response(problem_of(error))
         except TimeoutError:
             response = request.interrupted("The request took too long.")
         except asyncio.CancelledError:  # uvicorn cancels requests that outlast timeout_graceful_shutdown
@@ -83,3 +81,28 @@ class Endpoint:
         if await body.left_unread():
             response.headers.append((b"connection", b"close"))
         return response
+
+    async def _answer(self, request: ApiRequest, headers: dict[bytes, bytes]) -> Response:
+        """The response of the handler. Raises HTTPProblem; refusals count towards the rate limit, too."""
+        try:
+            return await self._handle(request, headers)
+        except HTTPProblem as problem:
+            if request.key is not None and problem.status in COUNTED:
+                try:
+                    await request.count()
+                except RateLimited as error:
+                    raise problem_of(error) from None
+                except AwiError as error:
+                    log.warning("a refused request was not counted: %s", error)
+            raise
+
+    async def _handle(self, request: ApiRequest, headers: dict[bytes, bytes]) -> Response:
+        worker, route = self._worker, self._route
+        try:
+            if not route.public:
+                request.key = await authenticate(headers, worker.agents, worker.unknown_keys, request.scope)
+                authorize(request.key, route.permission)
+            value = await route.handler(request)
+        except AwiError as error:
+            raise problem_of(error) from error
+        return value if isinstance(value, Response) else json_response(value)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 
 from ..agents.api_keys import Permission
 from ..document import keys
 from ..document.schema import as_object
 from ..document.timestamps import timestamp
-from ..errors import AwiError, Unreachable
+from ..errors import AwiError
 from . import response_bodies
 from . import response_types as types
+from .addresses import client_address
 from .api_request import ApiRequest
 from .asgi import QueryNumber, Response, json_response
-from .options import SITE_FIELDS
+from .options import SITE_FIELDS, UNUSED_KEY_MS
 from .problems import HTTPProblem
 from .request_bodies import RegistrationRequest, UpdateRequest, validated
 
@@ -27,8 +27,6 @@ log = logging.getLogger("awictl.server")
 
 #: Seconds that an agent waits for its session to be archived; after that, a sweep archives it.
 ARCHIVE_SECONDS = 5.0
-#: Seconds after which a health check reports a backend as disconnected.
-HEALTH_SECONDS = 2.0
 
 #: The page of a history.
 LIMIT = QueryNumber("limit", "maximum number of actions", default=20, maximum=1_000)
@@ -37,26 +35,26 @@ OFFSET = QueryNumber("offset", "number of the newest actions to skip", default=0
 
 async def get_state(request: ApiRequest) -> Response:
     """Get the state of the session, without its trajectory."""
-    return Response(200, request.worker.state_responses.body(await request.visit("state")))
+    return Response(200, request.worker.state_responses.body(await request.visit()))
 
 
 async def get_diff(request: ApiRequest) -> types.DiffResponse | types.NoDiffResponse:
     """Get what the last update changed."""
-    visit = await request.visit("diff", diff=True)
+    visit = await request.visit(diff=True)
     return response_bodies.diff(visit.last_delta)
 
 
 async def get_history(request: ApiRequest) -> types.HistoryResponse:
     """Get a page of the trajectory."""
     limit, offset = LIMIT.of(request.scope), OFFSET.of(request.scope)
-    visit = await request.visit("history")
+    visit = await request.visit()
     page = await request.worker.manager.get_action_history(visit.session_id, limit, offset)
     return response_bodies.history(visit.session_id, page)
 
 
 async def get_cache(request: ApiRequest) -> types.CacheResponse:
     """Get the first cached results of the session's current query."""
-    visit = await request.visit("cache")
+    visit = await request.visit()
     cache = as_object(visit.head.get("query_cache"))
     cache_key = cache.get("active_cache_key")
     results = None
@@ -71,17 +69,27 @@ async def update_state(request: ApiRequest) -> types.UpdateResponse:
     for name in SITE_FIELDS:
         if name in update.delta:
             raise HTTPProblem(403, "Permission denied", f"Only the site can change {name}; remove it from the delta.")
-    visit = await request.visit("update")
+    visit = await request.visit()
+    manager = request.worker.manager
+    if update.op_id is not None:
+        earlier = await manager.earlier_sessions.find(request.caller.agent_id, visit, update.op_id)
+        if earlier is not None:
+            return {
+                **response_bodies.state(visit.session_id, visit.head, datetime.now(UTC)),
+                "action": None,
+                "op_id": update.op_id,
+                "applied": False,
+                "appliedTo": earlier,
+            }
     fresh = keys.new_op_id()
     request.op_id = update.op_id or fresh
-    updated = await request.worker.manager.apply(
-        visit.session_id, update.delta, update.entry(), base=visit.base, fresh_op_id=fresh
-    )
+    updated = await manager.apply(visit.session_id, update.delta, update.entry(), base=visit.base, fresh_op_id=fresh)
     return {
         **response_bodies.state(visit.session_id, updated.head, datetime.now(UTC)),
         "action": updated.action,
         "op_id": updated.op_id,
         "applied": updated.action is not None,
+        "appliedTo": None,
     }
 
 
@@ -89,7 +97,7 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
     """End the session for the agent and archive it."""
     await request.body.read()
     manager = request.worker.manager
-    visit = await request.visit("end", create=False)
+    visit = await request.visit(create=False)
     await manager.record_end(visit.session_id)
     await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
     archived = False
@@ -100,6 +108,7 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
             archived = True
         except (AwiError, TimeoutError) as error:
             log.warning("%s has ended, but is not archived yet: %s", visit.session_id, error)
+            manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
             request.worker.metrics.not_archived.inc()
     return {
         "success": True,
@@ -113,26 +122,33 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
 
 async def register(request: ApiRequest) -> Response:
     """Register a new agent and create its API key, if the operator allows it."""
-    worker = request.worker
-    if not worker.options.allow_register:
+    worker, options = request.worker, request.worker.options
+    if not options.allow_register:
         raise HTTPProblem(403, "Registration is off", "Ask the operator for a key: `awictl agent register NAME`")
+    if options.register_limit:
+        who = f"address {client_address(request.scope)}"
+        await worker.manager.agent_sessions.count(who, "register", options.register_limit)
     body = await request.body.json()
     if not isinstance(body.get("name"), str) or not body["name"]:
         raise HTTPProblem(400, "Agent name is required", "name must be a non-empty string.")
     agent = validated(body, RegistrationRequest)
+    granted = set(agent.permissions or (Permission.READ,)) & set(options.register_permissions)
+    if not granted:
+        allowed = ", ".join(options.register_permissions)
+        raise HTTPProblem(403, "Permission denied", f"An agent that registers itself can have: {allowed}")
     made = await worker.agents.register(
-        agent.name, permissions=agent.permissions or (Permission.READ,), description=agent.description
+        agent.name,
+        permissions=tuple(granted),
+        expires_in_ms=UNUSED_KEY_MS,
+        description=agent.description,
+        provisional=True,
     )
-    return json_response(response_bodies.registered(made.key, made.secret, worker.options.rate_limit), 201)
+    return json_response(response_bodies.registered(made.key, made.secret, options.rate_limit), 201)
 
 
 async def get_health(request: ApiRequest) -> Response:
     """Check whether Redis and the archive respond."""
-    manager = request.worker.manager
-    archive = manager.archive
-    redis, archived = await asyncio.gather(
-        _status(manager.store.ping()), _status(archive.ping() if archive is not None else None)
-    )
+    redis, archived = await request.worker.health.statuses(request.worker.manager)
     to_mongodb = request.worker.archives_to_mongodb
     body: types.HealthResponse = {
         "success": not {redis, archived} & {"disconnected", "error"},
@@ -142,20 +158,6 @@ async def get_health(request: ApiRequest) -> Response:
     if not to_mongodb:
         body["services"]["archive"] = archived
     return json_response(body, 200 if body["success"] else 503)
-
-
-async def _status(ping: Awaitable[object] | None) -> types.Status:
-    if ping is None:
-        return "disabled"
-    try:
-        async with asyncio.timeout(HEALTH_SECONDS):
-            await ping
-    except (Unreachable, TimeoutError):
-        return "disconnected"
-    except AwiError as error:
-        log.warning("health check failed: %s", error)
-        return "error"
-    return "connected"
 
 
 async def get_metrics(request: ApiRequest) -> Response:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from ..agents.api_keys import Permission
+
 #: Default maximum number of requests per hour, for each agent and operation. An API key may have its own.
 REQUESTS_PER_HOUR = 1_000
+#: Default maximum number of requests with unknown API keys per minute, and of registrations per hour, for each address.
+UNKNOWN_KEYS_PER_MINUTE = 60
+REGISTRATIONS_PER_HOUR = 10
+#: Time after which a key that an agent registered itself expires if it has not been used, in milliseconds: a day.
+UNUSED_KEY_MS = 86_400_000
 #: Fields of a session document that only the site can change, not the agent.
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 
@@ -20,6 +27,10 @@ class ServerOptions:
     workers: int = 1
     #: Whether agents can register themselves.
     allow_register: bool = False
+    #: The permissions that an agent can have if it registers itself.
+    register_permissions: tuple[Permission, ...] = (Permission.READ,)
+    #: Maximum number of registrations per hour, for each address; 0: no limit.
+    register_limit: int = REGISTRATIONS_PER_HOUR
     #: Maximum number of requests per hour, for each agent and operation; 0: no limit.
     rate_limit: int = REQUESTS_PER_HOUR
     #: Maximum size of a request body, in bytes.
@@ -27,6 +38,12 @@ class ServerOptions:
     #: Timeout of a request in seconds, from its head to its response.
     request_seconds: float = 10.0
     access_log: bool = False
+    #: Maximum number of requests with unknown API keys per minute, for each address; 0: no limit.
+    unknown_keys: int = UNKNOWN_KEYS_PER_MINUTE
+    #: Addresses and networks of proxies whose `X-Forwarded-For` is trusted.
+    proxies: tuple[str, ...] = ()
+    #: Whether a proxy terminates TLS.
+    behind_tls: bool = False
 
     @property
     def body_seconds(self) -> float:

@@ -22,17 +22,24 @@ What this class adds, each because no setting does:
 8. Lost connections: uvicorn notifies the last request of a pipeline, not the one that is running, and goes on with the
    queue. The running request is notified, and the queue is cleared.
 9. Errors: uvicorn answers malformed HTTP with text. All errors have the JSON shape of the API.
+10. Number of connections: `limit_concurrency` refuses every client alike. There is a limit for each address, too, and
+    an idle connection is closed for a new one (see `connections`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from .connections import Admission, ConnectionLimits
+
+log = logging.getLogger("awictl.server")
 
 #: Maximum size of a request's head, in bytes: what most servers and proxies accept.
 MAX_HEAD_BYTES = 32_768
@@ -47,6 +54,16 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 _TOO_LARGE = b'{"success":false,"error":"Too large","message":"The head of the request is too large."}'
 _TOO_SLOW = b'{"success":false,"error":"Request timeout","message":"The head of the request did not arrive in time."}'
+_BUSY = {
+    Admission.TOO_MANY: (
+        b"503 Service Unavailable",
+        b'{"success":false,"error":"Service unavailable","message":"Too many connections are open. Try again."}',
+    ),
+    Admission.TOO_MANY_OF_ADDRESS: (
+        b"429 Too Many Requests",
+        b'{"success":false,"error":"Too many connections","message":"Too many connections from this address."}',
+    ),
+}
 _NOT_HTTP = b'{"success":false,"error":"Invalid request","message":"The request is not valid HTTP."}'
 
 
@@ -54,11 +71,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP/1.1 with bounded heads, framing, pipelines and waiting times (the module lists them).
 
     `timeout`: seconds in which the head of a request, and the first byte of a connection, must arrive, and in which a
-    client must read some of the response that is waiting for it.
+    client must read some of the response that is waiting for it. `limits`: the connections of this worker.
     """
 
-    def __init__(self, *args: Any, timeout: float = 10.0, **named: Any) -> None:
+    def __init__(self, *args: Any, limits: ConnectionLimits, timeout: float = 10.0, **named: Any) -> None:
         super().__init__(*args, **named)
+        self._limits = limits
         self._timeout = timeout
         #: Bytes of this message so far that are not body, and the bytes of its headers.
         self._overhead = 0
@@ -73,13 +91,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the timeout for the first byte."""
+        """Start the timeout for the first byte; refuse the connection if there are too many."""
         super().connection_made(transport)
         self.flow = _PipelineFlowControl(transport, self.pipeline)
-        self._start_timer()
+        admission = self._limits.admit(self, self._host)
+        if admission is Admission.ADMITTED:
+            self._start_timer()
+        else:
+            self._refuse(*_BUSY[admission])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the running request, and drop those in the queue."""
+        self._limits.remove(self)
         self._stop_timer()
         self._stop_stall_timer()
         self.pipeline.clear()
@@ -170,6 +193,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
         self._overhead = max(0, self._overhead - len(body))
 
+    def on_response_complete(self) -> None:
+        """Start the next request, or wait for it."""
+        self._limits.responded(self)
+        super().on_response_complete()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+
+    def close_idle(self) -> None:
+        """Close the connection, also if its client has not read the last response."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    @property
+    def _host(self) -> str:
+        return self.client[0] if self.client else ""
+
     def pause_writing(self) -> None:
         """Start to watch whether the client reads: the write buffer is full."""
         super().pause_writing()
@@ -187,10 +231,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._start_stall_timer(STALLED_AT_END_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, also if its client has not read the last response."""
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        super().timeout_keep_alive_handler()
+        """Close an idle connection."""
+        log.debug("closed a connection that was idle for %s s", self.timeout_keep_alive, extra={"address": self._host})
+        self.close_idle()
 
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP with 400."""
@@ -203,6 +246,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self._overhead:
             self._refuse(b"408 Request Timeout", _TOO_SLOW)
         elif not self.transport.is_closing():
+            log.debug("closed a connection without a request", extra={"address": self._host})
             self.transport.close()
 
     def _refuse(self, status: bytes, body: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agents.api_keys import AgentKey
 from ..document.schema import NEXT_PAGE, PREVIOUS_PAGE, as_array, as_object
-from ..document.timestamps import parse_timestamp, timestamp
+from ..document.timestamps import optional_timestamp, parse_timestamp, timestamp
 from ..store.base import HistoryPage
 from . import response_types as types
 
@@ -133,6 +133,7 @@ def registered(key: AgentKey, secret: str, rate_limit: int) -> types.Registratio
             "description": key.description,
             "rateLimit": {"requestsPerHour": key.requests_per_hour or rate_limit},
             "createdAt": timestamp(key.created_at),
+            "expiresAt": optional_timestamp(key.expires_at),
         },
         "usage": {"header": "X-Agent-API-Key", "example": f"X-Agent-API-Key: {secret}"},
     }

@@ -82,6 +82,9 @@ class UpdateResponse(StateResponse):
     applied: Annotated[
         bool, Meta(description="false if this op_id had been applied before, by another request or an internal retry")
     ]
+    appliedTo: Annotated[
+        SessionId | None, Meta(description="the agent's earlier session that this op_id had been applied to, if any")
+    ]
 
 
 class HistoryResponse(TypedDict):
@@ -137,6 +140,7 @@ class RegisteredAgent(TypedDict):
     description: str | None
     rateLimit: AgentRateLimit
     createdAt: Timestamp
+    expiresAt: Annotated[Timestamp | None, Meta(description="when the key expires if it is not used before")]
 
 
 class KeyUsage(TypedDict):

@@ -30,6 +30,8 @@ class Route:
     permission: Permission | None = None
     #: Whether no API key is required.
     public: bool = False
+    #: The operation that a request counts as for the rate limit.
+    operation: str = ""
     #: Statuses of errors besides `openapi.KEY_ERRORS`, which every route has that is not public.
     errors: tuple[int, ...] = ()
     query: tuple[QueryNumber, ...] = ()
@@ -46,17 +48,19 @@ REGISTRATION_EXAMPLE = {"name": "BrowserUseAgent", "permissions": ["read", "writ
 
 # fmt: off
 ROUTES = (
-    Route("GET", f"{SESSION}/state", handlers.get_state, {200: types.StateResponse}, READ),
-    Route("POST", f"{SESSION}/state", handlers.update_state, {200: types.UpdateResponse}, WRITE, errors=(400,),
-          request=UpdateRequest, example=UPDATE_EXAMPLE),
-    Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: types.DiffResponse | types.NoDiffResponse}, READ),
-    Route("GET", f"{SESSION}/history", handlers.get_history, {200: types.HistoryResponse}, READ, errors=(400,),
-          query=(handlers.LIMIT, handlers.OFFSET)),
-    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ),
+    Route("GET", f"{SESSION}/state", handlers.get_state, {200: types.StateResponse}, READ, operation="state"),
+    Route("POST", f"{SESSION}/state", handlers.update_state, {200: types.UpdateResponse}, WRITE, operation="update",
+          errors=(400,), request=UpdateRequest, example=UPDATE_EXAMPLE),
+    Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: types.DiffResponse | types.NoDiffResponse}, READ,
+          operation="diff"),
+    Route("GET", f"{SESSION}/history", handlers.get_history, {200: types.HistoryResponse}, READ, operation="history",
+          errors=(400,), query=(handlers.LIMIT, handlers.OFFSET)),
+    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ, operation="cache"),
     # any key may end its session, as in the app
-    Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, errors=(400,)),
+    Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, operation="end", errors=(400,)),
     Route("POST", "/api/agent/register", handlers.register, {201: types.RegistrationResponse}, public=True,
-          errors=(400, 403, 408, 413, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE, tag="agents"),
+          errors=(400, 403, 408, 413, 429, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE,
+          tag="agents"),
     Route("GET", "/api/health", handlers.get_health, {200: types.HealthResponse, 503: types.HealthResponse},
           public=True, tag="operation"),
     Route("GET", "/metrics", handlers.get_metrics, {200: str}, public=True, tag="operation"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -24,7 +25,8 @@ from ..errors import Refused
 from ..sessions.manager import StateManager
 from ..settings import Settings
 from .app import Api, create_app
-from .json_logging import configure
+from .connections import ConnectionLimits, max_connections
+from .log_formats import configure
 from .metrics import SHARED_FOLDER
 from .options import ServerOptions
 from .protocol import BoundedHttpProtocol
@@ -41,25 +43,34 @@ BACKLOG = 1_024
 
 async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises Refused if the server cannot start; KeyboardInterrupt after Ctrl-C."""
+    configure(level)
+    if options.wide and not options.behind_tls:
+        log.warning(
+            "listening on %s without TLS: the agents' API keys can be read in transit. Terminate TLS in a proxy and "
+            "pass --behind-tls, or listen on 127.0.0.1",
+            options.host,
+        )
     async with StateManager.open(settings) as manager:  # starts the embedded server, if it is used
         manager.check_writable()
         where = {"redis": manager.store.where, "archive": manager.agents.where}
     listener = _listen(options)
     host, port = listener.getsockname()[:2]
     options = replace(options, host=host, port=port)
-    configure(level)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    log.info("listening on %s", url, extra={"url": url, "pid": os.getpid(), "workers": options.workers, **where})
+    limits = ConnectionLimits(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), options.proxies)
+    about = {"pid": os.getpid(), "workers": options.workers, "max_connections": limits.total, **where}
+    log.info("listening on %s", url, extra={"url": url, **about})
     config = uvicorn.Config(
         partial(create_app if options.workers == 1 else _create_worker, settings, options, level),
         factory=True,
-        http=partial(BoundedHttpProtocol, timeout=options.request_seconds),  # type: ignore[arg-type]
+        http=partial(BoundedHttpProtocol, timeout=options.request_seconds, limits=limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # the client's address is not used
+        proxy_headers=bool(options.proxies),
+        forwarded_allow_ips=list(options.proxies),
         workers=options.workers,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -76,6 +87,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
 
 
 def _serve_with_workers(config: uvicorn.Config, listener: socket.socket) -> None:
+    # made by mkdtemp: it belongs to this user, nobody else has access (0700), and its name cannot be guessed
     folder = tempfile.mkdtemp(prefix="awictl-metrics-")
     os.environ[SHARED_FOLDER] = folder
     supervisor = _Supervisor(config, [listener])
@@ -111,6 +123,7 @@ def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Ap
     def stop_with_parent() -> None:
         if parent is not None:
             parent.join()
+            shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_with_parent, daemon=True).start()

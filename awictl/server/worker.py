@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
+from .addresses import UnknownKeyLimit
+from .health import HealthCheck
 from .metrics import Metrics
 from .options import ServerOptions
 from .state_response_cache import StateResponseCache
@@ -25,6 +27,8 @@ class Worker:
         self._describe = describe
         self.metrics = Metrics()
         self.state_responses = StateResponseCache()
+        self.unknown_keys = UnknownKeyLimit(options.unknown_keys)
+        self.health = HealthCheck()
         self._settings = settings
         self._manager: StateManager | None = None
 

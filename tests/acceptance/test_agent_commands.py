@@ -70,14 +70,14 @@ def test_a_read_only_profile_writes_nothing(archiving_user: Cli) -> None:
     reader = archiving_user.having(AWI_READ_ONLY="1")
     reader("agent", "register", "y").error(4, "read-only")
     reader("agent", "revoke", "x", "--yes").error(4, "read-only")
-    reader("serve", "--port", "0").error(4, "read-only")
+    reader("serve", "--port", "0").logged_error(4, "read-only")
     assert [one["name"] for one in reader.ok("agent", "list").rows] == ["x"]
 
 
 def test_an_archive_is_required(awictl: Cli) -> None:
     for words in (["list"], ["register", "x"], ["show", "x"], ["revoke", "x", "--yes"]):
         awictl("agent", *words).error(4, "no archive", "AWI_ARCHIVE_URL", "keys of agents")
-    awictl("serve", "--port", "0").error(4, "no archive", "keys of agents")
+    awictl("serve", "--port", "0").logged_error(4, "no archive", "keys of agents")
 
 
 def test_keys_written_by_the_app(awictl: Cli, mongo: MongoServer) -> None:

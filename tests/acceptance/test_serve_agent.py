@@ -72,7 +72,8 @@ def run_session(agent: BrowserUseAgent) -> str:
 
 def test_on_redis_and_mongodb(awictl: Cli, mongo: MongoServer) -> None:
     user = awictl.having(MONGODB_URI=mongo.uri)
-    with serving(user, "--allow-register", "--access-log") as server:
+    permissions = ("--register-permission", "read", "--register-permission", "write")
+    with serving(user, "--allow-register", *permissions, "--access-log") as server:
         body = {"name": "BrowserUseAgent", "description": "x test agent", "permissions": ["read", "write"]}
         answer = httpx.post(f"{server.url}{API}/register", json=body)
         assert answer.status_code == 201

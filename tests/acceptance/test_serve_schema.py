@@ -38,7 +38,8 @@ def run_schemathesis(server: Server, secret: str, examples: int, folder: Path) -
 def check(awictl: Cli, examples: int, least: int) -> None:
     user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
     secret = user.ok("agent", "register", "tester", "-o", "raw", "-q").text.strip()
-    with serving(user, "--rate-limit", "0", "--allow-register") as server:
+    limits = ("--rate-limit", "0", "--unknown-key-limit", "0", "--register-limit", "0")
+    with serving(user, *limits, "--allow-register") as server:
         made = run_schemathesis(server, secret, examples, awictl.home)
         print(f"\n{made:,} generated requests")
         assert made >= least

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from support.api import BOTH, SESSION, Agent, an_agent, client_of, served
 from support.archives import forget_sockets
 from support.documents import DATA, assert_timestamp, plain, session_key
 from support.mongo import MongoServer
@@ -23,40 +22,6 @@ from awictl.archive.mongo import connection
 from awictl.document import keys
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
-
-SESSION = "/api/agent/session"
-BOTH = (Permission.READ, Permission.WRITE)
-
-
-@dataclass
-class Agent:
-    """A client of the API with an agent's key."""
-
-    client: httpx.AsyncClient
-    agent_id: str
-    secret: str
-    manager: StateManager
-
-    async def get(self, path: str, **more: Any) -> httpx.Response:
-        return await self.client.get(f"{SESSION}/{path}", headers={"X-Agent-API-Key": self.secret}, **more)
-
-    async def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
-        headers = {"X-Agent-API-Key": self.secret}
-        return await self.client.post(f"{SESSION}/{path}", json=body, headers=headers, **more)
-
-
-@asynccontextmanager
-async def served(settings: Settings, options: ServerOptions | None = None) -> AsyncIterator[Api]:
-    """The application, started."""
-    api = Api(settings, options or ServerOptions())
-    async with api.worker.opened():
-        yield api
-
-
-@asynccontextmanager
-async def client_of(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://awictl") as client:  # type: ignore[arg-type]
-        yield client
 
 
 @pytest.fixture
@@ -75,11 +40,6 @@ async def api(archived: Settings) -> AsyncIterator[Api]:
 async def agent(api: Api) -> AsyncIterator[Agent]:
     async with client_of(api) as client:
         yield await an_agent(api, client)
-
-
-async def an_agent(api: Api, client: httpx.AsyncClient, *permissions: Permission) -> Agent:
-    made = await api.worker.agents.register("Browser agent", permissions=permissions or BOTH)
-    return Agent(client, made.key.agent_id, made.secret, api.worker.manager)
 
 
 async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) -> None:
@@ -530,7 +490,8 @@ async def test_invalid_updates(agent: Agent, body: bytes) -> None:
 async def test_registering_agents_over_http(archived: Settings, agent: Agent) -> None:
     refused = await agent.client.post("/api/agent/register", json={"name": "me"})
     assert refused.status_code == 403
-    async with served(archived, ServerOptions(allow_register=True)) as api, client_of(api) as client:
+    options = ServerOptions(allow_register=True, register_permissions=BOTH)
+    async with served(archived, options) as api, client_of(api) as client:
         body = {"name": "BrowserUseAgent", "description": "a test", "permissions": ["write", "read"], "framework": "x"}
         answer = await client.post("/api/agent/register", json=body)
         assert answer.status_code == 201

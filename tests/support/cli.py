@@ -77,6 +77,16 @@ class Result:
             assert fragment in self.err, (fragment, self)
         return self.err
 
+    def logged_error(self, code: int, *fragments: str) -> str:
+        """Return the error in the log of a command that failed with `code`; every line on stderr must be JSON."""
+        assert self.code == code, self
+        rows = [json.loads(line) for line in self.err.splitlines()]
+        [message] = [row["message"] for row in rows if row["level"] == "error"]
+        assert isinstance(message, str) and "traceback" not in rows[-1] and not message.startswith("unexpected "), self
+        for fragment in fragments:
+            assert fragment in message, (fragment, self)
+        return message
+
     def table(self) -> str:
         """Return the printed table, which must contain no control characters."""
         assert self.code == 0, self

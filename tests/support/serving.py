@@ -84,13 +84,17 @@ class Server:
 
 
 @contextmanager
-def serving(user: Cli, *options: str, profile: tuple[str, ...] = ()) -> Iterator[Server]:
+def serving(
+    user: Cli, *options: str, profile: tuple[str, ...] = (), descriptors: int | None = None
+) -> Iterator[Server]:
     """Run `awictl PROFILE serve OPTIONS` on a free port until the block ends.
 
-    Redis and the archive are those in the environment of `user`, or in `profile`, the global options.
+    Redis and the archive are those in the environment of `user`, or in `profile`, the global options. `descriptors`:
+    the maximum number of open files.
     """
+    limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors is not None else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "awictl", *profile, "serve", "--port", "0", *options],
+        [*limited, sys.executable, "-m", "awictl", *profile, "serve", "--port", "0", *options],
         cwd=user.home,
         env=user.env,
         stdin=subprocess.DEVNULL,

@@ -51,13 +51,15 @@ class CommandSpec:
     formats: tuple[Format, ...]
     #: Makes the event loop; None: asyncio's own.
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None"
+    #: Whether an error is logged instead of printed.
+    logs_errors: bool
 
     def build(self, name: str) -> TyperCommand:
         """The Typer command of that name, with the parameters of `parse` (but the first) and the global options."""
         own = list(inspect.signature(self.parse).parameters.values())[1:]
 
         def entry(ctx: typer.Context, **values: Any) -> None:
-            execute(ctx, self.parse, values, self.formats, self.loop_factory)
+            execute(ctx, self.parse, values, self.formats, self.loop_factory, logs_errors=self.logs_errors)
 
         entry.__signature__ = signature_with_globals([_CONTEXT, *own])  # type: ignore[attr-defined]
         epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in self.examples)
@@ -80,17 +82,18 @@ def cli_command(
     formats: Iterable[Format] = (),
     json: bool = True,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
+    logs_errors: bool = False,
 ) -> Callable[[Parse], CommandSpec]:
     """Declare a function as the command of its module; its docstring is the help.
 
     The function gets a `CommandContext` first. It parses and validates, and returns the coroutine that does the work.
     `formats`: the formats that the command prints besides tables and JSON; any other is refused before it runs.
-    `json`: whether it prints JSON at all.
-    `loop_factory`: makes the event loop on which it runs, instead of asyncio's own.
+    `json`: whether it prints JSON at all. `loop_factory`: makes the event loop on which it runs, instead of asyncio's
+    own. `logs_errors`: write an error to the log, instead of printing it.
     """
     printed = (Format.TABLE, *((Format.JSON, Format.JSONL) if json else ()), *formats)
 
     def declare(parse: Parse) -> CommandSpec:
-        return CommandSpec(parse, tuple(examples), printed, loop_factory)
+        return CommandSpec(parse, tuple(examples), printed, loop_factory, logs_errors)
 
     return declare

@@ -11,8 +11,11 @@ CLOSED_PIPE = 141
 INTERRUPTED = 130
 
 
-def report(error: BaseException, *, verbose: bool = False) -> int:
-    """Print an error as one line on stderr, with a traceback if `verbose`. Returns the exit code."""
+def report(error: BaseException, *, verbose: bool = False, to_log: bool = False) -> int:
+    """Print an error as one line on stderr, with a traceback if `verbose`. Returns the exit code.
+
+    `to_log`: log it instead, in the format of the log.
+    """
     if isinstance(error, OSError):
         settle_output()
     if isinstance(error, BrokenPipeError):
@@ -25,10 +28,17 @@ def report(error: BaseException, *, verbose: bool = False) -> int:
         text, code = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     else:
         text, code = f"unexpected {type(error).__name__}: {error} (--verbose prints the traceback)", 1
+    line = printable(" ".join(text.split()))
+    if to_log:
+        import logging
+
+        level = logging.INFO if isinstance(error, KeyboardInterrupt) else logging.ERROR
+        logging.getLogger("awictl").log(level, "%s", line, exc_info=error if verbose else None)
+        return code
     if verbose:
         import traceback
 
         traceback.print_exception(error)
     if sys.stderr is not None:
-        print(f"awictl: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"awictl: {line}", file=sys.stderr, flush=True)  # noqa: T201
     return code

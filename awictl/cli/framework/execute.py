@@ -25,6 +25,8 @@ def execute(
     values: dict[str, Any],
     formats: tuple[Format, ...],
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None",
+    *,
+    logs_errors: bool = False,
 ) -> None:
     """Parse `values`, and run the coroutine that `parse` returns. Raises typer.Exit with the exit code of an error."""
     import logging  # here, so that a page of help does not wait for it
@@ -42,7 +44,7 @@ def execute(
     except typer.Exit:
         raise
     except BaseException as error:
-        raise typer.Exit(report(error, verbose=options.verbose)) from None
+        raise typer.Exit(report(error, verbose=options.verbose, to_log=logs_errors)) from None
 
 
 def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:

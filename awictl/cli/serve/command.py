@@ -1,10 +1,12 @@
 """`awictl serve`."""
 
+import ipaddress
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...agents.api_keys import Permission
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.parsers import parse_duration
@@ -20,6 +22,20 @@ Port = Annotated[
 ]
 Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Number of worker processes.", min=1, max=256)]
 AllowRegister = Annotated[bool, typer.Option("--allow-register", help="Allow any client to register as an agent.")]
+RegisterPermissions = Annotated[
+    list[Permission] | None,
+    typer.Option(
+        "--register-permission",
+        help="Permission that an agent may have if it registers itself; repeatable.  [default: read]",
+        show_default=False,
+    ),
+]
+RegisterLimit = Annotated[
+    int,
+    typer.Option(
+        "--register-limit", help="Registrations per hour for each address; 0 disables the limit.", metavar="N", min=0
+    ),
+]
 RateLimit = Annotated[
     int,
     typer.Option(
@@ -38,8 +54,26 @@ RequestTimeout = Annotated[
         parser=parse_duration,
     ),
 ]
+UnknownKeys = Annotated[
+    int,
+    typer.Option(
+        "--unknown-key-limit",
+        help="Requests with unknown API keys per minute for each address; 0 disables the limit.",
+        metavar="N",
+        min=0,
+    ),
+]
 AccessLog = Annotated[bool, typer.Option("--access-log", help="Log each request.")]
 BehindTls = Annotated[bool, typer.Option("--behind-tls", help="A proxy terminates TLS: do not warn about plain HTTP.")]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        help="Address or network of a proxy whose X-Forwarded-For names the client; repeatable.",
+        metavar="ADDRESS",
+        show_default=False,
+    ),
+]
 
 
 def _uvloop() -> "asyncio.AbstractEventLoop":
@@ -54,9 +88,11 @@ def _uvloop() -> "asyncio.AbstractEventLoop":
     examples=[
         "awictl serve --embedded",
         "awictl --profile production serve --port 8080 --workers 4",
-        "awictl serve --embedded --allow-register --access-log",
+        "awictl serve --embedded --allow-register --register-permission read --register-permission write --access-log",
+        "awictl serve --host 0.0.0.0 --behind-tls --proxy 10.0.0.0/8",
     ],
     loop_factory=_uvloop,
+    logs_errors=True,
 )
 def command(
     ctx: CommandContext,
@@ -64,28 +100,50 @@ def command(
     port: Port = 8080,
     workers: Workers = 1,
     allow_register: AllowRegister = False,
+    register_permission: RegisterPermissions = None,
+    register_limit: RegisterLimit = 10,
     rate_limit: RateLimit = 1000,
     max_body: MaxBody = 1_048_576,
     request_timeout: RequestTimeout = "10s",
+    unknown_keys: UnknownKeys = 60,
     access_log: AccessLog = False,
     behind_tls: BehindTls = False,
+    proxy: Proxies = None,
 ) -> Work:
-    """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM; logs are JSON lines on stderr."""
+    """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM.
+
+    Logs are JSON lines on stderr; text, if that is a terminal.
+    """
     from ...server.options import ServerOptions
 
-    timeout = max(request_timeout, 1) / 1000
-    options = ServerOptions(host, port, workers, allow_register, rate_limit, max_body, timeout, access_log)
-    return run(ctx, options, behind_tls)
+    options = ServerOptions(
+        host=host,
+        port=port,
+        workers=workers,
+        allow_register=allow_register,
+        register_permissions=tuple(register_permission or [Permission.READ]),
+        register_limit=register_limit,
+        rate_limit=rate_limit,
+        max_body_bytes=max_body,
+        request_seconds=max(request_timeout, 1) / 1000,
+        access_log=access_log,
+        unknown_keys=unknown_keys,
+        proxies=tuple(map(_network, proxy or [])),
+        behind_tls=behind_tls,
+    )
+    return run(ctx, options)
 
 
-async def run(ctx: CommandContext, options: "ServerOptions", behind_tls: bool) -> None:
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise InvalidInput(f"--proxy {text!r:.80} is not an IP address or network") from None
+
+
+async def run(ctx: CommandContext, options: "ServerOptions") -> None:
     """Run the server."""
     from ...server.run import serve
 
     level = logging.ERROR if ctx.options.quiet else logging.DEBUG if ctx.options.verbose else logging.INFO
-    if options.wide and not behind_tls:
-        ctx.out.notice(
-            f"WARNING: listening on {options.host} without TLS: the agents' API keys can be read in transit. "
-            "Terminate TLS in a proxy and pass --behind-tls, or listen on 127.0.0.1"
-        )
     await serve(ctx.settings, options, level)

@@ -12,8 +12,10 @@ from ...document.keys import check_agent_id
 from ...errors import AwiError
 from ...sessions.manager import StateManager
 from ...settings import Settings
+from ..addresses import UnknownKeyLimit
 from ..asgi import App, Receive, Scope, Send, headers_of, problem_response, url_of
-from ..auth import KEY_HEADER, identify
+from ..auth import KEY_HEADER, authenticate, authorize
+from ..options import UNKNOWN_KEYS_PER_MINUTE
 from ..problems import HTTPProblem
 from .agent_request import STATE_NAME, Agent, AgentRequest
 from .lifespan import run_lifespan
@@ -26,15 +28,21 @@ class LoadSession:
 
     `identify`: returns the calling agent for a scope, or None, for sites with their own authentication. By default, the
     agent is found by the API key in `X-Agent-API-Key`, or in a bearer token that starts with `agent_`; a request with
-    an invalid key is answered with 401 or 403.
+    an invalid key is answered with 401 or 403, or with 429 after `unknown_keys` requests with unknown keys per minute
+    from one address (the client of the scope); 0 disables that limit.
     """
 
     def __init__(
-        self, app: App, settings: Settings, identify: Callable[[Scope], Awaitable[Agent | None]] | None = None
+        self,
+        app: App,
+        settings: Settings,
+        identify: Callable[[Scope], Awaitable[Agent | None]] | None = None,
+        unknown_keys: int = UNKNOWN_KEYS_PER_MINUTE,
     ) -> None:
         self._app = app
         self._settings = settings
         self._identify = identify or self._by_key
+        self._unknown_keys = UnknownKeyLimit(unknown_keys)
         self._manager: StateManager | None = None
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
@@ -69,7 +77,9 @@ class LoadSession:
         headers = headers_of(scope)
         if KEY_HEADER not in headers and not headers.get(b"authorization", b"").lower().startswith(b"bearer agent_"):
             return None  # no token, or one of the site's own
-        return await identify(headers, (await self._opened()).agents)
+        key = await authenticate(headers, (await self._opened()).agents, self._unknown_keys, scope)
+        authorize(key)
+        return key
 
     async def _opened(self) -> StateManager:
         if self._manager is None:

@@ -1,4 +1,4 @@
-"""Structured logging to stderr: one JSON object per line, with API keys masked."""
+"""Logging to stderr, with API keys masked: one JSON object per line; on a terminal, text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from ..agents.secret import mask_secrets
 from ..document.json_codec import dumps
 from ..document.timestamps import timestamp
+from ..util.printable import printable
 
 #: Attributes of every record; all others were passed as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -21,12 +22,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record with its time, level, logger, message, extra attributes and traceback."""
         row: dict[str, Any] = {
-            "time": timestamp(datetime.fromtimestamp(record.created, UTC)),
+            "time": _time_of(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        row |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        row |= _extra(record)
         if record.exc_info:
             row["traceback"] = self.formatException(record.exc_info)
         try:
@@ -36,11 +37,35 @@ class JsonFormatter(logging.Formatter):
         return mask_secrets(text)
 
 
+class TextFormatter(logging.Formatter):
+    """Formats a log record as one line of text, and its traceback as more lines, for a terminal.
+
+    Control characters are escaped: parts of a record may come from a client or from a store.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record with its time, level, message and extra attributes, and its traceback."""
+        more = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        lines = [f"{_time_of(record)} {record.levelname.lower():8}{record.getMessage()}{more}"]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        return mask_secrets("\n".join(map(printable, lines)))
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    return timestamp(datetime.fromtimestamp(record.created, UTC))
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _USUAL}
+
+
 def configure(level: int) -> None:
-    """Log to stderr as JSON, and remove all other handlers. `level`: one of the module `logging`."""
+    """Log to stderr, warnings included, and remove all other handlers. `level`: one of the module `logging`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(True)
     # they log every connection, and every malformed request
     for chatty in ("uvicorn", "uvicorn.error", "pymongo"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -1,0 +1,138 @@
+"""Limits on the number of open connections of a worker, in all and from each address.
+
+Each connection takes a file descriptor, and its requests may take one each for Redis and MongoDB. Without a limit, idle
+connections would use up the descriptors, and the server could neither accept a connection nor open one itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Protocol
+
+from ..store.redis.connection import MAX_CONNECTIONS
+from .addresses import network_of
+
+log = logging.getLogger("awictl.server")
+
+#: File descriptors for everything but connections: standard streams, listener, event loop, SQLite files, metrics.
+RESERVED_DESCRIPTORS = 32
+#: Maximum number of connections to MongoDB: the default of its driver.
+MONGO_CONNECTIONS = 100
+#: Minimum number of connections of clients, however few descriptors there are.
+MIN_CONNECTIONS = 8
+#: Share of all connections that one address may have.
+ADDRESS_SHARE = 0.5
+#: Seconds between two messages about the same limit.
+LOG_SECONDS = 10.0
+
+
+class Admission(Enum):
+    """Whether a connection is admitted, or which limit it exceeds."""
+
+    ADMITTED = "admitted"
+    TOO_MANY = "too many connections"
+    TOO_MANY_OF_ADDRESS = "too many connections from one address"
+
+
+class ClientConnection(Protocol):
+    """A connection of a client."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+
+    def close_idle(self) -> None:
+        """Close the connection, which is idle."""
+
+
+def max_connections(descriptors: int) -> int:
+    """The maximum number of connections of clients for a limit of file descriptors (RLIMIT_NOFILE).
+
+    The greatest number n for which n clients, a connection to Redis and one to MongoDB for each of them up to their
+    maximum, and `RESERVED_DESCRIPTORS` are within the limit.
+    """
+    left = descriptors - RESERVED_DESCRIPTORS
+    return max(MIN_CONNECTIONS, left // 3, (left - MAX_CONNECTIONS) // 2, left - MAX_CONNECTIONS - MONGO_CONNECTIONS)
+
+
+class ConnectionLimits:
+    """The open connections of one worker. If there are too many, the one that has been idle longest is closed.
+
+    `total`: maximum number of connections. `proxies`: addresses and networks without a limit for each address.
+    """
+
+    def __init__(self, total: int, proxies: Sequence[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self.per_address = max(1, int(total * ADDRESS_SHARE))
+        self._proxies = [ipaddress.ip_network(one) for one in proxies]
+        self._clock = clock
+        #: The address of each connection, in the order of their last response.
+        self._open: OrderedDict[ClientConnection, str] = OrderedDict()
+        self._of_address: Counter[str] = Counter()
+        self._logs = {Admission.TOO_MANY: [0, 0, 0.0], Admission.TOO_MANY_OF_ADDRESS: [0, 0, 0.0]}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: ClientConnection, host: str) -> Admission:
+        """Admit a connection; close an idle one for it if there are too many. It must be removed in the end."""
+        address = network_of(host)
+        if self._of_address.get(address, 0) >= self.per_address and not self._is_proxy(host):
+            reached, victims = Admission.TOO_MANY_OF_ADDRESS, (one for one in self._open if self._open[one] == address)
+        elif len(self._open) >= self.total:
+            reached, victims = Admission.TOO_MANY, (one for one in self._open)
+        else:
+            return self._add(connection, address)
+        victim = next((one for one in victims if one.idle), None)
+        self._log(reached, address, closed=victim is not None)
+        if victim is None:
+            return reached
+        self.remove(victim)
+        victim.close_idle()
+        return self._add(connection, address)
+
+    def responded(self, connection: ClientConnection) -> None:
+        """Note that a connection has just been used."""
+        if connection in self._open:
+            self._open.move_to_end(connection)
+
+    def remove(self, connection: ClientConnection) -> None:
+        """Remove a connection that is closed or about to be; does nothing if it was removed before."""
+        address = self._open.pop(connection, None)
+        if address is not None:
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
+
+    def _is_proxy(self, host: str) -> bool:
+        if not self._proxies:
+            return False
+        address = ipaddress.ip_address(host)
+        return any(address in network for network in self._proxies)
+
+    def _add(self, connection: ClientConnection, address: str) -> Admission:
+        self._open[connection] = address
+        self._of_address[address] += 1
+        return Admission.ADMITTED
+
+    def _log(self, reached: Admission, address: str, *, closed: bool) -> None:
+        """Log that a limit was reached, at most every LOG_SECONDS."""
+        log_entry = self._logs[reached]
+        log_entry[0 if closed else 1] += 1
+        now = self._clock()
+        if now < log_entry[2]:
+            return
+        extra = {
+            "address": address,
+            "connections": len(self._open),
+            "limit": self.total if reached is Admission.TOO_MANY else self.per_address,
+            "closed_idle": log_entry[0],
+            "refused": log_entry[1],
+        }
+        self._logs[reached] = [0, 0, now + LOG_SECONDS]
+        log.warning("%s; the limit follows from that of open files (ulimit -n)", reached.value, extra=extra)

@@ -1,0 +1,10 @@
+"""Text that is safe to print on a terminal."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """The text with non-printable characters and lone surrogates escaped, so that it cannot control a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -1,0 +1,245 @@
+"""`awictl serve`: limits on connections and unknown keys with real sockets, its log, and its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from support.cli import LIMIT_SECONDS, Cli
+from support.mongo import MongoServer
+from support.serving import Server, serving
+from support.terminal import CTRL_C, on_terminal
+
+STATE = "/api/agent/session/state"
+#: Maximum number of open files of the server in these tests.
+DESCRIPTORS = 128
+
+
+@pytest.fixture
+def user(awictl: Cli) -> Cli:
+    """A user with an archive in a file."""
+    return awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+
+
+def register(user: Cli) -> str:
+    return user.ok("agent", "register", "good", "-o", "raw", "-q").text.strip()
+
+
+def connect(server: Server, address: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=(address, 0))
+
+
+def statuses(server: Server, key: str, count: int) -> set[int]:
+    """The statuses of requests on a new connection each."""
+    transport = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+    with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": key}, transport=transport, timeout=10) as good:
+        return {good.get(STATE).status_code for _ in range(count)}
+
+
+def warnings_of(server: Server, message: str) -> list[dict[str, object]]:
+    return [row for row in server.rows() if row["level"] == "warning" and message in row["message"]]
+
+
+def test_idle_connections_are_closed_for_new_ones(user: Cli) -> None:
+    """More idle connections than the server may open files; the good agent is at the same address."""
+    key = register(user)
+    with serving(user, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+        for _ in range(2 * DESCRIPTORS):
+            stack.enter_context(connect(server))
+        assert statuses(server, key, 100) == {200}
+        [warning] = warnings_of(server, "too many connections from one address")
+        assert warning["address"] == "127.0.0.1" and warning["limit"] == 16 and warning["closed_idle"] == 1
+        assert not [row for row in server.rows() if row["level"] == "error"]
+
+
+def test_connections_that_are_not_idle_leave_room_for_other_addresses(user: Cli) -> None:
+    key = register(user)
+    slow = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {key}\r\nContent-Length: 12\r\n\r\n{{".encode()
+    with serving(user, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+        held = [stack.enter_context(connect(server, "127.0.0.2")) for _ in range(16)]
+        for connection in held:
+            connection.sendall(slow)
+        time.sleep(0.5)  # until the server has read them
+        with connect(server, "127.0.0.2") as refused:
+            said = refused.recv(65_536)
+            assert said.startswith(b"HTTP/1.1 429 ") and b"Too many connections" in said and refused.recv(1) == b""
+        assert statuses(server, key, 20) == {200}
+        [warning] = warnings_of(server, "too many connections from one address")
+        assert warning["address"] == "127.0.0.2" and warning["refused"] == 1
+
+
+def test_a_proxy_is_not_limited_and_names_the_client(user: Cli) -> None:
+    """`X-Forwarded-For` counts only if it comes from the proxy."""
+    key = register(user)
+    limits = ("--unknown-key-limit", "2", "--proxy", "127.0.0.2")
+    with serving(user, *limits, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+        slow = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {key}\r\nContent-Length: 12\r\n\r\n{{".encode()
+        for _ in range(20):
+            stack.enter_context(connect(server, "127.0.0.2")).sendall(slow)
+
+        def status(address: str, client: str, number: int) -> int:
+            with httpx.Client(transport=httpx.HTTPTransport(local_address=address), base_url=server.url) as one:
+                headers = {"X-Agent-API-Key": f"agent_{number:032x}", "X-Forwarded-For": client}
+                return one.get(STATE, headers=headers).status_code
+
+        assert [status("127.0.0.2", "192.0.2.1", number) for number in range(3)] == [401, 401, 429]
+        assert [status("127.0.0.2", "192.0.2.2", number) for number in range(10, 13)] == [401, 401, 429]
+        spoofed = [status("127.0.0.1", f"192.0.2.{number}", number) for number in range(20, 23)]
+        assert spoofed == [401, 401, 429]
+
+
+def test_invalid_proxies(user: Cli) -> None:
+    user("serve", "--proxy", "example.com").error(2, "--proxy 'example.com' is not an IP address or network")
+
+
+# -- the log
+
+
+def test_every_line_of_the_log_is_json(user: Cli) -> None:
+    """Warnings, the access log, the start and the end of several workers, and Ctrl-C."""
+    with serving(user, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
+        assert httpx.get(f"http://127.0.0.1:{server.port}/api/health").status_code == 200
+        server.signal(signal.SIGINT)
+        assert server.wait() == 130
+    rows = server.rows()
+    assert all(row.keys() >= {"time", "level", "logger", "message"} for row in rows)
+    messages = [row["message"] for row in rows]
+    assert "without TLS" in messages[0] and messages[-2:] == ["stopped", "interrupted"]
+    assert "GET /api/health 200" in messages
+
+
+def test_an_error_at_the_start_is_json_too(user: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        user("serve", "--port", str(taken.getsockname()[1])).logged_error(4, "cannot listen on 127.0.0.1")
+
+
+def test_the_log_on_a_terminal_is_text_without_control_characters(user: Cli) -> None:
+    evil = "evil\x1b]0;title\x07\n\x9b31m\u202eforged"
+    with on_terminal(user, "serve", "--port", "0", columns=200) as terminal:
+        shown = terminal.until("listening on http://")
+        port = shown.partition("listening on http://127.0.0.1:")[2].split()[0]
+        assert '"message"' not in shown and "info" in shown
+        key = register(user)
+        state = httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).json()
+        with redis.Redis(host="127.0.0.1", port=int(user.env["REDIS_PORT"])) as raw:
+            raw.set(f"AWI:SESSION:{state['sessionId']}", evil, keepttl=True)
+        assert httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).status_code == 409
+        terminal.until("request failed")
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+    sent = terminal.sent.decode()
+    assert not {one for one in sent if not one.isprintable()} - {"\r", "\n"}, sent
+    assert key not in sent
+
+
+# -- the folder of the workers' metrics
+
+
+@contextmanager
+def shared_temporary_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def metrics_folder(shared: Path) -> Path:
+    """The folder of the workers' metrics, which must belong to the user alone."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not (found := [one for one in shared.iterdir() if list(one.glob("*.db"))]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    [folder] = found
+    about = folder.lstat()
+    assert stat.S_ISDIR(about.st_mode) and stat.S_IMODE(about.st_mode) == 0o700 and about.st_uid == os.getuid()
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_folder_of_metrics_is_private_and_removed(user: Cli, number: int) -> None:
+    with shared_temporary_folder() as shared:
+        names = set()
+        for _ in range(2 if number == signal.SIGTERM else 1):
+            with serving(user.having(TMPDIR=str(shared)), "--workers", "2") as server:
+                names.add(metrics_folder(shared).name)
+                server.signal(number)
+                server.wait()
+                deadline = time.monotonic() + LIMIT_SECONDS
+                while list(shared.iterdir()) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                assert list(shared.iterdir()) == []
+        assert len(names) == (2 if number == signal.SIGTERM else 1), "its name is random"
+
+
+# -- a flood of unknown keys
+
+#: Sends requests with unknown keys, paced, on four connections, and prints the number of each status.
+FLOOD = """
+import asyncio, collections, json, sys, time
+port, count, rate = map(int, sys.argv[1:])
+seen = collections.Counter()
+left = iter(range(count))
+async def client():
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in left:
+        wait = started + number / rate - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        writer.write(b"GET %b HTTP/1.1\\r\\nHost: x\\r\\nX-Agent-API-Key: agent_%032x\\r\\n\\r\\n" % (PATH, number))
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        seen[int(head.split()[1])] += 1
+        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        await reader.readexactly(length)
+    writer.close()
+async def main():
+    await asyncio.gather(*(client() for _ in range(4)))
+started = time.monotonic()
+asyncio.run(main())
+print(json.dumps(seen))
+""".replace("PATH", repr(STATE.encode()))
+
+
+def p99_ms(server: Server, key: str, seconds: float, flooding: subprocess.Popen[bytes] | None = None) -> float:
+    """The p99 of a good agent's requests, one per 5 ms, for a time or until the flood is over."""
+    durations = []
+    deadline = time.monotonic() + seconds
+    with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": key}, timeout=10) as good:
+        while time.monotonic() < deadline if flooding is None else flooding.poll() is None:
+            started = time.perf_counter()
+            assert good.get(STATE).status_code == 200
+            durations.append((time.perf_counter() - started) * 1000)
+            time.sleep(0.005)
+    return sorted(durations)[int(len(durations) * 0.99)]
+
+
+@pytest.mark.soak
+def test_a_good_agent_is_as_fast_during_a_flood_of_unknown_keys(awictl: Cli, mongo: MongoServer) -> None:
+    """100,000 unknown keys; the good agent's key expires from the cache meanwhile."""
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    key = register(user)
+    with serving(user, "--rate-limit", "0") as server:
+        p99_ms(server, key, 1)
+        calm = p99_ms(server, key, 20)
+        command = [sys.executable, "-c", FLOOD, str(server.port), "100000", "1500"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as flooding:
+            flooded = p99_ms(server, key, 0, flooding)
+            assert flooding.stdout is not None
+            seen = json.loads(flooding.stdout.read())
+    print(f"\np99 {calm:.2f} ms, during the flood {flooded:.2f} ms; {seen}")
+    assert sum(seen.values()) == 100_000 and seen.keys() == {"401", "429"} and seen["401"] < 300
+    assert flooded <= 2 * calm

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 #: Iterations of the event loop that a request needs to get from its task to the socket. A caller that never awaits
 #: would otherwise delay it until its own work is done.
 SEND_ITERATIONS = 8
+#: Returned by `anext` after the last item.
+_END: Any = object()
 
 
 async def prefetch(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -20,14 +22,14 @@ async def prefetch(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     Server and client then work at the same time. Closing this generator closes `items` too.
     """
     async with aclosing(items):
-        pending = asyncio.ensure_future(anext(items, None))
+        pending = asyncio.ensure_future(anext(items, _END))
         try:
-            while (item := await pending) is not None:
-                pending = asyncio.ensure_future(anext(items, None))
+            while (item := await pending) is not _END:
+                pending = asyncio.ensure_future(anext(items, _END))
                 for _ in range(SEND_ITERATIONS):
                     await asyncio.sleep(0)
                 yield item
         finally:
-            if not pending.done():
-                pending.cancel()
-                await asyncio.gather(pending, return_exceptions=True)
+            pending.cancel()
+            # retrieves the error of an item that nobody takes any more; asyncio would report it
+            await asyncio.gather(pending, return_exceptions=True)

@@ -20,11 +20,11 @@ _CONFIG_KEYS = ("default_profile", "profiles")
 def read_dotenv(path: Path) -> dict[str, str]:
     """Return the variables of a `.env` file, without interpolation; empty if there is no such file.
 
-    A file that another user may have written is not read, with a warning: it could name a server of that user. Raises
-    InvalidInput if it cannot be read.
+    A folder of that name is ignored: it is often a virtual environment. A file that another user may have written is
+    not read, with a warning: it could name a server of that user. Raises InvalidInput if it cannot be read.
     """
     try:
-        if not path.is_file():
+        if not _is_there(path) or not stat.S_ISREG(path.stat().st_mode):
             return {}
         with path.open("rb") as file:
             if reason := _written_by_others(os.fstat(file.fileno())):
@@ -39,6 +39,15 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file or a link. Raises OSError if that cannot be determined, unlike `Path.exists`."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _written_by_others(found: os.stat_result) -> str | None:

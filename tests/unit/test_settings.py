@@ -202,3 +202,19 @@ def test_booleans(load_settings: Load, text: str, value: bool) -> None:
 def test_invalid_booleans(load_settings: Load, text: str) -> None:
     with pytest.raises(InvalidInput, match=r"^AWI_READ_ONLY \(environment\): .* true or false"):
         load_settings(environ={"AWI_READ_ONLY": text})
+
+
+def test_a_dotenv_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    loop, dangling, hostile = tmp_path / "loop", tmp_path / "dangling", tmp_path / "hostile"
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "missing")
+    hostile.symlink_to("/proc/self/mem")  # a file that even root cannot read from its start
+    for file, reason in ((loop, "symbolic links"), (dangling, "No such file"), (hostile, "cannot be read: ")):
+        with pytest.raises(InvalidInput, match=reason) as raised:
+            Settings.load(environ={}, config_file=tmp_path / "none.toml", dotenv_file=file)
+        assert str(raised.value).startswith(f"{file}: cannot be read: ") and raised.value.exit_code == 2
+
+
+def test_a_folder_named_dotenv_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    Settings.load(environ={}, config_file=tmp_path / "none.toml", dotenv_file=tmp_path / ".env")

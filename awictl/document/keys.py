@@ -162,7 +162,12 @@ def diff_key(session_id: str) -> str:
 
 
 def agent_key(agent_id: str) -> str:
-    """The key of the current session id of an agent (its mapping)."""
+    """The key of the current session id of an agent (its mapping).
+
+    A lone surrogate in a stored agent id is U+FFFD in the key, as Node.js encodes it.
+    """
+    if not agent_id.isascii():
+        agent_id = agent_id.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return AGENT_PREFIX + agent_id
 
 

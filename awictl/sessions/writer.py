@@ -11,7 +11,7 @@ from ..document.schema import new_document
 from ..document.timestamps import timestamp
 from ..document.update import Update, page_delta, pagination_delta
 from ..document.validation import checked_object, checked_update
-from ..errors import InvalidInput, NotFound
+from ..errors import AwiError, InvalidInput, NotFound
 from ..settings import Settings
 from ..store.base import SessionStore
 from .reader import SessionReader
@@ -85,14 +85,23 @@ class SessionWriter:
 
         return await self._update(session_id, build, sample.op_id, given)
 
-    async def touch(self, session_ids: Sequence[str], ttl_ms: int | None = None) -> list[bool]:
-        """Extend the TTL of sessions and of their agents' mappings; for each session, whether it exists."""
+    async def touch(self, session_ids: Sequence[str], ttl_ms: int | None = None) -> list[bool | AwiError]:
+        """Extend the TTL of sessions and of their agents' mappings.
+
+        Returns for each session whether it exists, or the error that concerns only this one.
+        """
         self._settings.check_writable()
         keys.check_ttl(ttl_ms)
+        outcomes: dict[str, bool | AwiError] = {}
         for session_id in session_ids:
-            keys.check_session_id(session_id)
-        sessions = [(session_id, self._updater.agent_id(session_id)) for session_id in session_ids]
-        return await self._store.touch(sessions, ttl_ms)
+            try:
+                keys.check_session_id(session_id)
+            except InvalidInput as error:
+                outcomes[session_id] = error
+        valid = [one for one in session_ids if one not in outcomes]
+        touched = await self._store.touch([(one, self._updater.agent_id(one)) for one in valid], ttl_ms)
+        outcomes |= zip(valid, touched, strict=True)
+        return [outcomes[session_id] for session_id in session_ids]
 
     async def _update(
         self,

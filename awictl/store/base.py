@@ -159,11 +159,14 @@ class SessionStore(Protocol):
         `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
         """
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
-        """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
+    async def touch(
+        self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None
+    ) -> list[bool | AwiError]:
+        """Extend the TTL of sessions and of their agents' mappings.
 
-        `sessions`: session ids with their agent ids; None for an unknown agent, which costs another round trip.
-        `ttl_ms`: TTL in milliseconds, instead of the usual one.
+        Returns for each whether the session exists, or the error that concerns only this one. `sessions`: session ids
+        with their agent ids; None for an unknown agent, which costs another round trip. `ttl_ms`: TTL in milliseconds,
+        instead of the usual one.
         """
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...document import keys
 from ...document.byte_layout import op_id_mark
-from ...document.json_codec import loads
 from ...document.splice import FOLLOWING_BYTES, Base
 from ...document.update import Change
 from ...errors import AwiError, InvalidData, Refused, TooLarge
@@ -27,7 +26,7 @@ from ..base import (
     Traces,
 )
 from ..errors import ReplyLost, already_live
-from . import bulk_read, history, listing
+from . import bulk_read, history, listing, touch
 from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
 
@@ -40,13 +39,8 @@ log = logging.getLogger("awictl")
 
 T = TypeVar("T")
 
-#: First bytes of a document in which the agent id is searched; the app and awictl write it as the second field.
-_AGENT_BYTES = 2_048
-_AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
-
 _CREATE = Script("create")
 _COMMIT = Script("commit")
-_TOUCH = Script("touch")
 _DELETE = Script("delete")
 _RESTORE = Script("restore")
 _SET_MIN_TTL = Script("set_min_ttl")
@@ -153,44 +147,11 @@ class RedisStore:
             log.warning("%s: updated %s, but not its derived keys or its TTL: %s", self.where, key, error[0].decode())
         return CommitOutcome(outcome.decode())
 
-    async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None) -> list[bool]:
-        """Extend the TTL of sessions and of their agents' mappings. Returns for each whether the session exists.
-
-        `sessions`: session ids with their agent ids; None for an unknown agent. One round trip, and another one if an
-        agent is unknown: its id is read from the document. `ttl_ms`: TTL in milliseconds, instead of the usual one.
-        """
-        agents = dict(sessions)
-        exists: dict[str, bool] = {}
-        replies = await self._touch(agents, ttl_ms or self._ttl_ms)
-        unknown = [session_id for session_id in agents if agents[session_id] is None]
-        for session_id, (there, start) in replies.items():
-            exists[session_id] = bool(there)
-            if found := _AGENT_ID.match(start):
-                agents[session_id] = loads(found[1])
-        # documents in which another field comes second are decoded
-        unusual = [session_id for session_id in unknown if exists[session_id] and agents[session_id] is None]
-        for listed in await self.list(unusual):
-            agent_id = listed.head.get("agent_id")
-            agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
-        mapped = {one: agents[one] for one in unknown if exists[one] and agents[one] is not None}
-        if mapped:
-            await self._touch(mapped, ttl_ms or self._ttl_ms)
-        return [exists[session_id] for session_id, _ in sessions]
-
-    async def _touch(self, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, tuple[int, bytes]]:
-        """The replies of `touch.lua` by session id. `agents`: session ids with their agent ids, None if unknown."""
-        calls: list[Call] = [
-            (
-                [keys.session_key(session_id), *_mapping(agent_id)],
-                [ttl_ms, session_id, _AGENT_BYTES],
-            )
-            for session_id, agent_id in agents.items()
-        ]
-        replies = await self._server.run(_TOUCH, *calls, idempotent=True)
-        return {
-            session_id: self._server.checked(reply, keys.session_key(session_id))
-            for session_id, reply in zip(agents, replies, strict=True)
-        }
+    async def touch(
+        self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None
+    ) -> list[bool | AwiError]:
+        """Extend the TTL of sessions and of their agents' mappings; see `touch.touch`."""
+        return await touch.touch(self._server, sessions, ttl_ms or self._ttl_ms, self._max_bytes)
 
     async def set_min_ttl(self, session_ids: Sequence[str], ttl_ms: int) -> int:
         """Extend the TTL of sessions to at least `ttl_ms` milliseconds. Returns how many were extended."""

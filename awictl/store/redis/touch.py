@@ -1,0 +1,71 @@
+"""Extend the TTL of many sessions, and of their agents' mappings, in bounded batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from ...document import keys
+from ...document.json_codec import loads
+from ...errors import AwiError, InvalidData
+from . import listing
+from .connection import Call, Script, Server
+
+#: Maximum number of sessions in one request (DESIGN, promise 9).
+BATCH = 1_000
+#: First bytes of a document in which the agent id is searched; the app and awictl write it as the second field.
+_AGENT_BYTES = 2_048
+_AGENT_ID = re.compile(rb'\{"session_id":"[^"\\]*","agent_id":("(?:[^"\\]|\\.)*")')
+
+_TOUCH = Script("touch")
+
+
+async def touch(
+    server: Server, sessions: Sequence[tuple[str, str | None]], ttl_ms: int, max_bytes: int
+) -> list[bool | AwiError]:
+    """Extend the TTL of sessions and of their agents' mappings to `ttl_ms` milliseconds.
+
+    Returns for each whether the session exists, or the error that concerns only this one. `sessions`: session ids with
+    their agent ids; None for an unknown agent. For each `BATCH` of them one round trip, and another one if an agent is
+    unknown: its id is read from the document.
+    """
+    outcomes: dict[str, bool | AwiError] = {}
+    for start in range(0, len(sessions), BATCH):
+        outcomes |= await _touch_batch(server, dict(sessions[start : start + BATCH]), ttl_ms, max_bytes)
+    return [outcomes[session_id] for session_id, _ in sessions]
+
+
+async def _touch_batch(
+    server: Server, agents: dict[str, str | None], ttl_ms: int, max_bytes: int
+) -> dict[str, bool | AwiError]:
+    outcomes: dict[str, bool | AwiError] = {}
+    unknown = [session_id for session_id in agents if agents[session_id] is None]
+    for session_id, reply in (await _run(server, agents, ttl_ms)).items():
+        try:
+            exists, head = server.checked(reply, keys.session_key(session_id))
+        except AwiError as error:
+            outcomes[session_id] = error
+            continue
+        outcomes[session_id] = bool(exists)
+        if found := _AGENT_ID.match(head):
+            with suppress(InvalidData):
+                agents[session_id] = loads(found[1])
+    unknown = [session_id for session_id in unknown if outcomes[session_id] is True]
+    # documents in which another field comes second are decoded
+    for listed in await listing.list_sessions(server, [one for one in unknown if agents[one] is None], max_bytes):
+        agent_id = listed.head.get("agent_id")
+        agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
+    if mapped := {one: agents[one] for one in unknown if agents[one] is not None}:
+        await _run(server, mapped, ttl_ms)
+    return outcomes
+
+
+async def _run(server: Server, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, Any]:
+    """The replies of `touch.lua` by session id. `agents`: session ids with their agent ids, None if unknown."""
+    calls: list[Call] = []
+    for session_id, agent_id in agents.items():
+        mapping = [keys.agent_key(agent_id)] if agent_id is not None else []
+        calls.append(([keys.session_key(session_id), *mapping], [ttl_ms, session_id, _AGENT_BYTES]))
+    return dict(zip(agents, await server.run(_TOUCH, *calls, idempotent=True), strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from ..document import keys
 from ..errors import AwiError, NoSession
 from ..settings import Settings
 from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
+from ..util.daemon_thread import in_daemon_thread
 from .reader import SessionReader
 
 # Services are imported when they are first used: a command needs few of them.
@@ -64,21 +65,32 @@ class StateManager:
         if settings.embedded:
             from ..store import embedded
 
-            settings = await asyncio.to_thread(embedded.attach, settings)
+            configured = settings
+            settings = await in_daemon_thread(lambda: embedded.attach(configured))
         manager = cls(RedisStore.open(settings), settings)
         try:
             yield manager
-        finally:
-            await manager.close()
+        except BaseException:
+            with suppress(Exception):  # the error in the block is the one to report
+                await manager.close()
+            raise
+        await manager.close()
 
     async def close(self) -> None:
-        """Close the connections to all servers that were used."""
-        await self.store.close()
-        opened: Archive | None = vars(self).get("archive")
-        if opened is not None:
-            await opened.close()
-        for strings in self._other_servers.values():
-            await strings.close()
+        """Close the connections to all servers that were used.
+
+        If some cannot be closed, the others are closed all the same. Then the first error is raised, and the others
+        are its notes.
+        """
+        archive: Archive | None = vars(self).get("archive")
+        closing = [self.store.close(), *(one.close() for one in self._other_servers.values())]
+        if archive is not None:
+            closing.append(archive.close())
+        results = await asyncio.gather(*closing, return_exceptions=True)
+        if errors := [one for one in results if isinstance(one, BaseException)]:
+            for other in errors[1:]:
+                errors[0].add_note(f"also: {other!r}")
+            raise errors[0]
 
     # -- services
 
@@ -288,11 +300,19 @@ class StateManager:
         `ttl_ms`: the TTL to set in milliseconds, instead of SESSION_TTL_MINUTES. The next update sets the usual one
         again. One round trip; a second one for the mapping if this manager has not used the session before.
         """
-        if not (await self._writer.touch([session_id], ttl_ms))[0]:
+        if not (await self.touch_sessions([session_id], ttl_ms=ttl_ms))[0]:
             raise await self.why_missing(session_id)
 
     async def touch_sessions(self, session_ids: Sequence[str], *, ttl_ms: int | None = None) -> list[bool]:
-        """Like `touch_session` for several sessions; for each, whether it exists."""
+        """Like `touch_session` for several sessions; for each, whether it exists. Raises the first error."""
+        outcomes = await self._writer.touch(session_ids, ttl_ms)
+        for outcome in outcomes:
+            if isinstance(outcome, AwiError):
+                raise outcome
+        return [outcome is True for outcome in outcomes]
+
+    async def touch_each(self, session_ids: Sequence[str], *, ttl_ms: int | None = None) -> list[bool | AwiError]:
+        """Like `touch_sessions`, but returns the error that concerns only one session in its place."""
         return await self._writer.touch(session_ids, ttl_ms)
 
     # -- reading: nothing here writes or extends a TTL

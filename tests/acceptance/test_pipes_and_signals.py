@@ -163,9 +163,10 @@ def test_ctrl_c_while_waiting(waiting: Cli, silent_server: socket.socket, words:
 
 
 def test_ctrl_c_while_reading_stdin(awictl: Cli, valkey: ValkeyServer) -> None:
+    """See also `test_stdin.py`."""
     with unchanged(valkey):
         process = subprocess.Popen(
-            [sys.executable, "-m", "awictl", "session", "touch", SESSION_ID, "-"],
+            [sys.executable, "-m", "awictl", "session", "apply", SESSION_ID, "-"],
             cwd=awictl.home,
             env=awictl.env,
             stdin=subprocess.PIPE,
@@ -174,7 +175,7 @@ def test_ctrl_c_while_reading_stdin(awictl: Cli, valkey: ValkeyServer) -> None:
         )
         assert process.stdin is not None
         with process:
-            process.stdin.write(b"sess_other\n")
+            process.stdin.write(b'{"n":1}\n')
             process.stdin.flush()
             while unread(process.stdin):
                 assert process.poll() is None

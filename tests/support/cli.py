@@ -154,13 +154,15 @@ class Cli:
         """Run a bash script with `awictl` on its PATH and `pipefail` set."""
         return self._run(["bash", "-o", "pipefail", "-c", script, "bash", *arguments], b"")
 
-    def start(self, *words: str, stdout: int | IO[Any] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, stdin: int = subprocess.DEVNULL, stdout: int | IO[Any] = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
         """Start `awictl WORDS` without waiting for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "awictl", *words],
             cwd=self.home,
             env=self.env,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
         )

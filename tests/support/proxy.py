@@ -76,6 +76,8 @@ class Proxy:
         #: Number of connections that were cut, by point.
         self.cuts = dict.fromkeys(Cut, 0)
         self.rule: Rule = never
+        #: Returns, from a request (its first chunk), what is sent instead of the reply; None: the reply.
+        self.replacement: Callable[[bytes], bytes | None] = never
         #: Awaited before a connection is cut, while the client waits for the reply.
         self.before_cut: Callable[[], Awaitable[None]] = at_once
 
@@ -137,6 +139,7 @@ class _Connection:
         self._client, self._to_client, self._server, self._to_server = client, to_client, server, to_server
         self._server_spoke = True
         self._swallow_reply = False
+        self._replacement: bytes | None = None
 
     async def run(self) -> None:
         """Forward in both directions until one of the connections is closed."""
@@ -164,6 +167,7 @@ class _Connection:
                     await self._proxy.before_cut()
                     return
                 self._swallow_reply = cut is Cut.REPLY
+                self._replacement = self._proxy.replacement(data)
             self._to_server.write(data)
             await self._to_server.drain()
 
@@ -174,7 +178,7 @@ class _Connection:
                 await self._proxy.before_cut()
                 return
             self._server_spoke = True
-            self._to_client.write(data)
+            self._to_client.write(data if self._replacement is None else self._replacement)
             await self._to_client.drain()
 
 

@@ -8,7 +8,6 @@ import typer
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import EachId
-from ..framework.input import read_ids
 from ..framework.output import Format
 from . import view
 
@@ -24,12 +23,12 @@ def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Wo
 
     Refused if a session of that id is live. The agent's current session is not replaced.
     """
-    return run(ctx, read_ids(ids), dry_run)
+    return run(ctx, ids, dry_run)
 
 
 async def run(ctx: CommandContext, ids: list[str], dry_run: bool) -> None:
     """Restore each session."""
-    sessions = EachId(ctx, ids)
+    sessions = EachId(ctx, ids, writes=not dry_run)
 
     async def one(session_id: str) -> dict[str, Any]:
         archived, current = await manager.restore_session(session_id, dry_run=dry_run)

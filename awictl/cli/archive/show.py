@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import each
-from ..framework.input import read_ids
 from ..framework.output import Format
 from ..framework.session_view import print_archived
 from .filters import load
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 )
 def command(ctx: CommandContext, ids: SessionIds) -> Work:
     """Print archived sessions. Their trajectories include the actions that were trimmed in Redis."""
-    return run(ctx, read_ids(ids))
+    return run(ctx, ids)
 
 
 async def run(ctx: CommandContext, ids: list[str]) -> None:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
-from ..framework.input import read_ids
 from ..framework.output import Format
 from ..framework.stdout import write
 from ..framework.tables import printable_json
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 )
 def command(ctx: CommandContext, keys: Keys) -> Work:
     """Print cached results."""
-    return run(ctx, read_ids(keys))
+    return run(ctx, keys)
 
 
 async def run(ctx: CommandContext, keys: list[str]) -> None:

@@ -15,11 +15,12 @@ def command(ctx: CommandContext) -> Work:
 async def run(ctx: CommandContext) -> None:
     """Start the server."""
     from ...store.embedded import embedded_server
+    from ...util.daemon_thread import in_daemon_thread
 
     server = embedded_server(ctx.settings)
-    started = server.start()
+    started = await in_daemon_thread(server.start)
     ctx.out.notice("started" if started else "already running")
-    render(ctx, state_of(server))
+    render(ctx, await in_daemon_thread(lambda: state_of(server)))
 
 
 def render(ctx: CommandContext, state: dict[str, Any]) -> None:

@@ -17,8 +17,10 @@ def command(ctx: CommandContext) -> Work:
 async def run(ctx: CommandContext) -> None:
     """Examine the server. Raises typer.Exit(3) if it is not running."""
     from ...store.embedded import embedded_server
+    from ...util.daemon_thread import in_daemon_thread
 
-    state = state_of(embedded_server(ctx.settings))
+    server = embedded_server(ctx.settings)
+    state = await in_daemon_thread(lambda: state_of(server))
     render(ctx, state)
     if not state["running"]:
         raise typer.Exit(3)

@@ -15,10 +15,11 @@ def command(ctx: CommandContext) -> Work:
 async def run(ctx: CommandContext) -> None:
     """Stop the server."""
     from ...store.embedded import embedded_server
+    from ...util.daemon_thread import in_daemon_thread
 
     server = embedded_server(ctx.settings)
-    ctx.out.notice("stopped" if server.stop() else "not running")
-    render(ctx, state_of(server))
+    ctx.out.notice("stopped" if await in_daemon_thread(server.stop) else "not running")
+    render(ctx, await in_daemon_thread(lambda: state_of(server)))
 
 
 def render(ctx: CommandContext, state: dict[str, Any]) -> None:

@@ -1,39 +1,126 @@
-"""Commands on several ids: an error with one id does not stop the others."""
+"""Commands on several ids, from arguments and stdin: an error with one id does not stop the others."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 import typer
 
-from ...errors import AwiError
+from ...errors import Unreachable
 from .context import CommandContext
 from .error_report import report
+from .input import BATCH_IDS, stream_ids
+
+T = TypeVar("T")
 
 
 class EachId:
-    """Calls a function for each of several ids, and remembers the exit code of the first error."""
+    """Calls a function for each id, and remembers the exit code of the first error.
 
-    def __init__(self, ctx: CommandContext, ids: list[str]) -> None:
+    After Ctrl-C, the message says how many ids were done and, if the command `writes`, for which the outcome is
+    unknown: their request was sent, and its reply did not arrive. `lines`: see `stream_ids`. `most_errors`: maximum
+    number of errors to report; None: all.
+    """
+
+    def __init__(
+        self,
+        ctx: CommandContext,
+        ids: Sequence[str],
+        *,
+        writes: bool = False,
+        lines: bool = False,
+        most_errors: int | None = None,
+    ) -> None:
         self._ctx = ctx
         self._ids = ids
+        self._writes = writes
+        self._lines = lines
+        #: Whether there is only one id: its error is raised, not reported.
+        self._alone = len(ids) == 1 and "-" not in ids
         self._code = 0
+        self._done = 0
+        self._failed = 0
+        self._most_errors = most_errors
+        #: Number of errors that were counted, but not reported.
+        self.unreported = 0
 
-    async def rows(self, one: Callable[[str], Awaitable[dict[str, Any] | None]]) -> AsyncIterator[dict[str, Any]]:
+    async def rows(self, one: Callable[[str], Awaitable[T | None]]) -> AsyncGenerator[T, None]:
         """Yield what `one` returns for each id, unless it is None.
 
         An error is reported on stderr. If there is only one id, its error is raised instead.
         """
-        for session_id in self._ids:
+
+        async def only(batch: list[str]) -> list[T | Exception | None]:
             try:
-                row = await one(session_id)
-            except AwiError as error:
-                if len(self._ids) == 1:
-                    raise
-                reported = report(error, verbose=self._ctx.options.verbose)
-                self._code = self._code or reported
-            else:
-                if row is not None:
+                return [await one(batch[0])]
+            except (OSError, typer.Exit):  # stdout is closed
+                raise
+            except Exception as error:
+                return [error]
+
+        async with aclosing(self.batches(only, most=1)) as batches:
+            async for rows in batches:
+                for row in rows:
                     yield row
+
+    async def batches(
+        self, many: Callable[[list[str]], Awaitable[Sequence[T | Exception | None]]], most: int = BATCH_IDS
+    ) -> AsyncGenerator[list[T], None]:
+        """Yield what `many` returns for each batch of at most `most` ids, without the errors and Nones in it.
+
+        The errors are reported on stderr; one that `many` raises ends the command.
+        """
+        import asyncio  # not needed for a page of help
+
+        sent: list[str] = []
+        try:
+            with self._ctx.out.progress(None, "done", visible=self._shows_progress) as on_step:
+                async with aclosing(stream_ids(self._ids, lines=self._lines, most=most)) as batches:
+                    async for batch in batches:
+                        sent = batch
+                        results = await many(batch)
+                        sent = []
+                        rows: list[T] = []
+                        for result in results:
+                            if isinstance(result, Exception):
+                                self._fail(result)
+                                continue
+                            self._done += 1
+                            if result is not None:
+                                rows.append(result)
+                        yield rows
+                        on_step(len(batch))
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(*self._summary(sent)) from None
+        except Unreachable:
+            if not self._alone:
+                self._ctx.out.notice(" ".join(self._summary(sent)))
+            raise
+
+    def _fail(self, error: Exception) -> None:
+        """Count an error, and report it; raise it if there is only one id."""
+        if self._alone:
+            raise error
+        self._failed += 1
+        if self._most_errors is not None and self._failed > self._most_errors:
+            self.unreported += 1
+        else:
+            code = report(error, verbose=self._ctx.options.verbose)
+            self._code = self._code or code
+
+    @property
+    def _shows_progress(self) -> bool:
+        """Whether a progress bar would not get mixed up with rows on the terminal."""
+        return not self._ctx.out.prints_rows_to_terminal(collected=self._writes)
+
+    def _summary(self, sent: list[str]) -> list[str]:
+        """How many ids were done, and those whose outcome is unknown; empty for a command that only reads one."""
+        if self._alone and not self._writes:
+            return []
+        text = f"{self._done:,} done" + (f", {self._failed:,} failed" if self._failed else "")
+        if self._writes and sent:
+            text += f"; outcome unknown (sent, no reply): {' '.join(sent)}"
+        return [text]
 
     def exit(self) -> None:
         """Raise typer.Exit with the exit code of the first error, if there was one."""
@@ -41,9 +128,11 @@ class EachId:
             raise typer.Exit(self._code)
 
 
-async def each(ctx: CommandContext, ids: list[str], one: Callable[[str], Awaitable[None]]) -> None:
+async def each(
+    ctx: CommandContext, ids: Sequence[str], one: Callable[[str], Awaitable[None]], *, lines: bool = False
+) -> None:
     """Await `one` for each id. After an error, continue with the others; the exit code is that of the first error."""
-    all_of_them = EachId(ctx, ids)
+    all_of_them = EachId(ctx, ids, lines=lines)
     async for _ in all_of_them.rows(one):
         pass
     all_of_them.exit()

@@ -21,7 +21,7 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
     if isinstance(error, BrokenPipeError):
         return CLOSED_PIPE
     if isinstance(error, KeyboardInterrupt):
-        text, code = "interrupted", INTERRUPTED
+        text, code = ": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED
     elif isinstance(error, AwiError):
         text, code = str(error), error.exit_code
     elif isinstance(error, OSError):

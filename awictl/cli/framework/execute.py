@@ -1,5 +1,6 @@
 """Runs one command from its parsed values to its exit code: the only place that starts an event loop."""
 
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What a command returns after it has parsed its arguments: the coroutine that does the work.
 Work = Coroutine[Any, Any, None]
+#: Seconds after Ctrl-C within which a command has to end by itself.
+INTERRUPT_SECONDS = 0.7
 
 
 def execute(
@@ -48,20 +51,23 @@ def execute(
 
 
 def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:
-    """Run a coroutine on an event loop of its own. Raises KeyboardInterrupt after Ctrl-C."""
+    """Run a coroutine on an event loop of its own. Raises KeyboardInterrupt after Ctrl-C.
+
+    Its arguments are those of the CancelledError that ended the coroutine: what an interrupted command wants to report.
+    """
     import asyncio
     import signal
 
     # if SIGINT is ignored, as in the background of a shell, it stays ignored; a loop of another kind handles it itself
     interruptible = loop_factory is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    interrupted = False
+    interruption: KeyboardInterrupt | None = None
 
     async def main() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
         def interrupt() -> None:
-            nonlocal interrupted
-            interrupted = True
+            nonlocal interruption
+            interruption = KeyboardInterrupt()
             loop.remove_signal_handler(signal.SIGINT)  # the next one ends the process at once
             if task is not None:
                 task.cancel()
@@ -69,8 +75,14 @@ def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | No
         if interruptible:
             # not the handler of asyncio.Runner: a signal that arrives just as the loop goes to sleep would not wake it
             loop.add_signal_handler(signal.SIGINT, interrupt)
+            # called besides, even while a write to a full pipe blocks the loop
+            signal.signal(signal.SIGINT, lambda *_: _exit_soon(lambda: interruption or KeyboardInterrupt()))
         try:
             await work
+        except asyncio.CancelledError as error:
+            if interruption is not None:
+                interruption.args = error.args
+            raise
         finally:
             if interruptible:
                 loop.remove_signal_handler(signal.SIGINT)
@@ -79,8 +91,17 @@ def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | No
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(main())
     except asyncio.CancelledError:
-        if interrupted:
-            raise KeyboardInterrupt from None
+        if interruption is not None:
+            raise interruption from None
         raise
     finally:
         work.close()  # without effect, unless the loop could not be made
+
+
+def _exit_soon(interruption: Callable[[], KeyboardInterrupt]) -> None:
+    """End the process soon, whatever blocks it: a write to a full pipe, a name server, a thread that does not end."""
+    import threading
+
+    timer = threading.Timer(INTERRUPT_SECONDS, lambda: os._exit(report(interruption())))
+    timer.daemon = True
+    timer.start()

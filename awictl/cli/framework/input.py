@@ -1,18 +1,46 @@
 """Values that commands read from arguments, files and stdin: JSON and lists of ids."""
 
+import logging
+import os
 import sys
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidInput
 from .parsers import plain_ids
+from .stdout import is_terminal
+
+log = logging.getLogger("awictl")
+
+#: Maximum number of ids in a batch.
+BATCH_IDS = 1_000
+#: Bytes of ids that are read from stdin at once. From a pipe, one read returns what has arrived.
+_CHUNK = 65_536
+#: Maximum length of one id on stdin, in bytes; none is that long.
+_MAX_ID_BYTES = 65_536
 
 
-def read_stdin(limit: int = -1) -> bytes:
-    """Read stdin to its end, or at most `limit` bytes. Raises InvalidInput if it is closed."""
+def _stdin(what: str) -> int:
+    """The file descriptor of stdin. On a terminal, say that input is awaited. Raises InvalidInput if it is closed."""
     if sys.stdin is None:
         raise InvalidInput("stdin is closed; - reads from stdin")
-    return sys.stdin.buffer.read(limit)
+    if is_terminal(sys.stdin):
+        log.warning("reading %s from the terminal; end with Ctrl-D", what)
+    return sys.stdin.fileno()
+
+
+def read_stdin(limit: int = -1, what: str = "stdin") -> bytes:
+    """Read stdin to its end, or at most `limit` bytes. Raises InvalidInput if it is closed.
+
+    It blocks, so call it before the event loop starts, or in a daemon thread. `what`: what is read, for the notice.
+    """
+    number, chunks, left = _stdin(what), [], limit
+    # not sys.stdin.buffer, whose lock an abandoned daemon thread would hold when the interpreter exits
+    while left and (chunk := os.read(number, _CHUNK if left < 0 else min(_CHUNK, left))):
+        chunks.append(chunk)
+        left -= len(chunk) if left > 0 else 0
+    return b"".join(chunks)
 
 
 def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_BYTES") -> Any:
@@ -22,7 +50,7 @@ def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_B
     """
     from ...document.json_codec import parse_input
 
-    text = _text(given, limit)
+    text = _text(given, what, limit)
     if len(text) > limit:
         raise InvalidInput(f"{what} is larger than {limit:,} bytes, the limit set by {setting}")
     try:
@@ -31,10 +59,10 @@ def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_B
         raise InvalidInput(f"{what} is {error}") from None
 
 
-def _text(given: str, limit: int) -> bytes:
+def _text(given: str, what: str, limit: int) -> bytes:
     """Read the text; at most one byte more than `limit`."""
     if given == "-":
-        return read_stdin(limit + 1)
+        return read_stdin(limit + 1, what)
     if given.startswith("@"):
         try:
             with Path(given[1:]).open("rb") as file:
@@ -44,20 +72,75 @@ def _text(given: str, limit: int) -> bytes:
     return given.encode("utf-8", "surrogatepass")
 
 
-def read_ids(ids: list[str], *, lines: bool = False) -> list[str]:
-    """Return the ids, with those from stdin in place of a `-`, in order and without duplicates.
+def read_ids(ids: Sequence[str], *, lines: bool = False) -> list[str]:
+    """Return all ids at once, with those from stdin in place of a `-`, in order and without duplicates.
 
+    For commands that need their number before they start; others use `stream_ids`. It blocks, as `read_stdin` does.
     `lines`: ids on stdin are separated by newlines alone, since they may contain spaces. Raises InvalidInput if there
     are none.
     """
     found: dict[str, None] = {}
-    for one in ids:
-        if one != "-":
-            found[one] = None
-            continue
-        text = read_stdin().decode("utf-8", "surrogateescape")
-        words = text.replace("\r\n", "\n").split("\n") if lines else text.split()
-        found.update(dict.fromkeys(filter(None, words)))
+    for one in dict.fromkeys(ids):
+        found.update(dict.fromkeys(_split(read_stdin(what="ids"), lines) if one == "-" else [one]))
     if not found:
         raise InvalidInput("no ids were given")
     return plain_ids(list(found)) or []
+
+
+async def stream_ids(
+    ids: Sequence[str], *, lines: bool = False, most: int = BATCH_IDS
+) -> AsyncGenerator[list[str], None]:
+    """Yield the ids in batches of at most `most`, with those from stdin in place of a `-`, without duplicates.
+
+    Ids on stdin are yielded as they arrive and not kept; a fingerprint of each is remembered. `lines`: they are
+    separated by newlines alone, since they may contain spaces. Raises InvalidInput if there are none.
+    """
+    from ...util.fingerprint_set import FingerprintSet
+
+    seen = FingerprintSet()
+    empty = True
+    async for found in _in_order(dict.fromkeys(ids), lines):
+        fresh = seen.add_new(plain_ids(found) or [])
+        for start in range(0, len(fresh), most):
+            empty = False
+            yield fresh[start : start + most]
+    if empty:
+        raise InvalidInput("no ids were given")
+
+
+async def _in_order(ids: Iterable[str], lines: bool) -> AsyncGenerator[list[str], None]:
+    """The ids that were given, and those from stdin in place of a `-`."""
+    given: list[str] = []
+    for one in ids:
+        if one != "-":
+            given.append(one)
+            continue
+        yield given
+        given = []
+        async for found in _ids_from_stdin(lines):
+            yield found
+    yield given
+
+
+async def _ids_from_stdin(lines: bool) -> AsyncGenerator[list[str], None]:
+    """The ids on stdin as they arrive, with duplicates. Raises InvalidInput."""
+    from ...util.daemon_thread import in_daemon_thread
+
+    number = _stdin("ids")
+    separators = b"\n" if lines else b" \t\r\n"
+    rest = b""
+    while chunk := await in_daemon_thread(lambda: os.read(number, _CHUNK)):
+        rest += chunk
+        end = max(rest.rfind(separator) for separator in separators) + 1
+        if end:
+            yield _split(rest[:end], lines)
+            rest = rest[end:]
+        if len(rest) > _MAX_ID_BYTES:
+            raise InvalidInput(f"stdin does not contain ids: one would be longer than {_MAX_ID_BYTES:,} bytes")
+    yield _split(rest, lines)
+
+
+def _split(data: bytes, lines: bool) -> list[str]:
+    """The ids in what was read from stdin."""
+    text = data.decode("utf-8", "surrogateescape")
+    return list(filter(None, text.replace("\r\n", "\n").split("\n") if lines else text.split()))

@@ -145,23 +145,32 @@ class Output:
         if not self.quiet and sys.stderr is not None:
             print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
+    def prints_rows_to_terminal(self, *, collected: bool) -> bool:
+        """Whether rows are printed to a terminal one by one. `collected`: a table or JSON is printed at the end."""
+        at_the_end = collected and self.chosen(Format.JSONL) in (Format.TABLE, Format.JSON)
+        return is_terminal(sys.stdout) and not at_the_end
+
     @contextmanager
-    def progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """Show a progress bar on stderr if that is a terminal and the work takes long. Yields `on_step(steps)`."""
-        if self.quiet or not total or not is_terminal(sys.stderr) or is_dumb():
+    def progress(self, total: int | None, what: str, *, visible: bool = True) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar on stderr if that is a terminal and the work takes long. Yields `on_step(steps)`.
+
+        `total`: number of all steps; None if unknown.
+        """
+        if self.quiet or not visible or total == 0 or not is_terminal(sys.stderr) or is_dumb():
             yield lambda _: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        bar = Progress(*columns, console=new_console(sys.stderr, self.color), transient=True)
+        console = new_console(sys.stderr, self.color)
+        bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
         task = bar.add_task(what, total=total)
         visible_at = time.monotonic() + PROGRESS_DELAY_SECONDS
         done = 0
 
         def on_step(steps: int) -> None:
             nonlocal done
-            done = min(done + steps, total)  # a scan reports approximate steps
+            done = min(done + steps, total) if total is not None else done + steps  # a scan reports approximate steps
             bar.update(task, completed=done)
             if not bar.live.is_started and time.monotonic() > visible_at:
                 bar.start()

@@ -52,12 +52,14 @@ def flush() -> None:
 async def write_lines(batches: AsyncIterator[Sequence[Any]], encode: Callable[[Any], bytes]) -> None:
     waiting: list[bytes] = []
     written = 0.0
-    async for batch in batches:
-        waiting += map(encode, batch)
-        if (now := time.monotonic()) - written > FLUSH_SECONDS:
-            _write_all(waiting)
-            written = now
-    _write_all(waiting)
+    try:
+        async for batch in batches:
+            waiting += map(encode, batch)
+            if (now := time.monotonic()) - written > FLUSH_SECONDS:
+                _write_all(waiting)
+                written = now
+    finally:  # after an error, too: what was done is reported
+        _write_all(waiting)
 
 
 def _write_all(lines: list[bytes]) -> None:

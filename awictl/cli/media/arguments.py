@@ -17,15 +17,18 @@ ImageIds = Annotated[
 ]
 
 
-def read_embedding(name: str) -> "Vector[float]":
+async def read_embedding(name: str) -> "Vector[float]":
     """The embedding in a file, or in stdin if `name` is `-`. Raises InvalidInput."""
     from ...media.embeddings import MAX_FILE_BYTES, parse
+    from ...util.daemon_thread import in_daemon_thread
 
-    if name == "-":
-        return parse(read_stdin(MAX_FILE_BYTES + 1), name)
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{name}: {getattr(error, 'strerror', None) or error}") from None
-    return parse(data, name)
+    def read() -> bytes:
+        if name == "-":
+            return read_stdin(MAX_FILE_BYTES + 1, "an embedding")
+        try:
+            with Path(name).open("rb") as file:
+                return file.read(MAX_FILE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{name}: {getattr(error, 'strerror', None) or error}") from None
+
+    return parse(await in_daemon_thread(read), name)

@@ -61,7 +61,7 @@ async def run(
     """Cache the image. The embedding is read only if writes are allowed."""
     async with ctx.manager() as manager:
         manager.check_writable()
-        vector = read_embedding(embedding) if embedding is not None else None
+        vector = await read_embedding(embedding) if embedding is not None else None
         image = await manager.media.put(
             image_id, thumbnail_url=thumbnail_url, full_url=full_url, embedding=vector, embedding_key=embedding_key
         )

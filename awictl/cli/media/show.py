@@ -6,7 +6,6 @@ import typer
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
-from ..framework.input import read_ids
 from ..framework.output import Format
 from ..framework.tables import fields_of
 from . import view
@@ -24,7 +23,7 @@ Full = Annotated[bool, typer.Option("--full", help="Also show the full URL and u
 )
 def command(ctx: CommandContext, ids: ImageIds, full: Full = False) -> Work:
     """Show images: URLs, embeddings and TTLs. Nothing is written."""
-    return run(ctx, read_ids(ids, lines=True), full)
+    return run(ctx, ids, full)
 
 
 async def run(ctx: CommandContext, ids: list[str], full: bool) -> None:
@@ -34,7 +33,7 @@ async def run(ctx: CommandContext, ids: list[str], full: bool) -> None:
         async def one(image_id: str) -> None:
             render(ctx, await manager.media.get(image_id), full)
 
-        await each(ctx, ids, one)
+        await each(ctx, ids, one, lines=True)
 
 
 def render(ctx: CommandContext, image: "Image", full: bool) -> None:

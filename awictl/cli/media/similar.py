@@ -48,20 +48,24 @@ async def run(ctx: CommandContext, query: str, top: int, rate: float | None) -> 
     """Compare the query with all embeddings. An image of that id precedes a file."""
     async with ctx.manager() as manager:
         media = manager.media
-        wanted = query if query != "-" and await media.find(query) is not None else _file(query, media.where)
+        if query != "-" and await media.find(query) is not None:
+            wanted: str | Vector[float] = query
+        else:
+            _check_is_file(query, media.where)
+            wanted = await read_embedding(query)
         found = await media.similar(wanted, top=top, rate=rate)
     await render(ctx, found)
 
 
-def _file(name: str, where: str) -> "Vector[float]":
-    """The embedding in a file. Raises NotFound if `name` is more likely an image that is not cached."""
+def _check_is_file(name: str, where: str) -> None:
+    """Raise NotFound if `name` is more likely an image that is not cached than a file, or `-` for stdin."""
     from ...media.embeddings import SUFFIXES
 
     separators = (os.sep, os.altsep or os.sep)
     if name == "-" or any(one in name for one in separators):
-        return read_embedding(name)
+        return
     if name.lower().endswith(SUFFIXES) and Path(name).is_file():
-        return read_embedding(name)
+        return
     raise NotFound(f"there is no image {name} at {where}; for a file of that name, write ./{name}")
 
 

@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...document.keys import check_session_id
-from ...errors import NotFound
+from ...errors import AwiError, InvalidInput
+from ...store.errors import no_session
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.confirm import confirm
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
-from ..framework.output import Format
+from ..framework.output import Batches, Format
 from ..framework.session_view import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable
 
     from ..framework.output import Row
 
@@ -38,8 +39,9 @@ def command(
     ctx: CommandContext, ids: SessionIds, discard: Discard = False, yes: Yes = False, dry_run: DryRun = False
 ) -> Work:
     """End sessions: archive each, verify the copy, and only then delete it. Safe to repeat."""
-    wanted = read_ids(ids)
-    return run_dry(ctx, wanted, discard) if dry_run else run(ctx, wanted, discard, yes)
+    if dry_run:
+        return run_dry(ctx, ids, discard)
+    return run(ctx, read_ids(ids) if discard and not yes else ids, discard, yes)
 
 
 async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> None:
@@ -48,7 +50,7 @@ async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> 
         if discard:
             manager.check_writable()
             confirm(f"Delete {plural(len(ids), 'session')} without archiving? This cannot be undone.", yes)
-        sessions = EachId(ctx, ids)
+        sessions = EachId(ctx, ids, writes=True)
 
         async def one(session_id: str) -> dict[str, Any]:
             return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
@@ -58,25 +60,32 @@ async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> 
 
 
 async def run_dry(ctx: CommandContext, ids: list[str], discard: bool) -> None:
-    """Show which sessions would end. Raises NotFound if some are not live."""
+    """Show which sessions would end; report those that are not live."""
+    sessions = EachId(ctx, ids)
     async with ctx.manager() as manager:
         archive = None if discard else manager.required_archive().where
-        listed = await manager.store.list([check_session_id(one) for one in ids])
-        rows = [
-            {
-                "session_id": one.session_id,
-                "agent_id": one.head.get("agent_id"),
-                "ended_at": None,
-                "actions": one.actions,
-                "archive": archive,
-            }
-            for one in listed
-        ]
-        await render(ctx, rows, "no session would end")
-        if missing := set(ids) - {one.session_id for one in listed}:
-            raise NotFound(f"there is no session {', '.join(sorted(missing))} at {manager.store.where}")
+
+        async def find(batch: list[str]) -> list[dict[str, Any] | AwiError | None]:
+            found: dict[str, dict[str, Any] | AwiError] = {}
+            for session_id in batch:
+                try:
+                    check_session_id(session_id)
+                except InvalidInput as error:
+                    found[session_id] = error
+            for listed in await manager.store.list([one for one in batch if one not in found]):
+                found[listed.session_id] = {
+                    "session_id": listed.session_id,
+                    "agent_id": listed.head.get("agent_id"),
+                    "ended_at": None,
+                    "actions": listed.actions,
+                    "archive": archive,
+                }
+            return [found.get(one) or no_session(one, manager.store.where) for one in batch]
+
+        await render(ctx, Batches(sessions.batches(find)), "no session would end")
+    sessions.exit()
 
 
-async def render(ctx: CommandContext, rows: "AsyncIterable[Row] | Iterable[Row]", empty: str) -> None:
+async def render(ctx: CommandContext, rows: "AsyncIterable[Row] | Batches", empty: str) -> None:
     """Print the sessions that ended."""
     await ctx.out.many(rows, ENDED, id_field="session_id", empty=empty)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import each
-from ..framework.input import read_ids
 from ..framework.output import Format
 from ..framework.session_view import print_archived
 from ..framework.session_view import session as session_table
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 )
 def command(ctx: CommandContext, ids: SessionIds) -> Work:
     """Print session documents, live or archived. Nothing is written, and no TTL is extended."""
-    return run(ctx, read_ids(ids))
+    return run(ctx, ids)
 
 
 async def run(ctx: CommandContext, ids: list[str]) -> None:

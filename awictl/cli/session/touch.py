@@ -1,17 +1,15 @@
 """`awictl session touch`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
+from ...errors import AwiError, NotFound
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds, Ttl
 from ..framework.each_id import EachId
-from ..framework.input import read_ids
-from ..framework.output import Format
+from ..framework.output import Batches, Format
 from . import view
-
-if TYPE_CHECKING:
-    from ...sessions.manager import StateManager
 
 #: Maximum number of missing sessions for which the reason is looked up.
 MOST_EXPLAINED = 10
@@ -27,28 +25,34 @@ MOST_EXPLAINED = 10
 )
 def command(ctx: CommandContext, ids: SessionIds, ttl: Ttl = None) -> Work:
     """Extend the TTL of sessions. The documents are not rewritten."""
-    return run(ctx, read_ids(ids), ttl)
+    return run(ctx, ids, ttl)
 
 
-async def run(ctx: CommandContext, ids: list[str], ttl_ms: int | None) -> None:
+async def run(ctx: CommandContext, ids: Sequence[str], ttl_ms: int | None) -> None:
     """Extend the TTL of each session; report those that are not live."""
+    sessions = EachId(ctx, ids, writes=True, most_errors=MOST_EXPLAINED)
     async with ctx.manager() as manager:
-        exists = dict(zip(ids, await manager.touch_sessions(ids, ttl_ms=ttl_ms), strict=True))
-        await render(ctx, [one for one in ids if exists[one]], ttl_ms or manager.settings.session_ttl_ms)
-        missing = [session_id for session_id in ids if not exists[session_id]]
-        sessions = EachId(ctx, missing[:MOST_EXPLAINED])
-        async for _ in sessions.rows(lambda session_id: _raise_reason(manager, session_id)):
-            pass
-        if len(missing) > MOST_EXPLAINED:
-            ctx.out.notice(f"{plural(len(missing) - MOST_EXPLAINED, 'more session')} not live")
+        missing = 0
+
+        async def touch(batch: list[str]) -> list[dict[str, Any] | AwiError | None]:
+            nonlocal missing
+            outcomes: list[dict[str, Any] | AwiError | None] = []
+            for session_id, outcome in zip(batch, await manager.touch_each(batch, ttl_ms=ttl_ms), strict=True):
+                if outcome is True:
+                    outcomes.append({"session_id": session_id, "ttl_ms": ttl_ms or manager.settings.session_ttl_ms})
+                elif isinstance(outcome, AwiError):
+                    outcomes.append(outcome)
+                else:
+                    missing += 1
+                    outcomes.append(await manager.why_missing(session_id) if missing <= MOST_EXPLAINED else NotFound())
+            return outcomes
+
+        await render(ctx, sessions.batches(touch))
+        if sessions.unreported:
+            ctx.out.notice(f"{plural(sessions.unreported, 'more session')} not live")
     sessions.exit()
 
 
-async def _raise_reason(manager: "StateManager", session_id: str) -> None:
-    raise await manager.why_missing(session_id)
-
-
-async def render(ctx: CommandContext, ids: list[str], ttl_ms: int) -> None:
+async def render(ctx: CommandContext, batches: AsyncGenerator[list[dict[str, Any]], None]) -> None:
     """Print the sessions that were touched."""
-    rows = [{"session_id": session_id, "ttl_ms": ttl_ms} for session_id in ids]
-    await ctx.out.many(rows, view.TOUCHED, id_field="session_id", empty="no session was touched")
+    await ctx.out.many(Batches(batches), view.TOUCHED, id_field="session_id", empty="no session was touched")

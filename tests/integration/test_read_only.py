@@ -58,6 +58,7 @@ WRITES: dict[str, Call] = {
     "cache_query_results": lambda manager: manager.cache_query_results(SESSION_ID, {}, {}, []),
     "touch_session": lambda manager: manager.touch_session(SESSION_ID),
     "touch_sessions": lambda manager: manager.touch_sessions([SESSION_ID]),
+    "touch_each": lambda manager: manager.touch_each([SESSION_ID]),
     "record_end": lambda manager: manager.record_end(SESSION_ID),
     "end_session": lambda manager: manager.end_session(SESSION_ID),
     "discard_session": lambda manager: manager.discard_session(SESSION_ID),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import NoSession, Refused, Unreachable
+from ..errors import InvalidData, NoSession, Refused, Unreachable
 
 
 def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
@@ -22,3 +22,9 @@ def already_live(session_id: str, where: str) -> Refused:
 
 class ReplyLost(Unreachable):
     """The connection broke after a request was sent, so it is not known whether the server executed it."""
+
+
+class MalformedReply(ReplyLost):
+    """The server sent something that is no reply to the request, so it is not known whether it executed it."""
+
+    exit_code = InvalidData.exit_code

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncGenerator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from redis.backoff import NoBackoff
 
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ...settings import Settings
-from ..errors import ReplyLost
+from ..errors import MalformedReply, ReplyLost
+from .bounded_parser import BoundedParser, ReplyTooLarge
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
@@ -79,6 +80,7 @@ class Server:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except Exception as error:
             raise self.translate(error) from error
+        _expect_replies(connection)
         try:
             try:
                 # packed by hiredis: the asyncio connection's own packing is pure Python and takes ten times as long
@@ -99,6 +101,8 @@ class Server:
                 raise
         except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
             raise self.translate(error) from error
+        except ReplyTooLarge as error:
+            raise self._malformed(error) from error
         except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
             raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}") from error
         finally:
@@ -110,8 +114,8 @@ class Server:
         try:
             return await self.execute(*commands)
         except ReplyLost as lost:
-            if isinstance(lost.__cause__, redis_errors.TimeoutError):
-                raise  # the caller has waited for the full timeout already
+            if isinstance(lost.__cause__, (redis_errors.TimeoutError, ReplyTooLarge)):
+                raise  # the caller has waited for the full timeout already, or would get the same again
             return await self.execute(*commands)
 
     async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:
@@ -133,10 +137,13 @@ class Server:
                 clock = asyncio.get_running_loop().time
                 deadline = clock() + seconds
                 while (left := deadline - clock()) > 0:
+                    _expect_replies(connection, long_line=True)
                     reply = await connection.read_response(disable_decoding=True, timeout=left)
                     if reply is None:
                         return
                     yield reply
+            except ReplyTooLarge as error:
+                raise self._malformed(error) from error
             except redis_errors.ResponseError as error:
                 raise self.translate(error) from error
             except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
@@ -199,6 +206,10 @@ class Server:
     def translate(self, error: Exception, key: str | None = None) -> AwiError:
         """Translate an error of redis-py into an error of awictl, which says what happened, where, and what to do."""
         refusal = error.__cause__
+        if isinstance(refusal, AwiError):
+            return refusal  # the connection was refused on this side
+        if isinstance(error, ReplyTooLarge):
+            return self._malformed(error)
         if isinstance(error, redis_errors.ConnectionError) and isinstance(refusal, redis_errors.RedisError):
             error = refusal  # the server's reply while the connection was being established
         at = f"{self.where}, key {key}" if key else self.where
@@ -229,6 +240,12 @@ class Server:
             )
         return AwiError(f"{at}: {text}")
 
+    def _malformed(self, error: ReplyTooLarge) -> MalformedReply:
+        return MalformedReply(
+            f"{self.where} does not behave like a Redis server: {error}. The connection was closed; check the address "
+            "(`awictl config show`), or increase AWI_MAX_DOCUMENT_BYTES if there are documents of that size"
+        )
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
@@ -253,7 +270,21 @@ def connect(settings: Settings) -> Server:
         options |= {"host": settings.redis_host, "port": settings.redis_port}
         if settings.redis_tls:
             options |= {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca_certs}
-    return Server(aioredis.Redis(**options), settings.redis_address)
+    client = aioredis.Redis(**options)
+    pool = client.connection_pool
+    pool.connection_kwargs["parser_class"] = partial(BoundedParser, settings.max_document_bytes)
+    if settings.embedded:
+        from .private_connection import PrivateConnection
+
+        pool.connection_class = PrivateConnection
+    return Server(client, settings.redis_address)
+
+
+def _expect_replies(connection: Any, *, long_line: bool = False) -> None:
+    """Announce a new request to the parser of a connection; see `BoundedParser`. Other kinds have no limits."""
+    parser = getattr(connection, "_parser", None)
+    if isinstance(parser, BoundedParser):
+        parser.expect_replies(long_line=long_line)
 
 
 def _cancellations() -> int:

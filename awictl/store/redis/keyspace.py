@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import NoPermissionError
 
 from .connection import Argument, Script, Server
+from .scan_progress import ScanProgress
 
 if TYPE_CHECKING:
     from .monitor import Monitor
@@ -27,6 +28,9 @@ KEYS_PER_SCRIPT = 100
 BATCH_KEYS = 500
 #: Maximum size of the replies to one request for several strings, in bytes; a larger string is requested alone.
 _REQUEST_BYTES = 4_194_304
+
+#: Number of keys that is assumed where DBSIZE is not available; servers support about as many.
+_MAX_KEYS = 2**32
 
 _KEY_INFO = Script("key_info")
 
@@ -58,14 +62,19 @@ async def scan(
     """The names of all keys, or of those that match a pattern, in batches. A key may be returned twice.
 
     `rate`: maximum number of keys per second (None: not paced). `on_step`: called with the number of keys of each step.
+    Raises InvalidData if the scan does not end.
     """
     count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / PACED_STEPS)))
     matching: Sequence[Argument] = ("MATCH", pattern) if pattern is not None else ()
     cursor = b"0"
+    progress = ScanProgress(server.where, count)
     while True:
         started = time.monotonic()
         [reply] = await server.execute_idempotent(("SCAN", cursor, *matching, "COUNT", count))
         cursor, names = server.checked(reply, pattern or "*")
+        if progress.step(cursor, len(names)):
+            [size] = await server.execute_idempotent(("DBSIZE",))
+            progress.set_size(size if isinstance(size, int) else _MAX_KEYS)
         on_step(count)
         if names:
             yield names

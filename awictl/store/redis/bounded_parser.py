@@ -1,0 +1,105 @@
+"""A parser of replies that gives up on a server which would exhaust memory.
+
+The replies to one request may have a limited number of bytes and of elements, all together. A hostile or broken server
+can announce any size, never end a line, or send without pause; hiredis would buffer all of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio.connection import DefaultParser
+from redis.exceptions import InvalidResponse
+
+#: Bytes of replies to one request besides a document: names of keys, heads, INFO, lengths.
+EXTRA_BYTES = 16 * 1_048_576
+#: Maximum length in bytes of a reply that is a line. Servers truncate the arguments that an error quotes.
+MAX_LINE = 65_536
+#: Maximum number of elements of an array.
+MAX_ELEMENTS = 1_000_000
+#: Maximum number of lines, that is of elements, after the first _UNCOUNTED bytes. An element takes up to 200 bytes.
+MAX_LINES = 250_000
+_UNCOUNTED = 1_048_576
+#: Incomplete replies of at most this many bytes are searched for announcements: nothing more may follow.
+_SMALL = 4_096
+
+
+class ReplyTooLarge(InvalidResponse):
+    """The server's reply is larger than any expected reply."""
+
+
+class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
+    """Parses the replies on one connection. Raises ReplyTooLarge if those to one request exceed the limits."""
+
+    def __init__(self, max_bytes: int, socket_read_size: int) -> None:
+        """`max_bytes`: maximum size of a document."""
+        super().__init__(socket_read_size=socket_read_size)
+        self._limit = max_bytes + EXTRA_BYTES
+        self.expect_replies()
+
+    def on_connect(self, connection: Any) -> None:
+        """Start with an empty buffer."""
+        super().on_connect(connection)
+        self.expect_replies()
+
+    def expect_replies(self, *, long_line: bool = False) -> None:
+        """Start counting for a new request. `long_line`: whether a line may be as long as a document."""
+        self._received = self._lines = 0
+        self._max_line = self._limit if long_line else MAX_LINE
+        #: Whether all that was received is the start of a line.
+        self._in_line = False
+        #: All that was received, as long as it is small.
+        self._start = b""
+
+    async def read_response(self, disable_decoding: bool = False, push_request: bool = False) -> Any:
+        """Read one reply."""
+        try:
+            return await super().read_response(disable_decoding=disable_decoding, push_request=push_request)
+        except InvalidResponse as error:
+            if "nesting" in str(error):  # hiredis has a limit of its own
+                raise ReplyTooLarge("it nested arrays without end") from None
+            raise
+
+    async def read_from_socket(self) -> Any:
+        """Read what has arrived, check it, and feed it to hiredis."""
+        if self._start:  # an incomplete reply; if it announces too much, there is no need to wait for the rest
+            self._check_announced(self._start)
+        data = await self._stream.read(self._read_size)
+        if not data:
+            return await super().read_from_socket()  # reports that the connection is closed
+        self._check(data)
+        self._reader.feed(data)
+        return True
+
+    def _check(self, data: bytes) -> None:
+        if not self._received:
+            self._in_line = data[:1] in (b"+", b"-", b":")
+            self._check_announced(data[:32])
+        self._received += len(data)
+        self._start = self._start + data if self._received <= _SMALL else b""
+        if self._received > self._limit:
+            raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request")
+        self._in_line = self._in_line and b"\n" not in data
+        if self._in_line and self._received > self._max_line:
+            raise ReplyTooLarge(f"it sent a line of more than {self._max_line:,} bytes")
+        if self._received > _UNCOUNTED:
+            self._lines += data.count(b"\r\n")
+            if self._lines > MAX_LINES:
+                raise ReplyTooLarge(f"it sent more than {MAX_LINES:,} elements in reply to one request")
+
+    def _check_announced(self, data: bytes) -> None:
+        """Raise ReplyTooLarge if replies announce a string or an array of more than the maximum size."""
+        at = 0
+        while (end := data.find(b"\r\n", at)) >= 0:
+            kind, number = data[at : at + 1], data[at + 1 : end]
+            at = end + 2
+            if kind not in b"$=!*~>%|" or not number.isdigit():
+                continue  # one line, or nothing that hiredis accepts
+            size = int(number[:20])
+            if kind in b"*~>%|":
+                if size > MAX_ELEMENTS:
+                    raise ReplyTooLarge(f"it announced {size:,} elements")
+            elif size > self._limit:
+                raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}")
+            else:
+                at += size + 2

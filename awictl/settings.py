@@ -140,7 +140,8 @@ class Settings:
     def for_server(self, url: str) -> Settings:
         """Return these settings for the server of a Redis URL, with no other credentials than those in the URL."""
         defaults: dict[str, Any] = {name: getattr(Settings, name) for name in _SERVER}
-        return replace(self, **(defaults | _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")))
+        found = _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")
+        return replace(self, **(defaults | found), embedded=False)
 
     @property
     def keyspace_id(self) -> tuple[str, int, int]:

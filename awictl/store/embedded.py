@@ -8,23 +8,22 @@ runs, however it ends: a second server cannot start on the same data, and a kill
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import AwiError, InvalidInput, Refused, Unreachable
+from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
 from ..util.config_files import check_home
+from .private_socket import address_in, check_peer, open_folder
 
 #: Seconds that the server may take to send its first reply.
 REPLY_SECONDS = 5.0
@@ -39,6 +38,8 @@ _POLL_SECONDS = 0.02
 #: Maximum length of the path of a Unix socket that every system supports, in bytes.
 _MAX_SOCKET_PATH = 100
 
+_Socket = socket.socket
+
 
 @dataclass(frozen=True)
 class EmbeddedServer:
@@ -49,12 +50,8 @@ class EmbeddedServer:
 
     @property
     def socket(self) -> Path:
-        """Path of its Unix socket: in the folder, or in a private temporary folder if the path would be too long."""
-        path = self.folder / "valkey.sock"
-        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
-            return path
-        digest = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"awictl-{os.getuid()}-{digest}" / "valkey.sock"
+        """Path of its Unix socket. It may be too long for a socket address; see `private_socket`."""
+        return self.folder / "valkey.sock"
 
     @property
     def log(self) -> Path:
@@ -63,16 +60,16 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None if it is not running."""
+        """Its process id; None if it is not running, or unknown."""
         if not self.running():
             return None
-        try:
-            return int((self.folder / "valkey.pid").read_text())
-        except (OSError, ValueError):
-            return None
+        with suppress(OSError), self._connected(1.0) as (_, pid):
+            return pid
+        pid = self._recorded_pid()
+        return pid if pid is not None and self._is_server(pid) else None
 
     def running(self) -> bool:
-        """Whether its process is alive, or another process is starting it."""
+        """Whether its process is alive, or another process is starting it. Raises Refused for an unsafe folder."""
         if not (self.folder / "lock").exists():
             return False
         with self._lock() as lock:
@@ -85,12 +82,12 @@ class EmbeddedServer:
     def start(self) -> bool:
         """Start it if it is not running, and wait until it replies. Returns whether it was started.
 
-        Raises InvalidInput if no server program is installed, Unreachable if it does not reply in time.
+        Raises InvalidInput if no server program is installed, Unreachable if it does not reply in time, and Refused if
+        other users can access its folder.
         """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.answers():
             return False
-        _private(self.folder)
-        _private(self.socket.parent)
         started = time.monotonic()
         deadline = started + REPLY_SECONDS
         launched = False
@@ -118,33 +115,34 @@ class EmbeddedServer:
 
         Raises Unreachable if it does not stop in time.
         """
-        pid = self.pid
         if not self.running():
             return False
-        unresponsive = not self._send(b"PING\r\n", 1.0)
-        if not unresponsive:
-            self._send(b"SHUTDOWN\r\n", STOP_SECONDS)
-        elif pid is None:
-            raise Unreachable(
-                f"the embedded server in {self.folder} does not reply, and its process id is unknown; kill it yourself"
-            )
-        else:
-            os.kill(pid, signal.SIGTERM)
         started = time.monotonic()
+        asked: int | None = None
         while self.running():
             waited = time.monotonic() - started
+            pid = self.pid
+            if asked is not None and pid not in (None, asked):
+                break  # it has stopped, and another one was started since
             if waited > STOP_SECONDS:
-                raise Unreachable(f"the embedded server (process {pid}) did not stop in time; see {self.log}")
-            if unresponsive and pid is not None and waited > KILL_SECONDS:
-                os.kill(pid, signal.SIGKILL)
-                unresponsive = False
+                raise Unreachable(
+                    f"the embedded server in {self.folder} (process {pid or 'unknown'}) did not stop in time; see "
+                    f"{self.log}, and kill it yourself"
+                )
+            if asked is None and self._send(b"PING\r\n", 1.0):
+                self._send(b"SHUTDOWN\r\n", STOP_SECONDS)
+                asked = pid if pid is not None else 0
+            elif asked is None and pid is not None:
+                self._signal(pid, signal.SIGKILL if waited > KILL_SECONDS else signal.SIGTERM)
             time.sleep(_POLL_SECONDS)
         return True
 
     @contextmanager
     def _lock(self) -> Iterator[int | None]:
         """Lock the folder. Yields the file descriptor; None if a server, or a process that starts one, has the lock."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open_folder(self.folder) as folder:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open("lock", flags, 0o600, dir_fd=folder)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,9 +155,11 @@ class EmbeddedServer:
             os.close(descriptor)
 
     def _launch(self, lock: int) -> None:
+        path = str(self.socket)
         options = {
             "port": "0",
-            "unixsocket": str(self.socket),
+            # relative to `dir` if it is too long for a socket address
+            "unixsocket": path if len(os.fsencode(path)) <= _MAX_SOCKET_PATH else self.socket.name,
             "unixsocketperm": "700",
             "dir": str(self.folder),
             "appendonly": "yes",
@@ -177,15 +177,56 @@ class EmbeddedServer:
             raise AwiError(f"the embedded server does not start: {printed[-1] if printed else self._last_log_line()}")
 
     def _send(self, command: bytes, timeout: float) -> bytes:
-        """Send an inline command. Returns the reply; empty if there is none within `timeout` seconds."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        """Send an inline command. Returns the reply; empty if there is none within `timeout` seconds.
+
+        Raises Refused if another user could receive it.
+        """
+        with suppress(OSError), self._connected(timeout) as (connection, _):
+            connection.sendall(command)
+            return connection.recv(64)
+        return b""
+
+    @contextmanager
+    def _connected(self, timeout: float) -> Iterator[tuple[_Socket, int | None]]:
+        """A connection to the server, and the server's process id. Raises OSError if nothing listens, and Refused."""
+        with open_folder(self.folder) as folder, _Socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
-            try:
-                connection.connect(str(self.socket))
-                connection.sendall(command)
-                return connection.recv(64)
-            except OSError:
-                return b""
+            connection.connect(address_in(folder, self.socket))
+            yield connection, check_peer(connection, self.socket)
+
+    def _recorded_pid(self) -> int | None:
+        """The process id in the server's pid file, which may be out of date."""
+        try:
+            return int((self.folder / "valkey.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _is_server(self, pid: int) -> bool:
+        """Whether a process is the server: it works in the folder, and has the lock open."""
+        process = Path(f"/proc/{pid}")
+        try:
+            if not (process / "cwd").samefile(self.folder):
+                return False
+            lock = (self.folder / "lock").stat()
+            return any(os.path.samestat(lock, one.stat()) for one in (process / "fd").iterdir() if one.exists())
+        except OSError:
+            return False
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to the process `pid`, provided that it is the server."""
+        if sys.platform != "linux":
+            return
+        try:
+            process = os.pidfd_open(pid)  # from now on, the number cannot be that of another process
+        except OSError:
+            return
+        try:
+            if self._is_server(pid):
+                signal.pidfd_send_signal(process, number)
+        except ProcessLookupError:
+            pass  # it has just ended
+        finally:
+            os.close(process)
 
     def _last_log_line(self) -> str:
         try:
@@ -233,16 +274,3 @@ def _server_program() -> str:
             ) from None
         return found
     return str(get_binary_path())
-
-
-def _private(folder: Path) -> None:
-    """Create a folder that only this user can access. Raises AwiError if another user owns it or can access it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise AwiError(f"{folder} is not a folder that this user owns; choose another one for the embedded server")
-    if found.st_mode & 0o077:  # not changed here: somebody may rely on it
-        raise Refused(
-            f"{folder} is accessible to other users (mode {stat.S_IMODE(found.st_mode):04o}), and the embedded server "
-            "would keep its data there: run `chmod 700` on it, or choose another folder with AWI_EMBEDDED_DIR"
-        )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli, finish
-from support.embedded import command_of, servers_in
+from support.embedded import servers_in, works_below
 
 #: Seconds after which a command has given up on a server that does not answer, where --timeout says 1. What the same
 #: command takes here and now if the server answers is not counted: that is up to the machine.
@@ -38,7 +38,7 @@ def seconds_if_it_answers(laptop: Cli) -> float:
 def server_of(laptop: Cli) -> int:
     """The process id of the running server."""
     pid = laptop.ok("embedded", "status").json["pid"]
-    assert isinstance(pid, int) and str(laptop.home) in command_of(pid)
+    assert isinstance(pid, int) and works_below(pid, laptop.home)
     return pid
 
 

@@ -14,17 +14,17 @@ def servers_in(folder: Path) -> list[int]:
     return [int(pid) for pid in re.findall(r"^(\d+):M .*Server initialized", log, re.MULTILINE)]
 
 
-def command_of(pid: int) -> str:
-    """Return the command line of a process; empty if it has ended."""
+def works_below(pid: int, home: Path) -> bool:
+    """Whether a process works in a folder below `home`, as the embedded servers of that user do."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(home.resolve())
     except OSError:
-        return ""
+        return False
 
 
 def kill_servers(home: Path) -> None:
     """Kill every server whose folder is below `home`."""
     for log in home.rglob("valkey.log"):
         for pid in servers_in(log.parent):
-            if str(home) in command_of(pid):
+            if works_below(pid, home):
                 os.kill(pid, signal.SIGKILL)

@@ -94,6 +94,7 @@ def run(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         if isinstance(sys.stdout.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: a raw stream may write only a part
             sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.detach()), sys.stdout.encoding)
+            sys.__stdout__ = sys.stdout  # type: ignore[misc]  # the terminal's size is asked of this one
         sys.stdout.reconfigure(errors="backslashreplace")  # stdout may not be UTF-8
     try:
         code = root_group().main(arguments, prog_name="awictl", standalone_mode=False)

@@ -30,6 +30,7 @@ class Activity(NamedTuple):
     """One session in one sample."""
 
     session_id: str
+    #: Name of the agent if it has one, else its id.
     agent: str
     route: str
     #: Number of all actions ever, and of failed ones; None if the session's statistics do not have them.
@@ -45,6 +46,8 @@ class Activity(NamedTuple):
     error: str | None = None
     #: Actions per second since the previous sample; None in the first sample.
     rate: float | None = None
+    #: Id of the agent; None if unknown.
+    agent_id: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the session as JSON-compatible data, with `error` only if there is one."""
@@ -65,6 +68,7 @@ def _activity(fields: SessionFields) -> Activity:
         fields.ttl_ms,
         fields.bytes,
         fields.error,
+        agent_id=fields.agent_id,
     )
 
 
@@ -131,8 +135,8 @@ class Sampler:
     async def sample(self, order: Order = Order.ACTIVITY, filter: str = "") -> Sample:
         """Scan all sessions once. The totals cover all of them, rates the time since the previous call.
 
-        `filter`: only sessions with this text in their ID, agent or route are shown (case-insensitive). Raises
-        Unreachable, AccessDenied.
+        `filter`: only sessions with this text in their ID, their agent's ID or name, or their route are shown
+        (case-insensitive). Raises Unreachable, AccessDenied.
         """
         sample = Sample()
         started = time.monotonic()
@@ -155,7 +159,8 @@ class Sampler:
                         actions += done
                         failures += max(0, counts[1] - before[1])
                         one = one._replace(rate=done / since)
-                    if not wanted or wanted in f"{one.session_id}\n{one.agent}\n{one.route}".lower():
+                    searched = f"{one.session_id}\n{one.agent_id}\n{one.agent}\n{one.route}"
+                    if not wanted or wanted in searched.lower():
                         matching.append(one)
                 sample.matching += len(matching)
                 sample.shown = heapq.nsmallest(MAX_SHOWN, [*sample.shown, *matching], key=key)

@@ -210,3 +210,68 @@ def test_a_wrong_address_is_reported_before_the_screen_is_taken_over(user: Cli) 
     with on_terminal(user.having(REDIS_SOCKET="/nonexistent"), *WORDS, columns=200) as terminal:
         assert terminal.end() == 5
     assert ENTER_SCREEN not in terminal.sent and "cannot reach Redis" in terminal.text
+
+
+def test_the_filter_finds_agent_ids(awictl: Cli, valkey: ValkeyServer) -> None:
+    """Agents with a name are listed by it, and found by their id, too."""
+    for name in ("aaa", "bbb"):
+        made = document([0], f"sess_{name}", agent_name=f"Agent {name.upper()}")
+        made["agent_id"] = f"agent-id-{name}"
+        put(valkey, encode(made), f"sess_{name}")
+    with on_terminal(awictl, *WORDS) as terminal:
+        terminal.until("sess_bbb")
+        terminal.press("/ID-BBB" + ENTER)
+        terminal.until(lambda text: order_of(text) == ["bbb"] and "filter 'ID-BBB': 1" in text)
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
+def test_help_and_going_back(top: Terminal) -> None:
+    top.until(lambda text: "? help" in text and "q quit" in text)
+    top.press("?")
+    top.until(lambda text: all(one in text for one in ("actions per second since", "filter by session id", "q back")))
+    top.press("?")
+    top.until("sess_ccc")
+    top.press(ENTER)
+    top.until(lambda text: "newest actions" in text and "q back" in text)
+    top.press("?")
+    top.until("filter by session id")
+    top.press("q")
+    top.until("newest actions")
+    top.press("q")
+    top.until(lambda text: order_of(text) == ["aaa", "bbb", "ccc"])
+    top.press("/?q" + ENTER)
+    top.until("filter '?q': 0")
+    top.press("q")
+    assert top.end() == 0
+
+
+def test_unbuffered_output_uses_the_whole_terminal(awictl: Cli, three: ValkeyServer) -> None:
+    with on_terminal(awictl.having(PYTHONUNBUFFERED="1"), *WORDS, columns=200) as terminal:
+        text = terminal.until("sess_ccc")
+        assert "BYTES" in text and "ROUTE" in text
+        terminal.resize(48)
+        terminal.until(shows("SESSION", "IDLE", but="FAILED"))
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
+def test_the_screen_is_drawn_if_stderr_is_redirected(awictl: Cli, three: ValkeyServer) -> None:
+    with on_terminal(awictl, *WORDS, stderr=awictl.home / "errors") as terminal:
+        terminal.until("sess_ccc")
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert (awictl.home / "errors").read_bytes() == b""
+
+
+def test_suspending_restores_the_terminal(top: Terminal) -> None:
+    """Ctrl-Z, and `fg`."""
+    top.press("\x1a")
+    top.until_stopped()
+    assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+    assert top.sent.rindex(SHOW_CURSOR) > top.sent.rindex(b"\x1b[?25l")
+    top.process.kill(signal.SIGCONT)
+    top.until(lambda text: order_of(text) == ["aaa", "bbb", "ccc"])
+    top.press("q")
+    assert top.end() == 0
+    assert top.sent.count(ENTER_SCREEN) == 2

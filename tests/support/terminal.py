@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pexpect
 import pyte
@@ -27,12 +28,17 @@ ROWS = 30
 class Terminal:
     """A command on a pseudo-terminal."""
 
-    def __init__(self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS) -> None:
+    def __init__(
+        self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS, stderr: Path | None = None
+    ) -> None:
+        command = [sys.executable, "-m", "awictl", *words]
+        if stderr is not None:
+            command = ["bash", "-c", 'exec "$@" 2>"$0"', str(stderr), *command]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty in a process with threads
             self.process = pexpect.spawn(
-                sys.executable,
-                ["-m", "awictl", *words],
+                command[0],
+                command[1:],
                 cwd=str(user.home),
                 env=user.env,
                 dimensions=(rows, columns),
@@ -66,14 +72,22 @@ class Terminal:
         for key in keys:
             self.process.send(key)
 
-    def resize(self, columns: int) -> None:
-        """Change the width of the terminal, as a user resizes the window."""
-        self.screen.resize(self.screen.lines, columns)
+    def resize(self, columns: int, rows: int | None = None) -> None:
+        """Change the size of the terminal, as a user resizes the window. `rows`: None keeps the height."""
+        self.screen.resize(rows or self.screen.lines, columns)
         self.process.setwinsize(self.screen.lines, columns)
 
     def interrupt(self) -> None:
         """Send SIGINT to the process, without the terminal."""
         self.process.kill(signal.SIGINT)
+
+    def until_stopped(self) -> None:
+        """Wait until the process is suspended, as by Ctrl-Z."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, f"never suspended\n{self.text}"
+            self._read(0.05)
+        self._read(0.2)
 
     def end(self) -> int | None:
         """Wait until the command has ended; return its exit code."""
@@ -98,9 +112,11 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(user: Cli, *words: str, columns: int = 80, rows: int = ROWS) -> Iterator[Terminal]:
-    """Run `awictl WORDS` on a terminal; it is killed when the block ends."""
-    terminal = Terminal(user, words, columns, rows)
+def on_terminal(
+    user: Cli, *words: str, columns: int = 80, rows: int = ROWS, stderr: Path | None = None
+) -> Iterator[Terminal]:
+    """Run `awictl WORDS` on a terminal; it is killed when the block ends. `stderr`: a file instead of the terminal."""
+    terminal = Terminal(user, words, columns, rows, stderr)
     try:
         yield terminal
     finally:

@@ -36,8 +36,8 @@ def command(
 ) -> Work:
     """Monitor all sessions on a full screen. Shows activity, actions per second, failures and memory.
 
-    Keys: s and S change the sort key, / filters, Enter opens a session, q quits. Without a capable terminal, each
-    sample is printed as a line.
+    Keys: s and S change the sort key, / filters, Enter opens a session, ? shows help, q goes back or quits. Without a
+    capable terminal, each sample is printed as a line.
     """
     return run(ctx, interval, seconds, rate)
 

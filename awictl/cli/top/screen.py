@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -16,8 +17,10 @@ from ...diagnostics.activity import Order, Sample, Sampler
 from ...errors import AwiError
 from ...util.humanize import plural
 from ..framework.error_report import INTERRUPTED
+from ..framework.stdout import is_terminal
 from ..framework.tables import printable
 from .columns import GAP, cell_of, fields_for
+from .help_screen import HelpScreen
 from .session_screen import SessionScreen
 from .view import totals
 
@@ -44,7 +47,9 @@ class TopScreen(App[int]):
         # with priority, so that keys which arrive together with it already go to the input
         Binding("slash", "filter", "filter", priority=True),
         Binding("enter", "open", "open", show=True),
+        Binding("question_mark", "help", "help"),
         Binding("q", "leave(0)", "quit"),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False, priority=True),
         Binding("ctrl+c", f"leave({INTERRUPTED})", "quit", show=False, priority=True),
         Binding("ctrl+q", "leave(0)", "quit", show=False, priority=True),
     ]
@@ -73,6 +78,8 @@ class TopScreen(App[int]):
         codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 128 + signal.SIGTERM}
         for signum, code in codes.items():
             loop.add_signal_handler(signum, self.exit, code)
+        if not is_terminal(sys.__stderr__):  # on which Textual draws
+            sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
         try:
             result = await self.run_async()
         finally:
@@ -164,10 +171,14 @@ class TopScreen(App[int]):
         self._refresh_now.set()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Textual's hook: whether a key runs this action. In the input, and in an opened session, / is a character."""
-        if action != "filter":
+        """Textual's hook: whether a key runs this action. Those of the list do nothing in other screens.
+
+        In the input of the filter, / is a character.
+        """
+        if action not in ("order", "open", "filter"):
             return True
-        return self.screen is self.screen_stack[0] and self.focused is not self._filter
+        in_list = len(self.screen_stack) == 1
+        return in_list and not (action == "filter" and self.focused is self._filter)
 
     def action_filter(self) -> None:
         """Show the input of the filter."""
@@ -181,8 +192,13 @@ class TopScreen(App[int]):
     def action_open(self) -> None:
         """Open the session at the cursor."""
         table = self.query_one(DataTable)
-        if self.screen is self.screen_stack[0] and table.cursor_row < len(self._row_ids):
+        if len(self.screen_stack) == 1 and table.cursor_row < len(self._row_ids):
             self.push_screen(SessionScreen(self._state_manager, self._row_ids[table.cursor_row]))
+
+    def action_help(self) -> None:
+        """Show the keys and what the columns mean."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open the session that was selected with Enter or the mouse."""

@@ -28,7 +28,8 @@ class SessionScreen(Screen[None]):
     """One session: its state, its last delta and its newest actions."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.pop_screen", "back"),
+        Binding("q", "app.pop_screen", "back"),
+        Binding("escape", "app.pop_screen", "back", show=False),
         Binding("r", "read", "reload"),
     ]
 

@@ -52,6 +52,8 @@ class AgentKey:
     provisional: bool = False
     #: Whether the app created it; such keys are read-only.
     of_app: bool = False
+    #: The last request with the key that was recorded, which only the app does; None if unknown.
+    last_used_at: datetime | None = None
 
     def state(self, now: datetime | None = None) -> KeyState:
         """Return the state of the key at a time; by default, at the current time."""
@@ -76,6 +78,7 @@ class AgentKey:
             "description": self.description,
             "requests_per_hour": self.requests_per_hour,
             "made_by": "app" if self.of_app else "awictl",
+            "last_used_at": optional_timestamp(self.last_used_at),
         }
 
 

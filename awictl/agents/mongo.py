@@ -16,7 +16,7 @@ from pymongo import ASCENDING
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
 from ..archive.mongo.values import as_datetime
-from ..document.schema import as_text
+from ..document.schema import as_object, as_text
 from .api_keys import AgentKey, newest_first, permissions_of
 
 COLLECTION = "awiagentkeys"
@@ -115,4 +115,5 @@ def _key(found: Document, *, of_app: bool = False) -> AgentKey:
         requests_per_hour=int(requests) if isinstance(requests, (int, float)) and requests >= 1 else None,
         provisional=not of_app and found.get("provisional") is True,
         of_app=of_app,
+        last_used_at=as_datetime(as_object(found.get("usage")).get("lastUsed")),
     )

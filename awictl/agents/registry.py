@@ -23,6 +23,8 @@ log = logging.getLogger("awictl")
 MAX_SECRET = 256
 MAX_NAME = 256
 MAX_DESCRIPTION = 2_000
+#: Maximum number of ids in a message.
+_MOST_NAMED = 10
 #: Latest expiry of a key.
 _LATEST_EXPIRY = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -56,11 +58,13 @@ class AgentRegistry:
         expires_in_ms: int | None = None,
         description: str | None = None,
         provisional: bool = False,
+        unique: bool = False,
     ) -> Registered:
         """Create a key for a new agent. Raises InvalidInput, and ReadOnly if writing is disabled.
 
         `provisional`: the key expires only if nobody has used it by then; its first use removes the expiry. Provisional
-        keys that have expired are deleted.
+        keys that have expired are deleted. `unique`: raise Refused if an agent of that name has a key that is not
+        revoked. This is looked up before the key is created, so two registrations at the same moment may both succeed.
         """
         self._settings.check_writable()
         if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable() or not name.strip():
@@ -70,6 +74,8 @@ class AgentRegistry:
         granted = tuple(one for one in Permission if one in permissions)
         if not granted:
             raise InvalidInput(f"an agent needs at least one permission: {', '.join(Permission)}")
+        if unique and (ids := [key.agent_id for key in await self._key_store.all() if key.name == name and key.active]):
+            raise Refused(f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}")
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the precision of both archives
         key = AgentKey(
@@ -129,14 +135,25 @@ class AgentRegistry:
 
     async def get(self, agent: str) -> AgentKey:
         """Return the key of an agent, by id or name. Raises NotFound, and Refused if several agents have that name."""
+        if (found := await self._lookup(agent)) is None:
+            raise NotFound(f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}")
+        return found
+
+    async def ids_of(self, agent: str) -> tuple[str, ...]:
+        """Return the id of the agent with this id or name; nothing if there is none. Raises Refused like `get`."""
+        found = await self._lookup(agent)
+        return (found.agent_id,) if found is not None else ()
+
+    async def _lookup(self, agent: str) -> AgentKey | None:
+        """The key of an agent, by id or name; of several with one name the only one that is not revoked."""
         known = await self._key_store.all()
         found = [key for key in known if key.agent_id == agent] or [key for key in known if key.name == agent]
-        if not found:
-            raise NotFound(f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}")
+        if len(found) > 1:
+            found = [key for key in found if key.active] or found
         if len(found) > 1:
             ids = ", ".join(key.agent_id for key in found)
             raise Refused(f"{len(found)} agents have the name {agent!r:.80}; give the id instead: {ids}")
-        return found[0]
+        return found[0] if found else None
 
     async def revoke(self, agent: str) -> AgentKey:
         """Revoke a key; servers accept it for up to `key_cache.CACHE_SECONDS` more.

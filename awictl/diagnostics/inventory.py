@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -71,19 +71,22 @@ class Inventory:
         pattern: str | None = None,
         *,
         everything: bool = False,
+        kinds: Collection[KeyKind] = (),
         rate: float | None = None,
         on_step: StepCallback = lambda _: None,
     ) -> AsyncGenerator[tuple[Keyspace, list[bytes]], None]:
         """Yield the names of keys, deduplicated, in batches of up to BATCH_KEYS, each with its server.
 
-        `pattern`: a glob pattern as in Redis. `everything`: include keys that are not AWI's. `rate`: maximum number of
+        `pattern`: a glob pattern as in Redis. `everything`: include keys that are not AWI's. `kinds`: only these; by
+        default all but OTHER. `rate`: maximum number of
         keys per second on each server. `on_step`: called after each step; see `keyspace.scan`.
         """
+        wanted = set(kinds) or {kind for kind in KeyKind if everything or kind is not KeyKind.OTHER}
         for keyspace in self._keyspaces:
             seen = FingerprintSet()  # SCAN may return a key twice
             async with aclosing(prefetch(keyspace.scan(pattern, rate, on_step))) as batches:
                 async for batch in batches:
-                    names = seen.add_new(one for one in batch if everything or kind_of(one) is not KeyKind.OTHER)
+                    names = seen.add_new(one for one in batch if kind_of(one) in wanted)
                     for start in range(0, len(names), BATCH_KEYS):
                         yield keyspace, names[start : start + BATCH_KEYS]
 
@@ -92,11 +95,14 @@ class Inventory:
         pattern: str | None = None,
         *,
         everything: bool = False,
+        kinds: Collection[KeyKind] = (),
         rate: float | None = None,
         on_step: StepCallback = lambda _: None,
     ) -> AsyncGenerator[list[str], None]:
         """Yield the names of keys as text, in batches. Arguments as for `scan`."""
-        async with aclosing(self.scan(pattern, everything=everything, rate=rate, on_step=on_step)) as batches:
+        async with aclosing(
+            self.scan(pattern, everything=everything, kinds=kinds, rate=rate, on_step=on_step)
+        ) as batches:
             async for _, names in batches:
                 yield [decode_key(name) for name in names]
 
@@ -105,11 +111,14 @@ class Inventory:
         pattern: str | None = None,
         *,
         everything: bool = False,
+        kinds: Collection[KeyKind] = (),
         rate: float | None = None,
         on_step: StepCallback = lambda _: None,
     ) -> AsyncGenerator[list[Key], None]:
         """Yield keys with kind, TTL and size, in batches. Arguments as for `scan`."""
-        async with aclosing(self.scan(pattern, everything=everything, rate=rate, on_step=on_step)) as batches:
+        async with aclosing(
+            self.scan(pattern, everything=everything, kinds=kinds, rate=rate, on_step=on_step)
+        ) as batches:
             async for keyspace, names in batches:
                 found = []
                 for name, info in zip(names, await keyspace.key_info(names), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,15 @@ import msgspec
 from ..document.json_codec import dumps
 from ..document.timestamps import parse_timestamp
 from ..store.session_fields import SessionFields
+
+
+class SessionState(StrEnum):
+    """The state of a session in a list."""
+
+    LIVE = "live"
+    #: Its end is recorded; it is kept until it has been archived.
+    ENDING = "ending"
+    UNREADABLE = "unreadable"
 
 
 class Summary(msgspec.Struct, gc=False, omit_defaults=True):
@@ -31,6 +41,9 @@ class Summary(msgspec.Struct, gc=False, omit_defaults=True):
     ttl_ms: int | None
     #: Length of the string in bytes.
     bytes: int
+    #: How many actions failed, according to the statistics; None if unknown.
+    failed_actions: int | None
+    state: SessionState
     #: Why the document could not be read; omitted from the output if None.
     error: str | None = None
 
@@ -63,8 +76,16 @@ def summary(fields: SessionFields) -> Summary:
         idle_since(fields.last_activity),
         fields.ttl_ms,
         fields.bytes,
+        fields.failed_actions,
+        _state(fields),
         fields.error,
     )
+
+
+def _state(fields: SessionFields) -> SessionState:
+    if fields.error is not None:
+        return SessionState.UNREADABLE
+    return SessionState.ENDING if fields.ended else SessionState.LIVE
 
 
 def idle_since(activity: Any) -> int | None:

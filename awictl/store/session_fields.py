@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ..document.byte_layout import OPEN, count_actions
-from ..document.schema import as_object, as_text
+from ..document.schema import SESSION_END, as_object, as_text, has_ended
 
 
 class SessionFields(msgspec.Struct, gc=False):
@@ -37,6 +37,8 @@ class SessionFields(msgspec.Struct, gc=False):
     ttl_ms: int | None
     #: Length of the string in bytes.
     bytes: int
+    #: Whether the last action is the end of the session, which is kept until it is archived.
+    ended: bool = False
     #: Why it could not be read; then the fields above are None.
     error: str | None = None
 
@@ -61,6 +63,7 @@ class _Head(msgspec.Struct, gc=False):
 
 class _Action(msgspec.Struct, gc=False):
     t: Any = None
+    action: Any = None
 
 
 class _History(msgspec.Struct, gc=False):
@@ -106,6 +109,7 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
         statistics.failed_actions,
         ttl_ms,
         length,
+        history.last_action is not None and history.last_action.action == SESSION_END,
     )
 
 
@@ -130,6 +134,7 @@ def fields_of(
         _count(statistics.get("failed_actions")),
         ttl_ms,
         length,
+        has_ended(head),
         error,
     )
 

@@ -32,7 +32,8 @@ def test_register_list_show_and_revoke(archiving_user: Cli) -> None:
     listed = archiving_user.ok("agent", "list").rows
     assert [one["name"] for one in listed] == ["third", "browser", "crawler"], "the newest first"
     assert listed[0]["permissions"] == ["read", "write"]
-    assert listed[-1] == row == archiving_user.ok("agent", "show", "crawler").json
+    assert row == archiving_user.ok("agent", "show", "crawler").json
+    assert listed[-1] == row | {"session_id": None}
     assert row == archiving_user.ok("agent", "show", row["agent_id"]).json
     table = archiving_user.ok("agent", "list", "-o", "table").table()
     assert "crawler" in table and "PERMISSIONS" in table

@@ -69,8 +69,9 @@ def test_list_filters(awictl: Cli, three: ValkeyServer, words: str, found: str) 
         ("--sort activity --reverse", "cab"),
         ("--sort ttl", "cab"),
         ("--sort ttl --limit 2", "ca"),
-        ("--sort actions", "acb"),
-        ("--sort bytes --reverse --limit 1", "b"),
+        ("--sort actions", "bca"),
+        ("--sort actions --reverse", "acb"),
+        ("--sort bytes --limit 1", "b"),
         ("--sort agent", "bca"),
         ("--sort route", "bca"),
         ("--sort id --reverse", "cba"),
@@ -87,7 +88,8 @@ def test_fields_of_a_listed_session(awictl: Cli, three: ValkeyServer) -> None:
     assert 1_640_000 < row.pop("ttl_ms") <= 1_700_000
     assert row.pop("last_activity") == plain(stored(three, "sess_b"))["statistics"]["last_activity"]
     wanted = {"session_id": "sess_b", "agent_id": "id-Adam", "agent_name": "Adam", "route": "/a/posts"}
-    assert row == wanted | {"actions": 5, "bytes": len(stored(three, "sess_b"))}
+    wanted |= {"actions": 5, "bytes": len(stored(three, "sess_b")), "failed_actions": 0, "state": "live"}
+    assert row == wanted
 
 
 def test_each_output_format_of_a_listing(awictl: Cli, three: ValkeyServer) -> None:

@@ -140,6 +140,14 @@ class Cli:
         code, out, err = forking.run(words, cwd=self.home, env=self.env, stdin=stdin, timeout=LIMIT_SECONDS)
         return Result(code, out, err.decode(), time.monotonic() - started)
 
+    def on_screen(self, *words: str, columns: int = 80, rows: int = 24) -> Result:
+        """Run `awictl WORDS` with stdout and stderr on a terminal; all its output is the stdout of the result."""
+        started = time.monotonic()
+        code, out, _ = forking.run(
+            words, cwd=self.home, env=self.env, stdin=b"", timeout=LIMIT_SECONDS, terminal=(rows, columns)
+        )
+        return Result(code, out.replace(b"\r\n", b"\n"), "", time.monotonic() - started)
+
     def ok(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS`, which must succeed."""
         result = self(*words, stdin=stdin)

@@ -9,6 +9,7 @@ is tested with new interpreters (`Cli.fresh`, `Cli.start`, terminals).
 from __future__ import annotations
 
 import atexit
+import fcntl
 import importlib
 import io
 import os
@@ -16,11 +17,14 @@ import pickle
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -55,11 +59,26 @@ def forker() -> str:
 
 
 def run(
-    words: Sequence[str | bytes], *, cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float
+    words: Sequence[str | bytes],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: bytes,
+    timeout: float,
+    terminal: tuple[int, int] | None = None,
 ) -> tuple[int, bytes, bytes]:
-    """Run `awictl WORDS`; return exit code, stdout and stderr. Raises subprocess.TimeoutExpired."""
+    """Run `awictl WORDS`; return exit code, stdout and stderr. Raises subprocess.TimeoutExpired.
+
+    terminal: rows and columns of a terminal that stdout and stderr are; all its output is returned as stdout.
+    """
     pipes = [os.pipe() for _ in range(3)]
     (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
+    if terminal is not None:
+        for fd in (ours_out, theirs_out, theirs_err):
+            os.close(fd)
+        ours_out, theirs_out = os.openpty()
+        fcntl.ioctl(theirs_out, termios.TIOCSWINSZ, struct.pack("HHHH", *terminal, 0, 0))
+        theirs_err = os.dup(theirs_out)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(forker())
         request = pickle.dumps(([os.fsencode(one) for one in words], str(cwd), dict(env)))
@@ -70,8 +89,10 @@ def run(
         read: dict[int, bytes] = {}
 
         def drain(fd: int) -> None:
-            with os.fdopen(fd, "rb") as stream:
-                read[fd] = stream.read()
+            read[fd] = b""
+            with os.fdopen(fd, "rb", buffering=0) as stream, suppress(OSError):  # EIO: the terminal is closed
+                while chunk := stream.read(1 << 16):
+                    read[fd] += chunk
 
         def feed() -> None:
             try:

@@ -32,6 +32,10 @@ Expires = Annotated[
 ]
 Description = Annotated[str | None, typer.Option("--description", help="Description of the agent.", metavar="TEXT")]
 
+AllowDuplicate = Annotated[
+    bool, typer.Option("--allow-duplicate", help="Register the agent even if another one has this name.")
+]
+
 
 @cli_command(
     examples=[
@@ -47,18 +51,26 @@ def command(
     permission: Permissions = None,
     expires: Expires = None,
     description: Description = None,
+    allow_duplicate: AllowDuplicate = False,
 ) -> Work:
     """Register an agent, and print its new API key. Only the SHA-256 of the key is stored, beside the archive."""
-    return run(ctx, name, permission or [Permission.READ, Permission.WRITE], expires, description)
+    granted = permission or [Permission.READ, Permission.WRITE]
+    return run(ctx, name, granted, expires, description, unique=not allow_duplicate)
 
 
 async def run(
-    ctx: CommandContext, name: str, permissions: list[Permission], expires_in_ms: int | None, description: str | None
+    ctx: CommandContext,
+    name: str,
+    permissions: list[Permission],
+    expires_in_ms: int | None,
+    description: str | None,
+    *,
+    unique: bool,
 ) -> None:
-    """Register the agent."""
+    """Register the agent. Raises Refused if the name must be `unique` and another agent has it."""
     async with ctx.manager() as manager:
         made = await manager.agents.register(
-            name, permissions=permissions, expires_in_ms=expires_in_ms, description=description
+            name, permissions=permissions, expires_in_ms=expires_in_ms, description=description, unique=unique
         )
     render(ctx, made)
 

@@ -35,4 +35,4 @@ async def run(ctx: CommandContext, agent: str, yes: bool) -> None:
 
 def render(ctx: CommandContext, key: "AgentKey") -> None:
     """Print the revoked key."""
-    ctx.out.one(key.row(), table=lambda: Rows([key.row()], view.AGENTS), ids=[key.agent_id])
+    ctx.out.one(key.row(), table=lambda: Rows([key.row()], view.KEYS), ids=[key.agent_id])

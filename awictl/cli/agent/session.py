@@ -1,39 +1,38 @@
 """`awictl agent session`."""
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ...errors import NotFound
 from ...util.humanize import duration
+from ..framework.agent_names import registered_ids
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
-from ..framework.parsers import plain_id
 from ..framework.tables import fields_of
+from .arguments import Agent
 
 if TYPE_CHECKING:
     from ...store.base import AgentSession
-
-AgentId = Annotated[
-    str, typer.Argument(metavar="AGENT", help="Id of the agent.", show_default=False, callback=plain_id)
-]
 
 
 @cli_command(
     examples=["awictl agent session browser-1", "awictl agent session browser-1 -o ids | awictl session show -"],
     formats=[Format.IDS],
 )
-def command(ctx: CommandContext, agent: AgentId) -> Work:
+def command(ctx: CommandContext, agent: Agent) -> Work:
     """Show the current session of an agent, and the TTL of the mapping."""
     return run(ctx, agent)
 
 
-async def run(ctx: CommandContext, agent_id: str) -> None:
-    """Read the agent's mapping. Raises NotFound if there is none."""
+async def run(ctx: CommandContext, agent: str) -> None:
+    """Read the agent's mapping. Raises NotFound if there is none, and Refused if several agents have that name."""
     async with ctx.manager() as manager:
-        found = await manager.get_agent_session(agent_id)
+        agent_id, found = agent, await manager.get_agent_session(agent)
+        if found is None:
+            for agent_id in await registered_ids(ctx, manager, agent):  # at most one
+                found = await manager.get_agent_session(agent_id)
     if found is None:
-        raise NotFound(f"agent {agent_id} has no session at {manager.store.where}: it may have ended or expired")
+        shown = agent if agent_id == agent else f"{agent} ({agent_id})"
+        raise NotFound(f"agent {shown} has no session at {manager.store.where}: it may have ended or expired")
     if not found.exists:
         ctx.out.notice(f"the agent is mapped to {found.session_id}, which does not exist any more")
     render(ctx, agent_id, found)

@@ -10,7 +10,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import each
 from ..framework.input import read_ids
 from ..framework.output import Format
-from ..framework.stdout import dumps, flush, write
+from ..framework.stdout import flush
 from .filters import Agent, Failed, Since, Until, load
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Actions = Annotated[bool, typer.Option("--actions", help="Print one action per l
         "awictl archive export --agent browser-1 --actions | jq -c 'select(.success)'",
         "awictl archive export ID",
     ],
+    common=[Format.JSONL],
 )
 def command(
     ctx: CommandContext,
@@ -40,8 +41,6 @@ def command(
     actions: Actions = False,
 ) -> Work:
     """Print archived sessions as JSON lines: complete documents, or their actions."""
-    if ctx.options.output not in (None, Format.JSONL):
-        raise InvalidInput(f"-o {ctx.options.output} is not supported by this command; it prints jsonl")
     query = ArchiveQuery(agent, since, until, failed)
     if ids and query != ArchiveQuery():
         raise InvalidInput("session ids and filters cannot be combined")
@@ -53,7 +52,7 @@ async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, a
     async with ctx.manager() as manager:
 
         async def one(session_id: str) -> None:
-            render(await load(manager, session_id), actions)
+            render(ctx, await load(manager, session_id), actions)
 
         if ids is None:
             archive = await manager.existing_archive()
@@ -61,10 +60,10 @@ async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, a
         await each(ctx, ids, one)
 
 
-def render(archived: "Archived", actions: bool) -> None:
+def render(ctx: CommandContext, archived: "Archived", actions: bool) -> None:
     """Print a session as one line, or each of its actions as one."""
     for line in _actions(archived) if actions else [archived.document]:
-        write(dumps(line) + b"\n")
+        ctx.out.json_line(line)
     flush()
 
 

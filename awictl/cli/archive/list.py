@@ -8,7 +8,7 @@ import typer
 
 from ...archive.base import ArchiveQuery, Cursor
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 from .filters import Agent, Failed, Since, Until
 
@@ -32,7 +32,7 @@ After = Annotated[
         "awictl archive list --cursor CURSOR   # the next page",
         "awictl archive list --all -o ids | awictl archive show -",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(
     ctx: CommandContext,
@@ -92,4 +92,5 @@ async def render(ctx: CommandContext, page: _ArchivePage, manager: "StateManager
         id_field="session_id",
         envelope=lambda found: {"sessions": found, "next_cursor": page.next_cursor},
         empty="no archived sessions",
+        keep="LAST ACTIVITY",
     )

@@ -8,7 +8,7 @@ import typer
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import EachId
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the sessions can be restored.")]
@@ -16,7 +16,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the ses
 
 @cli_command(
     examples=["awictl archive restore ID", "awictl archive restore ID --dry-run"],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Work:
     """Restore archived sessions to Redis as live sessions, byte for byte. They stay in the archive.

@@ -30,11 +30,11 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
     async with ctx.manager() as manager:
 
         async def one(session_id: str) -> None:
-            render(ctx, await load(manager, session_id))
+            render(ctx, await load(manager, session_id), session_id if len(ids) > 1 else None)
 
         await each(ctx, ids, one)
 
 
-def render(ctx: CommandContext, archived: "Archived") -> None:
+def render(ctx: CommandContext, archived: "Archived", title: str | None) -> None:
     """Print a session."""
-    print_archived(ctx.out, archived)
+    print_archived(ctx.out, archived, title)

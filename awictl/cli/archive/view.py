@@ -17,27 +17,31 @@ CHART_DAYS = 30
 CHART_WIDTH = 40
 
 SESSIONS = [
-    Column("SESSION", lambda row: row["session_id"]),
-    Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
-    Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"])[:19]),
-    Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=2),
-    Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=1),
-    Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True),
-    Column("STATE", lambda row: ("live" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else "")),
-    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=3),
+    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
+    Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut", width=10),
+    Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"], "seconds"), width=20),
+    Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=4),
+    Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=3),
+    Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True, drop=2),
+    Column(
+        "STATE",
+        lambda row: ("live" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else ""),
+        drop=1,
+    ),
+    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=5),
 ]
 
 CANDIDATES = [
-    Column("SESSION", lambda row: row["session_id"]),
+    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
     Column("REASON", lambda row: row["why"]),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
 ]
 
 RESTORED = [
-    Column("SESSION", lambda row: row["session_id"]),
+    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
     Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
-    Column("CURRENT SESSION", lambda row: known(row["agent_session"]), drop=1),
+    Column("CURRENT SESSION", lambda row: known(row["agent_session"]), narrow="id", width=15, drop=1),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 

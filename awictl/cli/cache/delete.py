@@ -10,7 +10,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
 from ..framework.input import read_ids
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 from .arguments import Keys
 
@@ -23,7 +23,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
         "awictl cache list -o ids | awictl cache delete - --dry-run",
         "awictl cache list -o ids | awictl cache delete - --yes",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, keys: Keys, yes: Yes = False, dry_run: DryRun = False) -> Work:
     """Delete cached results. Sessions that refer to them do not change."""

@@ -7,7 +7,7 @@ import typer
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the
 
 @cli_command(
     examples=["awictl cache list", "awictl cache list -o jsonl | jq -r 'select(.sessions == []) | .cache_key'"],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, rate: Rate = None, no_sessions: NoSessions = False) -> Work:
     """List cached results with TTL, size, and the sessions whose active query they are."""
@@ -38,4 +38,6 @@ async def run(ctx: CommandContext, rate: float | None, sessions: bool) -> None:
 
 async def render(ctx: CommandContext, rows: "AsyncIterator[Row]", where: str) -> None:
     """Print the cached results."""
-    await ctx.out.many(rows, view.CACHED, id_field="cache_key", empty=f"nothing is cached at {where}")
+    await ctx.out.many(
+        rows, view.CACHED, id_field="cache_key", empty=f"nothing is cached at {where}", may_have=["error"]
+    )

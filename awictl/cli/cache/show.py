@@ -27,15 +27,15 @@ async def run(ctx: CommandContext, keys: list[str]) -> None:
     async with ctx.manager() as manager:
 
         async def one(key: str) -> None:
-            render(ctx, manager.cache, key, await manager.cache.raw(key))
+            render(ctx, manager.cache, key, await manager.cache.raw(key), key if len(keys) > 1 else None)
 
         await each(ctx, keys, one)
 
 
-def render(ctx: CommandContext, cache: "QueryCache", key: str, raw: bytes) -> None:
+def render(ctx: CommandContext, cache: "QueryCache", key: str, raw: bytes, title: str | None) -> None:
     """Print cached results. Raises InvalidData if they cannot be decoded, unless their bytes are printed."""
     if ctx.out.format is Format.RAW:
         write(raw)
         return
     results = cache.decoded(key, raw)
-    ctx.out.one(results, table=lambda: printable_json(results))
+    ctx.out.one(results, table=lambda: printable_json(results), title=title)

@@ -28,15 +28,15 @@ def _sessions(row: Mapping[str, Any]) -> str:
 
 
 CACHED = [
-    Column("KEY", lambda row: row["cache_key"]),
+    Column("KEY", lambda row: row["cache_key"], narrow="id", width=32),
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=1),
     Column("RESULTS", _count, right=True),
-    Column("SESSIONS", _sessions, narrow="cut", drop=2),
+    Column("SESSIONS", _sessions, narrow="id", width=8),
 ]
 
 NEAR = [
-    Column("CACHED KEY", lambda row: row["cache_key"], drop=1),
+    Column("CACHED KEY", lambda row: row["cache_key"], narrow="id"),
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("DIFFERENCE", lambda row: row["words"], narrow="fold"),
     Column("FILTERS", lambda row: compact(row["filters"]), narrow="fold"),
@@ -44,7 +44,7 @@ NEAR = [
 ]
 
 DELETED = [
-    Column("KEY", lambda row: row["cache_key"]),
+    Column("KEY", lambda row: row["cache_key"], narrow="id", width=32),
     Column("DELETED", lambda row: {True: "yes", False: "not found", None: "dry run"}[row["deleted"]]),
 ]
 

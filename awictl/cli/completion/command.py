@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.output import Format
 
 
 class Shell(StrEnum):
@@ -25,7 +26,7 @@ Name = Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.
         "source <(awictl completion zsh)   # in ~/.zshrc, after compinit",
         "awictl completion fish > ~/.config/fish/completions/awictl.fish",
     ],
-    json=False,
+    common=[Format.TABLE],
 )
 def command(ctx: CommandContext, shell: Name) -> Work:
     """Print the completion script of a shell.

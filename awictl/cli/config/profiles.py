@@ -3,11 +3,11 @@
 from typing import Any
 
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 
 
-@cli_command(examples=["awictl config profiles", "awictl config profiles -o ids"], formats=[Format.IDS])
+@cli_command(examples=["awictl config profiles", "awictl config profiles -o ids"], formats=[*LISTING, Format.IDS])
 def command(ctx: CommandContext) -> Work:
     """List the profiles in config.toml with the servers that they name. Nothing is connected to."""
     return run(ctx)
@@ -43,4 +43,4 @@ def _row(name: str, default: bool) -> dict[str, Any]:
 async def render(ctx: CommandContext, rows: list[dict[str, Any]], file: str) -> None:
     """Print the profiles."""
     empty = f"there are no profiles in {file}; `awictl config init` writes an example of it"
-    await ctx.out.many(rows, view.PROFILES, id_field="profile", empty=empty)
+    await ctx.out.many(rows, view.PROFILES, id_field="profile", empty=empty, may_have=["error"])

@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.output import LISTING
 from . import view
 
 if TYPE_CHECKING:
     from ...settings import Settings
 
 
-@cli_command(examples=["awictl config show", "awictl --profile production config show -o json"])
+@cli_command(examples=["awictl config show", "awictl --profile production config show -o json"], formats=LISTING)
 def command(ctx: CommandContext) -> Work:
     """Show each setting with its value and source. Secrets are masked."""
     return run(ctx)

@@ -59,7 +59,9 @@ async def run(ctx: CommandContext) -> None:
         ended_id = await _session(manager)
         render(ctx, f"an agent starts session {ended_id} and takes {len(STEPS)} steps")
         stored = await manager.read_session(ended_id)
-        render(ctx, "the state of the session", session_table(manager.decoded(ended_id, stored), stored.ttl_ms))
+        render(
+            ctx, "the state of the session", session_table(ended_id, manager.decoded(ended_id, stored), stored.ttl_ms)
+        )
         if last := await manager.get_state_diff(ended_id):
             render(ctx, "the last delta, for other agents and for operators", last_delta(last))
         render(ctx, "the stored keys and their TTLs", await _expiries(manager, ended_id, AGENT_ID))

@@ -1,8 +1,16 @@
 """Texts of table cells that several commands have in common."""
 
+from contextvars import ContextVar
+from datetime import UTC
 from typing import Any
 
+from ...document.timestamps import parse_timestamp
 from .tables import compact
+
+#: Whether this command prints times in the local time zone (--local) instead of UTC.
+LOCAL_TIMES: ContextVar[bool] = ContextVar("LOCAL_TIMES", default=False)
+#: Length of the shortest timestamp: a date and a time in minutes.
+_MIN_TIMESTAMP = len("2026-11-23T07:09")
 
 
 def known(value: Any) -> str:
@@ -15,6 +23,22 @@ def number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def moment(value: Any) -> str:
-    """An ISO 8601 timestamp in UTC as `YYYY-MM-DD HH:MM:SS.mmm`; `-` for None."""
-    return value[:23].replace("T", " ") if isinstance(value, str) else known(value)
+def moment(value: Any, unit: str = "milliseconds") -> str:
+    """An ISO 8601 timestamp as `YYYY-MM-DD HH:MM:SS.mmmZ`, or with --local as local time with its offset from UTC.
+
+    `unit`: the last one, as for `datetime.isoformat`. `-` for None; text that is no timestamp stays as it is.
+    """
+    parsed = parse_timestamp(value) if isinstance(value, str) and len(value) >= _MIN_TIMESTAMP else None
+    if parsed is None:
+        return known(value)
+    try:
+        if LOCAL_TIMES.get():
+            return parsed.astimezone().isoformat(" ", unit)
+        return parsed.astimezone(UTC).isoformat(" ", unit).removesuffix("+00:00") + "Z"
+    except OverflowError:  # a time zone would move it out of the years 1 to 9999
+        return known(value)
+
+
+def clock(value: str, unit: str = "seconds") -> str:
+    """The time of day of a timestamp; see `moment`."""
+    return moment(value, unit)[11:]

@@ -12,7 +12,7 @@ from typer.main import get_command
 from .context import CommandContext
 from .execute import Work, execute
 from .global_options import CONTEXT_SETTINGS, PANEL, signature_with_globals
-from .output import Format
+from .output import COMMON, Format
 
 #: With `CommandContext` and `Work`, so that one import has all that a command needs.
 __all__ = ["AwictlCommand", "CommandContext", "CommandSpec", "Work", "cli_command"]
@@ -61,7 +61,7 @@ class CommandSpec:
         def entry(ctx: typer.Context, **values: Any) -> None:
             execute(ctx, self.parse, values, self.formats, self.loop_factory, logs_errors=self.logs_errors)
 
-        entry.__signature__ = signature_with_globals([_CONTEXT, *own])  # type: ignore[attr-defined]
+        entry.__signature__ = signature_with_globals([_CONTEXT, *own], self.formats)  # type: ignore[attr-defined]
         epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in self.examples)
         app = typer.Typer(rich_markup_mode=None, add_completion=False)
         app.command(
@@ -80,18 +80,19 @@ def cli_command(
     *,
     examples: Iterable[str],
     formats: Iterable[Format] = (),
-    json: bool = True,
+    common: Iterable[Format] = COMMON,
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None" = None,
     logs_errors: bool = False,
 ) -> Callable[[Parse], CommandSpec]:
     """Declare a function as the command of its module; its docstring is the help.
 
     The function gets a `CommandContext` first. It parses and validates, and returns the coroutine that does the work.
-    `formats`: the formats that the command prints besides tables and JSON; any other is refused before it runs.
-    `json`: whether it prints JSON at all. `loop_factory`: makes the event loop on which it runs, instead of asyncio's
-    own. `logs_errors`: write an error to the log, instead of printing it.
+    `formats`: the formats that the command prints besides the `common` ones; any other is refused before it runs.
+    `loop_factory`: makes the event loop on which it runs, instead of asyncio's own. `logs_errors`: write an error to the
+    log, instead of printing it.
     """
-    printed = (Format.TABLE, *((Format.JSON, Format.JSONL) if json else ()), *formats)
+    wanted = {*common, *formats}
+    printed = tuple(one for one in Format if one in wanted)
 
     def declare(parse: Parse) -> CommandSpec:
         return CommandSpec(parse, tuple(examples), printed, loop_factory, logs_errors)

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from ...errors import Refused
+from .escape import printable
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -17,7 +18,7 @@ def confirm(question: str, yes: bool) -> None:
     # the event loop's handler would run only after the answer
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(printable(question), err=True)
     except typer.Abort:
         raise KeyboardInterrupt from None
     finally:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...errors import NoSession
+from .formats import Format, JqFilter, yaml_document
 from .global_options import GlobalOptions
 from .output import Output
 
@@ -37,10 +38,14 @@ class CommandContext:
         options = {name: value for name, value in given.items() if value is not None}
         return Settings.load(options, profile=self.options.profile)
 
-    @property
+    @cached_property
     def out(self) -> Output:
-        """Where the command prints."""
-        return Output(self.options.output, not self.options.no_color, self.options.quiet)
+        """Where the command prints. Raises InvalidInput if the format needs a package that is not installed."""
+        options = self.options
+        jq = JqFilter(options.jq) if options.jq is not None else None
+        if options.output is Format.YAML:
+            yaml_document(None)
+        return Output(options.output, not options.no_color, options.quiet, jq)
 
     @asynccontextmanager
     async def manager(self) -> "AsyncIterator[StateManager]":

@@ -3,8 +3,8 @@
 import sys
 
 from ...errors import AwiError
+from .escape import printable, printable_lines
 from .stdout import settle_output
-from .tables import printable
 
 #: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
 CLOSED_PIPE = 141
@@ -38,7 +38,12 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
     if verbose:
         import traceback
 
-        traceback.print_exception(error)
-    if sys.stderr is not None:
-        print(f"awictl: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        # indented, so that a message of several lines forges none of awictl's
+        _print(printable_lines("".join(traceback.format_exception(error)).rstrip("\n"), "  "))
+    _print(f"awictl: {line}")
     return code
+
+
+def _print(text: str) -> None:
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import InvalidInput
+from .cells import LOCAL_TIMES
 from .context import CommandContext
 from .error_report import report
 from .global_options import GlobalOptions
@@ -34,20 +35,30 @@ def execute(
     """Parse `values`, and run the coroutine that `parse` returns. Raises typer.Exit with the exit code of an error."""
     import logging  # here, so that a page of help does not wait for it
 
+    from .log_format import configure_logging
+
     options = GlobalOptions.taken_from(values).over(ctx.obj or GlobalOptions())
-    logging.basicConfig(
-        stream=sys.stderr,
-        format="awictl: %(message)s",
-        level=logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING,
-    )
+    level = logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING
+    configure_logging(sys.stderr, level)
+    LOCAL_TIMES.set(options.local)
     try:
-        if options.output not in (None, *formats):
-            raise InvalidInput(f"-o {options.output} is not supported by this command; it prints {', '.join(formats)}")
-        _run(parse(CommandContext(options), **values), loop_factory)
+        context = CommandContext(options)
+        _check_format(context, formats)
+        _run(parse(context, **values), loop_factory)
     except typer.Exit:
         raise
     except BaseException as error:
         raise typer.Exit(report(error, verbose=options.verbose, to_log=logs_errors)) from None
+
+
+def _check_format(context: CommandContext, formats: tuple[Format, ...]) -> None:
+    """Raise InvalidInput if the command does not print the chosen format, before it does anything."""
+    options = context.options
+    if options.output not in (None, *formats):
+        raise InvalidInput(f"-o {options.output} is not supported by this command; it prints {', '.join(formats)}")
+    if options.jq is not None and options.output not in (None, Format.JSON, Format.JSONL):
+        raise InvalidInput(f"--jq filters JSON: it cannot be combined with -o {options.output}")
+    context.out.chosen(Format.JSON)  # is made now: a missing package is reported before anything is done
 
 
 def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:

@@ -14,6 +14,8 @@ PANEL = "Global options"
 #: For the constructors of commands: `-h` is `--help`.
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
+_OUTPUT_HELP = "Output format.  [default: table on a terminal, JSON elsewhere]"
+
 
 def _option(*names: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, **more)
@@ -41,7 +43,14 @@ class GlobalOptions:
     embedded: Annotated[
         bool, _option("--embedded", help="Use the embedded server, a private Valkey that awictl starts.")
     ] = False
-    output: Annotated[Format | None, _option("--output", "-o", help="Output format.")] = None
+    output: Annotated[Format | None, _option("--output", "-o", help=_OUTPUT_HELP)] = None
+    jq: Annotated[
+        str | None,
+        _option(
+            "--jq", help="Print what this jq expression makes of the JSON output; strings are raw.", metavar="EXPR"
+        ),
+    ] = None
+    local: Annotated[bool, _option("--local", help="Print times in the local time zone instead of UTC.")] = False
     timeout: Annotated[
         float | None, _option("--timeout", help="Timeout for a connection or a reply, in seconds.", metavar="SECONDS")
     ] = None
@@ -70,11 +79,22 @@ _GLOBALS = [
 ]
 
 
-def signature_with_globals(parameters: list[inspect.Parameter]) -> inspect.Signature:
-    """The signature that Typer reads: `parameters`, all but the first of them keyword-only, and the global options."""
+def signature_with_globals(parameters: list[inspect.Parameter], formats: tuple[Format, ...] = ()) -> inspect.Signature:
+    """The signature that Typer reads: `parameters`, all but the first of them keyword-only, and the global options.
+
+    `formats`: those that the help of --output lists; by default all.
+    """
     first, *rest = parameters
     own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in rest]
-    return inspect.Signature([first, *own, *_GLOBALS])
+    return inspect.Signature([first, *own, *(_listing(one, formats) for one in _GLOBALS)])
+
+
+def _listing(parameter: inspect.Parameter, formats: tuple[Format, ...]) -> inspect.Parameter:
+    """The parameter; if it is --output, its help lists these formats."""
+    if parameter.name != "output" or not formats:
+        return parameter
+    option = _option("--output", "-o", help=_OUTPUT_HELP, metavar="|".join(formats))
+    return parameter.replace(annotation=Annotated[Format | None, option])
 
 
 def with_global_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -19,28 +19,35 @@ from collections.abc import (
 )
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidInput
-from .stdout import dumps, flush, is_dumb, is_terminal, json_dumps, new_console, write, write_lines
-from .tables import Column, Rows, printable
+from .escape import printable
+from .formats import COMMON, LISTING, TABLES, CsvRows, Format, JqFilter, yaml_document
+from .layout import Column
+from .stdout import (
+    BOLD,
+    dumps,
+    flush,
+    is_dumb,
+    is_terminal,
+    json_dumps,
+    new_console,
+    print_lines,
+    width_of,
+    write,
+    write_lines,
+)
+from .table_stream import TableStream
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+#: What commands import from here.
+__all__ = ["COMMON", "LISTING", "Batches", "Format", "Output", "Row"]
+
 #: Seconds before a progress bar is shown.
 PROGRESS_DELAY_SECONDS = 0.5
-
-
-class Format(StrEnum):
-    """Output format of a command."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    IDS = "ids"
-    RAW = "raw"
 
 
 Row = Mapping[str, Any]
@@ -65,29 +72,46 @@ class Output:
     format: Format | None = None
     color: bool = True
     quiet: bool = False
+    #: Filter for JSON, which then is the default on a terminal too.
+    jq: JqFilter | None = None
 
     def chosen(self, default: Format) -> Format:
         """The format that the user chose, else a table on a terminal and `default` elsewhere."""
-        return self.format or (Format.TABLE if is_terminal(sys.stdout) else default)
+        as_table = self.jq is None and is_terminal(sys.stdout)
+        return self.format or (Format.TABLE if as_table else default)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the output is a table."""
+        return self.chosen(Format.JSON) in TABLES
 
     def one(
         self,
         value: Any,
         *,
-        table: Callable[[], RenderableType],
+        table: Callable[[], RenderableType | None],
         ids: Sequence[str] | None = None,
         raw: bytes | None = None,
+        title: str | None = None,
     ) -> None:
-        """Print one object in the chosen format. `ids` and `raw` are None if it has none."""
+        """Print one object in the chosen format. `ids` and `raw` are None if it has none.
+
+        `table`: makes its view; None is not printed. `title`: precedes it in a table, if it is one of several objects.
+        """
         match self.chosen(Format.JSON):
-            case Format.TABLE:
-                self.console().print(table())
+            case Format.TABLE | Format.WIDE:
+                if title is not None:
+                    print_lines([f"── {printable(title)}"], BOLD)
+                if (view := table()) is not None:
+                    self.console().print(view)
             case Format.IDS if ids is not None:
-                write(b"".join(f"{one}\n".encode() for one in ids))
+                write(b"".join(f"{printable(one)}\n".encode() for one in ids))
             case Format.RAW if raw is not None:
                 write(raw)
             case Format.JSON | Format.JSONL:
-                write(dumps(value) + b"\n")
+                self.json_line(value)
+            case Format.YAML:
+                write((b"---\n" if title is not None else b"") + yaml_document(value))
             case other:
                 raise InvalidInput(f"-o {other} is not supported by this command")
         flush()
@@ -99,28 +123,65 @@ class Output:
         *,
         id_field: str | None = None,
         envelope: Callable[[list[Any]], Any] | None = None,
-        empty: str = "nothing found",
-    ) -> None:
-        """Print rows as they arrive. `envelope`: makes what `-o json` prints of the rows; by default an array."""
-        async with aclosing(_batches(rows)) as batches:
-            match self.chosen(Format.JSONL):
-                case Format.TABLE:
-                    found = [row async for batch in batches for row in batch]
-                    if found:
-                        self.console().print(Rows(found, columns))
-                    else:
-                        self.notice(empty)
+        empty: str | Callable[[], str] = "nothing found",
+        keep: str | None = None,
+        fields: Sequence[str] | None = None,
+        may_have: Sequence[str] = (),
+    ) -> int:
+        """Print rows as they arrive. Returns their number.
+
+        `envelope`: makes what `-o json` prints of the rows; by default an array. `empty`: the notice in place of an
+        empty table. `keep`: title of a column that is shown in any case. `fields`: those of `-o csv`; by default all,
+        with those that only some rows may have.
+        """
+        count = 0
+
+        async def counted(batches: AsyncGenerator[Sequence[Any], None]) -> AsyncGenerator[Sequence[Any], None]:
+            nonlocal count
+            async for batch in batches:
+                count += len(batch)
+                yield batch
+
+        async with aclosing(_batches(rows)) as unlimited, aclosing(counted(unlimited)) as batches:
+            match format := self.chosen(Format.JSONL):
+                case Format.TABLE | Format.WIDE:
+                    table = TableStream(columns, width_of(sys.stdout), keep=keep, whole=format is Format.WIDE)
+                    async for batch in batches:
+                        table.add(batch)
+                    table.end()
+                    if not count:
+                        self.notice(empty if isinstance(empty, str) else empty())
                 case Format.JSON:
                     found = [row async for batch in batches for row in batch]
-                    write(dumps(envelope(found) if envelope else found) + b"\n")
+                    self.json_line(envelope(found) if envelope else found)
+                case Format.JSONL if self.jq is not None:
+                    async for batch in batches:
+                        for row in batch:
+                            self.json_line(row)
                 case Format.JSONL:
                     encoded = isinstance(rows, Batches) and rows.encoded
                     await write_lines(batches, bytes if encoded else json_dumps())
+                case Format.YAML:
+                    async for batch in batches:
+                        write(b"".join(yaml_document([row]) for row in batch))
+                    if not count:
+                        write(yaml_document([]))
+                case Format.CSV:
+                    csv_rows = CsvRows(fields, may_have)
+                    async for batch in batches:
+                        write(csv_rows.encode(batch))
+                        flush()
                 case Format.IDS if id_field is not None:
                     await write_lines(batches, lambda row: printable(str(row[id_field])).encode())
                 case other:
                     raise InvalidInput(f"-o {other} is not supported by this command")
         flush()
+        return count
+
+    def json_line(self, value: Any) -> None:
+        """Print a value, or encoded JSON, as a line; with --jq the lines that the filter makes of it."""
+        encoded = value if isinstance(value, bytes) else dumps(value)
+        write(b"".join(line + b"\n" for line in self.jq.lines(encoded)) if self.jq is not None else encoded + b"\n")
 
     def console(self) -> Console:
         """The console for tables on stdout."""
@@ -129,15 +190,17 @@ class Output:
     @property
     def live(self) -> bool:
         """Whether to redraw in place: stdout is a capable terminal, and no format was chosen."""
-        return is_terminal(sys.stdout) and not is_dumb() and self.format is None
+        return is_terminal(sys.stdout) and not is_dumb() and self.format is None and self.jq is None
 
     def line(self, value: Any, texts: Callable[[], Iterable[str]]) -> None:
-        """Print one event at once: as a line of JSON, or as lines of text on a terminal."""
-        if self.chosen(Format.JSONL) is Format.TABLE:
-            for text in texts():
-                print(printable(text))  # noqa: T201  # as stdout encodes it
-        else:
-            write(dumps(value) + b"\n")
+        """Print one event at once: as a line of JSON or a YAML document, or as lines of text on a terminal."""
+        match self.chosen(Format.JSONL):
+            case Format.TABLE:
+                print_lines(map(printable, texts()))
+            case Format.YAML:
+                write(b"---\n" + yaml_document(value))
+            case _:
+                self.json_line(value)
         flush()
 
     def notice(self, text: str) -> None:

@@ -30,22 +30,27 @@ ACTIONS = [
 ]
 
 ENDED = [
-    Column("SESSION", lambda row: row["session_id"]),
+    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
     Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
-    Column("ENDED", lambda row: moment(row["ended_at"])[:19], drop=1),
+    Column("ENDED", lambda row: moment(row["ended_at"], "seconds"), drop=1, width=20),
     Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
     Column("ARCHIVE", lambda row: row["archive"] or "discarded", narrow="cut"),
 ]
 
 
-def session(document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
+def session(session_id: str, document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
     """The state of a session, and its newest actions."""
     from rich.console import Group
+    from rich.text import Text
 
     actions = as_array(as_object(document.get("history")).get("actions"))
     parts: list[RenderableType] = [fields_of(facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
     if actions:
         parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
+    if len(actions) > LATEST_ACTIONS:
+        more = f"awictl session history {session_id} --limit {len(actions)}"
+        note = f"last {LATEST_ACTIONS} of {len(actions):,} actions; all: {more}"
+        parts.append(Text(note, no_wrap=True, overflow="ignore"))
     return Group(*parts)
 
 
@@ -77,10 +82,10 @@ def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterato
         "outcomes",
         f"{known(statistics.get('successful_actions'))} succeeded, {known(statistics.get('failed_actions'))} failed",
     )
-    yield "started", known(statistics.get("session_start"))
-    yield "last activity", known(statistics.get("last_activity"))
+    yield "started", moment(statistics.get("session_start"))
+    yield "last activity", moment(statistics.get("last_activity"))
     if "session_end" in statistics:
-        yield "ended", known(statistics["session_end"])
+        yield "ended", moment(statistics["session_end"])
 
 
 def update(action: Mapping[str, Any] | None, head: dict[str, Any]) -> RenderableType:
@@ -96,13 +101,15 @@ def last_delta(diff: dict[str, Any]) -> RenderableType:
     return update(as_object(diff["last_action"]), {})
 
 
-def print_archived(out: Output, archived: Archived) -> None:
+def print_archived(out: Output, archived: Archived, title: str | None = None) -> None:
     """Print a session from the archive; `raw` is the string that was in Redis, or the app's own document."""
     document = archived.document
+    session_id = archived.summary.session_id
     out.one(
         document,
-        table=lambda: session(document, None, archived=True),
-        ids=[archived.summary.session_id],
+        table=lambda: session(session_id, document, None, archived=True),
+        ids=[session_id],
+        title=title,
         raw=archived.raw if archived.raw is not None else dumps(archived.original) + b"\n",
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from .escape import printable_lines, terminal_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 0.1
 #: Width in columns of a table that is written to a pipe: wide enough that nothing is wrapped.
 PIPE_WIDTH = 10_000
+#: Width of a terminal that does not report one.
+DEFAULT_WIDTH = 80
+#: Escape sequences: bold, and the end of all styles.
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def dumps(value: Any) -> bytes:
@@ -30,9 +36,17 @@ def json_dumps() -> Callable[[Any], bytes]:
 
 
 def write(data: bytes) -> None:
-    """Write bytes to stdout, after the text that was printed before."""
+    """Write bytes to stdout, after the text that was printed before. On a terminal, control characters are escaped."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.write(terminal_bytes(data) if is_terminal(sys.stdout) else data)
+
+
+def print_lines(lines: Iterable[str], style: str = "") -> None:
+    """Print lines of text on stdout, as it encodes them. `style`: an escape sequence for a capable terminal."""
+    text = printable_lines("\n".join(lines))
+    if style and is_terminal(sys.stdout) and not is_dumb():
+        text = f"{style}{text}{PLAIN}"
+    sys.stdout.write(f"{text}\n")
 
 
 def settle_output() -> None:
@@ -75,20 +89,58 @@ def is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
 
 
+def width_of(stream: Any) -> int:
+    """The width in columns of the terminal that a stream is, or COLUMNS; PIPE_WIDTH if it is none."""
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
+        return int(columns)
+    if not is_terminal(stream):
+        return PIPE_WIDTH
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
+    except OSError:
+        return DEFAULT_WIDTH
+
+
+def can_print(text: str) -> bool:
+    """Whether the encoding of stdout has these characters."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def is_dumb() -> bool:
     """Whether the terminal cannot move its cursor."""
     return os.environ.get("TERM", "dumb") in ("dumb", "unknown")
 
 
 def new_console(stream: Any, color: bool) -> Console:
-    """A Rich console for a stream that raises BrokenPipeError, and takes no markup from text."""
+    """A Rich console for a stream that raises BrokenPipeError, takes no markup from text, and escapes all text."""
     from rich.console import Console
+    from rich.segment import Segment
 
     class PlainConsole(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # for the one error handler; Rich would exit here
 
-    width = None if is_terminal(stream) or "COLUMNS" in os.environ else PIPE_WIDTH
+        def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+            """Every text that Rich prints passes here; views need not remember to escape it."""
+            for segment in super().render(renderable, options):
+                if segment.control or segment.text.isprintable() or segment.text == "\n":
+                    yield segment
+                else:
+                    yield Segment(printable_lines(segment.text), segment.style)
+
     return PlainConsole(
-        file=stream, width=width, no_color=not color or None, highlight=False, markup=False, emoji=False
+        file=stream,
+        width=_console_width(stream),
+        no_color=not color or None,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
+
+
+def _console_width(stream: Any) -> int | None:
+    return None if is_terminal(stream) or "COLUMNS" in os.environ else PIPE_WIDTH

@@ -8,6 +8,7 @@ from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.global_options import CONTEXT_SETTINGS
 from ..framework.group import LazyGroup
+from ..framework.output import Format
 
 Words = Annotated[
     list[str] | None,
@@ -15,7 +16,7 @@ Words = Annotated[
 ]
 
 
-@cli_command(examples=["awictl help", "awictl help session", "awictl help session list"], json=False)
+@cli_command(examples=["awictl help", "awictl help session", "awictl help session list"], common=[Format.TABLE])
 def command(ctx: CommandContext, words: Words = None) -> Work:
     """Show the help of awictl, of a group or of a command, like --help."""
     return run(ctx, words or [])

@@ -1,66 +1,81 @@
 """`awictl keys list`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...document.keys import KeyKind
+from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Batches, Format
+from ..framework.output import LISTING, Batches, Format
 from . import view
 from .arguments import Everything, Pattern
 
 if TYPE_CHECKING:
     from ...diagnostics.inventory import Inventory
 
+Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only keys of this kind; repeatable.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
 
 @cli_command(
     examples=[
         "awictl keys list",
+        "awictl keys list --kind cache --kind image",
         "awictl keys list 'AWI:DIFF:*' --rate 5000",
         "awictl keys list -o jsonl | jq -r 'select(.ttl_ms == null) | .key'",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(
-    ctx: CommandContext, pattern: Pattern = None, all: Everything = False, limit: Limit = None, rate: Rate = None
+    ctx: CommandContext,
+    pattern: Pattern = None,
+    kind: Kinds = None,
+    all: Everything = False,
+    limit: Limit = None,
+    rate: Rate = None,
 ) -> Work:
     """List keys with kind, TTL and size, as they are found. Uses SCAN, never KEYS."""
-    return run(ctx, pattern, all, limit, rate)
+    return run(ctx, pattern, kind or [], all, limit, rate)
 
 
 async def run(
-    ctx: CommandContext, pattern: str | None, everything: bool, limit: int | None, rate: float | None
+    ctx: CommandContext,
+    pattern: str | None,
+    kinds: list[KeyKind],
+    everything: bool,
+    limit: int | None,
+    rate: float | None,
 ) -> None:
-    """Scan the keys; for a table with a progress bar, since it is printed at the end."""
+    """Scan the keys. Their values are not read for `-o ids`."""
     async with ctx.manager() as manager:
-        inventory = manager.inventory
-        size = await inventory.size() if ctx.out.chosen(Format.JSONL) is Format.TABLE else None
-        with ctx.out.progress(size or 0, "scanning keys") as on_step:
-            rows = _names if ctx.out.chosen(Format.JSONL) is Format.IDS else _keys
-            await render(ctx, Batches(rows(inventory, pattern, everything, rate, on_step), limit), inventory.where)
+        rows = _names if ctx.out.format is Format.IDS else _keys
+        batches = Batches(rows(manager.inventory, pattern, kinds, everything, rate), limit)
+        await render(ctx, batches, manager.inventory.where)
 
 
 async def _names(
-    inventory: "Inventory", pattern: str | None, everything: bool, rate: float | None, on_step: Callable[[int], None]
+    inventory: "Inventory", pattern: str | None, kinds: list[KeyKind], everything: bool, rate: float | None
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    async with aclosing(inventory.names(pattern, everything=everything, rate=rate, on_step=on_step)) as names:
+    async with aclosing(inventory.names(pattern, kinds=kinds, everything=everything, rate=rate)) as names:
         async for batch in names:
             yield [{"key": name} for name in batch]
 
 
 async def _keys(
-    inventory: "Inventory", pattern: str | None, everything: bool, rate: float | None, on_step: Callable[[int], None]
+    inventory: "Inventory", pattern: str | None, kinds: list[KeyKind], everything: bool, rate: float | None
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    async with aclosing(inventory.keys(pattern, everything=everything, rate=rate, on_step=on_step)) as found:
+    async with aclosing(inventory.keys(pattern, kinds=kinds, everything=everything, rate=rate)) as found:
         async for batch in found:
             yield [key.row() for key in batch]
 
 
 async def render(ctx: CommandContext, rows: Batches, where: str) -> None:
-    """Print keys as they are found."""
-    await ctx.out.many(rows, view.KEYS, id_field="key", empty=f"no keys at {where}")
+    """Print keys as they are found; below a table their number."""
+    empty = f"no keys at {where}"
+    printed = await ctx.out.many(rows, view.KEYS, id_field="key", empty=empty, may_have=["error"])
+    if printed and ctx.out.is_table:
+        ctx.out.notice(plural(printed, "key") + (" (--limit; there may be more)" if printed == rows.limit else ""))

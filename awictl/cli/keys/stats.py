@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
+from ..framework.output import LISTING
 from . import view
 from .arguments import Everything, Pattern, Sample
 from .survey import survey
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 @cli_command(
     examples=["awictl keys stats", "awictl keys stats --all --rate 10000", "awictl keys stats -o jsonl | jq .biggest"],
+    formats=LISTING,
 )
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None

@@ -4,7 +4,8 @@ from typing import Any
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Format
+from ..framework.output import LISTING
+from ..framework.stdout import can_print
 from . import view
 from .arguments import Everything, Pattern, Sample
 from .survey import survey
@@ -12,6 +13,7 @@ from .survey import survey
 
 @cli_command(
     examples=["awictl keys ttl", "awictl keys ttl 'AWI:SESSION:*' --rate 10000", "awictl keys ttl -o json | jq ."],
+    formats=LISTING,
 )
 def command(
     ctx: CommandContext, pattern: Pattern = None, all: Everything = False, rate: Rate = None, sample: Sample = None
@@ -30,8 +32,7 @@ async def run(
 
 async def render(ctx: CommandContext, rows: list[dict[str, Any]]) -> None:
     """Print the counts; on a terminal as a histogram."""
-    if ctx.out.chosen(Format.JSONL) is not Format.TABLE:
+    if not ctx.out.is_table:
         await ctx.out.many(rows, [])
         return
-    blocks = ctx.out.console().encoding.startswith("utf")
-    await ctx.out.many(view.bars(rows, "█" if blocks else "#"), view.BARS, empty="no keys")
+    await ctx.out.many(view.bars(rows, "█" if can_print("█") else "#"), view.BARS, empty="no keys")

@@ -46,10 +46,10 @@ def _largest(row: Mapping[str, Any]) -> str:
 
 
 KEYS = [
-    Column("KEY", lambda row: row["key"], narrow="fold"),
-    Column("KIND", lambda row: row["kind"], drop=1),
-    Column("TTL", lambda row: "-" if _forbidden(row) else lifetime(row["ttl_ms"]), right=True),
-    Column("BYTES", _bytes, right=True),
+    Column("KEY", lambda row: row["key"], narrow="id", width=37),
+    Column("KIND", lambda row: row["kind"], width=9),
+    Column("TTL", lambda row: "-" if _forbidden(row) else lifetime(row["ttl_ms"]), right=True, width=7),
+    Column("BYTES", _bytes, right=True, width=7),
 ]
 
 STATS = [
@@ -59,7 +59,7 @@ STATS = [
     Column("MEMORY", lambda row: f"~{row['memory_bytes']:,}" if row["memory_bytes"] else "-", right=True, drop=3),
     Column("NO TTL", lambda row: _estimate(row, row["without_ttl"]), right=True),
     Column("TTL MIN / MEDIAN / MAX", _spread, drop=1),
-    Column("LARGEST", _largest, narrow="cut", drop=2),
+    Column("LARGEST", _largest, narrow="id", width=8),
 ]
 
 BARS = [

@@ -11,7 +11,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate, Yes
 from ..framework.confirm import confirm
 from ..framework.input import read_ids
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 from .arguments import ImageIds
 
@@ -27,7 +27,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
         "awictl media delete post_1 post_2 --dry-run",
         "awictl media list -o ids | awictl media delete - --yes",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRun = False, rate: Rate = None) -> Work:
     """Delete images with their embeddings. An embedding that another image uses is kept."""

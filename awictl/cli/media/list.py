@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Batches, Format
+from ..framework.output import LISTING, Batches, Format
 from . import view
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cli_command(
     examples=["awictl media list", "awictl media list -o jsonl | jq 'select(.embedding_key == null) | .id'"],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, rate: Rate = None) -> Work:
     """List cached images, as they are found. Prints totals on stderr."""
@@ -46,4 +46,4 @@ async def _rows(
 
 async def render(ctx: CommandContext, rows: Batches, where: str) -> None:
     """Print images as they are found."""
-    await ctx.out.many(rows, view.IMAGES, id_field="id", empty=f"no image is cached at {where}")
+    await ctx.out.many(rows, view.IMAGES, id_field="id", empty=f"no image is cached at {where}", may_have=["error"])

@@ -1,5 +1,6 @@
 """`awictl media show`."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,11 +32,12 @@ async def run(ctx: CommandContext, ids: list[str], full: bool) -> None:
     async with ctx.manager() as manager:
 
         async def one(image_id: str) -> None:
-            render(ctx, await manager.media.get(image_id), full)
+            render(ctx, await manager.media.get(image_id), full, image_id if len(ids) > 1 else None)
 
         await each(ctx, ids, one, lines=True)
 
 
-def render(ctx: CommandContext, image: "Image", full: bool) -> None:
+def render(ctx: CommandContext, image: "Image", full: bool, title: str | None) -> None:
     """Print an image."""
-    ctx.out.one(image.row(full=full), table=lambda: fields_of(view.fields(image, full=full)), ids=[image.id])
+    table = partial(view.fields, image, full=full)
+    ctx.out.one(image.row(full=full), table=lambda: fields_of(table()), ids=[image.id], title=title)

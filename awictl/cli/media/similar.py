@@ -9,7 +9,7 @@ import typer
 from ...errors import NotFound
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Format
+from ..framework.output import LISTING, Format
 from . import view
 from .arguments import read_embedding
 
@@ -33,7 +33,7 @@ Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="Maximum num
         "embed query.jpg | awictl media similar -",
         "awictl media similar post_1 -o ids | awictl media show -",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, query: Query, top: Top = 10, rate: Rate = None) -> Work:
     """List the most similar images, by cosine similarity of their embeddings. Nothing is written.

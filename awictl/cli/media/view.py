@@ -36,7 +36,7 @@ def _embedding_key(row: Mapping[str, Any]) -> str:
 
 
 IMAGES = [
-    Column("IMAGE", lambda row: row["id"], narrow="fold"),
+    Column("IMAGE", lambda row: row["id"], narrow="id", width=20),
     Column("THUMBNAIL", _thumbnail, narrow="cut"),
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("EMBEDDING", _embedding_key, narrow="cut", drop=2),
@@ -45,13 +45,13 @@ IMAGES = [
 ]
 
 MATCHES = [
-    Column("IMAGE", lambda row: _known(row["id"]), narrow="fold"),
+    Column("IMAGE", lambda row: _known(row["id"]), narrow="id", width=20),
     Column("EMBEDDING", _embedding_key, narrow="cut", drop=1),
     Column("SCORE", lambda row: f"{row['score']:.6f}", right=True),
 ]
 
 DELETED = [
-    Column("IMAGE", lambda row: row["id"], narrow="fold"),
+    Column("IMAGE", lambda row: row["id"], narrow="id", width=20),
     Column("EMBEDDING", _embedding_key, narrow="cut"),
     Column("EMBEDDING DELETED", lambda row: "yes" if row["with_embedding"] else "no"),
     Column("ALSO USED BY", lambda row: ", ".join(row["kept_for"]) or "-", narrow="cut"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..framework.cells import clock
+
 if TYPE_CHECKING:
     from ...diagnostics.command_monitor import Operation
 
@@ -14,4 +16,4 @@ def lines(operation: Operation, shown_bytes: int | None) -> list[str]:
     where = f"{operation.client}" if operation.db == 0 else f"{operation.client} db {operation.db}"
     keys = [f"{kind} {id}" for kind, id in operation.named]
     arguments = operation.shown(shown_bytes)
-    return ["  ".join([operation.at[11:-1], where, name, *(keys or ["all keys"]), *arguments])]
+    return ["  ".join([clock(operation.at, "microseconds"), where, name, *(keys or ["all keys"]), *arguments])]

@@ -38,4 +38,6 @@ async def run(ctx: CommandContext, agent_id: str, name: str, route: str, ttl_ms:
 
 def render(ctx: CommandContext, document: dict[str, Any], ttl_ms: int) -> None:
     """Print the new session."""
-    ctx.out.one(document, table=lambda: session_table(document, ttl_ms), ids=[document["session_id"]])
+    ctx.out.one(
+        document, table=lambda: session_table(document["session_id"], document, ttl_ms), ids=[document["session_id"]]
+    )

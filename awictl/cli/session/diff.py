@@ -64,5 +64,5 @@ def render(ctx: CommandContext, first: dict[str, Any], second: dict[str, Any], c
         ctx.out.notice("the states are equal")
     ctx.out.one(
         {"delta": comparison.delta, "removed": comparison.removed},
-        table=lambda: view.changes(first, second, comparison),
+        table=lambda: view.changes(first, second, comparison) if comparison else None,
     )

@@ -13,7 +13,7 @@ from ..framework.common_options import SessionIds
 from ..framework.confirm import confirm
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
-from ..framework.output import Batches, Format
+from ..framework.output import LISTING, Batches, Format
 from ..framework.session_view import ENDED
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which session
         "awictl session list -o ids --agent browser-1 | awictl session end -",
         "awictl session end ID --discard --yes   # not archived",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(
     ctx: CommandContext, ids: SessionIds, discard: Discard = False, yes: Yes = False, dry_run: DryRun = False

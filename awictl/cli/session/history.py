@@ -10,6 +10,7 @@ from ...document.schema import as_object
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
+from ..framework.output import LISTING
 from ..framework.session_view import ACTIONS
 from . import view
 from .follow import follow
@@ -31,6 +32,7 @@ DEFAULT_INTERVAL = 1.0
         "awictl session history ID --limit 100 | jq -r 'select(.success | not) | .action'",
         "awictl session history ID --follow   # like tail -f",
     ],
+    formats=LISTING,
 )
 def command(
     ctx: CommandContext,

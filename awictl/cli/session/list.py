@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import InvalidInput
-from ...sessions.list_filter import SORT_KEYS, SessionQuery, SortKey
+from ...sessions.list_filter import SessionQuery, SortKey, sorted_summaries
 from ...util.humanize import plural
+from ..framework.agent_names import registered_ids
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
-from ..framework.output import Batches, Format
+from ..framework.output import LISTING, Batches, Format
 from ..framework.parsers import parse_duration, plain_id
 from . import view
 
@@ -44,19 +46,42 @@ TtlBelow = Annotated[
         help="Only sessions that expire within this time, such as 5m.",
     ),
 ]
-Sort = Annotated[SortKey | None, typer.Option("--sort", help="Sort key, ascending.  [default: unsorted]")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Sort in descending order.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Only sessions with a failed action.")]
+Sort = Annotated[
+    SortKey | None,
+    typer.Option(
+        "--sort",
+        help="Sort key; rows are printed once all are read: activity (latest first), ttl (soonest first), actions, "
+        "failed, bytes (largest first), agent, route, id (a to z).  [default: unsorted]",
+    ),
+]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Sort in the opposite direction.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAMES",
+        help="Columns of the table or CSV, separated by commas: session, agent, agent_id, state, route, actions, "
+        "failed, last_activity, idle, ttl, bytes.",
+    ),
+]
+
+#: The columns that are not dropped from a table that is sorted by them.
+_SORTED = {SortKey.ACTIVITY: "IDLE", SortKey.ID: "SESSION"}
+#: Maximum number of unreadable sessions that are named.
+MOST_NAMED = 10
 
 
 @cli_command(
     examples=[
         "awictl session list",
         "awictl session list --idle 20m --sort ttl --limit 10",
+        "awictl session list --failed --sort failed --columns session,agent,failed",
         "awictl session list --route '/api/agent/posts*' -o jsonl | jq -r .agent_id",
         "awictl session list -o ids --idle 20m | awictl session touch -",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(
     ctx: CommandContext,
@@ -64,38 +89,76 @@ def command(
     route: Route = None,
     idle: Idle = None,
     ttl_below: TtlBelow = None,
+    failed: Failed = False,
     sort: Sort = None,
     reverse: Reverse = False,
     limit: Limit = None,
+    columns: Columns = None,
     rate: Rate = None,
 ) -> Work:
     """List live sessions, as they are found. Nothing is written, and no TTL is extended."""
     if reverse and sort is None:
         raise InvalidInput("--reverse requires --sort")
-    return run(ctx, SessionQuery(agent, route, idle, ttl_below), sort, reverse, limit, rate)
+    if columns is not None and not (ctx.out.is_table or ctx.out.format is Format.CSV):
+        raise InvalidInput("--columns selects columns of a table or of -o csv; --jq selects fields of JSON")
+    query = SessionQuery(agent, route, idle, ttl_below, failed)
+    return run(ctx, query, ListOrder(sort, reverse), limit, _selected(columns), rate)
+
+
+def _selected(names: str | None) -> list[str] | None:
+    """The names of columns in a list. Raises InvalidInput for an unknown one."""
+    if names is None:
+        return None
+    found = [name.strip().lower() for name in names.split(",")]
+    if unknown := [name for name in found if name not in view.SESSION_COLUMNS]:
+        raise InvalidInput(f"--columns: there is no column {unknown[0]!r}; there are {', '.join(view.SESSION_COLUMNS)}")
+    return found
+
+
+@dataclass(frozen=True)
+class ListOrder:
+    """The order of a listing. `key` None: as the sessions are found."""
+
+    key: SortKey | None
+    reverse: bool
+
+
+@dataclass
+class ListingCounts:
+    """What a listing came across."""
+
+    live: int = 0
+    matching: int = 0
+    unreadable: int = 0
+    #: The ids of the first unreadable sessions.
+    named: list[str] = field(default_factory=list)
 
 
 async def run(
-    ctx: CommandContext, query: SessionQuery, sort: SortKey | None, reverse: bool, limit: int | None, rate: float | None
+    ctx: CommandContext,
+    query: SessionQuery,
+    order: ListOrder,
+    limit: int | None,
+    columns: list[str] | None,
+    rate: float | None,
 ) -> None:
-    """Print the sessions that match the query, and how many were unreadable."""
-    unreadable = 0
-
-    def count_unreadable(count: int) -> None:
-        nonlocal unreadable
-        unreadable += count
-
+    """Print the sessions that match the query, their number, and which were unreadable."""
+    counts = ListingCounts()
     encoded = ctx.out.chosen(Format.JSONL) is Format.JSONL
     async with ctx.manager() as manager:
-        if ctx.out.chosen(Format.JSONL) is Format.IDS and query.matches_all and sort is None:
+        if ctx.out.format is Format.IDS and query.matches_all and order.key is None:
             batches = Batches(_ids(manager, rate), limit)
         else:
-            rows = _rows(manager, query, sort, reverse, rate, encoded, count_unreadable)
-            batches = Batches(rows, limit, encoded)
-        await render(ctx, batches)
-    if unreadable:
+            if query.agent is not None:
+                query = replace(query, registered=await registered_ids(ctx, manager, query.agent))
+            batches = Batches(_rows(manager, query, order, rate, encoded, counts), limit, encoded)
+        await render(ctx, batches, order, columns, counts)
+    if counts.unreadable:
+        more = counts.unreadable - len(counts.named)
+        names = ", ".join(counts.named) + (f" and {more:,} more" if more else "")
         ctx.out.notice(
-            f"{plural(unreadable, 'session')} could not be read: `awictl session show ID` reports the reason"
+            f"{plural(counts.unreadable, 'session')} could not be read: {names}; "
+            "`awictl session show ID` reports the reason"
         )
 
 
@@ -109,11 +172,10 @@ async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[S
 async def _rows(
     manager: "StateManager",
     query: SessionQuery,
-    sort: SortKey | None,
-    reverse: bool,
+    order: ListOrder,
     rate: float | None,
     encoded: bool,
-    unreadable: Callable[[int], None],
+    counts: ListingCounts,
 ) -> "AsyncGenerator[Sequence[Row | bytes], None]":
     """The sessions that match, as they are found, or sorted in one batch; as lines of JSON if `encoded`."""
     from ...sessions.summaries import Summary, json_line, summary
@@ -121,18 +183,40 @@ async def _rows(
     convert: Callable[[Summary], Row | bytes] = json_line if encoded else Summary.row
     matching: list[Summary] = []
     async with aclosing(manager.list_session_fields(rate=rate)) as found:
-        async for fields in found:
-            summaries = [summary(one) for one in fields]
-            unreadable(sum(one.error is not None for one in summaries))
+        async for batch in found:
+            summaries = [summary(one) for one in batch]
+            unreadable = [one.session_id for one in summaries if one.error is not None]
             wanted = summaries if query.matches_all else [one for one in summaries if query.matches(one)]
-            if sort is None:
+            counts.live += len(summaries)
+            counts.matching += len(wanted)
+            counts.unreadable += len(unreadable)
+            counts.named += unreadable[: MOST_NAMED - len(counts.named)]
+            if order.key is None:
                 yield [convert(one) for one in wanted]
             else:
                 matching += wanted
-    if sort is not None:
-        yield [convert(one) for one in sorted(matching, key=SORT_KEYS[sort], reverse=reverse)]
+    if order.key is not None:
+        yield [convert(one) for one in sorted_summaries(matching, order.key, reverse=order.reverse)]
 
 
-async def render(ctx: CommandContext, batches: Batches) -> None:
-    """Print sessions as they are found."""
-    await ctx.out.many(batches, view.SESSIONS, id_field="session_id", empty="no live sessions")
+async def render(
+    ctx: CommandContext, batches: Batches, order: ListOrder, columns: list[str] | None, counts: ListingCounts
+) -> None:
+    """Print sessions as they are found; below a table their number."""
+
+    def empty() -> str:
+        return f"no session matches ({counts.live:,} live)" if counts.live else "no live sessions"
+
+    shown = [view.SESSION_COLUMNS[name] for name in columns] if columns is not None else None
+    printed = await ctx.out.many(
+        batches,
+        [replace(column, wide=False) for column, _ in shown] if shown is not None else view.SESSIONS,
+        id_field="session_id",
+        empty=empty,
+        keep=_SORTED.get(order.key, order.key.upper()) if order.key is not None else None,
+        fields=[name for _, name in shown] if shown is not None else None,
+        may_have=["error"],
+    )
+    if printed and ctx.out.is_table:
+        all_read = order.key is not None or printed != batches.limit
+        ctx.out.notice(view.session_count(printed, counts.matching, counts.live, scanned_all=all_read))

@@ -1,5 +1,6 @@
 """`awictl session show`."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
@@ -34,20 +35,22 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
 
         async def one(session_id: str) -> None:
             found = await manager.find_session(session_id)
+            title = session_id if len(ids) > 1 else None
             if found.origin:
                 ctx.out.notice(found.origin)
             if found.archived is not None:
-                print_archived(ctx.out, found.archived)
+                print_archived(ctx.out, found.archived, title)
             elif found.stored is not None:
-                render(ctx, manager, session_id, found.stored)
+                render(ctx, manager, session_id, found.stored, title)
 
         await each(ctx, ids, one)
 
 
-def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored: "Stored") -> None:
+def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored: "Stored", title: str | None) -> None:
     """Print a live session. Raises InvalidData if it cannot be decoded, unless its bytes are printed."""
     if ctx.out.format is Format.RAW:
         write(stored.raw)
         return
     document = manager.decoded(session_id, stored)
-    ctx.out.one(document, table=lambda: session_table(document, stored.ttl_ms), ids=[session_id])
+    table = partial(session_table, session_id, document, stored.ttl_ms)
+    ctx.out.one(document, table=table, ids=[session_id], title=title)

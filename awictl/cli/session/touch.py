@@ -8,7 +8,7 @@ from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds, Ttl
 from ..framework.each_id import EachId
-from ..framework.output import Batches, Format
+from ..framework.output import LISTING, Batches, Format
 from . import view
 
 #: Maximum number of missing sessions for which the reason is looked up.
@@ -21,7 +21,7 @@ MOST_EXPLAINED = 10
         "awictl session list -o ids --idle 20m | awictl session touch -",
         "awictl session touch ID --ttl 2h",
     ],
-    formats=[Format.IDS],
+    formats=[*LISTING, Format.IDS],
 )
 def command(ctx: CommandContext, ids: SessionIds, ttl: Ttl = None) -> Work:
     """Extend the TTL of sessions. The documents are not rewritten."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_object
-from ...util.humanize import duration, lifetime
+from ...util.humanize import duration, lifetime, plural
 from ..framework.cells import known, moment
 from ..framework.session_view import ACTIONS, facts
 from ..framework.tables import Column, Rows, compact
@@ -18,22 +18,40 @@ if TYPE_CHECKING:
     from ...diagnostics.follow import Event
 
 
-def _unreadable(row: Mapping[str, Any]) -> str | None:
-    return f"unreadable: {row['error']}" if row.get("error") else None
+def _agent(row: Mapping[str, Any]) -> str:
+    return f"unreadable: {row['error']}" if row.get("error") else row["agent_name"] or row["agent_id"] or "-"
 
 
-SESSIONS = [
-    Column("SESSION", lambda row: row["session_id"]),
-    Column("AGENT", lambda row: _unreadable(row) or row["agent_name"] or row["agent_id"] or "-", narrow="cut"),
-    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=3),
-    Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
-    Column("IDLE", lambda row: duration(row["idle_ms"]), right=True, drop=1),
-    Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
-    Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=4),
-]
+#: By the names that --columns accepts; the titles are the same in upper case.
+SESSION_COLUMNS = {
+    column.title.lower().replace(" ", "_"): (column, field)
+    for column, field in (
+        (Column("SESSION", lambda row: row["session_id"], narrow="id", width=37), "session_id"),
+        (Column("AGENT", lambda row: _agent(row), narrow="cut", width=10), "agent_name"),
+        (Column("AGENT ID", lambda row: known(row["agent_id"]), wide=True, width=24), "agent_id"),
+        (Column("STATE", lambda row: row["state"], narrow="cut", drop=2, width=6), "state"),
+        (Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=4, width=16), "route"),
+        (Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=3), "actions"),
+        (Column("FAILED", lambda row: known(row["failed_actions"]), right=True, wide=True), "failed_actions"),
+        (Column("LAST ACTIVITY", lambda row: moment(row["last_activity"]), wide=True, width=24), "last_activity"),
+        (Column("IDLE", lambda row: duration(row["idle_ms"]), right=True, drop=1, width=7), "idle_ms"),
+        (Column("TTL", lambda row: duration(row["ttl_ms"]), right=True, width=7), "ttl_ms"),
+        (Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=5, width=7), "bytes"),
+    )
+}
+SESSIONS = [column for column, _ in SESSION_COLUMNS.values()]
+
+
+def session_count(printed: int, matching: int, live: int, *, scanned_all: bool) -> str:
+    """The line below a list of sessions. `scanned_all`: not only until --limit was reached."""
+    if not scanned_all:
+        return f"{plural(printed, 'session')} (--limit; there may be more)"
+    counted = plural(matching, "session") if matching == live else f"{matching:,} of {plural(live, 'session')}"
+    return counted if printed == matching else f"{counted}, {printed:,} shown (--limit)"
+
 
 TOUCHED = [
-    Column("SESSION", lambda row: row["session_id"]),
+    Column("SESSION", lambda row: row["session_id"], narrow="id"),
     Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 

@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 from ...diagnostics.activity import Order, Sample, Sampler
 from ...errors import AwiError
 from ...util.humanize import plural
+from ..framework.cells import clock
 from ..framework.error_report import INTERRUPTED
 from ..framework.stdout import is_terminal
 from ..framework.tables import printable
@@ -159,7 +160,7 @@ class TopScreen(App[int]):
         if sample is not None and sample.matching > len(sample.shown):
             parts.append(f"first {len(sample.shown):,}")
         if sample is not None:
-            parts.append(f"at {sample.at[11:19]} UTC")
+            parts.append(f"at {clock(sample.at)}")
         self.query_one("#state", Static).update(Text(printable(text or ", ".join(parts)), no_wrap=True))
 
     # -- actions of keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...util.humanize import duration, plural
+from ..framework.cells import clock
 
 if TYPE_CHECKING:
     from ...diagnostics.activity import Sample
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def line(sample: Sample) -> str:
     """A sample as a line of text."""
     parts = [
-        sample.at[11:19],
+        clock(sample.at),
         plural(sample.sessions, "session"),
         *totals(sample),
         *(f"{one.session_id} {one.agent} {duration(one.idle_ms)} ago" for one in sample.shown[:1]),

@@ -1,0 +1,25 @@
+"""Find agents by the names under which they are registered."""
+
+from typing import TYPE_CHECKING
+
+from ...errors import NotFound, Unreachable
+from .context import CommandContext
+
+if TYPE_CHECKING:
+    from ...sessions.manager import StateManager
+
+
+async def registered_ids(ctx: CommandContext, manager: "StateManager", agent: str) -> tuple[str, ...]:
+    """The id of the agent that is registered with this id or name; nothing if there is none, or no archive.
+
+    If the archive is unreachable, a notice says so. Raises Refused, which names the ids, if several have that name.
+    """
+    if manager.archive is None:
+        return ()
+    try:
+        return await (await manager.existing_agents()).ids_of(agent)
+    except NotFound:
+        return ()  # there is no archive yet, so no agent is registered
+    except Unreachable as error:
+        ctx.out.notice(f"the names of registered agents are not available: {error}")
+        return ()

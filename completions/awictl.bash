@@ -18,7 +18,7 @@ _awictl() {
     word="${line[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$path $word" in
-      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate") skip="$path $word" ;;
+      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate") skip="$path $word" ;;
       *" -"?*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
@@ -35,10 +35,10 @@ _awictl() {
   if [[ -n $skip ]]; then
     case "$skip" in
       *" --profile") kind="profile" ;;
-      *" -o"|*" --output") words="table json jsonl ids raw" ;;
+      *" -o"|*" --output") words="table wide json jsonl yaml csv ids raw" ;;
       "session create --agent") kind="agent" ;;
       "session list --agent") kind="agent" ;;
-      "session list --sort") words="activity ttl actions bytes agent route id" ;;
+      "session list --sort") words="activity ttl actions failed bytes agent route id" ;;
       "session apply --input") kind="file" ;;
       "archive list --agent") kind="agent" ;;
       "archive stats --agent") kind="agent" ;;
@@ -53,6 +53,7 @@ _awictl() {
       "cache diagnose --sort") kind="file" ;;
       "cache diagnose --session") kind="session" ;;
       "media put --embedding") kind="file" ;;
+      "keys list --kind") words="session diff agent cache image embedding lock ratelimit other" ;;
       "serve --register-permission") words="read write delete" ;;
       "monitor --session") kind="session" ;;
       "monitor --kind") words="session diff agent cache image embedding lock ratelimit other" ;;
@@ -62,7 +63,7 @@ _awictl() {
     "") commands="session archive agent cache media keys serve embedded demo health top monitor doctor config completion help version" own="--version" ;;
     "session") commands="create list show apply diff history watch touch end" own="" ;;
     "session create") commands="" own="--agent --name --route --ttl" ;;
-    "session list") commands="" own="--agent --route --idle --ttl-below --sort --reverse --limit --rate" ;;
+    "session list") commands="" own="--agent --route --idle --ttl-below --failed --sort --reverse --limit --columns --rate" ;;
     "session show") commands="" own="" ;;
     "session apply") commands="" own="--action --input --observation --failed --op-id" ;;
     "session diff") commands="" own="--all --exit-code" ;;
@@ -78,7 +79,7 @@ _awictl() {
     "archive export") commands="" own="--agent --since --until --failed --actions" ;;
     "archive restore") commands="" own="--dry-run" ;;
     "agent") commands="register list show session revoke" own="" ;;
-    "agent register") commands="" own="--permission --expires --description" ;;
+    "agent register") commands="" own="--permission --expires --description --allow-duplicate" ;;
     "agent list") commands="" own="" ;;
     "agent show") commands="" own="" ;;
     "agent session") commands="" own="" ;;
@@ -97,7 +98,7 @@ _awictl() {
     "media similar") commands="" own="--top --rate" ;;
     "media delete") commands="" own="-y --yes --dry-run --rate" ;;
     "keys") commands="list ttl stats" own="" ;;
-    "keys list") commands="" own="--all --limit --rate" ;;
+    "keys list") commands="" own="--kind --all --limit --rate" ;;
     "keys ttl") commands="" own="--all --rate --sample" ;;
     "keys stats") commands="" own="--all --rate --sample" ;;
     "serve") commands="" own="--host --port --workers --allow-register --register-permission --register-limit --rate-limit --max-body --request-timeout --unknown-key-limit --access-log --behind-tls --proxy" ;;
@@ -118,7 +119,7 @@ _awictl() {
     "help") commands="" own="" ;;
     "version") commands="" own="" ;;
     esac
-    words="$commands $own --profile --redis --mongo --archive --embedded -o --output --timeout --no-color -q --quiet -v --verbose -h --help"
+    words="$commands $own --profile --redis --mongo --archive --embedded -o --output --jq --local --timeout --no-color -q --quiet -v --verbose -h --help"
     if [[ $typed != -?* ]]; then
       case "$path $position" in
     "session show "*) kind="session" ;;

@@ -19,7 +19,9 @@ _awictl() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -80,7 +82,9 @@ _awictl_session() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -127,7 +131,9 @@ _awictl_session_create() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -141,16 +147,20 @@ _awictl_session_list() {
     '--route[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
     '--idle[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
     '--ttl-below[Only sessions that expire within this time, such as 5m.]:DURATION: ' \
-    '--sort[Sort key, ascending.  (default, unsorted)]:activity|ttl|actions|bytes|agent|route|id:(activity ttl actions bytes agent route id)' \
-    '--reverse[Sort in descending order.]' \
+    '--failed[Only sessions with a failed action.]' \
+    '--sort[Sort key; rows are printed once all are read, activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  (default, unsorted)]:activity|ttl|actions|failed|bytes|agent|route|id:(activity ttl actions failed bytes agent route id)' \
+    '--reverse[Sort in the opposite direction.]' \
     '--limit[Maximum number of rows.]:N: ' \
+    '--columns[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -165,7 +175,9 @@ _awictl_session_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -186,7 +198,9 @@ _awictl_session_apply() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -205,7 +219,9 @@ _awictl_session_diff() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -227,7 +243,9 @@ _awictl_session_history() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -245,7 +263,9 @@ _awictl_session_watch() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -262,7 +282,9 @@ _awictl_session_touch() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -281,7 +303,9 @@ _awictl_session_end() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -299,7 +323,9 @@ _awictl_archive() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -343,7 +369,9 @@ _awictl_archive_sweep() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -365,7 +393,9 @@ _awictl_archive_list() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -380,7 +410,9 @@ _awictl_archive_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -401,7 +433,9 @@ _awictl_archive_stats() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -421,7 +455,9 @@ _awictl_archive_export() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:jsonl:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -438,7 +474,9 @@ _awictl_archive_restore() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -456,7 +494,9 @@ _awictl_agent() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -489,12 +529,15 @@ _awictl_agent_register() {
     '--permission[Permission of the key; repeatable.  (default, read and write)]:read|write|delete:(read write delete)' \
     '--expires[Time until the key expires, such as 30d.  (default, never)]:DURATION: ' \
     '--description[Description of the agent.]:TEXT: ' \
+    '--allow-duplicate[Register the agent even if another one has this name.]' \
     '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -510,7 +553,9 @@ _awictl_agent_list() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -525,7 +570,9 @@ _awictl_agent_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -541,7 +588,9 @@ _awictl_agent_session() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -558,7 +607,9 @@ _awictl_agent_revoke() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -576,7 +627,9 @@ _awictl_cache() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -615,7 +668,9 @@ _awictl_cache_key() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -632,7 +687,9 @@ _awictl_cache_list() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -647,7 +704,9 @@ _awictl_cache_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -667,7 +726,9 @@ _awictl_cache_put() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -685,7 +746,9 @@ _awictl_cache_delete() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -707,7 +770,9 @@ _awictl_cache_diagnose() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -724,7 +789,9 @@ _awictl_media() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -763,7 +830,9 @@ _awictl_media_put() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -780,7 +849,9 @@ _awictl_media_list() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -796,7 +867,9 @@ _awictl_media_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -814,7 +887,9 @@ _awictl_media_similar() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -833,7 +908,9 @@ _awictl_media_delete() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -851,7 +928,9 @@ _awictl_keys() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -877,6 +956,7 @@ _awictl_keys() {
 
 _awictl_keys_list() {
   _arguments \
+    '--kind[Only keys of this kind; repeatable.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
     '--all[Include keys that do not belong to AWI.]' \
     '--limit[Maximum number of rows.]:N: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
@@ -885,7 +965,9 @@ _awictl_keys_list() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -904,7 +986,9 @@ _awictl_keys_ttl() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -923,7 +1007,9 @@ _awictl_keys_stats() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -952,7 +1038,9 @@ _awictl_serve() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -969,7 +1057,9 @@ _awictl_embedded() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1000,7 +1090,9 @@ _awictl_embedded_start() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1015,7 +1107,9 @@ _awictl_embedded_status() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1030,7 +1124,9 @@ _awictl_embedded_stop() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1045,7 +1141,9 @@ _awictl_demo() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1060,7 +1158,9 @@ _awictl_health() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1078,7 +1178,9 @@ _awictl_top() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1097,7 +1199,9 @@ _awictl_monitor() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1117,7 +1221,9 @@ _awictl_doctor() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1134,7 +1240,9 @@ _awictl_config() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1165,7 +1273,9 @@ _awictl_config_show() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1180,7 +1290,9 @@ _awictl_config_profiles() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1195,7 +1307,9 @@ _awictl_config_init() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1210,7 +1324,9 @@ _awictl_completion() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1226,7 +1342,9 @@ _awictl_help() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
@@ -1242,7 +1360,9 @@ _awictl_version() {
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.]:table|json|jsonl|ids|raw:(table json jsonl ids raw)' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \

@@ -88,8 +88,8 @@ def cli_command(
 
     The function gets a `CommandContext` first. It parses and validates, and returns the coroutine that does the work.
     `formats`: the formats that the command prints besides the `common` ones; any other is refused before it runs.
-    `loop_factory`: makes the event loop on which it runs, instead of asyncio's own. `logs_errors`: write an error to the
-    log, instead of printing it.
+    `loop_factory`: makes the event loop on which it runs, instead of asyncio's own. `logs_errors`: write an error to
+    the log, instead of printing it.
     """
     wanted = {*common, *formats}
     printed = tuple(one for one in Format if one in wanted)

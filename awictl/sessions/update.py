@@ -167,6 +167,10 @@ class Updater:
                 if sent_t is None:
                     raise
                 failure = self._unknown(op_id, str(error))
+            except AwiError as error:
+                if sent_t is None or isinstance(error, OutcomeUnknown):
+                    raise
+                raise self._unknown(op_id, str(error)) from error
             base = None
             delay = random.uniform(0, min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt, 16)))  # noqa: S311
             if clock() + delay > deadline:

@@ -112,7 +112,7 @@ class SessionEndings:
         return Ended(session_id, agent_id, None, listed.actions, None)
 
     async def restore(self, session_id: str, *, dry_run: bool = False) -> tuple[Archived, str | None]:
-        """Make an archived session live again. Returns it and the session that its agent is mapped to afterwards.
+        """Make an archived session live again, unless it is already. Returns it and its agent's session afterwards.
 
         `dry_run`: only check that it would work; returns the session that the agent is mapped to now.
         """
@@ -128,8 +128,10 @@ class SessionEndings:
         agent_id = agent_id if isinstance(agent_id, str) else None
         if not dry_run:
             return found, await self._store.restore(session_id, agent_id, found.raw)
-        if await self._store.lifetimes([session_id]):
-            raise already_live(session_id, self._store.where)
+        for listed in await self._store.list([session_id]):
+            live = await self._store.read(session_id) if listed.error is None else None
+            if live is None or live.raw != found.raw:
+                raise already_live(session_id, self._store.where)
         mapped = await self._store.agent_session(agent_id) if agent_id is not None else None
         return found, mapped.session_id if mapped is not None else None
 

@@ -448,7 +448,7 @@ class StateManager:
         """Make an archived session live again, JSON-equal to what it was; it stays in the archive too.
 
         Returns it and the session that its agent is now mapped to: another one if the agent has continued elsewhere.
-        Raises NotFound; Refused if a live session has this id, or if the app archived it (which kept only a part).
+        Raises NotFound; Refused if another version is live, or if the app archived it (which kept only a part).
         `dry_run`: only check that it would work.
         """
         if not dry_run:

@@ -181,7 +181,8 @@ class SessionStore(Protocol):
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         """Store an archived session. Returns the session id that its agent is mapped to now.
 
-        An agent that is mapped to another session stays mapped to that one. Raises Refused if the session exists.
+        An agent that is mapped to another session stays mapped to that one. If the session exists with the same bytes,
+        it was restored before, and only its TTL is set. Raises Refused if it exists with others.
         """
 
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:

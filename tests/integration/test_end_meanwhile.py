@@ -183,8 +183,10 @@ async def test_restored_and_ended_again(session_id: str, settings: Settings, val
         restored, current = await ending.restore_session(session_id)
         assert current == session_id and valkey.raw.get(f"AWI:SESSION:{session_id}") == restored.raw
         assert 0 < valkey.raw.pttl(f"AWI:SESSION:{session_id}") <= settings.session_ttl_ms
+        assert (await ending.restore_session(session_id))[1] == session_id, "it is restored already"
+        await ending.update_state_with_delta(session_id, {}, {"action": "filter"})
         with pytest.raises(Refused, match="is live there"):
             await ending.restore_session(session_id)
         await ending.end_session(session_id)
-        assert (await actions_in_archive(ending, session_id))[-2:] == ["session_end", "session_end"]
+        assert (await actions_in_archive(ending, session_id))[-3:] == ["session_end", "filter", "session_end"]
     assert valkey.raw.keys() == []

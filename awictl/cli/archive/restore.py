@@ -21,7 +21,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the ses
 def command(ctx: CommandContext, ids: SessionIds, dry_run: DryRun = False) -> Work:
     """Restore archived sessions to Redis as live sessions, byte for byte. They stay in the archive.
 
-    Refused if a session of that id is live. The agent's current session is not replaced.
+    Refused if the session is live and has changed since. The agent's current session is not replaced.
     """
     return run(ctx, ids, dry_run)
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redis.exceptions import TimeoutError
+
 from ...document import keys
 from ...document.byte_layout import op_id_mark
 from ...document.splice import FOLLOWING_BYTES, Base
@@ -142,10 +144,16 @@ class RedisStore:
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
         reply = await self._write(_COMMIT, (names, arguments))
-        outcome, *error = self._server.checked(reply, key)
-        if error and error[0]:
-            log.warning("%s: updated %s, but not its derived keys or its TTL: %s", self.where, key, error[0].decode())
-        return CommitOutcome(outcome.decode())
+        reply = self._server.checked(reply, key)
+        try:
+            outcome, *rest = (one.decode() for one in reply)
+            committed = CommitOutcome(outcome)
+        except (AttributeError, TypeError, ValueError):
+            # the update may have been applied: the caller finds out
+            raise ReplyLost(f"{self.where} sent a malformed reply to an update: {reply!r:.80}") from None
+        if any(rest):
+            log.warning("%s: updated %s, but not its derived keys or its TTL: %s", self.where, key, rest[0])
+        return committed
 
     async def touch(
         self, sessions: Sequence[tuple[str, str | None]], ttl_ms: int | None = None
@@ -167,28 +175,39 @@ class RedisStore:
         key = keys.session_key(session_id)
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
-        # idempotent: a retry after a lost reply deletes nothing more, and finds the session gone
-        [reply] = await self._server.run(_DELETE, (names, [digest, session_id]), idempotent=True)
-        return DeleteOutcome(self._server.checked(reply, key).decode())
+        call: Call = (names, [digest, session_id])
+        lost = False
+        try:
+            [reply] = await self._server.run(_DELETE, call)
+        except ReplyLost as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise  # the caller has waited for the full timeout already
+            lost = True
+            [reply] = await self._server.run(_DELETE, call)
+        outcome = DeleteOutcome(self._server.checked(reply, key).decode())
+        # a session that is gone after a lost reply was deleted by the first attempt
+        return DeleteOutcome.DELETED if lost and outcome is DeleteOutcome.GONE else outcome
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         """Store an archived session. Returns the session id that its agent is mapped to now.
 
-        An agent that is mapped to another session stays mapped to that one. Raises Refused if the session exists.
+        An agent that is mapped to another session stays mapped to that one. If the session exists with the same bytes,
+        it was restored before, and only its TTL is set. Raises Refused if it exists with others.
         """
         key = keys.session_key(session_id)
-        reply = await self._write(_RESTORE, ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id]))
+        call: Call = ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id])
+        reply = await self._write(_RESTORE, call, idempotent=True)
         restored, current = self._server.checked(reply, key)
         if not restored:
             raise already_live(session_id, self.where)
         return current.decode("utf-8", "replace") or None
 
-    async def _write(self, script: Script, call: Call) -> Any:
+    async def _write(self, script: Script, call: Call, *, idempotent: bool = False) -> Any:
         """Run a script that writes, and wait until as many replicas confirm it as the settings demand."""
         if not self._wait_replicas:
-            return (await self._server.run(script, call))[0]
+            return (await self._server.run(script, call, idempotent=idempotent))[0]
         wait = ("WAIT", self._wait_replicas, self._timeout_ms // 2)  # WAIT applies to the writes of its own connection
-        reply, reached = await self._server.run(script, call, then=[wait])
+        reply, reached = await self._server.run(script, call, idempotent=idempotent, then=[wait])
         if not isinstance(reply, Exception) and (not isinstance(reached, int) or reached < self._wait_replicas):
             log.warning(
                 "%s: written, but only %s of %s replicas confirmed it", self.where, reached, self._wait_replicas
@@ -227,7 +246,11 @@ class RedisStore:
         if not full:
             arguments = (listing.HEAD_CHUNK, self._max_bytes, FOLLOWING_BYTES)
             [reply] = await self._server.run(_READ_BASE, ([key], arguments), idempotent=True)
-            length, chunk, end = self._server.checked(reply, key)
+            match self._server.checked(reply, key):
+                case [int(length), bytes(chunk), bytes(end)]:
+                    pass
+                case other:
+                    raise InvalidData(f"{self.where}, key {key}: the server sent a malformed reply: {other!r:.80}")
             if length < 0:
                 return None
             base = history.base_from_start(self._server, key, length, chunk, end, self._max_bytes)

@@ -109,3 +109,12 @@ class OutcomeUnknown(AwiError):
     def __init__(self, message: str, *, op_id: str) -> None:
         super().__init__(message)
         self.op_id = op_id
+
+
+def as_awi_error(error: Exception) -> AwiError:
+    """Return an error that is not from awictl as one, so that it can be reported for the session that it concerns."""
+    if isinstance(error, AwiError):
+        return error
+    unexpected = AwiError(f"unexpected {type(error).__name__}: {error}")
+    unexpected.__cause__ = error
+    return unexpected

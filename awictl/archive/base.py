@@ -139,6 +139,8 @@ class Archive(Protocol):
 
     #: The archive's location for messages, without credentials.
     where: str
+    #: Seconds that it may take to archive a batch of small sessions; None: its own timeouts are enough.
+    patience: float | None
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
         """Archive snapshots and read them back.

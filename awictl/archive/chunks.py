@@ -15,6 +15,8 @@ log = logging.getLogger("awictl")
 
 #: Maximum size of the actions in one stored chunk, in bytes before compression; a single larger action is stored alone.
 CHUNK_BYTES = 8_388_608
+#: Maximum ordinal of an action.
+MAX_ORDINAL = 2**53
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ def decode_chunks(stored: Iterable[tuple[Any, Any, Any, str]]) -> list[Chunk]:
     for first, packed, digest, where in stored:
         try:
             lines = decompress(packed, digest, where).split(b"\n")
+            if not isinstance(first, int) or isinstance(first, bool) or not 0 <= first <= MAX_ORDINAL:
+                raise InvalidData(f"{where}: damaged: {first!r:.40} is not the position of an action")
             chunks.append(Chunk(int(first), [loads(line) for line in lines]))
-        except (InvalidData, TypeError, ValueError) as error:
+        except InvalidData as error:
             log.warning("%s", error)
     return chunks
 

@@ -2,7 +2,8 @@
 
 Any number of sweepers may run at once. They sometimes do the same work twice; that has no effect, because the archive
 decides for each session which version is kept. The TTL of a session that cannot be archived is extended, to just
-below the margin, so that the next sweep finds it again.
+below the margin, so that the next sweep finds it again. A session that could expire while it waits for the archive is
+kept for as long as that may take.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ..document.schema import has_ended
-from ..errors import AwiError
+from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
 from .base import Archive
 from .decision import ArchivedVersion
-from .transfer import Transfer, Transferred
+from .transfer import Transfer, Transferred, deadline, seconds_for
 
 #: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
 BATCH_SESSIONS = 100
@@ -29,6 +30,8 @@ BATCH_BYTES = 4_194_304
 CONCURRENT_BATCHES = 3
 #: A session that is not in Redis is marked as expired this long after its expiry, to allow for clock skew.
 EXPIRY_GRACE = timedelta(seconds=2)
+#: Minimum time, in milliseconds, for which a session is kept that waits for the archive.
+MIN_HOLD_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,15 @@ class Sweeper:
         self._margin_ms = margin_ms
         self._rate = rate
         self._scan_rate = scan_rate
+        self._scanned_at = 0.0
+        #: The sessions that the previous sweep archived, and this one so far. They may expire.
+        self._archived_before: set[str] = set()
+        self._archived_now: set[str] = set()
 
     async def candidates(self) -> list[Candidate]:
         """Return the sessions that expire within the margin or have ended, those that expire first coming first."""
         due: dict[str, Candidate] = {}
+        self._scanned_at = time.monotonic()
         async for batch in self._store.scan(self._scan_rate):
             without_ttl: dict[str, int] = {}
             for one in await self._store.lifetimes(batch):
@@ -111,6 +119,7 @@ class Sweeper:
         started_at = time.monotonic()
         batches = iter(list(_batches(due, self._rate)))
         started = 0
+        waiting = {one.session_id: one for one in due if one.ttl_ms is not None}
 
         async def work() -> None:
             nonlocal started
@@ -124,14 +133,23 @@ class Sweeper:
                     if stop():
                         return
                 await self._sweep_batch(batch, swept)
+                for one in batch:
+                    waiting.pop(one.session_id, None)
                 progress(len(batch))
 
         with _fewer_collections():
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(CONCURRENT_BATCHES):
-                    workers.create_task(work())
+            await self._hold(waiting, swept)
+            holding = asyncio.create_task(self._hold_repeatedly(waiting, swept))
+            try:
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(CONCURRENT_BATCHES):
+                        workers.create_task(work())
+            finally:
+                holding.cancel()
+                await asyncio.wait([holding])
         if swept.stopped is None and not stop():
             await self._mark_expired(swept)
+        self._archived_before, self._archived_now = self._archived_now, set()
         swept.seconds = time.monotonic() - started_at
         return swept
 
@@ -141,25 +159,58 @@ class Sweeper:
         if swept.stopped is None:
             try:
                 results = await self._transfer.archive_and_delete(session_ids)
-            except AwiError as error:
-                swept.stopped = error
-                results = dict.fromkeys(session_ids, error)
+            except Exception as error:
+                failure = as_awi_error(error)
+                results = dict.fromkeys(session_ids, failure)
+                if failure is error:  # the archive as a whole fails; otherwise, only something in this batch does
+                    swept.stopped = failure
         else:
             results = dict.fromkeys(session_ids, swept.stopped)
         failed = {name: result for name, result in results.items() if isinstance(result, AwiError)}
-        archived = [result for result in results.values() if isinstance(result, Transferred)]
+        archived = {name: result for name, result in results.items() if isinstance(result, Transferred)}
+        self._archived_now.update(archived)
         swept.archived += len(archived)
-        swept.deleted += sum(one.deleted for one in archived)
+        swept.deleted += sum(one.deleted for one in archived.values())
         swept.failed |= failed
         expiring = [one.session_id for one in batch if one.ttl_ms is not None and one.session_id in failed]
         if expiring:
             try:
                 held = await self._store.set_min_ttl(expiring, self._margin_ms - 1)
                 swept.held += held  # a statement of its own: other batches change the counter during the await
-            except AwiError as error:
-                swept.stopped = swept.stopped or error
+            except Exception as error:
+                swept.stopped = swept.stopped or as_awi_error(error)
 
-    async def expired(self) -> AsyncIterator[list[ArchivedVersion]]:
+    async def _hold_repeatedly(self, waiting: Mapping[str, Candidate], swept: Swept) -> None:
+        """Hold sessions as long as they wait for the archive."""
+        while True:
+            await asyncio.sleep(self._hold_ms(waiting) / 4000)
+            await self._hold(waiting, swept)
+
+    async def _hold(self, waiting: Mapping[str, Candidate], swept: Swept) -> None:
+        """Extend the TTL of sessions that could expire before the archive has answered, or is known not to answer.
+
+        Those that the previous sweep archived are left to expire; otherwise frequent sweeps would keep them for ever.
+        """
+        hold_ms = self._hold_ms(waiting)
+        soon_ms = hold_ms + (time.monotonic() - self._scanned_at) * 1000
+        expiring = [
+            session_id
+            for session_id, one in waiting.items()
+            if one.ttl_ms is not None and one.ttl_ms < soon_ms and session_id not in self._archived_before
+        ]
+        try:
+            for start in range(0, len(expiring), BATCH_SESSIONS):
+                await self._store.set_min_ttl(expiring[start : start + BATCH_SESSIONS], hold_ms)
+        except Exception as error:
+            swept.stopped = swept.stopped or as_awi_error(error)
+
+    def _hold_ms(self, waiting: Mapping[str, Candidate]) -> int:
+        """Twice the time that the archive may take for a batch, but less than the margin."""
+        sizes = [one.bytes for one in waiting.values()] or [0]
+        patience = seconds_for(self._archive, max(*sizes, min(sum(sizes), BATCH_BYTES))) or 0.0
+        return min(max(MIN_HOLD_MS, int(patience * 2000)), self._margin_ms - 1)
+
+    async def expired(self) -> AsyncGenerator[list[ArchivedVersion], None]:
         """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""
         batch: list[ArchivedVersion] = []
         async for archived in self._archive.expired(datetime.now(UTC) - EXPIRY_GRACE):
@@ -176,10 +227,15 @@ class Sweeper:
 
     async def _mark_expired(self, swept: Swept) -> None:
         try:
-            async for batch in self.expired():
-                swept.expired += await self._archive.mark_ended(batch)
-        except AwiError as error:
-            swept.stopped = error
+            async with aclosing(self.expired()) as batches:
+                while True:
+                    async with deadline(self._archive):
+                        batch = await anext(batches, None)
+                        if batch is None:
+                            return
+                        swept.expired += await self._archive.mark_ended(batch)
+        except Exception as error:
+            swept.stopped = as_awi_error(error)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ is idempotent, and a session is deleted only after it was archived.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..errors import AwiError, InvalidData, UpdateConflict
+from ..errors import AwiError, InvalidData, Refused, Unreachable, UpdateConflict, as_awi_error
 from ..store.base import DeleteOutcome, SessionStore, Stored
 from .base import Archive, complete_snapshot
 from .decision import Outdated
@@ -19,6 +20,30 @@ from .snapshot import Snapshot
 
 #: Number of times that a session is archived again because it changed before it could be deleted.
 MAX_DELETE_ATTEMPTS = 20
+#: How much of the sessions an archive is expected to take within a second, beyond its `patience`.
+BYTES_PER_SECOND = 2_097_152
+
+
+def seconds_for(archive: Archive, size: int = 0) -> float | None:
+    """How long an archive may take for sessions of `size` bytes; None for no limit."""
+    return None if archive.patience is None else archive.patience + size / BYTES_PER_SECOND
+
+
+@asynccontextmanager
+async def deadline(archive: Archive, size: int = 0) -> AsyncIterator[None]:
+    """One deadline over all requests to an archive in the block. Raises Unreachable after it.
+
+    A server may accept connections and answer pings while its writes hang, for example if its disk does.
+    """
+    seconds = seconds_for(archive, size)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Unreachable(
+            f"{archive.where} answers, but did not finish within {seconds:.1f} s; is its disk full or slow, or a "
+            "majority of its replicas missing? (--timeout changes how long awictl waits)"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -47,20 +72,16 @@ class Transfer:
         tried: dict[str, bytes] = {}
         pending = list(session_ids)
         while pending:
-            snapshots: list[Snapshot] = []
             found = await self._store.read_many(pending)
-            now = datetime.now(UTC)
-            for session_id, stored in found.items():
-                try:
-                    if isinstance(stored, AwiError):
-                        raise stored
-                    if stored.raw != tried.get(session_id):
-                        snapshots.append(await self._snapshot(session_id, stored, now))
-                except InvalidData as error:
-                    results[session_id] = InvalidData(f"{self._store.where}: {session_id} cannot be archived: {error}")
-                except AwiError as error:
-                    results[session_id] = error
-            saved = await self._archive.save(snapshots) if snapshots else {}
+            changed = {
+                one: stored
+                for one, stored in found.items()
+                if isinstance(stored, AwiError) or stored.raw != tried.get(one)
+            }
+            size = sum(len(stored.raw) for stored in changed.values() if isinstance(stored, Stored))
+            async with deadline(self._archive, size):
+                snapshots = await self._snapshots(changed, results)
+                saved = await self._save(snapshots)
             for snapshot in snapshots:
                 results[snapshot.session_id] = saved[snapshot.session_id] or Transferred(snapshot)
             # Outdated means that another process archived a newer state meanwhile. If the session has gone since, it
@@ -105,6 +126,40 @@ class Transfer:
         except AwiError as error:
             return error
 
-    async def _snapshot(self, session_id: str, stored: Stored, now: datetime) -> Snapshot:
-        expires_at = now + timedelta(milliseconds=stored.ttl_ms) if stored.ttl_ms is not None else None
-        return await complete_snapshot(self._archive, Snapshot.parse(session_id, stored.raw, expires_at))
+    async def _snapshots(
+        self, found: Mapping[str, Stored | AwiError], results: dict[str, Transferred | AwiError]
+    ) -> list[Snapshot]:
+        """The snapshots of sessions that were just read. The errors of the others are added to `results`."""
+        now = datetime.now(UTC)
+        snapshots = []
+        for session_id, stored in found.items():
+            try:
+                if isinstance(stored, AwiError):
+                    raise stored
+                expires_at = now + timedelta(milliseconds=stored.ttl_ms) if stored.ttl_ms is not None else None
+                snapshot = Snapshot.parse(session_id, stored.raw, expires_at)
+                snapshots.append(await complete_snapshot(self._archive, snapshot))
+            except Unreachable:
+                raise
+            except InvalidData as error:
+                results[session_id] = InvalidData(f"{self._store.where}: {session_id} cannot be archived: {error}")
+            except Exception as error:
+                results[session_id] = as_awi_error(error)
+        return snapshots
+
+    async def _save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
+        """Save snapshots. An error that only some of them cause does not keep the others from being archived.
+
+        Raises Unreachable and Refused, which concern the archive as a whole.
+        """
+        if not snapshots:
+            return {}
+        try:
+            return await self._archive.save(snapshots)
+        except (Unreachable, Refused):
+            raise
+        except Exception as error:
+            if len(snapshots) == 1:
+                return {snapshots[0].session_id: as_awi_error(error)}
+            half = len(snapshots) // 2
+            return await self._save(snapshots[:half]) | await self._save(snapshots[half:])

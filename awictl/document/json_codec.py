@@ -31,8 +31,37 @@ def dumps(value: Any) -> bytes:
     except TypeError:
         try:
             return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
-        except (ValueError, TypeError, RecursionError) as error:
+        except RecursionError:
+            return _dumps_deep(value)
+        except (ValueError, TypeError) as error:
             raise InvalidInput(f"not representable as JSON: {error}") from None
+
+
+class _Encoded(str):
+    """JSON text, in contrast to a string that is still to be encoded."""
+
+
+def _dumps_deep(value: Any) -> bytes:
+    """The same as `json.dumps`, without recursion: the app may nest values almost as deep as can be decoded."""
+    texts: list[str] = []
+    pending: list[Any] = [value]  # what remains to be encoded, the next one last
+    while pending:
+        one = pending.pop()
+        if isinstance(one, _Encoded):
+            texts.append(one)
+        elif isinstance(one, dict):
+            pending.append(_Encoded("}"))
+            for number, (key, item) in reversed(list(enumerate(one.items()))):
+                pending += [item, _Encoded(f"{',' if number else ''}{json.dumps(key)}:")]
+            pending.append(_Encoded("{"))
+        elif isinstance(one, (list, tuple)):
+            pending.append(_Encoded("]"))
+            for number, item in reversed(list(enumerate(one))):
+                pending += [item, _Encoded("," if number else "")]
+            pending.append(_Encoded("["))
+        else:
+            texts.append(json.dumps(one, allow_nan=False))
+    return "".join(texts).encode()
 
 
 def loads(text: bytes) -> Any:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from support.mongo import MongoServer
+from support.mongo import DATABASE, MongoServer
+from support.proxy import hanging_writes
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
@@ -40,11 +41,11 @@ def away(new_mongo: Callable[[], MongoServer]) -> MongoServer:
     return new_mongo()
 
 
-def run(valkey: ValkeyServer, mongo: MongoServer, *words: str) -> Done:
+def run(valkey: ValkeyServer, mongo: MongoServer | str, *words: str) -> Done:
     env = {
         **os.environ,
         "REDIS_SOCKET": str(valkey.socket),
-        "MONGODB_URI": mongo.uri,
+        "MONGODB_URI": mongo if isinstance(mongo, str) else mongo.uri,
         "XDG_CONFIG_HOME": str(valkey.folder),
     }
     began = time.monotonic()
@@ -130,6 +131,75 @@ def test_a_sweep_without_mongodb_extends_the_ttl(valkey: ValkeyServer, away: Mon
     done = run(valkey, away, "archive", "sweep", "--margin", "2m")
     assert (done.code, first is None or first.code) in ((0, True), (0, 0)), done
     assert sorted(one["sessionId"] for one in away.sessions.find()) == ["sess_1", "sess_2"]
+
+
+# -- MongoDB answers pings, but its writes hang
+
+
+def test_writes_that_hang_delay_an_end_for_seconds_only(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    put(valkey, "sess_ending")
+    up = run_with_mongodb(valkey, mongo)
+    with hanging_writes(mongo.port) as proxy:
+        uri = proxy.uri(DATABASE)
+        done = run(valkey, uri, "session", "end", "sess_ending")
+        assert done.code == 5 and done.err.count("\n") == 1 and "did not finish within" in done.err, done
+        assert proxy.swallowed > 0
+        assert_in_time(done, up)
+        assert valkey.raw.pttl("AWI:SESSION:sess_ending") == -1, "kept until it is archived"
+        proxy.hanging = False
+        assert run(valkey, uri, "session", "end", "sess_ending").code == 0
+    assert valkey.raw.keys() == [] and mongo.sessions.count_documents({}) == 1
+
+
+def test_no_session_expires_while_the_writes_of_a_sweep_hang(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    """Neither those of the first batches nor those that wait for their turn, even if they expire within seconds."""
+    ids = [f"sess_{number}" for number in range(5 * BATCH_SESSIONS)]
+    up = run_with_mongodb(valkey, mongo)
+    put(valkey, *ids, px=int(2_000 + up.seconds * 1000))
+    with hanging_writes(mongo.port) as proxy:
+        done = run(valkey, proxy.uri(DATABASE), "archive", "sweep")
+        assert done.code == 5 and done.err.count("\n") == 1 and "did not finish within" in done.err, done
+        assert proxy.swallowed > 0
+    assert_in_time(done, up)
+    assert f'"found":{len(ids)},"archived":0,"deleted":0'.encode() in done.out
+    assert f'"held":{len(ids)}'.encode() in done.out
+    with valkey.raw.pipeline() as pipe:
+        for one in ids:
+            pipe.pttl(f"AWI:SESSION:{one}")
+        assert min(pipe.execute()) > 90_000, "found again by a sweep with the default margin and interval"
+
+
+async def test_a_sweep_is_bounded_while_the_writes_of_its_last_step_hang(
+    valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    """Marking sessions as ended that have expired."""
+    put(valkey, "sess_gone")
+    async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
+        sweeper = manager.sweeper(300_000)
+        assert (await sweeper.sweep(await sweeper.candidates())).archived == 1
+    valkey.raw.delete("AWI:SESSION:sess_gone")
+    mongo.sessions.update_one({}, [{"$set": {"awi.expiresAt": "$sessionStartedAt"}}])
+    with hanging_writes(mongo.port) as proxy:
+        uri = proxy.uri(DATABASE)
+        async with StateManager.open(valkey.settings(mongodb_uri=uri)) as manager:
+            sweeper = manager.sweeper(300_000)
+            began = time.monotonic()
+            swept = await sweeper.sweep(await sweeper.candidates())
+            assert time.monotonic() - began < END_SECONDS
+            assert swept.stopped is not None and swept.stopped.exit_code == 5
+
+
+async def test_frequent_sweeps_do_not_keep_an_archived_session(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    """A session is kept while it is written, but only once: it may expire after it was archived."""
+    put(valkey, "sess_idle", px=3_000)
+    async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
+        sweeper = manager.sweeper(6_000)
+        assert (await sweeper.sweep(await sweeper.candidates())).archived == 1
+        kept = valkey.raw.pttl("AWI:SESSION:sess_idle")
+        assert 3_000 < kept < 6_000
+        for _ in range(3):
+            assert (await sweeper.sweep(await sweeper.candidates())).archived == 1
+            assert valkey.raw.pttl("AWI:SESSION:sess_idle") < kept
 
 
 async def test_mongodb_goes_down_during_a_sweep(valkey: ValkeyServer, away: MongoServer) -> None:

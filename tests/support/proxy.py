@@ -1,12 +1,15 @@
-"""A proxy between awictl and a server: counts round trips, cuts connections at a given point, or stops forwarding."""
+"""Proxies between awictl and a server: they count round trips, cut connections at a given point, or stop forwarding."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import struct
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
 from typing import Any
 
@@ -194,3 +197,77 @@ async def proxied(target: ValkeyServer, tls: ssl.SSLContext | None = None) -> As
         listener.close()
         await proxy.close()
         await listener.wait_closed()
+
+
+#: Commands of MongoDB that write documents.
+_WRITES = {b"insert", b"update", b"delete"}
+
+
+class HangingWrites:
+    """A proxy to a MongoDB-wire server whose writes hang, as if its disk did; open one with `hanging_writes`.
+
+    It forwards everything else, so pings and queries are answered. It works in threads, so that commands in other
+    processes and in this one can use it.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = [self._listener]
+        self.port: int = self._listener.getsockname()[1]
+        #: Whether writes hang at present.
+        self.hanging = True
+        #: Number of writes that were not forwarded.
+        self.swallowed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def uri(self, database: str) -> str:
+        """The URL of a database. The driver must not look for the members of the replica set: it would bypass this."""
+        return f"mongodb://127.0.0.1:{self.port}/{database}?directConnection=true"
+
+    def close(self) -> None:
+        """Close all connections."""
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [client, server]
+                for pump in (self._requests, self._replies):
+                    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError), client.makefile("rb") as stream:
+            while len(header := stream.read(16)) == 16:
+                length, _, _, kind = struct.unpack("<4i", header)
+                body = stream.read(length - 16)
+                # OP_MSG: flags, the kind of the section, length and type of its first field, and the name of that
+                name = body[10 : body.index(b"\0", 10)] if kind == 2013 else b""
+                if self.hanging and name in _WRITES:
+                    self.swallowed += 1
+                else:
+                    server.sendall(header + body)
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _replies(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(_CHUNK):
+                client.sendall(data)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def hanging_writes(port: int) -> Iterator[HangingWrites]:
+    """Open a proxy to the MongoDB-wire server on a port of 127.0.0.1, whose writes hang."""
+    proxy = HangingWrites(port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -20,7 +20,7 @@ from pymongo import ASCENDING, DESCENDING, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ...document.json_codec import encodable
-from ...errors import AwiError, Refused, Unreachable
+from ...errors import AwiError, Refused, Unreachable, as_awi_error
 from ...settings import Settings
 from ..base import (
     MAX_SAVE_ATTEMPTS,
@@ -65,6 +65,7 @@ class MongoArchive:
     def __init__(self, connection: MongoConnection) -> None:
         self.where = connection.where
         self.connection = connection
+        self.patience: float | None = connection.patience
         self._sessions = connection.collection(COLLECTION)
         self._parts = connection.collection(PARTS)
         self._indexed = False
@@ -138,12 +139,17 @@ class MongoArchive:
         """
         parts: list[Write] = []
         writes: list[Write] = []
+        errors: dict[str, AwiError | None] = {}
         now = datetime.now(UTC)
         for snapshot, decision, archived in decided:
             if decision is Decision.EXTEND:
                 writes.append(extension(snapshot))
             elif decision is not Decision.NOTHING:
-                document, pieces = document_of(snapshot, now)
+                try:
+                    document, pieces = document_of(snapshot, now)
+                except Exception as error:  # whatever it contains, it must not keep the others from being archived
+                    errors[snapshot.session_id] = as_awi_error(error)
+                    continue
                 if pieces:
                     parts += pieces
                     split.add(snapshot.session_id)
@@ -154,8 +160,8 @@ class MongoArchive:
             try:
                 await self._sessions.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
-                return write_errors(error, self.where)
-        return {}
+                return errors | write_errors(error, self.where)
+        return errors
 
     async def _delete_parts(self, version: ArchivedVersion | Snapshot, archived_digest: str) -> None:
         """Delete the parts of a version that was replaced, or not archived, unless it is the archived one."""
@@ -183,8 +189,8 @@ class MongoArchive:
             writes.append(ReplaceOne({"_id": name}, document, upsert=True))
         with translate_errors(self.where):
             await self.connection.check_reachable()
-            await self._create_indexes()
             with pymongo.timeout(self.connection.connect_timeout):  # an update of the session waits for this
+                await self._create_indexes()
                 try:
                     await self._parts.bulk_write(writes, ordered=False)
                 except BulkWriteError as error:

@@ -25,6 +25,10 @@ DEFAULT_DATABASE = "test"
 #: Maximum seconds to wait for a connection. `session end` exits within five seconds if MongoDB is down: the rest
 #: of them is for starting the interpreter, also on a slow machine, and for Redis.
 CONNECT_SECONDS = 2.0
+#: Seconds that archiving a batch may take, as a share of the timeout, and for a timeout below `USUAL_TIMEOUT`.
+#: `session end` exits within five seconds if the writes of MongoDB hang, too.
+PATIENCE_SHARE = 0.7
+USUAL_TIMEOUT = 5.0
 #: Seconds for which an error of a connection attempt is raised again, without another attempt.
 UNREACHABLE_SECONDS = 1.0
 #: Minimum timeout, in seconds, for a reply of a connected server, and for the confirmation by a majority.
@@ -42,6 +46,8 @@ class MongoConnection:
         self.where = where
         #: Seconds after which an attempt to connect fails.
         self.connect_timeout = min(timeout, CONNECT_SECONDS)
+        #: See `Archive.patience`.
+        self.patience = max(timeout, USUAL_TIMEOUT) * PATIENCE_SHARE
         self._options: dict[str, Any] = {
             "codec_options": CodecOptions(
                 tz_aware=True,

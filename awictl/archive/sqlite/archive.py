@@ -38,6 +38,9 @@ class SqliteArchive:
     timeout: seconds to wait for a lock of another process. named: whether a setting names the file.
     """
 
+    #: See `Archive.patience`. SQLite waits for a lock only, and a thread cannot be cancelled.
+    patience: float | None = None
+
     def __init__(self, path: Path, timeout: float, *, named: bool = True) -> None:
         self.file = SqliteFile(path, timeout)
         self.where = self.file.where

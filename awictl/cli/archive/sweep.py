@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import AwiError, InvalidInput
+from ...errors import AwiError, InvalidInput, as_awi_error
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
@@ -18,8 +18,9 @@ from . import view
 if TYPE_CHECKING:
     from ...archive.sweep import Candidate, Sweeper, Swept
 
-#: Maximum number of failures of a sweep that are reported one by one.
+#: Maximum number of failures of a sweep that are reported one by one, and of further ones that are named.
 MOST_FAILURES = 10
+MOST_NAMES = 100
 
 Once = Annotated[bool, typer.Option("--once", help="Sweep once. This is the default.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Sweep repeatedly, until SIGTERM or Ctrl-C.")]
@@ -104,7 +105,10 @@ async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) 
 
 
 async def _sweep(ctx: CommandContext, sweeper: "Sweeper", stop: Callable[[], bool] = lambda: False) -> "Swept":
-    due = await sweeper.candidates()
+    try:
+        due = await sweeper.candidates()
+    except Exception as error:
+        raise as_awi_error(error) from error
     with ctx.out.progress(len(due), "archiving") as progress:
         return await sweeper.sweep(due, progress, stop)
 
@@ -149,10 +153,21 @@ def render(ctx: CommandContext, swept: "Swept") -> int:
     ctx.out.one(row, table=lambda: view.sweep(row))
     if swept.stopped is not None:
         return report(swept.stopped, verbose=ctx.options.verbose)
-    codes = [report(error, verbose=ctx.options.verbose) for error in list(swept.failed.values())[:MOST_FAILURES]]
-    if len(swept.failed) > MOST_FAILURES:
-        ctx.out.notice(f"{plural(len(swept.failed) - MOST_FAILURES, 'more failure')}")
+    failures = list(swept.failed.items())
+    codes = [report(_naming(*one), verbose=ctx.options.verbose) for one in failures[:MOST_FAILURES]]
+    if rest := [session_id for session_id, _ in failures[MOST_FAILURES:]]:
+        more = f" and {len(rest) - MOST_NAMES:,} more" if len(rest) > MOST_NAMES else ""
+        ctx.out.notice(f"{plural(len(rest), 'more failure')}: {', '.join(rest[:MOST_NAMES])}{more}")
     return codes[0] if codes else 0
+
+
+def _naming(session_id: str, error: AwiError) -> AwiError:
+    """The error of a session; with the session's id, if its message does not name it."""
+    if session_id in str(error):
+        return error
+    named = AwiError(f"{session_id} cannot be archived: {error}")
+    named.exit_code, named.__cause__ = error.exit_code, error
+    return named
 
 
 async def _due(sweeper: "Sweeper") -> AsyncIterator[dict[str, Any]]:

@@ -69,7 +69,7 @@ def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> 
             f"{at} is another session in the archive (agent {archived.agent_id}, started {archived.started_at}); "
             "nothing was archived or deleted"
         )
-    order = snapshot.revision.compared_to(archived.revision)
+    order = snapshot.revision.compared_to(archived.revision) or int(_continues(snapshot, archived))
     if order < 0:
         raise Outdated(f"{at} is already archived in a newer version; nothing was archived or deleted")
     if order == 0:
@@ -95,3 +95,12 @@ def _same_session(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
     if (archived.agent_id or "").lower() != (snapshot.agent_id or "").lower():
         return False
     return archived.started_at == snapshot.started_at or snapshot.has_action(archived.last_action_digest)
+
+
+def _continues(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
+    """Whether the snapshot has the last archived action, and others after it.
+
+    That is so if the clock of a writer was set back since: it makes up for one of the other numbers of a revision.
+    """
+    last = archived.last_action_digest
+    return last != snapshot.last_action_digest and snapshot.has_action(last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from ..errors import InvalidData, InvalidInput
@@ -12,6 +13,7 @@ from .keys import new_op_id
 from .merge import merge
 from .schema import NEXT_PAGE, PREVIOUS_PAGE, PROTECTED_FIELDS, SESSION_END, as_array, as_object
 from .splice import Base, Splice, next_t, splice
+from .timestamps import parse_timestamp, timestamp
 
 #: The name of an action if the caller gives none.
 DEFAULT_ACTION = "state_update"
@@ -83,9 +85,12 @@ def decode_diff(raw: bytes, where: str) -> dict[str, Any]:
 def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
     """Apply `update` to the document of `base` and drop its `drop` oldest actions.
 
-    `now`: the timestamp to record. A `drop` above 0 needs a base from the full string.
+    `now`: the timestamp to record; an end is at least a millisecond later than the last update, even if the clock was
+    set back, so that its version is newer in every respect. A `drop` above 0 needs a base from the full string.
     """
     t = next_t(base)
+    if update.ends:
+        now = _after(base.document.get("last_updated"), now)
     action: dict[str, Any] = {
         "t": t,
         "action": update.action,
@@ -165,6 +170,14 @@ def _counted(statistics: Any, success: bool, now: str) -> Any:
             counted[name] = count + 1
     counted["last_activity"] = now
     return counted
+
+
+def _after(last_updated: Any, now: str) -> str:
+    """`now`, or a millisecond after the last update if that is later by up to a day."""
+    last, moment = parse_timestamp(last_updated), parse_timestamp(now)
+    if last is None or moment is None or not timedelta(0) <= last - moment < timedelta(days=1):
+        return now
+    return timestamp(last + timedelta(milliseconds=1))
 
 
 def _ended(statistics: Any, now: str) -> Any:

@@ -52,6 +52,21 @@ def test_a_delta_over_the_start_does_not_make_it_another_session() -> None:
         decide(snapshot(later), archived(snapshot(before), last_action_digest="of another trajectory"), WHERE)
 
 
+def test_a_later_action_decides_if_the_clock_was_set_back() -> None:
+    """The revisions alone are undecided: `t` is later, the time of the update is earlier."""
+    before = session(3)
+    last = before["history"]["actions"][-1]
+    for actions in ([{"t": 3, "action": "session_end"}], [{"t": 3, "action": "x"}, {"t": 4, "action": "session_end"}]):
+        later = copy.deepcopy(before) | {"last_updated": stamp(-3600)}
+        later["history"] = {"actions": [*before["history"]["actions"], *actions], "last_action": actions[-1]}
+        assert snapshot(later).revision.compared_to(snapshot(before).revision) == 0
+        assert decide(snapshot(later), archived(snapshot(before)), WHERE) is Decision.REPLACE
+        # but not without the last archived action
+        later["history"]["actions"].remove(last)
+        with pytest.raises(Refused, match="neither version is clearly the newer one"):
+            decide(snapshot(later), archived(snapshot(before)), WHERE)
+
+
 # -- revisions
 
 revisions = st.builds(Revision, *[st.integers(0, 3)] * 3)

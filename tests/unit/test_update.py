@@ -11,7 +11,15 @@ from awictl.document.byte_layout import encode
 from awictl.document.json_codec import json_equal, loads
 from awictl.document.schema import PROTECTED_FIELDS, new_document
 from awictl.document.splice import base_from_string
-from awictl.document.update import Change, Update, actions_to_drop, apply_update, page_delta, pagination_delta
+from awictl.document.update import (
+    Change,
+    Update,
+    actions_to_drop,
+    apply_update,
+    ending,
+    page_delta,
+    pagination_delta,
+)
 from awictl.errors import InvalidInput
 
 NOW = "2026-11-23T07:09:41.403Z"
@@ -126,6 +134,33 @@ def test_statistics_in_a_delta_are_merged_before_they_are_counted() -> None:
 )
 def test_a_tenth_of_the_limit_is_dropped_at_once(kept: int, limit: int, left: int) -> None:
     assert kept - actions_to_drop(kept, limit) == left
+
+
+# -- the end
+
+BEFORE, AHEAD = "2026-11-23T06:09:41.403Z", "2026-11-23T07:09:41.404Z"
+
+
+@pytest.mark.parametrize(
+    ("now", "recorded"),
+    [
+        ("2026-11-23T07:09:41.402Z", AHEAD),
+        (NOW, AHEAD),
+        (AHEAD, AHEAD),
+        (BEFORE, AHEAD),
+        ("2026-11-24T00:00:00.000Z", "2026-11-24T00:00:00.000Z"),
+        ("2026-11-20T00:00:00.000Z", "2026-11-20T00:00:00.000Z"),  # more than a day is not a clock that was set back
+    ],
+)
+def test_the_end_is_later_than_the_last_update(now: str, recorded: str) -> None:
+    change = changed(new(), ending(), now)
+    assert change.action["timestamp"] == change.head["last_updated"] == recorded
+    assert changed(new(), Update({}), now).action["timestamp"] == now, "other updates have the time of the clock"
+
+
+@pytest.mark.parametrize("stored", [None, "x", 5, "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00+23:00"])
+def test_the_end_of_a_session_whose_last_update_is_invalid(stored: Any) -> None:
+    assert changed({**new(), "last_updated": stored}, ending()).action["timestamp"] == NOW
 
 
 # -- pages

@@ -59,12 +59,14 @@ def count_up_to(next_t: int, trimmed: Any, following: bytes, start: int = 0) -> 
 
     `trimmed`: the value of `history.trimmed_actions`, if any. `following`: bytes with the first action at `start`.
     """
-    if type(trimmed) is not int:
-        first = _FIRST_T.match(following, start)
-        if first is None:
-            return None
-        trimmed = int(first[1])
-    return max(next_t - int(trimmed), 0)
+    first = trimmed if type(trimmed) is int else first_t_in(following, start)
+    return max(next_t - first, 0) if first is not None else None
+
+
+def first_t_in(following: bytes, start: int = 0) -> int | None:
+    """The number of the action that starts at `start`, as awictl writes it; None if it has none there."""
+    first = _FIRST_T.match(following, start)
+    return int(first[1]) if first is not None else None
 
 
 def are_consecutive(document: dict[str, Any]) -> bool:

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidData
+from ..errors import InvalidData, InvalidInput
 from .action_numbers import actions_of, are_consecutive, count_up_to, next_t_after, t_of
-from .json_codec import dumps, loads
+from .json_codec import dumps, json_equal, loads
 
 #: The end of a head, before its padding.
 OPEN = b'"actions":['
@@ -135,6 +135,31 @@ def count_actions(last_t: Any, trimmed: Any, chunk: bytes, end: int, length: int
 def is_closed(end: bytes) -> bool:
     """Whether a string with these last bytes ends as a string with the layout does."""
     return end.endswith(CLOSE)
+
+
+def ends_with_last_action(head: dict[str, Any], head_length: int, length: int, tail: bytes) -> bool | None:
+    """Whether a string with this head ends as awictl writes it: the last line is the last action of the head.
+
+    So an array that closes like the trajectory, but is another one, is not taken for it. `tail`: the last bytes of the
+    string. Both lengths in bytes. None if `tail` does not contain the whole last line.
+    """
+    if not is_closed(tail):
+        return False
+    if has_no_action(length, head_length):
+        return True
+    inside = tail[-(length - head_length) :]
+    _, newline, line = inside[: -len(CLOSE)].rpartition(b"\n")
+    is_only_line = not newline and len(inside) == length - head_length
+    if not newline and not is_only_line:
+        return None
+    last = head["history"].get("last_action")
+    try:
+        if isinstance(last, dict):
+            return line == encode_action(last) or json_equal(loads(line), last)
+        # a new session has no last action, but a first line; as the only one, it is the whole trajectory
+        return is_only_line and isinstance(loads(line), dict)
+    except (InvalidData, InvalidInput, RecursionError):
+        return False
 
 
 def has_no_action(length: int, head_length: int) -> bool:

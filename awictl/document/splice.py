@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import InvalidData
-from .action_numbers import actions_of, count_up_to, next_t_after, next_t_of, required_actions, t_of
+from .action_numbers import actions_of, count_up_to, first_t_in, next_t_after, next_t_of, required_actions, t_of
 from .byte_layout import CLOSE, decode, decode_head, encode_action, encode_head, has_no_action
 from .json_codec import loads
 
@@ -74,7 +74,8 @@ class Splice:
 def base_from_head(chunk: bytes, length: int) -> Base | None:
     """The base for an update, from the first bytes of a string of `length` bytes: its first line and a little more.
 
-    None if that line is not a head or is not complete. Does not check whether the string `is_closed`.
+    None if that line is not a head or is not complete. Does not check the end of the string: see
+    `byte_layout.ends_with_last_action`.
     """
     end = chunk.find(b"\n") + 1
     head = decode_head(chunk[:end]) if end else None
@@ -115,6 +116,14 @@ def next_t(base: Base) -> int:
     if actions_of(base.document) is not None:
         return next_t_of(base.document)
     return next_t_after(t_of(base.document["history"].get("last_action")), empty=base.empty)
+
+
+def first_t(base: Base) -> int | None:
+    """The number of the first action; None if there is none, or it has no number."""
+    actions = actions_of(base.document)
+    if actions is not None:
+        return t_of(actions[0]) if actions else None
+    return first_t_in(base.following)
 
 
 def action_count(base: Base) -> int | None:

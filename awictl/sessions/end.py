@@ -22,7 +22,7 @@ from ..document import keys
 from ..document.schema import as_object, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
-from ..errors import AwiError, InvalidData, NotFound, UpdateConflict
+from ..errors import AwiError, InvalidData, NotFound, UpdateConflict, as_awi_error
 from ..store.base import DeleteOutcome, Listed, SessionStore
 from ..store.errors import already_live, no_session
 from .fallback import OpenArchive
@@ -68,25 +68,29 @@ class SessionEndings:
         transfer = Transfer(self._store, archive)
         clock = asyncio.get_running_loop().time
         deadline = clock() + RETRY_SECONDS
+        again = False
         while True:
             found = await _archivable(self._store, session_id)
             if found is None:
                 return await self._already_ended(session_id, archive)
-            await _mark(self._updater, found, keep=True)
+            await _mark(self._updater, found, keep=True, again=again)
             try:
                 kept = (await transfer.archive_and_delete([session_id])).get(session_id)
                 if isinstance(kept, AwiError):
                     raise kept
-            except AwiError as error:
+            except Exception as failure:
+                error = as_awi_error(failure)
                 raise type(error)(
                     f"{error}. {session_id} stays in Redis, marked as ended and without a TTL: "
                     "end it again later, or run `awictl archive sweep`"
-                ) from error
+                ) from failure
             if kept is None:
                 return await self._already_ended(session_id, archive)
             if kept.deleted:
                 return _ended(kept, archive)
-            # the agent acted after the end was recorded: record it again
+            # The agent acted after the end was recorded: record it again. That is necessary, too, if only the head
+            # says that the session has ended.
+            again = not kept.snapshot.ended
             if clock() > deadline:
                 raise UpdateConflict(
                     f"{self._store.where}: the agent keeps updating {session_id}, so it was not ended; try again"
@@ -174,10 +178,10 @@ async def _archivable(store: SessionStore, session_id: str) -> Listed | None:
     return found
 
 
-async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
-    """Record the end of a session, unless that was done before. `keep`: remove its TTL."""
+async def _mark(updater: Updater, listed: Listed, *, keep: bool, again: bool = False) -> None:
+    """Record the end of a session, unless that was done before. `keep`: remove its TTL. `again`: record it anyway."""
     last = _last_action(listed.head)
-    if has_ended(listed.head) and (listed.ttl_ms is None or not keep):
+    if has_ended(listed.head) and (listed.ttl_ms is None or not keep) and not again:
         return
     update = ending(persist=keep)
 
@@ -187,7 +191,7 @@ async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
         return update
 
     try:
-        await updater.run(listed.session_id, build, update.op_id, look_for_op_id=False)
+        await updater.run(listed.session_id, build, update.op_id, look_for_op_id=False, whole=True)
     except _MarkedByOthers:
         return
 

@@ -192,10 +192,11 @@ class StateManager:
 
     @cached_property
     def _updater(self) -> Updater:
-        from .update import Updater, archive_dropped_to
+        from .trimmed import TrimmedActions
+        from .update import Updater
 
         archived = self.settings.archive is not None or self.settings.embedded
-        return Updater(self.store, self.settings, archive_dropped_to(self.required_archive) if archived else None)
+        return Updater(self.store, self.settings, TrimmedActions(self.required_archive) if archived else None)
 
     @cached_property
     def _writer(self) -> SessionWriter:

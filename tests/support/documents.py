@@ -98,6 +98,21 @@ def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: 
     return made | others
 
 
+def app_update(server: ValkeyServer, session_id: str = SESSION_ID, now: str = "2026-11-23T07:09:41.403Z") -> None:
+    """Update a session exactly as the app does: without comparing, and keeping only the last 100 actions."""
+    made = json.loads(stored(server, session_id))
+    history, statistics = made["history"], made["statistics"]
+    record = action(len(history["actions"])) | {"timestamp": now}
+    history["actions"] = [*history["actions"], record][-100:]
+    history["last_action"] = record
+    made["page_state"]["pagination"] |= record["delta"]["page_state"]["pagination"]
+    statistics |= {"total_actions": statistics["total_actions"] + 1, "last_activity": now}
+    statistics["successful_actions"] += 1
+    made["last_updated"] = now
+    server.raw.set(session_key(session_id), compact(made), ex=1800)
+    server.raw.set(diff_key(session_id), compact({"delta": record["delta"], "action": record}), ex=300)
+
+
 def varied_sizes(count: int, seed: int) -> list[int]:
     """Return sizes of actions that differ by a factor of up to a thousand."""
     chance = random.Random(seed)

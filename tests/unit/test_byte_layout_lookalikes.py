@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from material import load
 from trajectories import head_base, written
 
-from awictl.document.byte_layout import decode, decode_head, encode
+from awictl.document.byte_layout import decode, decode_head, encode, ends_with_last_action
 from awictl.document.json_codec import json_equal
 from awictl.document.splice import base_from_head, base_from_string
 from awictl.document.update import Update, actions_to_drop, apply_update
@@ -31,6 +32,55 @@ HEADLIKE = {
     "another array at the end": b'{"history":{"actions":[\n1,2\n],"z":[\n]}}',
     "actions named twice": b'{"history":{"actions":[{"t":7}],"actions":[\n{"t":0}\n]}}',
 }
+
+
+#: Strings whose first line is a head, and which end like the layout, but in another array than the trajectory.
+OTHER_ENDS = {
+    "another array of actions": b'{"history":{"last_action":null,"actions":[\n{"t":0}],"more":[\n{"t":1}\n]}}',
+    "an array after two actions": b'{"history":{"last_action":{"t":1},"actions":[\n{"t":0},\n{"t":1}],"more":[1\n]}}',
+    "an array of numbers": b'{"history":{"last_action":{"t":0},"actions":[\n{"t":0}],"more":[\n1\n]}}',
+    "an empty array": b'{"history":{"last_action":{"t":0},"actions":[\n{"t":0}],"more":[\n]}}',
+    "one with a line that is no JSON": b'{"history":{"last_action":{"t":0},"actions":[\n{"t":0}],"more":[{"t":0}\n]}}',
+    "one with another last action": b'{"history":{"last_action":{"t":0},"actions":[\n{"t":0}],"more":[\n{"t":9}\n]}}',
+}
+HEADLIKE |= OTHER_ENDS
+
+
+@pytest.mark.parametrize("stored", OTHER_ENDS.values(), ids=OTHER_ENDS.keys())
+def test_a_head_alone_is_not_trusted_if_the_string_ends_in_another_array(stored: bytes) -> None:
+    base = head_base(stored)
+    assert base is not None
+    line = stored[stored[:-4].rindex(b"\n") :]
+    for tail in (stored, line):
+        assert ends_with_last_action(base.document, len(base.prefix), len(stored), tail) is False
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"history": {"actions": []}},
+        {"history": {"actions": [], "last_action": None}},
+        {"history": {"actions": [{"t": 0, "action": "session_start"}], "last_action": None}},
+        {"history": {"actions": [{"t": 0}, {"t": 1}], "last_action": {"t": 1}}},
+        {
+            "history": {
+                "actions": [{"t": 0}, {"op_id": "x", "t": 1, "n": 1}],
+                "last_action": {"n": 1.0, "op_id": "x", "t": 1},
+            }
+        },
+    ],
+    ids=str,
+)
+def test_the_end_of_the_layout(document: dict[str, Any]) -> None:
+    raw = encode(document)
+    base = head_base(raw)
+    assert base is not None
+    lengths = len(base.prefix), len(raw)
+    assert ends_with_last_action(base.document, *lengths, raw) is True
+    assert ends_with_last_action(base.document, *lengths, raw[len(base.prefix) - 1 :]) is True
+    assert ends_with_last_action(base.document, *lengths, raw + b" ") is False
+    if not base.empty:
+        assert ends_with_last_action(base.document, *lengths, raw[-6:]) is None, "only a part of the last line"
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...document import keys
-from ...document.byte_layout import complete_lines, is_closed
+from ...document.byte_layout import complete_lines, ends_with_last_action, is_closed
 from ...document.json_codec import loads
 from ...document.splice import Base, action_count_before, base_from_head, base_from_string
 from ...errors import InvalidData
@@ -39,6 +39,9 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
             return _slice(decode_base(server, key, chunk).document["history"]["actions"], limit, offset)
         server.check_size(key, length, max_bytes)
         base = base_from_head(chunk, length) if is_closed(tail) else None
+        if base is not None and ends_with_last_action(base.document, len(base.prefix), length, tail) is False:
+            head_size, tail_size = max_bytes, 1  # another layout, or written to between the reads
+            continue
         if base is not None:
             found = _from_tail(base, tail, wanted)
             if found is None:  # the session was written to between the reads
@@ -72,12 +75,14 @@ def decode_base(server: Server, key: str, raw: bytes) -> Base:
 
 
 def base_from_start(server: Server, key: str, length: int, chunk: bytes, end: bytes, max_bytes: int) -> Base | None:
-    """The base from the first bytes (`chunk`) and the last bytes (`end`) of a string of `length` bytes.
+    """The base from the first bytes (`chunk`) and the last line (`end`) of a string of `length` bytes.
 
     None if the full string is needed. Raises TooLarge, InvalidData.
     """
     server.check_size(key, length, max_bytes)
     base = base_from_head(chunk, length) if is_closed(end) else None
+    if base is not None and not ends_with_last_action(base.document, len(base.prefix), length, end):
+        base = None
     if base is None and len(chunk) == length:
         return decode_base(server, key, chunk)
     return base

@@ -17,9 +17,22 @@
 -- ARGV[7] int     number of bytes to return after the first newline, if the session has that many
 --
 -- Returns {number of requests in the window, milliseconds until the window ends, value of KEYS[1] or '', length of the
--- session, its first line and MORE bytes (or all of it if it has no newline), its last 8 bytes, last delta or nil}.
--- The length is -1 if the agent is not mapped to this session or the session does not exist, -2 if the limit was
--- exceeded; in both cases the TTL is not extended and what follows the length is empty.
+-- session, its first line and MORE bytes (or all of it if it has no newline), its last line and closing brackets, last
+-- delta or nil}. The length is -1 if the agent is not mapped to this session or the session does not exist, -2 if the
+-- limit was exceeded; in both cases the TTL is not extended and what follows the length is empty.
+
+-- the last line of the trajectory, from the newline before it to the end of the session
+local function last_line(key, length, newline)
+  local size = 1024
+  while true do
+    local tail = redis.call('GETRANGE', key, -size, -1)
+    local from = string.find(tail, '\n[^\n]*\n%]}}$')
+    if from or size > length - newline or string.sub(tail, -4) ~= '\n]}}' then
+      return string.sub(tail, from or -8)
+    end
+    size = size * 4
+  end
+end
 
 local count, window_left = 0, 0
 local allowed = tonumber(ARGV[3])
@@ -64,7 +77,7 @@ while true do
     else
       chunk = string.sub(chunk, 1, newline + more)
     end
-    return {count, window_left, current, length, chunk, redis.call('GETRANGE', KEYS[3], -8, -1), delta}
+    return {count, window_left, current, length, chunk, last_line(KEYS[3], length, newline), delta}
   end
   if size >= limit then
     return {count, window_left, current, length, chunk, '', delta}

@@ -149,7 +149,7 @@ class Updater:
                     raise
                 failure = self._unknown(op_id, str(error))
             except AwiError as error:
-                if sent_t is None or isinstance(error, OutcomeUnknown):
+                if sent is None or isinstance(error, OutcomeUnknown):
                     raise
                 raise self._unknown(op_id, str(error)) from error
             base = None

@@ -12,9 +12,9 @@ _awictl() {
   local -a awictl_line=(${words[2,CURRENT-1]})
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
+  _arguments -C -A '-*' \
     '--version[Print the version and exit.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -76,8 +76,8 @@ _awictl() {
 _awictl_session() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -122,11 +122,11 @@ _awictl_session() {
 
 _awictl_session_create() {
   _arguments \
-    '--agent[Id of the agent.]:ID:_awictl_values agent' \
+    '--agent[Id of the agent.]:ID: _awictl_values agent' \
     '--name[Name of the agent.  (default, its id)]:TEXT: ' \
     '--route[Route on which the session starts.]:PATH: ' \
     '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -143,7 +143,7 @@ _awictl_session_create() {
 
 _awictl_session_list() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME:_awictl_values agent' \
+    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
     '--route[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
     '--idle[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
     '--ttl-below[Only sessions that expire within this time, such as 5m.]:DURATION: ' \
@@ -153,7 +153,7 @@ _awictl_session_list() {
     '--limit[Maximum number of rows.]:N: ' \
     '--columns[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -170,7 +170,7 @@ _awictl_session_list() {
 
 _awictl_session_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -183,7 +183,7 @@ _awictl_session_show() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...:_awictl_values session'
+    '*:ID...: _awictl_values session'
 }
 
 _awictl_session_apply() {
@@ -193,7 +193,7 @@ _awictl_session_apply() {
     '--observation[Observation to record with the action.]:TEXT: ' \
     '--failed[Record the action as failed.]' \
     '--op-id[Operation id, the update is applied at most once per id.]:ID: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -206,7 +206,7 @@ _awictl_session_apply() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID:_awictl_values session' \
+    '1:ID: _awictl_values session' \
     '2:[DELTA]:_files'
 }
 
@@ -214,7 +214,7 @@ _awictl_session_diff() {
   _arguments \
     '--all[Also compare ids, histories and statistics.]' \
     '--exit-code[Exit with 1 if there is a difference.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -227,8 +227,8 @@ _awictl_session_diff() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID:_awictl_values session' \
-    '2:[ID2]:_awictl_values session'
+    '1:ID: _awictl_values session' \
+    '2:[ID2]: _awictl_values session'
 }
 
 _awictl_session_history() {
@@ -238,7 +238,7 @@ _awictl_session_history() {
     '(-f --follow)'{-f,--follow}'[Keep printing new actions as they are recorded.]' \
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -251,14 +251,14 @@ _awictl_session_history() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID:_awictl_values session'
+    '1:ID: _awictl_values session'
 }
 
 _awictl_session_watch() {
   _arguments \
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -271,13 +271,13 @@ _awictl_session_watch() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID:_awictl_values session'
+    '1:ID: _awictl_values session'
 }
 
 _awictl_session_touch() {
   _arguments \
     '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -290,7 +290,7 @@ _awictl_session_touch() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...:_awictl_values session'
+    '*:ID...: _awictl_values session'
 }
 
 _awictl_session_end() {
@@ -298,7 +298,7 @@ _awictl_session_end() {
     '--discard[Delete the sessions without archiving them.]' \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation before --discard.]' \
     '--dry-run[Only show which sessions would end.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -311,14 +311,14 @@ _awictl_session_end() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...:_awictl_values session'
+    '*:ID...: _awictl_values session'
 }
 
 _awictl_archive() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -364,7 +364,7 @@ _awictl_archive_sweep() {
     '--rate[Archive at most N sessions per second.]:N: ' \
     '--scan-rate[Scan at most N keys per second.]:N: ' \
     '--dry-run[Only show which sessions are due.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -381,14 +381,14 @@ _awictl_archive_sweep() {
 
 _awictl_archive_list() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME:_awictl_values agent' \
+    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
     '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
     '--until[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--limit[Maximum number of sessions on a page.]:N: ' \
     '--all[List all sessions instead of one page.]' \
     '--cursor[Cursor that the previous page reported.]:CURSOR: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -405,7 +405,7 @@ _awictl_archive_list() {
 
 _awictl_archive_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -423,12 +423,12 @@ _awictl_archive_show() {
 
 _awictl_archive_stats() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME:_awictl_values agent' \
+    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
     '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
     '--until[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--top[Number of most used actions to show.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -445,12 +445,12 @@ _awictl_archive_stats() {
 
 _awictl_archive_export() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME:_awictl_values agent' \
+    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
     '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
     '--until[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--actions[Print one action per line instead of one session per line.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -469,7 +469,7 @@ _awictl_archive_export() {
 _awictl_archive_restore() {
   _arguments \
     '--dry-run[Only check that the sessions can be restored.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -488,8 +488,8 @@ _awictl_archive_restore() {
 _awictl_agent() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -530,7 +530,7 @@ _awictl_agent_register() {
     '--expires[Time until the key expires, such as 30d.  (default, never)]:DURATION: ' \
     '--description[Description of the agent.]:TEXT: ' \
     '--allow-duplicate[Register the agent even if another one has this name.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -548,7 +548,7 @@ _awictl_agent_register() {
 
 _awictl_agent_list() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -565,7 +565,7 @@ _awictl_agent_list() {
 
 _awictl_agent_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -578,12 +578,12 @@ _awictl_agent_show() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:AGENT:_awictl_values agent'
+    '1:AGENT: _awictl_values agent'
 }
 
 _awictl_agent_session() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -596,13 +596,13 @@ _awictl_agent_session() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:AGENT:_awictl_values agent'
+    '1:AGENT: _awictl_values agent'
 }
 
 _awictl_agent_revoke() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -615,14 +615,14 @@ _awictl_agent_revoke() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:AGENT:_awictl_values agent'
+    '1:AGENT: _awictl_values agent'
 }
 
 _awictl_cache() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -663,7 +663,7 @@ _awictl_cache_key() {
   _arguments \
     '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -682,7 +682,7 @@ _awictl_cache_list() {
   _arguments \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for references.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -699,7 +699,7 @@ _awictl_cache_list() {
 
 _awictl_cache_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -712,16 +712,16 @@ _awictl_cache_show() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:KEY...:_awictl_values cache'
+    '*:KEY...: _awictl_values cache'
 }
 
 _awictl_cache_put() {
   _arguments \
     '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--session[Session in which to record the query as the active one.]:ID:_awictl_values session' \
+    '--session[Session in which to record the query as the active one.]:ID: _awictl_values session' \
     '--op-id[Operation id, the query is recorded at most once per id.]:ID: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -741,7 +741,7 @@ _awictl_cache_delete() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -754,18 +754,18 @@ _awictl_cache_delete() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:KEY...:_awictl_values cache'
+    '*:KEY...: _awictl_values cache'
 }
 
 _awictl_cache_diagnose() {
   _arguments \
     '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--session[Diagnose the current query of this session.]:ID:_awictl_values session' \
+    '--session[Diagnose the current query of this session.]:ID: _awictl_values session' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for similar queries.]' \
     '--exit-code[Exit with 1 if the query is not cached.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -783,8 +783,8 @@ _awictl_cache_diagnose() {
 _awictl_media() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -825,7 +825,7 @@ _awictl_media_put() {
     '--full[URL of the full image.]:URL: ' \
     '--embedding[Embedding, a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.]:FILE:_files' \
     '--embedding-key[Key of the embedding.  (default, the id of the image)]:KEY: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -838,13 +838,13 @@ _awictl_media_put() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID:_awictl_values image'
+    '1:ID: _awictl_values image'
 }
 
 _awictl_media_list() {
   _arguments \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -862,7 +862,7 @@ _awictl_media_list() {
 _awictl_media_show() {
   _arguments \
     '--full[Also show the full URL and unknown fields.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -875,14 +875,14 @@ _awictl_media_show() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...:_awictl_values image'
+    '*:ID...: _awictl_values image'
 }
 
 _awictl_media_similar() {
   _arguments \
     '--top[Maximum number of images.]:N: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -895,7 +895,7 @@ _awictl_media_similar() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:ID|FILE:_awictl_values image'
+    '1:ID|FILE: _awictl_values image'
 }
 
 _awictl_media_delete() {
@@ -903,7 +903,7 @@ _awictl_media_delete() {
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -916,14 +916,14 @@ _awictl_media_delete() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...:_awictl_values image'
+    '*:ID...: _awictl_values image'
 }
 
 _awictl_keys() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -960,7 +960,7 @@ _awictl_keys_list() {
     '--all[Include keys that do not belong to AWI.]' \
     '--limit[Maximum number of rows.]:N: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -981,7 +981,7 @@ _awictl_keys_ttl() {
     '--all[Include keys that do not belong to AWI.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1002,7 +1002,7 @@ _awictl_keys_stats() {
     '--all[Include keys that do not belong to AWI.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1033,7 +1033,7 @@ _awictl_serve() {
     '--access-log[Log each request.]' \
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
     '--proxy[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1051,8 +1051,8 @@ _awictl_serve() {
 _awictl_embedded() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1085,7 +1085,7 @@ _awictl_embedded() {
 
 _awictl_embedded_start() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1102,7 +1102,7 @@ _awictl_embedded_start() {
 
 _awictl_embedded_status() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1119,7 +1119,7 @@ _awictl_embedded_status() {
 
 _awictl_embedded_stop() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1136,7 +1136,7 @@ _awictl_embedded_stop() {
 
 _awictl_demo() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1153,7 +1153,7 @@ _awictl_demo() {
 
 _awictl_health() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1173,7 +1173,7 @@ _awictl_top() {
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1191,10 +1191,10 @@ _awictl_top() {
 _awictl_monitor() {
   _arguments \
     '--seconds[Stop after this many seconds.]:SECONDS: ' \
-    '--session[Only commands that name this session.]:ID:_awictl_values session' \
+    '--session[Only commands that name this session.]:ID: _awictl_values session' \
     '--kind[Only commands on keys of this kind.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
     '--full[Print arguments in full instead of their first bytes.]' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1216,7 +1216,7 @@ _awictl_doctor() {
     '--dry-run[With --fix, only show the repairs.]' \
     '--no-data[Do not scan the keys.]' \
     '--rate[Scan at most N keys per second.  (default, 50,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1234,8 +1234,8 @@ _awictl_doctor() {
 _awictl_config() {
   local context state state_descr line
   typeset -A opt_args
-  _arguments -C \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+  _arguments -C -A '-*' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1268,7 +1268,7 @@ _awictl_config() {
 
 _awictl_config_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1285,7 +1285,7 @@ _awictl_config_show() {
 
 _awictl_config_profiles() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1302,7 +1302,7 @@ _awictl_config_profiles() {
 
 _awictl_config_init() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1319,7 +1319,7 @@ _awictl_config_init() {
 
 _awictl_completion() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1337,7 +1337,7 @@ _awictl_completion() {
 
 _awictl_help() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1355,7 +1355,7 @@ _awictl_help() {
 
 _awictl_version() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME:_awictl_values profile' \
+    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \

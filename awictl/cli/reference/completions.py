@@ -112,7 +112,7 @@ def zsh(root: Node) -> str:
             functions.append(f"""{name}() {{
 {before}  local context state state_descr line
   typeset -A opt_args
-  _arguments -C \\
+  _arguments -C -A '-*' \\
 {_lines(arguments)}
     '1: :->command' '*:: :->argument'
   case $state in
@@ -249,7 +249,8 @@ def _zsh_option(one: Option) -> str:
 def _zsh_value(one: Option) -> str:
     """The action of `_arguments` for a value; a space if there is nothing to complete."""
     if one.kind:
-        return "_files" if one.kind == "file" else f"_awictl_values {one.kind}"
+        # with a space, the function gets only this argument
+        return "_files" if one.kind == "file" else f" _awictl_values {one.kind}"
     return f"({' '.join(one.choices)})" if one.choices else " "
 
 

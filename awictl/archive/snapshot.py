@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..document.action_numbers import next_t_of
 from ..document.byte_layout import decode
-from ..document.json_codec import dumps, encodable
+from ..document.json_codec import dumps
 from ..document.schema import SESSION_END, as_array, as_object, has_ended
 from ..errors import InvalidData
 from .chunks import Chunk
@@ -90,9 +90,9 @@ class Snapshot:
 
     @property
     def mapped_agent_id(self) -> str | None:
-        """The agent's id as in the key of the agent's mapping; None if there can be no such key."""
+        """The agent's whole id, for the key of its mapping; None if it is not a string."""
         agent_id = self.document.get("agent_id")
-        return agent_id if isinstance(agent_id, str) and agent_id == encodable(agent_id) else None
+        return agent_id if isinstance(agent_id, str) else None
 
     @property
     def agent_name(self) -> str | None:

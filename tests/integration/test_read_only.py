@@ -72,6 +72,8 @@ ELSEWHERE = {
     "explain_missing",
     "close",
     "required_archive",
+    "existing_archive",
+    "existing_agents",
     "sweeper",
     "keyspace_at",
     "check_writable",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import InvalidData
 from .json_codec import json_equal
 
 
@@ -35,9 +36,15 @@ class DocumentDifference:
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> DocumentDifference:
-    """What to merge into `before`, and what to delete from it, to get `after`."""
+    """What to merge into `before`, and what to delete from it, to get `after`.
+
+    Raises InvalidData if they are nested too deeply to be compared.
+    """
     removed: list[str] = []
-    return DocumentDifference(_difference(before, after, "", removed), removed)
+    try:
+        return DocumentDifference(_difference(before, after, "", removed), removed)
+    except RecursionError:
+        raise InvalidData("the documents are nested too deeply to be compared") from None
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any], path: str, removed: list[str]) -> dict[str, Any]:

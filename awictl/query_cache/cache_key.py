@@ -11,14 +11,22 @@ import math
 import re
 from typing import Any
 
+from ..errors import InvalidData
+
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _ESCAPED = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 
 def cache_key(filters: Any = None, sort: Any = None) -> str:
-    """Return the key, 32 hex digits. Both arguments are JSON values; falsy ones count as `{}`, as in JavaScript."""
-    text = f"{stringify(_or_empty(filters))}:{stringify(_or_empty(sort))}"
+    """Return the key, 32 hex digits. Both arguments are JSON values; falsy ones count as `{}`, as in JavaScript.
+
+    Raises InvalidData if they are nested too deeply to compute it.
+    """
+    try:
+        text = f"{stringify(_or_empty(filters))}:{stringify(_or_empty(sort))}"
+    except RecursionError:
+        raise InvalidData("the query is nested too deeply to compute its cache key") from None
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

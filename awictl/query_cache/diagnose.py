@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document.schema import CACHE_ACTION, active_query, as_array, as_object
 from ..document.timestamps import parse_timestamp
 from ..document.validation import checked_json
-from ..errors import AwiError
+from ..errors import AwiError, InvalidData
 from ..store.base import Listed
 from ..util.humanize import duration
 from .cache_key import cache_key
@@ -101,11 +101,11 @@ def current_query(document: dict[str, Any]) -> tuple[Any, Any]:
     page = as_object(document.get("page_state"))
     on_page = page.get("filters"), page.get("sort")
     active = active_query(document)
-    if active is None or cache_key(*on_page) == active[0]:
+    if active is None or _has_key(active[0], *on_page):
         return on_page
     for action in map(as_object, reversed(as_array(as_object(document.get("history")).get("actions")))):
         query = as_object(action.get("input"))
-        if action.get("action") == CACHE_ACTION and cache_key(query.get("filters"), query.get("sort")) == active[0]:
+        if action.get("action") == CACHE_ACTION and _has_key(active[0], query.get("filters"), query.get("sort")):
             return query.get("filters"), query.get("sort")
         if as_object(as_object(action.get("delta")).get("page_state")).keys() & {"filters", "sort"}:
             break
@@ -138,9 +138,12 @@ async def diagnose(
     queries.pop(own_key, None)
     ranked = []
     for key, ttl_ms in (await cache.lifetimes(list(queries))).items():
-        if key not in spellings and not are_similar(filters, sort, *queries[key]):
+        try:
+            if key not in spellings and not are_similar(filters, sort, *queries[key]):
+                continue
+            distance, kind, words = compare(filters, sort, *queries[key])
+        except RecursionError:  # it is nested almost too deeply to have a cache key
             continue
-        distance, kind, words = compare(filters, sort, *queries[key])
         if key in spellings:
             kind, words = spellings[key].difference, spellings[key].description
         ranked.append(
@@ -197,7 +200,7 @@ def _query(listed: Listed) -> _ActiveQuery | None:
     last_action = as_object(as_object(listed.head.get("history")).get("last_action"))
     for candidate in (as_object(last_action.get("input")), page):
         filters, sort = candidate.get("filters"), candidate.get("sort")
-        if cache_key(filters, sort) == active[0]:
+        if _has_key(active[0], filters, sort):
             return _ActiveQuery(listed.session_id, *active, (filters, sort))
     return _ActiveQuery(listed.session_id, *active, None)
 
@@ -214,5 +217,14 @@ async def _known_queries(reader: SessionReader, active: list[_ActiveQuery]) -> d
         for action in map(as_object, as_array(page.trajectory)):
             if action.get("action") == CACHE_ACTION:
                 query = as_object(action.get("input"))
-                known[cache_key(query.get("filters"), query.get("sort"))] = query.get("filters"), query.get("sort")
+                with suppress(InvalidData):
+                    known[cache_key(query.get("filters"), query.get("sort"))] = query.get("filters"), query.get("sort")
     return known
+
+
+def _has_key(key: str, filters: Any, sort: Any) -> bool:
+    """Whether a stored query has this cache key. One that is nested too deeply has none."""
+    try:
+        return cache_key(filters, sort) == key
+    except InvalidData:
+        return False

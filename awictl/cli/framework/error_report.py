@@ -2,7 +2,7 @@
 
 import sys
 
-from ...errors import AwiError
+from ...errors import AwiError, InvalidData
 from .escape import printable, printable_lines
 from .stdout import settle_output
 
@@ -24,6 +24,8 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
         text, code = ": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED
     elif isinstance(error, AwiError):
         text, code = str(error), error.exit_code
+    elif isinstance(error, RecursionError):  # input is nested less deeply
+        text, code = "the stored data is nested too deeply for this command", InvalidData.exit_code
     elif isinstance(error, OSError):
         text, code = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
     else:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+import trustme
 from support.cli import Cli, unchanged
 from support.documents import SESSION_ID, compact, document, plain, put, stored
 from support.proxy import Cut, Proxy
@@ -83,26 +88,101 @@ def test_addresses_without_a_server(user: Cli) -> None:
     user("--redis", f"unix://{user.home}/file.sock", "health").error(5, "file.sock")
 
 
-@pytest.mark.parametrize(
-    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x50", b"", b"$-5\r\n"]
-)
-def test_a_server_that_does_not_speak_the_redis_protocol(
-    waiting: Cli, silent_server: socket.socket, reply: bytes
-) -> None:
-    def serve() -> None:
+class OtherServer:
+    """A server of another protocol: sends a greeting, answers whatever it receives, and closes the connection."""
+
+    def __init__(self, listener: socket.socket, greeting: bytes, reply: bytes) -> None:
+        self._listener, self._greeting, self._reply = listener, greeting, reply
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
         while True:
             try:
-                connection, _ = silent_server.accept()
+                connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
+            with connection, suppress(OSError):
+                connection.sendall(self._greeting)
                 connection.recv(4096)
-                connection.sendall(reply)
+                connection.sendall(self._reply)
 
-    threading.Thread(target=serve, daemon=True).start()
-    waiting("--timeout", "0.5", "session", "list").error(5, "127.0.0.1")
-    waiting("--timeout", "0.5", "health").error(5, "127.0.0.1")
+
+@pytest.mark.parametrize(
+    ("greeting", "reply", "fragment"),
+    [
+        (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", '"H"'),
+        (b"", b"<!DOCTYPE HTML>\r\n", '"<"'),
+        (b"220 mail.example.com ESMTP\r\n", b"500 what?\r\n", '"2"'),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", b"", '"S"'),
+        (b"", b"\x15\x03\x01\x00\x02\x02\x50", "TLS"),
+        (b"", b"$-5\r\n", "not a Redis server"),
+    ],
+    ids=["http", "html", "smtp", "ssh", "tls", "almost"],
+)
+@pytest.mark.parametrize(
+    "words", [["session", "list"], ["health"], ["session", "apply", SESSION_ID, "{}"], ["monitor", "-q"]]
+)
+def test_a_server_of_another_protocol_is_not_worth_a_retry(
+    waiting: Cli, silent_server: socket.socket, words: list[str], greeting: bytes, reply: bytes, fragment: str
+) -> None:
+    OtherServer(silent_server, greeting, reply)
+    for user in (waiting, waiting.having(REDIS_PASSWORD="secret", REDIS_DB="1")):
+        line = user("--timeout", "2", *words).error(4, "127.0.0.1", "is not a Redis server", "config show", fragment)
+        assert "secret" not in line
     silent_server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_greets_almost_like_redis(waiting: Cli, silent_server: socket.socket) -> None:
+    """The greeting of POP3 is a valid reply, but none to a PING."""
+    OtherServer(silent_server, b"+OK POP3 server ready\r\n", b"-ERR unknown command\r\n" * 3)
+    waiting("--timeout", "2", "health").error(4, "is not a Redis server", "POP3")
+    silent_server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_closes_the_connection_may_be_restarting(waiting: Cli, silent_server: socket.socket) -> None:
+    OtherServer(silent_server, b"", b"")
+    for words in (["session", "list"], ["health"]):
+        waiting("--timeout", "2", *words).error(5, "127.0.0.1")
+    silent_server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_real_web_server(user: Cli) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SilentHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            url = f"redis://127.0.0.1:{server.server_port}"
+            user("--redis", url, "session", "list").error(4, url, "is not a Redis server")
+        finally:
+            server.shutdown()
+
+
+class SilentHandler(BaseHTTPRequestHandler):
+    """Answers as usual, and logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+def test_a_server_that_expects_tls(user: Cli, tmp_path: Path) -> None:
+    """OpenSSL answers what is no TLS with an alert, or closes the connection; the message names TLS for both."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    context.wrap_socket(connection, server_side=True).close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        result = user("--redis", f"redis://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "5", "session", "list")
+        result.error(result.code, "TLS", "rediss://")
+        assert result.code in (4, 5)
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_server_without_tls(user: Cli, valkey: ValkeyServer) -> None:

@@ -32,6 +32,8 @@ Call = tuple[Sequence[str | bytes], Sequence[Argument]]
 
 #: Maximum number of connections of one process; further requests wait for a free one.
 MAX_CONNECTIONS = 64
+#: What to check if a server without TLS has never replied.
+_TLS_HINT = "; if that goes on, check whether it expects TLS (rediss://)"
 
 
 class Script:
@@ -65,6 +67,8 @@ class Server:
         self.where = where
         #: Whether the server denies scripts to this user; reads then use plain commands.
         self.scripts_forbidden = False
+        #: Whether it has ever sent a reply of the Redis protocol.
+        self._answered = False
 
     async def execute(self, *commands: Sequence[Argument]) -> list[Any]:
         """Send commands in one round trip. Returns their replies; error replies are returned as exceptions.
@@ -95,6 +99,7 @@ class Server:
                         replies.append(await connection.read_response(disable_decoding=True))
                     except redis_errors.ResponseError as error:
                         replies.append(error)
+                    self._answered = True
             except BaseException:
                 # replies may still arrive on this connection, so it cannot be reused
                 await connection.disconnect(nowait=True)
@@ -104,7 +109,10 @@ class Server:
         except ReplyTooLarge as error:
             raise self._malformed(error) from error
         except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
-            raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}") from error
+            if isinstance(error, redis_errors.InvalidResponse) and not self._answered:
+                raise self._not_redis(error) from error
+            hint = "" if self._answered or not self.where.startswith("redis://") else _TLS_HINT
+            raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}{hint}") from error
         finally:
             await self._pool.release(connection)
         return replies
@@ -144,7 +152,7 @@ class Server:
                     yield reply
             except ReplyTooLarge as error:
                 raise self._malformed(error) from error
-            except redis_errors.ResponseError as error:
+            except (redis_errors.ResponseError, redis_errors.InvalidResponse) as error:
                 raise self.translate(error) from error
             except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
                 raise Unreachable(f"{self.where} closed the connection: {_reason(error)}") from error
@@ -214,6 +222,8 @@ class Server:
             error = refusal  # the server's reply while the connection was being established
         at = f"{self.where}, key {key}" if key else self.where
         text = str(error).strip()
+        if isinstance(error, redis_errors.InvalidResponse):
+            return self._not_redis(error)
         if isinstance(error, redis_errors.AuthenticationError):
             return AccessDenied(
                 f"{self.where} rejected the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({text})"
@@ -239,6 +249,17 @@ class Server:
                 "is right (`awictl config show`)"
             )
         return AwiError(f"{at}: {text}")
+
+    def _not_redis(self, error: Exception) -> Refused:
+        """The error for a server whose first reply is not of the Redis protocol: a retry would not help."""
+        text = str(error).strip()
+        sent = "it seems to expect TLS (rediss://, or REDIS_TLS=true)" if '"\\x15"' in text else f"it replied: {text}"
+        return Refused(f"{self.where} is not a Redis server: {sent}; check the address (`awictl config show`)")
+
+    def check_pong(self, reply: Any) -> None:
+        """Raise the error that is the reply to a PING, or Refused if the server does not reply as Redis does."""
+        if self.checked(reply, "") != b"PONG":
+            raise self._not_redis(ValueError(f"{reply!r:.80} to a PING"))
 
     def _malformed(self, error: ReplyTooLarge) -> MalformedReply:
         return MalformedReply(

@@ -30,7 +30,7 @@ class ServerInfo:
         started = time.perf_counter()
         [pong] = await self._server.execute_idempotent(("PING",))
         latency = time.perf_counter() - started
-        self._server.checked(pong, "")
+        self._server.check_pong(pong)
         answer: dict[str, Any] = {"latency_ms": round(latency * 1000, 3)}
         [info] = await self._server.execute_idempotent(("INFO",))
         if isinstance(info, bytes):

@@ -128,7 +128,7 @@ def test_input_on_a_terminal_is_announced_once_and_interrupted(awictl: Cli, word
 def test_ids_on_a_terminal_are_handled_line_by_line_with_progress(awictl: Cli, valkey: ValkeyServer) -> None:
     for name in ("sess_a", "sess_b"):
         put(valkey, compact(document([0], session_id=name)), name, seconds=10)
-    with on_terminal(awictl, "session", "touch", "-") as terminal:
+    with on_terminal(awictl, "session", "touch", "-", "-o", "json") as terminal:
         terminal.until("end with Ctrl-D")
         terminal.press("sess_a\r")
         eventually(lambda: valkey.raw.ttl(session_key("sess_a")) > 1000)
@@ -138,6 +138,20 @@ def test_ids_on_a_terminal_are_handled_line_by_line_with_progress(awictl: Cli, v
         terminal.press(CTRL_D)
         assert terminal.end() == 0
         assert "sess_a" in terminal.text and "sess_b" in terminal.text and "2/?" not in terminal.text
+
+
+def test_ids_on_a_terminal_are_answered_line_by_line(awictl: Cli, valkey: ValkeyServer) -> None:
+    """A table needs no progress bar: its rows are printed as they are done."""
+    for name in ("sess_a", "sess_b"):
+        put(valkey, compact(document([0], session_id=name)), name, seconds=10)
+    with on_terminal(awictl, "session", "touch", "-") as terminal:
+        terminal.until("end with Ctrl-D")
+        for name in ("sess_a", "sess_b"):
+            terminal.press(f"{name}\r")
+            terminal.until(lambda text, name=name: any(line.split() == [name, "30m"] for line in text.splitlines()))
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+        assert terminal.text.count("TTL") == 1 and "2/?" not in terminal.text
 
 
 def test_no_announcement_with_quiet_or_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import termios
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -189,6 +190,7 @@ def _keep(connection: socket.socket) -> None:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    time.tzset()
     sys.argv = ["awictl", *map(os.fsdecode, words)]
     encoding, errors = sys.stdout.encoding, sys.stdout.errors
     files = io.FileIO(0, "rb", closefd=False), io.FileIO(1, "wb", closefd=False), io.FileIO(2, "wb", closefd=False)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
-from ..framework.each_id import each
+from ..framework.each_id import are_several, each
 from ..framework.output import Format
 from ..framework.session_view import print_archived
 from .filters import load
@@ -30,7 +30,7 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
     async with ctx.manager() as manager:
 
         async def one(session_id: str) -> None:
-            render(ctx, await load(manager, session_id), session_id if len(ids) > 1 else None)
+            render(ctx, await load(manager, session_id), session_id if are_several(ids) else None)
 
         await each(ctx, ids, one)
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.each_id import each
+from ..framework.each_id import are_several, each
 from ..framework.output import Format
 from ..framework.stdout import write
 from ..framework.tables import printable_json
@@ -27,7 +27,7 @@ async def run(ctx: CommandContext, keys: list[str]) -> None:
     async with ctx.manager() as manager:
 
         async def one(key: str) -> None:
-            render(ctx, manager.cache, key, await manager.cache.raw(key), key if len(keys) > 1 else None)
+            render(ctx, manager.cache, key, await manager.cache.raw(key), key if are_several(keys) else None)
 
         await each(ctx, keys, one)
 

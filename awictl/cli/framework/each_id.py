@@ -14,6 +14,11 @@ from .input import BATCH_IDS, stream_ids
 T = TypeVar("T")
 
 
+def are_several(ids: Sequence[str]) -> bool:
+    """Whether a command is for more than one id, as far as that is known: `-` stands for any number."""
+    return len(ids) != 1 or "-" in ids
+
+
 class EachId:
     """Calls a function for each id, and remembers the exit code of the first error.
 
@@ -36,7 +41,7 @@ class EachId:
         self._writes = writes
         self._lines = lines
         #: Whether there is only one id: its error is raised, not reported.
-        self._alone = len(ids) == 1 and "-" not in ids
+        self._alone = not are_several(ids)
         self._code = 0
         self._done = 0
         self._failed = 0

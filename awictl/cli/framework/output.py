@@ -146,9 +146,11 @@ class Output:
             match format := self.chosen(Format.JSONL):
                 case Format.TABLE | Format.WIDE:
                     table = TableStream(columns, width_of(sys.stdout), keep=keep, whole=format is Format.WIDE)
-                    async for batch in batches:
-                        table.add(batch)
-                    table.end()
+                    try:
+                        async for batch in batches:
+                            table.add(batch)
+                    finally:  # what was done before an error or Ctrl-C is shown
+                        table.end()
                     if not count:
                         self.notice(empty if isinstance(empty, str) else empty())
                 case Format.JSON:
@@ -209,8 +211,8 @@ class Output:
             print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def prints_rows_to_terminal(self, *, collected: bool) -> bool:
-        """Whether rows are printed to a terminal one by one. `collected`: a table or JSON is printed at the end."""
-        at_the_end = collected and self.chosen(Format.JSONL) in (Format.TABLE, Format.JSON)
+        """Whether rows are printed to a terminal one by one. `collected`: JSON is printed at the end."""
+        at_the_end = collected and self.chosen(Format.JSONL) is Format.JSON
         return is_terminal(sys.stdout) and not at_the_end
 
     @contextmanager

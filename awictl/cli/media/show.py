@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.each_id import each
+from ..framework.each_id import are_several, each
 from ..framework.output import Format
 from ..framework.tables import fields_of
 from . import view
@@ -32,7 +32,7 @@ async def run(ctx: CommandContext, ids: list[str], full: bool) -> None:
     async with ctx.manager() as manager:
 
         async def one(image_id: str) -> None:
-            render(ctx, await manager.media.get(image_id), full, image_id if len(ids) > 1 else None)
+            render(ctx, await manager.media.get(image_id), full, image_id if are_several(ids) else None)
 
         await each(ctx, ids, one, lines=True)
 

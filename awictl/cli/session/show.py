@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
-from ..framework.each_id import each
+from ..framework.each_id import are_several, each
 from ..framework.output import Format
 from ..framework.session_view import print_archived
 from ..framework.session_view import session as session_table
@@ -35,7 +35,7 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
 
         async def one(session_id: str) -> None:
             found = await manager.find_session(session_id)
-            title = session_id if len(ids) > 1 else None
+            title = session_id if are_several(ids) else None
             if found.origin:
                 ctx.out.notice(found.origin)
             if found.archived is not None:

@@ -1,11 +1,16 @@
 """Print a table while its rows are found."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .layout import Column, Layout, cells_of, fitted
 from .stdout import BOLD, FLUSH_SECONDS, flush, print_lines
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: Number of rows whose cells determine the widths of the columns.
 SAMPLE_ROWS = 200
@@ -26,20 +31,42 @@ class TableStream:
         self._layout: Layout | None = None
         self._waiting: list[list[str]] = []
         self._printed = time.monotonic()
+        #: Prints the waiting rows if no others come; what it raised is raised by the next call.
+        self._timer: asyncio.TimerHandle | None = None
+        self._error: OSError | None = None
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Print some rows, or collect them for a moment."""
+        """Print some rows, or collect them for a moment. Called in an event loop."""
+        self._check()
         self._waiting += [cells_of(self._columns, row) for row in rows]
         late = time.monotonic() - self._printed > FLUSH_SECONDS
         if self._waiting and (late or (self._layout is None and len(self._waiting) >= SAMPLE_ROWS)):
             self._print(growing=True)
+        elif self._waiting and self._timer is None:
+            import asyncio  # not needed for a page of help
+
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._print_late)
 
     def end(self) -> None:
         """Print the remaining rows."""
+        self._check()
         if self._waiting:
             self._print(growing=False)
 
+    def _print_late(self) -> None:
+        try:
+            self._print(growing=True)
+        except OSError as error:
+            self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def _print(self, *, growing: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._layout is None:
             self._layout = fitted(
                 self._columns, self._waiting, self._width, growing=growing, keep=self._keep, whole=self._whole

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from dataclasses import replace
@@ -208,3 +209,56 @@ def failing_for(session_id: str) -> Callable[[sqlite3.Connection, Any], None]:
         insert_or_replace(db, one)
 
     return storing
+
+
+async def test_many_calls_of_one_process_wait_in_turn_and_not_for_the_lock(backend: SqliteBackend) -> None:
+    """Otherwise a burst of new agents on a slow disk fails: each call polls the lock, and others go first.
+
+    Each write keeps the file locked for the time of a slow commit; all of them together take much longer than the time
+    for which a lock is waited for.
+    """
+    archive = SqliteArchive(backend.path, timeout=0.3)
+    await archive.save([])
+    order: list[int] = []
+
+    def slow(number: int) -> Callable[[sqlite3.Connection], None]:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("COMMIT")
+            db.execute("BEGIN EXCLUSIVE")
+            time.sleep(0.04)
+            order.append(number)
+
+        return work
+
+    async def read() -> int:
+        found = await archive.file.read(lambda db: db.execute("SELECT count(*) FROM sessions").fetchone()[0])
+        assert found is not None
+        order.append(-1)
+        return int(found)
+
+    writes = [archive.file.write(slow(number)) for number in range(24)]
+    assert await asyncio.gather(*writes, *(read() for _ in range(24))) == [None] * 24 + [0] * 24
+    assert [number for number in order if number >= 0] == list(range(24)), "first come, first served"
+    assert order.index(-1) <= 2, "reads wait for one write, not for all"
+
+
+async def test_a_cancelled_write_keeps_its_turn_until_it_is_over(backend: SqliteBackend) -> None:
+    archive = SqliteArchive(backend.path, timeout=0.05)
+    await archive.save([])
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(db: sqlite3.Connection) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    write = asyncio.create_task(archive.file.write(work))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    write.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await write
+    following = asyncio.create_task(archive.save([snapshot(session(1))]))
+    await asyncio.sleep(0.2)
+    assert not following.done()
+    go_on.set()
+    assert (await following)[SESSION_ID] is None

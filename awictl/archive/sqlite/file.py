@@ -1,6 +1,8 @@
 """The SQLite file of an archive: opened for each call, in a thread, and created by the first write.
 
-Several processes may share the file. Sessions end rarely, so opening it each time costs little.
+Several processes may share the file. Sessions end rarely, so opening it each time costs little. Calls of one process
+wait for each other without a thread, in turn: SQLite polls a file that is locked, so that a call could wait until its
+timeout while others went first.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import AwiError, InvalidData, Refused, Unreachable
+from ...util.fair_lock import FairLock
 from .rows import TABLES, VERSION
 
 T = TypeVar("T")
@@ -31,6 +34,7 @@ class SqliteFile:
         #: The file's URL, for messages.
         self.where = f"sqlite:///{path}"
         self._timeout = timeout
+        self._lock = FairLock()
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and return its result after the transaction is on the disk.
@@ -52,7 +56,8 @@ class SqliteFile:
                 db.execute("COMMIT")
                 return result
 
-        return await asyncio.to_thread(run)
+        await self._lock.acquire_write()
+        return await _in_thread(run, self._lock.release_write)
 
     async def read(self, work: Work[T]) -> T | None:
         """Run `work` and return its result; None if there is no file yet."""
@@ -66,7 +71,8 @@ class SqliteFile:
                 self._check_version(db)
                 return work(db)
 
-        return await asyncio.to_thread(run)
+        await self._lock.acquire_read()
+        return await _in_thread(run, self._lock.release_read)
 
     def check_creatable(self) -> None:
         """Raise Refused if the file does not exist and could not be created."""
@@ -116,3 +122,10 @@ class SqliteFile:
             raise AwiError(f"{self.where}: {text}") from error
         except sqlite3.DatabaseError as error:
             raise InvalidData(f"{self.where}: {error}") from error
+
+
+async def _in_thread(run: Callable[[], T], release: Callable[[], None]) -> T:
+    """Run a function in a thread; call `release` after it, also if the caller is cancelled before."""
+    task = asyncio.create_task(asyncio.to_thread(run))
+    task.add_done_callback(lambda _: release())
+    return await asyncio.shield(task)

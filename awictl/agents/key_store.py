@@ -16,7 +16,10 @@ class KeyStore(Protocol):
     where: str
 
     async def add(self, key: AgentKey, digest: str) -> None:
-        """Store a new key. digest: the SHA-256 of its secret, in hex."""
+        """Store a new key. digest: the SHA-256 of its secret, in hex.
+
+        With a provisional key, the provisional keys of awictl that have expired when it is created are deleted.
+        """
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
         """Return the key with this secret, in any state; None if there is none.
@@ -35,9 +38,6 @@ class KeyStore(Protocol):
 
         The key is no longer provisional then.
         """
-
-    async def delete_unused(self, now: datetime) -> int:
-        """Delete the provisional keys of awictl that have expired at `now`. Returns how many."""
 
 
 def open_key_store(archive: Archive) -> KeyStore:

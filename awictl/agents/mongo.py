@@ -36,7 +36,7 @@ class MongoKeyStore:
         self._indexed = False
 
     async def add(self, key: AgentKey, digest: str) -> None:
-        """Store a new key. digest: the SHA-256 of its secret, in hex."""
+        """Store a new key; with a provisional one, delete those that have expired. digest: SHA-256 of its secret."""
         document = {
             "_id": ObjectId(key.agent_id),
             "digest": digest,
@@ -54,6 +54,8 @@ class MongoKeyStore:
             if not self._indexed:
                 await self._ours.create_index([("digest", ASCENDING)], unique=True)
                 self._indexed = True
+            if key.provisional:
+                await self._ours.delete_many({"provisional": True, "expiresAt": {"$lte": key.created_at}})
             await self._ours.insert_one(document)
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
@@ -89,12 +91,6 @@ class MongoKeyStore:
         change = {"$set": {"expiresAt": None}, "$unset": {"provisional": ""}}
         with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
             return (await self._ours.update_one(wanted, change)).matched_count > 0
-
-    async def delete_unused(self, now: datetime) -> int:
-        """Delete the provisional keys of awictl that have expired at `now`. Returns how many."""
-        with translate_errors(self.where):
-            await self._connection.check_reachable()
-            return (await self._ours.delete_many({"provisional": True, "expiresAt": {"$lte": now}})).deleted_count
 
 
 def _key(found: Document, *, of_app: bool = False) -> AgentKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -44,6 +45,8 @@ class AgentRegistry:
         self._key_store = key_store
         self._settings = settings
         self._cache = KeyCache(self._look_up, clock)
+        #: Writes in the background that record the first use of a key. Authentication does not wait for them.
+        self._confirming: set[asyncio.Task[None]] = set()
 
     @property
     def where(self) -> str:
@@ -88,8 +91,6 @@ class AgentRegistry:
             provisional=provisional,
         )
         secret = new_secret()
-        if provisional:
-            await self._key_store.delete_unused(now)
         await self._key_store.add(key, digest_of(secret))
         return Registered(key, secret)
 
@@ -112,22 +113,23 @@ class AgentRegistry:
         return await self._cache.find(secret, digest_of(secret))
 
     async def _look_up(self, secret: str, digest: str) -> AgentKey | None:
-        """The key as it is stored. At the first use of a provisional key, remove its expiry."""
+        """The key as it is stored. At the first use of a provisional key, its expiry is removed in the background."""
         found = await self._key_store.find(secret, digest)
+        if found is None or not found.provisional or self._settings.read_only:
+            return found
         now = datetime.now(UTC)
-        if found is None or not found.provisional or found.state(now) is not KeyState.ACTIVE:
+        if found.state(now) is not KeyState.ACTIVE:
             return found
-        if self._settings.read_only:
-            return found
+        task = asyncio.create_task(self._confirm(found.agent_id, now))
+        self._confirming.add(task)
+        task.add_done_callback(self._confirming.discard)
+        return replace(found, provisional=False, expires_at=None)
+
+    async def _confirm(self, agent_id: str, now: datetime) -> None:
         try:
-            if await self._key_store.confirm(found.agent_id, now):
-                return replace(found, provisional=False, expires_at=None)
-        except AwiError as error:  # it is confirmed at the next lookup
-            log.warning(
-                "%s: the first use of the API key of agent %s was not recorded: %s", self.where, found.agent_id, error
-            )
-            return found
-        return await self._key_store.find(secret, digest)  # it was confirmed or deleted meanwhile
+            await self._key_store.confirm(agent_id, now)
+        except AwiError as error:  # the next lookup confirms it
+            log.warning("%s: the first use of the key of agent %s was not recorded: %s", self.where, agent_id, error)
 
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""

@@ -34,12 +34,15 @@ class SqliteKeyStore:
         self._file = file
 
     async def add(self, key: AgentKey, digest: str) -> None:
-        """Store a new key. digest: the SHA-256 of its secret, in hex."""
+        """Store a new key; with a provisional one, delete those that have expired. digest: SHA-256 of its secret."""
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(_TABLE)
             if not _has_provisional(db):
                 db.execute(_ADD_PROVISIONAL)
+            if key.provisional:
+                expired = "DELETE FROM agent_keys WHERE provisional AND expires_at <= ?"
+                db.execute(expired, (optional_timestamp(key.created_at),))
             db.execute(
                 "INSERT INTO agent_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -89,17 +92,6 @@ class SqliteKeyStore:
                 WHERE agent_id = ? AND provisional AND expires_at > ?"""
             return db.execute(change, (agent_id, optional_timestamp(now))).rowcount > 0
 
-        return await self._file.write(write)
-
-    async def delete_unused(self, now: datetime) -> int:
-        """Delete the provisional keys that have expired at `now`. Returns how many."""
-
-        def write(db: sqlite3.Connection) -> int:
-            change = "DELETE FROM agent_keys WHERE provisional AND expires_at <= ?"
-            return db.execute(change, (optional_timestamp(now),)).rowcount
-
-        if not await self._read(_has_provisional):
-            return 0
         return await self._file.write(write)
 
     async def _read(self, work: Work[T]) -> T | None:

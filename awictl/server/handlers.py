@@ -107,7 +107,8 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
                 await manager.end_session(visit.session_id)
             archived = True
         except (AwiError, TimeoutError) as error:
-            log.warning("%s has ended, but is not archived yet: %s", visit.session_id, error)
+            why = error if isinstance(error, AwiError) else f"the archive took longer than {ARCHIVE_SECONDS:g} s"
+            log.warning("%s has ended, but is not archived yet: %s", visit.session_id, why)
             manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
             request.worker.metrics.not_archived.inc()
     return {

@@ -274,9 +274,6 @@ class CountingKeyStore:
     async def confirm(self, agent_id: str, now: datetime) -> bool:
         return False
 
-    async def delete_unused(self, now: datetime) -> int:
-        return 0
-
 
 async def test_a_key_is_cached_for_a_minute() -> None:
     """A key revoked by another process is refused within 60 seconds."""
@@ -406,6 +403,11 @@ async def test_cached_keys_are_bounded_by_bytes() -> None:
 # -- provisional keys
 
 
+async def recorded(agents: AgentRegistry) -> None:
+    """Wait until the first use of keys is recorded."""
+    await asyncio.gather(*agents._confirming)
+
+
 async def test_a_provisional_key_that_is_used_does_not_expire(agents: AgentRegistry, archived: Settings) -> None:
     made = await agents.register("x", expires_in_ms=60_000, provisional=True)
     assert made.key.provisional and made.key.expires_at is not None
@@ -413,6 +415,7 @@ async def test_a_provisional_key_that_is_used_does_not_expire(agents: AgentRegis
     assert listed == made.key, "listing is no use"
     used = await agents.find(made.secret)
     assert used == replace(made.key, provisional=False, expires_at=None)
+    await recorded(agents)
     async with registry_at(archived) as other:
         assert await other.all() == [used] and await other.find(made.secret) == used
 
@@ -422,6 +425,7 @@ async def test_a_provisional_key_that_nobody_uses_expires_and_is_deleted(
 ) -> None:
     used = await agents.register("used", expires_in_ms=60_000, provisional=True)
     await agents.find(used.secret)
+    await recorded(agents)
     expiring = await agents.register("by the operator", expires_in_ms=1)
     unused = await agents.register("unused", expires_in_ms=1, provisional=True)
     await asyncio.sleep(0.005)
@@ -456,6 +460,8 @@ async def test_a_table_of_an_earlier_version_gets_the_new_column(tmp_path: Path)
         assert await agents.find(old.secret) == old.key
         found = await agents.find(new.secret)
         assert found is not None and found.expires_at is None
+        await recorded(agents)
+        assert found in await agents.all()
 
 
 async def test_the_apps_keys_are_never_provisional(mongo: MongoServer, app_key: dict[str, Any]) -> None:

@@ -204,6 +204,7 @@ async def test_a_key_from_registration_expires_unless_it_is_used(archived: Setti
             assert (key.expires_at - key.created_at).total_seconds() * 1000 == UNUSED_KEY_MS
         assert made[0]["expiresAt"] is not None
         assert await status_of(api, made[0]["apiKey"]) == 200
+        await asyncio.gather(*api.worker.agents._confirming)
         by_name = {key.name: key for key in await api.worker.agents.all()}
         assert by_name["used"].expires_at is None and by_name["unused"].expires_at is not None
 

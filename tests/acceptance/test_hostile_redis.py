@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -40,6 +41,7 @@ ANSWERS = {
     "arrays in arrays": forever(b"", b"*1\r\n"),
     "a line without an end": forever(b"+", b"x"),
     "an error without an end": forever(b"-", b"x"),
+    "a string without an end": forever(b"$60000000\r\n", b"x"),
     "strings without an end": forever(b"*100000\r\n", b"$1000\r\n" + b"x" * 1000 + b"\r\n"),
     "errors without an end": forever(b"*1000000\r\n", b"-E\r\n"),
 }
@@ -117,3 +119,49 @@ def test_an_endless_scan_of_other_names_is_ended(user: Cli) -> None:
         measured = measure(user, ["--redis", f"redis://127.0.0.1:{server.port}", "session", "list", "-o", "ids"])
     assert measured.result.code == 6 and "SCAN does not end" in measured.result.err
     assert measured.memory < MAX_MEMORY
+
+
+ARCHIVE = ["--archive", "sqlite:///archive.db"]
+EVERY_FAMILY = [
+    ["session", "list"],
+    ["session", "show", SESSION_ID],
+    ["session", "create", "--agent", "a"],
+    ["session", "history", SESSION_ID],
+    ["session", "touch", SESSION_ID],
+    ["session", "end", SESSION_ID, "--discard", "--yes"],
+    [*ARCHIVE, "session", "end", SESSION_ID],
+    [*ARCHIVE, "archive", "sweep"],
+    ["session", "watch", SESSION_ID, "--seconds", "0.2"],
+    ["cache", "list"],
+    ["cache", "show", "0" * 32],
+    ["cache", "diagnose", "--filters", "{}"],
+    ["media", "show", "x"],
+    ["keys", "stats"],
+    ["monitor", "-q", "--seconds", "0.2"],
+]
+COMMAND_START = re.compile(rb"(?:^|\n)\*\d+\r\n\$")
+SHAPES = {
+    "a number": b":1\r\n",
+    "nil": b"$-1\r\n",
+    "an empty array": b"*0\r\n",
+    "a string": b"$3\r\nabc\r\n",
+    "errors in an array": b"*2\r\n-ERR x\r\n-ERR y\r\n",
+    "a scan with numbers": b"*2\r\n$1\r\n0\r\n*1\r\n:5\r\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_replies_of_another_type_are_reported(user: Cli, shape: str) -> None:
+    """Whatever the command: either it can make sense of such a reply, or it names the server."""
+
+    def answer(request: bytes, connection: socket.socket) -> None:
+        connection.sendall(SHAPES[shape] * len(COMMAND_START.findall(request)))
+
+    codes = []
+    with hostile_server(answer) as server:
+        for words in EVERY_FAMILY:
+            result = user("--redis", f"redis://127.0.0.1:{server.port}", "--timeout", "1", *words)
+            assert result.code != 1, (words, result)
+            assert "Traceback" not in result.err and "unexpected" not in result.err, (words, result)
+            codes.append(result.code)
+    assert codes.count(6) > len(EVERY_FAMILY) // 2, codes

@@ -22,6 +22,7 @@ MAX_LINES = 250_000
 _UNCOUNTED = 1_048_576
 #: Incomplete replies of at most this many bytes are searched for announcements: nothing more may follow.
 _SMALL = 4_096
+_HINT = "which AWI_MAX_DOCUMENT_BYTES determines"
 
 
 class ReplyTooLarge(InvalidResponse):
@@ -78,7 +79,7 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
         self._received += len(data)
         self._start = self._start + data if self._received <= _SMALL else b""
         if self._received > self._limit:
-            raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request")
+            raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request, {_HINT}")
         self._in_line = self._in_line and b"\n" not in data
         if self._in_line and self._received > self._max_line:
             raise ReplyTooLarge(f"it sent a line of more than {self._max_line:,} bytes")
@@ -100,6 +101,6 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
                 if size > MAX_ELEMENTS:
                     raise ReplyTooLarge(f"it announced {size:,} elements")
             elif size > self._limit:
-                raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}")
+                raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}, {_HINT}")
             else:
                 at += size + 2

@@ -25,6 +25,7 @@ from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Un
 from ...settings import Settings
 from ..errors import MalformedReply, ReplyLost
 from .bounded_parser import BoundedParser, ReplyTooLarge
+from .reply_shapes import is_expected, is_expected_of_script
 
 Argument = bytes | str | int
 #: The keys and arguments of one call of a script.
@@ -107,7 +108,7 @@ class Server:
         except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
             raise self.translate(error) from error
         except ReplyTooLarge as error:
-            raise self._malformed(error) from error
+            raise self.malformed(error) from error
         except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
             if isinstance(error, redis_errors.InvalidResponse) and not self._answered:
                 raise self._not_redis(error) from error
@@ -115,6 +116,9 @@ class Server:
             raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}{hint}") from error
         finally:
             await self._pool.release(connection)
+        for command, reply in zip(commands, replies, strict=True):
+            if not is_expected(command, reply):
+                raise self.malformed(f"its reply to {command[0]!s} is {reply!r:.80}")
         return replies
 
     async def execute_idempotent(self, *commands: Sequence[Argument]) -> list[Any]:
@@ -122,8 +126,8 @@ class Server:
         try:
             return await self.execute(*commands)
         except ReplyLost as lost:
-            if isinstance(lost.__cause__, (redis_errors.TimeoutError, ReplyTooLarge)):
-                raise  # the caller has waited for the full timeout already, or would get the same again
+            if isinstance(lost, MalformedReply) or isinstance(lost.__cause__, redis_errors.TimeoutError):
+                raise  # the caller would get the same again, or has waited for the full timeout already
             return await self.execute(*commands)
 
     async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:
@@ -149,9 +153,11 @@ class Server:
                     reply = await connection.read_response(disable_decoding=True, timeout=left)
                     if reply is None:
                         return
+                    if not isinstance(reply, bytes):
+                        raise self.malformed(f"it streams {reply!r:.80}")
                     yield reply
             except ReplyTooLarge as error:
-                raise self._malformed(error) from error
+                raise self.malformed(error) from error
             except (redis_errors.ResponseError, redis_errors.InvalidResponse) as error:
                 raise self.translate(error) from error
             except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
@@ -165,7 +171,7 @@ class Server:
         [reply] = await self.execute_idempotent(("EVALSHA", script.sha, len(keys), *keys, *arguments))
         if isinstance(reply, redis_errors.NoScriptError):
             [reply] = await self.execute_idempotent(("EVAL", script.source, len(keys), *keys, *arguments))
-        return reply
+        return self._checked_of_script(script, reply)
 
     async def run(
         self, script: Script, *calls: Call, idempotent: bool = False, then: Sequence[Sequence[Argument]] = ()
@@ -195,7 +201,14 @@ class Server:
             places = [*unknown, *range(len(calls), len(replies))]
             for i, reply in zip(places, await execute(*again, *then), strict=True):
                 replies[i] = reply
+        for (script, _), reply in zip(calls, replies, strict=False):
+            self._checked_of_script(script, reply)
         return replies
+
+    def _checked_of_script(self, script: Script, reply: Any) -> Any:
+        if not is_expected_of_script(script.name, reply):
+            raise self.malformed(f"the reply to its script {script.name} is {reply!r:.80}")
+        return reply
 
     def checked(self, reply: Any, key: str) -> Any:
         """Return a reply; if it is an error, raise the corresponding error of awictl. `key`: for its message."""
@@ -217,7 +230,7 @@ class Server:
         if isinstance(refusal, AwiError):
             return refusal  # the connection was refused on this side
         if isinstance(error, ReplyTooLarge):
-            return self._malformed(error)
+            return self.malformed(error)
         if isinstance(error, redis_errors.ConnectionError) and isinstance(refusal, redis_errors.RedisError):
             error = refusal  # the server's reply while the connection was being established
         at = f"{self.where}, key {key}" if key else self.where
@@ -261,10 +274,10 @@ class Server:
         if self.checked(reply, "") != b"PONG":
             raise self._not_redis(ValueError(f"{reply!r:.80} to a PING"))
 
-    def _malformed(self, error: ReplyTooLarge) -> MalformedReply:
+    def malformed(self, what: object) -> MalformedReply:
+        """The error for a reply that no Redis server sends. `what`: what is wrong with it, as a clause."""
         return MalformedReply(
-            f"{self.where} does not behave like a Redis server: {error}. The connection was closed; check the address "
-            "(`awictl config show`), or increase AWI_MAX_DOCUMENT_BYTES if there are documents of that size"
+            f"{self.where} does not behave like a Redis server: {what}; check the address (`awictl config show`)"
         )
 
     async def close(self) -> None:

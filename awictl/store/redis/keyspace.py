@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from .connection import Argument, Script, Server
 from .scan_progress import ScanProgress
@@ -31,6 +31,9 @@ _REQUEST_BYTES = 4_194_304
 
 #: Number of keys that is assumed where DBSIZE is not available; servers support about as many.
 _MAX_KEYS = 2**32
+
+#: The error for a key whose length or bytes are of a wrong type.
+_NOT_A_STRING = ResponseError("the server sent no string")
 
 _KEY_INFO = Script("key_info")
 
@@ -99,7 +102,10 @@ async def key_info(
         arguments = (size, more if more is not None else -1)
         replies = await server.run(_KEY_INFO, *((group, arguments) for group in groups), idempotent=True)
         if not any(isinstance(reply, Exception) for reply in replies):
-            return _key_infos(one for reply in replies for one in reply)
+            found = _key_infos(one for reply in replies for one in reply)
+            if len(found) != len(names):
+                raise server.malformed(f"it describes {len(found):,} keys instead of {len(names):,}")
+            return found
         server.scripts_forbidden = True
     commands: list[Sequence[Argument]] = []
     for name in names:
@@ -116,7 +122,8 @@ def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
         if isinstance(length, int) and isinstance(start, bytes):
             found.append(KeyInfo(ttl_ms, length, start) if ttl != -2 else None)
         else:
-            found.append(KeyInfo(ttl_ms, 0, b"", length if isinstance(length, Exception) else start))
+            errors = (one for one in (length, start) if isinstance(one, Exception))
+            found.append(KeyInfo(ttl_ms, 0, b"", next(errors, _NOT_A_STRING)))
     return found
 
 

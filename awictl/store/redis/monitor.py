@@ -90,7 +90,10 @@ class Monitor:
                 self.total += 1
                 if self.total % _CHECK_INTERVAL == 1:
                     await asyncio.sleep(0)
-                    age = time.time() - float(line[: line.index(b" ")])
+                    try:
+                        age = time.time() - float(line.partition(b" ")[0])
+                    except ValueError:
+                        raise self._server.malformed(f"its MONITOR sends {line!r:.80}") from None
                     # the smallest age of a line so far approximates the difference between the two clocks
                     clock_offset = age if clock_offset is None else min(age, clock_offset)
                     if age - clock_offset > MAX_LAG_SECONDS:

@@ -1,0 +1,97 @@
+"""The types of the replies to commands and scripts. A server that sends others is not a Redis server, or is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+#: Returns whether a reply, which is no error, has the expected type.
+Check = Callable[[Any], bool]
+
+_NONE = type(None)
+
+
+def _is_integer(reply: Any) -> bool:
+    return type(reply) is int
+
+
+def _is_string(reply: Any) -> bool:
+    return type(reply) is bytes
+
+
+def _is_string_or_nil(reply: Any) -> bool:
+    return reply is None or type(reply) is bytes
+
+
+def _is_list_of(*types: type) -> Check:
+    """A check: a list with elements of these types, in this order."""
+    return lambda reply: type(reply) is list and tuple(map(type, reply)) == types
+
+
+def _is_one_of(*words: bytes) -> Check:
+    return lambda reply: type(reply) is bytes and reply in words
+
+
+def _is_scan(reply: Any) -> bool:
+    is_pair = type(reply) is list and [type(one) for one in reply] == [bytes, list]
+    return is_pair and set(map(type, reply[1])) <= {bytes}
+
+
+def _is_commit(reply: Any) -> bool:
+    if type(reply) is not list or not reply or set(map(type, reply)) != {bytes}:
+        return False
+    return reply[0] in (b"ok", b"conflict", b"gone", b"applied") and len(reply) == 1 + (reply[0] == b"ok")
+
+
+def _is_key_info(reply: Any) -> bool:
+    return type(reply) is list and len(reply) % 3 == 0 and not set(map(type, reply)) & {list, _NONE}
+
+
+def _is_request(reply: Any) -> bool:
+    numbers = [int, int, bytes, int, bytes, bytes]
+    if type(reply) is not list or len(reply) not in (6, 7):
+        return False
+    return [type(one) for one in reply[:6]] == numbers and _is_string_or_nil(reply[-1])
+
+
+#: By the name of a command; the replies to others are not checked here.
+COMMANDS: dict[Any, Check] = {
+    "CONFIG": lambda reply: type(reply) is list and set(map(type, reply)) <= {bytes},
+    "DBSIZE": _is_integer,
+    "DEL": _is_integer,
+    "EXISTS": _is_integer,
+    "GET": _is_string_or_nil,
+    "GETRANGE": _is_string,
+    "INFO": _is_string,
+    "PEXPIRE": _is_integer,
+    "PING": _is_string,
+    "PTTL": _is_integer,
+    "SCAN": _is_scan,
+    "STRLEN": _is_integer,
+    "TIME": _is_list_of(bytes, bytes),
+    "WAIT": _is_integer,
+}
+_TWO_PARTS = _is_list_of(int, bytes)
+#: By the name of a script; the others return an integer.
+SCRIPTS: dict[str, Check] = {
+    "commit": _is_commit,
+    "create": _TWO_PARTS,
+    "create_if_absent": _TWO_PARTS,
+    "delete": _is_one_of(b"deleted", b"changed", b"gone"),
+    "key_info": _is_key_info,
+    "read_base": _is_list_of(int, bytes, bytes),
+    "read_for_request": _is_request,
+    "restore": _TWO_PARTS,
+    "touch": _TWO_PARTS,
+}
+
+
+def is_expected(command: Sequence[Any], reply: Any) -> bool:
+    """Whether a reply to a command is an error, or has the expected type."""
+    check = COMMANDS.get(command[0])
+    return check is None or check(reply) or isinstance(reply, Exception)
+
+
+def is_expected_of_script(name: str, reply: Any) -> bool:
+    """Whether a reply to a script is an error, or has the expected type."""
+    return SCRIPTS.get(name, _is_integer)(reply) or isinstance(reply, Exception)

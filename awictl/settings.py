@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import InvalidInput, ReadOnly
-from .util.config_files import Profile, nearest, read_dotenv, read_profile, warn_unknown
+from .util.config_files import Profile, read_dotenv, read_profile, warn_unknown
 from .util.converters import boolean, integer, number, text
+from .util.nearest import nearest
 from .util.urls import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
 
 _MASK = "********"

@@ -65,7 +65,7 @@ _awictl() {
     "session create") commands="" own="--agent --name --route --ttl" ;;
     "session list") commands="" own="--agent --route --idle --ttl-below --failed --sort --reverse --limit --columns --rate" ;;
     "session show") commands="" own="" ;;
-    "session apply") commands="" own="--action --input --observation --failed --op-id" ;;
+    "session apply") commands="" own="--action --input --observation --failed --op-id --dry-run" ;;
     "session diff") commands="" own="--all --exit-code" ;;
     "session history") commands="" own="--limit --offset -f --follow --interval --seconds" ;;
     "session watch") commands="" own="--interval --seconds" ;;

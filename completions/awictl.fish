@@ -84,6 +84,7 @@ complete -c awictl -n '__awictl_at '\''session apply'\''' -l input -r -F -d 'Inp
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l observation -x -d 'Observation to record with the action.'
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l failed -d 'Record the action as failed.'
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l op-id -x -d 'Operation id: the update is applied at most once per id.'
+complete -c awictl -n '__awictl_at '\''session apply'\''' -l dry-run -d 'Only show what the delta would change; write nothing.'
 complete -c awictl -n '__awictl_at '\''session apply'\'' 0' -a '(__awictl_values session)'
 complete -c awictl -n '__awictl_at '\''session apply'\'' 1' -F
 complete -c awictl -n '__awictl_at '\''session diff'\''' -l all -d 'Also compare ids, histories and statistics.'

@@ -193,6 +193,7 @@ _awictl_session_apply() {
     '--observation[Observation to record with the action.]:TEXT: ' \
     '--failed[Record the action as failed.]' \
     '--op-id[Operation id, the update is applied at most once per id.]:ID: ' \
+    '--dry-run[Only show what the delta would change; write nothing.]' \
     '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

@@ -276,6 +276,12 @@ class StateManager:
         """
         return await self._writer.apply(session_id, delta, entry, base=base, fresh_op_id=fresh_op_id)
 
+    async def preview(
+        self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+    ) -> Updated:
+        """What `apply` would do now: the document before and after, and the action. Writes nothing. Raises NotFound."""
+        return await self._writer.preview(session_id, delta, entry)
+
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class Updated:
     #: The action as recorded; None if this op_id had already been applied.
     action: dict[str, Any] | None
     op_id: str
+    #: The document before it, without its trajectory; None if this op_id had already been applied.
+    before: dict[str, Any] | None = None
 
 
 class Updater:
@@ -131,7 +133,7 @@ class Updater:
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent is not None)
                 if outcome is CommitOutcome.OK:
                     self._remember(session_id, base_after(base, change.head, change.splice))
-                    return Updated(change.head, change.action, op_id)
+                    return Updated(change.head, change.action, op_id, base.head)
                 if outcome is CommitOutcome.APPLIED:
                     now = await self._store.read_base(session_id)
                     return Updated((now or base).head, None, op_id)

@@ -9,7 +9,7 @@ from ..document import byte_layout, keys
 from ..document.json_codec import check_input
 from ..document.schema import new_document
 from ..document.timestamps import timestamp
-from ..document.update import Update, page_delta, pagination_delta
+from ..document.update import Update, apply_update, page_delta, pagination_delta
 from ..document.validation import checked_object, checked_update
 from ..errors import AwiError, InvalidInput, NotFound
 from ..settings import Settings
@@ -63,6 +63,17 @@ class SessionWriter:
         """Merge a delta and record the action; see `StateManager.apply`."""
         update, given = checked_update(delta, entry, self._settings.max_delta_bytes, fresh_op_id)
         return await self._update(session_id, lambda _: update, update.op_id, given, base)
+
+    async def preview(
+        self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+    ) -> Updated:
+        """What `apply` would do now; nothing is written. Raises NotFound."""
+        update, _ = checked_update(delta, entry, self._settings.max_delta_bytes)
+        base = await self._store.read_base(keys.check_session_id(session_id))
+        if base is None:
+            raise await self._reader.why_missing(session_id)
+        change = apply_update(base, update, timestamp())
+        return Updated(change.head, change.action, update.op_id, base.head)
 
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InvalidInput
+from .nearest import nearest
 
 #: A path at which no file can be: for settings without a `.env`.
 NO_FILE = Path(os.devnull) / "none"
@@ -149,15 +150,6 @@ def warn_unknown(source: str, names: Iterable[str], known: Iterable[str]) -> Non
     for name in names:
         if name not in known:
             warn(f"{source}: there is no setting {name!a}{nearest(name, known)}; it is ignored")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a question for the known name that is nearest to an unknown one; empty if none is near."""
-    from difflib import get_close_matches
-
-    names = {one.lower(): one for one in known}
-    found = get_close_matches(name.lower(), names, 1)
-    return f" (did you mean {names[found[0]]}?)" if found else ""
 
 
 def warn(message: str) -> None:

@@ -10,6 +10,7 @@ from ..framework.common_options import SessionId
 from ..framework.input import read_json
 from ..framework.output import Format
 from ..framework.session_view import update as update_table
+from . import view
 
 if TYPE_CHECKING:
     from ...sessions.update import Updated
@@ -29,6 +30,9 @@ Failed = Annotated[bool, typer.Option("--failed", help="Record the action as fai
 OpId = Annotated[
     str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the update is applied at most once per id.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what the delta would change; write nothing.")]
+#: Fields that every update changes.
+ALWAYS_CHANGED = ("history", "statistics", "last_updated")
 
 
 @cli_command(
@@ -36,6 +40,7 @@ OpId = Annotated[
         """awictl session apply ID '{"page_state":{"filters":{"tag":"awi"}}}' --action filter""",
         "jq -n '{page_state: {route: \"/posts\"}}' | awictl session apply ID - --action page_update",
         "awictl session apply ID @delta.json --op-id import-7   # safe to repeat",
+        "awictl session apply ID @delta.json --dry-run",
         "awictl session apply ID --action get_post --failed --observation 'Post not found'",
     ],
     formats=[Format.IDS],
@@ -49,8 +54,12 @@ def command(
     observation: Observation = None,
     failed: Failed = False,
     op_id: OpId = None,
+    dry_run: DryRun = False,
 ) -> Work:
-    """Merge a delta into a session, and record the action. Prints the new state without the trajectory."""
+    """Merge a delta into a session, and record the action. Prints the new state without the trajectory.
+
+    Warns about a delta that replaces an object by something else, or adds a top-level field that no session has.
+    """
     if delta is None and action is None:
         raise InvalidInput("nothing to apply: pass a DELTA, or an --action to record")
     limit = ctx.settings.max_delta_bytes
@@ -63,7 +72,8 @@ def command(
         entry["observation"] = observation
     if op_id is not None:
         entry["op_id"] = op_id
-    return run(ctx, id, read_json(delta, "the delta", limit) if delta is not None else {}, entry)
+    merged = read_json(delta, "the delta", limit) if delta is not None else {}
+    return run_dry(ctx, id, merged, entry) if dry_run else run(ctx, id, merged, entry)
 
 
 async def run(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str, Any]) -> None:
@@ -72,7 +82,34 @@ async def run(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str,
         updated = await manager.apply(session_id, delta, entry)
     if updated.action is None:
         ctx.out.notice(f"{updated.op_id} was already applied: nothing was changed")
+    _warn(ctx, updated, delta)
     render(ctx, session_id, updated)
+
+
+async def run_dry(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str, Any]) -> None:
+    """Show what the delta would change."""
+    from ...document.merge import compare
+
+    async with ctx.manager() as manager:
+        updated = await manager.preview(session_id, delta, entry)
+    _warn(ctx, updated, delta)
+    before, after = (
+        {name: value for name, value in (state or {}).items() if name not in ALWAYS_CHANGED}
+        for state in (updated.before, updated.head)
+    )
+    comparison = compare(before, after)
+    if not comparison:
+        ctx.out.notice("the delta would change nothing")
+    ctx.out.notice("dry run: nothing was written")
+    row = {"session_id": session_id, "changes": comparison.delta, "state": updated.head}
+    ctx.out.one(row, table=lambda: view.changes(before, after, comparison, view.EFFECTS), ids=[session_id])
+
+
+def _warn(ctx: CommandContext, updated: "Updated", delta: Any) -> None:
+    from ...sessions.delta_warnings import delta_warnings
+
+    for warning in delta_warnings(updated.before, delta) if updated.before is not None else ():
+        ctx.out.notice(f"warning: {warning}")
 
 
 def render(ctx: CommandContext, session_id: str, updated: "Updated") -> None:

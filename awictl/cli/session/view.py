@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...document.merge import DocumentDifference, pointer
@@ -62,13 +62,26 @@ CHANGES = [
 ]
 
 
-def changes(first: dict[str, Any], second: dict[str, Any], comparison: DocumentDifference) -> RenderableType:
+#: The same fields before and after a delta.
+EFFECTS = [
+    CHANGES[0],
+    Column("BEFORE", lambda row: row["first"], narrow="fold"),
+    Column("AFTER", lambda row: row["second"], narrow="fold"),
+]
+
+
+def changes(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    comparison: DocumentDifference,
+    columns: Sequence[Column] = CHANGES,
+) -> RenderableType:
     """The fields in which two states differ, side by side."""
     rows = [
         {"field": place, "first": _at(first, place), "second": _at(second, place)}
         for place in [*_pointers(comparison.delta, first, ""), *comparison.removed]
     ]
-    return Rows(rows, CHANGES)
+    return Rows(rows, columns)
 
 
 def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:

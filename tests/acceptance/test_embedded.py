@@ -105,6 +105,17 @@ def test_ways_to_select_the_embedded_server(laptop: Cli) -> None:
     assert (laptop.home / "other" / "place" / "valkey.sock").is_socket()
 
 
+def test_completion_finds_the_sessions_of_a_running_server_only(laptop: Cli) -> None:
+    words = ("--embedded", "session", "show")
+    patient = laptop.having(AWI_COMPLETION_SECONDS="20")
+    session_id = created(laptop)
+    for user, more in ((patient, words), (patient.having(AWI_EMBEDDED="1"), words[1:])):
+        assert user("__complete", "session", "sess_", *more).lines == [session_id]
+    laptop.ok("embedded", "stop")
+    assert patient("__complete", "session", "sess_", *words).lines == []
+    assert laptop("embedded", "status").code == 3, "it was not started"
+
+
 # -- concurrent commands
 
 

@@ -9,11 +9,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import hiredis
 
 from ...settings import Settings
+from ..private_socket import address_in, check_peer, open_folder
 
 #: COUNT of each SCAN, and pause after it in seconds, so that other clients hardly wait.
 SCAN_COUNT = 500
@@ -47,9 +49,15 @@ def quick_scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
 
 def _connected(settings: Settings) -> socket.socket:
     if settings.redis_socket:
+        path = Path(settings.redis_socket)
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(settings.timeout)
-        connection.connect(settings.redis_socket)
+        if settings.embedded:
+            with open_folder(path.parent) as folder:
+                connection.connect(address_in(folder, path))
+            check_peer(connection, path)
+        else:
+            connection.connect(settings.redis_socket)
         return connection
     connection = socket.create_connection((settings.redis_host, settings.redis_port), settings.timeout)
     if not settings.redis_tls:

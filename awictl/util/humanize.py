@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Units in seconds, each with the next smaller one.
+_UNITS = [(86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")]
+
 
 def duration(milliseconds: float | None) -> str:
     """Format a duration with its two largest units: `1h 5m`, `29m 58s`, `350ms`; `-` for None."""
@@ -10,13 +13,11 @@ def duration(milliseconds: float | None) -> str:
     if milliseconds < 1000:
         return f"{int(milliseconds)}ms"
     seconds = int(milliseconds // 1000)
-    units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")]
-    parts: list[str] = []
-    for size, unit in units:
-        count, seconds = divmod(seconds, size)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(part for part in parts[:2] if part[0] != "0")
+    for size, unit, smaller, smaller_unit in _UNITS:
+        if seconds >= size:
+            rest = seconds % size // smaller
+            return f"{seconds // size}{unit} {rest}{smaller_unit}" if rest else f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def lifetime(ttl_ms: int | None) -> str:

@@ -28,7 +28,7 @@ def row(**others: str) -> dict[str, str]:
 def table(rows: list[dict[str, str]], width: int, **options: object) -> list[str]:
     cells = [cells_of(COLUMNS, one) for one in rows]
     layout = fitted(COLUMNS, cells, width, **options)  # type: ignore[arg-type]
-    return [*layout.heading(), *(line for one in cells for line in layout.lines(one))]
+    return [*layout.heading(), *(line for one in cells for line in layout.lines(layout.shown(one)))]
 
 
 @pytest.mark.parametrize("width", [72, 80, 120, 200])

@@ -15,7 +15,9 @@ _MIN_TIMESTAMP = len("2026-11-23T07:09")
 
 def known(value: Any) -> str:
     """A value in one line; `-` for None."""
-    return "-" if value is None else compact(value)
+    if value is None:
+        return "-"
+    return str(value) if type(value) is int else compact(value)
 
 
 def number(value: int | None) -> str:

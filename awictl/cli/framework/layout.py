@@ -48,7 +48,7 @@ class Layout:
     """The columns of a table with their widths."""
 
     columns: Sequence[Column]
-    #: For each column, its index in the cells of a row.
+    #: For each column, its index among all columns, of which some may have been dropped.
     places: Sequence[int]
     widths: Sequence[int]
     #: The width of the whole table at most, in columns of the terminal; only an id on its own line needs it.
@@ -63,12 +63,15 @@ class Layout:
         rule = "─" if can_print("─") else "-"
         return GAP.join(titles).rstrip(), rule * (sum(self.widths) + len(GAP) * (len(self.widths) - 1))
 
+    def shown(self, cells: Sequence[str]) -> list[str]:
+        """Those of the cells of all columns that are in columns of the layout."""
+        return [cells[place] for place in self.places]
+
     def lines(self, cells: Sequence[str]) -> list[str]:
-        """A row as lines of text: one, unless a cell is folded or an id is wider than its column."""
+        """The cells of a row as lines of text: one, unless a cell is folded or an id is wider than its column."""
         shown = []
         fits = True
-        for place, width, column in zip(self.places, self.widths, self.columns, strict=True):
-            text = cells[place]
+        for text, width, column in zip(cells, self.widths, self.columns, strict=True):
             if text.isascii() and len(text) <= width:
                 shown.append(text.rjust(width) if column.right else text.ljust(width))
             elif text_width(text) <= width:
@@ -86,8 +89,7 @@ class Layout:
         before: list[str] = []
         after: list[str] = []
         parts: list[list[str]] = []
-        for place, width, column in zip(self.places, self.widths, self.columns, strict=True):
-            text = cells[place]
+        for text, width, column in zip(cells, self.widths, self.columns, strict=True):
             if column.narrow == "fold":
                 parts.append(_folded(text, width))
             elif column.narrow == "id" and (size := text_width(text)) > width:

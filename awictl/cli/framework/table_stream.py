@@ -38,7 +38,8 @@ class TableStream:
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Print some rows, or collect them for a moment. Called in an event loop."""
         self._check()
-        self._waiting += [cells_of(self._columns, row) for row in rows]
+        shown = self._columns if self._layout is None else self._layout.columns
+        self._waiting += [cells_of(shown, row) for row in rows]
         late = time.monotonic() - self._printed > FLUSH_SECONDS
         if self._waiting and (late or (self._layout is None and len(self._waiting) >= SAMPLE_ROWS)):
             self._print(growing=True)
@@ -74,6 +75,7 @@ class TableStream:
             title, rule = self._layout.heading()
             print_lines([title], BOLD)
             print_lines([rule])
+            self._waiting = [self._layout.shown(cells) for cells in self._waiting]
         print_lines(line for cells in self._waiting for line in self._layout.lines(cells))
         flush()
         self._waiting.clear()

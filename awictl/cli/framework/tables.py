@@ -35,7 +35,8 @@ class Rows:
         shown = [column for column in self.columns if not column.wide]
         rows = [cells_of(shown, row) for row in self.rows]
         layout = fitted(shown, rows, options.max_width)
-        for number, line in enumerate([*layout.heading(), *(line for cells in rows for line in layout.lines(cells))]):
+        lines = [line for cells in rows for line in layout.lines(layout.shown(cells))]
+        for number, line in enumerate([*layout.heading(), *lines]):
             yield Text(line, style="bold" if number == 0 else "", no_wrap=True, overflow="ignore")
 
 
@@ -68,9 +69,11 @@ def fields_of(pairs: Iterable[tuple[str, str]]) -> RenderableType:
 
 def compact(value: Any) -> str:
     """A value in one line: a string as it is, others as compact JSON."""
+    if isinstance(value, str):
+        return value
     from ...document.json_codec import dumps
 
-    return value if isinstance(value, str) else dumps(value).decode()
+    return dumps(value).decode()
 
 
 def printable_json(value: Any) -> Text:

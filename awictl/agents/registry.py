@@ -79,8 +79,8 @@ class AgentRegistry:
             raise InvalidInput(f"an agent needs at least one permission: {', '.join(Permission)}")
         if unique and (ids := [key.agent_id for key in await self._key_store.all() if key.name == name and key.active]):
             raise Refused(
-                f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}; choose another name, "
-                "or pass --allow-duplicate"
+                f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}; "
+                "choose another name, or pass --allow-duplicate"
             )
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the precision of both archives

@@ -159,6 +159,12 @@ class Archive(Protocol):
     async def load(self, session_id: str) -> Archived | None:
         """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
 
+    async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
+        """Return sessions, or why one cannot be loaded. Sessions that are not in the archive are left out.
+
+        All of them are read in one request and held in memory; see `bulk_load.id_batches`.
+        """
+
     def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
     ) -> AsyncGenerator[ArchivedSummary, None]:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
@@ -217,6 +218,8 @@ class HangingWrites:
         self.port: int = self._listener.getsockname()[1]
         #: Whether writes hang at present.
         self.hanging = True
+        #: Number of requests by command.
+        self.requests: Counter[bytes] = Counter()
         #: Number of writes that were not forwarded.
         self.swallowed = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -248,6 +251,7 @@ class HangingWrites:
                 body = stream.read(length - 16)
                 # OP_MSG: flags, the kind of the section, length and type of its first field, and the name of that
                 name = body[10 : body.index(b"\0", 10)] if kind == 2013 else b""
+                self.requests[name] += 1
                 if self.hanging and name in _WRITES:
                     self.swallowed += 1
                 else:

@@ -241,12 +241,38 @@ class MongoArchive:
                     return app_documents.archived(found)
                 raw = await self._raw(found)
             if not isinstance(raw, AwiError):
-                snapshot = await complete_snapshot(self, Snapshot.parse(session_id, raw))
-                return Archived(summary_of(found), snapshot.full_document, raw)
+                return await self._archived(found, raw)
             damage = raw
             if not found["awi"].get("parts"):
                 break  # otherwise another process may have replaced it and deleted the old parts: read it again
         raise damage or AwiError()
+
+    async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
+        """Return sessions, or why one cannot be loaded. See `Archive.load_many`."""
+        results: dict[str, Archived | AwiError] = {}
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+            documents = await self._sessions.find({"sessionId": {"$in": list(session_ids)}}).to_list()
+        for found in documents:
+            session_id = found["sessionId"]
+            try:
+                if not is_ours(found):
+                    results[session_id] = app_documents.archived(found)
+                elif found["awi"].get("parts"):
+                    if (loaded := await self.load(session_id)) is not None:
+                        results[session_id] = loaded
+                else:
+                    results[session_id] = await self._archived(found, await self._raw(found))
+            except AwiError as error:
+                results[session_id] = error
+        return results
+
+    async def _archived(self, found: Document, raw: bytes | AwiError) -> Archived:
+        """Return the session in a document of awictl with these bytes. Raises the error if there are none."""
+        if isinstance(raw, AwiError):
+            raise raw
+        snapshot = await complete_snapshot(self, Snapshot.parse(found["sessionId"], raw))
+        return Archived(summary_of(found), snapshot.full_document, raw)
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         """Return the actions that were trimmed from a session of this agent, without damaged chunks."""

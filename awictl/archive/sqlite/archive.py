@@ -136,18 +136,29 @@ class SqliteArchive:
     async def load(self, session_id: str) -> Archived | None:
         """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
 
-        def read(db: sqlite3.Connection) -> tuple[ArchivedSummary, bytes | AwiError] | None:
-            row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-            return (summary_of(row), self._raw(row)) if row else None
+        loaded = (await self.load_many([session_id])).get(session_id)
+        if isinstance(loaded, AwiError):
+            raise loaded
+        return loaded
 
-        found = await self.file.read(read)
-        if found is None:
-            return None
-        summary, raw = found
-        if isinstance(raw, AwiError):
-            raise raw
-        snapshot = await complete_snapshot(self, Snapshot.parse(session_id, raw))
-        return Archived(summary, snapshot.full_document, raw)
+    async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
+        """Return sessions, or why one cannot be loaded. See `Archive.load_many`."""
+
+        def read(db: sqlite3.Connection) -> list[tuple[ArchivedSummary, bytes | AwiError]]:
+            marks = ", ".join("?" * len(session_ids))
+            rows = db.execute(f"SELECT * FROM sessions WHERE session_id IN ({marks})", session_ids)  # noqa: S608
+            return [(summary_of(row), self._raw(row)) for row in rows]
+
+        results: dict[str, Archived | AwiError] = {}
+        for summary, raw in await self.file.read(read) or []:
+            try:
+                if isinstance(raw, AwiError):
+                    raise raw
+                snapshot = await complete_snapshot(self, Snapshot.parse(summary.session_id, raw))
+                results[summary.session_id] = Archived(summary, snapshot.full_document, raw)
+            except AwiError as error:
+                results[summary.session_id] = error
+        return results
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         """Return the actions that were trimmed from a session of this agent, without damaged chunks."""

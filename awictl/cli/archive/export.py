@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...archive.base import ArchiveQuery
-from ...errors import InvalidInput
+from ...errors import AwiError, InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.each_id import each
-from ..framework.input import read_ids
+from ..framework.each_id import EachId, each, outcome_of
 from ..framework.output import Format
 from ..framework.stdout import flush
 from .filters import Agent, Failed, Since, Until, load
@@ -44,20 +43,39 @@ def command(
     query = ArchiveQuery(agent, since, until, failed)
     if ids and query != ArchiveQuery():
         raise InvalidInput("session ids and filters cannot be combined")
-    return run(ctx, read_ids(ids) if ids else None, query, actions)
+    return run(ctx, ids, query, actions)
 
 
 async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, actions: bool) -> None:
-    """Load and print each session; without ids those that match the query."""
+    """Load and print each session; without ids those that match the query, in bounded batches."""
+    from ...archive.bulk_load import id_batches
+
     async with ctx.manager() as manager:
+        if ids:
 
-        async def one(session_id: str) -> None:
-            render(ctx, await load(manager, session_id), actions)
+            async def one(session_id: str) -> None:
+                render(ctx, await load(manager, session_id), actions)
 
-        if ids is None:
-            archive = await manager.existing_archive()
-            ids = [summary.session_id async for summary in archive.find(query)]
-        await each(ctx, ids, one)
+            await each(ctx, ids, one)
+            return
+        archive = await manager.existing_archive()
+
+        async def many(batch: list[str]) -> list[Exception | None]:
+            found = await archive.load_many(batch)
+
+            async def one(session_id: str) -> None:
+                archived = found.pop(session_id, None)  # None: it was pruned or erased meanwhile
+                if isinstance(archived, AwiError):
+                    raise archived
+                if archived is not None:
+                    render(ctx, archived, actions)
+
+            return [await outcome_of(one, session_id) for session_id in batch]
+
+        sessions = EachId(ctx, id_batches(archive, query))
+        async for _ in sessions.batches(many):
+            pass
+    sessions.exit()
 
 
 def render(ctx: CommandContext, archived: "Archived", actions: bool) -> None:

@@ -24,13 +24,13 @@ class EachId:
 
     After Ctrl-C, the message says how many ids were done and, if the command `writes`, for which the outcome is
     unknown: their request was sent, and its reply did not arrive. `lines`: see `stream_ids`. `most_errors`: maximum
-    number of errors to report; None: all.
+    number of errors to report; None: all. `ids`: as in arguments, or batches of them.
     """
 
     def __init__(
         self,
         ctx: CommandContext,
-        ids: Sequence[str],
+        ids: Sequence[str] | AsyncGenerator[list[str], None],
         *,
         writes: bool = False,
         lines: bool = False,
@@ -41,7 +41,7 @@ class EachId:
         self._writes = writes
         self._lines = lines
         #: Whether there is only one id: its error is raised, not reported.
-        self._alone = not are_several(ids)
+        self._alone = isinstance(ids, Sequence) and not are_several(ids)
         self._code = 0
         self._done = 0
         self._failed = 0
@@ -56,12 +56,7 @@ class EachId:
         """
 
         async def only(batch: list[str]) -> list[T | Exception | None]:
-            try:
-                return [await one(batch[0])]
-            except (OSError, typer.Exit):  # stdout is closed
-                raise
-            except Exception as error:
-                return [error]
+            return [await outcome_of(one, batch[0])]
 
         async with aclosing(self.batches(only, most=1)) as batches:
             async for rows in batches:
@@ -80,7 +75,7 @@ class EachId:
         sent: list[str] = []
         try:
             with self._ctx.out.progress(None, "done", visible=self._shows_progress) as on_step:
-                async with aclosing(stream_ids(self._ids, lines=self._lines, most=most)) as batches:
+                async with aclosing(self._batches(most)) as batches:
                     async for batch in batches:
                         sent = batch
                         results = await many(batch)
@@ -101,6 +96,11 @@ class EachId:
             if not self._alone:
                 self._ctx.out.notice(" ".join(self._summary(sent)))
             raise
+
+    def _batches(self, most: int) -> AsyncGenerator[list[str], None]:
+        if isinstance(self._ids, Sequence):
+            return stream_ids(self._ids, lines=self._lines, most=most)
+        return self._ids
 
     def _fail(self, error: Exception) -> None:
         """Count an error, and report it; raise it if there is only one id."""
@@ -131,6 +131,16 @@ class EachId:
         """Raise typer.Exit with the exit code of the first error, if there was one."""
         if self._code:
             raise typer.Exit(self._code)
+
+
+async def outcome_of(one: Callable[[str], Awaitable[T | None]], session_id: str) -> T | Exception | None:
+    """What `one` returns for an id, or the error that concerns only this id."""
+    try:
+        return await one(session_id)
+    except (OSError, typer.Exit):  # stdout is closed
+        raise
+    except Exception as error:
+        return error
 
 
 async def each(

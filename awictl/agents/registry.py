@@ -99,11 +99,11 @@ class AgentRegistry:
 
     def cached(self, secret: str) -> AgentKey | None:
         """The key with this secret if it was read up to `key_cache.CACHE_SECONDS` ago; otherwise None."""
-        return self._cache.fresh(digest_of(secret))
+        return self._cache.fresh(digest_of(secret)) if len(secret) <= MAX_SECRET else None
 
     def was_found(self, secret: str) -> bool:
         """Whether the cache has a key with this secret, however old."""
-        return self._cache.was_found(digest_of(secret))
+        return len(secret) <= MAX_SECRET and self._cache.was_found(digest_of(secret))
 
     async def find(self, secret: str) -> AgentKey | None:
         """Return the key with this secret, in any state (see `AgentKey.state`); None if there is none.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import resource
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,8 +24,9 @@ log = logging.getLogger("awictl.server")
 RESERVED_DESCRIPTORS = 32
 #: Maximum number of connections to MongoDB: the default of its driver.
 MONGO_CONNECTIONS = 100
-#: Minimum number of connections of clients, however few descriptors there are.
-MIN_CONNECTIONS = 8
+#: Minimum and maximum number of connections of clients, however few or many descriptors there are.
+MIN_CLIENTS = 8
+MAX_CLIENTS = 10_000
 #: Share of all connections that one address may have.
 ADDRESS_SHARE = 0.5
 #: Seconds between two messages about the same limit.
@@ -56,8 +58,11 @@ def max_connections(descriptors: int) -> int:
     The greatest number n for which n clients, a connection to Redis and one to MongoDB for each of them up to their
     maximum, and `RESERVED_DESCRIPTORS` are within the limit.
     """
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CLIENTS
     left = descriptors - RESERVED_DESCRIPTORS
-    return max(MIN_CONNECTIONS, left // 3, (left - MAX_CONNECTIONS) // 2, left - MAX_CONNECTIONS - MONGO_CONNECTIONS)
+    most = max(left // 3, (left - MAX_CONNECTIONS) // 2, left - MAX_CONNECTIONS - MONGO_CONNECTIONS)
+    return min(max(most, MIN_CLIENTS), MAX_CLIENTS)
 
 
 class ConnectionLimits:
@@ -112,7 +117,10 @@ class ConnectionLimits:
     def _is_proxy(self, host: str) -> bool:
         if not self._proxies:
             return False
-        address = ipaddress.ip_address(host)
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:  # unknown: the client has gone already
+            return False
         return any(address in network for network in self._proxies)
 
     def _add(self, connection: ClientConnection, address: str) -> Admission:

@@ -30,7 +30,7 @@ DESCRIPTORS = 128
 
 
 @pytest.fixture
-def user(awictl: Cli) -> Cli:
+def operator(awictl: Cli) -> Cli:
     """A user with an archive in a file."""
     return awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
 
@@ -54,10 +54,10 @@ def warnings_of(server: Server, message: str) -> list[dict[str, object]]:
     return [row for row in server.rows() if row["level"] == "warning" and message in row["message"]]
 
 
-def test_idle_connections_are_closed_for_new_ones(user: Cli) -> None:
+def test_idle_connections_are_closed_for_new_ones(operator: Cli) -> None:
     """More idle connections than the server may open files; the good agent is at the same address."""
-    key = register(user)
-    with serving(user, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+    key = register(operator)
+    with serving(operator, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
         for _ in range(2 * DESCRIPTORS):
             stack.enter_context(connect(server))
         assert statuses(server, key, 100) == {200}
@@ -66,14 +66,17 @@ def test_idle_connections_are_closed_for_new_ones(user: Cli) -> None:
         assert not [row for row in server.rows() if row["level"] == "error"]
 
 
-def test_connections_that_are_not_idle_leave_room_for_other_addresses(user: Cli) -> None:
-    key = register(user)
+def test_connections_that_are_not_idle_leave_room_for_other_addresses(operator: Cli) -> None:
+    key = register(operator)
     slow = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {key}\r\nContent-Length: 12\r\n\r\n{{".encode()
-    with serving(user, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+    with serving(operator, "--request-timeout", "60s", descriptors=DESCRIPTORS) as server, ExitStack() as stack:
         held = [stack.enter_context(connect(server, "127.0.0.2")) for _ in range(16)]
         for connection in held:
             connection.sendall(slow)
-        time.sleep(0.5)  # until the server has read them
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while "awictl_http_requests_in_flight 17.0" not in httpx.get(f"{server.url}/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         with connect(server, "127.0.0.2") as refused:
             said = refused.recv(65_536)
             assert said.startswith(b"HTTP/1.1 429 ") and b"Too many connections" in said and refused.recv(1) == b""
@@ -82,11 +85,11 @@ def test_connections_that_are_not_idle_leave_room_for_other_addresses(user: Cli)
         assert warning["address"] == "127.0.0.2" and warning["refused"] == 1
 
 
-def test_a_proxy_is_not_limited_and_names_the_client(user: Cli) -> None:
+def test_a_proxy_is_not_limited_and_names_the_client(operator: Cli) -> None:
     """`X-Forwarded-For` counts only if it comes from the proxy."""
-    key = register(user)
+    key = register(operator)
     limits = ("--unknown-key-limit", "2", "--proxy", "127.0.0.2")
-    with serving(user, *limits, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+    with serving(operator, *limits, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
         slow = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {key}\r\nContent-Length: 12\r\n\r\n{{".encode()
         for _ in range(20):
             stack.enter_context(connect(server, "127.0.0.2")).sendall(slow)
@@ -102,16 +105,16 @@ def test_a_proxy_is_not_limited_and_names_the_client(user: Cli) -> None:
         assert spoofed == [401, 401, 429]
 
 
-def test_invalid_proxies(user: Cli) -> None:
-    user("serve", "--proxy", "example.com").error(2, "--proxy 'example.com' is not an IP address or network")
+def test_invalid_proxies(operator: Cli) -> None:
+    operator("serve", "--proxy", "example.com").error(2, "--proxy 'example.com' is not an IP address or network")
 
 
 # -- the log
 
 
-def test_every_line_of_the_log_is_json(user: Cli) -> None:
+def test_every_line_of_the_log_is_json(operator: Cli) -> None:
     """Warnings, the access log, the start and the end of several workers, and Ctrl-C."""
-    with serving(user, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
+    with serving(operator, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
         assert httpx.get(f"http://127.0.0.1:{server.port}/api/health").status_code == 200
         server.signal(signal.SIGINT)
         assert server.wait() == 130
@@ -122,20 +125,20 @@ def test_every_line_of_the_log_is_json(user: Cli) -> None:
     assert "GET /api/health 200" in messages
 
 
-def test_an_error_at_the_start_is_json_too(user: Cli) -> None:
+def test_an_error_at_the_start_is_json_too(operator: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        user("serve", "--port", str(taken.getsockname()[1])).logged_error(4, "cannot listen on 127.0.0.1")
+        operator("serve", "--port", str(taken.getsockname()[1])).logged_error(4, "cannot listen on 127.0.0.1")
 
 
-def test_the_log_on_a_terminal_is_text_without_control_characters(user: Cli) -> None:
+def test_the_log_on_a_terminal_is_text_without_control_characters(operator: Cli) -> None:
     evil = "evil\x1b]0;title\x07\n\x9b31m\u202eforged"
-    with on_terminal(user, "serve", "--port", "0", columns=200) as terminal:
+    with on_terminal(operator, "serve", "--port", "0", columns=200) as terminal:
         shown = terminal.until("listening on http://")
         port = shown.partition("listening on http://127.0.0.1:")[2].split()[0]
         assert '"message"' not in shown and "info" in shown
-        key = register(user)
+        key = register(operator)
         state = httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).json()
-        with redis.Redis(host="127.0.0.1", port=int(user.env["REDIS_PORT"])) as raw:
+        with redis.Redis(host="127.0.0.1", port=int(operator.env["REDIS_PORT"])) as raw:
             raw.set(f"AWI:SESSION:{state['sessionId']}", evil, keepttl=True)
         assert httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).status_code == 409
         terminal.until("request failed")
@@ -171,11 +174,11 @@ def metrics_folder(shared: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_folder_of_metrics_is_private_and_removed(user: Cli, number: int) -> None:
+def test_the_folder_of_metrics_is_private_and_removed(operator: Cli, number: int) -> None:
     with shared_temporary_folder() as shared:
         names = set()
         for _ in range(2 if number == signal.SIGTERM else 1):
-            with serving(user.having(TMPDIR=str(shared)), "--workers", "2") as server:
+            with serving(operator.having(TMPDIR=str(shared)), "--workers", "2") as server:
                 names.add(metrics_folder(shared).name)
                 server.signal(number)
                 server.wait()

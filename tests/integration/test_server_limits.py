@@ -113,7 +113,7 @@ async def test_a_flood_of_unknown_keys(
         assert statuses.keys() == {401, 429} and statuses[401] <= allowed
         queries = find_commands.count - before
         assert 0 < queries <= 2 * allowed + 2, "two for each key: those of awictl, and those of the app"
-        assert served_meanwhile > 50
+        assert served_meanwhile > 10
 
         monkeypatch.setattr(api.worker.agents._cache, "_clock", lambda: time.monotonic() + key_cache.CACHE_SECONDS + 1)
         assert await status_of(api, good.secret) == 200, "its key is looked up again, in spite of the limit"
@@ -191,8 +191,7 @@ async def test_registrations_are_limited_by_address(archived: Settings, valkey: 
             assert (await client.post(REGISTER, json={"name": "y"})).status_code == 201
         names = {key.name for key in await api.worker.agents.all()}
         assert names == {"agent 0", "agent 1", "agent 2", "y"}
-    [expiry] = {valkey.raw.pttl(key) // 60_000 for key in valkey.raw.keys("RATELIMIT:*")} - {60}
-    assert expiry == 59
+    assert all(3_000_000 < valkey.raw.pttl(key) <= 3_600_000 for key in valkey.raw.keys("RATELIMIT:*"))
 
 
 async def test_a_key_from_registration_expires_unless_it_is_used(archived: Settings) -> None:

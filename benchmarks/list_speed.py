@@ -1,24 +1,34 @@
-"""Time to list 200,000 sessions among 300,000 keys, compared with `redis-cli --scan`, and the effect of a paced scan.
+"""Time to list sessions as a table, and 200,000 of them compared with `redis-cli --scan`; the effect of a paced scan.
 
-Runs whole processes in turn on a private server over TCP: `redis-cli --scan --pattern 'AWI:SESSION:*'`, `session list
--o ids`, and `session list -o jsonl` (with TTL, agent and number of actions). Then another client sends a GET about
-every millisecond, alone and during a paced scan; prints its p99 latency for both. redis-cli is in Debian's redis-tools;
-this project does not install it.
+First, lists of 20,000 sessions as tables on a terminal of 80 columns, each compared with the same as JSON lines in a
+pipe: `session list`, `keys list`, and `archive list --all` on an SQLite archive.
+
+Then runs whole processes in turn on a private server over TCP, with 300,000 keys: `redis-cli --scan --pattern
+'AWI:SESSION:*'`, `session list -o ids`, and `session list -o jsonl` (with TTL, agent and number of actions). Then
+another client sends a GET about every millisecond, alone and during a paced scan; prints its p99 latency for both.
+redis-cli is in Debian's redis-tools; this project does not install it.
 
     uv run python benchmarks/list_speed.py [--sessions 200000] [--rounds 5] [--rate 20000] [--redis-cli redis-cli]
+    uv run python benchmarks/list_speed.py --only-tables
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import multiprocessing
+import os
 import re
 import shutil
 import socket
 import statistics
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -28,6 +38,8 @@ from support.valkey import ValkeyServer
 from awictl.document.byte_layout import encode
 
 LIFE_MS = 100_000_000
+#: Number of sessions in the lists that are printed as tables.
+TABLE_SESSIONS = 20_000
 #: Seconds of each phase of the foreground client.
 PHASE_SECONDS = 4.0
 AWICTL = [sys.executable, "-m", "awictl"]
@@ -62,6 +74,41 @@ def run(command: list[str], lines: int) -> tuple[float, float]:
         found += chunk.count(b"\n")
     assert (process.wait(), found) == (0, lines), (command, process.returncode, found)
     return time.perf_counter() - started, first
+
+
+def run_on_terminal(command: list[str], lines: int) -> tuple[float, float]:
+    """Run a command on a terminal, where it must print at least this many lines; otherwise as `run`."""
+    reading, writing = os.openpty()
+    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=writing, stderr=writing)
+    os.close(writing)
+    found, first = 0, 0.0
+    with suppress(OSError):  # EIO: the process has closed the terminal
+        while chunk := os.read(reading, 1 << 20):
+            first = first or time.perf_counter() - started
+            found += chunk.count(b"\n")
+    os.close(reading)
+    assert process.wait() == 0 and found >= lines, (command, process.returncode, found)
+    return time.perf_counter() - started, first
+
+
+def tables(rounds: int) -> None:
+    """Print the time of lists as tables, relative to the same as JSON."""
+    with ValkeyServer() as server, tempfile.TemporaryDirectory() as folder:
+        fill(server, TABLE_SESSIONS)
+        at = ["--redis", f"redis://127.0.0.1:{server.port}", "--archive", f"sqlite:///{folder}/archive.db"]
+        sweep = [*AWICTL, *at, "archive", "sweep", "--margin", f"{LIFE_MS // 1000 + 1}s", "-q"]
+        subprocess.run(sweep, check=True, stdout=subprocess.DEVNULL)
+        for words in (["session", "list"], ["keys", "list"], ["archive", "list", "--all"]):
+            lines = server.raw.dbsize() if words[0] == "keys" else TABLE_SESSIONS
+            command = [*AWICTL, *at, *words]
+            pairs = [(run([*command, "-o", "jsonl"], lines), run_on_terminal(command, lines)) for _ in range(rounds)]
+            ratios = [table / json for (json, _), (table, _) in pairs]
+            spread = f"{statistics.median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
+            seconds, first = (statistics.median(values) for values in zip(*(table for _, table in pairs), strict=True))
+            name = " ".join(words)
+            print(f"{name:18} as a table: {seconds:.2f} s = {spread} the time of JSON; first row after {first:.2f} s")
 
 
 def memory(command: list[str]) -> int:
@@ -119,7 +166,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--redis-cli", default="redis-cli")
+    parser.add_argument("--only-tables", action="store_true", help="only compare tables with JSON")
     options = parser.parse_args()
+    tables(options.rounds)
+    if options.only_tables:
+        return
     if shutil.which(options.redis_cli) is None:
         sys.exit(f"{options.redis_cli} is not installed; install Debian's redis-tools")
     with ValkeyServer() as server:

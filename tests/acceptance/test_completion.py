@@ -88,6 +88,12 @@ def test_the_embedded_server_is_not_started_for_a_completion(user: Cli) -> None:
     assert not (user.home / "data").exists()
 
 
+def test_zero_seconds_turn_it_off(stored: Cli) -> None:
+    for seconds in ("0", "-1", "nan"):
+        assert values(stored.having(AWI_COMPLETION_SECONDS=seconds), "session", "") == []
+    assert values(stored.having(AWI_COMPLETION_SECONDS="soon"), "nonsense", "") == []
+
+
 @pytest.mark.parametrize(
     "words", [[], ["session"], ["nonsense", ""], ["session", "", "--redis"], ["session", "", "--redis", "http://h"]]
 )

@@ -96,4 +96,13 @@ def test_ids_are_accepted_as_the_names_of_their_keys(awictl: Cli, valkey: Valkey
     assert awictl.ok("cache", "put", "[]", "--session", key).json["sessions"] == [SESSION_ID]
     assert awictl.ok("agent", "session", agent, "-o", "ids").lines == [SESSION_ID]
     assert awictl.ok("media", "show", "MEDIA:IMG:known").out
+    assert awictl.ok("media", "put", "MEDIA:IMG:known", "--full", "https://example.com/1.jpg", "-o", "ids").lines == [
+        "known"
+    ]
+    assert awictl.ok("session", "list", "--agent", agent, "-o", "ids").lines == [SESSION_ID]
+    archiving = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
+    archiving.ok("session", "end", key)
+    for words in (["archive", "show", key], ["archive", "show", "-"], ["archive", "export", key]):
+        assert archiving.ok(*words, stdin=key.encode()).json["session_id"] == SESSION_ID
+    assert archiving.ok("archive", "restore", key, "-o", "ids").lines == [SESSION_ID]
     awictl("session", "show", "AWI:DIFF:sess_test").error(2, "not a session id")

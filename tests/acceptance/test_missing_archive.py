@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_a_live_session_is_shown_without_the_archive(named: tuple[Cli, Path], va
     user, _ = named
     put(valkey, compact(document([0])))
     assert user.ok("session", "show", SESSION_ID).json["session_id"] == SESSION_ID
+
+
+def test_health_and_doctor_mention_it(named: tuple[Cli, Path], valkey: ValkeyServer) -> None:
+    """They check whether sessions can be archived, and that is so: it is no error."""
+    user, path = named
+    result = user.ok("health")
+    assert result.json["archive"] == "missing" and str(path) in result.err
+    [check] = [one for one in user.ok("doctor").json["checks"] if one["check"] == "archive"]
+    assert check["status"] == "warn" and str(path) in json.dumps(check)
+    assert not path.parent.exists()
+    user.ok("agent", "register", "new")
+    assert user.ok("health").json["archive"] == "connected"
 
 
 @pytest.mark.parametrize("words", ON_THE_ARCHIVE, ids=" ".join)

@@ -28,7 +28,10 @@ _SERVER_OPTIONS = {"--redis": "redis_url", "--profile": "profile"}
 
 def main(arguments: Sequence[str]) -> None:
     """Print the values for the arguments of a completion script, and exit."""
-    threading.Thread(target=_exit_after, args=(_limit(),), daemon=True).start()
+    limit = _limit()
+    if not limit > 0:
+        os._exit(0)
+    threading.Thread(target=_exit_after, args=(limit,), daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         kind, prefix, *words = arguments
@@ -47,7 +50,7 @@ def _limit() -> float:
 
 def _exit_after(seconds: float) -> None:
     """End the process, even if it waits for a name server or a frozen file system."""
-    time.sleep(max(0.0, min(seconds, 60.0)))
+    time.sleep(min(seconds, 60.0))
     os._exit(0)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ...errors import AwiError
+from ...errors import AwiError, NotFound
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
 from ..framework.tables import fields_of
@@ -24,6 +24,9 @@ async def run(ctx: CommandContext) -> None:
     async with ctx.manager() as manager:
         answer = {"redis": "connected", "address": manager.store.where, **await manager.store.ping()}
         archive, error = await _ping_archive(manager)
+    if isinstance(error, NotFound):  # no reason to fail: the first sweep creates it
+        ctx.out.notice(str(error))
+        error = None
     render(ctx, answer | archive)
     if error is not None:
         raise typer.Exit(report(error, verbose=ctx.options.verbose))
@@ -36,6 +39,9 @@ async def _ping_archive(manager: "StateManager") -> tuple[dict[str, Any], AwiErr
     where = {"archive_address": manager.archive.where}
     try:
         answer = await manager.archive.ping()
+        await manager.archive.check_exists()
+    except NotFound as error:
+        return {"archive": "missing", **where}, error
     except AwiError as error:
         return {"archive": "disconnected", **where}, error
     return {"archive": "connected", **where, **{f"archive_{name}": value for name, value in answer.items()}}, None

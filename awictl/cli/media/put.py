@@ -6,6 +6,7 @@ import typer
 
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.parsers import plain_id
 from ..framework.tables import fields_of
 from . import view
 from .arguments import read_embedding
@@ -13,7 +14,7 @@ from .arguments import read_embedding
 if TYPE_CHECKING:
     from ...media.images import Image
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the image.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the image.", show_default=False, callback=plain_id)]
 Thumbnail = Annotated[str | None, typer.Option("--thumbnail", metavar="URL", help="URL of the thumbnail.")]
 Full = Annotated[str | None, typer.Option("--full", metavar="URL", help="URL of the full image.")]
 Embedding = Annotated[

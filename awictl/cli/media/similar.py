@@ -10,6 +10,7 @@ from ...errors import NotFound
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Format
+from ..framework.parsers import plain_id
 from . import view
 from .arguments import read_embedding
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 Query = Annotated[
     str,
     typer.Argument(
-        metavar="ID|FILE", help="Id of an image, a file with an embedding, or - for stdin.", show_default=False
+        metavar="ID|FILE",
+        help="Id of an image, a file with an embedding, or - for stdin.",
+        show_default=False,
+        callback=plain_id,
     ),
 ]
 Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="Maximum number of images.")]

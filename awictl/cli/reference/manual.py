@@ -21,14 +21,19 @@ _PRECEDENCE = (
 _OTHER_VARIABLES = [
     ("REDIS_URL", "URL of the Redis or Valkey server, instead of REDIS_HOST and the other variables for it."),
     ("AWI_PROFILE", "Profile of config.toml to use, like --profile."),
+    (
+        "AWI_COMPLETION_SECONDS",
+        "Seconds that the completion of a value from the server may take; 0: none is completed. Default: 0.25.",
+    ),
     ("NO_COLOR", "If set, print without colors, like --no-color."),
 ]
 _FILES = [
     (
         "~/.config/awictl/config.toml",
-        "Profiles: settings for --profile, in a table [profiles.NAME] each. XDG_CONFIG_HOME is respected.",
+        "Profiles: settings for --profile, in a table [profiles.NAME] each; default_profile names the one to use "
+        "without --profile and AWI_PROFILE. XDG_CONFIG_HOME is respected.",
     ),
-    (".env", "Environment variables, read from the working directory."),
+    (".env", "Environment variables, read from the working directory, unless another user could have written it."),
     (
         "~/.local/share/awictl/embedded/",
         "Data of the private server that --embedded starts: its append-only file, its socket (valkey.sock), its log "

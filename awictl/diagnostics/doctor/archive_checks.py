@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import AwiError
+from ...errors import AwiError, NotFound
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ async def check_archive(open_archive: OpenArchive) -> list[Check]:
             return [warned("archive", "no archive is configured: sessions are lost when they expire", remedy)]
         answer = await archive.ping()
         checks = [passed("archive", f"{archive.where} answers in {answer['latency_ms']:.1f} ms")]
+        try:
+            await archive.check_exists()
+        except NotFound as error:
+            checks = [warned("archive", str(error), "correct AWI_ARCHIVE_URL, unless nothing was archived yet")]
         missing = await archive.missing_indexes()
     except AwiError as error:
         remedy = (

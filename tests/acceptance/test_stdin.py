@@ -176,6 +176,7 @@ def test_ids_are_handled_while_stdin_is_open(awictl: Cli, valkey: ValkeyServer) 
         eventually(lambda: valkey.raw.ttl(session_key("sess_a")) > 1000)
         send(process, b"b sess_a\n")
         eventually(lambda: valkey.raw.ttl(session_key("sess_b")) > 1000)
+        time.sleep(READ_SECONDS)  # until it has received the reply
         result = interrupted(process)
     assert result.code == INTERRUPTED
     assert [json.loads(line)["session_id"] for line in result.out.splitlines()] == ["sess_a", "sess_b"]

@@ -98,3 +98,17 @@ def test_diagnose_a_session_that_has_just_cached_its_query(awictl: Cli, valkey: 
     awictl.ok("session", "apply", "sess_test", '{"page_state":{"filters":{"tag":"new"}}}')
     moved = awictl(*words)
     assert moved.code == 1 and moved.json["cache_key"] not in (KEY, cache_key())
+
+
+def test_delete_many(awictl: Cli, valkey: ValkeyServer) -> None:
+    """One that is not cached, and one that is no cache key, do not stop the others."""
+    keys = [f"{number:032x}" for number in range(2_100)]
+    valkey.raw.mset({f"AWI:CACHE:LIST:{key}": "[]" for key in keys[1:]})
+    ids = "\n".join([keys[0], "bad", *keys[1:]]).encode()
+    for more, deleted in ((["--dry-run"], None), (["--yes"], True)):
+        result = awictl("cache", "delete", "-", *more, stdin=ids)
+        assert result.code == 3 and result.rows == [{"cache_key": key, "deleted": deleted} for key in keys[1:]]
+        first, second = result.err.splitlines()
+        assert keys[0] in first and "'bad' is not a cache key" in second
+    assert valkey.raw.dbsize() == 0
+    awictl("cache", "delete", "-", "--yes", stdin=b"").error(2, "no ids were given")

@@ -1,16 +1,19 @@
 """`awictl cache delete`."""
 
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from ...errors import NotFound
+from ...document.keys import check_cache_key, is_cache_key
+from ...errors import AwiError, NotFound
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
+from ..framework.each_id import EachId
 from ..framework.input import read_ids
-from ..framework.output import LISTING, Format
+from ..framework.output import LISTING, Batches, Format
 from . import view
 from .arguments import Keys
 
@@ -27,30 +30,42 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 )
 def command(ctx: CommandContext, keys: Keys, yes: Yes = False, dry_run: DryRun = False) -> Work:
     """Delete cached results. Sessions that refer to them do not change."""
-    from ...document.keys import check_cache_key
-
-    return run(ctx, list(dict.fromkeys(map(check_cache_key, read_ids(keys)))), yes, dry_run)
+    return run(ctx, keys if yes or dry_run else read_ids(keys), yes, dry_run)
 
 
-async def run(ctx: CommandContext, keys: list[str], yes: bool, dry_run: bool) -> None:
-    """Delete the keys, once that is confirmed. Raises NotFound if nothing is cached under some of them."""
+async def run(ctx: CommandContext, keys: Sequence[str], yes: bool, dry_run: bool) -> None:
+    """Delete the keys, once that is confirmed; report those under which nothing is cached."""
+    each_key = EachId(ctx, keys, writes=not dry_run)
     async with ctx.manager() as manager:
         cache = manager.cache
         if not dry_run:
             manager.check_writable()
-        there = await cache.lifetimes(keys)
-        if dry_run:
-            gone = dict.fromkeys(there)
-        else:
-            if there:
-                confirm(f"Delete {plural(len(there), 'cached result')} from {cache.where}?", yes)
-            gone = {one: True for one, done in zip(there, await cache.delete(list(there)), strict=True) if done}
-        await render(ctx, gone)
-        if missing := [one for one in keys if one not in gone]:
-            raise NotFound(f"nothing is cached at {cache.where} under {', '.join(missing)}")
+        if not (yes or dry_run) and (there := await cache.lifetimes(_valid(keys))):
+            confirm(f"Delete {plural(len(there), 'cached result')} from {cache.where}?", yes)
+
+        async def delete(batch: list[str]) -> list[dict[str, Any] | AwiError | None]:
+            there = list(await cache.lifetimes(_valid(batch)))
+            deleted = [None] * len(there) if dry_run else await cache.delete(there)
+            done = dict(zip(there, deleted, strict=True))
+            outcomes: list[dict[str, Any] | AwiError | None] = []
+            for key in batch:
+                try:
+                    if done.get(check_cache_key(key), False) is False:
+                        raise NotFound(f"nothing is cached at {cache.where} under {key}")
+                except AwiError as error:
+                    outcomes.append(error)
+                else:
+                    outcomes.append({"cache_key": key, "deleted": done[key]})
+            return outcomes
+
+        await render(ctx, each_key.batches(delete))
+    each_key.exit()
 
 
-async def render(ctx: CommandContext, gone: dict[str, Any]) -> None:
+def _valid(keys: Sequence[str]) -> list[str]:
+    return [key for key in keys if is_cache_key(key)]
+
+
+async def render(ctx: CommandContext, batches: AsyncGenerator[list[dict[str, Any]], None]) -> None:
     """Print each key with whether it was deleted: True, or None in a dry run."""
-    rows = [{"cache_key": one, "deleted": done} for one, done in gone.items()]
-    await ctx.out.many(rows, view.DELETED, id_field="cache_key", empty="nothing was deleted")
+    await ctx.out.many(Batches(batches), view.DELETED, id_field="cache_key", empty="nothing was deleted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from ...errors import AwiError
 from ...settings import Settings
@@ -12,6 +13,9 @@ from ...util.prefetch import prefetch
 from . import keyspace
 from .connection import Argument, Script, Server, connect
 from .keyspace import KeyInfo, groups
+
+#: Maximum number of keys that are deleted in one request (DESIGN, promise 9).
+DELETE_BATCH = 1_000
 
 _COMPARE_AND_SET = Script("compare_and_set")
 
@@ -100,8 +104,10 @@ class Strings:
         return bool(self._server.checked(reply, name))
 
     async def delete(self, names: Sequence[str]) -> list[bool]:
-        """Delete keys. Returns for each whether it existed. One round trip."""
-        replies = await self._server.execute(*(("DEL", name) for name in names))
+        """Delete keys. Returns for each whether it existed. One round trip for each `DELETE_BATCH` keys."""
+        replies: list[Any] = []
+        for start in range(0, len(names), DELETE_BATCH):
+            replies += await self._server.execute(*(("DEL", name) for name in names[start : start + DELETE_BATCH]))
         return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
 
     async def key_info(self, names: Sequence[str], size: int = 0) -> list[KeyInfo | None]:

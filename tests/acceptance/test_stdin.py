@@ -63,14 +63,18 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+#: One command for each way in which stdin is read.
 READERS = [
-    "session show -",
     "session touch -",
+    "session end --discard -",
+    "session apply sess_a -",
+    "media put image --embedding -",
+]
+OTHER_READERS = [
+    "session show -",
     "session end -",
     "session end --discard --yes -",
-    "session end --discard -",
     "session end --dry-run --discard -",
-    "session apply sess_a -",
     "session apply sess_a {} --action a --input -",
     "archive show -",
     "archive export -",
@@ -79,18 +83,18 @@ READERS = [
     "cache key --filters -",
     "cache show -",
     "cache delete -",
-    "media put image --embedding -",
     "media similar -",
     "media show -",
     "media delete -",
 ]
 
 
-def test_ctrl_c_while_stdin_is_open(awictl: Cli, valkey: ValkeyServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("readers", [READERS, pytest.param(OTHER_READERS, marks=pytest.mark.soak)], ids=["some", "all"])
+def test_ctrl_c_while_stdin_is_open(awictl: Cli, valkey: ValkeyServer, tmp_path: Path, readers: list[str]) -> None:
     user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{tmp_path}/archive.db")
     with unchanged(valkey):
-        for first in range(0, len(READERS), 4):  # some at a time, since most of it is the start of Python
-            words = READERS[first : first + 4]
+        for first in range(0, len(readers), 4):  # some at a time, since most of it is the start of Python
+            words = readers[first : first + 4]
             processes = [user.start(*one.split(), stdin=subprocess.PIPE) for one in words]
             with ExitStack() as stack:
                 for process in processes:
@@ -152,6 +156,17 @@ def test_ids_on_a_terminal_are_answered_line_by_line(awictl: Cli, valkey: Valkey
         terminal.press(CTRL_D)
         assert terminal.end() == 0
         assert terminal.text.count("TTL") == 1 and "2/?" not in terminal.text
+
+
+def test_ids_are_typed_before_the_confirmation(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0], session_id="sess_a")), "sess_a")
+    with on_terminal(awictl, "session", "end", "--discard", "-") as terminal:
+        terminal.until("end with Ctrl-D")
+        terminal.press("sess_a\r", CTRL_D)
+        terminal.until("Delete 1 session without archiving?")
+        terminal.press("y\r")
+        assert terminal.end() == 0
+    assert not valkey.raw.exists(session_key("sess_a"))
 
 
 def test_no_announcement_with_quiet_or_in_a_pipe(awictl: Cli, valkey: ValkeyServer) -> None:

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,25 @@ def test_a_silent_server_is_given_up(waiting: Cli, silent_server: socket.socket)
     assert values(patient, "session", "") == []
     result = patient("__complete", "session", "")
     assert result.seconds < 10, result
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"*1000000000\r\n", b"$1099511627776\r\nx", b"*1\r\n" * 100_000, b"+" + b"x" * 9_000_000, b"HTTP/1.1 400\r\n"],
+)
+def test_a_hostile_server_gets_no_memory(waiting: Cli, silent_server: socket.socket, reply: bytes) -> None:
+    def serve() -> None:
+        with suppress(OSError):
+            connection, _ = silent_server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(reply)
+
+    threading.Thread(target=serve, daemon=True).start()
+    script = "import resource, runpy; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "
+    script += "runpy.run_module('awictl', run_name='__main__')"
+    result = waiting.having(AWI_COMPLETION_SECONDS="20").python("-c", script, "__complete", "session", "")
+    assert (result.code, result.out, result.err) == (0, b"", "") and result.seconds < 19
 
 
 def test_too_many_keys_are_no_completion_but_a_part_of_many_matches_is(stored: Cli, valkey: ValkeyServer) -> None:

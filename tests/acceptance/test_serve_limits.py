@@ -114,14 +114,17 @@ def test_invalid_proxies(operator: Cli) -> None:
 
 def test_every_line_of_the_log_is_json(operator: Cli) -> None:
     """Warnings, the access log, the start and the end of several workers, and Ctrl-C."""
-    with serving(operator, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
+    mistyped = operator.having(AWI_READONLY="1")
+    with serving(mistyped, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
         assert httpx.get(f"http://127.0.0.1:{server.port}/api/health").status_code == 200
         server.signal(signal.SIGINT)
         assert server.wait() == 130
     rows = server.rows()
     assert all(row.keys() >= {"time", "level", "logger", "message"} for row in rows)
     messages = [row["message"] for row in rows]
-    assert "without TLS" in messages[0] and messages[-2:] == ["stopped", "interrupted"]
+    assert (
+        "AWI_READONLY" in messages[0] and "without TLS" in messages[1] and messages[-2:] == ["stopped", "interrupted"]
+    )
     assert "GET /api/health 200" in messages
 
 

@@ -29,8 +29,8 @@ _START = {
         "set -g fish_autosuggestion_enabled 0\n",
     ),
 }
-#: Seconds without output after which a shell has finished to redraw its line.
-_QUIET_SECONDS = 0.3
+#: Seconds to wait for more output before the screen is looked at.
+_POLL_SECONDS = 0.03
 
 
 @dataclass
@@ -54,9 +54,7 @@ class Shell:
         self._until(lambda: typed.replace(" ", "") in self._line().replace(" ", ""))
         self.process.send("\t")
         self._wait_for_completion(typed)
-        line = self._line()
-        self.process.send("\x15")  # Ctrl-U
-        return line + " "
+        return self._line() + " "
 
     def run(self, command: str, until: str) -> None:
         """Run a command, and wait until its output shows a text."""
@@ -69,9 +67,8 @@ class Shell:
         self.process.close(force=True)
 
     def _prompt(self) -> None:
-        self.process.send("\x03")  # Ctrl-C: an empty line
-        self._read(_QUIET_SECONDS)
-        self.process.send("\x0c")  # Ctrl-L: an empty screen
+        """Get an empty line at the top of an empty screen."""
+        self.process.send("\x05\x15\x0c")  # Ctrl-E, Ctrl-U, Ctrl-L
         self._until(lambda: self.screen.strip().startswith(PROMPT) and self._line() == "")
 
     def _line(self) -> str:
@@ -90,7 +87,7 @@ class Shell:
         deadline = time.monotonic() + LIMIT_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"{self.name} shows:\n{self.screen}"
-            self._read(0.1)
+            self._read(_POLL_SECONDS)
 
     def _read(self, seconds: float) -> None:
         """Read output until there is none for some time."""

@@ -143,7 +143,9 @@ def _network(text: str) -> str:
 
 async def run(ctx: CommandContext, options: "ServerOptions") -> None:
     """Run the server."""
+    from ...server.log_formats import configure
     from ...server.run import serve
 
     level = logging.ERROR if ctx.options.quiet else logging.DEBUG if ctx.options.verbose else logging.INFO
+    configure(level)  # before the settings are loaded, which may log warnings
     await serve(ctx.settings, options, level)

@@ -22,6 +22,8 @@ SCAN_COUNT = 500
 PAUSE_SECONDS = 0.001
 #: Maximum number of bytes that are read in all.
 MAX_BYTES = 4_194_304
+#: The announcement of a reply that would not fit: hiredis would reserve memory for it.
+_HUGE = re.compile(rb"[*$~%>]\d{7}")
 
 
 def quick_scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
@@ -90,8 +92,8 @@ def _replies(connection: socket.socket) -> Iterator[Any]:
         if reply is False:
             data = connection.recv(65_536)
             left -= len(data)
-            if not data or left < 0:
-                raise ConnectionError("the server closed the connection, or sent too much")
+            if not data or left < 0 or _HUGE.search(data):
+                raise ConnectionError("the server closed the connection, or sends too much")
             reader.feed(data)
         elif isinstance(reply, Exception):
             raise reply

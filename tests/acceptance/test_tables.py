@@ -195,3 +195,11 @@ def test_doctor_prints_a_summary_and_problems_first(awictl: Cli, valkey: ValkeyS
     warnings = f"{counts['WARN']} warning{'s' if counts['WARN'] != 1 else ''}"
     assert lines[0] == f"{counts['FAIL']} failed, {warnings}, {counts['ok']} passed"
     assert results == sorted(results, key=["FAIL", "WARN", "ok"].index) and counts["FAIL"] >= 1
+
+
+def test_doctor_breaks_no_key(awictl: Cli, valkey: ValkeyServer) -> None:
+    session_id = "sess_" + "x" * 58
+    put(valkey, b"{", session_id)
+    lines = awictl.on_screen("doctor", "--no-color").text.splitlines()
+    assert any(session_key(session_id) in line for line in lines)
+    assert "" not in lines[:-1] and all(len(line) <= 80 for line in lines)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import plural
-from ..framework.tables import Column, Rows, printable
+from ..framework.layout import Column, cells_of, fitted
+from ..framework.tables import Rows, printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 #: Maximum number of repairs in a table.
 MOST_REPAIRS = 50
 
 #: How each status is shown: as a word and a colour, since not every terminal has colours.
 _SIGNS = {"pass": ("ok", "green"), "warn": ("WARN", "yellow"), "fail": ("FAIL", "bold red")}
+
+_CHECK = [
+    Column("", lambda row: _SIGNS[row["status"]][0]),
+    Column("", lambda row: row["check"]),
+    Column("", lambda row: row["text"], narrow="fold"),
+]
 
 REPAIRS = [
     Column("KEY", lambda row: row["key"], narrow="id"),
@@ -30,7 +38,7 @@ def report(answer: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(summary(answer["checks"]), style="bold"), checks(answer["checks"])]
+    parts: list[RenderableType] = [Text(summary(answer["checks"]), style="bold"), Checks(answer["checks"])]
     if rows := answer.get("repairs"):
         parts += ["", repairs(rows)]
     return Group(*parts)
@@ -50,19 +58,30 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{counts['fail']} failed, {plural(counts['warn'], 'warning')}, {counts['pass']} passed"
 
 
-def checks(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The checks, those with problems first, each with its evidence, some examples, and the remedy."""
-    from rich.table import Table
-    from rich.text import Text
+@dataclass(frozen=True)
+class Checks:
+    """The checks, those with problems first, each with its evidence, some examples, and the remedy.
 
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for row in sorted(rows, key=lambda row: -list(_SIGNS).index(row["status"])):
-        sign, style = _SIGNS[row["status"]]
-        lines = [row["evidence"], *(f"  {example}" for example in row["examples"])]
-        if row["remedy"]:
-            lines.append(f"→ {row['remedy']}")
-        grid.add_row(Text(sign, style), Text(printable(row["check"])), Text("\n".join(map(printable, lines))))
-    return grid
+    An example, such as a key with its TTL, is not broken into several lines.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        rows = sorted(self.rows, key=lambda row: -list(_SIGNS).index(row["status"]))
+        texts = [cells_of(_CHECK, {**row, "text": row["evidence"]}) for row in rows]
+        folding = fitted(_CHECK, texts, options.max_width)
+        whole = replace(folding, columns=[*_CHECK[:-1], replace(_CHECK[-1], narrow="id")])
+        for row, first in zip(rows, texts, strict=True):
+            remedy = [f"→ {row['remedy']}"] if row["remedy"] else []
+            lines = folding.lines(first)
+            lines += [line for one in row["examples"] for line in whole.lines(["", "", "  " + printable(one)])]
+            lines += [line for one in remedy for line in folding.lines(["", "", printable(one)])]
+            sign, style = _SIGNS[row["status"]]
+            for number, line in enumerate(lines):
+                text = Text(line, no_wrap=True, overflow="ignore")
+                if number == 0:
+                    text.stylize(style, 0, len(sign))
+                yield text

@@ -108,7 +108,7 @@ class Layout:
                 for part, width, column in zip(parts, self.widths, self.columns, strict=True)
             ]
             rows.append(GAP.join(texts).rstrip())
-        return before + rows + after
+        return before + [row for row in rows if row] + after
 
 
 def fitted(

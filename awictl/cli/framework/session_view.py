@@ -31,7 +31,7 @@ ACTIONS = [
 
 ENDED = [
     Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
-    Column("AGENT", lambda row: known(row["agent_id"]), narrow="cut"),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", width=24),
     Column("ENDED", lambda row: moment(row["ended_at"], "seconds"), drop=1, width=20),
     Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
     Column("ARCHIVE", lambda row: row["archive"] or "discarded", narrow="cut"),

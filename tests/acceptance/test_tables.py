@@ -57,7 +57,7 @@ TABLES: list[tuple[list[str], list[str], list[str]]] = [
     (["session", "diff", LONG], ["T", "TIME"], []),
     (["session", "diff", LONG, "sess_" + "e" * 64], ["FIELD", "FIRST", "SECOND"], []),
     (["session", "touch", LONG, OTHER], ["SESSION", "TTL"], [LONG, OTHER]),
-    (["session", "end", "--dry-run", LONG, OTHER], ["SESSION", "AGENT", "ACTIONS", "ARCHIVE"], [LONG, OTHER]),
+    (["session", "end", "--dry-run", LONG, OTHER], ["SESSION", "AGENT", "ARCHIVE"], [LONG, OTHER]),
     (["archive", "list"], ["SESSION", "AGENT", "LAST ACTIVITY"], ["sess_" + "c" * 64]),
     (["archive", "show", "sess_" + "c" * 64], ["T", "TIME"], ["sess_" + "c" * 64]),
     (["archive", "restore", "--dry-run", "sess_" + "c" * 64], ["SESSION", "AGENT", "EXPIRES IN"], ["sess_" + "c" * 64]),

@@ -188,15 +188,16 @@ class Settings:
     ) -> Settings:
         """Read the settings from all sources.
 
-        `options` are explicit values by field name, or `redis_url`. The profile is `profile`, or AWI_PROFILE, or the
-        `default_profile` of config.toml. Other unknown names there, and unknown AWI_ variables, are logged as warnings.
-        Raises InvalidInput for an unknown profile, an unknown name in it, a value of the wrong type, and a URL with a
-        password in `options` (the command line).
+        `options` are explicit values by field name, or `redis_url`. The profile is `profile` (empty: none), or
+        AWI_PROFILE, or the `default_profile` of config.toml. Unknown names, but those in the profile, are logged as
+        warnings. Raises InvalidInput for an unknown profile, an unknown name in it, a value of the wrong type, and a
+        URL with a password in `options` (the command line).
         """
         environ = os.environ if environ is None else environ
         dotenv = read_dotenv(dotenv_file or Path(".env"))
-        profile = profile or environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
-        chosen = read_profile(profile, config_file)
+        if profile is None:
+            profile = environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
+        chosen = read_profile(profile, config_file) if profile != "" else None
         layers = [_from_options(dict(options or {})), _from_variables("environment", environ)]
         layers.append(_from_variables(".env", dotenv))
         if chosen is not None:

@@ -42,7 +42,7 @@ complete -c awictl -n '__awictl_at '\'''\''' -a completion -d 'Print the complet
 complete -c awictl -n '__awictl_at '\'''\''' -a help -d 'Show the help of awictl, of a group or of a command, like --help'
 complete -c awictl -n '__awictl_at '\'''\''' -a version -d 'Print the version, like --version'
 complete -c awictl -n '__awictl_at '\'''\''' -l version -d 'Print the version and exit.'
-complete -c awictl -l profile -x -a '(__awictl_values profile)' -d 'Profile in config.toml to use.'
+complete -c awictl -l profile -x -a '(__awictl_values profile)' -d 'Profile in config.toml to use; empty for none.'
 complete -c awictl -l redis -x -d 'Redis server, without password: redis://HOST:PORT/DB, or HOST:PORT.'
 complete -c awictl -l mongo -x -d 'URL of the MongoDB archive, without password: mongodb://HOST/DATABASE.'
 complete -c awictl -l archive -x -d 'URL of the archive: mongodb://HOST/DATABASE or sqlite:///FILE.'

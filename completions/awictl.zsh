@@ -14,7 +14,7 @@ _awictl() {
   typeset -A opt_args
   _arguments -C -A '-*' \
     '--version[Print the version and exit.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -77,7 +77,7 @@ _awictl_session() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -126,7 +126,7 @@ _awictl_session_create() {
     '--name[Name of the agent.  (default, its id)]:TEXT: ' \
     '--route[Route on which the session starts.]:PATH: ' \
     '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -153,7 +153,7 @@ _awictl_session_list() {
     '--limit[Maximum number of rows.]:N: ' \
     '--columns[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -170,7 +170,7 @@ _awictl_session_list() {
 
 _awictl_session_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -194,7 +194,7 @@ _awictl_session_apply() {
     '--failed[Record the action as failed.]' \
     '--op-id[Operation id, the update is applied at most once per id.]:ID: ' \
     '--dry-run[Only show what the delta would change; write nothing.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -215,7 +215,7 @@ _awictl_session_diff() {
   _arguments \
     '--all[Also compare ids, histories and statistics.]' \
     '--exit-code[Exit with 1 if there is a difference.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -239,7 +239,7 @@ _awictl_session_history() {
     '(-f --follow)'{-f,--follow}'[Keep printing new actions as they are recorded.]' \
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -259,7 +259,7 @@ _awictl_session_watch() {
   _arguments \
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -278,7 +278,7 @@ _awictl_session_watch() {
 _awictl_session_touch() {
   _arguments \
     '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -299,7 +299,7 @@ _awictl_session_end() {
     '--discard[Delete the sessions without archiving them.]' \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation before --discard.]' \
     '--dry-run[Only show which sessions would end.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -319,7 +319,7 @@ _awictl_archive() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -365,7 +365,7 @@ _awictl_archive_sweep() {
     '--rate[Archive at most N sessions per second.]:N: ' \
     '--scan-rate[Scan at most N keys per second.]:N: ' \
     '--dry-run[Only show which sessions are due.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -389,7 +389,7 @@ _awictl_archive_list() {
     '--limit[Maximum number of sessions on a page.]:N: ' \
     '--all[List all sessions instead of one page.]' \
     '--cursor[Cursor that the previous page reported.]:CURSOR: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -406,7 +406,7 @@ _awictl_archive_list() {
 
 _awictl_archive_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -429,7 +429,7 @@ _awictl_archive_stats() {
     '--until[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--top[Number of most used actions to show.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -451,7 +451,7 @@ _awictl_archive_export() {
     '--until[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--actions[Print one action per line instead of one session per line.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -470,7 +470,7 @@ _awictl_archive_export() {
 _awictl_archive_restore() {
   _arguments \
     '--dry-run[Only check that the sessions can be restored.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -490,7 +490,7 @@ _awictl_agent() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -531,7 +531,7 @@ _awictl_agent_register() {
     '--expires[Time until the key expires, such as 30d.  (default, never)]:DURATION: ' \
     '--description[Description of the agent.]:TEXT: ' \
     '--allow-duplicate[Register the agent even if another one has this name.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -549,7 +549,7 @@ _awictl_agent_register() {
 
 _awictl_agent_list() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -566,7 +566,7 @@ _awictl_agent_list() {
 
 _awictl_agent_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -584,7 +584,7 @@ _awictl_agent_show() {
 
 _awictl_agent_session() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -603,7 +603,7 @@ _awictl_agent_session() {
 _awictl_agent_revoke() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -623,7 +623,7 @@ _awictl_cache() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -664,7 +664,7 @@ _awictl_cache_key() {
   _arguments \
     '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -683,7 +683,7 @@ _awictl_cache_list() {
   _arguments \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for references.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -700,7 +700,7 @@ _awictl_cache_list() {
 
 _awictl_cache_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -722,7 +722,7 @@ _awictl_cache_put() {
     '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--session[Session in which to record the query as the active one.]:ID: _awictl_values session' \
     '--op-id[Operation id, the query is recorded at most once per id.]:ID: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -742,7 +742,7 @@ _awictl_cache_delete() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -766,7 +766,7 @@ _awictl_cache_diagnose() {
     '--rate[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for similar queries.]' \
     '--exit-code[Exit with 1 if the query is not cached.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -785,7 +785,7 @@ _awictl_media() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -826,7 +826,7 @@ _awictl_media_put() {
     '--full[URL of the full image.]:URL: ' \
     '--embedding[Embedding, a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.]:FILE:_files' \
     '--embedding-key[Key of the embedding.  (default, the id of the image)]:KEY: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -845,7 +845,7 @@ _awictl_media_put() {
 _awictl_media_list() {
   _arguments \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -863,7 +863,7 @@ _awictl_media_list() {
 _awictl_media_show() {
   _arguments \
     '--full[Also show the full URL and unknown fields.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -883,7 +883,7 @@ _awictl_media_similar() {
   _arguments \
     '--top[Maximum number of images.]:N: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -904,7 +904,7 @@ _awictl_media_delete() {
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -924,7 +924,7 @@ _awictl_keys() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -961,7 +961,7 @@ _awictl_keys_list() {
     '--all[Include keys that do not belong to AWI.]' \
     '--limit[Maximum number of rows.]:N: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -982,7 +982,7 @@ _awictl_keys_ttl() {
     '--all[Include keys that do not belong to AWI.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1003,7 +1003,7 @@ _awictl_keys_stats() {
     '--all[Include keys that do not belong to AWI.]' \
     '--rate[Scan at most N keys per second.]:N: ' \
     '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1034,7 +1034,7 @@ _awictl_serve() {
     '--access-log[Log each request.]' \
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
     '--proxy[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1053,7 +1053,7 @@ _awictl_embedded() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1086,7 +1086,7 @@ _awictl_embedded() {
 
 _awictl_embedded_start() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1103,7 +1103,7 @@ _awictl_embedded_start() {
 
 _awictl_embedded_status() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1120,7 +1120,7 @@ _awictl_embedded_status() {
 
 _awictl_embedded_stop() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1137,7 +1137,7 @@ _awictl_embedded_stop() {
 
 _awictl_demo() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1154,7 +1154,7 @@ _awictl_demo() {
 
 _awictl_health() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1174,7 +1174,7 @@ _awictl_top() {
     '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
     '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1195,7 +1195,7 @@ _awictl_monitor() {
     '--session[Only commands that name this session.]:ID: _awictl_values session' \
     '--kind[Only commands on keys of this kind.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
     '--full[Print arguments in full instead of their first bytes.]' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1217,7 +1217,7 @@ _awictl_doctor() {
     '--dry-run[With --fix, only show the repairs.]' \
     '--no-data[Do not scan the keys.]' \
     '--rate[Scan at most N keys per second.  (default, 50,000)]:N: ' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1236,7 +1236,7 @@ _awictl_config() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1269,7 +1269,7 @@ _awictl_config() {
 
 _awictl_config_show() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1286,7 +1286,7 @@ _awictl_config_show() {
 
 _awictl_config_profiles() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1303,7 +1303,7 @@ _awictl_config_profiles() {
 
 _awictl_config_init() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1320,7 +1320,7 @@ _awictl_config_init() {
 
 _awictl_completion() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1338,7 +1338,7 @@ _awictl_completion() {
 
 _awictl_help() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
@@ -1356,7 +1356,7 @@ _awictl_help() {
 
 _awictl_version() {
   _arguments \
-    '--profile[Profile in config.toml to use.]:NAME: _awictl_values profile' \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \

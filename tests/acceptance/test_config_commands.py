@@ -29,6 +29,7 @@ def test_the_default_profile_counts_least(user: Cli) -> None:
     assert profile_in_use(user) == "b"
     assert profile_in_use(user.having(AWI_PROFILE="c")) == "c"
     assert profile_in_use(user.having(AWI_PROFILE="c"), "--profile", "d") == "d"
+    assert profile_in_use(user, "--profile", "") == "localhost", "none at all"
     assert "profile: d;" in user.ok("--profile", "d", "config", "show").err
 
 

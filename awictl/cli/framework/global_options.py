@@ -25,7 +25,9 @@ def _option(*names: str, help: str, **more: Any) -> Any:
 class GlobalOptions:
     """The values of the global options; None or False if an option was not given."""
 
-    profile: Annotated[str | None, _option("--profile", help="Profile in config.toml to use.", metavar="NAME")] = None
+    profile: Annotated[
+        str | None, _option("--profile", help="Profile in config.toml to use; empty for none.", metavar="NAME")
+    ] = None
     redis: Annotated[
         str | None,
         _option("--redis", help="Redis server, without password: redis://HOST:PORT/DB, or HOST:PORT.", metavar="URL"),

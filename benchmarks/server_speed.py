@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -43,6 +44,7 @@ def serve(port: int, session_key: str) -> None:
     from awictl.server.api_request import ApiRequest
     from awictl.server.app import Api
     from awictl.server.asgi import Response
+    from awictl.server.connections import ConnectionLimits
     from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions
     from awictl.server.protocol import BoundedHttpProtocol
@@ -68,13 +70,14 @@ def serve(port: int, session_key: str) -> None:
 
     routes = (
         *ROUTES,
-        Route("GET", CHANGED, changed, {}, Permission.READ),
+        Route("GET", CHANGED, changed, {}, Permission.READ, operation="state"),
         Route("GET", GET, endpoint, {}, public=True),
     )
     api = Api(Settings.load(), ServerOptions(rate_limit=10**9), routes)
     api._endpoints[BARE] = {"GET": bare}  # type: ignore[dict-item]
     options = {"ws": "none", "access_log": False, "log_level": "error", "server_header": False, "proxy_headers": False}
-    uvicorn.run(api, port=port, http=BoundedHttpProtocol, **options)  # type: ignore[arg-type]
+    protocol = partial(BoundedHttpProtocol, limits=ConnectionLimits(1_000))
+    uvicorn.run(api, port=port, http=protocol, **options)  # type: ignore[arg-type]
 
 
 async def measure(port: int, secret: str, pid: int, rounds: int) -> None:

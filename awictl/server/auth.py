@@ -51,7 +51,7 @@ async def authenticate(
 
 def authorize(key: AgentKey, permission: Permission | None = None) -> None:
     """Check what an agent may do. Raises HTTPProblem: 403 if it is suspended, or its key lacks `permission`."""
-    if key.state(datetime.now(UTC)) is KeyState.SUSPENDED:
+    if key.suspended and key.state(datetime.now(UTC)) is KeyState.SUSPENDED:
         until = f" until {timestamp(key.suspended_until)}" if key.suspended_until else ""
         reason = f" Reason: {key.suspension_reason}" if key.suspension_reason else ""
         raise HTTPProblem(

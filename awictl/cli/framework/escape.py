@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import re
 
+from ...util.printable import printable as printable
+
 #: The control characters that output may contain.
 _LINE_BREAKS = re.compile(r"[\n\t]")
-
-
-def printable(text: str) -> str:
-    """Text that is safe to print on a terminal: non-printable characters and lone surrogates are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def printable_lines(text: str, indent: str = "") -> str:

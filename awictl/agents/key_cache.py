@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ..util.bounded_dict import BoundedByteDict, BoundedDict
 from .api_keys import AgentKey
@@ -39,7 +40,7 @@ class KeyCache:
         )
         #: The time at which a secret has to be looked up again.
         self._unknown: BoundedDict[str, float] = BoundedDict(CACHED_MISSES)
-        self._running: dict[str, asyncio.Task[AgentKey | None]] = {}
+        self._running: dict[str, _Lookup] = {}
         self._slots = asyncio.Semaphore(MAX_LOOKUPS)
 
     def fresh(self, digest: str) -> AgentKey | None:
@@ -58,12 +59,18 @@ class KeyCache:
             return key
         if self._unknown.get(digest, 0.0) > self._clock():
             return None
-        task = self._running.get(digest)
-        if task is None:
-            task = self._running[digest] = asyncio.create_task(self._find(secret, digest))
-            task.add_done_callback(_retrieve_exception)
-        # a caller that gives up does not end the lookup for the others
-        return await asyncio.shield(task)
+        lookup = self._running.get(digest)
+        if lookup is None:
+            lookup = self._running[digest] = _Lookup(asyncio.create_task(self._find(secret, digest)))
+        lookup.waiting += 1
+        try:
+            return await asyncio.shield(lookup.task)
+        finally:
+            lookup.waiting -= 1
+            if not lookup.waiting and not lookup.task.done():  # all callers have given up
+                lookup.task.cancel()
+                if self._is_running(digest, lookup.task):
+                    del self._running[digest]
 
     def clear(self) -> None:
         """Forget all results, also those of lookups that are still running."""
@@ -79,12 +86,17 @@ class KeyCache:
             else:
                 async with self._slots:
                     key = await self._look_up(secret, digest)
-            if self._running.get(digest) is this:
+            if self._is_running(digest, this):
                 self._remember(digest, key)
             return key
         finally:
-            if self._running.get(digest) is this:
+            if self._is_running(digest, this):
                 del self._running[digest]
+
+    def _is_running(self, digest: str, task: asyncio.Task[Any] | None) -> bool:
+        """Whether `task` is the current lookup of a secret: the cache was not cleared since it began."""
+        lookup = self._running.get(digest)
+        return lookup is not None and lookup.task is task
 
     def _remember(self, digest: str, key: AgentKey | None) -> None:
         if key is not None:
@@ -95,10 +107,14 @@ class KeyCache:
             self._found.pop(digest, None)
 
 
-def _retrieve_exception(task: asyncio.Task[AgentKey | None]) -> None:
-    """Otherwise asyncio logs an error if no caller waits for the lookup any more."""
-    if not task.cancelled():
-        task.exception()
+class _Lookup:
+    """A lookup that several callers may wait for."""
+
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, task: asyncio.Task[AgentKey | None]) -> None:
+        self.task = task
+        self.waiting = 0
 
 
 def _size_of(key: AgentKey) -> int:

@@ -11,6 +11,8 @@ from .asgi import Scope
 
 #: Maximum number of addresses that are remembered.
 MAX_ADDRESSES = 10_000
+#: Maximum length of an address, in characters: what a proxy forwards is cut.
+MAX_ADDRESS = 64
 #: Length of the prefix by which IPv6 addresses are told apart: one network may have any number of addresses.
 IPV6_PREFIX = 64
 
@@ -18,7 +20,7 @@ IPV6_PREFIX = 64
 def client_address(scope: Scope) -> str:
     """The address of the client of a request; of an IPv6 address the network. Empty if it is unknown."""
     client = scope.get("client")
-    return network_of(client[0]) if client else ""
+    return network_of(client[0][:MAX_ADDRESS]) if client else ""
 
 
 def network_of(host: str) -> str:

@@ -22,7 +22,7 @@ ERRORS = {
     408: "The request body did not arrive in time.",
     409: "Concurrent requests kept changing the session, or its stored data cannot be read.",
     413: "The request body, or the updated session, is too large.",
-    429: "The agent made too many requests; `Retry-After` says when to try again.",
+    429: "Too many requests of the agent, registrations, or unknown API keys; `Retry-After` says when to try again.",
     503: "A backend does not respond, or the outcome of the update named by `op_id` is unknown.",
 }
 #: Errors of every route that requires an API key.

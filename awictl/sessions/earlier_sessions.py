@@ -7,7 +7,7 @@ in a new session, whose trajectory does not have the op_id. So the archived sess
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,8 @@ log = logging.getLogger("awictl")
 #: Earlier sessions of an agent that are searched: how many, and how long ago their last activity may be.
 SEARCHED_SESSIONS = 5
 SEARCHED_TIME = timedelta(days=1)
+#: How many of the latest actions of each are searched.
+SEARCHED_ACTIONS = 2_000
 #: Maximum number of sessions for which the op_ids of earlier sessions are cached, and their size in memory, in bytes.
 CACHED_SESSIONS = 1_024
 CACHED_BYTES = 16_777_216
@@ -76,14 +78,14 @@ class EarlierSessions:
         known = self._op_ids.get(session_id)
         if known is None:
             known = {}
-            for earlier, document in await self._documents(agent_id, session_id):
-                known |= dict.fromkeys(_op_ids_of(document), earlier)
+            async with aclosing(self._documents(agent_id, session_id)) as documents:
+                async for earlier, document in documents:
+                    known |= dict.fromkeys(_op_ids_of(document), earlier)
             self._op_ids[session_id] = known
         return known
 
-    async def _documents(self, agent_id: str, session_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """The documents of the agent's latest sessions other than `session_id`, by their ids."""
-        found: dict[str, dict[str, Any]] = {}
+    async def _documents(self, agent_id: str, session_id: str) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+        """The documents of the agent's latest sessions other than `session_id`, one after the other, with their ids."""
         archive = self._open_archive()
         if archive is not None:
             query = ArchiveQuery(agent=agent_id, since=datetime.now(UTC) - SEARCHED_TIME)
@@ -91,12 +93,11 @@ class EarlierSessions:
                 ids = [one.session_id async for one in summaries if one.agent_id == agent_id]
             for earlier in ids:
                 if earlier != session_id:
-                    found[earlier] = await self._archived(archive, earlier)
+                    yield earlier, await self._archived(archive, earlier)
         for earlier in self._waiting.get(agent_id, []):
             stored = await self._store.read(earlier)
             if stored is not None:
-                found[earlier] = decode(stored.raw)
-        return list(found.items())
+                yield earlier, decode(stored.raw)
 
     async def _archived(self, archive: Archive, session_id: str) -> dict[str, Any]:
         """The document of an archived session; empty if it is damaged, which must not stop the agent's updates."""
@@ -109,7 +110,7 @@ class EarlierSessions:
 
 
 def _op_ids_of(document: dict[str, Any]) -> Iterator[str]:
-    for action in as_array(as_object(document.get("history")).get("actions")):
+    for action in as_array(as_object(document.get("history")).get("actions"))[-SEARCHED_ACTIONS:]:
         op_id = as_object(action).get("op_id")
         if isinstance(op_id, str):
             yield op_id

@@ -339,6 +339,29 @@ async def test_concurrent_lookups_of_a_secret_share_one_query() -> None:
     assert key_store.lookups == 2
 
 
+async def test_a_lookup_that_nobody_waits_for_is_cancelled() -> None:
+    """Otherwise lookups would pile up while the database hangs."""
+    key_store = CountingKeyStore()
+    agents = AgentRegistry(key_store, Settings())
+    key_store.answers.clear()
+    waiting = [asyncio.create_task(agents.find(f"agent_{number % 20}")) for number in range(40)]
+    while key_store.running < MAX_LOOKUPS:
+        await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    again = asyncio.create_task(agents.find("agent_2"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert key_store.running == 1, "the new one, which the cancelled one does not affect"
+    key_store.answers.set()
+    assert await again is None
+    key_store.answers.clear()
+    assert key_store.running == 0 and not agents._cache._running
+    key_store.answers.set()
+    assert await agents.find("agent_1") is None and key_store.lookups == MAX_LOOKUPS + 2
+
+
 async def test_few_unknown_secrets_are_looked_up_at_once_and_known_keys_do_not_wait_for_them() -> None:
     key_store, now = CountingKeyStore(), 1_000.0
     agents = AgentRegistry(key_store, Settings(), clock=lambda: now)

@@ -19,7 +19,7 @@ from support.mongo import DATABASE, MongoServer
 from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
-from awictl import Permission, Settings, Unreachable
+from awictl import Permission, Settings, StateManager, Unreachable
 from awictl.agents import key_cache
 from awictl.document import keys
 from awictl.document.byte_layout import encode
@@ -27,6 +27,7 @@ from awictl.document.splice import Base, base_from_head
 from awictl.server import state_response_cache
 from awictl.server.addresses import UnknownKeyLimit, network_of
 from awictl.server.app import Api
+from awictl.server.middleware import LoadSession
 from awictl.server.options import UNUSED_KEY_MS, ServerOptions
 from awictl.sessions import get_or_create as agent_sessions
 from awictl.sessions import update
@@ -128,6 +129,23 @@ async def test_a_flood_of_unknown_keys(
 async def test_the_limit_of_unknown_keys_can_be_disabled(archived: Settings) -> None:
     async with served(archived, ServerOptions(unknown_keys=0)) as api:
         assert await flood(api, 200) == {401: 200}
+
+
+async def test_the_middleware_limits_unknown_keys_too(archived: Settings) -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with StateManager.open(archived) as manager:
+        known = (await manager.agents.register("x")).secret
+    site = LoadSession(page, archived, unknown_keys=2)
+    try:
+        assert await status_of(site, known) == 200
+        assert [await status_of(site, f"agent_{number:032x}") for number in range(3)] == [401, 401, 429]
+        assert await status_of(site, known) == 200
+        assert await status_of(site, "agent_1", address="192.0.2.1") == 401
+    finally:
+        await site._close()
 
 
 def test_unknown_keys_come_back_evenly() -> None:

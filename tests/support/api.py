@@ -11,6 +11,7 @@ import httpx
 
 from awictl import Permission, Settings, StateManager
 from awictl.server.app import Api
+from awictl.server.asgi import App
 from awictl.server.options import ServerOptions
 
 SESSION = "/api/agent/session"
@@ -54,7 +55,7 @@ async def an_agent(api: Api, client: httpx.AsyncClient, *permissions: Permission
     return Agent(client, made.key.agent_id, made.secret, api.worker.manager)
 
 
-async def status_of(api: Api, key: str, *, address: str = "127.0.0.1", path: str = f"{SESSION}/state") -> int:
+async def status_of(api: App, key: str, *, address: str = "127.0.0.1", path: str = f"{SESSION}/state") -> int:
     """The status of a GET with an API key. Takes a tenth of the time of an httpx client."""
     status = 0
 

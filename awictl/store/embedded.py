@@ -8,6 +8,7 @@ runs, however it ends: a second server cannot start on the same data, and a kill
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -35,10 +36,15 @@ STOP_SECONDS = 15.0
 KILL_SECONDS = 2.0
 #: Seconds between two attempts to connect.
 _POLL_SECONDS = 0.02
+#: How the reply to a PING starts if the server cannot write to its disk, and if it serves requests at all.
+_CANNOT_WRITE = b"-MISCONF"
+_READY = (b"+PONG", _CANNOT_WRITE)
 #: Maximum length of the path of a Unix socket that every system supports, in bytes.
 _MAX_SOCKET_PATH = 100
 
 _Socket = socket.socket
+
+log = logging.getLogger("awictl")
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class EmbeddedServer:
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether it replies to a PING within `timeout` seconds; False while it is loading its data."""
-        return self._send(b"PING\r\n", timeout).startswith(b"+PONG")
+        return self._send(b"PING\r\n", timeout).startswith(_READY)
 
     def start(self) -> bool:
         """Start it if it is not running, and wait until it replies. Returns whether it was started.
@@ -86,12 +92,13 @@ class EmbeddedServer:
         other users can access its folder.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.answers():
+        if (reply := self._send(b"PING\r\n", 1.0)).startswith(_READY):
+            self._warn_if_unable_to_write(reply)
             return False
         started = time.monotonic()
         deadline = started + REPLY_SECONDS
         launched = False
-        while not (reply := self._send(b"PING\r\n", 1.0)).startswith(b"+PONG"):
+        while not (reply := self._send(b"PING\r\n", 1.0)).startswith(_READY):
             if reply:  # it is loading
                 deadline = started + LOAD_SECONDS
             with self._lock() as lock:
@@ -108,7 +115,19 @@ class EmbeddedServer:
                     "(stop it with `awictl embedded stop`, then try again)"
                 )
             time.sleep(_POLL_SECONDS)
+        self._warn_if_unable_to_write(reply)
         return launched
+
+    def _warn_if_unable_to_write(self, reply: bytes) -> None:
+        """Log a warning if the reply to a PING says that the server cannot save its data: it still serves reads."""
+        if reply.startswith(_CANNOT_WRITE):
+            log.warning(
+                "the embedded server cannot save its data in %s, so it refuses writes, and only reading works: free some "
+                "space on that disk, and check that its owner may write there (%s; see %s)",
+                self.folder,
+                reply.removeprefix(b"-").partition(b"\r")[0].partition(b". ")[0].decode("utf-8", "replace"),
+                self.log,
+            )
 
     def stop(self) -> bool:
         """Stop it. Its data stays. Returns whether it was running.
@@ -183,7 +202,7 @@ class EmbeddedServer:
         """
         with suppress(OSError), self._connected(timeout) as (connection, _):
             connection.sendall(command)
-            return connection.recv(64)
+            return connection.recv(512)
         return b""
 
     @contextmanager

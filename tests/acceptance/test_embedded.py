@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
+import redis
 from support.cli import Cli, finish
 from support.embedded import servers_in, works_below
 
@@ -209,6 +211,35 @@ def test_a_suspended_server_times_out(laptop: Cli) -> None:
     assert result.seconds - usual < PATIENCE_SECONDS
     os.kill(pid, signal.SIGCONT)
     assert listed(laptop) == [session_id] and server_of(laptop) == pid
+
+
+def test_a_full_disk_is_reported_at_once_and_reads_are_served(laptop: Cli) -> None:
+    session_id = created(laptop)
+    usual = seconds_if_it_answers(laptop)
+    folder = folder_of(laptop)
+    (folder / "dump.rdb").mkdir()  # so that a snapshot cannot be written, as on a full disk, also as root
+    with redis.Redis(unix_socket_path=str(folder / "valkey.sock")) as server:
+        server.config_set("save", "3600 1000000")
+        server.bgsave()
+        while server.info("persistence")["rdb_last_bgsave_status"] == "ok":
+            time.sleep(0.01)
+    with pytest.raises(redis.ResponseError, match="MISCONF"):
+        server.ping()
+    for words in (("list", "-o", "ids"), ("show", session_id), ("history", session_id)):
+        read = laptop.ok("--embedded", "session", *words)
+        assert session_id.encode() in read.out or words[0] == "history"
+        assert read.seconds - usual < PATIENCE_SECONDS
+        assert read.err.count("\n") == 1 and str(folder) in read.err and "free some space" in read.err, read
+    written = laptop("--embedded", "-q", "session", "apply", session_id, '{"n":1}')
+    written.error(4, "rejects writes", "Nothing was written", "free some space")
+    assert written.seconds - usual < PATIENCE_SECONDS
+    assert laptop.ok("embedded", "status").json["answers"] is True
+    assert "already running" in laptop.ok("embedded", "start").err
+
+    (folder / "dump.rdb").rmdir()
+    with redis.Redis(unix_socket_path=str(folder / "valkey.sock")) as server:
+        server.save()
+    assert laptop.ok("--embedded", "session", "apply", session_id, '{"n":1}').err == ""
 
 
 def test_a_suspended_server_can_be_stopped(laptop: Cli) -> None:

@@ -253,6 +253,11 @@ class Server:
         if isinstance(error, redis_errors.BusyLoadingError):
             return Unreachable(f"{self.where} is still loading its data; try again later")
         if isinstance(error, redis_errors.ResponseError):
+            if "MISCONF" in text:
+                return Refused(
+                    f"{self.where} cannot save its data to its disk, so it rejects writes. Nothing was written: free some "
+                    f"space there, and check the permissions of its data folder ({text.partition('. ')[0]})"
+                )
             if "WRONGTYPE" in text:
                 return InvalidData(f"{at} is not a string; check it with `TYPE {key}` in redis-cli")
             return Refused(f"{at}: {text}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
-from .compression import decompress, digest_of
+from .compression import MAX_BYTES, decompress, digest_of
 
 log = logging.getLogger("awictl")
 
@@ -17,6 +17,8 @@ log = logging.getLogger("awictl")
 CHUNK_BYTES = 8_388_608
 #: Maximum ordinal of an action.
 MAX_ORDINAL = 2**53
+#: Maximum size of all chunks of a session that are read, in limits of a single one.
+TOTAL_LIMITS = 4
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,35 @@ def encode_chunk(chunk: Chunk) -> Iterator[EncodedChunk]:
         yield _encoded(first, actions, lines)
 
 
-def decode_chunks(stored: Iterable[tuple[Any, Any, Any, str]]) -> list[Chunk]:
-    """Decode stored chunks, each given as its `first`, compressed bytes, digest, and location for messages.
+class ChunkDecoder:
+    """Decodes stored chunks. A damaged one is skipped with a warning, so that the rest of the session can be read.
 
-    A damaged chunk is skipped with a warning, so that the rest of the session can still be read.
+    limit: maximum number of bytes of one chunk; all together have at most `TOTAL_LIMITS` times as many.
     """
-    chunks = []
-    for first, packed, digest, where in stored:
+
+    def __init__(self, limit: int = MAX_BYTES) -> None:
+        self._limit = limit
+        self._left = limit * TOTAL_LIMITS
+        self.chunks: list[Chunk] = []
+
+    def add(self, first: Any, packed: Any, digest: Any, where: str) -> None:
+        """Decode a chunk, given as its `first`, compressed bytes, digest, and location for messages."""
         try:
-            lines = decompress(packed, digest, where).split(b"\n")
+            raw = decompress(packed, digest, where, limit=min(self._limit, self._left))
+            self._left -= len(raw)
             if not isinstance(first, int) or isinstance(first, bool) or not 0 <= first <= MAX_ORDINAL:
                 raise InvalidData(f"{where}: damaged: {first!r:.40} is not the position of an action")
-            chunks.append(Chunk(int(first), [loads(line) for line in lines]))
+            self.chunks.append(Chunk(int(first), [loads(line) for line in raw.split(b"\n")]))
         except InvalidData as error:
             log.warning("%s", error)
-    return chunks
+
+
+def decode_chunks(stored: Iterable[tuple[Any, Any, Any, str]], limit: int = MAX_BYTES) -> list[Chunk]:
+    """Decode stored chunks; see `ChunkDecoder`."""
+    decoder = ChunkDecoder(limit)
+    for one in stored:
+        decoder.add(*one)
+    return decoder.chunks
 
 
 def _encoded(first: int, actions: list[Any], lines: list[bytes]) -> EncodedChunk:

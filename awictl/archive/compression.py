@@ -10,6 +10,8 @@ from ..errors import InvalidData
 
 #: zlib's fastest level: session documents are small, and shrink to a fifth even so.
 _LEVEL = 1
+#: Maximum number of bytes to unpack, if no other limit is given.
+MAX_BYTES = 67_108_864
 
 
 def digest_of(raw: bytes) -> str:
@@ -22,15 +24,23 @@ def compress(raw: bytes) -> bytes:
     return zlib.compress(raw, _LEVEL)
 
 
-def decompress(packed: Any, digest: Any, where: str) -> bytes:
+def decompress(packed: Any, digest: Any, where: str, *, size: Any = None, limit: int = MAX_BYTES) -> bytes:
     """Return the bytes that were compressed.
 
-    `where` names the stored value in errors. Raises InvalidData if the SHA-256 of the result is not `digest`.
+    `where` names the stored value in errors. No more than `size` bytes are unpacked, their recorded number, and no more
+    than `limit`: a few bytes can unpack to gigabytes. Raises InvalidData if there are more, or if the SHA-256 of the
+    result is not `digest`.
     """
+    bound = size if type(size) is int and 0 <= size < limit else limit
+    raw = None
     try:
-        raw = zlib.decompress(packed)
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(packed, bound + 1)
     except (zlib.error, TypeError):
-        raw = None
-    if raw is None or digest_of(raw) != digest:
+        pass
+    if raw is not None and len(raw) > bound:
+        remedy = " (AWI_MAX_DOCUMENT_BYTES limits them)" if bound == limit else ", their recorded number"
+        raise InvalidData(f"{where}: damaged or too large: the stored bytes unpack to more than {bound:,}{remedy}")
+    if raw is None or not unpacker.eof or digest_of(raw) != digest:
         raise InvalidData(f"{where}: damaged: the stored bytes do not match their SHA-256 digest")
     return raw

@@ -27,7 +27,9 @@ def open_archive(settings: Settings) -> Archive | None:
         path = (
             Path(unquote(url.removeprefix("sqlite:///"))) if url else embedded_server(settings).folder / EMBEDDED_FILE
         )
-        return SqliteArchive(path.absolute(), settings.timeout, named=url is not None)
+        return SqliteArchive(
+            path.absolute(), settings.timeout, named=url is not None, max_bytes=settings.max_document_bytes
+        )
 
     from .mongo.archive import MongoArchive
 

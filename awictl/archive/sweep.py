@@ -16,6 +16,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from ..document.keys import is_session_id
 from ..document.schema import has_ended
 from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
@@ -214,6 +215,8 @@ class Sweeper:
         """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""
         batch: list[ArchivedVersion] = []
         async for archived in self._archive.expired(datetime.now(UTC) - EXPIRY_GRACE):
+            if not is_session_id(archived.session_id):  # another program wrote it: no session can have this id
+                continue
             batch.append(archived)
             if len(batch) == BATCH_SESSIONS:
                 yield await self._without_live(batch)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from ..document.json_codec import encodable
 from ..document.timestamps import parse_timestamp
+from ..errors import AwiError, InvalidData
 
 #: Maximum number of characters of an id, a name or a route that an archive keeps beside the document itself.
 MAX_TEXT = 1_024
@@ -37,3 +40,19 @@ def truncate_to_milliseconds(moment: datetime) -> datetime:
         moment = moment.astimezone(UTC)
     finer = moment.microsecond % 1000
     return moment.replace(microsecond=moment.microsecond - finer) if finer else moment
+
+
+@contextmanager
+def damaged_unless_readable(where: str) -> Iterator[None]:
+    """Raise InvalidData for whatever the block raises while it converts stored data. `where`: its location.
+
+    Any program may have written to an archive, and one session must not keep others from being read.
+    """
+    try:
+        yield
+    except InvalidData as error:
+        raise error if where in str(error) else InvalidData(f"{where}: damaged: {error}") from error
+    except AwiError:
+        raise
+    except Exception as error:
+        raise InvalidData(f"{where}: damaged: {type(error).__name__}: {error}") from error

@@ -106,9 +106,14 @@ def op_id_time(op_id: str) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if _YEAR_2025 < seconds < _YEAR_2100 else None
 
 
+def is_session_id(text: object) -> bool:
+    """Whether this can be the id of a session."""
+    return isinstance(text, str) and _SESSION_ID.fullmatch(text) is not None
+
+
 def check_session_id(session_id: str) -> str:
     """Return a session id. Raises InvalidInput if it is not one."""
-    if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+    if not is_session_id(session_id):
         raise InvalidInput(
             f"{_shown(session_id)} is not a session id: expected sess_ and 1 to 64 letters, digits, _ or -"
         )

@@ -21,7 +21,7 @@ from .trimmed import TrimmedActions, contains
 FRESH = timedelta(seconds=5)
 #: An op_id that is from the future by more than this was created by a host whose clock is ahead.
 CLOCK_TOLERANCE = timedelta(seconds=1)
-#: By how much the clock of the host that created an op_id may have been ahead.
+#: By how much the clock of the host that created an op_id may have been ahead; also the maximum age of other op_ids.
 MAX_CLOCK_SKEW = timedelta(days=1)
 
 
@@ -68,13 +68,14 @@ def _has(base: Base, wanted: Any) -> bool:
 
 
 def _is_kept_since(base: Base, op_id: str) -> bool:
-    """Whether the time in an op_id proves that its action would still be in the trajectory.
+    """Whether times prove that the action with this op_id would still be in the trajectory.
 
-    That time is by the clock of the host that created it, which may have been ahead.
+    An op_id that awictl created has the time of its creation, by the clock of its host, which may have been ahead. Any
+    other is taken to be at most a day old.
     """
     made, now = op_id_time(op_id), datetime.now(UTC)
     first = as_object(next(iter(actions_of(base.document) or ()), None))
     oldest = parse_timestamp(first.get("timestamp"))
-    if made is None or oldest is None or oldest > made or made > now + CLOCK_TOLERANCE:
+    if oldest is None or (made is not None and (oldest > made or made > now + CLOCK_TOLERANCE)):
         return False
-    return now - made < FRESH or oldest < made - MAX_CLOCK_SKEW
+    return (made is not None and now - made < FRESH) or oldest < (made or now) - MAX_CLOCK_SKEW

@@ -122,8 +122,8 @@ class EmbeddedServer:
         """Log a warning if the reply to a PING says that the server cannot save its data: it still serves reads."""
         if reply.startswith(_CANNOT_WRITE):
             log.warning(
-                "the embedded server cannot save its data in %s, so it refuses writes, and only reading works: free some "
-                "space on that disk, and check that its owner may write there (%s; see %s)",
+                "the embedded server cannot save its data in %s, so it refuses writes, and only reading works: free "
+                "some space on that disk, and check that its owner may write there (%s; see %s)",
                 self.folder,
                 reply.removeprefix(b"-").partition(b"\r")[0].partition(b". ")[0].decode("utf-8", "replace"),
                 self.log,

@@ -120,7 +120,7 @@ def test_a_retry_after_110_writes_of_the_app_is_refused(
 async def test_the_signs_of_trimming(manager: StateManager, valkey: ValkeyServer, missing: Any, layout: Any) -> None:
     made = document([0] * 20)
     for one in made["history"]["actions"]:
-        one["t"] += missing["first"]
+        one |= {"t": one["t"] + missing["first"], "timestamp": stamp(timedelta(hours=23))}
     made["history"]["last_action"] = made["history"]["actions"][-1]
     made["statistics"]["total_actions"] = missing["total"]
     put(valkey, layout(made))
@@ -175,6 +175,22 @@ async def test_the_time_in_an_op_id_proves_only_so_much(
     else:
         with pytest.raises(OutcomeUnknown, match=op_id):
             await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": op_id})
+
+
+@pytest.mark.parametrize(("oldest", "known"), [(timedelta(hours=23), False), (timedelta(hours=25), True)], ids=str)
+async def test_an_own_op_id_is_not_older_than_a_day(
+    manager: StateManager, valkey: ValkeyServer, oldest: timedelta, known: bool
+) -> None:
+    """If all actions of the last day are kept, it was not applied, although earlier ones were trimmed."""
+    made = document([0] * 100) | {"statistics": {"total_actions": 300}}
+    for one in made["history"]["actions"]:
+        one["timestamp"] = stamp(oldest)
+    put(valkey, compact(made))
+    if known:
+        assert (await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": "import-7"})).action is not None
+    else:
+        with pytest.raises(OutcomeUnknown, match="import-7"):
+            await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": "import-7"})
 
 
 @pytest.mark.parametrize("op_id", ["import-7", "generated"])

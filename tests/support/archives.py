@@ -7,6 +7,7 @@ import base64
 import copy
 import gc
 import random
+import re
 import sqlite3
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -153,6 +154,16 @@ class SqliteBackend:
 
     def untouched(self) -> bool:
         return not self.path.exists() and not list(self.path.parent.iterdir())
+
+    def drop_types(self) -> None:
+        """Replace the tables by such that accept values of any type."""
+        with self.database() as db:
+            for table, sql in db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall():
+                db.execute(f"ALTER TABLE {table} RENAME TO strict_{table}")
+                db.execute(re.sub(" (TEXT|INTEGER|BLOB|NOT NULL|STRICT)", "", sql))
+                db.execute(f"INSERT INTO {table} SELECT * FROM strict_{table}")  # noqa: S608
+                db.execute(f"DROP TABLE strict_{table}")
+            db.commit()
 
     @contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:

@@ -30,8 +30,8 @@ def summary(found: dict[str, Any]) -> ArchivedSummary:
     agent = as_object(to_json({name: found.get(name) for name in ("agentId", "agentName")}))
     return ArchivedSummary(
         session_id=str(found.get("sessionId")),
-        agent_id=agent["agentId"],
-        agent_name=agent["agentName"],
+        agent_id=as_text(agent["agentId"]),
+        agent_name=as_text(agent["agentName"]),
         route=as_text(as_object(found.get("currentState")).get("currentRoute")),
         started_at=as_datetime(found.get("sessionStartedAt")),
         last_activity_at=as_datetime(found.get("lastActivityAt")),

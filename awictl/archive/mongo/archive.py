@@ -31,11 +31,11 @@ from ..base import (
     complete_snapshot,
     concurrent_writers,
 )
-from ..chunks import Chunk, EncodedChunk, decode_chunks, encode_chunk
-from ..compression import compress, decompress
+from ..chunks import Chunk, ChunkDecoder, EncodedChunk, encode_chunk
+from ..compression import MAX_BYTES, compress, decompress
 from ..decision import ArchivedVersion, Decision, decide
 from ..snapshot import Snapshot
-from ..values import as_count
+from ..values import as_count, damaged_unless_readable
 from . import app_documents, indexes
 from .connection import Document, MongoConnection
 from .documents import (
@@ -57,13 +57,16 @@ from .errors import DUPLICATE_KEY, translate_errors, write_errors
 
 COLLECTION = "agentsessions"
 PARTS = "agentsessions.parts"
+#: Maximum number of parts of a session that are read.
+MAX_PARTS = 10_000
 
 
 class MongoArchive:
     """The `Archive` in a MongoDB database."""
 
-    def __init__(self, connection: MongoConnection) -> None:
+    def __init__(self, connection: MongoConnection, max_bytes: int = MAX_BYTES) -> None:
         self.where = connection.where
+        self._max_bytes = max_bytes
         self.connection = connection
         self.patience: float | None = connection.patience
         self._sessions = connection.collection(COLLECTION)
@@ -74,7 +77,7 @@ class MongoArchive:
     def open(cls, url: str, where: str, settings: Settings) -> MongoArchive:
         """Return the archive at a URL, without connecting yet. Raises InvalidInput if the URL is malformed."""
         with translate_errors(where):
-            return cls(MongoConnection.open(url, where, settings))
+            return cls(MongoConnection.open(url, where, settings), settings.max_document_bytes)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -197,7 +200,10 @@ class MongoArchive:
                     if error.details["writeConcernErrors"] or not _only_duplicates(error):
                         raise
                 found = await self._parts.find({"_id": {"$in": list(wanted)}}).to_list()
-        back = {one["_id"]: decompress(one["packed"], one["digest"], f"{self.where}: {one['_id']}") for one in found}
+        back = {
+            one["_id"]: decompress(one["packed"], one["digest"], f"{self.where}: {one['_id']}", limit=self._max_bytes)
+            for one in found
+        }
         if back != {name: encoded.raw for name, encoded in wanted.items()}:
             raise Unreachable(f"{self.where}: the trimmed actions of {session_id} were not read back as written")
 
@@ -238,7 +244,7 @@ class MongoArchive:
                 if found is None:
                     return None
                 if not is_ours(found):
-                    return app_documents.archived(found)
+                    return await self._archived(found, None)
                 raw = await self._raw(found)
             if not isinstance(raw, AwiError):
                 return await self._archived(found, raw)
@@ -257,7 +263,7 @@ class MongoArchive:
             session_id = found["sessionId"]
             try:
                 if not is_ours(found):
-                    results[session_id] = app_documents.archived(found)
+                    results[session_id] = await self._archived(found, None)
                 elif found["awi"].get("parts"):
                     if (loaded := await self.load(session_id)) is not None:
                         results[session_id] = loaded
@@ -267,22 +273,27 @@ class MongoArchive:
                 results[session_id] = error
         return results
 
-    async def _archived(self, found: Document, raw: bytes | AwiError) -> Archived:
-        """Return the session in a document of awictl with these bytes. Raises the error if there are none."""
+    async def _archived(self, found: Document, raw: bytes | AwiError | None) -> Archived:
+        """Return the session in a document with these bytes; None for a document of the app. Raises InvalidData."""
         if isinstance(raw, AwiError):
             raise raw
-        snapshot = await complete_snapshot(self, Snapshot.parse(found["sessionId"], raw))
-        return Archived(summary_of(found), snapshot.full_document, raw)
+        with damaged_unless_readable(f"{self.where}: {found['sessionId']}"):
+            if raw is None:
+                return app_documents.archived(found)
+            snapshot = await complete_snapshot(self, Snapshot.parse(found["sessionId"], raw))
+            return Archived(summary_of(found), snapshot.full_document, raw)
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         """Return the actions that were trimmed from a session of this agent, without damaged chunks."""
         wanted = {"sessionId": session_id, "kind": "actions", "agent": encodable(agent_id or "")}
         with translate_errors(self.where):
             await self.connection.check_reachable()
-            found = await self._parts.find(wanted).to_list()
-        return decode_chunks(
-            (one.get("first"), one.get("packed"), one.get("digest"), f"{self.where}: {one['_id']}") for one in found
-        )
+            decoder = ChunkDecoder(self._max_bytes)
+            async with self._parts.find(wanted) as cursor:
+                async for one in cursor:
+                    where = f"{self.where}: {one['_id']}"
+                    decoder.add(one.get("first"), one.get("packed"), one.get("digest"), where)
+            return decoder.chunks
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
@@ -305,7 +316,7 @@ class MongoArchive:
 
     async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions that are marked as active but were due to expire before `now`, the earliest first."""
-        wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}}
+        wanted = {"sessionActive": True, "awi.expiresAt": {"$lt": now}, "sessionId": {"$type": "string"}}
         with translate_errors(self.where):
             await self.connection.check_reachable()
             async with self._sessions.find(wanted, VERSION_FIELDS).sort("awi.expiresAt", ASCENDING) as cursor:
@@ -325,14 +336,24 @@ class MongoArchive:
         """Return the archived bytes in a document and its parts, or the error if they are damaged."""
         session_id, awi = found["sessionId"], found["awi"]
         packed: Any = awi.get("packed")
-        if count := as_count(awi.get("parts")):
-            names = part_names(session_id, str(awi.get("digest")), count)
-            parts = {part["_id"]: part["packed"] async for part in self._parts.find({"_id": {"$in": names}})}
-            packed = b"".join(parts.get(name, b"") for name in names)
+        where = f"{self.where}: {session_id}"
         try:
-            return decompress(packed, awi.get("digest"), f"{self.where}: {session_id}")
+            if count := as_count(awi.get("parts")):
+                packed = await self._joined(part_names(session_id, str(awi.get("digest")), min(count, MAX_PARTS)))
+            return decompress(packed, awi.get("digest"), where, size=awi.get("bytes"), limit=self._max_bytes)
         except AwiError as error:
             return error
+
+    async def _joined(self, names: list[str]) -> bytes:
+        """Return the bytes of parts, as far as they can belong to a document of the maximum size."""
+        parts: dict[str, bytes] = {}
+        size = 0
+        async for part in self._parts.find({"_id": {"$in": names}}):
+            piece = part.get("packed")
+            if isinstance(piece, bytes) and size <= self._max_bytes:
+                size += len(piece)
+                parts[part["_id"]] = piece
+        return b"".join(parts.get(name, b"") for name in names)
 
 
 def _only_duplicates(error: BulkWriteError) -> bool:

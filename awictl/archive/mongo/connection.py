@@ -53,6 +53,7 @@ class MongoConnection:
                 tz_aware=True,
                 tzinfo=UTC,
                 datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # JavaScript's dates go beyond the year 9999
+                unicode_decode_error_handler="replace",  # damaged text must not keep others from being read
             ),
             "write_concern": WriteConcern("majority", j=True, wtimeout=int(max(timeout, WRITE_SECONDS) * 1000)),
             "read_concern": ReadConcern("majority"),

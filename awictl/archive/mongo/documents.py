@@ -38,7 +38,9 @@ VERSION_FIELDS = dict.fromkeys(
      "awi.format", "awi.parts", "awi.lastAction"), 1
 )  # fmt: skip
 #: Projection for the session's bytes.
-STORED_FIELDS = dict.fromkeys(("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts"), 1)
+STORED_FIELDS = dict.fromkeys(
+    ("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts", "awi.bytes"), 1
+)  # fmt: skip
 #: Projection for `summary_of`.
 SUMMARY_FIELDS = dict.fromkeys(
     ("sessionId", "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt",
@@ -134,7 +136,7 @@ def summary_of(found: Document) -> ArchivedSummary:
         agent_id=awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
         bytes=as_count(awi.get("bytes")),
         shape=Shape.AWICTL,
-        action_counts={str(name): ActionCount(as_int(count), as_int(failed)) for name, count, failed in counts},
+        action_counts={str(name): ActionCount(as_count(count), as_count(failed)) for name, count, failed in counts},
     )
 
 

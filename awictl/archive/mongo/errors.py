@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo import errors
 
-from ...errors import AccessDenied, AwiError, InvalidInput, Refused, Unreachable
+from ...errors import AccessDenied, AwiError, InvalidData, InvalidInput, Refused, Unreachable
 
 #: MongoDB's code for a write that violates a unique index.
 DUPLICATE_KEY = 11000
@@ -24,6 +25,8 @@ def translate_errors(where: str) -> Iterator[None]:
         yield
     except errors.PyMongoError as error:
         raise translate(error, where) from error
+    except BSONError as error:
+        raise InvalidData(f"{where}: a document that is not valid BSON: {error}") from error
 
 
 def translate(error: errors.PyMongoError, where: str) -> AwiError:

@@ -22,9 +22,10 @@ from ..base import (
     concurrent_writers,
 )
 from ..chunks import Chunk, decode_chunks, encode_chunk
-from ..compression import compress, decompress
+from ..compression import MAX_BYTES, compress, decompress
 from ..decision import ArchivedVersion, Decision, decide
 from ..snapshot import Snapshot
+from ..values import damaged_unless_readable
 from .file import SqliteFile
 from .rows import conditions_of, insert_or_replace, summary_of, version_of
 
@@ -35,15 +36,17 @@ _PAGE = 500
 class SqliteArchive:
     """The `Archive` in an SQLite file.
 
-    timeout: seconds to wait for a lock of another process. named: whether a setting names the file.
+    timeout: seconds to wait for a lock of another process. named: whether a setting names the file. max_bytes: maximum
+    size of a document that is read.
     """
 
     #: See `Archive.patience`. SQLite waits for a lock only, and a thread cannot be cancelled.
     patience: float | None = None
 
-    def __init__(self, path: Path, timeout: float, *, named: bool = True) -> None:
+    def __init__(self, path: Path, timeout: float, *, named: bool = True, max_bytes: int = MAX_BYTES) -> None:
         self.file = SqliteFile(path, timeout)
         self.where = self.file.where
+        self._max_bytes = max_bytes
         self._named = named
 
     async def close(self) -> None:
@@ -154,8 +157,9 @@ class SqliteArchive:
             try:
                 if isinstance(raw, AwiError):
                     raise raw
-                snapshot = await complete_snapshot(self, Snapshot.parse(summary.session_id, raw))
-                results[summary.session_id] = Archived(summary, snapshot.full_document, raw)
+                with damaged_unless_readable(f"{self.where}: {summary.session_id}"):
+                    snapshot = await complete_snapshot(self, Snapshot.parse(summary.session_id, raw))
+                    results[summary.session_id] = Archived(summary, snapshot.full_document, raw)
             except AwiError as error:
                 results[summary.session_id] = error
         return results
@@ -167,7 +171,8 @@ class SqliteArchive:
         def read(db: sqlite3.Connection) -> list[Chunk]:
             rows = db.execute("SELECT * FROM actions WHERE session_id = ? AND agent = ?", (session_id, agent))
             where = f"{self.where}: trimmed actions of {session_id}"
-            return decode_chunks((row["first"], row["packed"], row["digest"], where) for row in rows)
+            found = ((row["first"], row["packed"], row["digest"], where) for row in rows)
+            return decode_chunks(found, self._max_bytes)
 
         return await self.file.read(read) or []
 
@@ -207,14 +212,15 @@ class SqliteArchive:
     def _read_raw(self, db: sqlite3.Connection, session_id: str) -> bytes | AwiError:
         """Return the archived bytes of a session, or the error if they are missing or damaged."""
         row = db.execute(
-            "SELECT session_id, packed, digest FROM sessions WHERE session_id = ?", (session_id,)
+            "SELECT session_id, packed, digest, bytes FROM sessions WHERE session_id = ?", (session_id,)
         ).fetchone()
         return self._raw(row) if row is not None else self._not_read_back(session_id)
 
     def _raw(self, row: sqlite3.Row) -> bytes | AwiError:
         """Return the archived bytes in a row, or the error if they are damaged."""
         try:
-            return decompress(row["packed"], row["digest"], f"{self.where}: {row['session_id']}")
+            where = f"{self.where}: {row['session_id']}"
+            return decompress(row["packed"], row["digest"], where, size=row["bytes"], limit=self._max_bytes)
         except InvalidData as error:
             return error
 

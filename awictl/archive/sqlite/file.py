@@ -94,6 +94,9 @@ class SqliteFile:
             f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=self._timeout, isolation_level=None
         )
         db.row_factory = sqlite3.Row
+        db.text_factory = lambda raw: raw.decode(
+            "utf-8", "replace"
+        )  # damaged text must not keep others from being read
         return db
 
     def _check_version(self, db: sqlite3.Connection) -> None:
@@ -120,8 +123,9 @@ class SqliteFile:
             if "readonly" in text or "unable to open" in text:
                 raise Refused(f"{self.where}: {text}; check that this user may write to the file and folder") from error
             raise AwiError(f"{self.where}: {text}") from error
-        except sqlite3.DatabaseError as error:
-            raise InvalidData(f"{self.where}: {error}") from error
+        # the last three for columns that are missing, or of another type
+        except (sqlite3.DatabaseError, LookupError, TypeError, ValueError) as error:
+            raise InvalidData(f"{self.where} is not an archive of awictl, or is damaged: {error}") from error
 
 
 async def _in_thread(run: Callable[[], T], release: Callable[[], None]) -> T:

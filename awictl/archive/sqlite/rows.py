@@ -6,14 +6,16 @@ import json
 import sqlite3
 from typing import Any
 
-from ...document.json_codec import encodable
+from ...document.json_codec import encodable, loads
+from ...document.schema import as_object, as_text
 from ...document.timestamps import optional_timestamp
+from ...errors import InvalidData
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedVersion
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
-from ..values import parse_datetime
+from ..values import as_count, parse_datetime
 
 #: Version of the tables, stored in the file's `user_version`.
 VERSION = 1
@@ -85,13 +87,13 @@ def version_of(row: sqlite3.Row) -> ArchivedVersion:
     """Return the version of the session that is archived in a row."""
     return ArchivedVersion(
         row["session_id"],
-        row["digest"],
-        Revision(row["total_actions"], row["next_t"], row["updated_ms"]),
-        row["agent_id"],
+        str(row["digest"]),
+        Revision(*(as_count(row[name]) for name in ("total_actions", "next_t", "updated_ms"))),
+        as_text(row["agent_id"]),
         parse_datetime(row["started_at"]),
         bool(row["active"]),
         parse_datetime(row["expires_at"]),
-        last_action_digest=row["last_action"],
+        last_action_digest=str(row["last_action"]),
     )
 
 
@@ -99,19 +101,29 @@ def summary_of(row: sqlite3.Row) -> ArchivedSummary:
     """Return the row of a listing for a row of the table."""
     return ArchivedSummary(
         session_id=row["session_id"],
-        agent_id=row["agent_id"],
-        agent_name=row["agent_name"],
-        route=row["route"],
+        agent_id=as_text(row["agent_id"]),
+        agent_name=as_text(row["agent_name"]),
+        route=as_text(row["route"]),
         started_at=parse_datetime(row["started_at"]),
         last_activity_at=parse_datetime(row["last_activity_at"]),
         ended_at=parse_datetime(row["ended_at"]),
         active=bool(row["active"]),
-        total_actions=row["total_actions"],
-        successful_actions=row["successful_actions"],
-        failed_actions=row["failed_actions"],
-        bytes=row["bytes"],
-        action_counts={name: ActionCount(*counts) for name, counts in json.loads(row["uses"]).items()},
+        total_actions=as_count(row["total_actions"]),
+        successful_actions=as_count(row["successful_actions"]),
+        failed_actions=as_count(row["failed_actions"]),
+        bytes=as_count(row["bytes"]),
+        action_counts=_action_counts(row["uses"]),
     )
+
+
+def _action_counts(stored: Any) -> dict[str, ActionCount]:
+    """The counts by name; without those that are not counts."""
+    try:
+        counts = as_object(loads(stored.encode()))
+    except (InvalidData, AttributeError):
+        return {}
+    pairs = {name: one for name, one in counts.items() if isinstance(one, list) and len(one) == 2}
+    return {name: ActionCount(as_count(count), as_count(failed)) for name, (count, failed) in pairs.items()}
 
 
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple[Any, ...]]:

@@ -255,8 +255,8 @@ class Server:
         if isinstance(error, redis_errors.ResponseError):
             if "MISCONF" in text:
                 return Refused(
-                    f"{self.where} cannot save its data to its disk, so it rejects writes. Nothing was written: free some "
-                    f"space there, and check the permissions of its data folder ({text.partition('. ')[0]})"
+                    f"{self.where} cannot save its data to its disk, so it rejects writes. Nothing was written: free "
+                    f"some space there, and check the permissions of its data folder ({text.partition('. ')[0]})"
                 )
             if "WRONGTYPE" in text:
                 return InvalidData(f"{at} is not a string; check it with `TYPE {key}` in redis-cli")

@@ -20,6 +20,14 @@ def already_live(session_id: str, where: str) -> Refused:
     return Refused(f"{where}: session {session_id} is live there; nothing was overwritten")
 
 
+def cannot_save(where: str, text: str) -> Refused:
+    """The error for a write to a server that cannot save its data to its disk, and replied with `text`."""
+    return Refused(
+        f"{where} cannot save its data to its disk, so it rejects writes. Nothing was written: free some space there, and "
+        f"check the permissions of its data folder ({text.partition('. ')[0]})"
+    )
+
+
 class ReplyLost(Unreachable):
     """The connection broke after a request was sent, so it is not known whether the server executed it."""
 

@@ -35,7 +35,7 @@ from ..chunks import Chunk, ChunkDecoder, EncodedChunk, encode_chunk
 from ..compression import MAX_BYTES, compress, decompress
 from ..decision import ArchivedVersion, Decision, decide
 from ..snapshot import Snapshot
-from ..values import as_count, damaged_unless_readable
+from ..values import damaged_unless_readable
 from . import app_documents, indexes
 from .connection import Document, MongoConnection
 from .documents import (
@@ -48,17 +48,15 @@ from .documents import (
     document_of,
     extension,
     is_ours,
-    part_names,
     summary_of,
     unchanged,
     version_of,
 )
 from .errors import DUPLICATE_KEY, translate_errors, write_errors
+from .stored_bytes import stored_bytes
 
 COLLECTION = "agentsessions"
 PARTS = "agentsessions.parts"
-#: Maximum number of parts of a session that are read.
-MAX_PARTS = 10_000
 
 
 class MongoArchive:
@@ -245,7 +243,7 @@ class MongoArchive:
                     return None
                 if not is_ours(found):
                     return await self._archived(found, None)
-                raw = await self._raw(found)
+                raw = await self._stored_bytes(found)
             if not isinstance(raw, AwiError):
                 return await self._archived(found, raw)
             damage = raw
@@ -268,7 +266,7 @@ class MongoArchive:
                     if (loaded := await self.load(session_id)) is not None:
                         results[session_id] = loaded
                 else:
-                    results[session_id] = await self._archived(found, await self._raw(found))
+                    results[session_id] = await self._archived(found, await self._stored_bytes(found))
             except AwiError as error:
                 results[session_id] = error
         return results
@@ -330,30 +328,10 @@ class MongoArchive:
     async def _read_back(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
         """Return the archived bytes of each session, or the error if they are damaged."""
         found = await self._sessions.find({"sessionId": {"$in": session_ids}}, STORED_FIELDS).to_list()
-        return {one["sessionId"]: await self._raw(one) for one in found if is_ours(one)}
+        return {one["sessionId"]: await self._stored_bytes(one) for one in found if is_ours(one)}
 
-    async def _raw(self, found: Document) -> bytes | AwiError:
-        """Return the archived bytes in a document and its parts, or the error if they are damaged."""
-        session_id, awi = found["sessionId"], found["awi"]
-        packed: Any = awi.get("packed")
-        where = f"{self.where}: {session_id}"
-        try:
-            if count := as_count(awi.get("parts")):
-                packed = await self._joined(part_names(session_id, str(awi.get("digest")), min(count, MAX_PARTS)))
-            return decompress(packed, awi.get("digest"), where, size=awi.get("bytes"), limit=self._max_bytes)
-        except AwiError as error:
-            return error
-
-    async def _joined(self, names: list[str]) -> bytes:
-        """Return the bytes of parts, as far as they can belong to a document of the maximum size."""
-        parts: dict[str, bytes] = {}
-        size = 0
-        async for part in self._parts.find({"_id": {"$in": names}}):
-            piece = part.get("packed")
-            if isinstance(piece, bytes) and size <= self._max_bytes:
-                size += len(piece)
-                parts[part["_id"]] = piece
-        return b"".join(parts.get(name, b"") for name in names)
+    async def _stored_bytes(self, found: Document) -> bytes | AwiError:
+        return await stored_bytes(found, self._parts, self.where, self._max_bytes)
 
 
 def _only_duplicates(error: BulkWriteError) -> bool:

@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ...settings import Settings
-from ..errors import MalformedReply, ReplyLost
+from ..errors import MalformedReply, ReplyLost, cannot_save
 from .bounded_parser import BoundedParser, ReplyTooLarge
 from .reply_shapes import is_expected, is_expected_of_script
 
@@ -254,10 +254,7 @@ class Server:
             return Unreachable(f"{self.where} is still loading its data; try again later")
         if isinstance(error, redis_errors.ResponseError):
             if "MISCONF" in text:
-                return Refused(
-                    f"{self.where} cannot save its data to its disk, so it rejects writes. Nothing was written: free "
-                    f"some space there, and check the permissions of its data folder ({text.partition('. ')[0]})"
-                )
+                return cannot_save(self.where, text)
             if "WRONGTYPE" in text:
                 return InvalidData(f"{at} is not a string; check it with `TYPE {key}` in redis-cli")
             return Refused(f"{at}: {text}")

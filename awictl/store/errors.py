@@ -23,8 +23,8 @@ def already_live(session_id: str, where: str) -> Refused:
 def cannot_save(where: str, text: str) -> Refused:
     """The error for a write to a server that cannot save its data to its disk, and replied with `text`."""
     return Refused(
-        f"{where} cannot save its data to its disk, so it rejects writes. Nothing was written: free some space there, and "
-        f"check the permissions of its data folder ({text.partition('. ')[0]})"
+        f"{where} cannot save its data to its disk, so it rejects writes. Nothing was written: free some space there, "
+        f"and check the permissions of its data folder ({text.partition('. ')[0]})"
     )
 
 

@@ -230,7 +230,7 @@ def test_a_full_disk_is_reported_at_once_and_reads_are_served(laptop: Cli) -> No
         assert session_id.encode() in read.out or words[0] == "history"
         assert read.seconds - usual < PATIENCE_SECONDS
         assert read.err.count("\n") == 1 and str(folder) in read.err and "free some space" in read.err, read
-    written = laptop("--embedded", "-q", "session", "apply", session_id, '{"n":1}')
+    written = laptop("--embedded", "-q", "session", "apply", session_id, '{"current_url":"/x"}')
     written.error(4, "rejects writes", "Nothing was written", "free some space")
     assert written.seconds - usual < PATIENCE_SECONDS
     assert laptop.ok("embedded", "status").json["answers"] is True
@@ -239,7 +239,7 @@ def test_a_full_disk_is_reported_at_once_and_reads_are_served(laptop: Cli) -> No
     (folder / "dump.rdb").rmdir()
     with redis.Redis(unix_socket_path=str(folder / "valkey.sock")) as server:
         server.save()
-    assert laptop.ok("--embedded", "session", "apply", session_id, '{"n":1}').err == ""
+    assert laptop.ok("--embedded", "session", "apply", session_id, '{"current_url":"/x"}').err == ""
 
 
 def test_a_suspended_server_can_be_stopped(laptop: Cli) -> None:

@@ -20,10 +20,11 @@ async def run(ctx: CommandContext) -> None:
     file = default_config_file()
     config = read_config(file)
     default = default_profile_of(config, file)
-    await render(ctx, [_row(name, name == default) for name in sorted(profiles_of(config))], str(file))
+    rows = [_row(name, name == default, f"{file}, profile {name}: ") for name in sorted(profiles_of(config))]
+    await render(ctx, rows, str(file))
 
 
-def _row(name: str, default: bool) -> dict[str, Any]:
+def _row(name: str, default: bool, where: str) -> dict[str, Any]:
     """The servers in a profile, or why it cannot be used."""
     from ...errors import InvalidInput
     from ...settings import Settings
@@ -34,7 +35,7 @@ def _row(name: str, default: bool) -> dict[str, Any]:
     try:
         settings = Settings.load(profile=name, environ={}, dotenv_file=NO_FILE)
     except InvalidInput as error:
-        return row | {"error": str(error)}
+        return row | {"error": str(error).removeprefix(where)}
     row["redis"] = "embedded" if settings.embedded else settings.redis_address
     row["archive"] = without_credentials(settings.archive) if settings.archive else None
     return row | {"read_only": settings.read_only}

@@ -146,7 +146,7 @@ class RedisStore:
         reply = await self._write(_COMMIT, (names, arguments))
         reply = self._server.checked(reply, key)
         try:
-            outcome, *rest = (one.decode() for one in reply)
+            outcome, *rest = (one.decode("utf-8", "replace") for one in reply)
             committed = CommitOutcome(outcome)
         except (AttributeError, TypeError, ValueError):
             # the update may have been applied: the caller finds out

@@ -63,7 +63,8 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
 def configure(level: int) -> None:
     """Log to stderr, warnings included, and remove all other handlers. `level`: one of the module `logging`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    handler.setFormatter(TextFormatter() if on_terminal else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(True)
     # they log every connection, and every malformed request

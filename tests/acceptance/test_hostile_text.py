@@ -14,6 +14,7 @@ from bson import ObjectId
 from support.cli import Cli
 from support.documents import SESSION_ID, compact, document, put
 from support.mongo import MongoServer
+from support.terminal import on_terminal
 from support.valkey import ValkeyServer
 
 from awictl.cli import main
@@ -136,6 +137,29 @@ def test_no_format_passes_hostile_text_to_the_terminal(victim: Cli) -> None:
             if form != ["-o", "ids"] or words[1] == "list":
                 assert_harmless(user_text := victim.on_screen(*words, *form).text)
                 assert user_text, (words, form)
+
+
+def test_no_file_controls_the_terminal(awictl: Cli) -> None:
+    profile = json.dumps(HOSTILE.replace("\ud83d", ""))
+    awictl.configure(
+        f"[profiles.{profile}]\nredis_url = {profile}\n[profiles.ok]\n{profile} = 1\nmongodb_uri = {profile}\n"
+    )
+    for words in (["config", "profiles"], ["config", "show"], ["config", "show", "--profile", "ok"]):
+        for form in ("table", "json", "yaml", "csv"):
+            assert_harmless(awictl.on_screen(*words, "-o", form, "--verbose").text)
+    (awictl.home / "delta.json").write_bytes(HOSTILE.encode("utf-8", "replace"))
+    assert_harmless(awictl.on_screen("session", "apply", SESSION_ID, "@delta.json").text)
+    assert_harmless(awictl.on_screen("session", "show", "\x1b[2J\n\u202e").text)
+
+
+def test_live_views_escape_hostile_text(victim: Cli) -> None:
+    """These redraw the screen with control sequences of their own, but must not print those of a session."""
+    for words in (["session", "watch", SESSION_ID], ["top"]):
+        with on_terminal(victim, *words, columns=200) as terminal:
+            terminal.until("x9b31m")
+            sent = terminal.sent.decode("utf-8", "replace")
+        assert not {"\x9b", "\u202e", "\u2028"} & set(sent) and "\x1b]0;title" not in sent
+        assert "\nawictl: forged" not in terminal.text
 
 
 def test_json_on_a_terminal_is_equal_data(victim: Cli) -> None:

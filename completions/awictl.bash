@@ -120,7 +120,7 @@ _awictl() {
     "version") commands="" own="" ;;
     esac
     words="$commands $own --profile --redis --mongo --archive --embedded -o --output --jq --local --timeout --no-color -q --quiet -v --verbose -h --help"
-    if [[ $typed != -?* ]]; then
+    if [[ $typed != -* ]]; then
       case "$path $position" in
     "session show "*) kind="session" ;;
     "session apply "0) kind="session" ;;

@@ -27,7 +27,7 @@ HOSTILE = "zz $(touch owned) `touch owned`;touch owned"
 def stored(awictl: Cli, valkey: ValkeyServer) -> Cli:
     """A user with a session, agents, a cached result, an image and profiles, and enough time on a busy machine."""
     put(valkey, compact(document([0])))
-    for agent in ("browser-1", "tenant:agent 7", HOSTILE, "bad\x1b[2J", "ünï"):
+    for agent in ("browser-1", "tenant:agent 7", HOSTILE, "bad\x1b[2J", "ünï", "--yes"):
         valkey.raw.set(AGENT_PREFIX + agent, SESSION_ID, ex=1000)
     valkey.raw.set(f"AWI:CACHE:LIST:{'0a' * 16}", "[]", ex=1000)
     valkey.raw.set("MEDIA:IMG:picture-1", "{}", ex=1000)

@@ -21,6 +21,7 @@ from support.documents import AGENT_ID, SESSION_ID, assert_same
 from awictl.archive.base import Archive
 from awictl.archive.decision import Outdated
 from awictl.archive.sqlite.archive import SqliteArchive
+from awictl.archive.sqlite.file import SqliteFile
 from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
@@ -262,3 +263,16 @@ async def test_a_cancelled_write_keeps_its_turn_until_it_is_over(backend: Sqlite
     assert not following.done()
     go_on.set()
     assert (await following)[SESSION_ID] is None
+
+
+async def test_the_file_and_its_journals_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    def modes(db: sqlite3.Connection) -> dict[str, int]:
+        db.execute("CREATE TABLE more (x)")
+        return {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+
+    before = os.umask(0)
+    try:
+        found = await SqliteFile(tmp_path / "archive.db", 1).write(modes)
+    finally:
+        os.umask(before)
+    assert len(found) > 1 and set(found.values()) == {0o600}

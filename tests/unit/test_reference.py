@@ -66,6 +66,7 @@ def test_shells_accept_the_completions(shell: str) -> None:
         (["-o", "json", "session", "li"], {"list"}),
         (["session", "list", "--sort", "a"], {"activity", "actions", "agent"}),
         (["cache", "key", "--sort", "x", "--f"], {"--filters"}),
+        (["session", "show", "-"], {"-o", "--output", "--help"}),
         (["session", "apply", "ID", "--o"], {"--observation", "--op-id", "--output"}),
     ],
 )

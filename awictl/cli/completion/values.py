@@ -65,7 +65,9 @@ def values(kind: str, prefix: str, words: Sequence[str]) -> list[str]:
         names = list(profiles_of(read_config(default_config_file())))
     else:
         names = _stored(kind, prefix, _settings(words))
-    return sorted({one for one in names if one.startswith(prefix) and one.isprintable()})[:MAX_VALUES]
+    # an agent that calls itself `--yes` must not become an option
+    fit = {one for one in names if one.startswith(prefix) and one.isprintable() and not one.startswith("-")}
+    return sorted(fit)[:MAX_VALUES]
 
 
 def _settings(words: Sequence[str]) -> Settings:

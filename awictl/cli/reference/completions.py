@@ -72,7 +72,7 @@ _awictl() {{
 {chr(10).join(cases)}
     esac
     words="$commands $own {everywhere}"
-    if [[ $typed != -?* ]]; then
+    if [[ $typed != -* ]]; then
       case "$path $position" in
 {chr(10).join(arguments)}
       esac

@@ -111,9 +111,10 @@ _awictl() {
     "top") commands="" own="--interval --seconds --rate" ;;
     "monitor") commands="" own="--seconds --session --kind --full" ;;
     "doctor") commands="" own="--fix -y --yes --dry-run --no-data --rate" ;;
-    "config") commands="show profiles init" own="" ;;
+    "config") commands="show profiles path init" own="" ;;
     "config show") commands="" own="" ;;
     "config profiles") commands="" own="" ;;
+    "config path") commands="" own="" ;;
     "config init") commands="" own="" ;;
     "completion") commands="" own="" ;;
     "help") commands="" own="" ;;

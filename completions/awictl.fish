@@ -238,5 +238,6 @@ complete -c awictl -n '__awictl_at '\''doctor'\''' -l no-data -d 'Do not scan th
 complete -c awictl -n '__awictl_at '\''doctor'\''' -l rate -x -d 'Scan at most N keys per second.  [default: 50,000]'
 complete -c awictl -n '__awictl_at '\''config'\''' -a show -d 'Show each setting with its value and source'
 complete -c awictl -n '__awictl_at '\''config'\''' -a profiles -d 'List the profiles in config.toml with the servers that they name'
+complete -c awictl -n '__awictl_at '\''config'\''' -a path -d 'Print the path of config.toml, whether it exists or not'
 complete -c awictl -n '__awictl_at '\''config'\''' -a init -d 'Write a config.toml in which everything is commented out, and print its path'
 complete -c awictl -n '__awictl_at '\''completion'\'' 0' -a 'bash zsh fish'

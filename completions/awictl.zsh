@@ -1255,6 +1255,7 @@ _awictl_config() {
       local -a commands=(
       'show:Show each setting with its value and source'
       'profiles:List the profiles in config.toml with the servers that they name'
+      'path:Print the path of config.toml, whether it exists or not'
       'init:Write a config.toml in which everything is commented out, and print its path'
       )
       _describe command commands ;;
@@ -1262,6 +1263,7 @@ _awictl_config() {
       case $line[1] in
         show) _awictl_config_show ;;
         profiles) _awictl_config_profiles ;;
+        path) _awictl_config_path ;;
         init) _awictl_config_init ;;
       esac ;;
   esac
@@ -1292,6 +1294,23 @@ _awictl_config_profiles() {
     '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
+}
+
+_awictl_config_path() {
+  _arguments \
+    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
     '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \

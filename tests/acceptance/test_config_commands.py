@@ -66,7 +66,9 @@ def test_profiles_are_listed(user: Cli) -> None:
 
 def test_init_writes_a_file_that_is_valid_without_its_comment_signs(user: Cli) -> None:
     file = user.home / "config" / "awictl" / "config.toml"
+    assert user.ok("config", "path").json == {"file": str(file), "exists": False}
     assert user.ok("config", "init", "-o", "ids").lines == [str(file)]
+    assert user.ok("config", "path", "-o", "ids").lines == [str(file)]
     assert file.stat().st_mode & 0o777 == 0o600
     assert tomllib.loads(file.read_text()) == {}, "everything is commented out"
     user("config", "init").error(4, str(file), "exists already")

@@ -54,6 +54,7 @@ READING: dict[str, list[str]] = {
     "monitor": ["--seconds", "0.3"],
     "config show": [],
     "config profiles": [],
+    "config path": [],
     "completion": ["bash"],
     "help": [],
     "version": [],

@@ -1,4 +1,4 @@
 """`awictl config`: the settings in use, and the file with the profiles."""
 
 #: The commands, in the order of the help.
-COMMANDS = ("show", "profiles", "init")
+COMMANDS = ("show", "profiles", "path", "init")

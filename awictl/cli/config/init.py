@@ -8,7 +8,9 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 
 
-@cli_command(examples=["awictl config init", "$EDITOR $(awictl config init -o ids)"], formats=[Format.IDS])
+@cli_command(
+    examples=["awictl config init", "awictl config init && $EDITOR $(awictl config path -o ids)"], formats=[Format.IDS]
+)
 def command(ctx: CommandContext) -> Work:
     """Write a config.toml in which everything is commented out, and print its path. Never overwrites one."""
     return run(ctx)

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,21 @@ def test_sweep_watch_stops_at_a_signal(sqlite_user: Cli, valkey: ValkeyServer) -
         assert (result.code, result.err) == (0, "")
         assert sqlite_user.ok("archive", "show", session_id).json["session_id"] == session_id
         assert valkey.raw.exists(f"AWI:SESSION:{session_id}")
+
+
+def test_ctrl_c_ends_a_sweep_that_waits_for_the_server(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    """A batch in progress is finished only if that is possible at once."""
+    server = new_valkey()
+    words = ("--archive", "sqlite:///archive.db", "archive", "sweep", "--watch", "--interval", "100ms")
+    with user.having(REDIS_SOCKET=str(server.socket)).start(*words) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        server.pause()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        assert process.wait(LIMIT_SECONDS) == 130
+        assert time.monotonic() - started < 4, "it waits 5 s for a reply"
+        assert process.stderr is not None and process.stderr.read() == b"awictl: interrupted\n"
 
 
 def test_a_throttled_sweep_stops_after_the_current_batch(sqlite_user: Cli) -> None:

@@ -11,8 +11,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.cells import cell_len
 from support.cli import Cli, unchanged
-from support.documents import diff_key, document, put, session_key
-from support.terminal import CTRL_C, ENTER, ENTER_SCREEN, ESCAPE, LEAVE_SCREEN, SHOW_CURSOR, Terminal, on_terminal
+from support.documents import SESSION_ID, diff_key, document, put, session_key
+from support.terminal import (
+    CTRL_C,
+    CTRL_Z,
+    ENTER,
+    ENTER_SCREEN,
+    ESCAPE,
+    LEAVE_SCREEN,
+    SHOW_CURSOR,
+    Terminal,
+    on_terminal,
+)
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
@@ -257,21 +267,52 @@ def test_unbuffered_output_uses_the_whole_terminal(awictl: Cli, three: ValkeySer
 
 
 def test_the_screen_is_drawn_if_stderr_is_redirected(awictl: Cli, three: ValkeyServer) -> None:
-    with on_terminal(awictl, *WORDS, stderr=awictl.home / "errors") as terminal:
+    with on_terminal(awictl, *WORDS, script='"$@" 2>errors') as terminal:
         terminal.until("sess_ccc")
         terminal.press("q")
         assert terminal.end() == 0
     assert (awictl.home / "errors").read_bytes() == b""
 
 
-def test_suspending_restores_the_terminal(top: Terminal) -> None:
+def test_suspending_restores_the_terminal(awictl: Cli, three: ValkeyServer) -> None:
     """Ctrl-Z, and `fg`."""
-    top.press("\x1a")
-    top.until_stopped()
-    assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
-    assert top.sent.rindex(SHOW_CURSOR) > top.sent.rindex(b"\x1b[?25l")
-    top.process.kill(signal.SIGCONT)
-    top.until(lambda text: order_of(text) == ["aaa", "bbb", "ccc"])
+    with on_terminal(awictl, *WORDS, script='"$@"; echo "code $?"; read; fg; echo "code $?"') as top:
+        top.until("sess_ccc")
+        top.press(CTRL_Z)
+        top.until("Stopped")
+        assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+        assert top.sent.rindex(SHOW_CURSOR) > top.sent.rindex(b"\x1b[?25l")
+        top.press("\n")
+        top.until(lambda text: order_of(text) == ["aaa", "bbb", "ccc"])
+        top.press("q")
+        top.until("code 0")
+        assert top.end() == 0
+    assert top.sent.count(ENTER_SCREEN) == 2
+
+
+def test_ctrl_z_does_nothing_if_nothing_can_continue_it(top: Terminal) -> None:
+    """Such as in `ssh -t HOST awictl top`: it would be suspended for ever."""
+    top.press(CTRL_Z, "s")
+    top.until("by rate, at")
     top.press("q")
     assert top.end() == 0
-    assert top.sent.count(ENTER_SCREEN) == 2
+
+
+def test_sighup_restores_the_screen(top: Terminal) -> None:
+    top.process.kill(signal.SIGHUP)
+    assert top.end() == 129
+    assert top.sent.rindex(LEAVE_SCREEN) > top.sent.index(ENTER_SCREEN)
+
+
+def test_an_opened_session_with_very_long_text(awictl: Cli, valkey: ValkeyServer) -> None:
+    made = document([0], agent_name="x" * 1_000_000)
+    made["page_state"]["filters"] = {"y" * 500_000: "z"}
+    made["history"]["actions"][0]["observation"] = "o" * 1_000_000
+    put(valkey, encode(made))
+    with on_terminal(awictl, *WORDS, rows=60) as terminal:
+        terminal.until(SESSION_ID)
+        terminal.press(ENTER)
+        text = terminal.until("newest actions (1 of 1)")
+        assert "characters)" in text and "next_page" in text
+        terminal.press("q", "q")
+        assert terminal.end() == 0

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from support.cli import LIMIT_SECONDS, Cli
 from support.documents import SESSION_ID, compact, document, put, session_key
-from support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, on_terminal
+from support.terminal import CTRL_C, CTRL_Z, HIDE_CURSOR, SHOW_CURSOR, on_terminal
 from support.valkey import ValkeyServer
 
 WORDS = ["session", "watch", SESSION_ID, "--interval", "0.5"]
@@ -101,6 +101,56 @@ def test_a_resized_terminal_is_used_from_the_next_poll_on(awictl: Cli, valkey: V
         assert terminal.end() == 130
 
 
+def test_very_long_text_does_not_push_the_actions_out(awictl: Cli, valkey: ValkeyServer) -> None:
+    made = document([0], agent_name="x" * 1_000_000)
+    made["page_state"]["filters"] = {"y" * 500_000: "z"}
+    made["history"]["actions"][0]["observation"] = "o" * 1_000_000
+    put(valkey, compact(made))
+    with on_terminal(awictl, *WORDS, rows=24) as terminal:
+        terminal.until("next_page")
+        assert "characters)" in re.sub(r"\s", "", terminal.text)
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+    assert len(terminal.sent) < 20_000, "and it is not printed in full at the end"
+
+
+def test_the_newest_actions_are_shown_on_a_small_terminal(awictl: Cli) -> None:
+    with on_terminal(awictl, *WORDS, columns=40, rows=10) as terminal:
+        text = terminal.until("next_pa")
+        assert SESSION_ID in text
+        act(awictl, "press")
+        terminal.until("press")
+        terminal.resize(80, 6)
+        terminal.until(lambda text: "press" in text)
+        terminal.press(CTRL_C)
+        assert terminal.end() == 130
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_restores_the_terminal(awictl: Cli, number: signal.Signals, code: int) -> None:
+    with on_terminal(awictl, *WORDS) as terminal:
+        terminal.until("next_page")
+        terminal.process.kill(number)
+        assert terminal.end() == code
+    assert terminal.sent.rindex(SHOW_CURSOR) > terminal.sent.rindex(HIDE_CURSOR)
+    assert b"Traceback" not in terminal.sent
+
+
+def test_suspending_restores_the_terminal(awictl: Cli) -> None:
+    """Ctrl-Z, and `fg`."""
+    with on_terminal(awictl, *WORDS, script='"$@"; read; fg; echo "code $?"') as terminal:
+        terminal.until("next_page")
+        terminal.press(CTRL_Z)
+        terminal.until("Stopped")
+        assert terminal.sent.rindex(SHOW_CURSOR) > terminal.sent.rindex(HIDE_CURSOR)
+        act(awictl, "press")
+        terminal.press("\n")
+        terminal.until(lambda text: "2" in marked(text))
+        terminal.press(CTRL_C)
+        terminal.until("code 130")
+        assert terminal.end() == 0
+
+
 def test_no_color_disables_colors(awictl: Cli) -> None:
     def coloured(user: Cli, *words: str) -> bool:
         with on_terminal(user, *WORDS, "--seconds", "0.3", *words) as terminal:
@@ -128,10 +178,11 @@ def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable
         terminal.until("next_page")
         server.kill()
         terminal.until("(retrying)")
+        terminal.until("! not current")
         server.start()
         put(server, compact(document([0, 0, 0])))
         terminal.until("can be read again")
-        terminal.until(lambda text: "2" in marked(text))
+        terminal.until(lambda text: "2" in marked(text) and "not current" not in text)
         terminal.press(CTRL_C)
         assert terminal.end() == 130
 

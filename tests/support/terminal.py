@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pexpect
 import pyte
@@ -20,7 +19,7 @@ from .cli import LIMIT_SECONDS, Cli
 _UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u")
 ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
-CTRL_C, ESCAPE, ENTER = "\x03", "\x1b", "\r"
+CTRL_C, CTRL_Z, ESCAPE, ENTER = "\x03", "\x1a", "\x1b", "\r"
 #: Height of the terminal, in rows.
 ROWS = 30
 
@@ -29,11 +28,11 @@ class Terminal:
     """A command on a pseudo-terminal."""
 
     def __init__(
-        self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS, stderr: Path | None = None
+        self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS, script: str | None = None
     ) -> None:
         command = [sys.executable, "-m", "awictl", *words]
-        if stderr is not None:
-            command = ["bash", "-c", 'exec "$@" 2>"$0"', str(stderr), *command]
+        if script is not None:
+            command = ["bash", "-mc", script, "bash", *command]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: forkpty in a process with threads
             self.process = pexpect.spawn(
@@ -81,14 +80,6 @@ class Terminal:
         """Send SIGINT to the process, without the terminal."""
         self.process.kill(signal.SIGINT)
 
-    def until_stopped(self) -> None:
-        """Wait until the process is suspended, as by Ctrl-Z."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            assert time.monotonic() < deadline, f"never suspended\n{self.text}"
-            self._read(0.05)
-        self._read(0.2)
-
     def end(self) -> int | None:
         """Wait until the command has ended; return its exit code."""
         deadline = time.monotonic() + LIMIT_SECONDS
@@ -113,10 +104,13 @@ class Terminal:
 
 @contextmanager
 def on_terminal(
-    user: Cli, *words: str, columns: int = 80, rows: int = ROWS, stderr: Path | None = None
+    user: Cli, *words: str, columns: int = 80, rows: int = ROWS, script: str | None = None
 ) -> Iterator[Terminal]:
-    """Run `awictl WORDS` on a terminal; it is killed when the block ends. `stderr`: a file instead of the terminal."""
-    terminal = Terminal(user, words, columns, rows, stderr)
+    """Run `awictl WORDS` on a terminal; it is killed when the block ends.
+
+    `script`: one of bash, with job control, that runs the command as `"$@"`.
+    """
+    terminal = Terminal(user, words, columns, rows, script)
     try:
         yield terminal
     finally:

@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 #: Maximum number of failures of a sweep that are reported one by one, and of further ones that are named.
 MOST_FAILURES = 10
 MOST_NAMES = 100
+#: Seconds that a sweep may take to finish its batch after Ctrl-C, before it is cancelled.
+STOP_SECONDS = 0.4
 
 Once = Annotated[bool, typer.Option("--once", help="Sweep once. This is the default.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Sweep repeatedly, until SIGTERM or Ctrl-C.")]
@@ -114,16 +115,15 @@ async def _sweep(ctx: CommandContext, sweeper: "Sweeper", stop: Callable[[], boo
 
 
 async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float, pause: float) -> None:
-    """Sweep until a signal arrives; batches in progress are finished first. `margin` and `pause` are in seconds."""
+    """Sweep until SIGTERM or Ctrl-C; batches in progress are finished first. `margin` and `pause` are in seconds."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     try:
         while not stop.is_set():
             began = loop.time()
             try:
-                render(ctx, await _sweep(ctx, sweeper, stop.is_set))
+                render(ctx, await _unless_interrupted(_sweep(ctx, sweeper, stop.is_set), stop))
             except AwiError as error:  # Redis is unreachable: retry with the next sweep
                 report(error, verbose=ctx.options.verbose)
             took = loop.time() - began
@@ -132,11 +132,28 @@ async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float
                     f"the sweep took {took:.0f} s and the next starts in {pause:.0f} s, together more than --margin "
                     f"({margin:.0f} s): sessions may expire in between; increase --margin or reduce --interval"
                 )
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(stop.wait(), pause)
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError:  # Ctrl-C
+                stop.set()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _unless_interrupted(sweep: Coroutine[Any, Any, "Swept"], stop: asyncio.Event) -> "Swept":
+    """Wait for a sweep. Ctrl-C, which cancels this, sets `stop`; a sweep that does not stop soon is cancelled, too."""
+    task = asyncio.create_task(sweep)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+        if not task.done():
+            task.cancel()
+            raise
+        return task.result()
 
 
 def render(ctx: CommandContext, swept: "Swept") -> int:

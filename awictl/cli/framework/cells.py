@@ -44,3 +44,8 @@ def moment(value: Any, unit: str = "milliseconds") -> str:
 def clock(value: str, unit: str = "seconds") -> str:
     """The time of day of a timestamp; see `moment`."""
     return moment(value, unit)[11:]
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most `length` characters; if it is longer, its start and its length."""
+    return text if len(text) <= length else f"{text[:length]}… ({len(text):,} characters)"

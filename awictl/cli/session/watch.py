@@ -48,18 +48,16 @@ async def run_live(ctx: CommandContext, session_id: str, interval: float, second
     """Redraw the session in place; the last picture stays on the terminal."""
     from rich.live import Live
 
+    from ..framework.live_terminal import LiveTerminal
     from .live_view import LiveView
 
     drawn = LiveView()
     notices = sys.stderr is not None and sys.stderr.isatty()  # they are printed above the picture
-    live = Live(console=ctx.out.console(), auto_refresh=False, redirect_stderr=notices)
-    try:
+    terminal = LiveTerminal(lambda: Live(console=ctx.out.console(), auto_refresh=False, redirect_stderr=notices))
+    with terminal.running():
         async with aclosing(follow(ctx, session_id, LATEST_ACTIONS, interval, seconds)) as events:
             async for event in events:
-                live.start()  # at the first event, so that an error before it leaves no blank line
-                live.update(drawn.after(event), refresh=True)
-    finally:
-        live.stop()
+                terminal.show(drawn.after(event))
 
 
 def render(ctx: CommandContext, session_id: str, event: "Event") -> None:

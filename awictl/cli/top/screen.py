@@ -18,6 +18,7 @@ from ...errors import AwiError
 from ...util.humanize import plural
 from ..framework.cells import clock
 from ..framework.error_report import INTERRUPTED
+from ..framework.live_terminal import can_be_suspended, ending_signals
 from ..framework.stdout import is_terminal
 from ..framework.tables import printable
 from .columns import GAP, cell_of, fields_for
@@ -75,8 +76,8 @@ class TopScreen(App[int]):
         loop = asyncio.get_running_loop()
         if seconds is not None:
             loop.call_later(seconds, self.exit, 0)
-        # Textual does not restore the screen at SIGTERM, and does not report SIGINT
-        codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: 128 + signal.SIGTERM}
+        # Textual does not restore the screen at these, and does not report SIGINT
+        codes = {signal.SIGINT: INTERRUPTED} | {number: 128 + number for number in ending_signals()}
         for signum, code in codes.items():
             loop.add_signal_handler(signum, self.exit, code)
         if not is_terminal(sys.__stderr__):  # on which Textual draws
@@ -185,6 +186,11 @@ class TopScreen(App[int]):
         """Show the input of the filter."""
         self._filter.display = True
         self.screen.set_focus(self._filter)  # at once: Widget.focus() defers it
+
+    def action_suspend_process(self) -> None:
+        """Suspend as Ctrl-Z does elsewhere, unless nothing could continue this process."""
+        if can_be_suspended():
+            super().action_suspend_process()
 
     def action_leave(self, code: int) -> None:
         """Quit with an exit code."""

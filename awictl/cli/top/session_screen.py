@@ -14,6 +14,7 @@ from textual.widgets import Footer, Static
 
 from ...errors import AwiError
 from ...util.humanize import lifetime
+from ..framework.cells import shortened
 from ..framework.session_view import ACTIONS, facts, last_delta
 from ..framework.tables import Rows, fields_of, printable
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Number of newest actions on the screen.
 SHOWN_ACTIONS = 100
+#: Characters of each field that are shown.
+SHOWN_CHARACTERS = 1000
 
 
 class SessionScreen(Screen[None]):
@@ -65,8 +68,9 @@ class SessionScreen(Screen[None]):
         diff = await self._state_manager.get_state_diff(self._session_id)
         head, ttl_ms = (listed[0].head, listed[0].ttl_ms) if listed else ({}, None)
         actions = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
+        described = facts(head, page.total, lifetime(ttl_ms))
         return Group(
-            fields_of(facts(head, page.total, lifetime(ttl_ms))),
+            fields_of((name, shortened(value, SHOWN_CHARACTERS)) for name, value in described),
             Text("\nlast delta", style="bold"),
             last_delta(diff) if diff is not None else Text("none in the last five minutes"),
             Text(f"\nnewest actions ({len(actions):,} of {page.total:,})", style="bold"),

@@ -74,15 +74,17 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
 
     def _check(self, data: bytes) -> None:
         if not self._received:
-            self._in_line = data[:1] in (b"+", b"-", b":")
-            self._check_announced(data[:32])
+            self._in_line = data[0] in b"+-:"
+            if data.find(b"\r\n", 0, 9) < 0:  # it has seven digits or more
+                self._check_announced(data[:32])
         self._received += len(data)
         self._start = self._start + data if self._received <= _SMALL else b""
         if self._received > self._limit:
             raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request, {_HINT}")
-        self._in_line = self._in_line and b"\n" not in data
-        if self._in_line and self._received > self._max_line:
-            raise ReplyTooLarge(f"it sent a line of more than {self._max_line:,} bytes")
+        if self._in_line:
+            self._in_line = b"\n" not in data
+            if self._in_line and self._received > self._max_line:
+                raise ReplyTooLarge(f"it sent a line of more than {self._max_line:,} bytes")
         if self._received > _UNCOUNTED:
             self._lines += data.count(b"\r\n")
             if self._lines > MAX_LINES:

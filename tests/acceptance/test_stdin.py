@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.cli import LIMIT_SECONDS, Cli, Result, unchanged
+from support.cli import LIMIT_SECONDS, Cli, Result, finish, unchanged
 from support.documents import compact, document, put, session_key
 from support.proxy import Proxy
 from support.terminal import CTRL_C, on_terminal
@@ -178,6 +179,23 @@ def test_no_announcement_with_quiet_or_in_a_pipe(awictl: Cli, valkey: ValkeyServ
         terminal.press(CTRL_D)
         assert terminal.end() == 0
     assert b"Ctrl-D" not in terminal.sent
+
+
+@pytest.mark.parametrize("words", ["session touch -", "session apply sess_a -"])
+def test_stdin_may_be_non_blocking(awictl: Cli, valkey: ValkeyServer, words: str) -> None:
+    """The other end of a pipe or terminal may make it so, as Node.js does."""
+    put(valkey, compact(document([0], session_id="sess_a")), "sess_a")
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with (
+        os.fdopen(reading, "rb") as theirs,
+        os.fdopen(writing, "wb") as ours,
+        awictl.start(*words.split(), stdin=theirs.fileno()) as process,
+    ):
+        time.sleep(READ_SECONDS)
+        ours.write(b"sess_a\n" if "touch" in words else b"{}")
+        ours.close()
+        assert finish(process).code == 0
 
 
 # -- ids as they arrive

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,15 @@ def _stdin(what: str) -> int:
     return sys.stdin.fileno()
 
 
+def _read(number: int, size: int) -> bytes:
+    """Wait for data and return at most `size` bytes; empty at the end."""
+    while True:
+        try:
+            return os.read(number, size)
+        except BlockingIOError:  # another process made this pipe or terminal non-blocking
+            select.select([number], [], [])
+
+
 def read_stdin(limit: int = -1, what: str = "stdin") -> bytes:
     """Read stdin to its end, or at most `limit` bytes. Raises InvalidInput if it is closed.
 
@@ -37,7 +47,7 @@ def read_stdin(limit: int = -1, what: str = "stdin") -> bytes:
     """
     number, chunks, left = _stdin(what), [], limit
     # not sys.stdin.buffer, whose lock an abandoned daemon thread would hold when the interpreter exits
-    while left and (chunk := os.read(number, _CHUNK if left < 0 else min(_CHUNK, left))):
+    while left and (chunk := _read(number, _CHUNK if left < 0 else min(_CHUNK, left))):
         chunks.append(chunk)
         left -= len(chunk) if left > 0 else 0
     return b"".join(chunks)
@@ -129,7 +139,7 @@ async def _ids_from_stdin(lines: bool) -> AsyncGenerator[list[str], None]:
     number = _stdin("ids")
     separators = b"\n" if lines else b" \t\r\n"
     rest = b""
-    while chunk := await in_daemon_thread(lambda: os.read(number, _CHUNK)):
+    while chunk := await in_daemon_thread(lambda: _read(number, _CHUNK)):
         rest += chunk
         end = max(rest.rfind(separator) for separator in separators) + 1
         if end:

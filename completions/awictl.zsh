@@ -14,15 +14,15 @@ _awictl() {
   typeset -A opt_args
   _arguments -C -A '-*' \
     '--version[Print the version and exit.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -77,15 +77,15 @@ _awictl_session() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -122,19 +122,19 @@ _awictl_session() {
 
 _awictl_session_create() {
   _arguments \
-    '--agent[Id of the agent.]:ID: _awictl_values agent' \
-    '--name[Name of the agent.  (default, its id)]:TEXT: ' \
-    '--route[Route on which the session starts.]:PATH: ' \
-    '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--agent=[Id of the agent.]:ID: _awictl_values agent' \
+    '--name=[Name of the agent.  (default, its id)]:TEXT: ' \
+    '--route=[Route on which the session starts.]:PATH: ' \
+    '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -143,25 +143,25 @@ _awictl_session_create() {
 
 _awictl_session_list() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
-    '--route[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
-    '--idle[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
-    '--ttl-below[Only sessions that expire within this time, such as 5m.]:DURATION: ' \
+    '--agent=[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
+    '--route=[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
+    '--idle=[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
+    '--ttl-below=[Only sessions that expire within this time, such as 5m.]:DURATION: ' \
     '--failed[Only sessions with a failed action.]' \
-    '--sort[Sort key; rows are printed once all are read, activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  (default, unsorted)]:activity|ttl|actions|failed|bytes|agent|route|id:(activity ttl actions failed bytes agent route id)' \
+    '--sort=[Sort key; rows are printed once all are read, activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  (default, unsorted)]:activity|ttl|actions|failed|bytes|agent|route|id:(activity ttl actions failed bytes agent route id)' \
     '--reverse[Sort in the opposite direction.]' \
-    '--limit[Maximum number of rows.]:N: ' \
-    '--columns[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--limit=[Maximum number of rows.]:N: ' \
+    '--columns=[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -170,15 +170,15 @@ _awictl_session_list() {
 
 _awictl_session_show() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -188,21 +188,21 @@ _awictl_session_show() {
 
 _awictl_session_apply() {
   _arguments \
-    '--action[Name of the action to record.]:NAME: ' \
-    '--input[Input of the action, JSON, @FILE, or - for stdin.]:JSON:_files' \
-    '--observation[Observation to record with the action.]:TEXT: ' \
+    '--action=[Name of the action to record.]:NAME: ' \
+    '--input=[Input of the action, JSON, @FILE, or - for stdin.]:JSON:_files' \
+    '--observation=[Observation to record with the action.]:TEXT: ' \
     '--failed[Record the action as failed.]' \
-    '--op-id[Operation id, the update is applied at most once per id.]:ID: ' \
+    '--op-id=[Operation id, the update is applied at most once per id.]:ID: ' \
     '--dry-run[Only show what the delta would change; write nothing.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -215,15 +215,15 @@ _awictl_session_diff() {
   _arguments \
     '--all[Also compare ids, histories and statistics.]' \
     '--exit-code[Exit with 1 if there is a difference.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -234,20 +234,20 @@ _awictl_session_diff() {
 
 _awictl_session_history() {
   _arguments \
-    '--limit[Maximum number of actions.]:N: ' \
-    '--offset[Number of newest actions to skip.]:N: ' \
+    '--limit=[Maximum number of actions.]:N: ' \
+    '--offset=[Number of newest actions to skip.]:N: ' \
     '(-f --follow)'{-f,--follow}'[Keep printing new actions as they are recorded.]' \
-    '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
-    '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--interval=[Polling interval, such as 500ms or 2s.]:DURATION: ' \
+    '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -257,17 +257,17 @@ _awictl_session_history() {
 
 _awictl_session_watch() {
   _arguments \
-    '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
-    '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--interval=[Polling interval, such as 500ms or 2s.]:DURATION: ' \
+    '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -277,16 +277,16 @@ _awictl_session_watch() {
 
 _awictl_session_touch() {
   _arguments \
-    '--ttl[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -299,15 +299,15 @@ _awictl_session_end() {
     '--discard[Delete the sessions without archiving them.]' \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation before --discard.]' \
     '--dry-run[Only show which sessions would end.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -319,15 +319,15 @@ _awictl_archive() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -360,20 +360,20 @@ _awictl_archive_sweep() {
   _arguments \
     '--once[Sweep once. This is the default.]' \
     '--watch[Sweep repeatedly, until SIGTERM or Ctrl-C.]' \
-    '--margin[Archive sessions that expire within this time.]:DURATION: ' \
-    '--interval[Pause between two sweeps.  (default, a quarter of the margin)]:DURATION: ' \
-    '--rate[Archive at most N sessions per second.]:N: ' \
-    '--scan-rate[Scan at most N keys per second.]:N: ' \
+    '--margin=[Archive sessions that expire within this time.]:DURATION: ' \
+    '--interval=[Pause between two sweeps.  (default, a quarter of the margin)]:DURATION: ' \
+    '--rate=[Archive at most N sessions per second.]:N: ' \
+    '--scan-rate=[Scan at most N keys per second.]:N: ' \
     '--dry-run[Only show which sessions are due.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -382,22 +382,22 @@ _awictl_archive_sweep() {
 
 _awictl_archive_list() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
-    '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
-    '--until[Only sessions not active after this time.]:TIME: ' \
+    '--agent=[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
+    '--since=[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
+    '--until=[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
-    '--limit[Maximum number of sessions on a page.]:N: ' \
+    '--limit=[Maximum number of sessions on a page.]:N: ' \
     '--all[List all sessions instead of one page.]' \
-    '--cursor[Cursor that the previous page reported.]:CURSOR: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--cursor=[Cursor that the previous page reported.]:CURSOR: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -406,15 +406,15 @@ _awictl_archive_list() {
 
 _awictl_archive_show() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -424,20 +424,20 @@ _awictl_archive_show() {
 
 _awictl_archive_stats() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
-    '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
-    '--until[Only sessions not active after this time.]:TIME: ' \
+    '--agent=[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
+    '--since=[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
+    '--until=[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
-    '--top[Number of most used actions to show.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--top=[Number of most used actions to show.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -446,20 +446,20 @@ _awictl_archive_stats() {
 
 _awictl_archive_export() {
   _arguments \
-    '--agent[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
-    '--since[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
-    '--until[Only sessions not active after this time.]:TIME: ' \
+    '--agent=[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
+    '--since=[Only sessions active at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
+    '--until=[Only sessions not active after this time.]:TIME: ' \
     '--failed[Only sessions with a failed action.]' \
     '--actions[Print one action per line instead of one session per line.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:jsonl:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:jsonl:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -470,15 +470,15 @@ _awictl_archive_export() {
 _awictl_archive_restore() {
   _arguments \
     '--dry-run[Only check that the sessions can be restored.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -490,15 +490,15 @@ _awictl_agent() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -527,19 +527,19 @@ _awictl_agent() {
 
 _awictl_agent_register() {
   _arguments \
-    '--permission[Permission of the key; repeatable.  (default, read and write)]:read|write|delete:(read write delete)' \
-    '--expires[Time until the key expires, such as 30d.  (default, never)]:DURATION: ' \
-    '--description[Description of the agent.]:TEXT: ' \
+    '--permission=[Permission of the key; repeatable.  (default, read and write)]:read|write|delete:(read write delete)' \
+    '--expires=[Time until the key expires, such as 30d.  (default, never)]:DURATION: ' \
+    '--description=[Description of the agent.]:TEXT: ' \
     '--allow-duplicate[Register the agent even if another one has this name.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -549,15 +549,15 @@ _awictl_agent_register() {
 
 _awictl_agent_list() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -566,15 +566,15 @@ _awictl_agent_list() {
 
 _awictl_agent_show() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -584,15 +584,15 @@ _awictl_agent_show() {
 
 _awictl_agent_session() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -603,15 +603,15 @@ _awictl_agent_session() {
 _awictl_agent_revoke() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -623,15 +623,15 @@ _awictl_cache() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -662,17 +662,17 @@ _awictl_cache() {
 
 _awictl_cache_key() {
   _arguments \
-    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--filters=[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort=[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -681,17 +681,17 @@ _awictl_cache_key() {
 
 _awictl_cache_list() {
   _arguments \
-    '--rate[Scan at most N keys per second.]:N: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for references.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -700,15 +700,15 @@ _awictl_cache_list() {
 
 _awictl_cache_show() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -718,19 +718,19 @@ _awictl_cache_show() {
 
 _awictl_cache_put() {
   _arguments \
-    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--session[Session in which to record the query as the active one.]:ID: _awictl_values session' \
-    '--op-id[Operation id, the query is recorded at most once per id.]:ID: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--filters=[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort=[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--session=[Session in which to record the query as the active one.]:ID: _awictl_values session' \
+    '--op-id=[Operation id, the query is recorded at most once per id.]:ID: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -742,15 +742,15 @@ _awictl_cache_delete() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -760,21 +760,21 @@ _awictl_cache_delete() {
 
 _awictl_cache_diagnose() {
   _arguments \
-    '--filters[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--sort[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
-    '--session[Diagnose the current query of this session.]:ID: _awictl_values session' \
-    '--rate[Scan at most N keys per second.]:N: ' \
+    '--filters=[Filters of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--sort=[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
+    '--session=[Diagnose the current query of this session.]:ID: _awictl_values session' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
     '--no-sessions[Do not scan the sessions for similar queries.]' \
     '--exit-code[Exit with 1 if the query is not cached.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -785,15 +785,15 @@ _awictl_media() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -822,19 +822,19 @@ _awictl_media() {
 
 _awictl_media_put() {
   _arguments \
-    '--thumbnail[URL of the thumbnail.]:URL: ' \
-    '--full[URL of the full image.]:URL: ' \
-    '--embedding[Embedding, a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.]:FILE:_files' \
-    '--embedding-key[Key of the embedding.  (default, the id of the image)]:KEY: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--thumbnail=[URL of the thumbnail.]:URL: ' \
+    '--full=[URL of the full image.]:URL: ' \
+    '--embedding=[Embedding, a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.]:FILE:_files' \
+    '--embedding-key=[Key of the embedding.  (default, the id of the image)]:KEY: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -844,16 +844,16 @@ _awictl_media_put() {
 
 _awictl_media_list() {
   _arguments \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -863,15 +863,15 @@ _awictl_media_list() {
 _awictl_media_show() {
   _arguments \
     '--full[Also show the full URL and unknown fields.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -881,17 +881,17 @@ _awictl_media_show() {
 
 _awictl_media_similar() {
   _arguments \
-    '--top[Maximum number of images.]:N: ' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--top=[Maximum number of images.]:N: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -903,16 +903,16 @@ _awictl_media_delete() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[Only show what would be deleted.]' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -924,15 +924,15 @@ _awictl_keys() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -957,19 +957,19 @@ _awictl_keys() {
 
 _awictl_keys_list() {
   _arguments \
-    '--kind[Only keys of this kind; repeatable.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
+    '--kind=[Only keys of this kind; repeatable.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
     '--all[Include keys that do not belong to AWI.]' \
-    '--limit[Maximum number of rows.]:N: ' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--limit=[Maximum number of rows.]:N: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -980,17 +980,17 @@ _awictl_keys_list() {
 _awictl_keys_ttl() {
   _arguments \
     '--all[Include keys that do not belong to AWI.]' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--sample=[Read about N keys; count the others.  (default, 100,000)]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1001,17 +1001,17 @@ _awictl_keys_ttl() {
 _awictl_keys_stats() {
   _arguments \
     '--all[Include keys that do not belong to AWI.]' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--sample[Read about N keys; count the others.  (default, 100,000)]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--sample=[Read about N keys; count the others.  (default, 100,000)]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1021,28 +1021,28 @@ _awictl_keys_stats() {
 
 _awictl_serve() {
   _arguments \
-    '--host[Address to listen on.]:ADDRESS: ' \
-    '--port[Port to listen on; 0 selects a free one.]:PORT: ' \
-    '--workers[Number of worker processes.]:N: ' \
+    '--host=[Address to listen on.]:ADDRESS: ' \
+    '--port=[Port to listen on; 0 selects a free one.]:PORT: ' \
+    '--workers=[Number of worker processes.]:N: ' \
     '--allow-register[Allow any client to register as an agent.]' \
-    '--register-permission[Permission that an agent may have if it registers itself; repeatable.  (default, read)]:read|write|delete:(read write delete)' \
-    '--register-limit[Registrations per hour for each address; 0 disables the limit.]:N: ' \
-    '--rate-limit[Requests per hour for each agent and operation; 0 disables the limit.]:N: ' \
-    '--max-body[Maximum size of a request body, in bytes.]:BYTES: ' \
-    '--request-timeout[Maximum duration of a request, such as 10s.]:DURATION: ' \
-    '--unknown-key-limit[Requests with unknown API keys per minute for each address; 0 disables the limit.]:N: ' \
+    '--register-permission=[Permission that an agent may have if it registers itself; repeatable.  (default, read)]:read|write|delete:(read write delete)' \
+    '--register-limit=[Registrations per hour for each address; 0 disables the limit.]:N: ' \
+    '--rate-limit=[Requests per hour for each agent and operation; 0 disables the limit.]:N: ' \
+    '--max-body=[Maximum size of a request body, in bytes.]:BYTES: ' \
+    '--request-timeout=[Maximum duration of a request, such as 10s.]:DURATION: ' \
+    '--unknown-key-limit=[Requests with unknown API keys per minute for each address; 0 disables the limit.]:N: ' \
     '--access-log[Log each request.]' \
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
-    '--proxy[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--proxy=[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1053,15 +1053,15 @@ _awictl_embedded() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1086,15 +1086,15 @@ _awictl_embedded() {
 
 _awictl_embedded_start() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1103,15 +1103,15 @@ _awictl_embedded_start() {
 
 _awictl_embedded_status() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1120,15 +1120,15 @@ _awictl_embedded_status() {
 
 _awictl_embedded_stop() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1137,15 +1137,15 @@ _awictl_embedded_stop() {
 
 _awictl_demo() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1154,15 +1154,15 @@ _awictl_demo() {
 
 _awictl_health() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1171,18 +1171,18 @@ _awictl_health() {
 
 _awictl_top() {
   _arguments \
-    '--interval[Polling interval, such as 500ms or 2s.]:DURATION: ' \
-    '--seconds[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
-    '--rate[Scan at most N keys per second.]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--interval=[Polling interval, such as 500ms or 2s.]:DURATION: ' \
+    '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1191,19 +1191,19 @@ _awictl_top() {
 
 _awictl_monitor() {
   _arguments \
-    '--seconds[Stop after this many seconds.]:SECONDS: ' \
-    '--session[Only commands that name this session.]:ID: _awictl_values session' \
-    '--kind[Only commands on keys of this kind.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
+    '--seconds=[Stop after this many seconds.]:SECONDS: ' \
+    '--session=[Only commands that name this session.]:ID: _awictl_values session' \
+    '--kind=[Only commands on keys of this kind.]:session|diff|agent|cache|image|embedding|lock|ratelimit|other:(session diff agent cache image embedding lock ratelimit other)' \
     '--full[Print arguments in full instead of their first bytes.]' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1216,16 +1216,16 @@ _awictl_doctor() {
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--dry-run[With --fix, only show the repairs.]' \
     '--no-data[Do not scan the keys.]' \
-    '--rate[Scan at most N keys per second.  (default, 50,000)]:N: ' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--rate=[Scan at most N keys per second.  (default, 50,000)]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1236,15 +1236,15 @@ _awictl_config() {
   local context state state_descr line
   typeset -A opt_args
   _arguments -C -A '-*' \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1271,15 +1271,15 @@ _awictl_config() {
 
 _awictl_config_show() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1288,15 +1288,15 @@ _awictl_config_show() {
 
 _awictl_config_profiles() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1305,15 +1305,15 @@ _awictl_config_profiles() {
 
 _awictl_config_path() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1322,15 +1322,15 @@ _awictl_config_path() {
 
 _awictl_config_init() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1339,15 +1339,15 @@ _awictl_config_init() {
 
 _awictl_completion() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1357,15 +1357,15 @@ _awictl_completion() {
 
 _awictl_help() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
@@ -1375,15 +1375,15 @@ _awictl_help() {
 
 _awictl_version() {
   _arguments \
-    '--profile[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
-    '--redis[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
-    '--archive[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
-    '--jq[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
-    '--timeout[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
     '--no-color[Disable colors.]' \
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \

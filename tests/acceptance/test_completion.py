@@ -188,7 +188,7 @@ def test_shells_complete_from_the_store(shell: Shell, stored: Cli, valkey: Valke
         ("awictl session show se", f"awictl session show {SESSION_ID} "),
         ("awictl session show -o json se", f"awictl session show -o json {SESSION_ID} "),
         (f"awictl --redis redis://127.0.0.1:{valkey.port} session show sess_t", f"session show {SESSION_ID} "),
-        ("awictl cache put x --session s", f"--session {SESSION_ID} "),
+        ("awictl cache put x --session=se", f"--session={SESSION_ID} "),
         ("awictl agent session bro", "awictl agent session browser-1 "),
         ("awictl cache show 0", f"awictl cache show {key} "),
         ("awictl media show pic", "awictl media show picture-1 "),

@@ -241,9 +241,11 @@ def _pattern(path: str, option: Option) -> str:
 def _zsh_option(one: Option) -> str:
     help = one.help.replace("[", "(").replace("]", ")").replace(":", ",")
     value = f":{one.value.replace(':', ' ')}:{_zsh_value(one)}" if one.value else ""
-    if len(one.names) == 1:
-        return _quoted(f"{one.names[0]}[{help}]{value}")
-    return f"'({' '.join(one.names)})'{{{','.join(one.names)}}}{_quoted(f'[{help}]{value}')}"
+    # `--name=` also accepts the value as the next word
+    names = [f"{name}=" if value and name.startswith("--") else name for name in one.names]
+    if len(names) == 1:
+        return _quoted(f"{names[0]}[{help}]{value}")
+    return f"'({' '.join(one.names)})'{{{','.join(names)}}}{_quoted(f'[{help}]{value}')}"
 
 
 def _zsh_value(one: Option) -> str:

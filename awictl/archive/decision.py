@@ -33,6 +33,8 @@ class ArchivedVersion:
     parts: int = 0
     #: Digest of its last action (see `Snapshot.last_action_digest`).
     last_action_digest: str = ""
+    #: Identity of the server that it was live on; empty if an earlier version of awictl archived it.
+    server: str = ""
 
 
 class Outdated(Refused):
@@ -46,7 +48,7 @@ class Decision(Enum):
     INSERT = "insert"
     #: Replace the older version in the archive.
     REPLACE = "replace"
-    #: Only record a later expiry: the archive has the same bytes.
+    #: Only record a later expiry, or another server: the archive has the same bytes.
     EXTEND = "extend"
     #: Nothing: the archive has the same bytes.
     NOTHING = "nothing"
@@ -83,6 +85,8 @@ def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> 
 def _expires_later(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
     if snapshot.ended or snapshot.expires_at is None:
         return False
+    if snapshot.server and snapshot.server != archived.server:
+        return True
     return archived.expires_at is None or snapshot.expires_at - archived.expires_at > SAME_EXPIRY
 
 

@@ -56,9 +56,11 @@ class Snapshot:
     revision: Revision
     #: When it would have expired; None if it had no TTL.
     expires_at: datetime | None
+    #: Identity of the server that it was read from (`SessionStore.identity`); empty if unknown.
+    server: str = ""
 
     @classmethod
-    def parse(cls, session_id: str, raw: bytes, expires_at: datetime | None = None) -> Snapshot:
+    def parse(cls, session_id: str, raw: bytes, expires_at: datetime | None = None, server: str = "") -> Snapshot:
         """Decode stored bytes. Raises InvalidData if they are not the document of this session."""
         document = decode(raw)
         next_t = next_t_of(document)
@@ -77,6 +79,7 @@ class Snapshot:
                 (updated - _EPOCH) // timedelta(milliseconds=1) if updated else 0,
             ),
             truncate_to_milliseconds(expires_at) if expires_at is not None else None,
+            server,
         )
 
     def with_chunks(self, chunks: Iterable[Chunk]) -> Snapshot:

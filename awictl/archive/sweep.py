@@ -31,6 +31,8 @@ BATCH_BYTES = 4_194_304
 CONCURRENT_BATCHES = 3
 #: A session that is not in Redis is marked as expired this long after its expiry, to allow for clock skew.
 EXPIRY_GRACE = timedelta(seconds=2)
+#: The same if the archive does not know which server it was on.
+UNKNOWN_SERVER_GRACE = timedelta(days=1)
 #: Minimum time, in milliseconds, for which a session is kept that waits for the archive.
 MIN_HOLD_MS = 10_000
 
@@ -215,14 +217,25 @@ class Sweeper:
         """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""
         batch: list[ArchivedVersion] = []
         async for archived in self._archive.expired(datetime.now(UTC) - EXPIRY_GRACE):
-            if not is_session_id(archived.session_id):  # another program wrote it: no session can have this id
-                continue
-            batch.append(archived)
+            if self._may_mark(archived):
+                batch.append(archived)
             if len(batch) == BATCH_SESSIONS:
                 yield await self._without_live(batch)
                 batch = []
         if batch:
             yield await self._without_live(batch)
+
+    def _may_mark(self, archived: ArchivedVersion) -> bool:
+        """Whether a session that is not on this server has ended.
+
+        It may be live on another server: so only those that were live on this one, as far as the archive knows. Earlier
+        versions did not record that; what they archived is taken to have ended after a day.
+        """
+        if not is_session_id(archived.session_id):  # another program wrote it: no session can have this id
+            return False
+        if archived.server:
+            return archived.server == self._store.identity
+        return archived.expires_at is not None and archived.expires_at < datetime.now(UTC) - UNKNOWN_SERVER_GRACE
 
     async def _without_live(self, batch: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
         live = {one.session_id for one in await self._store.lifetimes([one.session_id for one in batch])}

@@ -137,7 +137,7 @@ class Transfer:
                 if isinstance(stored, AwiError):
                     raise stored
                 expires_at = now + timedelta(milliseconds=stored.ttl_ms) if stored.ttl_ms is not None else None
-                snapshot = Snapshot.parse(session_id, stored.raw, expires_at)
+                snapshot = Snapshot.parse(session_id, stored.raw, expires_at, self._store.identity)
                 snapshots.append(await complete_snapshot(self._archive, snapshot))
             except Unreachable:
                 raise

@@ -119,6 +119,10 @@ class SessionStore(Protocol):
     where: str
 
     @property
+    def identity(self) -> str:
+        """The identity of the server and database, as archives record it for the sessions that are live there."""
+
+    @property
     def strings(self) -> Strings:
         """Plain string keys on the same server, for caches and media."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from ...document.json_codec import encodable
-from ...document.schema import as_array, as_object
+from ...document.schema import as_array, as_object, as_text
 from ..base import ArchivedSummary, ArchiveQuery, Cursor, Shape
 from ..compression import compress
 from ..decision import ArchivedVersion
@@ -35,7 +35,7 @@ Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
 #: Projection for `version_of`.
 VERSION_FIELDS = dict.fromkeys(
     ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt",
-     "awi.format", "awi.parts", "awi.lastAction"), 1
+     "awi.format", "awi.parts", "awi.lastAction", "awi.server"), 1
 )  # fmt: skip
 #: Projection for the session's bytes.
 STORED_FIELDS = dict.fromkeys(
@@ -66,6 +66,7 @@ def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write
         "bytes": len(snapshot.raw),
         "archivedAt": now,
         "expiresAt": snapshot.expires_at if not snapshot.ended else None,
+        "server": snapshot.server or None,
         "uses": [[name[:_MAX_NAME], counted.count, counted.failed] for name, counted in counts],
     }
     parts: list[Write] = []
@@ -86,10 +87,14 @@ def part_names(session_id: str, digest: str, count: int) -> list[str]:
 
 
 def extension(snapshot: Snapshot) -> UpdateOne:
-    """Return the write that records a later expiry of a session whose bytes are archived already."""
+    """Return the write that records a later expiry, or another server, of a session whose bytes are archived."""
+    known = {"awi.server": snapshot.server} if snapshot.server else {}
     return UpdateOne(
         {"sessionId": snapshot.session_id, "awi.digest": snapshot.digest},
-        {"$set": {"sessionActive": True, "sessionEndedAt": None}, "$max": {"awi.expiresAt": snapshot.expires_at}},
+        {
+            "$set": {"sessionActive": True, "sessionEndedAt": None, **known},
+            "$max": {"awi.expiresAt": snapshot.expires_at},
+        },
     )
 
 
@@ -124,6 +129,7 @@ def version_of(found: Document) -> ArchivedVersion:
         protected,
         as_count(awi.get("parts")),
         str(awi.get("lastAction")),
+        as_text(awi.get("server")) or "",
     )
 
 

@@ -27,7 +27,7 @@ from ..decision import ArchivedVersion, Decision, decide
 from ..snapshot import Snapshot
 from ..values import damaged_unless_readable
 from .file import SqliteFile
-from .rows import conditions_of, insert_or_replace, summary_of, version_of
+from .rows import conditions_of, insert_or_replace, servers_of, summary_of, version_of
 
 #: Number of sessions that one query of a listing returns.
 _PAGE = 500
@@ -79,10 +79,11 @@ class SqliteArchive:
 
         def write(db: sqlite3.Connection) -> dict[str, AwiError | None]:
             results: dict[str, AwiError | None] = {}
+            servers = servers_of(db, [one.session_id for one in pending])
             for snapshot in pending:
                 row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (snapshot.session_id,)).fetchone()
                 try:
-                    decision = decide(snapshot, version_of(row) if row else None, self.where)
+                    decision = decide(snapshot, version_of(row, servers) if row else None, self.where)
                     if decision is Decision.NOTHING and isinstance(self._raw(row), AwiError):
                         decision = Decision.REPLACE
                     results[snapshot.session_id] = None
@@ -204,7 +205,9 @@ class SqliteArchive:
 
         def read(db: sqlite3.Connection) -> list[ArchivedVersion]:
             statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
-            return [version_of(row) for row in db.execute(statement, (optional_timestamp(now),))]
+            rows = db.execute(statement, (optional_timestamp(now),)).fetchall()
+            servers = servers_of(db, [row["session_id"] for row in rows])
+            return [version_of(row, servers) for row in rows]
 
         for archived in await self.file.read(read) or []:
             yield archived

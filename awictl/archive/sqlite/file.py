@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ...errors import AwiError, InvalidData, Refused, Unreachable
 from ...util.fair_lock import FairLock
-from .rows import TABLES, VERSION
+from .rows import SERVERS, TABLES, VERSION
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -52,6 +52,7 @@ class SqliteFile:
                     db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
                 self._check_version(db)
                 db.execute("BEGIN IMMEDIATE")
+                db.execute(SERVERS)
                 result = work(db)
                 db.execute("COMMIT")
                 return result
@@ -94,9 +95,8 @@ class SqliteFile:
             f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=self._timeout, isolation_level=None
         )
         db.row_factory = sqlite3.Row
-        db.text_factory = lambda raw: raw.decode(
-            "utf-8", "replace"
-        )  # damaged text must not keep others from being read
+        # damaged text must not keep others from being read
+        db.text_factory = lambda raw: raw.decode("utf-8", "replace")
         return db
 
     def _check_version(self, db: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...document.json_codec import encodable, loads
@@ -19,6 +20,8 @@ from ..values import as_count, parse_datetime
 
 #: Version of the tables, stored in the file's `user_version`.
 VERSION = 1
+#: Maximum number of parameters of one query: the limit of old versions of SQLite is 999.
+_MAX_PARAMETERS = 900
 TABLES = """
 CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
@@ -53,6 +56,13 @@ CREATE TABLE IF NOT EXISTS actions (
     PRIMARY KEY (session_id, agent, first, digest)
 ) STRICT;
 """
+#: The server that each session is live on. A table of its own, which earlier versions of awictl neither need nor mind.
+SERVERS = """
+CREATE TABLE IF NOT EXISTS servers (
+    session_id TEXT PRIMARY KEY,
+    server TEXT NOT NULL
+) STRICT
+"""
 
 
 def insert_or_replace(db: sqlite3.Connection, snapshot: Snapshot) -> None:
@@ -81,10 +91,24 @@ def insert_or_replace(db: sqlite3.Connection, snapshot: Snapshot) -> None:
     }
     parameters = ", ".join(f":{name}" for name in values)
     db.execute(f"INSERT OR REPLACE INTO sessions VALUES ({parameters})", values)  # noqa: S608  # constant names
+    if snapshot.server:
+        db.execute("INSERT OR REPLACE INTO servers VALUES (?, ?)", (snapshot.session_id, snapshot.server))
 
 
-def version_of(row: sqlite3.Row) -> ArchivedVersion:
-    """Return the version of the session that is archived in a row."""
+def servers_of(db: sqlite3.Connection, session_ids: Sequence[str]) -> dict[str, str]:
+    """Return the servers that sessions are live on, as far as they are known."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'servers'").fetchone() is None:
+        return {}  # nothing was written since an earlier version of awictl created the file
+    found: dict[str, str] = {}
+    for start in range(0, len(session_ids), _MAX_PARAMETERS):
+        some = session_ids[start : start + _MAX_PARAMETERS]
+        marks = ", ".join("?" * len(some))
+        found |= db.execute(f"SELECT session_id, server FROM servers WHERE session_id IN ({marks})", some)  # noqa: S608
+    return found
+
+
+def version_of(row: sqlite3.Row, servers: Mapping[str, str]) -> ArchivedVersion:
+    """Return the version of the session that is archived in a row. `servers`: see `servers_of`."""
     return ArchivedVersion(
         row["session_id"],
         str(row["digest"]),
@@ -94,6 +118,7 @@ def version_of(row: sqlite3.Row) -> ArchivedVersion:
         bool(row["active"]),
         parse_datetime(row["expires_at"]),
         last_action_digest=str(row["last_action"]),
+        server=servers.get(row["session_id"], ""),
     )
 
 

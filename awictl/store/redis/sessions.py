@@ -74,6 +74,13 @@ class RedisStore:
         await self._server.close()
 
     @cached_property
+    def identity(self) -> str:
+        """The identity of the server and database; see `identity.identity_of`."""
+        from ..identity import identity_of
+
+        return identity_of(self._settings)
+
+    @cached_property
     def get_or_create(self) -> RedisGetOrCreate:
         """Lookup and creation of agents' current sessions."""
         from .get_or_create import RedisGetOrCreate  # most commands do not need it

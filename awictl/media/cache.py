@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, MutableSequence, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -99,7 +99,13 @@ class MediaCache:
     async def plan_deletion(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[ImageDeletion]:
         """Return what `delete` would delete. Images that do not exist are left out."""
         wanted = [keys.check_media_id(image_id) for image_id in dict.fromkeys(image_ids)]
-        existing = {image.id: image for batch in batched(wanted) for image in await self._reader.images(batch)}
+        return await self._plan(await self._existing(wanted), rate)
+
+    async def _existing(self, image_ids: Sequence[str]) -> dict[str, Image]:
+        return {image.id: image for batch in batched(image_ids) for image in await self._reader.images(batch)}
+
+    async def _plan(self, existing: Mapping[str, Image], rate: float | None) -> Sequence[ImageDeletion]:
+        """Return what is deleted with these images. Scans for other users of their embeddings."""
         users: dict[str, list[str]] = {one.embedding_key: [] for one in existing.values() if one.embedding_key}
         if users:
             async with aclosing(self._reader.scan(rate)) as batches:
@@ -173,18 +179,46 @@ class MediaCache:
             "it; nothing was written"
         )
 
-    async def delete(self, image_ids: Sequence[str], *, rate: float | None = None) -> Sequence[ImageDeletion]:
+    async def delete(
+        self, image_ids: Sequence[str], *, rate: float | None = None, changed: MutableSequence[str] | None = None
+    ) -> Sequence[ImageDeletion]:
         """Delete images, each with its embedding unless another image uses it. Returns what was deleted.
 
-        `rate`: maximum number of keys per second in the scan for other users. Raises InvalidInput, ReadOnly.
+        `rate`: maximum number of keys per second in the scan for other users. `changed`: receives the ids of images
+        that another client wrote after they had been read: they are not deleted. An embedding is not deleted either if
+        another client wrote it, or an image that uses it, in the meantime.
+
+        Raises InvalidInput, ReadOnly; UpdateConflict if images were changed and `changed` is None.
         """
         self._settings.check_writable()
-        planned = await self.plan_deletion(image_ids, rate=rate)
-        names = [keys.image_key(one.id) for one in planned]
-        embedding_keys = {one.embedding_key for one in planned if one.with_embedding and one.embedding_key}
-        if planned:
-            await self._strings.delete([*names, *map(keys.embedding_key, embedding_keys)])
-        return planned
+        wanted = [keys.check_media_id(image_id) for image_id in dict.fromkeys(image_ids)]
+        # Versions are read before what they are to protect: an image, and the users of an embedding.
+        versions = await self._strings.versions([keys.image_key(one) for one in wanted])
+        existing = await self._existing(wanted)
+        used = {keys.embedding_key(one.embedding_key) for one in existing.values() if one.embedding_key}
+        versions |= await self._strings.versions(sorted(used))
+        planned = await self._plan(existing, rate)
+
+        gone = await self._strings.delete_unchanged({name: versions[name] for name in map(_image_key, planned)})
+        still_used = {one.embedding_key for one in planned if not gone[_image_key(one)]}
+        unused = {_embedding_key(one) for one in planned if one.with_embedding and one.embedding_key not in still_used}
+        gone |= await self._strings.delete_unchanged({name: versions[name] for name in sorted(unused)})
+        others = [one.id for one in planned if not gone[_image_key(one)]]
+        if changed is not None:
+            changed.extend(others)
+        elif others:
+            raise self.changed_meanwhile(others)
+        return [
+            one._replace(with_embedding=one.with_embedding and gone.get(_embedding_key(one), False))
+            for one in planned
+            if gone[_image_key(one)]
+        ]
+
+    def changed_meanwhile(self, image_ids: Sequence[str]) -> UpdateConflict:
+        """Return the error for images that another client wrote while they were to be deleted."""
+        return UpdateConflict(
+            f"{self.where}: another client has just written {', '.join(image_ids)}, so that was not deleted; try again"
+        )
 
     async def _embedding_of(self, image_id: str) -> Vector[float]:
         """Return the embedding of an image. Raises NotFound, InvalidData."""
@@ -202,3 +236,11 @@ class MediaCache:
             return embeddings.decode(value.raw)
         except InvalidData as error:
             raise InvalidData(f"{self._reader.location(name)}: {error}") from None
+
+
+def _image_key(one: ImageDeletion) -> str:
+    return keys.image_key(one.id)
+
+
+def _embedding_key(one: ImageDeletion) -> str:
+    return keys.embedding_key(one.embedding_key) if one.embedding_key is not None else ""

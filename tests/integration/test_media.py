@@ -7,7 +7,7 @@ import json
 import math
 import random
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -265,6 +265,75 @@ async def test_delete_all_images_that_share_an_embedding(manager: StateManager, 
         put_image(valkey, image_id, "shared")
     put_vector(valkey, "shared", 1)
     assert [one.with_embedding for one in await manager.media.delete(["b", "a"])] == [True, True]
+    assert names(valkey) == set()
+
+
+def during_the_scan(manager: StateManager, meanwhile: Callable[[], Awaitable[object]]) -> None:
+    """Run `meanwhile` at the end of the next scan for other users of an embedding."""
+    reader = manager.media._reader
+    scan = reader.scan
+
+    async def scanned(rate: float | None) -> AsyncGenerator[Any, None]:
+        reader.scan = scan  # type: ignore[method-assign]
+        async for batch in scan(rate):
+            yield batch
+        await meanwhile()
+
+    reader.scan = scanned  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("change", [{"full_url": "https://cdn/new.jpg"}, URLS, {"embedding": [2.0]}], ids=str)
+async def test_an_image_that_is_put_while_it_is_deleted_is_kept(
+    manager: StateManager, valkey: ValkeyServer, change: dict[str, Any]
+) -> None:
+    """Its put was acknowledged, even if that changed nothing but the TTL."""
+    for image_id in "ab":
+        put_image(valkey, image_id, image_id)
+        put_vector(valkey, image_id, 1)
+    async with StateManager.open(valkey.settings()) as other:
+        during_the_scan(manager, lambda: other.media.put("a", **change))
+        changed: list[str] = []
+        deleted = await manager.media.delete(["a", "b"], changed=changed)
+        assert [tuple(one) for one in deleted] == [("b", "b", True, [])] and changed == ["a"]
+        assert names(valkey) == {"MEDIA:IMG:a", "MEDIA:EMBED:a"}
+        assert stored(valkey, "a") == URLS | {"embedding_key": "a"} | {
+            "full_url": change.get("full_url", URLS["full_url"])
+        }
+        during_the_scan(manager, lambda: other.media.put("a", **change))
+        with pytest.raises(UpdateConflict, match="a, so that was not deleted"):
+            await manager.media.delete(["a"])
+        assert "MEDIA:IMG:a" in names(valkey)
+        assert len(await manager.media.delete(["a"])) == 1 and names(valkey) == set()
+
+
+@pytest.mark.parametrize("vector", [None, [3.0]], ids=["its embedding stays", "its embedding is replaced"])
+async def test_an_embedding_that_another_image_takes_meanwhile_is_kept(
+    manager: StateManager, valkey: ValkeyServer, vector: list[float] | None
+) -> None:
+    for image_id in "ab":
+        put_image(valkey, image_id, "shared")
+    put_vector(valkey, "shared", 1)
+    async with StateManager.open(valkey.settings()) as other:
+        during_the_scan(manager, lambda: other.media.put("c", **URLS, embedding_key="shared", embedding=vector))
+        deleted = await manager.media.delete(["a", "b"])
+        assert [tuple(one) for one in deleted] == [("a", "shared", False, []), ("b", "shared", False, [])]
+        assert names(valkey) == {"MEDIA:IMG:c", "MEDIA:EMBED:shared"}
+        image = await other.media.get("c")
+    assert image.embedding is not None and image.embedding.error is None
+
+
+async def test_images_that_are_gone_meanwhile_count_as_deleted(manager: StateManager, valkey: ValkeyServer) -> None:
+    """And those of other types, or without a TTL, are deleted like others."""
+    put_image(valkey, "a", "a")
+    put_vector(valkey, "a", 1)
+    valkey.raw.rpush("MEDIA:IMG:list", "x")
+    valkey.raw.set("MEDIA:IMG:text", "x")
+
+    async def expire() -> None:
+        valkey.raw.delete("MEDIA:IMG:a", "MEDIA:EMBED:a")
+
+    during_the_scan(manager, expire)
+    assert len(await manager.media.delete(["a", "list", "text"])) == 3
     assert names(valkey) == set()
 
 

@@ -35,7 +35,8 @@ def command(ctx: CommandContext, ids: ImageIds, yes: Yes = False, dry_run: DryRu
 
 
 async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rate: float | None) -> None:
-    """Delete the images, once that is confirmed. Raises NotFound if some are not cached."""
+    """Delete the images, once that is confirmed. Raises NotFound and UpdateConflict for those that were not deleted."""
+    changed: list[str] = []
     async with ctx.manager() as manager:
         media = manager.media
         if dry_run:
@@ -43,8 +44,10 @@ async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rat
         else:
             manager.check_writable()
             confirm(f"Delete {plural(len(ids), 'image')} from {media.where}?", yes)
-            gone = await media.delete(ids, rate=rate)
+            gone = await media.delete(ids, rate=rate, changed=changed)
         await render(ctx, gone)
+        if changed:
+            raise media.changed_meanwhile(changed)
         if missing := [one for one in ids if one not in {deleted.id for deleted in gone}]:
             raise NotFound(f"there is no image {', '.join(missing)} at {media.where}")
 

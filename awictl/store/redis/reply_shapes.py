@@ -47,6 +47,16 @@ def _is_key_info(reply: Any) -> bool:
     return type(reply) is list and len(reply) % 3 == 0 and not set(map(type, reply)) & {list, _NONE}
 
 
+def _are_versions(reply: Any) -> bool:
+    return (
+        type(reply) is list and len(reply) % 2 == 0 and _kinds(reply[::2]) <= {bytes} and _kinds(reply[1::2]) <= {int}
+    )
+
+
+def _kinds(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values))
+
+
 def _is_request(reply: Any) -> bool:
     numbers = [int, int, bytes, int, bytes, bytes]
     if type(reply) is not list or len(reply) not in (6, 7):
@@ -79,6 +89,7 @@ SCRIPTS: dict[str, Check] = {
     "create_if_absent": _TWO_PARTS,
     "delete": _is_one_of(b"deleted", b"changed", b"gone"),
     "key_info": _is_key_info,
+    "key_versions": _are_versions,
     "read_base": _is_list_of(int, bytes, bytes),
     "read_for_request": _is_request,
     "restore": _TWO_PARTS,

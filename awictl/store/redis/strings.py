@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import AwiError
 from ...settings import Settings
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from . import keyspace
-from .connection import Argument, Script, Server, connect
+from .connection import Argument, Call, Script, Server, connect
 from .keyspace import KeyInfo, groups
 
 #: Maximum number of keys that are deleted in one request (DESIGN, promise 9).
 DELETE_BATCH = 1_000
 
 _COMPARE_AND_SET = Script("compare_and_set")
+_KEY_VERSIONS = Script("key_versions")
+_DELETE_UNCHANGED = Script("delete_unchanged")
 
 #: Characters with a special meaning in the patterns of SCAN.
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
+
+
+class KeyVersion(NamedTuple):
+    """What changes if a key is written to, or its TTL is set."""
+
+    #: SHA-1 of its value in hex; empty if it is not a string.
+    digest: str
+    #: When it expires, in milliseconds since 1970; negative if it has no TTL.
+    expires_at: int
 
 
 class Strings:
@@ -109,6 +120,29 @@ class Strings:
         for start in range(0, len(names), DELETE_BATCH):
             replies += await self._server.execute(*(("DEL", name) for name in names[start : start + DELETE_BATCH]))
         return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
+
+    async def versions(self, names: Sequence[str]) -> dict[str, KeyVersion]:
+        """The current versions of keys, for `delete_unchanged`. One round trip for each `DELETE_BATCH` keys."""
+        found: dict[str, KeyVersion] = {}
+        for start in range(0, len(names), DELETE_BATCH):
+            some = names[start : start + DELETE_BATCH]
+            reply = self._server.checked(await self._server.run_one(_KEY_VERSIONS, some, ()), some[0])
+            for name, digest, expires_at in zip(some, reply[::2], reply[1::2], strict=True):
+                found[name] = KeyVersion(digest.decode(), expires_at)
+        return found
+
+    async def delete_unchanged(self, versions: Mapping[str, KeyVersion]) -> dict[str, bool]:
+        """Delete keys that are still in these versions. One round trip for each `DELETE_BATCH` keys; idempotent.
+
+        Returns for each whether it is gone: it was deleted now, or before. Otherwise it was written to, or its TTL was
+        set.
+        """
+        calls: list[Call] = [([name], [one.digest, one.expires_at]) for name, one in versions.items()]
+        replies: list[Any] = []
+        for start in range(0, len(calls), DELETE_BATCH):
+            some = calls[start : start + DELETE_BATCH]
+            replies += await self._server.run(_DELETE_UNCHANGED, *some, idempotent=True)
+        return {name: self._server.checked(one, name) != 0 for name, one in zip(versions, replies, strict=True)}
 
     async def key_info(self, names: Sequence[str], size: int = 0) -> list[KeyInfo | None]:
         """TTL, length and the first `size` bytes of each key; None if a key does not exist. One round trip."""

@@ -77,9 +77,20 @@ def command(
 
 
 async def run(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str, Any]) -> None:
-    """Apply the delta, and record `entry` as the action."""
+    """Apply the delta, and record `entry` as the action. After Ctrl-C, say how to repeat it."""
+    import asyncio
+
+    from ...document.keys import new_op_id
+
+    fresh = new_op_id()
     async with ctx.manager() as manager:
-        updated = await manager.apply(session_id, delta, entry)
+        try:
+            updated = await manager.apply(session_id, delta, entry, fresh_op_id=fresh)
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(
+                "outcome unknown: the update may have been applied; repeat it with "
+                f"--op-id {entry.get('op_id', fresh)}, which never applies it twice"
+            ) from None
     if updated.action is None:
         ctx.out.notice(f"{updated.op_id} was already applied: nothing was changed")
     _warn(ctx, updated, delta)

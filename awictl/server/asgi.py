@@ -23,6 +23,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Seconds for which the rest of an unread body is received and discarded, so that its sender reads the response.
 DRAIN_SECONDS = 2.0
+#: Key of the scope of a request that is answered, except that the rest of its body is received first. Its connection
+#: may be closed for another one.
+DRAINING = "awictl_draining"
 #: Maximum length of a URL that is stored, in characters; longer ones are cut.
 MAX_URL = 2_048
 

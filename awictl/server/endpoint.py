@@ -9,7 +9,18 @@ from typing import Any
 
 from ..errors import AwiError, RateLimited
 from .api_request import ApiRequest
-from .asgi import Body, Receive, Response, Scope, Send, headers_of, json_response, limit_headers, problem_response
+from .asgi import (
+    DRAINING,
+    Body,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    headers_of,
+    json_response,
+    limit_headers,
+    problem_response,
+)
 from .auth import authenticate, authorize
 from .problems import HTTPProblem, problem_of
 from .routes import Route
@@ -78,6 +89,7 @@ class Endpoint:
             )
         if request.rate_limit is not None:
             response.headers += limit_headers(request.rate_limit, time.time())
+        scope[DRAINING] = True
         if await body.left_unread():
             response.headers.append((b"connection", b"close"))
         return response

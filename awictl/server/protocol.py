@@ -37,6 +37,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .asgi import DRAINING
 from .connections import Admission, ConnectionLimits
 
 log = logging.getLogger("awictl.server")
@@ -200,7 +201,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is being answered, or only the rest of its body is still awaited."""
+        if self._running is not None and DRAINING in self._running.scope:
+            return not self.pipeline
         return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
 
     def close_idle(self) -> None:

@@ -85,6 +85,18 @@ def test_connections_that_are_not_idle_leave_room_for_other_addresses(operator: 
         assert warning["address"] == "127.0.0.2" and warning["refused"] == 1
 
 
+def test_refused_requests_whose_bodies_do_not_arrive_leave_room(operator: Cli) -> None:
+    """Their connections are kept open for a while, so that their senders read the response."""
+    key = register(operator)
+    with serving(operator, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+        for number in range(5):
+            for host in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"):
+                for _ in range(8):
+                    slow = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{{".encode()
+                    stack.enter_context(connect(server, host)).sendall(slow)
+            assert statuses(server, key, 1) == {200}, number
+
+
 def test_a_proxy_is_not_limited_and_names_the_client(operator: Cli) -> None:
     """`X-Forwarded-For` counts only if it comes from the proxy."""
     key = register(operator)

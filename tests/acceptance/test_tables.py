@@ -203,3 +203,22 @@ def test_doctor_breaks_no_key(awictl: Cli, valkey: ValkeyServer) -> None:
     lines = awictl.on_screen("doctor", "--no-color").text.splitlines()
     assert any(session_key(session_id) in line for line in lines)
     assert "" not in lines[:-1] and all(len(line) <= 80 for line in lines)
+
+
+def test_a_progress_bar_is_shown_until_the_first_row(awictl: Cli, valkey: ValkeyServer) -> None:
+    raw = compact(document([0]))
+    with valkey.raw.pipeline() as pipe:
+        for number in range(2_500):
+            pipe.set(session_key(f"sess_{number:032x}"), raw, ex=1000)
+        pipe.execute()
+    for words, shown in (
+        (["session", "list", "--sort", "id", "--limit", "3"], "reading sessions"),
+        (["session", "list", "--agent", "nobody"], "reading sessions"),
+        (["keys", "list", "--kind", "image"], "scanning keys"),
+    ):
+        with on_terminal(awictl, *words, "--rate", "1000") as terminal:
+            terminal.until(shown)
+            assert "sess_0" not in terminal.text
+            assert terminal.end() == 0
+            assert shown not in terminal.text, "it is gone at the end"
+            assert ("sess_" + "0" * 31 + "2" in terminal.text) is ("--sort" in words)

@@ -42,6 +42,7 @@ from .table_stream import TableStream
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.progress import Progress
 
 #: What commands import from here.
 __all__ = ["COMMON", "LISTING", "Batches", "Format", "Output", "Row"]
@@ -224,27 +225,35 @@ class Output:
         if self.quiet or not visible or total == 0 or not is_terminal(sys.stderr) or is_dumb():
             yield lambda _: None
             return
+        bar: Progress | None = None  # made only if the work takes long
+        visible_at = time.monotonic() + PROGRESS_DELAY_SECONDS
+        done = 0
+        ended = False
+
+        def on_step(steps: int) -> None:
+            nonlocal bar, done
+            done = min(done + steps, total) if total is not None else done + steps  # a scan reports approximate steps
+            if bar is None and not ended and time.monotonic() > visible_at:
+                bar = self._new_bar(total, what)
+                bar.start()
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=done)
+
+        try:
+            yield on_step
+        finally:
+            ended = True
+            if bar is not None:
+                bar.stop()
+
+    def _new_bar(self, total: int | None, what: str) -> Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         console = new_console(sys.stderr, self.color)
         bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
-        task = bar.add_task(what, total=total)
-        visible_at = time.monotonic() + PROGRESS_DELAY_SECONDS
-        done = 0
-
-        def on_step(steps: int) -> None:
-            nonlocal done
-            done = min(done + steps, total) if total is not None else done + steps  # a scan reports approximate steps
-            bar.update(task, completed=done)
-            if not bar.live.is_started and time.monotonic() > visible_at:
-                bar.start()
-
-        try:
-            yield on_step
-        finally:
-            if bar.live.is_started:
-                bar.stop()
+        bar.add_task(what, total=total)
+        return bar
 
 
 async def _batches(

@@ -1,7 +1,7 @@
 """`awictl keys list`."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,26 +50,44 @@ async def run(
     limit: int | None,
     rate: float | None,
 ) -> None:
-    """Scan the keys. Their values are not read for `-o ids`."""
+    """Scan the keys, with a progress bar until the first is printed. Their values are not read for `-o ids`."""
     async with ctx.manager() as manager:
-        rows = _names if ctx.out.format is Format.IDS else _keys
-        batches = Batches(rows(manager.inventory, pattern, kinds, everything, rate), limit)
-        await render(ctx, batches, manager.inventory.where)
+        with ExitStack() as waiting:
+            on_step = waiting.enter_context(ctx.out.progress(None, "scanning keys"))
+            rows = _names if ctx.out.format is Format.IDS else _keys
+            found = rows(manager.inventory, pattern, kinds, everything, rate, on_step, waiting.close)
+            await render(ctx, Batches(found, limit), manager.inventory.where)
 
 
 async def _names(
-    inventory: "Inventory", pattern: str | None, kinds: list[KeyKind], everything: bool, rate: float | None
+    inventory: "Inventory",
+    pattern: str | None,
+    kinds: list[KeyKind],
+    everything: bool,
+    rate: float | None,
+    on_step: Callable[[int], None],
+    on_first: Callable[[], None],
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    async with aclosing(inventory.names(pattern, kinds=kinds, everything=everything, rate=rate)) as names:
-        async for batch in names:
+    names = inventory.names(pattern, kinds=kinds, everything=everything, rate=rate, on_step=on_step)
+    async with aclosing(names) as batches:
+        async for batch in batches:
+            on_first()
             yield [{"key": name} for name in batch]
 
 
 async def _keys(
-    inventory: "Inventory", pattern: str | None, kinds: list[KeyKind], everything: bool, rate: float | None
+    inventory: "Inventory",
+    pattern: str | None,
+    kinds: list[KeyKind],
+    everything: bool,
+    rate: float | None,
+    on_step: Callable[[int], None],
+    on_first: Callable[[], None],
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    async with aclosing(inventory.keys(pattern, kinds=kinds, everything=everything, rate=rate)) as found:
-        async for batch in found:
+    found = inventory.keys(pattern, kinds=kinds, everything=everything, rate=rate, on_step=on_step)
+    async with aclosing(found) as batches:
+        async for batch in batches:
+            on_first()
             yield [key.row() for key in batch]
 
 

@@ -1,7 +1,7 @@
 """`awictl session list`."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,7 +151,7 @@ async def run(
         else:
             if query.agent is not None:
                 query = replace(query, registered=await registered_ids(ctx, manager, query.agent))
-            batches = Batches(_rows(manager, query, order, rate, encoded, counts), limit, encoded)
+            batches = Batches(_rows(ctx, manager, query, order, rate, encoded, counts), limit, encoded)
         await render(ctx, batches, order, columns, counts)
     if counts.unreadable:
         more = counts.unreadable - len(counts.named)
@@ -170,6 +170,7 @@ async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[S
 
 
 async def _rows(
+    ctx: CommandContext,
     manager: "StateManager",
     query: SessionQuery,
     order: ListOrder,
@@ -177,24 +178,31 @@ async def _rows(
     encoded: bool,
     counts: ListingCounts,
 ) -> "AsyncGenerator[Sequence[Row | bytes], None]":
-    """The sessions that match, as they are found, or sorted in one batch; as lines of JSON if `encoded`."""
+    """The sessions that match, as they are found, or sorted in one batch; as lines of JSON if `encoded`.
+
+    There is a progress bar until the first row is printed.
+    """
     from ...sessions.summaries import Summary, json_line, summary
 
     convert: Callable[[Summary], Row | bytes] = json_line if encoded else Summary.row
     matching: list[Summary] = []
-    async with aclosing(manager.list_session_fields(rate=rate)) as found:
-        async for batch in found:
-            summaries = [summary(one) for one in batch]
-            unreadable = [one.session_id for one in summaries if one.error is not None]
-            wanted = summaries if query.matches_all else [one for one in summaries if query.matches(one)]
-            counts.live += len(summaries)
-            counts.matching += len(wanted)
-            counts.unreadable += len(unreadable)
-            counts.named += unreadable[: MOST_NAMED - len(counts.named)]
-            if order.key is None:
-                yield [convert(one) for one in wanted]
-            else:
-                matching += wanted
+    with ExitStack() as waiting:
+        on_step = waiting.enter_context(ctx.out.progress(None, "reading sessions"))
+        async with aclosing(manager.list_session_fields(rate=rate)) as found:
+            async for batch in found:
+                summaries = [summary(one) for one in batch]
+                unreadable = [one.session_id for one in summaries if one.error is not None]
+                wanted = summaries if query.matches_all else [one for one in summaries if query.matches(one)]
+                counts.live += len(summaries)
+                counts.matching += len(wanted)
+                counts.unreadable += len(unreadable)
+                counts.named += unreadable[: MOST_NAMED - len(counts.named)]
+                on_step(len(summaries))
+                if order.key is not None:
+                    matching += wanted
+                elif wanted:
+                    waiting.close()
+                    yield [convert(one) for one in wanted]
     if order.key is not None:
         yield [convert(one) for one in sorted_summaries(matching, order.key, reverse=order.reverse)]
 

@@ -252,7 +252,7 @@ USAGE: dict[str, tuple[str, str]] = {
     "interval of text": ("session watch sess_a --interval soon", "--interval"),
     "interval without follow": ("session history sess_a --interval 1s", "--follow"),
     "seconds without follow": ("session history sess_a --seconds 1", "--follow"),
-    "not a URL": ("health --redis localhost", "--redis"),
+    "not a Redis URL": ("health --redis http://localhost", "--redis"),
     "empty URL": ("health --redis=", "--redis"),
     "URL with an invalid port": ("health --redis redis://localhost:99999", "port"),
     "URL with an invalid database": ("health --redis redis://localhost/x", "'x'"),

@@ -113,7 +113,9 @@ def test_session_not_found_because_it_expired(awictl: Cli, production: ValkeySer
         "that was 50 seconds before its diff has 250 left"
     )
     archived = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
-    archived("session", "diff", DOCUMENTS[0]["session_id"][:-1] + "x").error(3, "it is not in sqlite:///")
+    archived("session", "diff", DOCUMENTS[0]["session_id"][:-1] + "x").error(
+        3, "whether it is archived is unknown", "there is no archive sqlite:///"
+    )
 
 
 def test_session_not_found_because_it_was_archived(awictl: Cli, production: ValkeyServer) -> None:

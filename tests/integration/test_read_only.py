@@ -35,6 +35,7 @@ READS: dict[str, Call] = {
     "find_session_for_agent": lambda manager: manager.find_session_for_agent(AGENT_ID),
     "get_agent_session": lambda manager: manager.get_agent_session(AGENT_ID),
     "get_expiries": lambda manager: manager.get_expiries(SESSION_ID, AGENT_ID),
+    "preview": lambda manager: manager.preview(SESSION_ID, {"a": 1}),
     "get_action_history": lambda manager: manager.get_action_history(SESSION_ID, 20, 400),
     "find_session": lambda manager: manager.find_session(SESSION_ID),
     "find_history": lambda manager: manager.find_history(SESSION_ID, 20, 400),

@@ -20,7 +20,8 @@ from support.documents import AGENT_ID, compact
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
-from awictl import StateManager
+from awictl import StateManager, Unreachable
+from awictl.archive.sqlite.file import SqliteFile
 from awictl.document.byte_layout import encode
 from awictl.document.schema import new_document
 
@@ -87,6 +88,27 @@ def test_failures_of_any_kind_hold_the_sessions(user: Cli, valkey: ValkeyServer)
     assert (swept.json["archived"], swept.json["failed"], swept.json["held"]) == (0, 3, 3)
     assert held(valkey, *ids)
     assert all(f"{one} " in swept.err for one in ids), swept.err
+
+
+async def test_a_full_disk_of_the_archive_holds_the_sessions(
+    valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep stops at once, and says what to do."""
+    ids = [f"sess_{number}" for number in range(1, 4)]
+    put(valkey, *ids)
+    connect = SqliteFile._connect
+
+    def limited(self: SqliteFile, mode: str) -> sqlite3.Connection:
+        db = connect(self, mode)
+        db.execute("PRAGMA max_page_count = 1")
+        return db
+
+    monkeypatch.setattr(SqliteFile, "_connect", limited)
+    async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/archive.db")) as manager:
+        sweeper = manager.sweeper(300_000)
+        swept = await sweeper.sweep(await sweeper.candidates())
+        assert isinstance(swept.stopped, Unreachable) and "free some space" in str(swept.stopped)
+    assert held(valkey, *ids)
 
 
 def test_watch_goes_on_after_any_failure(user: Cli, valkey: ValkeyServer) -> None:

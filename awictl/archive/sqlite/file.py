@@ -118,6 +118,8 @@ class SqliteFile:
             text = str(error)
             if "locked" in text or "busy" in text:
                 raise Unreachable(f"{self.where} is in use by another process; try again") from error
+            if "full" in text or "disk I/O error" in text:
+                raise Unreachable(f"{self.where}: {text}; free some space on its disk, and try again") from error
             if "no such" in text:
                 raise InvalidData(f"{self.where} is not an archive of awictl: {text}") from error
             if "readonly" in text or "unable to open" in text:

@@ -290,6 +290,18 @@ def test_suspending_restores_the_terminal(awictl: Cli, three: ValkeyServer) -> N
     assert top.sent.count(ENTER_SCREEN) == 2
 
 
+def test_it_continues_after_sigstop(top: Terminal) -> None:
+    """Which, unlike Ctrl-Z, it cannot prepare for."""
+    top.process.kill(signal.SIGSTOP)
+    os.waitid(os.P_PID, top.process.pid, os.WSTOPPED | os.WNOWAIT)
+    top.process.kill(signal.SIGCONT)
+    top.until(lambda _: top.sent.count(ENTER_SCREEN) == 2)
+    top.press("s")
+    top.until("by rate, at")
+    top.press("q")
+    assert top.end() == 0
+
+
 def test_ctrl_z_does_nothing_if_nothing_can_continue_it(top: Terminal) -> None:
     """Such as in `ssh -t HOST awictl top`: it would be suspended for ever."""
     top.press(CTRL_Z, "s")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
-from ..framework.cells import known, moment
+from ..framework.cells import known, moment, shortened
 from ..framework.session_view import ACTIONS, facts
 from ..framework.tables import Column, Rows, compact
 
@@ -105,14 +105,18 @@ def _at(value: Any, place: str) -> str:
     return compact(value)
 
 
+#: Characters of each value that are shown in lines on a terminal; JSON has all.
+SHOWN_CHARACTERS = 1000
+
+
 def event_lines(event: Event) -> Iterator[str]:
     """An event of a followed session as lines of text: the fields first, then the actions."""
     at = moment(event.at)
     if event.kind == "session":
         for name, value in facts(event.head, event.total or 0, lifetime(event.ttl_ms)):
-            yield f"{at}  {name}: {value}"
+            yield f"{at}  {name}: {shortened(value, SHOWN_CHARACTERS)}"
     for place, value in _leaves(event.changes.delta, ""):
-        yield f"{at}  {place} = {compact(value)}"
+        yield f"{at}  {place} = {shortened(compact(value), SHOWN_CHARACTERS)}"
     for place in event.changes.removed:
         yield f"{at}  {place} removed"
     for action in map(as_object, event.actions):
@@ -130,7 +134,7 @@ def _leaves(delta: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
 
 def action_lines(action: Mapping[str, Any]) -> Iterator[str]:
     """An action as a line of text."""
-    cells = [column.cell(action) for column in ACTIONS]
+    cells = [shortened(column.cell(action), SHOWN_CHARACTERS) for column in ACTIONS]
     yield "  ".join(
         [cells[1], f"#{cells[0]}", *cells[2:3], {"NO": "FAILED", "yes": "ok"}.get(cells[3], "-"), *cells[4:]]
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.widgets import DataTable, Footer, Input, Static
 
 from ...diagnostics.activity import Order, Sample, Sampler
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 
 #: The sort keys, in the order in which a key press goes through them.
 ORDERS = list(Order)
+
+
+class _Driver(LinuxDriver):
+    """Textual's driver, which by itself starts its threads a second time at SIGCONT after SIGSTOP, and never ends."""
+
+    def _sigcont_application(self, *_: object) -> None:
+        if not self._must_signal_resume and self._writer_thread is not None:
+            self.suspend_application_mode()  # SIGSTOP, unlike Ctrl-Z, could not do so
+        super()._sigcont_application()
 
 
 class TopScreen(App[int]):
@@ -59,7 +69,7 @@ class TopScreen(App[int]):
     def __init__(self, manager: StateManager, sampler: Sampler, interval: float, *, colors: bool) -> None:
         if not colors:
             os.environ["NO_COLOR"] = "1"  # read by Textual
-        super().__init__()
+        super().__init__(driver_class=_Driver)
         self._state_manager = manager
         self._sampler = sampler
         self._sample_interval = interval

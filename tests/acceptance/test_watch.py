@@ -234,6 +234,18 @@ def test_it_ends_when_its_reader_closes_the_pipe(awictl: Cli) -> None:
     process.stderr.close()
 
 
+@pytest.mark.parametrize(
+    "words", [["watch", SESSION_ID], ["history", SESSION_ID, "--follow"]], ids=lambda words: words[0]
+)
+def test_it_ends_although_nothing_more_is_printed(awictl: Cli, words: list[str]) -> None:
+    process = awictl.start("session", *words, "--interval", "0.05")
+    assert process.stdout is not None and process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(LIMIT_SECONDS) == 141
+    assert process.stderr is not None and process.stderr.read() == b""
+    process.stderr.close()
+
+
 def test_it_stops_after_the_given_number_of_seconds(awictl: Cli) -> None:
     for words in (WORDS, ["session", "history", SESSION_ID, "--follow"]):
         result = awictl.ok(*words, "--seconds", "0.3")

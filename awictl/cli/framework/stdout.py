@@ -58,6 +58,16 @@ def settle_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def check_reader() -> None:
+    """Raise BrokenPipeError if stdout is a pipe whose reader has closed it, which otherwise only a write finds out."""
+    import select
+
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)  # errors are always reported
+    if any(events & select.POLLERR for _, events in pipe.poll(0)):
+        raise BrokenPipeError
+
+
 def flush() -> None:
     """Flush stdout, so that a failed write is raised here."""
     sys.stdout.flush()

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from ..framework.context import CommandContext
+from ..framework.stdout import check_reader
 
 if TYPE_CHECKING:
     from ...diagnostics.follow import Event
@@ -16,7 +17,8 @@ async def follow(
 ) -> "AsyncGenerator[Event, None]":
     """Yield the events of a session until it is gone, or `seconds` have passed. The first has the `latest` actions.
 
-    Notices report that the session is gone, or that the server is unreachable or reachable again.
+    Notices report that the session is gone, or that the server is unreachable or reachable again. Raises
+    BrokenPipeError soon after the reader of stdout has closed it: `tail -f` ends then, too.
     """
     from ...diagnostics.follow import Follower
 
@@ -43,3 +45,4 @@ async def follow(
             elif event.kind == "gone":
                 ctx.out.notice(event.message)
             yield event
+            check_reader()

@@ -69,7 +69,7 @@ class SessionWriter:
     ) -> Updated:
         """What `apply` would do now; nothing is written. Raises NotFound."""
         update, _ = checked_update(delta, entry, self._settings.max_delta_bytes)
-        base = await self._store.read_base(keys.check_session_id(session_id))
+        base = await self._store.read_base(keys.check_session_id(session_id), full=True)
         if base is None:
             raise await self._reader.why_missing(session_id)
         change = apply_update(base, update, timestamp())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from support.cli import Cli
 from support.documents import compact, document, put
 from support.mongo import MongoServer
+from support.terminal import on_terminal
 from support.valkey import ValkeyServer
 
 from awictl.cli.reference.tree import Node, tree
@@ -130,6 +133,31 @@ def test_wrong_jq_is_reported_before_anything_is_done(awictl: Cli, three: Valkey
     awictl("session", "end", "sess_b", "--discard", "--yes", "--jq", ".", "-o", "csv").error(2, "--jq", "csv")
     assert three.raw.exists("AWI:SESSION:sess_b")
     awictl("session", "list", "--jq", ".session_id.x").error(2, "--jq: ", "Cannot index")
+
+
+def test_ctrl_c_ends_a_jq_expression_that_never_ends(awictl: Cli, three: ValkeyServer) -> None:
+    for expression in ("def f: f; f", "repeat(1)"):
+        with on_terminal(awictl, "session", "list", "--jq", expression) as terminal:
+            if expression == "repeat(1)":
+                terminal.until("1\n1\n1")
+            else:
+                time.sleep(1)
+            started = time.monotonic()
+            terminal.interrupt()
+            code = terminal.end()
+            assert code == 130 or terminal.process.signalstatus == signal.SIGINT
+            assert time.monotonic() - started < 3, "a second, and what the terminal takes"
+
+
+def test_an_id_needs_no_look_up_of_names(awictl: Cli, valkey: ValkeyServer) -> None:
+    """An archive that is away does not slow the search for an agent in a session down."""
+    user = awictl.having(MONGODB_URI="mongodb://127.0.0.1:1/awi")
+    session_id = user.ok("session", "create", "--agent", "browser-1", "-o", "ids").text.strip()
+    found = user.ok("session", "list", "--agent", "browser-1", "-o", "ids")
+    assert found.lines == [session_id] and found.err == ""
+    named = user.ok("session", "list", "--agent", "nobody", "--timeout", "0.2")
+    assert "the names of registered agents are not available" in named.err
+    assert user.ok("session", "list", "--agent", "x" * 300).rows == []
 
 
 @pytest.mark.parametrize(("module", "words"), [("jq", ["--jq", "."]), ("yaml", ["-o", "yaml"])])

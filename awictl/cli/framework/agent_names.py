@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ...errors import NotFound, Unreachable
+from ...errors import InvalidInput, NotFound, Unreachable
 from .context import CommandContext
 
 if TYPE_CHECKING:
@@ -10,12 +10,18 @@ if TYPE_CHECKING:
 
 
 async def registered_ids(ctx: CommandContext, manager: "StateManager", agent: str) -> tuple[str, ...]:
-    """The id of the agent that is registered with this id or name; nothing if there is none, or no archive.
+    """The id of the agent that is registered with this name; nothing if there is none, or no archive.
 
-    If the archive is unreachable, a notice says so. Raises Refused, which names the ids, if several have that name.
+    If an agent of this id is in a session, no name is looked up. If the archive is unreachable, a notice says so.
+    Raises Refused, which names the ids, if several agents have that name.
     """
     if manager.archive is None:
         return ()
+    try:
+        if await manager.get_agent_session(agent) is not None:
+            return ()
+    except InvalidInput:
+        return ()  # not printable, or too long
     try:
         return await (await manager.existing_agents()).ids_of(agent)
     except NotFound:

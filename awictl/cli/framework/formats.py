@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -131,11 +133,30 @@ class JqFilter:
             import json
 
             text = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
-        try:
-            for result in self._program.input_text(text):
-                yield result.encode("utf-8", "backslashreplace") if isinstance(result, str) else dumps(result)
-        except ValueError as error:
-            raise InvalidInput(f"--jq: {_first_line(error)}") from None
+        results = iter(self._program.input_text(text))
+        while True:
+            try:
+                with _ended_by_sigint():
+                    result = next(results)
+            except StopIteration:
+                return
+            except ValueError as error:
+                raise InvalidInput(f"--jq: {_first_line(error)}") from None
+            yield result.encode("utf-8", "backslashreplace") if isinstance(result, str) else dumps(result)
+
+
+@contextmanager
+def _ended_by_sigint() -> Iterator[None]:
+    """Let SIGINT end the process at once: jq may compute forever, without returning to Python's signal handlers."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _first_line(error: Exception) -> str:

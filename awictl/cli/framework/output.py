@@ -184,7 +184,8 @@ class Output:
     def json_line(self, value: Any) -> None:
         """Print a value, or encoded JSON, as a line; with --jq the lines that the filter makes of it."""
         encoded = value if isinstance(value, bytes) else dumps(value)
-        write(b"".join(line + b"\n" for line in self.jq.lines(encoded)) if self.jq is not None else encoded + b"\n")
+        for line in [encoded] if self.jq is None else self.jq.lines(encoded):
+            write(line + b"\n")
 
     def console(self) -> Console:
         """The console for tables on stdout."""

@@ -45,7 +45,6 @@ READS: dict[str, Call] = {
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
     "list_session_fields": lambda manager: _fields(manager),
-    "preview": lambda manager: manager.preview(SESSION_ID, {"a": 1}),
     "ping": lambda manager: manager.store.ping(),
 }
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Generator
@@ -127,7 +128,12 @@ def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Ap
             os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
-    return create_app(settings, options, level)
+    try:
+        return create_app(settings, options, level)
+    except OSError:
+        if parent is not None and not parent.is_alive():
+            sys.exit(0)  # the folder of the metrics is gone already
+        raise
 
 
 class _Server(uvicorn.Server):

@@ -528,7 +528,10 @@ def test_damaged_sessions(site: Site) -> None:
                 assert answer.status_code in (200, 409) and "success" in answer.json(), (damaged, name, answer.text)
             for body in (b'{"delta":{"page_state":{"filters":{"a":1}}}}', b'{"delta":{},"op_id":"abc"}'):
                 answer = client.post(STATE, content=body)
-                assert answer.status_code in (200, 409) and "success" in answer.json(), (damaged, answer.text)
+                # whether an op_id was applied before is unknown if the trajectory is not complete
+                unknown = answer.status_code == 503 and answer.json()["op_id"] == "abc" and b"op_id" in body
+                assert answer.status_code in (200, 409) or unknown, (damaged, answer.text)
+                assert "success" in answer.json(), (damaged, answer.text)
 
         for value in DAMAGES:
             for name in good:

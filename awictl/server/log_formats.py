@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +61,13 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _USUAL}
 
 
+def _log_thread_error(arguments: threading.ExceptHookArgs) -> None:
+    """Log an error that ended a thread, which Python would print as it is."""
+    error = arguments.exc_value
+    if error is not None and not isinstance(error, SystemExit):
+        logging.getLogger("awictl.server").error("a thread failed", exc_info=error)
+
+
 def configure(level: int) -> None:
     """Log to stderr, warnings included, and remove all other handlers. `level`: one of the module `logging`."""
     handler = logging.StreamHandler(sys.stderr)
@@ -67,6 +75,7 @@ def configure(level: int) -> None:
     handler.setFormatter(TextFormatter() if on_terminal else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _log_thread_error
     # they log every connection, and every malformed request
     for chatty in ("uvicorn", "uvicorn.error", "pymongo"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import warnings
 
 import pytest
 
-from awictl.server.log_formats import JsonFormatter, TextFormatter
+from awictl.server.log_formats import JsonFormatter, TextFormatter, configure
 
 KEY = "agent_" + "0" * 32
 #: What a client, Redis or MongoDB may have sent: escape sequences, C1 and bidirectional controls, a forged line.
@@ -45,3 +47,34 @@ def test_json_is_one_line_without_a_key(fails: bool) -> None:
     row = json.loads(text)
     assert (row["time"], row["level"]) == ("1970-01-01T00:00:00.000Z", "warning")
     assert ("traceback" in row) is fails and row["message"].startswith("fault: a\x1b]0;title")
+
+
+def test_errors_of_threads_and_warnings_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise ValueError("in a thread")
+
+    root, hook = logging.getLogger(), threading.excepthook
+    before, level = root.handlers[:], root.level
+    chatty = {name: logging.getLogger(name).level for name in ("uvicorn", "uvicorn.error", "pymongo")}
+    filters = logging.getLogger("uvicorn.error").filters[:]
+    try:
+        configure(logging.INFO)
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(True)
+            warnings.warn("a warning of a library", stacklevel=1)
+            logging.captureWarnings(False)
+    finally:
+        logging.captureWarnings(False)
+        threading.excepthook = hook
+        root.handlers[:] = before
+        root.setLevel(level)
+        for name, was in chatty.items():
+            logging.getLogger(name).setLevel(was)
+        logging.getLogger("uvicorn.error").filters[:] = filters
+    rows = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [row["level"] for row in rows] == ["error", "warning"]
+    assert "ValueError: in a thread" in rows[0]["traceback"] and "a warning of a library" in rows[1]["message"]

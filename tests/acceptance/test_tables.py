@@ -99,16 +99,16 @@ def test_every_table_keeps_ids_and_titles_whole(crowded: Cli, columns: int) -> N
 def test_rows_appear_while_they_are_found(awictl: Cli, valkey: ValkeyServer) -> None:
     raw = compact(document([0]))
     with valkey.raw.pipeline() as pipe:
-        for number in range(3_000):
+        for number in range(1_500):
             pipe.set(session_key(f"sess_{number:032x}"), raw, ex=1000)
         pipe.execute()
     for words in (["session", "list"], ["keys", "list"]):
-        with on_terminal(awictl, *words, "--rate", "1000") as terminal:  # three seconds
+        with on_terminal(awictl, *words, "--rate", "1000") as terminal:  # one and a half seconds
             terminal.until(lambda text: "sess_0000" in text)
-            assert "3,000 " not in terminal.text and terminal.process.isalive()
+            assert "1,500 " not in terminal.text and terminal.process.isalive()
             assert terminal.end() == 0
-            assert "3,000 " in terminal.text
-            assert terminal.sent.count(b"sess_0000") == 3_000
+            assert "1,500 " in terminal.text
+            assert terminal.sent.count(b"sess_0000") == 1_500
             heads = [line for line in terminal.sent.split(b"\r\n") if b"SESSION" in line or b"KIND" in line]
             assert len([line for line in heads if b"TTL" in line]) == 1
 
@@ -208,7 +208,7 @@ def test_doctor_breaks_no_key(awictl: Cli, valkey: ValkeyServer) -> None:
 def test_a_progress_bar_is_shown_until_the_first_row(awictl: Cli, valkey: ValkeyServer) -> None:
     raw = compact(document([0]))
     with valkey.raw.pipeline() as pipe:
-        for number in range(2_500):
+        for number in range(1_500):
             pipe.set(session_key(f"sess_{number:032x}"), raw, ex=1000)
         pipe.execute()
     for words, shown in (

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..document.json_codec import dumps, encodable, loads
 from ..document.timestamps import optional_timestamp
-from ..errors import AwiError, InvalidInput, Refused
+from ..errors import AwiError, InvalidInput, Refused, Unreachable
 from .chunks import Chunk
 from .decision import ArchivedVersion
 from .snapshot import Snapshot
@@ -185,6 +185,9 @@ class Archive(Protocol):
 
         For operations that only read it: a file that the user named and that is missing is not an empty archive.
         """
+
+    def suspend(self, error: Unreachable) -> None:
+        """Raise this error for a moment instead of trying again: the archive did not finish in time."""
 
     async def ping(self) -> dict[str, Any]:
         """Check that the archive answers. Returns `latency_ms` and `version`."""

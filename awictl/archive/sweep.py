@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
 from .base import Archive
 from .decision import ArchivedVersion
+from .hold import Hold
 from .transfer import Transfer, Transferred, deadline, seconds_for
 
 #: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
@@ -122,7 +123,7 @@ class Sweeper:
         started_at = time.monotonic()
         batches = iter(list(_batches(due, self._rate)))
         started = 0
-        waiting = {one.session_id: one for one in due if one.ttl_ms is not None}
+        hold = self._hold(due)
 
         async def work() -> None:
             nonlocal started
@@ -136,20 +137,17 @@ class Sweeper:
                     if stop():
                         return
                 await self._sweep_batch(batch, swept)
-                for one in batch:
-                    waiting.pop(one.session_id, None)
+                hold.done(one.session_id for one in batch)
                 progress(len(batch))
 
-        with _fewer_collections():
-            await self._hold(waiting, swept)
-            holding = asyncio.create_task(self._hold_repeatedly(waiting, swept))
-            try:
-                async with asyncio.TaskGroup() as workers:
+        try:
+            with _fewer_collections():
+                async with hold, asyncio.TaskGroup() as workers:
                     for _ in range(CONCURRENT_BATCHES):
                         workers.create_task(work())
-            finally:
-                holding.cancel()
-                await asyncio.wait([holding])
+        except AwiError as error:  # Redis does not answer, so nothing can be read or held
+            swept.stopped = error
+            swept.failed = {one.session_id: error for one in due}
         if swept.stopped is None and not stop():
             await self._mark_expired(swept)
         self._archived_before, self._archived_now = self._archived_now, set()
@@ -183,35 +181,20 @@ class Sweeper:
             except Exception as error:
                 swept.stopped = swept.stopped or as_awi_error(error)
 
-    async def _hold_repeatedly(self, waiting: Mapping[str, Candidate], swept: Swept) -> None:
-        """Hold sessions as long as they wait for the archive."""
-        while True:
-            await asyncio.sleep(self._hold_ms(waiting) / 4000)
-            await self._hold(waiting, swept)
-
-    async def _hold(self, waiting: Mapping[str, Candidate], swept: Swept) -> None:
-        """Extend the TTL of sessions that could expire before the archive has answered, or is known not to answer.
+    def _hold(self, due: Sequence[Candidate]) -> Hold:
+        """Keep the sessions that could expire before the archive has answered, or is known not to answer.
 
         Those that the previous sweep archived are left to expire; otherwise frequent sweeps would keep them for ever.
         """
-        hold_ms = self._hold_ms(waiting)
-        soon_ms = hold_ms + (time.monotonic() - self._scanned_at) * 1000
-        expiring = [
-            session_id
-            for session_id, one in waiting.items()
-            if one.ttl_ms is not None and one.ttl_ms < soon_ms and session_id not in self._archived_before
-        ]
-        try:
-            for start in range(0, len(expiring), BATCH_SESSIONS):
-                await self._store.set_min_ttl(expiring[start : start + BATCH_SESSIONS], hold_ms)
-        except Exception as error:
-            swept.stopped = swept.stopped or as_awi_error(error)
-
-    def _hold_ms(self, waiting: Mapping[str, Candidate]) -> int:
-        """Twice the time that the archive may take for a batch, but less than the margin."""
-        sizes = [one.bytes for one in waiting.values()] or [0]
+        sizes = [one.bytes for one in due] or [0]
         patience = seconds_for(self._archive, max(*sizes, min(sum(sizes), BATCH_BYTES))) or 0.0
-        return min(max(MIN_HOLD_MS, int(patience * 2000)), self._margin_ms - 1)
+        hold_ms = min(max(MIN_HOLD_MS, int(patience * 2000)), self._margin_ms - 1)
+        expiries = {
+            one.session_id: self._scanned_at + one.ttl_ms / 1000
+            for one in due
+            if one.ttl_ms is not None and one.session_id not in self._archived_before
+        }
+        return Hold(self._store, hold_ms, expiries)
 
     async def expired(self) -> AsyncGenerator[list[ArchivedVersion], None]:
         """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""

@@ -40,10 +40,12 @@ async def deadline(archive: Archive, size: int = 0) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise Unreachable(
+        error = Unreachable(
             f"{archive.where} answers, but did not finish within {seconds:.1f} s; is its disk full or slow, or a "
             "majority of its replicas missing? (--timeout changes how long awictl waits)"
-        ) from None
+        )
+        archive.suspend(error)
+        raise error from None
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,17 @@ def test_writes_that_hang_delay_an_end_for_seconds_only(valkey: ValkeyServer, mo
     assert valkey.raw.keys() == [] and mongo.sessions.count_documents({}) == 1
 
 
+def test_many_ends_wait_once_for_writes_that_hang(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    ids = [f"sess_{number}" for number in range(8)]
+    put(valkey, *ids)
+    up = run_with_mongodb(valkey, mongo)
+    with hanging_writes(mongo.port) as proxy:
+        done = run(valkey, proxy.uri(DATABASE), "session", "end", *ids)
+    assert (done.code, done.err.count("\n")) == (5, len(ids)), done
+    assert_in_time(done, up)
+    assert {valkey.raw.pttl(f"AWI:SESSION:{one}") for one in ids} == {-1}
+
+
 def test_no_session_expires_while_the_writes_of_a_sweep_hang(valkey: ValkeyServer, mongo: MongoServer) -> None:
     """Neither those of the first batches nor those that wait for their turn, even if they expire within seconds."""
     ids = [f"sess_{number}" for number in range(5 * BATCH_SESSIONS)]

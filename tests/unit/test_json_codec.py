@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import input_values, nested, stored_values
 
-from awictl.document.json_codec import check_input, dumps, json_equal, loads, parse_input
+from awictl.document.json_codec import _dumps_deep, check_input, dumps, json_equal, loads, parse_input
 from awictl.errors import InvalidData, InvalidInput
 
 #: The standard library decodes a stored text with this: orjson rejects the lone surrogate.
@@ -180,3 +180,15 @@ def _canonical(digits: str) -> str:
     number = float(digits)
     exact = int(digits) if digits.lstrip("-").isdigit() else number
     return f"number {int(exact) if exact == int(exact) else exact!r}"
+
+
+@given(stored_values)
+def test_encoding_without_recursion_gives_the_same(value: Any) -> None:
+    assert _dumps_deep(value) == json.dumps(value, separators=(",", ":")).encode()
+
+
+def test_values_nested_deeper_than_the_stack_are_encoded() -> None:
+    value: Any = 1
+    for _ in range(5_000):
+        value = {"a": [value, "x"], "b": None}
+    assert dumps(value) == b'{"a":[' * 5_000 + b"1" + b',"x"],"b":null}' * 5_000

@@ -84,6 +84,10 @@ class MongoArchive:
     async def check_exists(self) -> None:
         """Do nothing: a database without collections is an empty archive."""
 
+    def suspend(self, error: Unreachable) -> None:
+        """Raise this error for a moment instead of trying again: the server did not finish in time."""
+        self.connection.suspend(error)
+
     async def ping(self) -> dict[str, Any]:
         """Measure the latency of the server. Returns `latency_ms` and `version`."""
         return await self.connection.ping()

@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from ...errors import AwiError
 from ...settings import Settings
 from .errors import invalid_url, translate_errors
 
@@ -60,7 +61,7 @@ class MongoConnection:
             "read_preference": ReadPreference.PRIMARY,
         }
         #: Until when the last connection error is raised again (by the monotonic clock), and that error.
-        self._unreachable: tuple[float, PyMongoError | None] = (0.0, None)
+        self._unreachable: tuple[float, PyMongoError | AwiError | None] = (0.0, None)
 
     @classmethod
     def open(cls, url: str, where: str, settings: Settings) -> MongoConnection:
@@ -98,7 +99,7 @@ class MongoConnection:
             return {"latency_ms": round(latency * 1000, 3), "version": (await self._client.server_info())["version"]}
 
     async def check_reachable(self) -> None:
-        """Raise a PyMongoError soon if the server does not answer; the timeout of other requests is much longer.
+        """Raise an error soon if the server does not answer; the timeout of other requests is much longer.
 
         An error is raised again for `UNREACHABLE_SECONDS`, so that a command for many sessions waits for it once.
         """
@@ -109,5 +110,9 @@ class MongoConnection:
             with pymongo.timeout(self.connect_timeout):
                 await self._client.admin.command("ping")
         except PyMongoError as error:
-            self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, error)
+            self.suspend(error)
             raise
+
+    def suspend(self, error: PyMongoError | AwiError) -> None:
+        """Let `check_reachable` raise this error for `UNREACHABLE_SECONDS`."""
+        self._unreachable = (time.monotonic() + UNREACHABLE_SECONDS, error)

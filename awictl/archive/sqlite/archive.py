@@ -52,6 +52,9 @@ class SqliteArchive:
     async def close(self) -> None:
         """Do nothing: each call closes the file."""
 
+    def suspend(self, error: Unreachable) -> None:
+        """Do nothing: an SQLite file has its own timeouts."""
+
     async def check_exists(self) -> None:
         """Raise NotFound if the file does not exist, unless it is the embedded server's."""
         if self._named and not self.file.path.exists():

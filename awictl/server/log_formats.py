@@ -45,9 +45,10 @@ class TextFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record with its time, level, message and extra attributes, and its traceback."""
-        more = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        lines = [f"{_time_of(record)} {record.levelname.lower():8}{record.getMessage()}{more}"]
+        """The record with its time, level and message, the extra attributes that are not in it, and its traceback."""
+        message = record.getMessage()
+        more = "".join(f" {name}={value}" for name, value in _extra(record).items() if str(value) not in message)
+        lines = [f"{_time_of(record)} {record.levelname.lower():8}{message}{more}"]
         if record.exc_info:
             lines += self.formatException(record.exc_info).splitlines()
         return mask_secrets("\n".join(map(printable, lines)))

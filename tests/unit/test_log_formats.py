@@ -21,7 +21,8 @@ def record(*, fails: bool = False) -> logging.LogRecord:
     made = logging.makeLogRecord(
         {"name": "awictl.server", "levelname": "WARNING", "msg": "fault: %s", "args": (EVIL,), "created": 0.0}
     )
-    made.kind = EVIL
+    made.kind = "another " + EVIL
+    made.fault = EVIL
     if fails:
         try:
             raise ValueError(EVIL)
@@ -36,7 +37,7 @@ def test_text_has_no_control_characters_and_no_key(fails: bool) -> None:
     first, *traceback = text.split("\n")
     assert all(line.isprintable() for line in (first, *traceback)) and KEY not in text
     assert first.startswith("1970-01-01T00:00:00.000Z warning fault: a\\x1b]0;title\\x07\\x9b31m\\u202e\\u2028")
-    assert " kind=a\\x1b" in first and first.count("\\r\\n") == 2
+    assert " kind=another a\\x1b" in first and first.count("\\r\\n") == 2, "what the message has is not repeated"
     assert bool(traceback) is fails and (not fails or "Traceback" in traceback[0])
 
 

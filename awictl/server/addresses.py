@@ -48,22 +48,17 @@ class UnknownKeyLimit:
         #: By address: the number of counted requests, which decreases with time, and when that was.
         self._counted: BoundedDict[str, tuple[float, float]] = BoundedDict(MAX_ADDRESSES)
 
-    def count(self, address: str) -> float:
-        """Count a request before its key is looked up. Returns 0, or the seconds to wait if the limit is exceeded."""
+    def wait(self, address: str) -> float:
+        """The seconds until a key may be looked up for an address; 0 if the limit is not reached."""
         if not self._limit:
             return 0.0
-        now = self._clock()
-        count = self._count_at(address, now) + 1
-        if count > self._limit:
-            return (count - self._limit) * 60 / self._limit
-        self._counted[address] = count, now
-        return 0.0
+        return max(0.0, self._count_at(address, self._clock()) + 1 - self._limit) * 60 / self._limit
 
-    def uncount(self, address: str) -> None:
-        """Take back one `count`, because the key is known or could not be looked up."""
+    def count(self, address: str) -> None:
+        """Count a request whose key was looked up and is unknown, at most up to the limit."""
         if self._limit:
             now = self._clock()
-            self._counted[address] = max(0.0, self._count_at(address, now) - 1), now
+            self._counted[address] = min(self._count_at(address, now) + 1, self._limit), now
 
     def _count_at(self, address: str, now: float) -> float:
         count, since = self._counted.get(address, (0.0, now))

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from ..agents.api_keys import AgentKey, KeyState, Permission
 from ..agents.registry import AgentRegistry
 from ..document.timestamps import timestamp
-from ..errors import AwiError
 from .addresses import UnknownKeyLimit, client_address
 from .asgi import Scope
 from .problems import HTTPProblem
@@ -66,7 +65,7 @@ async def _look_up(secret: str, agents: AgentRegistry, limit: UnknownKeyLimit, s
     if agents.was_found(secret):
         return await agents.find(secret)
     address = client_address(scope)
-    seconds = math.ceil(limit.count(address))
+    seconds = math.ceil(limit.wait(address))
     if seconds:
         raise HTTPProblem(
             429,
@@ -74,13 +73,9 @@ async def _look_up(secret: str, agents: AgentRegistry, limit: UnknownKeyLimit, s
             f"Too many requests with unknown API keys came from this address. Try again in {seconds:,} s.",
             headers={"retry-after": str(seconds)},
         )
-    try:
-        key = await agents.find(secret)
-    except AwiError:
-        limit.uncount(address)
-        raise
-    if key is not None:
-        limit.uncount(address)
+    key = await agents.find(secret)
+    if key is None:
+        limit.count(address)
     return key
 
 

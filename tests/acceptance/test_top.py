@@ -216,6 +216,19 @@ def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable
         assert terminal.end() == 0
 
 
+def test_messages_and_filters_are_readable_at_80_columns(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    active(server, "aaa", 1)
+    with on_terminal(user.having(REDIS_SOCKET=str(server.socket)), *WORDS) as terminal:
+        terminal.until("sess_aaa")
+        terminal.press("/" + "x" * 500 + ENTER)
+        terminal.until(lambda text: "(500 characters)': 0" in text and "at " in text)
+        server.kill()
+        terminal.until("config show")
+        terminal.press("q")
+        assert terminal.end() == 0
+
+
 def test_a_wrong_address_is_reported_before_the_screen_is_taken_over(user: Cli) -> None:
     with on_terminal(user.having(REDIS_SOCKET="/nonexistent"), *WORDS, columns=200) as terminal:
         assert terminal.end() == 5

@@ -4,7 +4,7 @@ import sys
 
 from ...errors import AwiError, InvalidData
 from .escape import printable, printable_lines
-from .stdout import settle_output
+from .stdout import discard, settle_output
 
 #: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
 CLOSED_PIPE = 141
@@ -48,4 +48,7 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
 
 def _print(text: str) -> None:
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        try:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+        except OSError:  # nobody can read it
+            discard(sys.stderr)

@@ -55,7 +55,12 @@ def settle_output() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
+
+
+def discard(stream: Any) -> None:
+    """Redirect a stream that cannot be written to /dev/null, so that flushing it at the exit cannot fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_reader() -> None:

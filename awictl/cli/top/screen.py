@@ -17,7 +17,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 from ...diagnostics.activity import Order, Sample, Sampler
 from ...errors import AwiError
 from ...util.humanize import plural
-from ..framework.cells import clock
+from ..framework.cells import clock, shortened
 from ..framework.error_report import INTERRUPTED
 from ..framework.live_terminal import can_be_suspended, ending_signals
 from ..framework.stdout import is_terminal
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The sort keys, in the order in which a key press goes through them.
 ORDERS = list(Order)
+#: Characters of the filter that are shown in the status line.
+SHOWN_FILTER = 16
 
 
 class _Driver(LinuxDriver):
@@ -48,7 +50,7 @@ class TopScreen(App[int]):
 
     CSS = """
     #totals { height: auto; max-height: 2; text-style: bold; }
-    #state { height: 1; }
+    #state { height: auto; max-height: 3; }
     Input { height: 1; border: none; }
     DataTable { height: 1fr; }
     """
@@ -116,6 +118,8 @@ class TopScreen(App[int]):
     async def _keep_sampling(self) -> None:
         """Take samples until the app ends."""
         while True:
+            if not is_terminal(sys.__stdin__):  # it was lost, without SIGHUP; Textual would read it in a busy loop
+                os._exit(128 + signal.SIGHUP)
             self._refresh_now.clear()
             try:
                 sample = await self._sampler.sample(self._sorted_by, self._filter_text)
@@ -167,12 +171,16 @@ class TopScreen(App[int]):
         sample = self._latest
         parts = [f"sorted by {self._sorted_by}"]
         if self._filter_text:
-            parts.append(f"filter {self._filter_text!r}" + (f": {sample.matching:,}" if sample is not None else ""))
+            parts.append(
+                f"filter {shortened(self._filter_text, SHOWN_FILTER)!r}"
+                + (f": {sample.matching:,}" if sample is not None else "")
+            )
         if sample is not None and sample.matching > len(sample.shown):
             parts.append(f"first {len(sample.shown):,}")
         if sample is not None:
             parts.append(f"at {clock(sample.at)}")
-        self.query_one("#state", Static).update(Text(printable(text or ", ".join(parts)), no_wrap=True))
+        shown = Text(printable(text)) if text else Text(printable(", ".join(parts)), no_wrap=True, overflow="ellipsis")
+        self.query_one("#state", Static).update(shown)
 
     # -- actions of keys
 

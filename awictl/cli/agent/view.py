@@ -25,7 +25,7 @@ AGENTS = [
     *KEYS[:2],
     Column("STATE", lambda row: row["state"]),
     Column("LAST USED", lambda row: moment(row["last_used_at"], "minutes"), drop=1),
-    Column("SESSION", lambda row: known(row["session_id"]), narrow="id", width=8),
+    Column("SESSION", lambda row: known(row["session_id"]), narrow="id", least=8),
     Column("PERMISSIONS", lambda row: ", ".join(row["permissions"]) or "-", narrow="cut", drop=2),
     *KEYS[4:],
 ]

@@ -40,8 +40,8 @@ CANDIDATES = [
 
 RESTORED = [
     Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
-    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", width=24),
-    Column("CURRENT SESSION", lambda row: known(row["agent_session"]), narrow="id", width=15, drop=1),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", least=24),
+    Column("CURRENT SESSION", lambda row: known(row["agent_session"]), narrow="id", least=15, drop=1),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 

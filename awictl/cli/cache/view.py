@@ -32,7 +32,7 @@ CACHED = [
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=1),
     Column("RESULTS", _count, right=True),
-    Column("SESSIONS", _sessions, narrow="id", width=8),
+    Column("SESSIONS", _sessions, narrow="id", least=8),
 ]
 
 NEAR = [

@@ -6,7 +6,7 @@ from ..framework.tables import Column
 SETTINGS = [
     Column("SETTING", lambda row: row["setting"]),
     Column("VALUE", lambda row: known(row["value"]), narrow="fold"),
-    Column("SOURCE", lambda row: row["source"]),
+    Column("SOURCE", lambda row: row["source"], drop=1),
 ]
 
 PROFILES = [

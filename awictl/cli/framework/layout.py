@@ -31,8 +31,9 @@ class Column:
     narrow: Literal["keep", "cut", "fold", "id"] = "keep"
     #: Columns with a number above 0 are dropped if the table is too wide, the highest number first.
     drop: int = 0
-    #: Minimum width in characters of the column, for cells that are folded and ids; and for all while rows are printed
-    #: as they are found, when later cells are not known.
+    #: Minimum width in characters of the column, for ids and for cells that are folded.
+    least: int = 0
+    #: Minimum width in characters while rows are printed as they are found, when later cells are not known.
     width: int = 0
     #: The column is shown only with `-o wide`, or if it is selected.
     wide: bool = False
@@ -141,6 +142,8 @@ def fitted(
         if not droppable:
             break
         shown.remove(max(droppable, key=lambda place: columns[place].drop))
+    if free() < 0:  # a very narrow terminal: ids have lines of their own, above and below the other cells
+        least = [min(size, NARROW_WIDTH) if columns[place].narrow == "id" else size for place, size in enumerate(least)]
     widths = {place: least[place] for place in shown}
     left = max(free(), 0)
     for place in shown:  # part of the missing width would not help an id
@@ -167,7 +170,7 @@ def _least(column: Column, natural: int) -> int:
         return natural
     if column.narrow == "cut":
         return min(natural, NARROW_WIDTH)
-    return min(natural, column.width or (ID_WIDTH if column.narrow == "id" else NARROW_WIDTH))
+    return min(natural, column.least or (ID_WIDTH if column.narrow == "id" else NARROW_WIDTH))
 
 
 def text_width(text: str) -> int:

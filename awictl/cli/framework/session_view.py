@@ -22,16 +22,16 @@ LATEST_ACTIONS = 10
 
 ACTIONS = [
     Column("T", lambda row: known(row.get("t")), right=True),
-    Column("TIME", lambda row: moment(row.get("timestamp"))),
+    Column("TIME", lambda row: moment(row.get("timestamp")), drop=1),
     Column("ACTION", lambda row: known(row.get("action")), narrow="cut"),
     Column("OK", lambda row: {"true": "yes", "false": "NO"}.get(known(row.get("success")), "-")),
-    Column("INPUT", lambda row: known(row.get("input")), narrow="cut"),
+    Column("INPUT", lambda row: known(row.get("input")), narrow="cut", drop=2),
     Column("OBSERVATION", lambda row: known(row.get("observation")), narrow="cut"),
 ]
 
 ENDED = [
     Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
-    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", width=24),
+    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", least=24),
     Column("ENDED", lambda row: moment(row["ended_at"], "seconds"), drop=1, width=20),
     Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
     Column("ARCHIVE", lambda row: row["archive"] or "discarded", narrow="cut"),

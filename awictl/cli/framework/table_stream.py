@@ -19,8 +19,8 @@ SAMPLE_ROWS = 200
 class TableStream:
     """Prints rows of a table on stdout.
 
-    The first rows determine the columns and their widths: SAMPLE_ROWS, or those that were found within FLUSH_SECONDS.
-    If there are no more, that is all rows, and the columns are as wide as their cells.
+    The first rows determine the columns and their widths: SAMPLE_ROWS, or those that are found within FLUSH_SECONDS of
+    the first. If there are no more, that is all rows, and the columns are as wide as their cells.
     """
 
     def __init__(self, columns: Sequence[Column], width: int, *, keep: str | None, whole: bool) -> None:
@@ -30,7 +30,7 @@ class TableStream:
         self._whole = whole
         self._layout: Layout | None = None
         self._waiting: list[list[str]] = []
-        self._printed = time.monotonic()
+        self._printed = 0.0
         #: Prints the waiting rows if no others come; what it raised is raised by the next call.
         self._timer: asyncio.TimerHandle | None = None
         self._error: OSError | None = None
@@ -40,8 +40,11 @@ class TableStream:
         self._check()
         shown = self._columns if self._layout is None else self._layout.columns
         self._waiting += [cells_of(shown, row) for row in rows]
-        late = time.monotonic() - self._printed > FLUSH_SECONDS
-        if self._waiting and (late or (self._layout is None and len(self._waiting) >= SAMPLE_ROWS)):
+        if self._layout is None:  # wait a moment: if there are no more rows, the widths can be exact
+            enough = len(self._waiting) >= SAMPLE_ROWS
+        else:
+            enough = time.monotonic() - self._printed > FLUSH_SECONDS
+        if self._waiting and enough:
             self._print(growing=True)
         elif self._waiting and self._timer is None:
             import asyncio  # not needed for a page of help

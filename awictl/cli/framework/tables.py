@@ -50,7 +50,7 @@ class Fields:
         from rich.text import Text
 
         rows = [(printable(name), printable(value)) for name, value in self.pairs]
-        label = Column("", lambda row: row["name"], narrow="fold", width=LABEL_WIDTH)
+        label = Column("", lambda row: row["name"], narrow="fold", least=LABEL_WIDTH)
         folding = fitted([label, Column("", lambda row: row["value"], narrow="fold")], rows, options.max_width)
         whole = replace(folding, columns=[label, Column("", lambda row: row["value"], narrow="id")])
         for row in rows:

@@ -59,7 +59,7 @@ STATS = [
     Column("MEMORY", lambda row: f"~{row['memory_bytes']:,}" if row["memory_bytes"] else "-", right=True, drop=3),
     Column("NO TTL", lambda row: _estimate(row, row["without_ttl"]), right=True),
     Column("TTL MIN / MEDIAN / MAX", _spread, drop=1),
-    Column("LARGEST", _largest, narrow="id", width=8),
+    Column("LARGEST", _largest, narrow="id", least=8),
 ]
 
 BARS = [

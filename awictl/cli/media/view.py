@@ -36,23 +36,23 @@ def _embedding_key(row: Mapping[str, Any]) -> str:
 
 
 IMAGES = [
-    Column("IMAGE", lambda row: row["id"], narrow="id", width=20),
+    Column("IMAGE", lambda row: row["id"], narrow="id", least=20, width=20),
     Column("THUMBNAIL", _thumbnail, narrow="cut"),
     Column("TTL", lambda row: lifetime(row["ttl_ms"]), right=True),
-    Column("EMBEDDING", _embedding_key, narrow="id", width=10, drop=2),
+    Column("EMBEDDING", _embedding_key, narrow="id", least=10, drop=2),
     Column("DIMENSIONS", _dimensions, right=True),
     Column("BYTES", lambda row: number(row["bytes"]), right=True, drop=1),
 ]
 
 MATCHES = [
-    Column("IMAGE", lambda row: _known(row["id"]), narrow="id", width=20),
-    Column("EMBEDDING", _embedding_key, narrow="id", width=20),
+    Column("IMAGE", lambda row: _known(row["id"]), narrow="id", least=20, width=20),
+    Column("EMBEDDING", _embedding_key, narrow="id", least=20, width=20),
     Column("SCORE", lambda row: f"{row['score']:.6f}", right=True),
 ]
 
 DELETED = [
-    Column("IMAGE", lambda row: row["id"], narrow="id", width=20),
-    Column("EMBEDDING", _embedding_key, narrow="id", width=20),
+    Column("IMAGE", lambda row: row["id"], narrow="id", least=20, width=20),
+    Column("EMBEDDING", _embedding_key, narrow="id", least=20, width=20),
     Column("EMBEDDING DELETED", lambda row: "yes" if row["with_embedding"] else "no"),
     Column("ALSO USED BY", lambda row: ", ".join(row["kept_for"]) or "-", narrow="fold"),
 ]

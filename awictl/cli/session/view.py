@@ -56,7 +56,7 @@ TOUCHED = [
 ]
 
 CHANGES = [
-    Column("FIELD", lambda row: row["field"], narrow="fold", width=32),
+    Column("FIELD", lambda row: row["field"], narrow="fold", least=32),
     Column("FIRST", lambda row: row["first"], narrow="fold"),
     Column("SECOND", lambda row: row["second"], narrow="fold"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.documents import AGENT_ID, SESSION_ID, plain, stored
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.document.timestamps import timestamp
 from awictl.sessions import update
 
 
@@ -35,10 +37,7 @@ async def test_a_session_is_ended_although_the_clock_was_set_back_after_a_sweep(
         sweeper = manager.sweeper(10**9)
         assert (await sweeper.sweep(await sweeper.candidates())).archived == 1
         before = plain(stored(valkey))["last_updated"]
-        hour = f"{(int(before[11:13]) - 1) % 24:02}"
-        # an hour earlier, also where that is the day before
-        day = before[:10] if hour < before[11:13] else "2000-01-01"
-        set_back = f"{day}T{hour}{before[13:]}"
+        set_back = timestamp(datetime.fromisoformat(before) - timedelta(hours=1))
         monkeypatch.setattr(update, "timestamp", lambda: set_back)
         if ended_by == "an earlier version":  # it recorded the end with the time of the clock
             monkeypatch.setattr("awictl.document.update._after", lambda _, now: now)

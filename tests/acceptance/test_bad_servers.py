@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 from support.cli import Cli, unchanged
-from support.documents import SESSION_ID, compact, document, plain, put, stored
+from support.documents import AGENT_ID, SESSION_ID, agent_key, compact, document, plain, put, stored
 from support.proxy import Cut, Proxy
 from support.valkey import ValkeyServer, free_port
 
@@ -252,3 +252,14 @@ async def test_an_update_with_an_unknown_outcome_can_be_repeated(user: Cli, valk
         repeated = await asyncio.to_thread(user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port)), *words)
     assert repeated.code == 0 and repeated.json["n"] == 1
     assert [one.get("op_id") for one in plain(stored(valkey))["history"]["actions"]].count("only-once") == 1
+
+
+@pytest.mark.parametrize("words", [["session", "show", SESSION_ID], ["agent", "session", AGENT_ID]], ids=name)
+def test_a_user_without_permission_for_ttls(
+    user: Cli, new_valkey: Callable[..., ValkeyServer], words: list[str]
+) -> None:
+    server = new_valkey("--user", "watcher", "on", ">word", "~*", "+@all", "-pttl")
+    put(server, compact(document([0])))
+    server.raw.set(agent_key(), SESSION_ID)
+    limited = user.having(REDIS_SOCKET=str(server.socket), REDIS_USERNAME="watcher", REDIS_PASSWORD="word")
+    limited(*words).error(4, "no permission", "pttl")

@@ -51,8 +51,7 @@ async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> di
             try:
                 raw = server.checked(raw, keys.session_key(session_id))
                 server.check_size(keys.session_key(session_id), len(raw), max_bytes)
+                found[session_id] = Stored(raw, ttl if server.checked(ttl, keys.session_key(session_id)) >= 0 else None)
             except AwiError as error:
                 found[session_id] = error
-            else:
-                found[session_id] = Stored(raw, ttl if ttl >= 0 else None)
     return found

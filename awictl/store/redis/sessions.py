@@ -234,7 +234,7 @@ class RedisStore:
         if not raw and ttl == -2:
             return None
         self._server.check_size(key, max(self._server.checked(length, key), len(raw)), self._max_bytes)
-        return Stored(raw, ttl if ttl >= 0 else None)
+        return Stored(raw, ttl if self._server.checked(ttl, key) >= 0 else None)
 
     async def read_many(self, session_ids: Sequence[str]) -> dict[str, Stored | AwiError]:
         """The full strings of several sessions, or why one could not be read. Missing sessions are left out."""
@@ -287,7 +287,9 @@ class RedisStore:
         if session_id is None:
             raise InvalidData(f"{self.where}, key {key}: not a session id: {raw[:80]!r}")
         [exists] = await self._server.execute_idempotent(("EXISTS", keys.session_key(session_id)))
-        return AgentSession(session_id, ttl if ttl >= 0 else None, bool(self._server.checked(exists, key)))
+        return AgentSession(
+            session_id, ttl if self._server.checked(ttl, key) >= 0 else None, bool(self._server.checked(exists, key))
+        )
 
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from ..util.bounded_dict import BoundedDict
@@ -39,27 +40,37 @@ def network_of(host: str) -> str:
 class UnknownKeyLimit:
     """Limits the requests with unknown API keys of each address: at most `per_minute`, which come back evenly.
 
-    0: no limit.
+    0: no limit. Only lookups that found nothing count, so that many known agents of one address (of a proxy, say) can
+    come at once. For an address that had unknown keys lately, the lookups that are still running count as well;
+    otherwise as many keys as it has connections could be looked up at each moment.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = per_minute
         self._clock = clock
-        #: By address: the number of counted requests, which decreases with time, and when that was.
-        self._counted: BoundedDict[str, tuple[float, float]] = BoundedDict(MAX_ADDRESSES)
+        #: By address: the number of unknown keys, which decreases with time, and when that was.
+        self._unknown: BoundedDict[str, tuple[float, float]] = BoundedDict(MAX_ADDRESSES)
+        #: By address: the number of lookups that are running.
+        self._running: Counter[str] = Counter()
 
-    def wait(self, address: str) -> float:
-        """The seconds until a key may be looked up for an address; 0 if the limit is not reached."""
-        if not self._limit:
-            return 0.0
-        return max(0.0, self._count_at(address, self._clock()) + 1 - self._limit) * 60 / self._limit
+    def begin(self, address: str) -> float:
+        """Begin a lookup and return 0; or return the seconds to wait, if the limit is reached."""
+        count = self._count_at(address, self._clock())
+        excess = count + self._running[address] + 1 - self._limit
+        if self._limit and count >= 1 and excess > 0:
+            return excess * 60 / self._limit
+        self._running[address] += 1
+        return 0.0
 
-    def count(self, address: str) -> None:
-        """Count a request whose key was looked up and is unknown, at most up to the limit."""
-        if self._limit:
+    def end(self, address: str, *, unknown: bool) -> None:
+        """End a lookup. `unknown`: whether there is no such key."""
+        self._running[address] -= 1
+        if not self._running[address]:
+            del self._running[address]
+        if unknown:
             now = self._clock()
-            self._counted[address] = min(self._count_at(address, now) + 1, self._limit), now
+            self._unknown[address] = min(self._count_at(address, now) + 1, 2.0 * self._limit), now
 
     def _count_at(self, address: str, now: float) -> float:
-        count, since = self._counted.get(address, (0.0, now))
+        count, since = self._unknown.get(address, (0.0, now))
         return max(0.0, count - (now - since) * self._limit / 60)

@@ -65,7 +65,7 @@ async def _look_up(secret: str, agents: AgentRegistry, limit: UnknownKeyLimit, s
     if agents.was_found(secret):
         return await agents.find(secret)
     address = client_address(scope)
-    seconds = math.ceil(limit.wait(address))
+    seconds = math.ceil(limit.begin(address))
     if seconds:
         raise HTTPProblem(
             429,
@@ -73,10 +73,13 @@ async def _look_up(secret: str, agents: AgentRegistry, limit: UnknownKeyLimit, s
             f"Too many requests with unknown API keys came from this address. Try again in {seconds:,} s.",
             headers={"retry-after": str(seconds)},
         )
-    key = await agents.find(secret)
-    if key is None:
-        limit.count(address)
-    return key
+    unknown = False
+    try:
+        key = await agents.find(secret)
+        unknown = key is None
+        return key
+    finally:
+        limit.end(address, unknown=unknown)
 
 
 def _unauthorized(error: str, message: str) -> HTTPProblem:

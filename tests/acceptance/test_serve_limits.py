@@ -8,10 +8,12 @@ import shutil
 import signal
 import socket
 import stat
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -209,13 +211,13 @@ def test_the_folder_of_metrics_is_private_and_removed(operator: Cli, number: int
 #: Sends requests with unknown keys, paced, on four connections, and prints the number of each status.
 FLOOD = """
 import asyncio, collections, json, sys, time
-port, count, rate = map(int, sys.argv[1:])
+port, first, count, rate = map(int, sys.argv[1:])
 seen = collections.Counter()
-left = iter(range(count))
+left = iter(range(first, first + count))
 async def client():
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for number in left:
-        wait = started + number / rate - time.monotonic()
+        wait = started + (number - first) / rate - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
         writer.write(b"GET %b HTTP/1.1\\r\\nHost: x\\r\\nX-Agent-API-Key: agent_%032x\\r\\n\\r\\n" % (PATH, number))
@@ -247,17 +249,24 @@ def p99_ms(server: Server, key: str, seconds: float, flooding: subprocess.Popen[
 
 @pytest.mark.soak
 def test_a_good_agent_is_as_fast_during_a_flood_of_unknown_keys(awictl: Cli, mongo: MongoServer) -> None:
-    """100,000 unknown keys; the good agent's key expires from the cache meanwhile."""
+    """100,000 unknown keys in ten parts, with a calm time before each; the median of the ten ratios counts.
+
+    The good agent's key expires from the cache meanwhile.
+    """
     user = awictl.having(MONGODB_URI=mongo.uri)
     key = register(user)
+    seen: Counter[str] = Counter()
+    pairs = []
     with serving(user, "--rate-limit", "0") as server:
         p99_ms(server, key, 1)
-        calm = p99_ms(server, key, 20)
-        command = [sys.executable, "-c", FLOOD, str(server.port), "100000", "1500"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as flooding:
-            flooded = p99_ms(server, key, 0, flooding)
-            assert flooding.stdout is not None
-            seen = json.loads(flooding.stdout.read())
-    print(f"\np99 {calm:.2f} ms, during the flood {flooded:.2f} ms; {seen}")
-    assert sum(seen.values()) == 100_000 and seen.keys() == {"401", "429"} and seen["401"] < 300
-    assert flooded <= 2 * calm
+        for part in range(10):
+            calm = p99_ms(server, key, 4)
+            command = [sys.executable, "-c", FLOOD, str(server.port), str(part * 10_000), "10000", "1500"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as flooding:
+                pairs.append((calm, p99_ms(server, key, 0, flooding)))
+                assert flooding.stdout is not None
+                seen.update(json.loads(flooding.stdout.read()))
+    ratio = statistics.median(flooded / calm for calm, flooded in pairs)
+    print(f"\np99 in ms, calm and flooded: {pairs}; median of the ratios {ratio:.2f}; {dict(seen)}")
+    assert seen.total() == 100_000 and seen.keys() == {"401", "429"} and seen["401"] < 300
+    assert ratio <= 2

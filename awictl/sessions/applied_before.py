@@ -54,10 +54,9 @@ async def was_applied(
         return True
     if not may_be_trimmed(base) or (before is not None and _has(base, before)):
         return False
-    found = await trimmed.have(session_id, base, op_id) if trimmed is not None else None
-    if found is None and before is None and _is_kept_since(base, op_id):
+    if before is None and _is_kept_since(base, op_id):
         return False
-    return found
+    return await trimmed.have(session_id, base, op_id) if trimmed is not None else None
 
 
 def _has(base: Base, wanted: Any) -> bool:

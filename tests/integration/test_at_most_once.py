@@ -207,6 +207,13 @@ async def test_trimmed_actions_are_found_in_the_archive(valkey: ValkeyServer, tm
         assert (await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": op_id})).action is None
         assert stored(valkey) == before
         assert (await manager.apply(SESSION_ID, {"counter": 2}, {"op_id": "import-8"})).action is not None
+        assert (await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": op_id})).action is None
+        with pytest.MonkeyPatch.context() as patch:  # the archive is not loaded again until more is trimmed
+            patch.setattr(type(manager.required_archive()), "load_trimmed_actions", None)
+            assert (await manager.apply(SESSION_ID, {"counter": 1}, {"op_id": op_id})).action is None
+        for n in range(2 * LIMIT):
+            await manager.apply(SESSION_ID, {"counter": 2}, {"op_id": f"most-{n}"})
+        assert (await manager.apply(SESSION_ID, {"counter": 2}, {"op_id": "most-0"})).action is None
         # but not if some are missing there
         for _ in range(110):
             app_update(valkey, now=stamp())

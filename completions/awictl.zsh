@@ -370,7 +370,7 @@ _awictl_archive_sweep() {
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
     '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \

@@ -61,6 +61,14 @@ def test_csv_has_the_values_of_json(awictl: Cli, three: ValkeyServer) -> None:
     assert json.loads(action["input"]) == {"page": 4} and action["success"] == "true"
 
 
+def test_formats_of_rows_are_refused_where_there_are_none(awictl: Cli, three: ValkeyServer) -> None:
+    user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+    user("archive", "sweep", "-o", "csv").error(2, "--dry-run")
+    assert "why" in user.ok("archive", "sweep", "--dry-run", "-o", "csv").lines[0].split(",")
+    assert user.ok("archive", "sweep", "--dry-run", "--margin", "1h", "-o", "ids").lines
+    user("session", "history", "sess_a", "--follow", "-o", "csv").error(2, "--follow", "csv")
+
+
 def test_columns_are_selected(awictl: Cli, three: ValkeyServer) -> None:
     words = ["session", "list", "--sort", "id", "--columns", "session,failed,last_activity"]
     assert awictl.ok(*words, "-o", "csv").lines[0] == "session_id,failed_actions,last_activity"

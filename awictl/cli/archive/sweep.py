@@ -11,6 +11,7 @@ from ...errors import AwiError, InvalidInput, as_awi_error
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
+from ..framework.output import LISTING, Format
 from ..framework.parsers import check_finite, parse_duration
 from . import view
 
@@ -58,6 +59,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which session
         "awictl archive sweep --dry-run",
         "awictl archive sweep --rate 50 --scan-rate 20000   # limit the load",
     ],
+    formats=[*LISTING, Format.IDS],
 )
 def command(
     ctx: CommandContext,
@@ -80,6 +82,8 @@ def command(
         raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} must be greater than zero")
     if interval is not None and not watch:
         raise InvalidInput("--interval requires --watch")
+    if not dry_run and ctx.options.output in (*LISTING, Format.IDS):
+        raise InvalidInput(f"-o {ctx.options.output} requires --dry-run, which lists the sessions")
     if dry_run:
         return run_dry(ctx, margin, scan_rate)
     pause_ms = (interval if interval is not None else margin / 4) if watch else None

@@ -199,7 +199,7 @@ class Output:
     def line(self, value: Any, texts: Callable[[], Iterable[str]]) -> None:
         """Print one event at once: as a line of JSON or a YAML document, or as lines of text on a terminal."""
         match self.chosen(Format.JSONL):
-            case Format.TABLE:
+            case Format.TABLE | Format.WIDE:
                 print_lines(map(printable, texts()))
             case Format.YAML:
                 write(b"---\n" + yaml_document(value))

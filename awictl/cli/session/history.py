@@ -10,7 +10,7 @@ from ...document.schema import as_object
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
-from ..framework.output import LISTING
+from ..framework.output import LISTING, Format
 from ..framework.session_view import ACTIONS
 from . import view
 from .follow import follow
@@ -47,6 +47,8 @@ def command(
     if follow:
         if offset:
             raise InvalidInput("--follow and --offset cannot be combined")
+        if ctx.options.output is Format.CSV:
+            raise InvalidInput("--follow and -o csv cannot be combined: the fields of later actions are not known")
         return run_follow(ctx, id, limit, interval or DEFAULT_INTERVAL, seconds)
     if interval is not None or seconds is not None:
         raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} requires --follow")

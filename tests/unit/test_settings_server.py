@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from material import Load, profile
 
+from awictl import Settings
 from awictl.errors import InvalidInput
 from awictl.util.urls import parse_redis_url
 
@@ -185,3 +186,10 @@ def test_the_error_about_a_password_of_the_wrong_type_does_not_contain_it(load_s
     with pytest.raises(InvalidInput, match="REDIS_PASSWORD") as caught:
         load_settings(**profile(line))
     assert "hunter2" not in str(caught.value)
+
+
+def test_another_server_is_not_the_embedded_one() -> None:
+    """Only the connections to the embedded server require that the same user runs it."""
+    settings = Settings(embedded=True, redis_socket="/own/valkey.sock")
+    other = settings.for_server("unix:///shared/cache.sock")
+    assert (other.redis_socket, other.embedded) == ("/shared/cache.sock", False)

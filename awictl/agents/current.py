@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..document import keys
 from ..document.schema import as_object, as_text
 from ..store.base import SessionStore
+from ..util.batched import batched
 
 #: Agents per request.
 _BATCH = 200
@@ -24,8 +25,8 @@ class CurrentSession(NamedTuple):
 async def current_sessions(store: SessionStore, agent_ids: Sequence[str]) -> dict[str, CurrentSession]:
     """Return the current sessions of those agents that have one, in three round trips for 200 agents."""
     found: dict[str, CurrentSession] = {}
-    for start in range(0, len(agent_ids), _BATCH):
-        names = {keys.agent_key(one): one for one in agent_ids[start : start + _BATCH]}
+    for batch in batched(agent_ids, _BATCH):
+        names = {keys.agent_key(one): one for one in batch}
         values = await store.strings.get_many(list(names))
         mapped = {names[name]: keys.as_session_id(raw) for name, raw in values.items() if isinstance(raw, bytes)}
         wanted = list({one for one in mapped.values() if one is not None})

@@ -20,6 +20,9 @@ from .values import parse_datetime
 
 #: Number of times that a snapshot is compared with the archive again because another writer changed the session there.
 MAX_SAVE_ATTEMPTS = 8
+#: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
+BATCH_SESSIONS = 100
+BATCH_BYTES = 4_194_304
 
 
 class Shape(Enum):

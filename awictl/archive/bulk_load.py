@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from .base import Archive, ArchiveQuery
+from .base import BATCH_BYTES, BATCH_SESSIONS, Archive, ArchiveQuery
 
-#: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
-BATCH_SESSIONS = 100
-BATCH_BYTES = 4_194_304
 #: Size that is assumed of a document of the app, whose size the archive does not know, in bytes.
 _APP_BYTES = 262_144
 

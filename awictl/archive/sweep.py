@@ -20,14 +20,12 @@ from ..document.keys import is_session_id
 from ..document.schema import has_ended
 from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
-from .base import Archive
+from ..util.batched import batched_by_bytes
+from .base import BATCH_BYTES, BATCH_SESSIONS, Archive
 from .decision import ArchivedVersion
 from .hold import Hold
 from .transfer import Transfer, Transferred, deadline, seconds_for
 
-#: Maximum size of a batch, in sessions and in bytes; a single larger session is a batch of its own.
-BATCH_SESSIONS = 100
-BATCH_BYTES = 4_194_304
 #: Number of batches in progress: while the archive writes one, the next one is read and compressed.
 CONCURRENT_BATCHES = 3
 #: A session that is not in Redis is marked as expired this long after its expiry, to allow for clock skew.
@@ -254,13 +252,4 @@ def _fewer_collections() -> Iterator[None]:
 def _batches(due: Sequence[Candidate], rate: float | None) -> Iterator[list[Candidate]]:
     """Divide the candidates into batches; if the rate is limited, into small ones, so that the pace is even."""
     most = BATCH_SESSIONS if rate is None else max(1, min(BATCH_SESSIONS, int(rate / 4)))
-    batch: list[Candidate] = []
-    size = 0
-    for one in due:
-        if batch and (len(batch) == most or size + one.bytes > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += one.bytes
-    if batch:
-        yield batch
+    return batched_by_bytes(due, lambda one: one.bytes, BATCH_BYTES, most)

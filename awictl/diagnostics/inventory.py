@@ -9,6 +9,7 @@ from zlib import crc32
 
 from ..document.keys import KeyKind, decode_key, kind_of
 from ..store.redis.keyspace import BATCH_KEYS, Keyspace, StepCallback
+from ..util.batched import batched
 from ..util.fingerprint_set import FingerprintSet
 from ..util.prefetch import prefetch
 from .key_stats import KeyStats
@@ -87,8 +88,8 @@ class Inventory:
             async with aclosing(prefetch(keyspace.scan(pattern, rate, on_step))) as batches:
                 async for batch in batches:
                     names = seen.add_new(one for one in batch if kind_of(one) in wanted)
-                    for start in range(0, len(names), BATCH_KEYS):
-                        yield keyspace, names[start : start + BATCH_KEYS]
+                    for some in batched(names, BATCH_KEYS):
+                        yield keyspace, some
 
     async def names(
         self,

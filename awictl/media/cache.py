@@ -12,10 +12,11 @@ from ..document.json_codec import dumps
 from ..errors import InvalidData, InvalidInput, NotFound, UpdateConflict
 from ..settings import Settings
 from ..store.redis.strings import Strings
+from ..util.batched import batched
 from ..util.prefetch import prefetch
 from . import embeddings
 from .images import FIELDS, Embedding, Image, ImageDeletion, MediaStats, check_url, embedding_key_of
-from .reader import MediaReader, batched
+from .reader import BATCH, MediaReader
 
 if TYPE_CHECKING:
     from .embeddings import Vector
@@ -102,7 +103,7 @@ class MediaCache:
         return await self._plan(await self._existing(wanted), rate)
 
     async def _existing(self, image_ids: Sequence[str]) -> dict[str, Image]:
-        return {image.id: image for batch in batched(image_ids) for image in await self._reader.images(batch)}
+        return {image.id: image for batch in batched(image_ids, BATCH) for image in await self._reader.images(batch)}
 
     async def _plan(self, existing: Mapping[str, Image], rate: float | None) -> Sequence[ImageDeletion]:
         """Return what is deleted with these images. Scans for other users of their embeddings."""

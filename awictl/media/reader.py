@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +11,7 @@ from ..document import keys
 from ..document.json_codec import loads_at
 from ..errors import AwiError, InvalidData
 from ..store.redis.strings import Strings
+from ..util.batched import batched
 from .embeddings import decode
 from .images import Embedding, Image
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 #: Common prefix of the keys of images and embeddings.
 _PREFIX = "MEDIA:"
 #: Maximum number of keys per round trip.
-_BATCH = 500
+BATCH = 500
 #: Bytes that the first round trip reads of each value; few values are larger.
 _FIRST_BYTES = 8_192
 
@@ -46,7 +47,7 @@ class MediaReader:
         image, embedding = (prefix.removeprefix(_PREFIX) for prefix in (keys.IMAGE_PREFIX, keys.EMBEDDING_PREFIX))
         async with aclosing(self._strings.scan(_PREFIX, rate)) as batches:
             async for names in batches:
-                for batch in batched(names):
+                for batch in batched(names, BATCH):
                     ids = [name.removeprefix(image) for name in batch if name.startswith(image)]
                     yield (
                         await self.images(ids),
@@ -134,8 +135,3 @@ class MediaReader:
     def location(self, key: str) -> str:
         """Return the server and the key, for messages."""
         return f"{self.where}, key {key}"
-
-
-def batched(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    """Split names into batches of one round trip each."""
-    return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))

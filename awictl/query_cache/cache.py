@@ -13,6 +13,7 @@ from ..document.schema import CACHE_ACTION, active_query
 from ..document.timestamps import timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound
+from ..util.batched import batched
 from .cache_key import cache_key
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ class QueryCache:
                 sessions_by_key.setdefault(key, []).append(session_id)
         async with aclosing(self._strings.scan(keys.CACHE_PREFIX, rate)) as batches:
             async for names in batches:
-                for start in range(0, len(names), _BATCH):
-                    for cached in await self.lookup(names[start : start + _BATCH], sessions_by_key):
+                for some in batched(names, _BATCH):
+                    for cached in await self.lookup(some, sessions_by_key):
                         yield cached
 
     async def _active_queries(self, rate: float | None) -> AsyncGenerator[tuple[str, str], None]:

@@ -15,8 +15,8 @@ from support.proxy import hanging_writes
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.archive.base import BATCH_SESSIONS
 from awictl.archive.mongo import connection
-from awictl.archive.sweep import BATCH_SESSIONS
 from awictl.document.byte_layout import decode, encode
 from awictl.document.schema import new_document
 

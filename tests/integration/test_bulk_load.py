@@ -24,8 +24,8 @@ from support.documents import AGENT_ID
 from support.mongo import DATABASE, MongoServer
 from support.proxy import hanging_writes
 
-from awictl.archive.base import Archived, ArchivedSummary, ArchiveQuery
-from awictl.archive.bulk_load import BATCH_BYTES, BATCH_SESSIONS, id_batches
+from awictl.archive.base import BATCH_BYTES, BATCH_SESSIONS, Archived, ArchivedSummary, ArchiveQuery
+from awictl.archive.bulk_load import id_batches
 from awictl.archive.chunks import Chunk
 from awictl.errors import InvalidData
 

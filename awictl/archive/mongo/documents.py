@@ -9,6 +9,7 @@ from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from ...document.json_codec import encodable
 from ...document.schema import as_array, as_object, as_text
+from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor, Shape
 from ..compression import compress
 from ..decision import ArchivedVersion
@@ -73,7 +74,7 @@ def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write
     if len(packed) <= INLINE_BYTES:
         awi["packed"] = packed
     else:
-        pieces = [packed[start : start + PART_BYTES] for start in range(0, len(packed), PART_BYTES)]
+        pieces = list(batched(packed, PART_BYTES))
         awi["parts"] = len(pieces)
         for name, piece in zip(part_names(snapshot.session_id, snapshot.digest, len(pieces)), pieces, strict=True):
             part = {"_id": name, "sessionId": snapshot.session_id, "kind": "document", "digest": snapshot.digest}

@@ -11,6 +11,7 @@ from ...document.json_codec import encodable, loads
 from ...document.schema import as_object, as_text
 from ...document.timestamps import optional_timestamp
 from ...errors import InvalidData
+from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedVersion
@@ -100,8 +101,7 @@ def servers_of(db: sqlite3.Connection, session_ids: Sequence[str]) -> dict[str, 
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'servers'").fetchone() is None:
         return {}  # nothing was written since an earlier version of awictl created the file
     found: dict[str, str] = {}
-    for start in range(0, len(session_ids), _MAX_PARAMETERS):
-        some = session_ids[start : start + _MAX_PARAMETERS]
+    for some in batched(session_ids, _MAX_PARAMETERS):
         marks = ", ".join("?" * len(some))
         found |= db.execute(f"SELECT session_id, server FROM servers WHERE session_id IN ({marks})", some)  # noqa: S608
     return found

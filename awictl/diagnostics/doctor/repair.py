@@ -10,6 +10,7 @@ from typing import Any
 from ...document.keys import decode_key
 from ...store.redis.keyspace import Keyspace
 from ...store.redis.repairs import MissingTtl, Orphan, Repairable
+from ...util.batched import batched
 from ...util.humanize import duration
 
 #: Maximum number of repairs per round trip.
@@ -71,8 +72,7 @@ class RepairPlan:
             by_keyspace[one.keyspace].append(i)
         done = [False] * len(self.repairs)
         for keyspace, indexes in by_keyspace.items():
-            for start in range(0, len(indexes), _BATCH):
-                batch = indexes[start : start + _BATCH]
+            for batch in batched(indexes, _BATCH):
                 for i, success in zip(
                     batch, await keyspace.repair([self.repairs[i].change for i in batch]), strict=True
                 ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
+from ...util.batched import batched, batched_by_bytes
 from .connection import Argument, Script, Server
 from .scan_progress import ScanProgress
 
@@ -98,9 +99,9 @@ async def key_info(
     the user has no permission for scripts, or the keys are in different slots.
     """
     if not server.scripts_forbidden:
-        groups = [names[start : start + KEYS_PER_SCRIPT] for start in range(0, len(names), KEYS_PER_SCRIPT)]
         arguments = (size, more if more is not None else -1)
-        replies = await server.run(_KEY_INFO, *((group, arguments) for group in groups), idempotent=True)
+        calls = [(some, arguments) for some in batched(names, KEYS_PER_SCRIPT)]
+        replies = await server.run(_KEY_INFO, *calls, idempotent=True)
         if not any(isinstance(reply, Exception) for reply in replies):
             found = _key_infos(one for reply in replies for one in reply)
             if len(found) != len(names):
@@ -129,16 +130,7 @@ def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
 
 def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
     """Group names (or ids) by their sizes in bytes, so that the replies to one request stay within a limit."""
-    group: list[str] = []
-    total = 0
-    for name, size in sizes.items():
-        if group and total + size > _REQUEST_BYTES:
-            yield group
-            group, total = [], 0
-        group.append(name)
-        total += size
-    if group:
-        yield group
+    return batched_by_bytes(sizes, sizes.__getitem__, _REQUEST_BYTES)
 
 
 class Keyspace:

@@ -10,6 +10,7 @@ from ...document import keys
 from ...document.byte_layout import decode_counted_head
 from ...document.splice import FOLLOWING_BYTES, base_from_string
 from ...errors import InvalidData
+from ...util.batched import batched
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from ..base import Listed
@@ -49,8 +50,7 @@ async def list_sessions(server: Server, session_ids: Sequence[str], max_bytes: i
     unless their pages are very large; documents in the app's layout are read in full.
     """
     found: list[Listed] = []
-    for start in range(0, len(session_ids), LIST_BATCH):
-        ids = session_ids[start : start + LIST_BATCH]
+    for ids in batched(session_ids, LIST_BATCH):
         found += await _decoded(server, ids, await _read_chunks(server, ids, HEAD_CHUNK), max_bytes, _unchanged)
     return found
 
@@ -88,8 +88,7 @@ async def _chunks(
 ) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.KeyInfo | None]], None]:
     """The first bytes of sessions, LIST_BATCH at a time."""
     async for batch in batches:
-        for start in range(0, len(batch), LIST_BATCH):
-            ids = batch[start : start + LIST_BATCH]
+        for ids in batched(batch, LIST_BATCH):
             yield ids, await _read_chunks(server, ids, HEAD_CHUNK)
 
 

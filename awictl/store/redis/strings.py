@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...errors import AwiError
 from ...settings import Settings
+from ...util.batched import batched
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from . import keyspace
@@ -117,15 +118,14 @@ class Strings:
     async def delete(self, names: Sequence[str]) -> list[bool]:
         """Delete keys. Returns for each whether it existed. One round trip for each `DELETE_BATCH` keys."""
         replies: list[Any] = []
-        for start in range(0, len(names), DELETE_BATCH):
-            replies += await self._server.execute(*(("DEL", name) for name in names[start : start + DELETE_BATCH]))
+        for some in batched(names, DELETE_BATCH):
+            replies += await self._server.execute(*(("DEL", name) for name in some))
         return [bool(self._server.checked(reply, name)) for name, reply in zip(names, replies, strict=True)]
 
     async def versions(self, names: Sequence[str]) -> dict[str, KeyVersion]:
         """The current versions of keys, for `delete_unchanged`. One round trip for each `DELETE_BATCH` keys."""
         found: dict[str, KeyVersion] = {}
-        for start in range(0, len(names), DELETE_BATCH):
-            some = names[start : start + DELETE_BATCH]
+        for some in batched(names, DELETE_BATCH):
             reply = self._server.checked(await self._server.run_one(_KEY_VERSIONS, some, ()), some[0])
             for name, digest, expires_at in zip(some, reply[::2], reply[1::2], strict=True):
                 found[name] = KeyVersion(digest.decode(), expires_at)
@@ -139,8 +139,7 @@ class Strings:
         """
         calls: list[Call] = [([name], [one.digest, one.expires_at]) for name, one in versions.items()]
         replies: list[Any] = []
-        for start in range(0, len(calls), DELETE_BATCH):
-            some = calls[start : start + DELETE_BATCH]
+        for some in batched(calls, DELETE_BATCH):
             replies += await self._server.run(_DELETE_UNCHANGED, *some, idempotent=True)
         return {name: self._server.checked(one, name) != 0 for name, one in zip(versions, replies, strict=True)}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..document.action_numbers import next_t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
-from ..document.schema import SESSION_END, as_array, as_object, has_ended
+from ..document.schema import SESSION_END, as_array, as_object, as_text, has_ended
 from ..errors import InvalidData
 from .chunks import Chunk
 from .compression import digest_of
@@ -94,8 +94,7 @@ class Snapshot:
     @property
     def mapped_agent_id(self) -> str | None:
         """The agent's whole id, for the key of its mapping; None if it is not a string."""
-        agent_id = self.document.get("agent_id")
-        return agent_id if isinstance(agent_id, str) else None
+        return as_text(self.document.get("agent_id"))
 
     @property
     def agent_name(self) -> str | None:

@@ -19,7 +19,7 @@ from ..archive.base import Archive, Archived, app_document_read_only
 from ..archive.connect import required
 from ..archive.transfer import Transfer, Transferred
 from ..document import keys
-from ..document.schema import as_object, has_ended
+from ..document.schema import as_object, as_text, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, UpdateConflict, as_awi_error
@@ -109,8 +109,7 @@ class SessionEndings:
     async def discard(self, session_id: str) -> Ended:
         """Delete a session without archiving it. Raises NotFound."""
         listed = next(iter(await self._store.list([keys.check_session_id(session_id)])), None)
-        agent_id = listed.head.get("agent_id") if listed is not None else None
-        agent_id = agent_id if isinstance(agent_id, str) else None
+        agent_id = as_text(listed.head.get("agent_id")) if listed is not None else None
         if listed is None or await self._store.delete(session_id, agent_id, None) is DeleteOutcome.GONE:
             raise no_session(session_id, self._store.where)
         return Ended(session_id, agent_id, None, listed.actions, None)
@@ -128,8 +127,7 @@ class SessionEndings:
             raise not_archived(session_id, archive)
         if found.raw is None:
             raise app_document_read_only(session_id, archive.where)
-        agent_id = found.document.get("agent_id")
-        agent_id = agent_id if isinstance(agent_id, str) else None
+        agent_id = as_text(found.document.get("agent_id"))
         if not dry_run:
             return found, await self._store.restore(session_id, agent_id, found.raw)
         for listed in await self._store.list([session_id]):

@@ -46,14 +46,14 @@ class TrimmedActions:
         from ..archive.chunks import Chunk
 
         chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
-        await self._open_archive().save_trimmed_actions(session_id, _agent_id(change.head), chunk)
+        await self._open_archive().save_trimmed_actions(session_id, as_text(change.head.get("agent_id")), chunk)
 
     async def have(self, session_id: str, base: Base, op_id: str) -> bool | None:
         """Whether an action with this op_id was trimmed; None if not every missing action is in the archive.
 
         `base`: the session with its trajectory.
         """
-        agent_id, trimmed = _agent_id(base.document), base.document["history"].get("trimmed_actions")
+        agent_id, trimmed = as_text(base.document.get("agent_id")), base.document["history"].get("trimmed_actions")
         actions = actions_of(base.document) or []
         # the app trims too, without archiving or counting; its `t` then is not consecutive
         consecutive = type(trimmed) is int and all(t_of(one) == t for t, one in enumerate(actions, trimmed))
@@ -76,8 +76,3 @@ class TrimmedActions:
 def contains(actions: Sequence[Any], op_id: str) -> bool:
     """Whether an action with this op_id is among `actions`."""
     return any(isinstance(action, dict) and action.get("op_id") == op_id for action in actions)
-
-
-def _agent_id(document: dict[str, Any]) -> str | None:
-    agent_id = document.get("agent_id")
-    return agent_id if isinstance(agent_id, str) else None

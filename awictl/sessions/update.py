@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..document.schema import as_text
 from ..document.splice import Base, action_count, base_after
 from ..document.timestamps import timestamp
 from ..document.update import Change, Update, actions_to_drop, apply_update
@@ -77,7 +78,7 @@ class Updater:
     def agent_id(self, session_id: str) -> str | None:
         """The agent of a session, if its head is cached; else None."""
         base = self._heads.get(session_id)
-        return _agent_id(base) if base is not None else None
+        return as_text(base.document.get("agent_id")) if base is not None else None
 
     async def run(
         self,
@@ -194,9 +195,8 @@ class Updater:
 
     async def _commit(self, session_id: str, base: Base, change: Change, look_for_op_id: bool) -> CommitOutcome:
         try:
-            return await self._store.commit(
-                session_id, _agent_id(base) or "", base, change, look_for_op_id=look_for_op_id
-            )
+            agent_id = as_text(base.document.get("agent_id")) or ""
+            return await self._store.commit(session_id, agent_id, base, change, look_for_op_id=look_for_op_id)
         except ReplyLost as error:
             raise _ReplyLost(base.document["history"].get("last_action")) from error
 
@@ -269,8 +269,3 @@ class _ReplyLost(Exception):
     def __init__(self, before: Any) -> None:
         super().__init__()
         self.before = before
-
-
-def _agent_id(base: Base) -> str | None:
-    agent_id = base.document.get("agent_id")
-    return agent_id if isinstance(agent_id, str) else None

@@ -9,7 +9,9 @@ from typing import Any
 
 from ...document import keys
 from ...document.json_codec import loads
+from ...document.schema import as_text
 from ...errors import AwiError, InvalidData
+from ...util.batched import batched
 from . import listing
 from .connection import Call, Script, Server
 
@@ -32,8 +34,8 @@ async def touch(
     unknown: its id is read from the document.
     """
     outcomes: dict[str, bool | AwiError] = {}
-    for start in range(0, len(sessions), BATCH):
-        outcomes |= await _touch_batch(server, dict(sessions[start : start + BATCH]), ttl_ms, max_bytes)
+    for batch in batched(sessions, BATCH):
+        outcomes |= await _touch_batch(server, dict(batch), ttl_ms, max_bytes)
     return [outcomes[session_id] for session_id, _ in sessions]
 
 
@@ -41,7 +43,7 @@ async def _touch_batch(
     server: Server, agents: dict[str, str | None], ttl_ms: int, max_bytes: int
 ) -> dict[str, bool | AwiError]:
     outcomes: dict[str, bool | AwiError] = {}
-    unknown = [session_id for session_id in agents if agents[session_id] is None]
+    unknown = [session_id for session_id, agent_id in agents.items() if agent_id is None]
     for session_id, reply in (await _run(server, agents, ttl_ms)).items():
         try:
             exists, head = server.checked(reply, keys.session_key(session_id))
@@ -55,8 +57,7 @@ async def _touch_batch(
     unknown = [session_id for session_id in unknown if outcomes[session_id] is True]
     # documents in which another field comes second are decoded
     for listed in await listing.list_sessions(server, [one for one in unknown if agents[one] is None], max_bytes):
-        agent_id = listed.head.get("agent_id")
-        agents[listed.session_id] = agent_id if isinstance(agent_id, str) else None
+        agents[listed.session_id] = as_text(listed.head.get("agent_id"))
     if mapped := {one: agents[one] for one in unknown if agents[one] is not None}:
         await _run(server, mapped, ttl_ms)
     return outcomes

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
 from ..util.config_files import check_home
-from .private_socket import address_in, check_peer, open_folder
+from . import private_socket
 
 #: Seconds that the server may take to send its first reply.
 REPLY_SECONDS = 5.0
@@ -41,8 +40,6 @@ _CANNOT_WRITE = b"-MISCONF"
 _READY = (b"+PONG", _CANNOT_WRITE)
 #: Maximum length of the path of a Unix socket that every system supports, in bytes.
 _MAX_SOCKET_PATH = 100
-
-_Socket = socket.socket
 
 log = logging.getLogger("awictl")
 
@@ -69,7 +66,9 @@ class EmbeddedServer:
         """Its process id; None if it is not running, or unknown."""
         if not self.running():
             return None
-        with suppress(OSError), self._connected(1.0) as (_, pid):
+        with suppress(OSError):
+            connection, pid = private_socket.connect(self.socket, 1.0)
+            connection.close()
             return pid
         pid = self._recorded_pid()
         return pid if pid is not None and self._is_server(pid) else None
@@ -159,7 +158,7 @@ class EmbeddedServer:
     @contextmanager
     def _lock(self) -> Iterator[int | None]:
         """Lock the folder. Yields the file descriptor; None if a server, or a process that starts one, has the lock."""
-        with open_folder(self.folder) as folder:
+        with private_socket.open_folder(self.folder) as folder:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open("lock", flags, 0o600, dir_fd=folder)
         try:
@@ -200,18 +199,10 @@ class EmbeddedServer:
 
         Raises Refused if another user could receive it.
         """
-        with suppress(OSError), self._connected(timeout) as (connection, _):
+        with suppress(OSError), private_socket.connect(self.socket, timeout)[0] as connection:
             connection.sendall(command)
             return connection.recv(512)
         return b""
-
-    @contextmanager
-    def _connected(self, timeout: float) -> Iterator[tuple[_Socket, int | None]]:
-        """A connection to the server, and the server's process id. Raises OSError if nothing listens, and Refused."""
-        with open_folder(self.folder) as folder, _Socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            connection.connect(address_in(folder, self.socket))
-            yield connection, check_peer(connection, self.socket)
 
     def _recorded_pid(self) -> int | None:
         """The process id in the server's pid file, which may be out of date."""

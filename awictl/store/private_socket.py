@@ -52,6 +52,22 @@ def open_folder(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def connect(path: Path, timeout: float) -> tuple[socket.socket, int | None]:
+    """Connect to the socket at `path`. Returns the connection, and the process that listens; see `check_peer`.
+
+    `timeout`: of each operation, in seconds. Raises OSError, and Refused if another user could receive what is sent.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        with open_folder(path.parent) as folder:
+            connection.connect(address_in(folder, path))
+        return connection, check_peer(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+
+
 def address_in(descriptor: int, path: Path) -> str:
     """The address of the socket at `path`, whose folder is open as `descriptor`."""
     return f"/proc/self/fd/{descriptor}/{path.name}" if sys.platform == "linux" else str(path)

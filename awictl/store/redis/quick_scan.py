@@ -15,7 +15,7 @@ from typing import Any
 import hiredis
 
 from ...settings import Settings
-from ..private_socket import address_in, check_peer, open_folder
+from .. import private_socket
 
 #: COUNT of each SCAN, and pause after it in seconds, so that other clients hardly wait.
 SCAN_COUNT = 500
@@ -51,15 +51,11 @@ def quick_scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
 
 def _connected(settings: Settings) -> socket.socket:
     if settings.redis_socket:
-        path = Path(settings.redis_socket)
+        if settings.embedded:
+            return private_socket.connect(Path(settings.redis_socket), settings.timeout)[0]
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(settings.timeout)
-        if settings.embedded:
-            with open_folder(path.parent) as folder:
-                connection.connect(address_in(folder, path))
-            check_peer(connection, path)
-        else:
-            connection.connect(settings.redis_socket)
+        connection.connect(settings.redis_socket)
         return connection
     connection = socket.create_connection((settings.redis_host, settings.redis_port), settings.timeout)
     if not settings.redis_tls:

@@ -29,10 +29,20 @@ def cannot_save(where: str, text: str) -> Refused:
 
 
 class ReplyLost(Unreachable):
-    """The connection broke after a request was sent, so it is not known whether the server executed it."""
+    """The connection broke after a request was sent, so it is not known whether the server executed it.
+
+    `retryable`: whether an idempotent request may be sent again; not after the full timeout.
+    """
+
+    def __init__(self, message: str | None = None, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class MalformedReply(ReplyLost):
     """The server sent something that is no reply to the request, so it is not known whether it executed it."""
 
     exit_code = InvalidData.exit_code
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, retryable=False)

@@ -113,7 +113,8 @@ class Server:
             if isinstance(error, redis_errors.InvalidResponse) and not self._answered:
                 raise self._not_redis(error) from error
             hint = "" if self._answered or not self.where.startswith("redis://") else _TLS_HINT
-            raise ReplyLost(f"{self.where} closed the connection before it replied: {_reason(error)}{hint}") from error
+            text = f"{self.where} closed the connection before it replied: {_reason(error)}{hint}"
+            raise ReplyLost(text, retryable=not isinstance(error, redis_errors.TimeoutError)) from error
         finally:
             await self._pool.release(connection)
         for command, reply in zip(commands, replies, strict=True):
@@ -126,8 +127,8 @@ class Server:
         try:
             return await self.execute(*commands)
         except ReplyLost as lost:
-            if isinstance(lost, MalformedReply) or isinstance(lost.__cause__, redis_errors.TimeoutError):
-                raise  # the caller would get the same again, or has waited for the full timeout already
+            if not lost.retryable:
+                raise
             return await self.execute(*commands)
 
     async def stream(self, command: Sequence[Argument], seconds: float) -> AsyncGenerator[Any, None]:

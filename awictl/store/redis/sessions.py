@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import TimeoutError
-
 from ...document import keys
 from ...document.byte_layout import op_id_mark
 from ...document.splice import FOLLOWING_BYTES, Base
@@ -187,8 +185,8 @@ class RedisStore:
         try:
             [reply] = await self._server.run(_DELETE, call)
         except ReplyLost as error:
-            if isinstance(error.__cause__, TimeoutError):
-                raise  # the caller has waited for the full timeout already
+            if not error.retryable:
+                raise
             lost = True
             [reply] = await self._server.run(_DELETE, call)
         outcome = DeleteOutcome(self._server.checked(reply, key).decode())

@@ -11,7 +11,7 @@ from typing import Any
 from ..agents.secret import mask_secrets
 from ..document.json_codec import dumps
 from ..document.timestamps import timestamp
-from ..util.printable import printable
+from ..util.printable import printable, printable_lines
 
 #: Attributes of every record; all others were passed as `extra`.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -41,17 +41,18 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """Formats a log record as one line of text, and its traceback as more lines, for a terminal.
 
-    Control characters are escaped: parts of a record may come from a client or from a store.
+    Control characters are escaped, and tracebacks indented: parts of a record may come from a client or from a store,
+    and must not forge further records.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record with its time, level and message, the extra attributes that are not in it, and its traceback."""
         message = record.getMessage()
         more = "".join(f" {name}={value}" for name, value in _extra(record).items() if str(value) not in message)
-        lines = [f"{_time_of(record)} {record.levelname.lower():8}{message}{more}"]
+        text = printable(f"{_time_of(record)} {record.levelname.lower():8}{message}{more}")
         if record.exc_info:
-            lines += self.formatException(record.exc_info).splitlines()
-        return mask_secrets("\n".join(map(printable, lines)))
+            text += "\n" + printable_lines(self.formatException(record.exc_info), "  ")
+        return mask_secrets(text)
 
 
 def _time_of(record: logging.LogRecord) -> str:

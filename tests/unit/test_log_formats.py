@@ -39,6 +39,7 @@ def test_text_has_no_control_characters_and_no_key(fails: bool) -> None:
     assert first.startswith("1970-01-01T00:00:00.000Z warning fault: a\\x1b]0;title\\x07\\x9b31m\\u202e\\u2028")
     assert " kind=another a\\x1b" in first and first.count("\\r\\n") == 2, "what the message has is not repeated"
     assert bool(traceback) is fails and (not fails or "Traceback" in traceback[0])
+    assert all(line.startswith("  ") for line in traceback)  # the exception's message forges no record
 
 
 @pytest.mark.parametrize("fails", [False, True])

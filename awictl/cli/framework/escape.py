@@ -10,14 +10,10 @@ from __future__ import annotations
 import re
 
 from ...util.printable import printable as printable
+from ...util.printable import printable_lines as printable_lines
 
 #: The control characters that output may contain.
 _LINE_BREAKS = re.compile(r"[\n\t]")
-
-
-def printable_lines(text: str, indent: str = "") -> str:
-    """The same for text of several lines, which stay lines. `indent` precedes each."""
-    return "\n".join(indent + printable(line) for line in text.split("\n"))
 
 
 def terminal_bytes(data: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """Values that commands read from arguments, files and stdin: JSON and lists of ids."""
 
-import logging
 import os
 import select
 import sys
@@ -11,8 +10,6 @@ from typing import Any
 from ...errors import InvalidInput
 from .parsers import plain_ids
 from .stdout import is_terminal
-
-log = logging.getLogger("awictl")
 
 #: Maximum number of ids in a batch.
 BATCH_IDS = 1_000
@@ -27,7 +24,9 @@ def _stdin(what: str) -> int:
     if sys.stdin is None:
         raise InvalidInput("stdin is closed; - reads from stdin")
     if is_terminal(sys.stdin):
-        log.warning("reading %s from the terminal; end with Ctrl-D", what)
+        import logging  # not needed for a page of help
+
+        logging.getLogger("awictl").warning("reading %s from the terminal; end with Ctrl-D", what)
     return sys.stdin.fileno()
 
 
@@ -105,15 +104,16 @@ async def stream_ids(
     Ids on stdin are yielded as they arrive and not kept; a fingerprint of each is remembered. `lines`: they are
     separated by newlines alone, since they may contain spaces. Raises InvalidInput if there are none.
     """
+    from ...util.batched import batched
     from ...util.fingerprint_set import FingerprintSet
 
     seen = FingerprintSet()
     empty = True
     async for found in _in_order(dict.fromkeys(ids), lines):
         fresh = seen.add_new(plain_ids(found) or [])
-        for start in range(0, len(fresh), most):
+        for batch in batched(fresh, most):
             empty = False
-            yield fresh[start : start + most]
+            yield batch
     if empty:
         raise InvalidInput("no ids were given")
 

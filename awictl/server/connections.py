@@ -12,6 +12,7 @@ import resource
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -65,6 +66,15 @@ def max_connections(descriptors: int) -> int:
     return min(max(most, MIN_CLIENTS), MAX_CLIENTS)
 
 
+@dataclass
+class _Reached:
+    """How often a limit was reached since the last message about it, and when the next one is due."""
+
+    closed: int = 0
+    refused: int = 0
+    log_at: float = 0.0
+
+
 class ConnectionLimits:
     """The open connections of one worker. If there are too many, the one that has been idle longest is closed.
 
@@ -79,7 +89,7 @@ class ConnectionLimits:
         #: The address of each connection, in the order of their last response.
         self._open: OrderedDict[ClientConnection, str] = OrderedDict()
         self._of_address: Counter[str] = Counter()
-        self._logs = {Admission.TOO_MANY: [0, 0, 0.0], Admission.TOO_MANY_OF_ADDRESS: [0, 0, 0.0]}
+        self._reached = {Admission.TOO_MANY: _Reached(), Admission.TOO_MANY_OF_ADDRESS: _Reached()}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -130,17 +140,18 @@ class ConnectionLimits:
 
     def _log(self, reached: Admission, address: str, *, closed: bool) -> None:
         """Log that a limit was reached, at most every LOG_SECONDS."""
-        log_entry = self._logs[reached]
-        log_entry[0 if closed else 1] += 1
+        counts = self._reached[reached]
+        counts.closed += closed
+        counts.refused += not closed
         now = self._clock()
-        if now < log_entry[2]:
+        if now < counts.log_at:
             return
         extra = {
             "address": address,
             "connections": len(self._open),
             "limit": self.total if reached is Admission.TOO_MANY else self.per_address,
-            "closed_idle": log_entry[0],
-            "refused": log_entry[1],
+            "closed_idle": counts.closed,
+            "refused": counts.refused,
         }
-        self._logs[reached] = [0, 0, now + LOG_SECONDS]
+        self._reached[reached] = _Reached(log_at=now + LOG_SECONDS)
         log.warning("%s; the limit follows from that of open files (ulimit -n)", reached.value, extra=extra)

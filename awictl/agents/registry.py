@@ -144,10 +144,10 @@ class AgentRegistry:
             raise NotFound(f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}")
         return found
 
-    async def ids_of(self, agent: str) -> tuple[str, ...]:
-        """Return the id of the agent with this id or name; nothing if there is none. Raises Refused like `get`."""
+    async def id_of(self, agent: str) -> str | None:
+        """Return the id of the agent with this id or name; None if there is none. Raises Refused like `get`."""
         found = await self._lookup(agent)
-        return (found.agent_id,) if found is not None else ()
+        return found.agent_id if found is not None else None
 
     async def _lookup(self, agent: str) -> AgentKey | None:
         """The key of an agent, by id or name; of several with one name the only one that is not revoked."""

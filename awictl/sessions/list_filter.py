@@ -26,8 +26,8 @@ class SessionQuery:
     ttl_below_ms: int | None = None
     #: Only sessions with an action that failed.
     failed: bool = False
-    #: Ids of the agents that are registered under the name `agent`.
-    registered: tuple[str, ...] = ()
+    #: Id of the agent that is registered under the name `agent`.
+    registered_id: str | None = None
 
     @property
     def matches_all(self) -> bool:
@@ -41,7 +41,7 @@ class SessionQuery:
             (
                 self.agent is None
                 or self.agent in (summary.agent_id, summary.agent_name)
-                or summary.agent_id in self.registered
+                or (self.registered_id is not None and summary.agent_id == self.registered_id)
             )
             and (self.route is None or (summary.route is not None and fnmatchcase(summary.route, self.route)))
             and (self.idle_ms is None or (summary.idle_ms is not None and summary.idle_ms >= self.idle_ms))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import NotFound
 from ...util.humanize import duration
-from ..framework.agent_names import registered_ids
+from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
 from ..framework.tables import fields_of
@@ -27,9 +27,8 @@ async def run(ctx: CommandContext, agent: str) -> None:
     """Read the agent's mapping. Raises NotFound if there is none, and Refused if several agents have that name."""
     async with ctx.manager() as manager:
         agent_id, found = agent, await manager.get_agent_session(agent)
-        if found is None:
-            for agent_id in await registered_ids(ctx, manager, agent):  # at most one
-                found = await manager.get_agent_session(agent_id)
+        if found is None and (registered := await registered_id(ctx, manager, agent)) is not None:
+            agent_id, found = registered, await manager.get_agent_session(registered)
     if found is None:
         shown = agent if agent_id == agent else f"{agent} ({agent_id})"
         raise NotFound(f"agent {shown} has no session at {manager.store.where}: it may have ended or expired")

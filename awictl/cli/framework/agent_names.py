@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
 
-async def registered_ids(ctx: CommandContext, manager: "StateManager", agent: str) -> tuple[str, ...]:
-    """The id of the agent that is registered with this name; nothing if there is none, or no archive.
+async def registered_id(ctx: CommandContext, manager: "StateManager", agent: str) -> str | None:
+    """The id of the agent that is registered with this name; None if there is none, or no archive.
 
     If an agent of this id is in a session, no name is looked up. If the archive is unreachable, a notice says so.
     Raises Refused, which names the ids, if several agents have that name.
     """
     if manager.archive is None:
-        return ()
+        return None
     try:
         if await manager.get_agent_session(agent) is not None:
-            return ()
+            return None
     except InvalidInput:
-        return ()  # not printable, or too long
+        return None  # not printable, or too long
     try:
-        return await (await manager.existing_agents()).ids_of(agent)
+        return await (await manager.existing_agents()).id_of(agent)
     except NotFound:
-        return ()  # there is no archive yet, so no agent is registered
+        return None  # there is no archive yet, so no agent is registered
     except Unreachable as error:
         ctx.out.notice(f"the names of registered agents are not available: {error}")
-        return ()
+        return None

@@ -10,7 +10,7 @@ import typer
 from ...errors import InvalidInput
 from ...sessions.list_filter import SessionQuery, SortKey, sorted_summaries
 from ...util.humanize import plural
-from ..framework.agent_names import registered_ids
+from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Batches, Format
@@ -150,7 +150,7 @@ async def run(
             batches = Batches(_ids(manager, rate), limit)
         else:
             if query.agent is not None:
-                query = replace(query, registered=await registered_ids(ctx, manager, query.agent))
+                query = replace(query, registered_id=await registered_id(ctx, manager, query.agent))
             batches = Batches(_rows(ctx, manager, query, order, rate, encoded, counts), limit, encoded)
         await render(ctx, batches, order, columns, counts)
     if counts.unreadable:

@@ -1,6 +1,6 @@
 """`awictl keys list`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ from . import view
 from .arguments import Everything, Pattern
 
 if TYPE_CHECKING:
-    from ...diagnostics.inventory import Inventory
+    from ...diagnostics.inventory import Key
 
 Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only keys of this kind; repeatable.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
@@ -51,44 +51,24 @@ async def run(
     rate: float | None,
 ) -> None:
     """Scan the keys, with a progress bar until the first is printed. Their values are not read for `-o ids`."""
+    find: Callable[..., AsyncGenerator[Sequence[Key | str], None]]  # local annotations are not evaluated
     async with ctx.manager() as manager:
+        inventory = manager.inventory
+        find = inventory.names if ctx.out.format is Format.IDS else inventory.keys
         with ExitStack() as waiting:
             on_step = waiting.enter_context(ctx.out.progress(None, "scanning keys"))
-            rows = _names if ctx.out.format is Format.IDS else _keys
-            found = rows(manager.inventory, pattern, kinds, everything, rate, on_step, waiting.close)
-            await render(ctx, Batches(found, limit), manager.inventory.where)
+            found = find(pattern, kinds=kinds, everything=everything, rate=rate, on_step=on_step)
+            await render(ctx, Batches(_rows(found, waiting.close), limit), inventory.where)
 
 
-async def _names(
-    inventory: "Inventory",
-    pattern: str | None,
-    kinds: list[KeyKind],
-    everything: bool,
-    rate: float | None,
-    on_step: Callable[[int], None],
-    on_first: Callable[[], None],
+async def _rows(
+    found: "AsyncGenerator[Sequence[Key | str], None]", on_first: Callable[[], None]
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
-    names = inventory.names(pattern, kinds=kinds, everything=everything, rate=rate, on_step=on_step)
-    async with aclosing(names) as batches:
-        async for batch in batches:
-            on_first()
-            yield [{"key": name} for name in batch]
-
-
-async def _keys(
-    inventory: "Inventory",
-    pattern: str | None,
-    kinds: list[KeyKind],
-    everything: bool,
-    rate: float | None,
-    on_step: Callable[[int], None],
-    on_first: Callable[[], None],
-) -> AsyncGenerator[list[dict[str, Any]], None]:
-    found = inventory.keys(pattern, kinds=kinds, everything=everything, rate=rate, on_step=on_step)
+    """The rows of keys, or of their names. `on_first`: called before the first is printed, and again."""
     async with aclosing(found) as batches:
         async for batch in batches:
             on_first()
-            yield [key.row() for key in batch]
+            yield [{"key": one} if isinstance(one, str) else one.row() for one in batch]
 
 
 async def render(ctx: CommandContext, rows: Batches, where: str) -> None:

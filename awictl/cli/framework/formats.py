@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache, partial
 from typing import Any
 
 from ...errors import InvalidInput
@@ -50,6 +51,20 @@ def yaml_document(value: Any) -> bytes:
     """Encode as YAML that means the same in YAML 1.1 and 1.2. Raises InvalidInput if PyYAML is not installed."""
     import json
 
+    dump = _yaml_dump()
+    try:
+        plain = json.loads(dumps(value))  # subclasses of str, tuples and the like as JSON has them
+        text = dump(plain, allow_unicode=True)
+        if not text.replace("\n", "").isprintable():  # control characters stay escaped, also in a pipe
+            text = dump(plain, allow_unicode=False)
+    except RecursionError:
+        raise InvalidInput("-o yaml: the data is nested too deeply; use -o json") from None
+    return text.removesuffix("...\n").encode()
+
+
+@cache
+def _yaml_dump() -> Callable[..., str]:
+    """The encoder of YAML; made once. Raises InvalidInput if PyYAML is not installed."""
     try:
         import yaml
     except ModuleNotFoundError:
@@ -64,19 +79,7 @@ def yaml_document(value: Any) -> bytes:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     Dumper.add_representer(str, represent_text)
-
-    def dump(allow_unicode: bool) -> str:
-        text: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=allow_unicode, width=_NO_WRAPPING)
-        return text.removesuffix("...\n")
-
-    try:
-        plain = json.loads(dumps(value))  # subclasses of str, tuples and the like as JSON has them
-        text = dump(allow_unicode=True)
-        if not text.replace("\n", "").isprintable():  # control characters stay escaped, also in a pipe
-            text = dump(allow_unicode=False)
-    except RecursionError:
-        raise InvalidInput("-o yaml: the data is nested too deeply; use -o json") from None
-    return text.encode()
+    return partial(yaml.dump, Dumper=Dumper, sort_keys=False, width=_NO_WRAPPING)
 
 
 class CsvRows:

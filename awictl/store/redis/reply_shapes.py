@@ -8,8 +8,6 @@ from typing import Any
 #: Returns whether a reply, which is no error, has the expected type.
 Check = Callable[[Any], bool]
 
-_NONE = type(None)
-
 
 def _is_integer(reply: Any) -> bool:
     return type(reply) is int
@@ -28,45 +26,46 @@ def _is_list_of(*types: type) -> Check:
     return lambda reply: type(reply) is list and tuple(map(type, reply)) == types
 
 
+_is_cursor_and_list = _is_list_of(bytes, list)
+_starts_request = _is_list_of(int, int, bytes, int, bytes, bytes)
+
+
 def _is_one_of(*words: bytes) -> Check:
     return lambda reply: type(reply) is bytes and reply in words
 
 
+def _types(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values))
+
+
 def _is_scan(reply: Any) -> bool:
-    is_pair = type(reply) is list and [type(one) for one in reply] == [bytes, list]
-    return is_pair and set(map(type, reply[1])) <= {bytes}
+    return _is_cursor_and_list(reply) and _types(reply[1]) <= {bytes}
 
 
 def _is_commit(reply: Any) -> bool:
-    if type(reply) is not list or not reply or set(map(type, reply)) != {bytes}:
+    if type(reply) is not list or _types(reply) != {bytes}:
         return False
     return reply[0] in (b"ok", b"conflict", b"gone", b"applied") and len(reply) == 1 + (reply[0] == b"ok")
 
 
 def _is_key_info(reply: Any) -> bool:
-    return type(reply) is list and len(reply) % 3 == 0 and not set(map(type, reply)) & {list, _NONE}
+    return type(reply) is list and len(reply) % 3 == 0 and not _types(reply) & {list, type(None)}
 
 
 def _are_versions(reply: Any) -> bool:
-    return (
-        type(reply) is list and len(reply) % 2 == 0 and _kinds(reply[::2]) <= {bytes} and _kinds(reply[1::2]) <= {int}
-    )
-
-
-def _kinds(values: Sequence[Any]) -> set[type]:
-    return set(map(type, values))
+    is_even = type(reply) is list and len(reply) % 2 == 0
+    return is_even and _types(reply[::2]) <= {bytes} and _types(reply[1::2]) <= {int}
 
 
 def _is_request(reply: Any) -> bool:
-    numbers = [int, int, bytes, int, bytes, bytes]
     if type(reply) is not list or len(reply) not in (6, 7):
         return False
-    return [type(one) for one in reply[:6]] == numbers and _is_string_or_nil(reply[-1])
+    return _starts_request(reply[:6]) and _is_string_or_nil(reply[-1])
 
 
 #: By the name of a command; the replies to others are not checked here.
 COMMANDS: dict[Any, Check] = {
-    "CONFIG": lambda reply: type(reply) is list and set(map(type, reply)) <= {bytes},
+    "CONFIG": lambda reply: type(reply) is list and _types(reply) <= {bytes},
     "DBSIZE": _is_integer,
     "DEL": _is_integer,
     "EXISTS": _is_integer,

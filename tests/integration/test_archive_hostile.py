@@ -88,9 +88,8 @@ async def test_fields_of_any_type_in_mongodb(mongo: MongoServer, value: Any) -> 
     ids = {f"sess_{number}": field for number, field in enumerate(FIELDS)}
     try:
         await saved(archive, *(snapshot(session(5, one), ttl_ms=1) for one in [*ids, GOOD]))
-        past = {"awi.expiresAt": NOW - timedelta(days=1)}
+        mongo.sessions.update_many({}, {"$set": {"awi.expiresAt": NOW - timedelta(days=1)}})
         for session_id, field in ids.items():
-            mongo.sessions.update_one({"sessionId": session_id}, {"$set": past})
             mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
         loaded = await use(archive, list(ids))
         assert {"sess_0", "sess_1"} <= set(loaded), "what is not needed does not matter"
@@ -105,16 +104,14 @@ async def test_fields_of_any_type_in_parts_and_in_documents_of_the_app(mongo: Mo
     ids = {f"sess_{number}": field for number, field in enumerate(PART_FIELDS)}
     try:
         for session_id in ids:
-            rest, gone = trimmed(5, 2, session_id)
-            await archive.save_trimmed_actions(session_id, AGENT_ID, Chunk(0, gone))
-            await saved(archive, snapshot(rest))
-        await saved(archive, snapshot(session(5, GOOD)))
+            await archive.save_trimmed_actions(session_id, AGENT_ID, Chunk(0, trimmed(5, 2, session_id)[1]))
+        await saved(archive, *(snapshot(trimmed(5, 2, one)[0]) for one in ids), snapshot(session(5, GOOD)))
         for part in list(parts.find()):
             parts.update_one({"_id": part["_id"]}, {"$set": {ids[part["sessionId"]]: value}})
         [original, _] = mongo.put_app_documents().values()
         apps = {f"sess_app_{number}": field for number, field in enumerate(APP_FIELDS)}
+        mongo.sessions.insert_many({**original, "_id": ObjectId(), "sessionId": one} for one in apps)
         for session_id, field in apps.items():
-            mongo.sessions.insert_one({**original, "_id": ObjectId(), "sessionId": session_id})
             mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
         assert await use(archive, [*ids, *apps]) == [*ids, *apps, GOOD]
     finally:

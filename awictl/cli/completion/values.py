@@ -97,7 +97,7 @@ def _stored(kind: str, prefix: str, settings: Settings) -> list[str]:
     of = KeyKind(kind)
     url = {KeyKind.CACHE: settings.cache_redis_url, KeyKind.IMAGE: settings.media_redis_url}.get(of)
     if url is not None:
-        settings = replace(settings.for_server(url), embedded=False)
+        settings = settings.for_server(url)
     elif settings.embedded:
         from ...store.embedded import embedded_server
 

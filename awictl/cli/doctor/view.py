@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import plural
+from ..framework.escape import printable
 from ..framework.layout import Column, cells_of, fitted
-from ..framework.tables import Rows, printable
+from ..framework.tables import Rows
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

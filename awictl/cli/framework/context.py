@@ -29,7 +29,7 @@ class CommandContext:
         from ...util.urls import with_redis_scheme
 
         given = {
-            "redis_url": with_redis_scheme(self.options.redis) if self.options.redis else self.options.redis,
+            "redis_url": self.options.redis and with_redis_scheme(self.options.redis),
             "mongodb_uri": self.options.mongo,
             "archive_url": self.options.archive,
             "embedded": self.options.embedded or None,

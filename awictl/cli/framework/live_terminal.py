@@ -61,9 +61,9 @@ class LiveTerminal:
             if task is not None:
                 task.cancel()
 
-        handlers = {number: (end, number) for number in ending_signals()}
-        for number, (handler, argument) in handlers.items():
-            loop.add_signal_handler(number, handler, argument)
+        ending = ending_signals()
+        for number in ending:
+            loop.add_signal_handler(number, end, number)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         try:
             yield
@@ -72,7 +72,7 @@ class LiveTerminal:
                 raise typer.Exit(128 + ended[0]) from None
             raise
         finally:
-            for number in (*handlers, signal.SIGTSTP):
+            for number in (*ending, signal.SIGTSTP):
                 loop.remove_signal_handler(number)
             self._stop()
 

@@ -149,13 +149,9 @@ def new_console(stream: Any, color: bool) -> Console:
 
     return PlainConsole(
         file=stream,
-        width=_console_width(stream),
+        width=None if is_terminal(stream) else width_of(stream),  # None: follow the terminal's size
         no_color=not color or None,
         highlight=False,
         markup=False,
         emoji=False,
     )
-
-
-def _console_width(stream: Any) -> int | None:
-    return None if is_terminal(stream) or "COLUMNS" in os.environ else PIPE_WIDTH

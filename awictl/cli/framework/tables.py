@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text
 
-__all__ = ["Column", "Rows", "compact", "fields_of", "printable", "printable_json"]
+__all__ = ["Column", "Rows", "compact", "fields_of", "printable_json"]
 
 #: Width in columns up to which the label of a value is kept in one line.
 LABEL_WIDTH = 30

@@ -10,7 +10,7 @@ from rich.text import Text
 from ...diagnostics.activity import Activity
 from ...util.humanize import duration, lifetime
 from ..framework.cells import number
-from ..framework.tables import printable
+from ..framework.escape import printable
 
 
 class Field(NamedTuple):

@@ -19,9 +19,9 @@ from ...errors import AwiError
 from ...util.humanize import plural
 from ..framework.cells import clock, shortened
 from ..framework.error_report import INTERRUPTED
+from ..framework.escape import printable
 from ..framework.live_terminal import can_be_suspended, ending_signals
 from ..framework.stdout import is_terminal
-from ..framework.tables import printable
 from .columns import GAP, cell_of, fields_for
 from .help_screen import HelpScreen
 from .session_screen import SessionScreen

@@ -15,8 +15,9 @@ from textual.widgets import Footer, Static
 from ...errors import AwiError
 from ...util.humanize import lifetime
 from ..framework.cells import shortened
+from ..framework.escape import printable
 from ..framework.session_view import ACTIONS, facts, last_delta
-from ..framework.tables import Rows, fields_of, printable
+from ..framework.tables import Rows, fields_of
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager

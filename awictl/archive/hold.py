@@ -10,6 +10,7 @@ from types import TracebackType
 
 from ..errors import AwiError
 from ..store.base import SessionStore
+from ..util.batched import batched
 
 #: Maximum number of sessions in one request.
 _BATCH = 500
@@ -54,8 +55,7 @@ class Hold:
     async def _extend(self) -> None:
         soon = time.monotonic() + self._hold_ms / 2000
         expiring = [session_id for session_id, expiry in self._expiries.items() if expiry < soon]
-        for start in range(0, len(expiring), _BATCH):
-            some = expiring[start : start + _BATCH]
+        for some in batched(expiring, _BATCH):
             now = time.monotonic()
             await self._store.set_min_ttl(some, self._hold_ms)
             self._expiries |= {one: now + self._hold_ms / 1000 for one in some if one in self._expiries}

@@ -6,6 +6,7 @@ can announce any size, never end a line, or send without pause; hiredis would bu
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from redis.asyncio.connection import DefaultParser
@@ -15,13 +16,14 @@ from redis.exceptions import InvalidResponse
 EXTRA_BYTES = 16 * 1_048_576
 #: Maximum length in bytes of a reply that is a line. Servers truncate the arguments that an error quotes.
 MAX_LINE = 65_536
-#: Maximum number of elements of an array.
-MAX_ELEMENTS = 1_000_000
 #: Maximum number of lines, that is of elements, after the first _UNCOUNTED bytes. An element takes up to 200 bytes.
 MAX_LINES = 250_000
 _UNCOUNTED = 1_048_576
-#: Incomplete replies of at most this many bytes are searched for announcements: nothing more may follow.
-_SMALL = 4_096
+#: The announcement of a string or an array of a million bytes or elements or more. hiredis allocates an array at once,
+#: and no reply to a request of awictl has as many elements.
+_LARGE = re.compile(rb"([$=!*~>%|])([0-9]{7,})\r\n")
+#: Bytes in which an announcement may have begun that the next bytes complete; hiredis accepts no longer number.
+_LONGEST_START = 32
 _HINT = "which AWI_MAX_DOCUMENT_BYTES determines"
 
 
@@ -49,22 +51,11 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
         self._max_line = self._limit if long_line else MAX_LINE
         #: Whether all that was received is the start of a line.
         self._in_line = False
-        #: All that was received, as long as it is small.
-        self._start = b""
-
-    async def read_response(self, disable_decoding: bool = False, push_request: bool = False) -> Any:
-        """Read one reply."""
-        try:
-            return await super().read_response(disable_decoding=disable_decoding, push_request=push_request)
-        except InvalidResponse as error:
-            if "nesting" in str(error):  # hiredis has a limit of its own
-                raise ReplyTooLarge("it nested arrays without end") from None
-            raise
+        #: The last bytes that were received.
+        self._end = b""
 
     async def read_from_socket(self) -> Any:
         """Read what has arrived, check it, and feed it to hiredis."""
-        if self._start:  # an incomplete reply; if it announces too much, there is no need to wait for the rest
-            self._check_announced(self._start)
         data = await self._stream.read(self._read_size)
         if not data:
             return await super().read_from_socket()  # reports that the connection is closed
@@ -73,12 +64,13 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
         return True
 
     def _check(self, data: bytes) -> None:
-        if not self._received:
+        if self._received:
+            self._check_announced(self._end + data[:_LONGEST_START])
+        else:
             self._in_line = data[0] in b"+-:"
-            if data.find(b"\r\n", 0, 9) < 0:  # it has seven digits or more
-                self._check_announced(data[:32])
+        self._check_announced(data)
+        self._end = (self._end + data[-_LONGEST_START:])[-_LONGEST_START:]
         self._received += len(data)
-        self._start = self._start + data if self._received <= _SMALL else b""
         if self._received > self._limit:
             raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request, {_HINT}")
         if self._in_line:
@@ -91,18 +83,21 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
                 raise ReplyTooLarge(f"it sent more than {MAX_LINES:,} elements in reply to one request")
 
     def _check_announced(self, data: bytes) -> None:
-        """Raise ReplyTooLarge if replies announce a string or an array of more than the maximum size."""
-        at = 0
-        while (end := data.find(b"\r\n", at)) >= 0:
-            kind, number = data[at : at + 1], data[at + 1 : end]
-            at = end + 2
-            if kind not in b"$=!*~>%|" or not number.isdigit():
-                continue  # one line, or nothing that hiredis accepts
+        """Raise ReplyTooLarge if replies announce too large a string or array.
+
+        Stored text that looks like an announcement is taken for one. A document has none: JSON has no such line.
+        """
+        for kind, number in _LARGE.findall(data):
             size = int(number[:20])
             if kind in b"*~>%|":
-                if size > MAX_ELEMENTS:
-                    raise ReplyTooLarge(f"it announced {size:,} elements")
-            elif size > self._limit:
+                raise ReplyTooLarge(f"it announced {size:,} elements")
+            if size > self._limit:
                 raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}, {_HINT}")
-            else:
-                at += size + 2
+
+
+def describe_excess(error: Exception) -> str | None:
+    """How the replies of a server exceed the limits, as a clause; None if the error has another cause."""
+    if isinstance(error, ReplyTooLarge):
+        return str(error)
+    # hiredis has a limit of its own
+    return "it nested arrays without end" if isinstance(error, InvalidResponse) and "nesting" in str(error) else None

@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, TooLarge, Unreachable
 from ...settings import Settings
 from ..errors import MalformedReply, ReplyLost, cannot_save
-from .bounded_parser import BoundedParser, ReplyTooLarge
+from .bounded_parser import BoundedParser, describe_excess
 from .reply_shapes import is_expected, is_expected_of_script
 
 Argument = bytes | str | int
@@ -107,9 +107,9 @@ class Server:
                 raise
         except (redis_errors.BusyLoadingError, redis_errors.AuthenticationError) as error:
             raise self.translate(error) from error
-        except ReplyTooLarge as error:
-            raise self.malformed(error) from error
         except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
+            if (excess := describe_excess(error)) is not None:
+                raise self.malformed(excess) from error
             if isinstance(error, redis_errors.InvalidResponse) and not self._answered:
                 raise self._not_redis(error) from error
             hint = "" if self._answered or not self.where.startswith("redis://") else _TLS_HINT
@@ -157,8 +157,6 @@ class Server:
                     if not isinstance(reply, bytes):
                         raise self.malformed(f"it streams {reply!r:.80}")
                     yield reply
-            except ReplyTooLarge as error:
-                raise self.malformed(error) from error
             except (redis_errors.ResponseError, redis_errors.InvalidResponse) as error:
                 raise self.translate(error) from error
             except (redis_errors.RedisError, OSError, asyncio.IncompleteReadError) as error:
@@ -230,8 +228,8 @@ class Server:
         refusal = error.__cause__
         if isinstance(refusal, AwiError):
             return refusal  # the connection was refused on this side
-        if isinstance(error, ReplyTooLarge):
-            return self.malformed(error)
+        if (excess := describe_excess(error)) is not None:
+            return self.malformed(excess)
         if isinstance(error, redis_errors.ConnectionError) and isinstance(refusal, redis_errors.RedisError):
             error = refusal  # the server's reply while the connection was being established
         at = f"{self.where}, key {key}" if key else self.where

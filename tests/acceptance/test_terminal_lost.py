@@ -1,12 +1,16 @@
-"""Commands whose terminal disappears without SIGHUP, as after `nohup` or `setsid`: they end soon."""
+"""Commands whose terminal disappears without SIGHUP, as after `setsid`, or takes no output: they end soon."""
 
 from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from support.cli import LIMIT_SECONDS, Cli
@@ -21,16 +25,14 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "codes"), COMMANDS, ids=["top", "watch", "follow"])
-def test_it_ends_when_its_terminal_is_lost(
-    awictl: Cli, valkey: ValkeyServer, words: list[str], codes: set[int]
-) -> None:
-    put(valkey, compact(document([0])))
+@contextmanager
+def drawing(user: Cli, words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a command on a terminal that is not its controlling one; yields when it shows a session."""
     outside, inside = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "awictl", *words],
-        cwd=awictl.home,
-        env=awictl.env,
+        cwd=user.home,
+        env=user.env,
         stdin=inside,
         stdout=inside,
         stderr=inside,
@@ -43,11 +45,34 @@ def test_it_ends_when_its_terminal_is_lost(
         while b"next_page" not in shown and SESSION_ID.encode() not in shown:
             assert time.monotonic() < deadline
             shown += os.read(outside, 65_536)
-    finally:
-        os.close(outside)
-    try:
-        put(valkey, compact(document([0, 0])))
-        assert process.wait(LIMIT_SECONDS) in codes
+        yield process, outside
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(("words", "codes"), COMMANDS, ids=["top", "watch", "follow"])
+def test_it_ends_when_its_terminal_is_lost(
+    awictl: Cli, valkey: ValkeyServer, words: list[str], codes: set[int]
+) -> None:
+    put(valkey, compact(document([0])))
+    with drawing(awictl, words) as (process, outside):
+        os.close(outside)
+        put(valkey, compact(document([0, 0])))
+        assert process.wait(LIMIT_SECONDS) in codes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", [one for one, _ in COMMANDS[:2]], ids=["top", "watch"])
+def test_a_terminal_that_takes_no_output(
+    awictl: Cli, valkey: ValkeyServer, words: list[str], number: signal.Signals
+) -> None:
+    put(valkey, compact(document([0])))
+    with drawing(awictl, words) as (process, outside):
+        for columns in range(60, 100):  # each time, top draws the whole screen
+            termios.tcsetwinsize(outside, (24, columns))
+            process.send_signal(signal.SIGWINCH)
+            time.sleep(0.03)
+        process.send_signal(number)
+        assert process.wait(LIMIT_SECONDS) == 128 + number
+        os.close(outside)

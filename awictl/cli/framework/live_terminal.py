@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,11 +19,36 @@ if TYPE_CHECKING:
 
 #: Signals that end a command; it restores the terminal first.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+#: Seconds that a command may take to end after a signal.
+STUCK_SECONDS = 2.0
 
 
-def ending_signals() -> list[signal.Signals]:
-    """The signals that end a command, except those that its parent has it ignore, as `nohup` does."""
-    return [one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+def ending_signals() -> dict[signal.Signals, int]:
+    """The signals that end a command, with its exit codes, except signals that are ignored, as `nohup` has it."""
+    return {one: 128 + one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN}
+
+
+@contextmanager
+def ended_by(codes: Mapping[signal.Signals, int], end: Callable[[int], object]) -> Iterator[None]:
+    """Call `end` with the exit code of a signal when it arrives. `codes`: the signals with their exit codes.
+
+    If the command has not ended STUCK_SECONDS later, its process ends: a terminal that takes no output blocks the loop.
+    """
+    loop = asyncio.get_running_loop()
+    for number, code in codes.items():
+        loop.add_signal_handler(number, end, code)
+        signal.signal(number, partial(_exit_later, code))  # called besides
+    try:
+        yield
+    finally:
+        for number in codes:
+            loop.remove_signal_handler(number)
+
+
+def _exit_later(code: int, *_: object) -> None:
+    timer = threading.Timer(STUCK_SECONDS, os._exit, [code])
+    timer.daemon = True
+    timer.start()
 
 
 def can_be_suspended() -> bool:
@@ -54,27 +81,26 @@ class LiveTerminal:
     def running(self) -> Iterator[None]:
         """Handle signals. The last picture stays on the terminal."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        ended: list[signal.Signals] = []
+        codes: list[int] = []
 
-        def end(number: signal.Signals) -> None:
-            ended.append(number)
+        def end(code: int) -> None:
+            codes.append(code)
             if task is not None:
                 task.cancel()
 
-        ending = ending_signals()
-        for number in ending:
-            loop.add_signal_handler(number, end, number)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         try:
-            yield
+            with ended_by(ending_signals(), end):
+                try:
+                    yield
+                finally:
+                    self._stop()
         except asyncio.CancelledError:
-            if ended:
-                raise typer.Exit(128 + ended[0]) from None
+            if codes:
+                raise typer.Exit(codes[0]) from None
             raise
         finally:
-            for number in (*ending, signal.SIGTSTP):
-                loop.remove_signal_handler(number)
-            self._stop()
+            loop.remove_signal_handler(signal.SIGTSTP)
 
     def _stop(self) -> None:
         if self._live is not None:

@@ -20,7 +20,7 @@ from ...util.humanize import plural
 from ..framework.cells import clock, shortened
 from ..framework.error_report import INTERRUPTED
 from ..framework.escape import printable
-from ..framework.live_terminal import can_be_suspended, ending_signals
+from ..framework.live_terminal import can_be_suspended, ended_by, ending_signals
 from ..framework.stdout import is_terminal
 from .columns import GAP, cell_of, fields_for
 from .help_screen import HelpScreen
@@ -88,17 +88,11 @@ class TopScreen(App[int]):
         loop = asyncio.get_running_loop()
         if seconds is not None:
             loop.call_later(seconds, self.exit, 0)
-        # Textual does not restore the screen at these, and does not report SIGINT
-        codes = {signal.SIGINT: INTERRUPTED} | {number: 128 + number for number in ending_signals()}
-        for signum, code in codes.items():
-            loop.add_signal_handler(signum, self.exit, code)
         if not is_terminal(sys.__stderr__):  # on which Textual draws
             sys.__stderr__ = sys.__stdout__  # type: ignore[misc]
-        try:
+        # Textual does not restore the screen at these, and does not report SIGINT
+        with ended_by({signal.SIGINT: INTERRUPTED} | ending_signals(), self.exit):
             result = await self.run_async()
-        finally:
-            for signum in codes:
-                loop.remove_signal_handler(signum)
         return result if result is not None else self.return_code or 0
 
     def compose(self) -> ComposeResult:

@@ -124,7 +124,7 @@ def test_stop_during_a_start_does_not_kill_a_stranger(laptop: Cli, stranger: sub
     folder = laptop.home / "data" / "awictl" / "embedded"
     laptop.ok("embedded", "start")
     laptop.ok("embedded", "stop")
-    for _ in range(5):
+    for _ in range(2):  # a stranger was killed in nine of ten starts
         (folder / "valkey.pid").write_text(f"{stranger.pid}\n")
         starting = threading.Thread(target=laptop, args=("embedded", "start"))
         starting.start()

@@ -106,7 +106,7 @@ def test_delete_many(awictl: Cli, valkey: ValkeyServer) -> None:
     valkey.raw.mset({f"AWI:CACHE:LIST:{key}": "[]" for key in keys[1:]})
     ids = "\n".join([keys[0], "bad", *keys[1:]]).encode()
     for more, deleted in ((["--dry-run"], None), (["--yes"], True)):
-        result = awictl("cache", "delete", "-", *more, stdin=ids)
+        result = awictl("cache", "delete", "-", "-q", *more, stdin=ids)
         assert result.code == 3 and result.rows == [{"cache_key": key, "deleted": deleted} for key in keys[1:]]
         first, second = result.err.splitlines()
         assert keys[0] in first and "'bad' is not a cache key" in second

@@ -68,7 +68,7 @@ def test_an_image_takes_precedence_over_a_file(awictl: Cli, valkey: ValkeyServer
 def test_delete_asks_and_reports_kept_embeddings(awictl: Cli, valkey: ValkeyServer) -> None:
     fill(valkey)
     with unchanged(valkey):
-        found = awictl("media", "delete", "-", "--dry-run", stdin=b"post 1\npost_3\nmissing\n")
+        found = awictl("media", "delete", "-", "-q", "--dry-run", stdin=b"post 1\npost_3\nmissing\n")
         found.error(3, "missing")
     assert found.rows == [
         {"id": "post 1", "embedding_key": "k", "with_embedding": False, "kept_for": ["posts/2"]},

@@ -42,10 +42,12 @@ async def run(ctx: CommandContext, ids: list[str], dry_run: bool) -> None:
         }
 
     async with ctx.manager() as manager:
-        await render(ctx, sessions.rows(one))
+        await render(ctx, sessions.rows(one), "no session would be restored" if dry_run else "no session was restored")
+    if dry_run:
+        ctx.out.notice("dry run: nothing was written")
     sessions.exit()
 
 
-async def render(ctx: CommandContext, rows: AsyncIterator[dict[str, Any]]) -> None:
+async def render(ctx: CommandContext, rows: AsyncIterator[dict[str, Any]], empty: str) -> None:
     """Print the sessions that were restored."""
-    await ctx.out.many(rows, view.RESTORED, id_field="session_id", empty="no session was restored")
+    await ctx.out.many(rows, view.RESTORED, id_field="session_id", empty=empty)

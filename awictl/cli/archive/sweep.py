@@ -107,6 +107,7 @@ async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) 
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, scan_rate=scan_rate, dry_run=True)
         await ctx.out.many(_due(sweeper), view.CANDIDATES, id_field="session_id", empty="no session is due")
+    ctx.out.notice("dry run: nothing was written")
 
 
 async def _sweep(ctx: CommandContext, sweeper: "Sweeper", stop: Callable[[], bool] = lambda: False) -> "Swept":

@@ -59,6 +59,8 @@ async def run(ctx: CommandContext, keys: Sequence[str], yes: bool, dry_run: bool
             return outcomes
 
         await render(ctx, each_key.batches(delete))
+        if dry_run:
+            ctx.out.notice("dry run: nothing was written")
     each_key.exit()
 
 

@@ -46,6 +46,8 @@ async def run(ctx: CommandContext, ids: list[str], yes: bool, dry_run: bool, rat
             confirm(f"Delete {plural(len(ids), 'image')} from {media.where}?", yes)
             gone = await media.delete(ids, rate=rate, changed=changed)
         await render(ctx, gone)
+        if dry_run:
+            ctx.out.notice("dry run: nothing was written")
         if changed:
             raise media.changed_meanwhile(changed)
         if missing := [one for one in ids if one not in {deleted.id for deleted in gone}]:

@@ -83,6 +83,7 @@ async def run_dry(ctx: CommandContext, ids: list[str], discard: bool) -> None:
             return [found.get(one) or no_session(one, manager.store.where) for one in batch]
 
         await render(ctx, Batches(sessions.batches(find)), "no session would end")
+    ctx.out.notice("dry run: nothing was written")
     sessions.exit()
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import plural
 from ..framework.escape import printable
-from ..framework.layout import Column, cells_of, fitted
+from ..framework.layout import GAP, NARROW_WIDTH, Column, cells_of, fitted, folded, text_width
 from ..framework.tables import Rows
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
 class Checks:
     """The checks, those with problems first, each with its evidence, some examples, and the remedy.
 
-    An example, such as a key with its TTL, is not broken into several lines.
+    The key in an example is not broken into several lines.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -74,11 +74,20 @@ class Checks:
         rows = sorted(self.rows, key=lambda row: -list(_SIGNS).index(row["status"]))
         texts = [cells_of(_CHECK, {**row, "text": row["evidence"]}) for row in rows]
         folding = fitted(_CHECK, texts, options.max_width)
-        whole = replace(folding, columns=[*_CHECK[:-1], replace(_CHECK[-1], narrow="id")])
+        indent = " " * (sum(folding.widths[:-1]) + len(GAP) * len(folding.widths))
+        available = max(options.max_width - len(indent), NARROW_WIDTH)
         for row, first in zip(rows, texts, strict=True):
             remedy = [f"→ {row['remedy']}"] if row["remedy"] else []
             lines = folding.lines(first)
-            lines += [line for one in row["examples"] for line in whole.lines(["", "", "  " + printable(one)])]
+            for one in map(printable, row["examples"]):
+                key, _, details = one.partition(": ")
+                if details and text_width(one) > available:  # the details below the key
+                    lines += [
+                        _indented(key + ":", indent, options.max_width),
+                        *(indent + "  " + line for line in folded(details, available - 2)),
+                    ]
+                else:
+                    lines.append(_indented(one, indent, options.max_width))
             lines += [line for one in remedy for line in folding.lines(["", "", printable(one)])]
             sign, style = _SIGNS[row["status"]]
             for number, line in enumerate(lines):
@@ -86,3 +95,8 @@ class Checks:
                 if number == 0:
                     text.stylize(style, 0, len(sign))
                 yield text
+
+
+def _indented(text: str, indent: str, width: int) -> str:
+    """A text with as much of the indent as leaves it in one line."""
+    return indent[: max(0, width - text_width(text))] + text

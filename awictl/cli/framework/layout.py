@@ -92,11 +92,11 @@ class Layout:
         parts: list[list[str]] = []
         for text, width, column in zip(cells, self.widths, self.columns, strict=True):
             if column.narrow == "fold":
-                parts.append(_folded(text, width))
+                parts.append(folded(text, width))
             elif column.narrow == "id" and (size := text_width(text)) > width:
                 first = not parts
                 offset = sum(self.widths[: len(parts)]) + len(GAP) * len(parts)
-                whole = _folded(text, self.width)
+                whole = folded(text, self.width)
                 indent = " " * max(0, min(offset, self.width - size))
                 (before if first else after).extend(indent + line for line in whole)
                 parts.append([])
@@ -199,7 +199,7 @@ def _cut(text: str, width: int) -> str:
     return set_cell_size(text, width - 1).rstrip() + ellipsis
 
 
-def _folded(text: str, width: int) -> list[str]:
+def folded(text: str, width: int) -> list[str]:
     """The text in lines of at most this width, broken at spaces where possible."""
     from rich.cells import chop_cells
 

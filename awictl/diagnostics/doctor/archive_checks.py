@@ -8,7 +8,12 @@ from ...errors import AwiError, NotFound
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...sessions.fallback import OpenArchive
+
+#: Number of sessions that are loaded from the archive at once.
+_BATCH = 20
 
 
 def is_configured(open_archive: OpenArchive) -> bool:
@@ -17,6 +22,28 @@ def is_configured(open_archive: OpenArchive) -> bool:
         return open_archive() is not None
     except AwiError:
         return True  # `check_archive` reports why
+
+
+async def not_archived(session_ids: Sequence[str], open_archive: OpenArchive) -> list[str]:
+    """Those of the ended sessions whose end is not in the archive. `archive restore` leaves sessions whose end is.
+
+    All of them, if the archive does not answer: `check_archive` reports why.
+    """
+    left: list[str] = []
+    try:
+        archive = open_archive()
+        if archive is None:
+            return list(session_ids)
+        for start in range(0, len(session_ids), _BATCH):
+            batch = session_ids[start : start + _BATCH]
+            found = await archive.load_many(batch)
+            for one in batch:
+                archived = found.get(one)
+                if archived is None or isinstance(archived, AwiError) or archived.summary.ended_at is None:
+                    left.append(one)
+    except AwiError:
+        return list(session_ids)
+    return left
 
 
 async def check_archive(open_archive: OpenArchive) -> list[Check]:

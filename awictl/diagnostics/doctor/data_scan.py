@@ -17,7 +17,7 @@ from ...store.redis.keyspace import KeyInfo, Keyspace, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
 from ...util.humanize import duration
 from ..inventory import Inventory
-from .findings import Finding, Findings
+from .findings import MAX_REPAIRS, Finding, Findings
 
 if TYPE_CHECKING:
     from ...settings import Settings
@@ -109,7 +109,10 @@ class DataScan:
         if listed.bytes >= OVERSIZED_BYTES:
             self.found.oversized.add(f"{key}: {listed.bytes:,} bytes")
         if has_ended(listed.head):
-            (self.found.ended if listed.ttl_ms is None else self.found.ended_expiring).add(key)
+            if listed.ttl_ms is None:
+                self.found.ended.add(key)
+            elif len(self.found.ended_with_ttl) < MAX_REPAIRS:
+                self.found.ended_with_ttl.append(listed.session_id)
             return None
         self.found.live += 1
         if listed.ttl_ms is None:

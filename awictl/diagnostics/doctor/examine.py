@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...document import keys
 from ...errors import AccessDenied, AwiError
 from ...store.redis.keyspace import StepCallback
-from .archive_checks import check_archive, is_configured
+from .archive_checks import check_archive, is_configured, not_archived
 from .data_checks import data_checks
 from .data_scan import DataScan
 from .repair import RepairPlan
@@ -52,6 +53,8 @@ async def examine(
         except AwiError as error:
             checks.append(failed("documents", str(error), "fix this first: the stored data could not be checked"))
         else:
+            for session_id in await not_archived(scan.found.ended_with_ttl, open_archive):
+                scan.found.ended_expiring.add(keys.session_key(session_id))
             checks += data_checks(scan.found, archive_configured=is_configured(open_archive))
             plan = RepairPlan(scan.found.repairs, scanned=True, truncated=scan.found.repairs_truncated)
     checks += await check_archive(open_archive)

@@ -59,6 +59,8 @@ class Findings:
     #: Ended sessions that wait for the archive, without a TTL and with one.
     ended: Finding = field(default_factory=Finding)
     ended_expiring: Finding = field(default_factory=Finding)
+    #: The ids of ended sessions with a TTL, up to MAX_REPAIRS; some may be archived.
+    ended_with_ttl: list[str] = field(default_factory=list)
     #: Live sessions that expire soon.
     expiring: Finding = field(default_factory=Finding)
     repairs: list[Repair] = field(default_factory=list)

@@ -181,17 +181,17 @@ class Settings:
         cls,
         options: Mapping[str, Any] | None = None,
         *,
-        profile: str | None = None,
+        profile: str | Profile | None = None,
         environ: Mapping[str, str] | None = None,
         config_file: Path | None = None,
         dotenv_file: Path | None = None,
     ) -> Settings:
         """Read the settings from all sources.
 
-        `options` are explicit values by field name, or `redis_url`. The profile is `profile` (empty: none), or
-        AWI_PROFILE, or the `default_profile` of config.toml. Unknown names, but those in the profile, are logged as
-        warnings. Raises InvalidInput for an unknown profile, an unknown name in it, a value of the wrong type, and a
-        URL with a password in `options` (the command line).
+        `options` are explicit values by field name, or `redis_url`. The profile is `profile` (empty: none; or one that
+        was read before), or AWI_PROFILE, or the `default_profile` of config.toml. Unknown names, but those in the
+        profile, are logged as warnings. Raises InvalidInput for an unknown profile, an unknown name in it, a value of
+        the wrong type, and a URL with a password in `options` (the command line).
         """
         environ = os.environ if environ is None else environ
         dotenv = read_dotenv(dotenv_file or Path(".env"))

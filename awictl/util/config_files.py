@@ -102,12 +102,15 @@ class Profile(NamedTuple):
     path: Path
 
 
-def read_profile(name: str | None, path: Path | None = None) -> Profile | None:
+def read_profile(name: str | Profile | None, path: Path | None = None) -> Profile | None:
     """Return a profile of `config.toml`; if `name` is None the default one, or None if there is none.
 
+    `name` may be a profile that was read before, which is returned.
     `path`: the file, by default the one in the user's config folder. Without HOME there is none; that is warned about.
     Raises InvalidInput if there is no such profile, naming those that exist, or if the file cannot be read.
     """
+    if isinstance(name, Profile):
+        return name
     try:
         path = path or default_config_file()
     except InvalidInput as error:

@@ -20,7 +20,7 @@ _SYNONYMS = {
         ("rm", "del", "delete", "remove", "kill", "close", "stop"): ("end", "delete", "revoke", "stop"),
         ("add", "new", "create"): ("create", "register", "put"),
         ("set", "edit", "patch", "update", "write"): ("apply", "put"),
-        ("log", "logs", "tail", "actions"): ("history",),
+        ("log", "logs", "tail", "follow", "actions"): ("history",),
         ("renew", "refresh", "extend"): ("touch",),
     }.items()
     for name in names
@@ -74,9 +74,9 @@ class LazyGroup(TyperGroup):
         if name == "help":
             return [f"awictl help {ctx.info_name}"]
         verbs = _SYNONYMS.get(name, ())
-        if found := [verb for verb in verbs if verb in self.commands][:1] or get_close_matches(
-            name, self.commands, 1, _SIMILARITY
-        ):
+        # a word of another program, such as `get`, is not a mistyped name, such as `agent`
+        near = [] if verbs else get_close_matches(name, self.commands, 1, _SIMILARITY)
+        if found := [verb for verb in verbs if verb in self.commands][:1] or near:
             return [f"{ctx.command_path} {found[0]}"]
         root = ctx.find_root()
         groups = {noun: getattr(root.command.get_command(root, noun), "commands", {}) for noun in root.command.commands}

@@ -24,7 +24,7 @@ class TableStream:
     """
 
     def __init__(self, columns: Sequence[Column], width: int, *, keep: str | None, whole: bool) -> None:
-        self._columns = [column for column in columns if whole or not column.wide]
+        self._columns = [column for column in columns if whole or not column.wide or column.title == keep]
         self._width = width
         self._keep = keep
         self._whole = whole

@@ -102,7 +102,7 @@ def command(
     if columns is not None and not (ctx.out.is_table or ctx.out.format is Format.CSV):
         raise InvalidInput("--columns selects columns of a table or of -o csv; --jq selects fields of JSON")
     query = SessionQuery(agent, route, idle, ttl_below, failed)
-    return run(ctx, query, ListOrder(sort, reverse), limit, _selected(columns), rate)
+    return run(ctx, query, ListOrder(sort, reverse, failed), limit, _selected(columns), rate)
 
 
 def _selected(names: str | None) -> list[str] | None:
@@ -117,10 +117,18 @@ def _selected(names: str | None) -> list[str] | None:
 
 @dataclass(frozen=True)
 class ListOrder:
-    """The order of a listing. `key` None: as the sessions are found."""
+    """The order of a listing. `key` None: as the sessions are found. `failed`: only sessions with failed actions."""
 
     key: SortKey | None
     reverse: bool
+    failed: bool
+
+    @property
+    def keep(self) -> str | None:
+        """The title of the column that is shown however narrow the terminal is: what the list is about."""
+        if self.key is not None:
+            return _SORTED.get(self.key, self.key.upper())
+        return "FAILED" if self.failed else None
 
 
 @dataclass
@@ -221,7 +229,7 @@ async def render(
         [replace(column, wide=False) for column, _ in shown] if shown is not None else view.SESSIONS,
         id_field="session_id",
         empty=empty,
-        keep=_SORTED.get(order.key, order.key.upper()) if order.key is not None else None,
+        keep=order.keep,
         fields=[name for _, name in shown] if shown is not None else None,
         may_have=["error"],
     )

@@ -192,3 +192,12 @@ def test_stored_text_is_escaped_in_messages(awictl: Cli, valkey: ValkeyServer) -
     put(valkey, WILD.encode())
     awictl("session", "show", SESSION_ID).error(6)
     assert "\x1b" not in awictl("session", "show", SESSION_ID, "-v").err
+
+
+def test_a_session_that_looks_like_a_large_reply_of_the_server(awictl: Cli, valkey: ValkeyServer) -> None:
+    """It is unreadable, but does not keep others from being listed."""
+    put(valkey, compact(document([0])))
+    put(valkey, b'{"session_id":"sess_bad"\r\n*9999999\r\n$99999999999\r\n}', "sess_bad")
+    result = awictl("session", "list")
+    assert {row["session_id"] for row in result.rows} >= {SESSION_ID, "sess_bad"}, result
+    awictl("session", "show", "sess_bad").error(6, "sess_bad")

@@ -54,6 +54,8 @@ async def test_a_reply_that_announces_too_much_never_reaches_hiredis(chunks: lis
         ([b"$7\r\n*999999\r\n"], b"*999999"),
         ([b"*2\r\n:1\r\n", b"$3\r\nabc\r\n"], [1, b"abc"]),
         ([b"$9\r\n$12345678", b"\r\n"], b"$12345678"),
+        ([b"$14\r\n\r\n*999999999", b"\r\n\r\n"], b"\r\n*999999999\r\n"),
+        ([b"*2\r\n$16\r\n\r\n$99999999999\r\n\r\n", b":1\r\n"], [b"\r\n$99999999999\r\n", 1]),
         ([b"$1000000\r\n" + b"x" * 1_000_000 + b"\r\n"], b"x" * 1_000_000),
     ],
 )

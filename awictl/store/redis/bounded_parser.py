@@ -22,6 +22,9 @@ _UNCOUNTED = 1_048_576
 #: The announcement of a string or an array of a million bytes or elements or more. hiredis allocates an array at once,
 #: and no reply to a request of awictl has as many elements. The newline before it makes the search ten times as fast.
 _LARGE = re.compile(rb"\n([$=!*~>%|])([0-9]{7,})\r\n")
+MAX_ELEMENTS = 1_000_000
+#: Bytes of the replies to a request that are kept for a closer look; a larger string is always requested alone.
+_KEPT = 5 * 1_048_576
 #: Bytes in which an announcement may have begun that the next bytes complete; hiredis accepts no longer number.
 _LONGEST_START = 32
 _HINT = "which AWI_MAX_DOCUMENT_BYTES determines"
@@ -53,6 +56,9 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
         self._in_line = False
         #: The last bytes that were received; at first the newline that precedes every announcement.
         self._end = b"\n"
+        #: All that was received, as long as it is not too much, and where in it the next reply to be checked begins.
+        self._chunks: list[bytes] = []
+        self._at = 0
 
     async def read_from_socket(self) -> Any:
         """Read what has arrived, check it, and feed it to hiredis."""
@@ -66,8 +72,12 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
     def _check(self, data: bytes) -> None:
         if not self._received:
             self._in_line = data[0] in b"+-:"
-        self._check_announced(self._end + data[:_LONGEST_START])
-        self._check_announced(data)
+        if self._received <= _KEPT:
+            self._chunks.append(data)
+        else:
+            self._chunks.clear()
+        if _LARGE.search(self._end + data[:_LONGEST_START]) or _LARGE.search(data):
+            self._check_announced()
         self._end = (self._end + data[-_LONGEST_START:])[-_LONGEST_START:]
         self._received += len(data)
         if self._received > self._limit:
@@ -81,17 +91,28 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
             if self._lines > MAX_LINES:
                 raise ReplyTooLarge(f"it sent more than {MAX_LINES:,} elements in reply to one request")
 
-    def _check_announced(self, data: bytes) -> None:
+    def _check_announced(self) -> None:
         """Raise ReplyTooLarge if replies announce too large a string or array.
 
-        Stored text that looks like an announcement is taken for one. A document has none: JSON has no such line.
+        Stored text may look like an announcement, so the replies are followed from the first one. In a reply that is
+        too large to be kept for that, any such text is taken for one.
         """
-        for kind, number in _LARGE.findall(data):
+        if not self._chunks:
+            raise ReplyTooLarge("it announced a large reply within another one")
+        data = b"".join(self._chunks)
+        while (end := data.find(b"\r\n", self._at)) >= 0:
+            kind, number = data[self._at : self._at + 1], data[self._at + 1 : end]
+            self._at = end + 2
+            if kind not in b"$=!*~>%|" or not number.isdigit():
+                continue  # a line
             size = int(number[:20])
             if kind in b"*~>%|":
-                raise ReplyTooLarge(f"it announced {size:,} elements")
-            if size > self._limit:
+                if size >= MAX_ELEMENTS:
+                    raise ReplyTooLarge(f"it announced {size:,} elements")
+            elif size > self._limit:
                 raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}, {_HINT}")
+            else:
+                self._at += size + 2
 
 
 def describe_excess(error: Exception) -> str | None:

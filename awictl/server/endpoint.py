@@ -114,7 +114,10 @@ class Endpoint:
             if not route.public:
                 request.key = await authenticate(headers, worker.agents, worker.unknown_keys, request.scope)
                 authorize(request.key, route.permission)
-            value = await route.handler(request)
+                async with worker.agent_slots.taken(request.key.agent_id):
+                    value = await route.handler(request)
+            else:
+                value = await route.handler(request)
         except AwiError as error:
             raise problem_of(error) from error
         return value if isinstance(value, Response) else json_response(value)

@@ -13,7 +13,7 @@ from ..agents.api_keys import Permission
 from ..document import keys
 from ..document.schema import as_object
 from ..document.timestamps import timestamp
-from ..errors import AwiError
+from ..errors import AwiError, TooLarge
 from . import response_bodies
 from . import response_types as types
 from .addresses import client_address
@@ -28,6 +28,8 @@ log = logging.getLogger("awictl.server")
 #: Seconds that an agent waits for its session to be archived; after that, a sweep archives it.
 ARCHIVE_SECONDS = 5.0
 
+#: Maximum number of bytes of a session that are read for a page of its history.
+MAX_HISTORY_BYTES = 8_388_608
 #: The page of a history.
 LIMIT = QueryNumber("limit", "maximum number of actions", default=20, maximum=1_000)
 OFFSET = QueryNumber("offset", "number of the newest actions to skip", default=0, maximum=10_000_000)
@@ -48,7 +50,12 @@ async def get_history(request: ApiRequest) -> types.HistoryResponse:
     """Get a page of the trajectory."""
     limit, offset = LIMIT.of(request.scope), OFFSET.of(request.scope)
     visit = await request.visit()
-    page = await request.worker.manager.get_action_history(visit.session_id, limit, offset)
+    manager = request.worker.manager
+    try:
+        page = await manager.get_action_history(visit.session_id, limit, offset, max_bytes=MAX_HISTORY_BYTES)
+    except TooLarge:
+        why = f"These actions, with those that are newer, have more than {MAX_HISTORY_BYTES:,} bytes. Ask for fewer."
+        raise HTTPProblem(413, "Too large", why) from None
     return response_bodies.history(visit.session_id, page)
 
 

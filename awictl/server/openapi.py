@@ -21,7 +21,7 @@ ERRORS = {
     404: "The agent has no session.",
     408: "The request body did not arrive in time.",
     409: "Concurrent requests kept changing the session, or its stored data cannot be read.",
-    413: "The request body, or the updated session, is too large.",
+    413: "The request body, the updated session, or what a page of the history takes to read is too large.",
     429: "Too many requests of the agent, registrations, or unknown API keys; `Retry-After` says when to try again.",
     503: "A backend does not respond, or the outcome of the update named by `op_id` is unknown.",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..sessions.manager import StateManager
 from ..settings import Settings
 from .addresses import UnknownKeyLimit
+from .agent_slots import AgentSlots
 from .health import HealthCheck
 from .metrics import Metrics
 from .options import ServerOptions
@@ -28,6 +29,7 @@ class Worker:
         self.metrics = Metrics()
         self.state_responses = StateResponseCache()
         self.unknown_keys = UnknownKeyLimit(options.unknown_keys)
+        self.agent_slots = AgentSlots()
         self.health = HealthCheck()
         self._settings = settings
         self._manager: StateManager | None = None

@@ -349,9 +349,14 @@ class StateManager:
         """The session that an agent is mapped to, even if that is gone; None without a mapping."""
         return await self._reader.agent_session(agent_id)
 
-    async def get_action_history(self, session_id: str, limit: int = 20, offset: int = 0) -> HistoryPage:
-        """A page of the trajectory, newest first, with the total. Raises NotFound. At most two round trips."""
-        return await self._reader.history(session_id, limit, offset)
+    async def get_action_history(
+        self, session_id: str, limit: int = 20, offset: int = 0, *, max_bytes: int | None = None
+    ) -> HistoryPage:
+        """A page of the trajectory, newest first, with the total. At most two round trips.
+
+        Raises NotFound, and TooLarge if more than `max_bytes` of the session would have to be read.
+        """
+        return await self._reader.history(session_id, limit, offset, max_bytes=max_bytes)
 
     async def find_history(self, session_id: str, limit: int = 20, offset: int = 0) -> tuple[HistoryPage, Found | None]:
         """Like `get_action_history`, with the archive as a fallback if the session is not live or Redis is unreachable.

@@ -53,11 +53,16 @@ class SessionReader:
 
         return await fallback.find(keys.check_session_id(session_id), self._store, self._open_archive)
 
-    async def history(self, session_id: str, limit: int = 20, offset: int = 0) -> HistoryPage:
-        """A page of a live trajectory, newest first. Raises NotFound. At most two round trips."""
+    async def history(
+        self, session_id: str, limit: int = 20, offset: int = 0, *, max_bytes: int | None = None
+    ) -> HistoryPage:
+        """A page of a live trajectory, newest first. At most two round trips.
+
+        Raises NotFound, and TooLarge if more than `max_bytes` would have to be read.
+        """
         if limit < 0 or offset < 0:
             raise InvalidInput("limit and offset cannot be negative")
-        page = await self._store.history(keys.check_session_id(session_id), limit, offset)
+        page = await self._store.history(keys.check_session_id(session_id), limit, offset, max_bytes)
         if page is None:
             raise no_session(session_id, self._store.where)
         return page

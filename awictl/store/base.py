@@ -205,8 +205,13 @@ class SessionStore(Protocol):
     async def list(self, session_ids: Sequence[str]) -> list[Listed]:
         """These sessions with their heads. Missing sessions are left out."""
 
-    async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
-        """A page of the trajectory; None if the session does not exist."""
+    async def history(
+        self, session_id: str, limit: int, offset: int, max_bytes: int | None = None
+    ) -> HistoryPage | None:
+        """A page of the trajectory; None if the session does not exist.
+
+        Raises TooLarge if more than `max_bytes` would have to be read.
+        """
 
     async def diff(self, session_id: str) -> tuple[bytes | None, bool]:
         """The last delta as stored, if any, and whether the session exists."""

@@ -26,11 +26,13 @@ from awictl.document.byte_layout import encode
 from awictl.document.splice import Base, base_from_head
 from awictl.server import state_response_cache
 from awictl.server.addresses import UnknownKeyLimit, network_of
+from awictl.server.agent_slots import MAX_CONCURRENT
 from awictl.server.app import Api
 from awictl.server.middleware import LoadSession
 from awictl.server.options import UNUSED_KEY_MS, ServerOptions
 from awictl.sessions import get_or_create as agent_sessions
 from awictl.sessions import update
+from awictl.sessions.get_or_create import AgentSessions
 from awictl.store.redis import get_or_create
 
 
@@ -388,6 +390,51 @@ async def test_an_edit_that_keeps_the_length_is_seen(agent: Agent, valkey: Valke
         for _ in range(2):
             state = (await agent.get("state")).json()
             assert state["currentState"]["filters"] == {"value": value}
+
+
+# -- one agent with a large session
+
+
+async def test_one_agent_does_not_hold_more_than_its_slots(
+    agent: Agent, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(api) as client:
+        other = await an_agent(api, client)
+        release, running, highest = asyncio.Event(), 0, 0
+        visit = AgentSessions.get_or_create
+
+        async def slow(self: AgentSessions, agent_id: str, *args: Any, **named: Any) -> Any:
+            nonlocal running, highest
+            if agent_id == agent.agent_id:
+                running += 1
+                highest = max(highest, running)
+                await release.wait()
+                running -= 1
+            return await visit(self, agent_id, *args, **named)
+
+        monkeypatch.setattr(AgentSessions, "get_or_create", slow)
+        requests = [asyncio.create_task(agent.get("state")) for _ in range(5 * MAX_CONCURRENT)]
+        assert (await other.get("state")).status_code == 200, "other agents do not wait"
+        release.set()
+        assert {(await one).status_code for one in requests} == {200}
+        assert highest == MAX_CONCURRENT
+        assert not api.worker.agent_slots._slots
+
+
+@pytest.mark.parametrize("layout", ["awictl", "app"])
+async def test_the_size_of_a_history_is_bounded(agent: Agent, valkey: ValkeyServer, layout: str) -> None:
+    session_id = (await agent.get("state")).json()["sessionId"]
+    for _ in range(10):
+        await agent.manager.apply(session_id, {}, {"action": "x", "input": "y" * 1_000_000})
+    if layout == "app":
+        document = json.loads(valkey.raw.get(session_key(session_id)) or b"")
+        valkey.raw.set(session_key(session_id), json.dumps(document, separators=(",", ":")), ex=1800)
+    else:
+        page = (await agent.get("history", params={"limit": 1})).json()
+        assert (len(page["trajectory"]), page["total"]) == (1, 11)
+    for params in ({"limit": 1000}, {"limit": 1, "offset": 10}):
+        answer = await agent.get("history", params=params)
+        assert answer.status_code == 413 and "fewer" in answer.json()["message"]
 
 
 # -- repeated updates

@@ -8,27 +8,35 @@ from ...document import keys
 from ...document.byte_layout import complete_lines, ends_with_last_action, is_closed
 from ...document.json_codec import loads
 from ...document.splice import Base, action_count_before, base_from_head, base_from_string
-from ...errors import InvalidData
+from ...errors import InvalidData, TooLarge
 from ..base import HistoryPage
 from .connection import Server
 from .listing import HEAD_CHUNK
 
 #: Last bytes of a trajectory that are read first: about a hundred actions.
 TAIL_CHUNK = 32_768
-#: First bytes of a document that are read if the head is not within the first HEAD_CHUNK.
-LARGE_HEAD_CHUNK = 262_144
+#: First bytes of a document that are read if the head is not within the first HEAD_CHUNK. It has the last action.
+LARGE_HEAD_CHUNKS = (262_144, 4_194_304)
 
 
-async def page(server: Server, session_id: str, limit: int, offset: int, max_bytes: int) -> HistoryPage | None:
+async def page(
+    server: Server, session_id: str, limit: int, offset: int, max_bytes: int, most: int | None = None
+) -> HistoryPage | None:
     """Read `limit` actions, newest first, after skipping the newest `offset`; None if the session does not exist.
 
     One round trip if the first and the last bytes of the string contain what is needed; two for later pages, large
     heads, and documents in the app's layout. If the sizes of actions differ widely, it may take more.
+
+    Raises TooLarge if more than `most` bytes would have to be read.
     """
     key = keys.session_key(session_id)
     wanted = max(offset + limit, 1)
-    head_size, tail_size = HEAD_CHUNK, TAIL_CHUNK
+    head_size, tail_size, length = HEAD_CHUNK, TAIL_CHUNK, 0
     while True:
+        if most is not None and min(length, max(head_size, tail_size)) > most:
+            raise TooLarge(
+                f"{server.where}, key {key}: more than {most:,} of its {length:,} bytes would have to be read"
+            )
         chunk, length, tail, ttl = await server.execute_idempotent(
             ("GETRANGE", key, 0, head_size - 1), ("STRLEN", key), ("GETRANGE", key, -tail_size, -1), ("PTTL", key)
         )
@@ -50,8 +58,8 @@ async def page(server: Server, session_id: str, limit: int, offset: int, max_byt
             actions, total = found
             if len(actions) >= min(wanted, total):
                 return HistoryPage(actions[::-1][offset : offset + limit], total, limit, offset)
-        elif is_closed(tail) and head_size < LARGE_HEAD_CHUNK:
-            head_size = LARGE_HEAD_CHUNK
+        elif is_closed(tail) and head_size < LARGE_HEAD_CHUNKS[-1]:
+            head_size = next(one for one in LARGE_HEAD_CHUNKS if one > head_size)
         else:  # the app's layout: needs the full string
             head_size, tail_size = max_bytes, 1
             continue

@@ -305,9 +305,14 @@ class RedisStore:
         """These sessions with their heads. Missing sessions are left out."""
         return await listing.list_sessions(self._server, session_ids, self._max_bytes)
 
-    async def history(self, session_id: str, limit: int, offset: int) -> HistoryPage | None:
-        """A page of the trajectory; None if the session does not exist. Usually one or two round trips."""
-        return await history.page(self._server, session_id, limit, offset, self._max_bytes)
+    async def history(
+        self, session_id: str, limit: int, offset: int, max_bytes: int | None = None
+    ) -> HistoryPage | None:
+        """A page of the trajectory; None if the session does not exist. Usually one or two round trips.
+
+        Raises TooLarge if more than `max_bytes` would have to be read.
+        """
+        return await history.page(self._server, session_id, limit, offset, self._max_bytes, max_bytes)
 
     async def expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """The TTL in milliseconds of each existing key of a session, by key; None for a key without a TTL."""

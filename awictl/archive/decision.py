@@ -71,7 +71,9 @@ def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> 
             f"{at} is another session in the archive (agent {archived.agent_id}, started {archived.started_at}); "
             "nothing was archived or deleted"
         )
-    order = snapshot.revision.compared_to(archived.revision) or int(_continues(snapshot, archived))
+    order = snapshot.revision.compared_to(archived.revision)
+    if order <= 0 and _continues(snapshot, archived):
+        order = 1
     if order < 0:
         raise Outdated(f"{at} is already archived in a newer version; nothing was archived or deleted")
     if order == 0:
@@ -104,7 +106,8 @@ def _same_session(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
 def _continues(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
     """Whether the snapshot has the last archived action, and others after it.
 
-    That is so if the clock of a writer was set back since: it makes up for one of the other numbers of a revision.
+    Then it is newer, whatever the numbers of its revision are: the clock of a writer may have been set back since, and
+    a delta may have lowered the statistics.
     """
     last = archived.last_action_digest
     return last != snapshot.last_action_digest and snapshot.has_action(last)

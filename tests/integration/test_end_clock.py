@@ -47,3 +47,18 @@ async def test_a_session_is_ended_although_the_clock_was_set_back_after_a_sweep(
     assert found is not None and not found.summary.active
     assert [one["action"] for one in found.document["history"]["actions"]][-1] == "session_end"
     assert (found.document["last_updated"] > before) == (ended_by == "this version")
+
+
+async def test_a_session_is_ended_although_its_statistics_were_lowered_too(
+    valkey: ValkeyServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with StateManager.open(settings) as manager:
+        await manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
+        await manager.update_state_with_delta(SESSION_ID, {"n": 1})
+        sweeper = manager.sweeper(10**9)
+        assert (await sweeper.sweep(await sweeper.candidates())).archived == 1
+        before = datetime.fromisoformat(plain(stored(valkey))["last_updated"])
+        monkeypatch.setattr(update, "timestamp", lambda: timestamp(before - timedelta(days=2)))
+        await manager.update_state_with_delta(SESSION_ID, {"statistics": {"total_actions": -5}})
+        assert (await manager.end_session(SESSION_ID)).actions == 4
+        assert valkey.raw.keys() == []

@@ -24,7 +24,15 @@ def test_lines(client: str) -> None:
     )
 
 
-@pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"'])
+#: Lines of a hostile server: more digits than int() takes, and a time that datetime does not have.
+HOSTILE = [
+    b'%b.000000 [0 lua] "get" "a"' % (b"9" * 5_000),
+    b'1.000000 [%b lua] "get" "a"' % (b"9" * 5_000),
+    b'999999999999.000000 [0 lua] "get" "a"',
+]
+
+
+@pytest.mark.parametrize("line", [b"", b"OK", b'17 [0 lua] "get"', b"-ERR", b'x.000000 [0 lua] "get" "a"', *HOSTILE])
 def test_lines_that_are_not_commands(line: bytes) -> None:
     assert parse_line(line) is None
 

@@ -23,7 +23,8 @@ MAX_LAG_SECONDS = 2.0
 #: Number of lines after which other tasks may run, and the lag is checked.
 _CHECK_INTERVAL = 200
 
-_HEAD = re.compile(rb'(\d+)\.(\d{6}) \[(\d+) (.*?)\](?= "|$)', re.DOTALL)
+# the numbers are bounded, so that the time is one that datetime has
+_HEAD = re.compile(rb'(\d{1,11})\.(\d{6}) \[(\d{1,9}) (.*?)\](?= "|$)', re.DOTALL)
 _WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from support.cli import Cli
 from support.documents import SESSION_ID, compact, document, put, session_key
 from support.terminal import on_terminal
 from support.valkey import ValkeyServer
 
+APP_TRIMMED = Path(__file__).parents[1] / "data" / "session_04_over_100_actions.json"
 LONG = "sess_" + "d" * 40
 DRY = "dry run: nothing was written"
 
@@ -101,3 +105,25 @@ def test_a_list_about_failures_shows_them_on_a_narrow_terminal(
     put(valkey, compact(made))
     title, _, row, *_ = awictl.on_screen("session", "list", *words, columns=80).lines
     assert "FAILED" in title.split() and "17" in row.split()
+
+
+def test_actions_that_the_app_trimmed_are_reported(awictl: Cli, valkey: ValkeyServer) -> None:
+    """The app keeps 100 actions and records nowhere that there were more; the first of them has t 27."""
+    raw = APP_TRIMMED.read_bytes()
+    session_id = json.loads(raw)["session_id"]
+    put(valkey, raw, session_id)
+    shown = awictl.on_screen("session", "show", session_id, columns=120, rows=60)
+    assert "100 (27 trimmed)" in shown.text
+    result = awictl.ok("session", "history", session_id, "--limit", "100")
+    assert len(result.rows) == 100 and "actions before 27 were trimmed" in result.err
+    assert "trimmed" not in awictl.ok("session", "history", session_id, "--limit", "99").err
+    put(valkey, compact(document([0] * 3)))
+    assert "trimmed" not in awictl.ok("session", "history", SESSION_ID).err
+
+
+@pytest.mark.parametrize("interval", ["0.2", "0.2s", "200ms", "1s"])
+def test_an_interval_of_less_than_a_second_is_given_with_or_without_its_unit(
+    awictl: Cli, valkey: ValkeyServer, interval: str
+) -> None:
+    put(valkey, compact(document([0])))
+    assert awictl.ok("session", "watch", SESSION_ID, "--interval", interval, "--seconds", "0.1").rows

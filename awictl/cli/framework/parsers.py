@@ -54,12 +54,12 @@ def plain_ids(texts: list[str] | None) -> list[str] | None:
 
 
 def parse_interval(text: str) -> float:
-    """Parse a polling interval: seconds such as 0.5, or a duration such as 500ms. Returns seconds.
+    """Parse a polling interval: seconds such as 0.5 or 0.5s, or a duration such as 500ms. Returns seconds.
 
     Raises typer.BadParameter.
     """
     try:
-        seconds = float(text)
+        seconds = float(text.strip().lower().removesuffix("s"))
     except ValueError:
         seconds = parse_duration(text) / 1000
     if not MIN_INTERVAL <= seconds < math.inf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...document.action_numbers import t_of
 from ...document.schema import as_array, as_object
 from ...util.humanize import lifetime
 from .cells import known, moment
@@ -76,7 +77,9 @@ def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterato
     yield "visible items", str(len(items)) if isinstance(items, list) else known(items)
     yield "available actions", _words(state.get("available_actions"))
     yield "disabled actions", _words(state.get("disabled_actions"))
-    trimmed = as_object(document.get("history")).get("trimmed_actions")
+    history = as_object(document.get("history"))
+    kept = as_array(history.get("actions"))
+    trimmed = history.get("trimmed_actions") or (t_of(kept[0]) if kept else None)  # the app trims without a record
     yield "actions", f"{actions}" + (f" ({trimmed} trimmed)" if trimmed else "")
     yield (
         "outcomes",

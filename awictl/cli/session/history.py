@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...document.action_numbers import t_of
 from ...document.schema import as_object
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
@@ -80,3 +81,9 @@ async def render(ctx: CommandContext, page: "HistoryPage", envelope: dict[str, A
     await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions")
     if len(rows) < page.total:
         ctx.out.notice(f"{len(rows)} of {page.total} actions")
+    oldest = t_of(rows[-1]) if rows and page.offset + len(rows) >= page.total else None
+    if oldest:
+        ctx.out.notice(
+            f"actions before {oldest} were trimmed and are not here; "
+            f"`awictl archive show {envelope['session_id']}` has those that were archived"
+        )

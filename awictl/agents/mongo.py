@@ -6,10 +6,13 @@ cannot share a collection.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import pymongo
-from bson import ObjectId
+from bson import DatetimeMS, ObjectId
 from bson.errors import InvalidId
 from pymongo import ASCENDING
 
@@ -23,6 +26,9 @@ COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"
 #: Projection that leaves out the secret.
 _APP_FIELDS = {"key": 0}
+#: Largest limit of requests that counts as one: beyond it, doubles are not exact.
+_MAX_REQUESTS = 2**53
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MongoKeyStore:
@@ -49,7 +55,7 @@ class MongoKeyStore:
         }
         if key.provisional:
             document["provisional"] = True
-        with translate_errors(self.where):
+        with self._in_time():
             await self._connection.check_reachable()
             if not self._indexed:
                 await self._ours.create_index([("digest", ASCENDING)], unique=True)
@@ -69,7 +75,7 @@ class MongoKeyStore:
 
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""
-        with translate_errors(self.where):
+        with self._in_time():
             await self._connection.check_reachable()
             ours = await self._ours.find({}).to_list()
             apps = await self._apps.find({}, _APP_FIELDS).to_list()
@@ -81,7 +87,7 @@ class MongoKeyStore:
             wanted = {"_id": ObjectId(agent_id)}
         except InvalidId:
             return False
-        with translate_errors(self.where):
+        with self._in_time():
             await self._connection.check_reachable()
             return (await self._ours.update_one(wanted, {"$set": {"active": False}})).matched_count > 0
 
@@ -91,6 +97,25 @@ class MongoKeyStore:
         change = {"$set": {"expiresAt": None}, "$unset": {"provisional": ""}}
         with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
             return (await self._ours.update_one(wanted, change)).matched_count > 0
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """One deadline over all requests in the block, also if the server answers pings only. Translates errors."""
+        with translate_errors(self.where), pymongo.timeout(self._connection.patience):
+            yield
+
+
+def _expiry(value: Any) -> datetime | None:
+    """When a key expires; None if never. A value that is not a date must not make a key valid for ever."""
+    if value is None or isinstance(value, datetime):
+        return as_datetime(value)
+    return None if isinstance(value, DatetimeMS) and int(value) > 0 else _EPOCH  # beyond the year 9999
+
+
+def _requests(value: Any) -> int | None:
+    """A limit of requests; None if the value is not one."""
+    is_limit = isinstance(value, (int, float)) and 1 <= value <= _MAX_REQUESTS
+    return int(value) if is_limit else None
 
 
 def _key(found: Document, *, of_app: bool = False) -> AgentKey:
@@ -102,13 +127,13 @@ def _key(found: Document, *, of_app: bool = False) -> AgentKey:
         name=as_text(found.get("name")) or str(found["_id"]),
         permissions=permissions_of(found.get("permissions")),
         created_at=as_datetime(found.get("createdAt")),
-        expires_at=as_datetime(found.get("expiresAt")),
+        expires_at=_expiry(found.get("expiresAt")),
         active=found.get("active") is True,
         suspended=bool(found.get("suspended")),
         suspended_until=as_datetime(found.get("suspendedUntil")),
         suspension_reason=as_text(found.get("suspensionReason")),
         description=as_text(found.get("description")),
-        requests_per_hour=int(requests) if isinstance(requests, (int, float)) and requests >= 1 else None,
+        requests_per_hour=_requests(requests),
         provisional=not of_app and found.get("provisional") is True,
         of_app=of_app,
         last_used_at=as_datetime(as_object(found.get("usage")).get("lastUsed")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import DatetimeMS, ObjectId
 from support.archives import forget_sockets
-from support.mongo import MongoServer
+from support.mongo import DATABASE, MongoServer
+from support.proxy import hanging_writes
 
 from awictl import AgentKey, InvalidInput, NotFound, Permission, ReadOnly, Refused, Settings, StateManager, Unreachable
 from awictl.agents.api_keys import KeyState
 from awictl.agents.key_cache import CACHE_SECONDS, CACHED_KEYS_BYTES, CACHED_MISSES, MAX_LOOKUPS, MISS_SECONDS
+from awictl.agents.mongo import _key
 from awictl.agents.registry import AgentRegistry
 from awictl.agents.secret import digest_of
+from awictl.archive.mongo import connection
 
 APP_SECRET = "agent_" + "0" * 32
 APP_ID = "6b03e3a15c752fa9a5b94777"
@@ -194,6 +199,8 @@ async def test_a_key_of_the_app(mongo: MongoServer, app_key: dict[str, Any]) -> 
         ({"suspended": True, "suspendedUntil": datetime(2999, 1, 1, tzinfo=UTC)}, KeyState.SUSPENDED),
         ({"expiresAt": None, "rateLimit": "none", "permissions": "all", "name": 7, "createdAt": "x"}, KeyState.ACTIVE),
         ({"active": "yes"}, KeyState.REVOKED),
+        ({"expiresAt": "2999-01-01"}, KeyState.EXPIRED),
+        ({"expiresAt": None, "rateLimit": {"requestsPerHour": float("inf")}}, KeyState.ACTIVE),
     ],
 )
 async def test_fields_of_the_keys_of_the_app(
@@ -205,6 +212,27 @@ async def test_fields_of_the_keys_of_the_app(
         assert key is not None and key.state() is state
         if change.get("permissions") == "all":
             assert (key.permissions, key.requests_per_hour, key.name) == ((), None, APP_ID)
+
+
+@pytest.mark.parametrize(("milliseconds", "state"), [(-(2**60), KeyState.EXPIRED), (2**60, KeyState.ACTIVE)])
+def test_an_expiry_that_no_datetime_has(milliseconds: int, state: KeyState) -> None:
+    # the tests' server cannot store it
+    assert _key({"_id": ObjectId(), "active": True, "expiresAt": DatetimeMS(milliseconds)}).state() is state
+
+
+async def test_the_writes_of_mongodb_hang(mongo: MongoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "USUAL_TIMEOUT", 0.5)
+    with hanging_writes(mongo.port) as proxy:
+        async with registry_at(Settings(mongodb_uri=proxy.uri(DATABASE), timeout=0.5)) as agents:
+            proxy.hanging = False
+            made = await agents.register("x")
+            proxy.hanging = True
+            started = time.monotonic()
+            for change in (agents.register("y"), agents.revoke("x")):
+                with pytest.raises(Unreachable, match="in time"):
+                    await change
+            assert time.monotonic() - started < connection.WRITE_SECONDS
+            assert [one.agent_id for one in await agents.all()] == [made.key.agent_id]
 
 
 async def test_mongodb_is_down(new_mongo: Callable[[], MongoServer]) -> None:

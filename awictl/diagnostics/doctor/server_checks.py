@@ -145,7 +145,7 @@ async def _persistence(server_info: ServerInfo, info: Info) -> Check:
     if faults:
         remedy = "read the server's log; the usual cause is a disk that is full or not writable"
         return failed("persistence", "; ".join(faults), remedy)
-    changes = f"{int(info.get('rdb_changes_since_last_save', '0')):,} changes since the last snapshot"
+    changes = f"{_number(info, 'rdb_changes_since_last_save'):,} changes since the last snapshot"
     if aof:
         return passed("persistence", f"AOF is enabled, {changes}")
     try:
@@ -160,9 +160,15 @@ async def _persistence(server_info: ServerInfo, info: Info) -> Check:
     return warned("persistence", "neither RDB nor AOF is enabled: a restart loses every live session", remedy)
 
 
+def _number(info: Info, name: str) -> int:
+    """A number in INFO; 0 if it is missing, or not a number that a server could report."""
+    text = info.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
 def _eviction(info: Info) -> Check:
-    policy, limit = info.get("maxmemory_policy", ""), int(info.get("maxmemory", "0"))
-    evicted = int(info.get("evicted_keys", "0"))
+    policy, limit = info.get("maxmemory_policy", ""), _number(info, "maxmemory")
+    evicted = _number(info, "evicted_keys")
     evidence = f"maxmemory-policy {policy or 'unknown'}, maxmemory {limit:,}" + ("" if limit else " (no limit)")
     remedy = (
         "set `maxmemory-policy noeviction` on the server that stores sessions, and move caches and media to another "
@@ -181,10 +187,10 @@ def _eviction(info: Info) -> Check:
 
 
 def _memory(info: Info) -> Check:
-    used, limit = int(info.get("used_memory", "0")), int(info.get("maxmemory", "0"))
+    used, limit = _number(info, "used_memory"), _number(info, "maxmemory")
     of = "maxmemory"
     if not limit:
-        limit, of = int(info.get("total_system_memory", "0")), "the machine's memory"
+        limit, of = _number(info, "total_system_memory"), "the machine's memory"
     if not used or not limit:
         return not_permitted("memory", "used_memory in INFO")
     share = used / limit
@@ -212,7 +218,7 @@ async def _replication(server_info: ServerInfo, info: Info, settings: Settings) 
         return warned("replication", "a replica: it refuses writes", remedy)
     replicas = [line for name, line in info.items() if re.fullmatch(r"slave\d+", name)]
     online = [line for line in replicas if "state=online" in line]
-    late = [line for line in online if int((re.search(r"lag=(\d+)", line) or ["", "0"])[1]) > _LAG_SECONDS]
+    late = [line for line in online if int((re.search(r"lag=(\d{1,9})", line) or ["", "0"])[1]) > _LAG_SECONDS]
     evidence = f"{role}, {len(online)} of {len(replicas)} replicas online" if replicas else f"{role}, no replicas"
     if len(online) < wanted:
         remedy = "start the replicas, or lower AWI_WAIT_REPLICAS; every write waits for replicas that are not there"

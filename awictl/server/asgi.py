@@ -121,7 +121,7 @@ class QueryNumber:
 
 
 class Body:
-    """The body of a request, which is read at most once.
+    """The body of a request, which is received at most once.
 
     `limit`: maximum size in bytes; `seconds`: time in which it must arrive.
     """
@@ -133,15 +133,19 @@ class Body:
         self._seconds = seconds
         #: Whether it was read, or its rest is not waited for.
         self._done = False
+        self._content: bytes | None = None
 
     async def read(self) -> bytes:
         """The whole body. Raises HTTPProblem: 413 if it is too large, 408 if it does not arrive in time."""
+        if self._content is not None:
+            return self._content
         declared = self._headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._limit:
             raise too_large("The request body", self._limit)
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._read()
+                self._content = await self._read()
+                return self._content
         except TimeoutError:
             self._done = True
             raise HTTPProblem(

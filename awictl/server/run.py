@@ -27,7 +27,6 @@ from ..sessions.manager import StateManager
 from ..settings import Settings
 from .app import Api, create_app
 from .connections import ConnectionLimits, max_connections
-from .log_formats import configure
 from .metrics import SHARED_FOLDER
 from .options import ServerOptions
 from .protocol import BoundedHttpProtocol
@@ -43,8 +42,10 @@ BACKLOG = 1_024
 
 
 async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises Refused if the server cannot start; KeyboardInterrupt after Ctrl-C."""
-    configure(level)
+    """Serve until SIGTERM or Ctrl-C. Raises Refused if the server cannot start; KeyboardInterrupt after Ctrl-C.
+
+    `level`: of the log, which the caller has configured for this process.
+    """
     if options.wide and not options.behind_tls:
         log.warning(
             "listening on %s without TLS: the agents' API keys can be read in transit. Terminate TLS in a proxy and "

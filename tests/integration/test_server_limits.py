@@ -414,6 +414,9 @@ async def test_one_agent_does_not_hold_more_than_its_slots(
 
         monkeypatch.setattr(AgentSessions, "get_or_create", slow)
         requests = [asyncio.create_task(agent.get("state")) for _ in range(5 * MAX_CONCURRENT)]
+        async with asyncio.timeout(30):
+            while sum(one.users for one in api.worker.agent_slots._slots.values()) < len(requests):
+                await asyncio.sleep(0.005)
         assert (await other.get("state")).status_code == 200, "other agents do not wait"
         release.set()
         assert {(await one).status_code for one in requests} == {200}

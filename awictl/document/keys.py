@@ -19,6 +19,8 @@ IMAGE_PREFIX = "MEDIA:IMG:"
 EMBEDDING_PREFIX = "MEDIA:EMBED:"
 LOCK_PREFIX = "LOCK:SESSION:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
+#: Ids of sessions that an agent ended over HTTP, until they are archived; only awictl's server uses it.
+ENDED_PREFIX = "AWI:ENDED:"
 
 
 class KeyKind(StrEnum):
@@ -174,6 +176,11 @@ def agent_key(agent_id: str) -> str:
     if not agent_id.isascii():
         agent_id = agent_id.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return AGENT_PREFIX + agent_id
+
+
+def ended_key(agent_id: str) -> str:
+    """The key of the sessions that an agent has ended, and that are not archived yet: ids with spaces between."""
+    return ENDED_PREFIX + agent_key(agent_id).removeprefix(AGENT_PREFIX)
 
 
 def is_cache_key(text: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from ..agents.api_keys import Permission
@@ -106,6 +107,7 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
     manager = request.worker.manager
     visit = await request.visit(create=False)
     await manager.record_end(visit.session_id)
+    await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
     await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
     archived = False
     if manager.archive is not None:
@@ -116,8 +118,10 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
         except (AwiError, TimeoutError) as error:
             why = error if isinstance(error, AwiError) else f"the archive took longer than {ARCHIVE_SECONDS:g} s"
             log.warning("%s has ended, but is not archived yet: %s", visit.session_id, why)
-            manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
             request.worker.metrics.not_archived.inc()
+    if archived:
+        with suppress(AwiError):  # the note expires; until then, it costs the agent's next session a read
+            await manager.earlier_sessions.archived(request.caller.agent_id, visit.session_id)
     return {
         "success": True,
         "message": "Session ended successfully",

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..archive.base import Archive, ArchiveQuery
+from ..document import keys
 from ..document.byte_layout import decode
-from ..document.keys import op_id_time
 from ..document.schema import as_array, as_object
 from ..document.timestamps import parse_timestamp
 from ..errors import InvalidData, OutcomeUnknown
 from ..store.base import SessionStore
-from ..util.bounded_dict import BoundedByteDict, BoundedDict
+from ..util.bounded_dict import BoundedByteDict
 from .fallback import OpenArchive
 from .get_or_create import Visit
 
@@ -33,8 +33,6 @@ SEARCHED_ACTIONS = 2_000
 #: Maximum number of sessions for which the op_ids of earlier sessions are cached, and their size in memory, in bytes.
 CACHED_SESSIONS = 1_024
 CACHED_BYTES = 16_777_216
-#: Maximum number of agents of which it is remembered that ended sessions still wait to be archived.
-WAITING_AGENTS = 1_024
 
 
 class EarlierSessions:
@@ -48,8 +46,6 @@ class EarlierSessions:
         self._op_ids: BoundedByteDict[str, dict[str, str]] = BoundedByteDict(
             CACHED_SESSIONS, CACHED_BYTES, lambda _, op_ids: 500 + 250 * len(op_ids)
         )
-        #: By agent: sessions that this process ended, but could not archive yet.
-        self._waiting: BoundedDict[str, list[str]] = BoundedDict(WAITING_AGENTS)
 
     async def find(self, agent_id: str, visit: Visit, op_id: str) -> str | None:
         """The earlier session of an agent that has an action with this op_id; None if there is none.
@@ -60,7 +56,7 @@ class EarlierSessions:
         found = (await self._earlier(agent_id, visit.session_id)).get(op_id)
         if found is not None:
             return found
-        made, now = op_id_time(op_id), datetime.now(UTC)
+        made, now = keys.op_id_time(op_id), datetime.now(UTC)
         started = parse_timestamp(as_object(visit.head.get("statistics")).get("session_start"))
         if made is not None and started is not None and made < started and now - made > self._ttl:
             raise OutcomeUnknown(
@@ -70,9 +66,28 @@ class EarlierSessions:
             )
         return None
 
-    def ended(self, agent_id: str, session_id: str) -> None:
-        """Note that a session has ended, but is not archived yet."""
-        self._waiting[agent_id] = [*self._waiting.get(agent_id, []), session_id][-SEARCHED_SESSIONS:]
+    async def ended(self, agent_id: str, session_id: str) -> None:
+        """Note that a session has ended. Until it is archived, other processes find it by this note only."""
+        waiting = await self._waiting(agent_id)
+        if session_id not in waiting:
+            await self._note(agent_id, [*waiting, session_id])
+
+    async def archived(self, agent_id: str, session_id: str) -> None:
+        """Remove the note that a session has ended."""
+        await self._note(agent_id, [one for one in await self._waiting(agent_id) if one != session_id])
+
+    async def _note(self, agent_id: str, session_ids: list[str]) -> None:
+        name = keys.ended_key(agent_id)
+        if session_ids:
+            milliseconds = int(SEARCHED_TIME.total_seconds() * 1000)
+            await self._store.strings.put({name: " ".join(session_ids[-SEARCHED_SESSIONS:]).encode()}, milliseconds)
+        else:
+            await self._store.strings.delete([name])
+
+    async def _waiting(self, agent_id: str) -> list[str]:
+        """The sessions of an agent that have ended, and may not be archived yet."""
+        raw = await self._store.strings.get(keys.ended_key(agent_id)) or b""
+        return [one for one in raw.decode("utf-8", "replace").split(" ") if keys.is_session_id(one)]
 
     async def _earlier(self, agent_id: str, session_id: str) -> dict[str, str]:
         known = self._op_ids.get(session_id)
@@ -94,8 +109,8 @@ class EarlierSessions:
             for earlier in ids:
                 if earlier != session_id:
                     yield earlier, await self._archived(archive, earlier)
-        for earlier in self._waiting.get(agent_id, []):
-            stored = await self._store.read(earlier)
+        for earlier in await self._waiting(agent_id):
+            stored = await self._store.read(earlier) if earlier != session_id else None
             if stored is not None:
                 yield earlier, decode(stored.raw)
 

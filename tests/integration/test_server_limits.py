@@ -443,11 +443,12 @@ async def test_the_size_of_a_history_is_bounded(agent: Agent, valkey: ValkeyServ
 # -- repeated updates
 
 
-async def test_an_update_is_not_applied_again_after_its_session_has_ended(agent: Agent) -> None:
+async def test_an_update_is_not_applied_again_after_its_session_has_ended(agent: Agent, valkey: ValkeyServer) -> None:
     body = {"delta": {"n": 1}, "op_id": "mine"}
     first = (await agent.post("state", body)).json()
     assert (first["applied"], first["appliedTo"]) == (True, None)
     assert (await agent.post("end")).json()["archived"] is True
+    assert not valkey.raw.exists(keys.ended_key(agent.agent_id))
     for _ in range(2):
         repeated = (await agent.post("state", body)).json()
         assert repeated["sessionId"] != first["sessionId"]
@@ -472,7 +473,7 @@ async def test_another_worker_and_another_agent(agent: Agent, archived: Settings
 
 
 async def test_a_session_that_is_not_archived_yet(
-    agent: Agent, api: Api, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, api: Api, archived: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unreachable(_: str) -> None:
         raise Unreachable
@@ -482,7 +483,13 @@ async def test_a_session_that_is_not_archived_yet(
     monkeypatch.setattr(api.worker.manager, "end_session", unreachable)
     assert (await agent.post("end")).json()["archived"] is False
     assert valkey.raw.exists(session_key(first["sessionId"]))
-    assert (await agent.post("state", body)).json()["appliedTo"] == first["sessionId"]
+    async with served(archived) as worker, client_of(worker) as client:
+        restarted = Agent(client, agent.agent_id, agent.secret, worker.worker.manager)
+        for one in (agent, restarted, agent):
+            assert (await one.post("state", body)).json()["appliedTo"] == first["sessionId"]
+        monkeypatch.undo()
+        assert (await restarted.post("end")).json()["archived"] is True
+        assert valkey.raw.get(keys.ended_key(agent.agent_id)) == first["sessionId"].encode()
 
 
 async def test_an_old_op_id_without_a_trace_is_unknown(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,9 @@ UNKNOWN_KEYS_PER_MINUTE = 60
 REGISTRATIONS_PER_HOUR = 10
 #: Time after which a key that an agent registered itself expires if it has not been used, in milliseconds: a day.
 UNUSED_KEY_MS = 86_400_000
+#: Maximum number of requests of one agent that a worker handles at the same time; further ones wait in turn. Each may
+#: read a session of up to AWI_MAX_DOCUMENT_BYTES: some dozens at once would delay all other agents, and take memory.
+CONCURRENT_REQUESTS = 4
 #: Fields of a session document that only the site can change, not the agent.
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")
 

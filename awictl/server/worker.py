@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
+from ..util.keyed_slots import KeyedSlots
 from .addresses import UnknownKeyLimit
-from .agent_slots import AgentSlots
 from .health import HealthCheck
 from .metrics import Metrics
-from .options import ServerOptions
+from .options import CONCURRENT_REQUESTS, ServerOptions
 from .state_response_cache import StateResponseCache
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Worker:
         self.metrics = Metrics()
         self.state_responses = StateResponseCache()
         self.unknown_keys = UnknownKeyLimit(options.unknown_keys)
-        self.agent_slots = AgentSlots()
+        self.agent_slots = KeyedSlots(CONCURRENT_REQUESTS)
         self.health = HealthCheck()
         self._settings = settings
         self._manager: StateManager | None = None

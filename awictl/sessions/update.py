@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from ..settings import Settings
 from ..store.base import CommitOutcome, SessionStore
 from ..store.errors import ReplyLost, no_session
 from ..util.bounded_dict import BoundedByteDict
+from ..util.keyed_slots import KeyedSlots
 from .applied_before import is_found, may_be_trimmed, was_applied
 from .trimmed import TrimmedActions
 
@@ -73,7 +73,8 @@ class Updater:
         self._heads: BoundedByteDict[str, Base] = BoundedByteDict(
             CACHED_HEADS, CACHED_HEADS_BYTES, lambda _, base: base.memory
         )
-        self._locks: dict[str, _CountedLock] = {}
+        #: Updates of one session are serialized in this process, so that only other processes can conflict.
+        self._locks = KeyedSlots(1)
 
     def agent_id(self, session_id: str) -> str | None:
         """The agent of a session, if its head is cached; else None."""
@@ -98,7 +99,7 @@ class Updater:
 
         Raises NotFound, UpdateConflict, OutcomeUnknown, and the errors of the store.
         """
-        async with self._locked(session_id):
+        async with self._locks.taken(session_id):
             return await self._attempts(session_id, build, op_id, look_for_op_id, base, whole)
 
     async def _attempts(
@@ -240,27 +241,6 @@ class Updater:
             "which never applies it twice",
             op_id=op_id,
         )
-
-    @asynccontextmanager
-    async def _locked(self, session_id: str) -> AsyncIterator[None]:
-        """Serialize the updates of a session in this process, so that only other processes can conflict."""
-        lock = self._locks.setdefault(session_id, _CountedLock())
-        lock.users += 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock.users -= 1
-            if not lock.users:
-                del self._locks[session_id]
-
-
-class _CountedLock(asyncio.Lock):
-    """A lock that counts the tasks that hold it or wait for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users = 0
 
 
 class _ReplyLost(Exception):

@@ -26,10 +26,9 @@ from awictl.document.byte_layout import encode
 from awictl.document.splice import Base, base_from_head
 from awictl.server import state_response_cache
 from awictl.server.addresses import UnknownKeyLimit, network_of
-from awictl.server.agent_slots import MAX_CONCURRENT
 from awictl.server.app import Api
 from awictl.server.middleware import LoadSession
-from awictl.server.options import UNUSED_KEY_MS, ServerOptions
+from awictl.server.options import CONCURRENT_REQUESTS, UNUSED_KEY_MS, ServerOptions
 from awictl.sessions import get_or_create as agent_sessions
 from awictl.sessions import update
 from awictl.sessions.get_or_create import AgentSessions
@@ -413,15 +412,15 @@ async def test_one_agent_does_not_hold_more_than_its_slots(
             return await visit(self, agent_id, *args, **named)
 
         monkeypatch.setattr(AgentSessions, "get_or_create", slow)
-        requests = [asyncio.create_task(agent.get("state")) for _ in range(5 * MAX_CONCURRENT)]
+        requests = [asyncio.create_task(agent.get("state")) for _ in range(5 * CONCURRENT_REQUESTS)]
         async with asyncio.timeout(30):
-            while sum(one.users for one in api.worker.agent_slots._slots.values()) < len(requests):
+            while api.worker.agent_slots.users(agent.agent_id) < len(requests):
                 await asyncio.sleep(0.005)
         assert (await other.get("state")).status_code == 200, "other agents do not wait"
         release.set()
         assert {(await one).status_code for one in requests} == {200}
-        assert highest == MAX_CONCURRENT
-        assert not api.worker.agent_slots._slots
+        assert highest == CONCURRENT_REQUESTS
+        assert api.worker.agent_slots.users(agent.agent_id) == 0
 
 
 @pytest.mark.parametrize("layout", ["awictl", "app"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..document.json_codec import dumps, encodable, json_equal
+from ..document.json_codec import encodable, json_equal
 from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
 from .chunks import Chunk
 
@@ -34,7 +34,7 @@ def with_trimmed_actions(document: dict[str, Any], chunks: Iterable[Chunk]) -> d
     for chunk in chunks:
         for ordinal, action in enumerate(chunk.actions, chunk.first):
             known = by_ordinal.setdefault(ordinal, [])
-            if ordinal < trimmed and not any(_same(action, one) for one in known):
+            if ordinal < trimmed and not any(json_equal(action, one) for one in known):
                 known.append(action)
     restored = [action for ordinal in sorted(by_ordinal) for action in by_ordinal[ordinal]]
     missing = trimmed - sum(1 for known in by_ordinal.values() if known)
@@ -54,10 +54,3 @@ def count_actions(actions: Iterable[Any]) -> dict[str, ActionCount]:
             count[0] += 1
             count[1] += action.get("success") is False
     return {name: ActionCount(*count) for name, count in counts.items()}
-
-
-def _same(one: Any, other: Any) -> bool:
-    try:
-        return json_equal(one, other)
-    except RecursionError:  # too deeply nested to compare as values
-        return dumps(one) == dumps(other)

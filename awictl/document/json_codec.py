@@ -168,14 +168,27 @@ def encodable(text: str) -> str:
 
 
 def json_equal(a: Any, b: Any) -> bool:
-    """Whether two values are equal as JSON: 1 equals 1.0, but neither equals true; the order of keys is ignored."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(json_equal(item, b[key]) for key, item in a.items())
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(json_equal, a, b))
-    return type(a) is type(b) and a == b if isinstance(a, (str, dict, list)) else bool(a == b)
+    """Whether two values are equal as JSON: 1 equals 1.0, but neither equals true; the order of keys is ignored.
+
+    Of any nesting: it does not recurse, since the app can store deeper values than Python can recurse into.
+    """
+    pairs = [(a, b)]
+    while pairs:
+        a, b = pairs.pop()
+        if isinstance(a, bool) or isinstance(b, bool):
+            equal = a is b
+        elif isinstance(a, dict) and isinstance(b, dict):
+            equal = a.keys() == b.keys()
+            if equal:
+                pairs += [(item, b[key]) for key, item in a.items()]
+        elif isinstance(a, list) and isinstance(b, list):
+            equal = len(a) == len(b)
+            pairs += zip(a, b, strict=False)
+        else:
+            equal = type(a) is type(b) and a == b if isinstance(a, (str, dict, list)) else bool(a == b)
+        if not equal:
+            return False
+    return True
 
 
 _TYPE_NAMES = {dict: "an object", str: "a string", bool: "a boolean", int: "a number", float: "a number"}

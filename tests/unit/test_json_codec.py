@@ -192,3 +192,9 @@ def test_values_nested_deeper_than_the_stack_are_encoded() -> None:
     for _ in range(5_000):
         value = {"a": [value, "x"], "b": None}
     assert dumps(value) == b'{"a":[' * 5_000 + b"1" + b',"x"],"b":null}' * 5_000
+
+
+def test_values_nested_deeper_than_the_stack_are_compared() -> None:
+    one, other, third = nested(5_000, 1), nested(5_000, 1), nested(5_000, 2)
+    assert json_equal(one, other) and not json_equal(one, third)
+    assert json_equal({"a": one}, {"a": other}) and not json_equal({"a": one}, {"a": third})

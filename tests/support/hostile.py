@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -75,20 +76,30 @@ class Measured(NamedTuple):
     memory: float
 
 
+#: Runs a command, and writes the memory of its process to a file descriptor, in KiB.
+#: A process starts with the maximum of the one that forked it, so it must not be that of the tests.
+_MEASURING = """
+import os, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+os.write(int(sys.argv[1]), b"%d" % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+os._exit(code)
+"""
+
+
 def measure(user: Cli, words: Sequence[str]) -> Measured:
     """Run `awictl WORDS` in a process of its own, and measure its memory."""
-    process = user.start(*words)
-    assert process.stdout is not None and process.stderr is not None
-    killer = threading.Timer(LIMIT_SECONDS, process.kill)
-    killer.start()
-    try:
-        with process.stdout, process.stderr:
-            out, err = process.stdout.read(), process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    except subprocess.SubprocessError:
-        process.kill()
-        raise
-    finally:
-        killer.cancel()
-    return Measured(Result(process.returncode, out, err, 0.0), usage.ru_maxrss / 1024)
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as memory:
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURING, str(write), sys.executable, "-m", "awictl", *words],
+            cwd=user.home,
+            env=user.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            pass_fds=[write],
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        os.close(write)
+        kilobytes = int(memory.read())
+    return Measured(Result(done.returncode, done.stdout, done.stderr.decode(), 0.0), kilobytes / 1024)

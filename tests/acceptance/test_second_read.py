@@ -127,3 +127,24 @@ def test_an_interval_of_less_than_a_second_is_given_with_or_without_its_unit(
 ) -> None:
     put(valkey, compact(document([0])))
     assert awictl.ok("session", "watch", SESSION_ID, "--interval", interval, "--seconds", "0.1").rows
+
+
+def test_a_filter_that_expects_the_array_is_told_that_it_gets_rows(awictl: Cli, valkey: ValkeyServer) -> None:
+    """gh gives the array to --jq; awictl gives it each row, because rows are printed as they are found."""
+    put(valkey, compact(document([0])))
+    awictl("session", "list", "--jq", ".[].session_id").error(2, "--jq", "each row", "-o json")
+    assert awictl.ok("session", "list", "-o", "json", "--jq", ".[].session_id").lines == [SESSION_ID]
+    assert "each row" not in awictl("session", "show", SESSION_ID, "--jq", ".[0]").error(2, "--jq")
+
+
+def test_columns_are_also_selected_by_the_names_of_fields(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0])))
+    words = ["session", "list", "-o", "csv", "--columns"]
+    assert awictl.ok(*words, "id,ttl_ms,agent_name").lines[0] == "session_id,ttl_ms,agent_name"
+
+
+def test_the_name_of_an_agent_that_is_not_registered_leads_to_its_sessions(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0], agent_id="agent-1", agent_name="Crawler 1")))
+    line = awictl("agent", "session", "Crawler 1").error(3, "awictl session list --agent 'Crawler 1'")
+    assert "Crawler 1" in line
+    assert awictl.ok("session", "list", "--agent", "Crawler 1", "-o", "ids").lines == [SESSION_ID]

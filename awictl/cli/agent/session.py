@@ -1,5 +1,6 @@
 """`awictl agent session`."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ...errors import NotFound
@@ -31,7 +32,10 @@ async def run(ctx: CommandContext, agent: str) -> None:
             agent_id, found = registered, await manager.get_agent_session(registered)
     if found is None:
         shown = agent if agent_id == agent else f"{agent} ({agent_id})"
-        raise NotFound(f"agent {shown} has no session at {manager.store.where}: it may have ended or expired")
+        raise NotFound(
+            f"agent {shown} has no session at {manager.store.where}: it may have ended or expired; "
+            f"`awictl session list --agent {shlex.quote(agent)}` searches the live sessions for the id or name"
+        )
     if not found.exists:
         ctx.out.notice(f"the agent is mapped to {found.session_id}, which does not exist any more")
     render(ctx, agent_id, found)

@@ -129,8 +129,11 @@ class JqFilter:
         except ValueError as error:
             raise InvalidInput(f"--jq: {_first_line(error)}") from None
 
-    def lines(self, encoded: bytes) -> Iterator[bytes]:
-        """The results for a JSON text, as `jq -rc` prints them: strings without quotes, others as compact JSON."""
+    def lines(self, encoded: bytes, hint: str = "") -> Iterator[bytes]:
+        """The results for a JSON text, as `jq -rc` prints them: strings without quotes, others as compact JSON.
+
+        `hint`: follows the message of an error.
+        """
         text = encoded.decode("utf-8", "replace")
         if "\\ud" in text.lower():  # jq refuses lone surrogates
             import json
@@ -144,7 +147,7 @@ class JqFilter:
             except StopIteration:
                 return
             except ValueError as error:
-                raise InvalidInput(f"--jq: {_first_line(error)}") from None
+                raise InvalidInput(f"--jq: {_first_line(error)}{hint}") from None
             yield result.encode("utf-8", "backslashreplace") if isinstance(result, str) else dumps(result)
 
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 #: What commands import from here.
 __all__ = ["COMMON", "LISTING", "Batches", "Format", "Output", "Row"]
 
+#: What the error of a jq expression says about rows.
+_EACH_ROW = " (the expression gets each row by itself; with -o json it gets the array of rows)"
 #: Seconds before a progress bar is shown.
 PROGRESS_DELAY_SECONDS = 0.5
 
@@ -160,7 +162,7 @@ class Output:
                 case Format.JSONL if self.jq is not None:
                     async for batch in batches:
                         for row in batch:
-                            self.json_line(row)
+                            self.json_line(row, _EACH_ROW)
                 case Format.JSONL:
                     encoded = isinstance(rows, Batches) and rows.encoded
                     await write_lines(batches, bytes if encoded else json_dumps())
@@ -181,10 +183,13 @@ class Output:
         flush()
         return count
 
-    def json_line(self, value: Any) -> None:
-        """Print a value, or encoded JSON, as a line; with --jq the lines that the filter makes of it."""
+    def json_line(self, value: Any, hint: str = "") -> None:
+        """Print a value, or encoded JSON, as a line; with --jq the lines that the filter makes of it.
+
+        `hint`: follows the message of an error of the filter.
+        """
         encoded = value if isinstance(value, bytes) else dumps(value)
-        for line in [encoded] if self.jq is None else self.jq.lines(encoded):
+        for line in [encoded] if self.jq is None else self.jq.lines(encoded, hint):
             write(line + b"\n")
 
     def console(self) -> Console:

@@ -69,6 +69,8 @@ Columns = Annotated[
 
 #: The columns that are not dropped from a table that is sorted by them.
 _SORTED = {SortKey.ACTIVITY: "IDLE", SortKey.ID: "SESSION"}
+#: The names of fields in JSON, and of the sort key, that are not those of their columns → the columns.
+_ALIASES = {"id": "session"} | {field: name for name, (_, field) in view.SESSION_COLUMNS.items()}
 #: Maximum number of unreadable sessions that are named.
 MOST_NAMED = 10
 
@@ -109,7 +111,7 @@ def _selected(names: str | None) -> list[str] | None:
     """The names of columns in a list. Raises InvalidInput for an unknown one."""
     if names is None:
         return None
-    found = [name.strip().lower() for name in names.split(",")]
+    found = [_ALIASES.get(name, name) for name in (one.strip().lower() for one in names.split(","))]
     if unknown := [name for name in found if name not in view.SESSION_COLUMNS]:
         raise InvalidInput(f"--columns: there is no column {unknown[0]!r}; there are {', '.join(view.SESSION_COLUMNS)}")
     return found

@@ -76,9 +76,10 @@ class BoundedParser(DefaultParser):  # type: ignore[misc,valid-type]
             self._chunks.append(data)
         else:
             self._chunks.clear()
-        if _LARGE.search(self._end + data[:_LONGEST_START]) or _LARGE.search(data):
+        searched = self._end + data
+        if _LARGE.search(searched):
             self._check_announced()
-        self._end = (self._end + data[-_LONGEST_START:])[-_LONGEST_START:]
+        self._end = searched[-_LONGEST_START:]
         self._received += len(data)
         if self._received > self._limit:
             raise ReplyTooLarge(f"it sent more than {self._limit:,} bytes in reply to one request, {_HINT}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import AwiError, NotFound
+from ...util.batched import batched
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ async def not_archived(session_ids: Sequence[str], open_archive: OpenArchive) ->
         archive = open_archive()
         if archive is None:
             return list(session_ids)
-        for start in range(0, len(session_ids), _BATCH):
-            batch = session_ids[start : start + _BATCH]
+        for batch in batched(session_ids, _BATCH):
             found = await archive.load_many(batch)
             for one in batch:
                 archived = found.get(one)

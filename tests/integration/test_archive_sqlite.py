@@ -276,3 +276,13 @@ async def test_the_file_and_its_journals_are_private_whatever_the_umask(tmp_path
     finally:
         os.umask(before)
     assert len(found) > 1 and set(found.values()) == {0o600}
+
+
+async def test_the_target_of_a_symbolic_link_is_private_too(tmp_path: Path) -> None:
+    (tmp_path / "archive.db").symlink_to(tmp_path / "target.db")
+    umask = os.umask(0)
+    try:
+        assert await SqliteFile(tmp_path / "archive.db", 1.0).write(lambda _: True)
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "target.db").stat().st_mode & 0o777 == 0o600

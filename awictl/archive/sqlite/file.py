@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ class SqliteFile:
             with self._translate_errors():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._create()
-            with self._translate_errors(), closing(self._connect("rwc")) as db:
+            with self._translate_errors(), closing(self._connect("rw")) as db:
                 db.execute("PRAGMA synchronous = EXTRA")  # a committed transaction survives a power failure
                 if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:
                     db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
@@ -84,9 +84,12 @@ class SqliteFile:
             raise Refused(f"{self.where} cannot be created: {folder} is not a folder that this user may write to")
 
     def _create(self) -> None:
-        """Create the file if it does not exist, for this user only. SQLite gives its journals the same mode."""
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        """Create the file if it does not exist, for this user only. SQLite gives its journals the same mode.
+
+        So is the target of a symbolic link, which SQLite would create for all users.
+        """
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         if self.path.is_dir():

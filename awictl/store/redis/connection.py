@@ -101,6 +101,7 @@ class Server:
                     except redis_errors.ResponseError as error:
                         replies.append(error)
                     self._answered = True
+                _expect_replies(connection)  # nothing of these replies is kept
             except BaseException:
                 # replies may still arrive on this connection, so it cannot be reused
                 await connection.disconnect(nowait=True)

@@ -18,10 +18,14 @@ from awictl import Settings, StateManager
 
 
 def pytest_configure() -> None:
-    """Undo an inherited SIG_IGN: a shell without job control starts `pytest &` so, and its children inherit it too."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Undo inherited SIG_IGNs: a shell without job control ignores SIGINT in `pytest &`, and nohup ignores SIGHUP.
+
+    The commands under test would inherit them.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

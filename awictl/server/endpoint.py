@@ -114,9 +114,10 @@ class Endpoint:
             if not route.public:
                 request.key = await authenticate(headers, worker.agents, worker.unknown_keys, request.scope)
                 authorize(request.key, route.permission)
+            if route.takes_slot:
                 if route.method == "POST":
                     await request.body.read()  # before: a slow sender takes no slot
-                async with worker.agent_slots.taken(request.key.agent_id):
+                async with worker.agent_slots.taken(request.caller.agent_id):
                     value = await route.handler(request)
             else:
                 value = await route.handler(request)

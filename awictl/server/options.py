@@ -16,6 +16,7 @@ REGISTRATIONS_PER_HOUR = 10
 UNUSED_KEY_MS = 86_400_000
 #: Maximum number of requests of one agent that a worker handles at the same time; further ones wait in turn. Each may
 #: read a session of up to AWI_MAX_DOCUMENT_BYTES: some dozens at once would delay all other agents, and take memory.
+#: Requests that read only the head of a session do not count; see `Route.takes_slot`.
 CONCURRENT_REQUESTS = 4
 #: Fields of a session document that only the site can change, not the agent.
 SITE_FIELDS = ("permissions", "user_id", "agent_name", "query_cache")

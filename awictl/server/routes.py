@@ -32,6 +32,8 @@ class Route:
     public: bool = False
     #: The operation that a request counts as for the rate limit.
     operation: str = ""
+    #: Whether it may read or write a whole session or more, so that the agent's other such requests wait in turn.
+    takes_slot: bool = False
     #: Statuses of errors besides `openapi.KEY_ERRORS`, which every route has that is not public.
     errors: tuple[int, ...] = ()
     query: tuple[QueryNumber, ...] = ()
@@ -50,14 +52,16 @@ REGISTRATION_EXAMPLE = {"name": "BrowserUseAgent", "permissions": ["read", "writ
 ROUTES = (
     Route("GET", f"{SESSION}/state", handlers.get_state, {200: types.StateResponse}, READ, operation="state"),
     Route("POST", f"{SESSION}/state", handlers.update_state, {200: types.UpdateResponse}, WRITE, operation="update",
-          errors=(400,), request=UpdateRequest, example=UPDATE_EXAMPLE),
+          takes_slot=True, errors=(400,), request=UpdateRequest, example=UPDATE_EXAMPLE),
     Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: types.DiffResponse | types.NoDiffResponse}, READ,
           operation="diff"),
     Route("GET", f"{SESSION}/history", handlers.get_history, {200: types.HistoryResponse}, READ, operation="history",
-          errors=(400,), query=(handlers.LIMIT, handlers.OFFSET)),
-    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ, operation="cache"),
+          takes_slot=True, errors=(400,), query=(handlers.LIMIT, handlers.OFFSET)),
+    Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ, operation="cache",
+          takes_slot=True),
     # any key may end its session, as in the app
-    Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, operation="end", errors=(400,)),
+    Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, operation="end",
+          takes_slot=True, errors=(400,)),
     Route("POST", "/api/agent/register", handlers.register, {201: types.RegistrationResponse}, public=True,
           errors=(400, 403, 408, 413, 429, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE,
           tag="agents"),

@@ -36,7 +36,7 @@ async def assert_pages_are_slices(manager: StateManager, actions: Sequence[Any],
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-@pytest.mark.parametrize("count", [0, 1, 5, 1000, 5000])
+@pytest.mark.parametrize("count", [0, 1, 5, 1000, pytest.param(5000, marks=pytest.mark.soak)])
 async def test_pages_are_slices_of_the_trajectory(
     manager: StateManager, valkey: ValkeyServer, layout: Layout, count: int
 ) -> None:

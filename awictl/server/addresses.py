@@ -14,7 +14,7 @@ from .asgi import Scope
 MAX_ADDRESSES = 10_000
 #: Maximum length of an address, in characters: what a proxy forwards is cut.
 MAX_ADDRESS = 64
-#: Length of the prefix by which IPv6 addresses are told apart: one network may have any number of addresses.
+#: Length in bits of the IPv6 prefix that identifies a client: one network can use any number of addresses.
 IPV6_PREFIX = 64
 
 

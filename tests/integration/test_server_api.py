@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,24 +21,6 @@ from awictl.archive.mongo import connection
 from awictl.document import keys
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
-
-
-@pytest.fixture
-def archived(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings with an archive in a file."""
-    return replace(settings, archive_url=f"sqlite:///{tmp_path}/archive.db")
-
-
-@pytest.fixture
-async def api(archived: Settings) -> AsyncIterator[Api]:
-    async with served(archived) as api:
-        yield api
-
-
-@pytest.fixture
-async def agent(api: Api) -> AsyncIterator[Agent]:
-    async with client_of(api) as client:
-        yield await an_agent(api, client)
 
 
 async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) -> None:

@@ -6,9 +6,8 @@ import asyncio
 import json
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,25 +32,6 @@ from awictl.sessions import get_or_create as agent_sessions
 from awictl.sessions import update
 from awictl.sessions.get_or_create import AgentSessions
 from awictl.store.redis import get_or_create
-
-
-@pytest.fixture
-def archived(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings with an archive in a file."""
-    return replace(settings, archive_url=f"sqlite:///{tmp_path}/archive.db")
-
-
-@pytest.fixture
-async def api(archived: Settings) -> AsyncIterator[Api]:
-    async with served(archived) as api:
-        yield api
-
-
-@pytest.fixture
-async def agent(api: Api) -> AsyncIterator[Agent]:
-    async with client_of(api) as client:
-        yield await an_agent(api, client)
-
 
 # -- unknown API keys
 

@@ -98,8 +98,8 @@ def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: 
     return made | others
 
 
-def app_update(server: ValkeyServer, session_id: str = SESSION_ID, now: str = "2026-11-23T07:09:41.403Z") -> None:
-    """Update a session exactly as the app does: without comparing, and keeping only the last 100 actions."""
+def app_update(server: ValkeyServer, now: str, session_id: str = SESSION_ID) -> None:
+    """Update a session at `now` exactly as the app does: without comparing, and keeping only the last 100 actions."""
     made = json.loads(stored(server, session_id))
     history, statistics = made["history"], made["statistics"]
     record = action(len(history["actions"])) | {"timestamp": now}

@@ -1,0 +1,31 @@
+"""An HTTP API whose archive is a file, and an agent that calls it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.api import Agent, an_agent, client_of, served
+
+from awictl import Settings
+from awictl.server.app import Api
+
+
+@pytest.fixture
+def archived(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with an archive in a file."""
+    return replace(settings, archive_url=f"sqlite:///{tmp_path}/archive.db")
+
+
+@pytest.fixture
+async def api(archived: Settings) -> AsyncIterator[Api]:
+    async with served(archived) as api:
+        yield api
+
+
+@pytest.fixture
+async def agent(api: Api) -> AsyncIterator[Agent]:
+    async with client_of(api) as client:
+        yield await an_agent(api, client)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import duration, plural
-from ..framework.cells import known, moment
+from ..framework.cells import AGENT_ID, SESSION_ID, known, moment
 from ..framework.tables import Column, Rows, fields_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ CHART_DAYS = 30
 CHART_WIDTH = 40
 
 SESSIONS = [
-    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
+    SESSION_ID,
     Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut", width=10),
     Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"], "seconds"), width=20),
     Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=4),
@@ -32,15 +32,15 @@ SESSIONS = [
 ]
 
 CANDIDATES = [
-    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
+    SESSION_ID,
     Column("REASON", lambda row: row["why"]),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
     Column("BYTES", lambda row: f"{row['bytes']:,}", right=True),
 ]
 
 RESTORED = [
-    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
-    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", least=24),
+    SESSION_ID,
+    AGENT_ID,
     Column("CURRENT SESSION", lambda row: known(row["agent_session"]), narrow="id", least=15, drop=1),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
 ]

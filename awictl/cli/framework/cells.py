@@ -1,16 +1,20 @@
-"""Texts of table cells that several commands have in common."""
+"""Columns of tables, and texts of their cells, that several commands have in common."""
 
 from contextvars import ContextVar
 from datetime import UTC
 from typing import Any
 
 from ...document.timestamps import parse_timestamp
-from .tables import compact
+from .tables import Column, compact
 
 #: Whether this command prints times in the local time zone (--local) instead of UTC.
 LOCAL_TIMES: ContextVar[bool] = ContextVar("LOCAL_TIMES", default=False)
 #: Length of the shortest timestamp: a date and a time in minutes.
 _MIN_TIMESTAMP = len("2026-11-23T07:09")
+
+#: The id of a session, as wide as those that are made here; and of an agent.
+SESSION_ID = Column("SESSION", lambda row: row["session_id"], narrow="id", width=37)
+AGENT_ID = Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", least=24)
 
 
 def known(value: Any) -> str:

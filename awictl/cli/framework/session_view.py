@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.action_numbers import t_of
 from ...document.schema import as_array, as_object
 from ...util.humanize import lifetime
-from .cells import known, moment
+from .cells import AGENT_ID, SESSION_ID, known, moment
 from .output import Output
 from .stdout import dumps
 from .tables import Column, Rows, compact, fields_of, printable_json
@@ -31,8 +31,8 @@ ACTIONS = [
 ]
 
 ENDED = [
-    Column("SESSION", lambda row: row["session_id"], narrow="id", width=37),
-    Column("AGENT", lambda row: known(row["agent_id"]), narrow="id", least=24),
+    SESSION_ID,
+    AGENT_ID,
     Column("ENDED", lambda row: moment(row["ended_at"], "seconds"), drop=1, width=20),
     Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=2),
     Column("ARCHIVE", lambda row: row["archive"] or "discarded", narrow="cut"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
-from ..framework.cells import known, moment, shortened
+from ..framework.cells import SESSION_ID, known, moment, shortened
 from ..framework.session_view import ACTIONS, facts
 from ..framework.tables import Column, Rows, compact
 
@@ -26,7 +26,7 @@ def _agent(row: Mapping[str, Any]) -> str:
 SESSION_COLUMNS = {
     column.title.lower().replace(" ", "_"): (column, field)
     for column, field in (
-        (Column("SESSION", lambda row: row["session_id"], narrow="id", width=37), "session_id"),
+        (SESSION_ID, "session_id"),
         (Column("AGENT", lambda row: _agent(row), narrow="cut", width=10), "agent_name"),
         (Column("AGENT ID", lambda row: known(row["agent_id"]), wide=True, width=24), "agent_id"),
         (Column("STATE", lambda row: row["state"], narrow="cut", drop=2, width=6), "state"),

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..document.json_codec import dumps, encodable, loads
 from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused, Unreachable
 from .chunks import Chunk
-from .decision import ArchivedVersion
+from .decision import ArchivedVersion, SessionState
 from .snapshot import Snapshot
 from .trajectory import ActionCount
 from .values import parse_datetime
@@ -33,6 +33,24 @@ class Shape(Enum):
     APP = "app"
 
 
+class Gap(NamedTuple):
+    """Actions of a session that no snapshot of it ever had: the app removed them before the session was archived."""
+
+    #: Ordinal of the first missing action: its position in the session's whole trajectory, from 0.
+    first: int
+    #: Ordinal of the last one; None if it is not known how many are missing.
+    last: int | None
+
+    @property
+    def size(self) -> int | None:
+        """Number of missing actions; None if it is unknown."""
+        return self.last - self.first + 1 if self.last is not None else None
+
+    def row(self) -> dict[str, int | None]:
+        """Return the gap as JSON values."""
+        return {"from": self.first, "to": self.last, "count": self.size}
+
+
 @dataclass(frozen=True)
 class ArchivedSummary:
     """One row of a listing of the archive. A field is None if the archived document does not have it."""
@@ -44,8 +62,7 @@ class ArchivedSummary:
     started_at: datetime | None
     last_activity_at: datetime | None
     ended_at: datetime | None
-    #: Whether the session may still be live: it was archived before it expired.
-    active: bool
+    state: SessionState
     #: The counts in the document's statistics.
     total_actions: int
     successful_actions: int
@@ -53,8 +70,24 @@ class ArchivedSummary:
     #: Size of the session document in bytes.
     bytes: int | None
     shape: Shape = Shape.AWICTL
+    #: When it was last seen in Redis; None if that is unknown.
+    last_seen_at: datetime | None = None
+    #: Where actions are missing, in order.
+    gaps: tuple[Gap, ...] = ()
+    #: Number of its actions that another writer overwrote in Redis after they were archived.
+    overwritten_actions: int = 0
     #: How often each action was taken, by name; filled in only on request.
     action_counts: Mapping[str, ActionCount] = field(default_factory=dict, compare=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether the session may still be live: it was archived before it ended or expired."""
+        return self.state is SessionState.LIVE
+
+    @property
+    def missing_actions(self) -> int:
+        """Number of actions that are known to be missing."""
+        return sum(gap.size or 0 for gap in self.gaps)
 
     @property
     def duration_ms(self) -> int | None:
@@ -74,6 +107,11 @@ class ArchivedSummary:
             "last_activity_at": optional_timestamp(self.last_activity_at),
             "ended_at": optional_timestamp(self.ended_at),
             "active": self.active,
+            "state": self.state.value,
+            "last_seen_at": optional_timestamp(self.last_seen_at),
+            "missing_actions": self.missing_actions,
+            "gaps": [gap.row() for gap in self.gaps],
+            "overwritten_actions": self.overwritten_actions,
             "total_actions": self.total_actions,
             "failed_actions": self.failed_actions,
             "duration_ms": self.duration_ms,
@@ -93,6 +131,16 @@ class Archived:
     raw: bytes | None
     #: The app's document as JSON values; None for a document of awictl.
     original: dict[str, Any] | None = None
+
+
+class GoneSession(NamedTuple):
+    """A session that the archive has as live, and that is no longer in Redis."""
+
+    version: ArchivedVersion
+    #: What it is now: ENDED (by the app), EXPIRED or VANISHED.
+    state: SessionState
+    #: When it ended; None if that is unknown, or it has vanished.
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -182,6 +230,25 @@ class Archive(Protocol):
 
     async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
+
+    def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
+        """Iterate over sessions in state LIVE that were last seen on this server, or on one that is not known."""
+
+    async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
+        """Record that sessions are no longer in Redis, unless they have changed since. Returns the number recorded."""
+
+    async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:
+        """Return those of the sessions that the app itself archived as ended, and when they ended, if that is known."""
+
+    async def publish(self, session_ids: Sequence[str]) -> None:
+        """Show archived sessions to the app: add its view of those that have ended or expired to its own collection.
+
+        Only for sessions that are gone from Redis: the app cannot save its own document of a session that is there.
+        The app's own documents are not changed. Idempotent. Nothing in an archive that the app does not read.
+        """
+
+    async def withdraw(self, session_ids: Sequence[str]) -> None:
+        """Take back what `publish` added, before the sessions are in Redis again. Idempotent."""
 
     async def check_exists(self) -> None:
         """Raise NotFound if the archive is a file that does not exist, which only writing to it would create.

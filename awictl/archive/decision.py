@@ -13,6 +13,19 @@ from .snapshot import Revision, Snapshot
 SAME_EXPIRY = timedelta(seconds=1)
 
 
+class SessionState(Enum):
+    """What became of an archived session, as far as the archive knows."""
+
+    #: It was in Redis, and had not ended, when it was last seen.
+    LIVE = "live"
+    #: Its end was recorded.
+    ENDED = "ended"
+    #: It expired in Redis without an end.
+    EXPIRED = "expired"
+    #: It disappeared from Redis before it ended or expired: another program deleted it.
+    VANISHED = "vanished"
+
+
 @dataclass(frozen=True)
 class ArchivedVersion:
     """The version of a session that an archive holds: what is compared with a snapshot."""
@@ -23,8 +36,7 @@ class ArchivedVersion:
     revision: Revision
     agent_id: str | None
     started_at: datetime | None
-    #: Whether the session had neither ended nor expired, as far as the archive knows.
-    active: bool
+    state: SessionState
     #: When it was due to expire; None if it had no TTL.
     expires_at: datetime | None
     #: Why awictl must not overwrite it, such as "in format 2, …"; empty if it may.
@@ -35,6 +47,14 @@ class ArchivedVersion:
     last_action_digest: str = ""
     #: Identity of the server that it was live on; empty if an earlier version of awictl archived it.
     server: str = ""
+    #: When it was last seen in Redis; None if that is unknown.
+    seen_at: datetime | None = None
+    #: Ordinal of the first action in the archived bytes: its position in the session's whole trajectory, from 0.
+    first: int = 0
+    #: Number of actions in the archived bytes; None if an earlier version of awictl archived it.
+    actions: int | None = None
+    #: Digest of those actions (see `merge.digest_of_actions`).
+    trajectory: str = ""
 
 
 class Outdated(Refused):

@@ -18,6 +18,7 @@ from ..base import (
     ArchivedSummary,
     ArchiveQuery,
     Cursor,
+    GoneSession,
     complete_snapshot,
     concurrent_writers,
 )
@@ -54,6 +55,24 @@ class SqliteArchive:
 
     def suspend(self, error: Unreachable) -> None:
         """Do nothing: an SQLite file has its own timeouts."""
+
+    def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
+        """Iterate over sessions in state LIVE. See `Archive.live`."""
+        raise NotImplementedError
+
+    async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
+        """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
+        raise NotImplementedError
+
+    async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:
+        """Return the sessions that the app archived. See `Archive.ended_by_app`."""
+        raise NotImplementedError
+
+    async def publish(self, session_ids: Sequence[str]) -> None:
+        """Show sessions to the app. See `Archive.publish`."""
+
+    async def withdraw(self, session_ids: Sequence[str]) -> None:
+        """Take back what `publish` added. See `Archive.withdraw`."""
 
     async def check_exists(self) -> None:
         """Raise NotFound if the file does not exist, unless it is the embedded server's."""

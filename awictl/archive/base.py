@@ -13,7 +13,7 @@ from ..document.json_codec import dumps, encodable, loads
 from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused, Unreachable
 from .chunks import Chunk
-from .decision import ArchivedVersion, SessionState
+from .decision import ArchivedState, ArchivedVersion
 from .snapshot import Snapshot
 from .trajectory import ActionCount
 from .values import parse_datetime
@@ -62,7 +62,7 @@ class ArchivedSummary:
     started_at: datetime | None
     last_activity_at: datetime | None
     ended_at: datetime | None
-    state: SessionState
+    state: ArchivedState
     #: The counts in the document's statistics.
     total_actions: int
     successful_actions: int
@@ -82,7 +82,7 @@ class ArchivedSummary:
     @property
     def active(self) -> bool:
         """Whether the session may still be live: it was archived before it ended or expired."""
-        return self.state is SessionState.LIVE
+        return self.state is ArchivedState.LIVE
 
     @property
     def missing_actions(self) -> int:
@@ -138,7 +138,7 @@ class GoneSession(NamedTuple):
 
     version: ArchivedVersion
     #: What it is now: ENDED (by the app), EXPIRED or VANISHED.
-    state: SessionState
+    state: ArchivedState
     #: When it ended; None if that is unknown, or it has vanished.
     ended_at: datetime | None
 

@@ -13,7 +13,7 @@ from .snapshot import Revision, Snapshot
 SAME_EXPIRY = timedelta(seconds=1)
 
 
-class SessionState(Enum):
+class ArchivedState(Enum):
     """What became of an archived session, as far as the archive knows."""
 
     #: It was in Redis, and had not ended, when it was last seen.
@@ -36,7 +36,7 @@ class ArchivedVersion:
     revision: Revision
     agent_id: str | None
     started_at: datetime | None
-    state: SessionState
+    state: ArchivedState
     #: When it was due to expire; None if it had no TTL.
     expires_at: datetime | None
     #: Why awictl must not overwrite it, such as "in format 2, …"; empty if it may.

@@ -27,7 +27,7 @@ from support.proxy import hanging_writes
 from awictl.archive.base import BATCH_BYTES, BATCH_SESSIONS, Archived, ArchivedSummary, ArchiveQuery
 from awictl.archive.bulk_load import id_batches
 from awictl.archive.chunks import Chunk
-from awictl.archive.decision import SessionState
+from awictl.archive.decision import ArchivedState
 from awictl.errors import InvalidData
 
 
@@ -70,7 +70,7 @@ class Endless:
         self.size = size
 
     async def find(self, query: ArchiveQuery) -> AsyncGenerator[ArchivedSummary, None]:
-        summary = ArchivedSummary("", None, None, None, None, None, None, SessionState.ENDED, 0, 0, 0, self.size)
+        summary = ArchivedSummary("", None, None, None, None, None, None, ArchivedState.ENDED, 0, 0, 0, self.size)
         while True:
             self.read += 1
             yield replace(summary, session_id=f"sess_{self.read}")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.archives import NOW
 
 from awictl.archive.base import ArchivedSummary, Cursor, Shape
-from awictl.archive.decision import SessionState
+from awictl.archive.decision import ArchivedState
 from awictl.archive.stats import ArchiveStats
 from awictl.archive.trajectory import ActionCount
 from awictl.errors import InvalidInput
@@ -24,7 +24,7 @@ from awictl.errors import InvalidInput
 def summary(session_id: str = "sess_1", **others: Any) -> ArchivedSummary:
     fields: dict[str, Any] = dict.fromkeys(ArchivedSummary.__dataclass_fields__)
     fields |= {
-        "state": SessionState.ENDED,
+        "state": ArchivedState.ENDED,
         "total_actions": 0,
         "successful_actions": 0,
         "failed_actions": 0,
@@ -97,7 +97,7 @@ def counted(*summaries: ArchivedSummary) -> ArchiveStats:
 
 def test_counts() -> None:
     stats = counted(
-        summary(state=SessionState.LIVE, total_actions=5, successful_actions=3, failed_actions=2),
+        summary(state=ArchivedState.LIVE, total_actions=5, successful_actions=3, failed_actions=2),
         summary(total_actions=4, successful_actions=4),
         summary(),
     )

@@ -17,7 +17,7 @@ from support.archives import NOW, STARTED, ended, session, snapshot, stamp
 from support.documents import compact
 
 from awictl.archive.base import ArchivedSummary
-from awictl.archive.decision import ArchivedVersion, Decision, Outdated, SessionState, decide
+from awictl.archive.decision import ArchivedState, ArchivedVersion, Decision, Outdated, decide
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
 from awictl.archive.snapshot import Revision, Snapshot
@@ -36,7 +36,7 @@ def archived(of: Snapshot, **others: Any) -> ArchivedVersion:
         of.revision,
         of.agent_id,
         of.started_at,
-        SessionState.ENDED if of.ended else SessionState.LIVE,
+        ArchivedState.ENDED if of.ended else ArchivedState.LIVE,
         of.expires_at,
         last_action_digest=of.last_action_digest,
     )
@@ -319,7 +319,7 @@ def test_datetimes_survive_being_stored_as_text(moment: datetime) -> None:
 
 @given(st.integers(0, 10**12))
 def test_durations_are_exact(milliseconds: int) -> None:
-    summary = ArchivedSummary("s", None, None, None, NOW, NOW, None, SessionState.ENDED, 0, 0, 0, None)
+    summary = ArchivedSummary("s", None, None, None, NOW, NOW, None, ArchivedState.ENDED, 0, 0, 0, None)
     assert replace(summary, started_at=NOW - timedelta(milliseconds=milliseconds)).duration_ms == milliseconds
 
 

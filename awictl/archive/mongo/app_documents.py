@@ -11,7 +11,7 @@ from typing import Any
 
 from ...document.schema import as_array, as_object, as_text
 from ..base import Archived, ArchivedSummary, Shape
-from ..decision import SessionState
+from ..decision import ArchivedState
 from ..trajectory import count_actions
 from ..values import as_count
 from .values import as_datetime, to_json
@@ -37,7 +37,7 @@ def summary(found: dict[str, Any]) -> ArchivedSummary:
         started_at=as_datetime(found.get("sessionStartedAt")),
         last_activity_at=as_datetime(found.get("lastActivityAt")),
         ended_at=as_datetime(found.get("sessionEndedAt")),
-        state=SessionState.LIVE if found.get("sessionActive") is True else SessionState.ENDED,
+        state=ArchivedState.LIVE if found.get("sessionActive") is True else ArchivedState.ENDED,
         total_actions=as_count(to_json(statistics.get("totalActions"))),
         successful_actions=as_count(to_json(statistics.get("successfulActions"))),
         failed_actions=as_count(to_json(statistics.get("failedActions"))),

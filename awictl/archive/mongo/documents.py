@@ -12,7 +12,7 @@ from ...document.schema import as_array, as_object, as_text
 from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor, Shape
 from ..compression import compress
-from ..decision import ArchivedVersion, SessionState
+from ..decision import ArchivedState, ArchivedVersion
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count
@@ -125,7 +125,7 @@ def version_of(found: Document) -> ArchivedVersion:
         Revision(*(as_int(revision.get(name)) for name in Revision._fields)),
         str(agent_id) if agent_id is not None else None,
         as_datetime(found.get("sessionStartedAt")),
-        SessionState.LIVE if found.get("sessionActive") is True else SessionState.ENDED,
+        ArchivedState.LIVE if found.get("sessionActive") is True else ArchivedState.ENDED,
         as_datetime(awi.get("expiresAt")),
         protected,
         as_count(awi.get("parts")),

@@ -14,7 +14,7 @@ from ...errors import InvalidData
 from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
-from ..decision import ArchivedVersion, SessionState
+from ..decision import ArchivedState, ArchivedVersion
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count, parse_datetime
@@ -115,7 +115,7 @@ def version_of(row: sqlite3.Row, servers: Mapping[str, str]) -> ArchivedVersion:
         Revision(*(as_count(row[name]) for name in ("total_actions", "next_t", "updated_ms"))),
         as_text(row["agent_id"]),
         parse_datetime(row["started_at"]),
-        SessionState.LIVE if row["active"] else SessionState.ENDED,
+        ArchivedState.LIVE if row["active"] else ArchivedState.ENDED,
         parse_datetime(row["expires_at"]),
         last_action_digest=str(row["last_action"]),
         server=servers.get(row["session_id"], ""),
@@ -132,7 +132,7 @@ def summary_of(row: sqlite3.Row) -> ArchivedSummary:
         started_at=parse_datetime(row["started_at"]),
         last_activity_at=parse_datetime(row["last_activity_at"]),
         ended_at=parse_datetime(row["ended_at"]),
-        state=SessionState.LIVE if row["active"] else SessionState.ENDED,
+        state=ArchivedState.LIVE if row["active"] else ArchivedState.ENDED,
         total_actions=as_count(row["total_actions"]),
         successful_actions=as_count(row["successful_actions"]),
         failed_actions=as_count(row["failed_actions"]),

@@ -20,6 +20,9 @@ DATA = Path(__file__).parents[1] / "data"
 #: Documents exactly as the app wrote them.
 APP_FILES = sorted(DATA.glob("session_0*.json"))
 
+#: Number of actions that the app keeps in a session.
+APP_ACTIONS = 100
+
 SESSION_ID = "sess_test"
 AGENT_ID = "69639c869d21a04f2375aa8b"
 
@@ -98,17 +101,26 @@ def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: 
     return made | others
 
 
-def app_update(server: ValkeyServer, now: str, session_id: str = SESSION_ID) -> None:
-    """Update a session at `now` exactly as the app does: without comparing, and keeping only the last 100 actions."""
-    made = json.loads(stored(server, session_id))
+def app_updated(made: dict[str, Any], now: str, **fields: Any) -> dict[str, Any]:
+    """Apply an update at `now` to a document in place exactly as the app does; return the recorded action.
+
+    Its `t` is the number of actions, of which only the last 100 are kept. `fields` replace or add fields of the action.
+    """
     history, statistics = made["history"], made["statistics"]
-    record = action(len(history["actions"])) | {"timestamp": now}
-    history["actions"] = [*history["actions"], record][-100:]
+    record = action(len(history["actions"])) | {"timestamp": now} | fields
+    history["actions"] = [*history["actions"], record][-APP_ACTIONS:]
     history["last_action"] = record
     made["page_state"]["pagination"] |= record["delta"]["page_state"]["pagination"]
     statistics |= {"total_actions": statistics["total_actions"] + 1, "last_activity": now}
     statistics["successful_actions"] += 1
     made["last_updated"] = now
+    return record
+
+
+def app_update(server: ValkeyServer, now: str, session_id: str = SESSION_ID) -> None:
+    """Update a session at `now` exactly as the app does: without comparing, and keeping only the last 100 actions."""
+    made = json.loads(stored(server, session_id))
+    record = app_updated(made, now)
     server.raw.set(session_key(session_id), compact(made), ex=1800)
     server.raw.set(diff_key(session_id), compact({"delta": record["delta"], "action": record}), ex=300)
 

@@ -42,7 +42,9 @@ class Api:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        methods = self._endpoints.get(scope["path"], {})
+        path = scope["path"]
+        # a slash at the end is ignored, as in Express
+        methods = self._endpoints.get(path) or self._endpoints.get(path.removesuffix("/"), {})
         endpoint = methods.get(scope["method"])
         if endpoint is not None:
             await endpoint(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ DRAIN_SECONDS = 2.0
 #: Key of the scope of a request that is answered, except that the rest of its body is received first. Its connection
 #: may be closed for another one.
 DRAINING = "awictl_draining"
+#: What JavaScript's `parseInt` reads as a number that is not negative: hexadecimal or decimal digits. Digits beyond
+#: `MAX_DIGITS` are more than any maximum.
+_INTEGER = re.compile(r"\s*\+?(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
+MAX_DIGITS = 16
 #: Maximum length of a URL that is stored, in characters; longer ones are cut.
 MAX_URL = 2_048
 
@@ -102,7 +107,11 @@ def masked_url(url: str) -> str:
 
 @dataclass(frozen=True)
 class QueryNumber:
-    """An integer from 0 to `maximum` in the query string."""
+    """An integer in the query string, read like the app reads it: `parseInt(text) || default`.
+
+    The digits at the start count, so that `5abc` is 5; the default is used for 0 and for what does not start with
+    digits. Unlike in the app, it is also used for negative numbers, and greater numbers than `maximum` count as that.
+    """
 
     name: str
     description: str
@@ -110,14 +119,16 @@ class QueryNumber:
     maximum: int
 
     def of(self, scope: Scope) -> int:
-        """Its value in a request. Raises InvalidInput."""
-        values = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(self.name)
-        if values is None:
+        """Its value in a request."""
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        text = query.get(self.name, [""])[0]
+        hexadecimal, decimal = match.groups() if (match := _INTEGER.match(text)) else (None, None)
+        digits = (hexadecimal or decimal or "").lstrip("0")
+        if not digits:
             return self.default
-        text = values[0]
-        if len(values) > 1 or not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > self.maximum:
-            raise InvalidInput(f"{self.name} must be an integer from 0 to {self.maximum:,}")
-        return int(text)
+        if len(digits) > MAX_DIGITS:
+            return self.maximum
+        return min(int(digits, 16 if hexadecimal else 10), self.maximum)
 
 
 class Body:

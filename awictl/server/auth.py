@@ -12,18 +12,24 @@ from .addresses import UnknownKeyLimit, client_address
 from .asgi import Scope
 from .problems import HTTPProblem
 
-#: The header that the app's agents send; `Authorization: Bearer` is accepted too.
+#: The header that the app's agents send, and the one that counts if it is missing or empty.
 KEY_HEADER = b"x-agent-api-key"
+AUTHORIZATION = b"authorization"
 
 
-def secret_of(headers: dict[bytes, bytes]) -> str | None:
-    """The API key in the headers of a request; None if there is none."""
-    secret = headers.get(KEY_HEADER)
-    if secret is None:
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-    return secret.strip().decode("latin-1")
+def secret_of(headers: dict[bytes, bytes]) -> str:
+    """The API key in the headers of a request; empty if there is none.
+
+    As in the app, `Authorization` contains the key with or without `Bearer`. Another scheme is not an API key.
+    """
+    secret = headers.get(KEY_HEADER, b"").strip()
+    if not secret:
+        words = headers.get(AUTHORIZATION, b"").split(None, 1)
+        if words and words[0].lower() == b"bearer":
+            secret = words[1].strip() if len(words) == 2 else b""
+        elif len(words) == 1:
+            secret = words[0]
+    return secret.decode("latin-1")
 
 
 async def authenticate(
@@ -31,9 +37,12 @@ async def authenticate(
 ) -> AgentKey:
     """The key of the calling agent, which may be suspended.
 
-    Raises HTTPProblem: 401 without a valid key; 429 if the client's address has sent too many unknown keys, and this
-    key would have to be looked up.
+    `headers`: those of `scope`, of which the last counts if a name is repeated. Raises HTTPProblem: 401 without a valid
+    key, or with several; 429 if the client's address has sent too many unknown keys, and this key would have to be
+    looked up.
     """
+    if len(headers) != len(scope["headers"]) and _has_several_keys(scope):
+        raise _unauthorized("Several API keys", "The request has several headers with different API keys; send one")
     secret = secret_of(headers)
     if not secret:
         raise _unauthorized(
@@ -58,6 +67,12 @@ def authorize(key: AgentKey, permission: Permission | None = None) -> None:
         )
     if permission is not None and permission not in key.permissions:
         raise HTTPProblem(403, "Permission denied", f"This API key lacks the permission {permission.value}")
+
+
+def _has_several_keys(scope: Scope) -> bool:
+    """Whether a header for the API key is repeated with another value: servers differ in which one counts."""
+    found = {(name, value) for name, value in scope["headers"] if name in (KEY_HEADER, AUTHORIZATION)}
+    return len({name for name, _ in found}) < len(found)
 
 
 async def _look_up(secret: str, agents: AgentRegistry, limit: UnknownKeyLimit, scope: Scope) -> AgentKey | None:

@@ -67,7 +67,7 @@ def document(options: ServerOptions, routes: Sequence[Route]) -> dict[str, Any]:
             "schemas": schemas,
             "securitySchemes": {
                 "agentKey": {"type": "apiKey", "in": "header", "name": "X-Agent-API-Key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "`Bearer` can be left out."},
             },
             "headers": {
                 name: {"description": description, "schema": {"type": "integer", "minimum": 0}}
@@ -112,8 +112,10 @@ def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
             {
                 "name": one.name,
                 "in": "query",
-                "description": one.description,
-                "schema": {"type": "integer", "minimum": 0, "maximum": one.maximum, "default": one.default},
+                "description": f"{one.description}; at most {one.maximum:,}, and greater numbers count as that. "
+                f"0, negative numbers and text that does not start with digits count as {one.default}.",
+                # text is no error: the app reads what it can
+                "schema": {"type": ["integer", "string"], "default": one.default},
             }
             for one in route.query
         ]

@@ -56,7 +56,7 @@ ROUTES = (
     Route("GET", f"{SESSION}/diff", handlers.get_diff, {200: types.DiffResponse | types.NoDiffResponse}, READ,
           operation="diff"),
     Route("GET", f"{SESSION}/history", handlers.get_history, {200: types.HistoryResponse}, READ, operation="history",
-          takes_slot=True, errors=(400,), query=(handlers.LIMIT, handlers.OFFSET)),
+          takes_slot=True, query=(handlers.LIMIT, handlers.OFFSET)),
     Route("GET", f"{SESSION}/cache", handlers.get_cache, {200: types.CacheResponse}, READ, operation="cache",
           takes_slot=True),
     # any key may end its session, as in the app

@@ -356,7 +356,15 @@ TARGETS = {
     "GET /api/agent/session/state?%zz%ff%00%ed%a0%80&a[$ne]=1 HTTP/1.1": 200,
     "GET /%zz%ff%00%ed%a0%80 HTTP/1.1": 404,
     "GET //api/agent/session/state HTTP/1.1": 404,
-    "GET /api/agent/session/state/ HTTP/1.1": 404,
+    "GET /api/agent/session/state/ HTTP/1.1": 200,
+    "GET /api/agent/session/state// HTTP/1.1": 404,
+    "GET /api/agent/session//state HTTP/1.1": 404,
+    "GET /api/agent/session/state%0a HTTP/1.1": 404,
+    "GET /api/agent/session/state%0a/ HTTP/1.1": 404,
+    "GET /api/agent/session/state/%0d%0aX-A:%20b HTTP/1.1": 404,
+    "GET /api/agent/session/state%00/ HTTP/1.1": 404,
+    "GET / HTTP/1.1": 404,
+    "GET // HTTP/1.1": 404,
     "GET /api/agent/session/../session/state HTTP/1.1": 404,
     "GET /api/agent/session/%2e%2e/session/state HTTP/1.1": 404,
     "GET /api/agent/session/state%2f%2e%2e HTTP/1.1": 404,
@@ -408,13 +416,39 @@ def test_invalid_keys(site: Site) -> None:
             assert_refused(sent_back(site.server.port, request + name + colon + wrong + b"\r\n\r\n"), 401)
 
 
+#: Values of `Authorization` that are no API key, with Mallory's key for `KEY`; the last lines are other headers.
+NO_KEYS = {
+    "empty": b"Authorization: \r\n",
+    "no key": b"Authorization: Bearer\r\n",
+    "only a space": b"Authorization: Bearer \t \r\n",
+    "a key with a space": b"Authorization: agent _KEY\r\n",
+    "a key and more": b"Authorization: KEY KEY\r\n",
+    "a bearer token and more": b"Authorization: Bearer KEY KEY\r\n",
+    "another scheme": b"Authorization: Basic KEY\r\n",
+    "the scheme twice": b"Authorization: Bearer Bearer KEY\r\n",
+    "a list": b"Authorization: KEY, KEY\r\n",
+    "in quotes": b'Authorization: "KEY"\r\n',
+    "two keys": b"Authorization: Bearer KEY\r\nAuthorization: Bearer x\r\n",
+    "another key first": b"Authorization: x\r\nAuthorization: KEY\r\n",
+    "the key again": b"X-Agent-API-Key: KEY\r\nX-Agent-API-Key: KEY, KEY\r\n",
+    "a wrong key in the first header": b"X-Agent-API-Key: x\r\nAuthorization: KEY\r\n",
+}
+
+
+@pytest.mark.parametrize("name", NO_KEYS)
+def test_headers_without_an_api_key(site: Site, name: str) -> None:
+    head = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % STATE.encode()
+    headers = NO_KEYS[name].replace(b"KEY", site.mallory.encode())
+    assert_refused(sent_back(site.server.port, head + headers + b"\r\n"), 401)
+
+
 def test_keys_in_unusual_places_are_not_logged(site: Site) -> None:
     key = site.mallory
     with site.client() as client:
         client.headers["User-Agent"] = client.headers["Cookie"] = key
         assert client.get(f"{STATE}?key={key}").status_code == 200
         assert client.get(f"/{key}?{key}").status_code == 404
-        assert client.get(f"/api/agent/session/history?limit={key}").status_code == 400
+        assert client.get(f"/api/agent/session/history?limit={key}").status_code == 200
         assert client.request(key, "/").status_code == 400
         for body in ({key: 1}, {"delta": {key: key}, "action": key}, {"delta": {}, "op_id": key}, {"delta": key}):
             assert client.post(STATE, json=body).status_code in (200, 400)

@@ -179,6 +179,7 @@ async def test_a_request_without_a_key_is_served_without_a_session(
         {"X-Agent-API-Key": ""},
         {"Authorization": "Bearer agent_" + "0" * 32},
         {"Authorization": "bearer Agent_" + "0" * 32},
+        {"Authorization": "agent_" + "0" * 32},
     ],
     ids=str,
 )

@@ -14,7 +14,7 @@ from ...sessions.manager import StateManager
 from ...settings import Settings
 from ..addresses import UnknownKeyLimit
 from ..asgi import App, Receive, Scope, Send, headers_of, problem_response, url_of
-from ..auth import KEY_HEADER, authenticate, authorize
+from ..auth import AUTHORIZATION, KEY_HEADER, authenticate, authorize
 from ..options import UNKNOWN_KEYS_PER_MINUTE
 from ..problems import HTTPProblem
 from .agent_request import STATE_NAME, Agent, AgentRequest
@@ -27,9 +27,9 @@ class LoadSession:
     """Loads the session of the calling agent, or creates one. The outermost of the three.
 
     `identify`: returns the calling agent for a scope, or None, for sites with their own authentication. By default, the
-    agent is found by the API key in `X-Agent-API-Key`, or in a bearer token that starts with `agent_`; a request with
-    an invalid key is answered with 401 or 403, or with 429 after `unknown_keys` requests with unknown keys per minute
-    from one address (the client of the scope); 0 disables that limit.
+    agent is found by the API key in `X-Agent-API-Key`, or in `Authorization`, with or without `Bearer`, if it starts
+    with `agent_`; a request with an invalid key is answered with 401 or 403, or with 429 after `unknown_keys` requests
+    with unknown keys per minute from one address (the client of the scope); 0 disables that limit.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class LoadSession:
 
     async def _by_key(self, scope: Scope) -> Agent | None:
         headers = headers_of(scope)
-        if KEY_HEADER not in headers and not headers.get(b"authorization", b"").lower().startswith(b"bearer agent_"):
+        token = headers.get(AUTHORIZATION, b"").lower()
+        if KEY_HEADER not in headers and not token.startswith((b"agent_", b"bearer agent_")):
             return None  # no token, or one of the site's own
         key = await authenticate(headers, (await self._opened()).agents, self._unknown_keys, scope)
         authorize(key)

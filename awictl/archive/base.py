@@ -14,6 +14,7 @@ from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidInput, Refused, Unreachable
 from .chunks import Chunk
 from .decision import ArchivedState, ArchivedVersion
+from .merge import Gap
 from .snapshot import Snapshot
 from .trajectory import ActionCount
 from .values import parse_datetime
@@ -31,24 +32,6 @@ class Shape(Enum):
     AWICTL = "awictl"
     #: Ended sessions that the app archived, and sessions from before it kept them in Redis. Both are read-only.
     APP = "app"
-
-
-class Gap(NamedTuple):
-    """Actions of a session that no snapshot of it ever had: the app removed them before the session was archived."""
-
-    #: Ordinal of the first missing action: its position in the session's whole trajectory, from 0.
-    first: int
-    #: Ordinal of the last one; None if it is not known how many are missing.
-    last: int | None
-
-    @property
-    def size(self) -> int | None:
-        """Number of missing actions; None if it is unknown."""
-        return self.last - self.first + 1 if self.last is not None else None
-
-    def row(self) -> dict[str, int | None]:
-        """Return the gap as JSON values."""
-        return {"from": self.first, "to": self.last, "count": self.size}
 
 
 @dataclass(frozen=True)
@@ -247,6 +230,9 @@ class Archive(Protocol):
         The app's own documents are not changed. Idempotent. Nothing in an archive that the app does not read.
         """
 
+    def unpublished(self) -> AsyncGenerator[str, None]:
+        """Iterate over the ids of sessions that have ended or expired, and that `publish` has not added yet."""
+
     async def withdraw(self, session_ids: Sequence[str]) -> None:
         """Take back what `publish` added, before the sessions are in Redis again. Idempotent."""
 
@@ -270,9 +256,7 @@ class Archive(Protocol):
 
 
 async def complete_snapshot(archive: Archive, snapshot: Snapshot) -> Snapshot:
-    """Put the trimmed actions of a session that `archive` has back into its snapshot."""
-    if not snapshot.trimmed:
-        return snapshot
+    """Put the actions of a session that its snapshot lacks, and that `archive` has, back into it."""
     return snapshot.with_chunks(await archive.load_trimmed_actions(snapshot.session_id, snapshot.agent_id))
 
 

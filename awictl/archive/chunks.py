@@ -1,10 +1,10 @@
-"""Chunks of actions that were trimmed from a session in Redis, as an archive stores them."""
+"""Chunks of actions that a session in Redis no longer has, as an archive stores them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..document.json_codec import dumps, loads
@@ -23,11 +23,13 @@ TOTAL_LIMITS = 4
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive actions that were trimmed from a session, oldest first."""
+    """Consecutive actions of a session that its newest snapshot lacks, oldest first."""
 
-    #: Ordinal of the first one: the number of actions that were trimmed before it.
+    #: Ordinal of the first one: its position in the session's whole trajectory, from 0.
     first: int
     actions: Sequence[Any]
+    #: Whether another writer overwrote them, so that other actions have the same ordinals.
+    overwritten: bool = False
 
 
 class EncodedChunk(NamedTuple):
@@ -49,13 +51,13 @@ def encode_chunk(chunk: Chunk) -> Iterator[EncodedChunk]:
     for action in chunk.actions:
         line = dumps(action)
         if lines and size + len(line) > CHUNK_BYTES:
-            yield _encoded(first, actions, lines)
+            yield _encoded(chunk, first, actions, lines)
             first, lines, actions, size = first + len(actions), [], [], 0
         lines.append(line)
         actions.append(action)
         size += len(line)
     if lines:
-        yield _encoded(first, actions, lines)
+        yield _encoded(chunk, first, actions, lines)
 
 
 class ChunkDecoder:
@@ -69,14 +71,14 @@ class ChunkDecoder:
         self._left = limit * TOTAL_LIMITS
         self.chunks: list[Chunk] = []
 
-    def add(self, first: Any, packed: Any, digest: Any, where: str) -> None:
+    def add(self, first: Any, packed: Any, digest: Any, where: str, *, overwritten: bool = False) -> None:
         """Decode a chunk, given as its `first`, compressed bytes, digest, and location for messages."""
         try:
             raw = decompress(packed, digest, where, limit=min(self._limit, self._left))
             self._left -= len(raw)
             if not isinstance(first, int) or isinstance(first, bool) or not 0 <= first <= MAX_ORDINAL:
                 raise InvalidData(f"{where}: damaged: {first!r:.40} is not the position of an action")
-            self.chunks.append(Chunk(int(first), [loads(line) for line in raw.split(b"\n")]))
+            self.chunks.append(Chunk(int(first), [loads(line) for line in raw.split(b"\n")], overwritten))
         except InvalidData as error:
             log.warning("%s", error)
 
@@ -89,6 +91,6 @@ def decode_chunks(stored: Iterable[tuple[Any, Any, Any, str]], limit: int = MAX_
     return decoder.chunks
 
 
-def _encoded(first: int, actions: list[Any], lines: list[bytes]) -> EncodedChunk:
+def _encoded(whole: Chunk, first: int, actions: list[Any], lines: list[bytes]) -> EncodedChunk:
     raw = b"\n".join(lines)
-    return EncodedChunk(Chunk(first, actions), raw, digest_of(raw))
+    return EncodedChunk(replace(whole, first=first, actions=actions), raw, digest_of(raw))

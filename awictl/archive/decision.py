@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
 from ..errors import Refused
+from .merge import Gap
 from .snapshot import Revision, Snapshot
+from .trajectory import ActionCount
 
 #: Two expiry times that differ by no more than this count as equal: clocks and round trips are not exact.
 SAME_EXPIRY = timedelta(seconds=1)
@@ -53,12 +56,26 @@ class ArchivedVersion:
     first: int = 0
     #: Number of actions in the archived bytes; None if an earlier version of awictl archived it.
     actions: int | None = None
-    #: Digest of those actions (see `merge.digest_of_actions`).
+    #: Digest of those actions (see `action_keys.digest_of_actions`).
     trajectory: str = ""
+    #: Where actions are missing, in order.
+    gaps: tuple[Gap, ...] = ()
+    #: Number of its actions that another writer overwrote after they were archived.
+    overwritten_actions: int = 0
+    #: How often each action was taken, by name.
+    action_counts: Mapping[str, ActionCount] = field(default_factory=dict)
 
 
 class Outdated(Refused):
-    """The archive holds a newer version of the session; nothing was archived or deleted."""
+    """The archive may hold a newer version of the session; nothing was archived or deleted.
+
+    What is read from Redis from now on is newer than that version (see `Snapshot.newer_than`).
+    """
+
+    def __init__(self, message: str, digest: str) -> None:
+        super().__init__(message)
+        #: Digest of the version that the archive holds.
+        self.digest = digest
 
 
 class Decision(Enum):
@@ -77,7 +94,8 @@ class Decision(Enum):
 def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> Decision:
     """Decide what to do with a snapshot if an archive holds `archived`; `where` names the archive in errors.
 
-    Raises Outdated if the archived version is newer, and Refused if it must not be replaced for another reason.
+    A version that is replaced loses none of its actions (see `merge.py`), so only the order of the versions matters.
+    Raises Outdated unless the snapshot is known to be newer, and Refused if it must not be archived at all.
     """
     if archived is None:
         return Decision.INSERT
@@ -91,17 +109,16 @@ def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> 
             f"{at} is another session in the archive (agent {archived.agent_id}, started {archived.started_at}); "
             "nothing was archived or deleted"
         )
-    order = snapshot.revision.compared_to(archived.revision)
-    if order <= 0 and _continues(snapshot, archived):
-        order = 1
-    if order < 0:
-        raise Outdated(f"{at} is already archived in a newer version; nothing was archived or deleted")
-    if order == 0:
-        raise Refused(
-            f"{at} is already archived with other content, and neither version is clearly the newer one; "
-            "nothing was archived or deleted"
-        )
-    return Decision.REPLACE
+    if (
+        snapshot.newer_than == archived.digest
+        or snapshot.revision.compared_to(archived.revision) > 0
+        or _continues(snapshot, archived)
+    ):
+        return Decision.REPLACE
+    raise Outdated(
+        f"{at} is already archived in another version, which may be newer; nothing was archived or deleted",
+        archived.digest,
+    )
 
 
 def _expires_later(snapshot: Snapshot, archived: ArchivedVersion) -> bool:

@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..document.action_numbers import next_t_of
+from ..document.action_numbers import actions_of, next_t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
 from ..document.schema import SESSION_END, as_array, as_object, as_text, has_ended
 from ..errors import InvalidData
+from .action_keys import digest_of_actions
 from .chunks import Chunk
 from .compression import digest_of
-from .trajectory import ActionCount, count_actions, with_trimmed_actions
+from .merge import first_ordinal
+from .trajectory import ActionCount, count_actions, with_chunks
 from .values import as_count, as_short_text, parse_datetime, truncate_to_milliseconds
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +51,7 @@ class Snapshot:
     raw: bytes
     #: The decoded document.
     document: dict[str, Any]
-    #: The document with those trimmed actions that the archive has.
+    #: The document with those actions that it lacks and the archive has.
     full_document: dict[str, Any]
     #: SHA-256 of `raw`, in hex.
     digest: str
@@ -58,9 +60,18 @@ class Snapshot:
     expires_at: datetime | None
     #: Identity of the server that it was read from (`SessionStore.identity`); empty if unknown.
     server: str = ""
+    #: Digest of a version that the archive had before this was read from Redis: so this is newer than that.
+    newer_than: str = ""
 
     @classmethod
-    def parse(cls, session_id: str, raw: bytes, expires_at: datetime | None = None, server: str = "") -> Snapshot:
+    def parse(
+        cls,
+        session_id: str,
+        raw: bytes,
+        expires_at: datetime | None = None,
+        server: str = "",
+        newer_than: str = "",
+    ) -> Snapshot:
         """Decode stored bytes. Raises InvalidData if they are not the document of this session."""
         document = decode(raw)
         next_t = next_t_of(document)
@@ -80,11 +91,31 @@ class Snapshot:
             ),
             truncate_to_milliseconds(expires_at) if expires_at is not None else None,
             server,
+            newer_than,
         )
 
-    def with_chunks(self, chunks: Iterable[Chunk]) -> Snapshot:
-        """Return the snapshot with trimmed actions put back into its `full_document`."""
-        return replace(self, full_document=with_trimmed_actions(self.document, chunks))
+    def with_chunks(self, chunks: Iterable[Chunk], first: int | None = None) -> Snapshot:
+        """Return the snapshot with the actions in chunks put back into its `full_document`.
+
+        first: ordinal of its first action; by its own numbers if it is None.
+        """
+        first = self.first_ordinal if first is None else first
+        return replace(self, full_document=with_chunks(self.document, first, chunks))
+
+    @cached_property
+    def first_ordinal(self) -> int:
+        """The ordinal of its first action by its own numbers; see `merge.first_ordinal`."""
+        return first_ordinal(self.document)
+
+    @property
+    def length(self) -> int:
+        """Number of actions in the session's whole trajectory, by its own numbers."""
+        return self.first_ordinal + len(actions_of(self.document) or ())
+
+    @cached_property
+    def trajectory_digest(self) -> str:
+        """A digest of the actions in `document`; see `action_keys.digest_of_actions`."""
+        return digest_of_actions(actions_of(self.document) or ())
 
     @property
     def agent_id(self) -> str | None:
@@ -131,11 +162,6 @@ class Snapshot:
     def last_action_digest(self) -> str:
         """A digest of the last action; empty if there is none."""
         return _action_digest(self.actions[-1]) if self.actions else ""
-
-    @property
-    def trimmed(self) -> bool:
-        """Whether actions were trimmed from it in Redis."""
-        return bool(as_object(self.document.get("history")).get("trimmed_actions"))
 
     @property
     def statistics(self) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""The trajectory of an archived session: put trimmed actions back, and count actions by name."""
+"""The trajectory of an archived session: put chunks back, and count actions by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..document.json_codec import encodable, json_equal
+from ..document.json_codec import encodable
 from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
+from .action_keys import key_of
 from .chunks import Chunk
 
 
@@ -19,29 +20,55 @@ class ActionCount:
     failed: int = 0
 
 
-def with_trimmed_actions(document: dict[str, Any], chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """Return the document with the actions in `chunks` put back in front of its trajectory.
+def with_chunks(document: dict[str, Any], first: int, chunks: Iterable[Chunk]) -> dict[str, Any]:
+    """Return the document with the actions in `chunks` put back into its trajectory.
 
-    `history.trimmed_actions` of the result is the number of actions that are still missing; it is absent if there are
-    none. Chunks may overlap, since several processes may have trimmed the same actions. If they disagree about the
-    action at one position, both are kept.
+    first: ordinal of the first action in the document. `history.trimmed_actions` of the result is the number of
+    actions that are still missing; it is absent if there are none. Chunks may overlap, since several processes may have
+    stored the same actions. If they disagree about the action at one ordinal, both are kept. Overwritten actions are
+    put in front of the action that took the place of the first of them.
     """
-    history = as_object(document.get("history"))
-    trimmed = history.get("trimmed_actions")
-    if type(trimmed) is not int or trimmed <= 0:
+    chunks = list(chunks)
+    if not chunks:
         return document
+    history = as_object(document.get("history"))
     by_ordinal: dict[int, list[Any]] = {}
-    for chunk in chunks:
+    for chunk in (*(one for one in chunks if not one.overwritten), Chunk(first, as_array(history.get("actions")))):
         for ordinal, action in enumerate(chunk.actions, chunk.first):
-            known = by_ordinal.setdefault(ordinal, [])
-            if ordinal < trimmed and not any(json_equal(action, one) for one in known):
-                known.append(action)
-    restored = [action for ordinal in sorted(by_ordinal) for action in by_ordinal[ordinal]]
-    missing = trimmed - sum(1 for known in by_ordinal.values() if known)
+            _add(by_ordinal.setdefault(ordinal, []), action)
+    end = max(by_ordinal, default=-1) + 1
+    lost = end - len(by_ordinal)
+    overwritten: dict[int, list[Any]] = {}
+    overwritten_at: dict[int, list[Any]] = {}
+    for chunk in chunks:
+        if chunk.overwritten:
+            for ordinal, action in enumerate(chunk.actions, chunk.first):
+                known = overwritten_at.setdefault(ordinal, list(by_ordinal.get(ordinal, ())))
+                if _add(known, action):
+                    overwritten.setdefault(chunk.first, []).append(action)
+    ordinals = sorted(by_ordinal.keys() | overwritten.keys())
+    actions = [one for at in ordinals for one in (*overwritten.get(at, ()), *by_ordinal.get(at, ()))]
     others = {name: value for name, value in history.items() if name not in ("actions", "trimmed_actions")}
-    still_trimmed = {"trimmed_actions": missing} if missing else {}
-    actions = restored + as_array(history.get("actions"))
+    still_trimmed = {"trimmed_actions": lost} if lost else {}
     return {**document, "history": {**others, **still_trimmed, "actions": actions}}
+
+
+def _add(known: list[Any], action: Any) -> bool:
+    """Add an action to those at one ordinal, unless it is one of them. Returns whether it was added."""
+    if known and key_of(action) in map(key_of, known):
+        return False
+    known.append(action)
+    return True
+
+
+def add_counts(*counts: Mapping[str, ActionCount]) -> dict[str, ActionCount]:
+    """Add up counts by name."""
+    total: dict[str, ActionCount] = {}
+    for one in counts:
+        for name, counted in one.items():
+            before = total.get(name, ActionCount())
+            total[name] = ActionCount(before.count + counted.count, before.failed + counted.failed)
+    return total
 
 
 def count_actions(actions: Iterable[Any]) -> dict[str, ActionCount]:

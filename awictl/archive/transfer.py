@@ -7,6 +7,7 @@ is idempotent, and a session is deleted only after it was archived.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from datetime import UTC, datetime, timedelta
 
 from ..errors import AwiError, InvalidData, Refused, Unreachable, UpdateConflict, as_awi_error
 from ..store.base import DeleteOutcome, SessionStore, Stored
-from .base import Archive, complete_snapshot
+from .base import Archive
 from .decision import Outdated
 from .snapshot import Snapshot
 
+log = logging.getLogger("awictl")
+
 #: Number of times that a session is archived again because it changed before it could be deleted.
 MAX_DELETE_ATTEMPTS = 20
+#: Number of times that a session is read again because the archive may have a newer version.
+MAX_ARCHIVE_ATTEMPTS = 20
 #: How much of the sessions an archive is expected to take within a second, beyond its `patience`.
 BYTES_PER_SECOND = 2_097_152
 
@@ -48,6 +53,19 @@ async def deadline(archive: Archive, size: int = 0) -> AsyncIterator[None]:
         raise error from None
 
 
+async def publish(store: SessionStore, archive: Archive, session_ids: Sequence[str]) -> None:
+    """Show archived sessions to the app that are not in the store.
+
+    The app, which does not compare before it writes, may write a session back after it was deleted. It could not save
+    its own document of that session if the archive showed one: so the store is asked again afterwards.
+    """
+    there = {one.session_id for one in await store.lifetimes(session_ids)}
+    if gone := [one for one in session_ids if one not in there]:
+        await archive.publish(gone)
+        if back := [one.session_id for one in await store.lifetimes(gone)]:
+            await archive.withdraw(back)
+
+
 @dataclass(frozen=True)
 class Transferred:
     """A session that is in the archive."""
@@ -71,28 +89,23 @@ class Transfer:
         store any more are left out. Raises Unreachable if nothing could be archived.
         """
         results: dict[str, Transferred | AwiError] = {}
-        tried: dict[str, bytes] = {}
-        pending = list(session_ids)
-        while pending:
-            found = await self._store.read_many(pending)
-            changed = {
-                one: stored
-                for one, stored in found.items()
-                if isinstance(stored, AwiError) or stored.raw != tried.get(one)
-            }
-            size = sum(len(stored.raw) for stored in changed.values() if isinstance(stored, Stored))
+        # Outdated: another process may have archived a newer state meanwhile. If the session has gone since, that
+        # process deleted it. Otherwise what is read from now on is newer than what that process archived.
+        pending: dict[str, str] = dict.fromkeys(session_ids, "")
+        for _ in range(MAX_ARCHIVE_ATTEMPTS):
+            found = await self._store.read_many(list(pending))
+            size = sum(len(stored.raw) for stored in found.values() if isinstance(stored, Stored))
             async with deadline(self._archive, size):
-                snapshots = await self._snapshots(changed, results)
+                snapshots = self._snapshots(found, pending, results)
                 saved = await self._save(snapshots)
             for snapshot in snapshots:
                 results[snapshot.session_id] = saved[snapshot.session_id] or Transferred(snapshot)
-            # Outdated means that another process archived a newer state meanwhile. If the session has gone since, it
-            # was that process that deleted it. Otherwise read it again, until it is the same as at the last attempt.
             for session_id in pending:
                 if session_id not in found and isinstance(results.get(session_id), Outdated):
                     del results[session_id]
-            pending = [one.session_id for one in snapshots if isinstance(saved[one.session_id], Outdated)]
-            tried = {one.session_id: one.raw for one in snapshots}
+            pending = {name: error.digest for name, error in saved.items() if isinstance(error, Outdated)}
+            if not pending:
+                break
         return results
 
     async def archive_and_delete(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
@@ -110,6 +123,7 @@ class Transfer:
             ended = [one.snapshot for one in archived.values() if isinstance(one, Transferred) and one.snapshot.ended]
             outcomes = await asyncio.gather(*map(self._delete, ended))
             pending = []
+            deleted = []
             for snapshot, outcome in zip(ended, outcomes, strict=True):
                 if isinstance(outcome, AwiError):
                     results[snapshot.session_id] = outcome
@@ -117,10 +131,21 @@ class Transfer:
                     pending.append(snapshot.session_id)
                 else:
                     results[snapshot.session_id] = Transferred(snapshot, deleted=True)
+                    deleted.append(snapshot.session_id)
+            if deleted:
+                await self._publish(deleted)
         changing = UpdateConflict(
             f"{self._store.where}: the session kept changing while it was archived; it was not deleted"
         )
         return results | dict.fromkeys(pending, changing)
+
+    async def _publish(self, session_ids: Sequence[str]) -> None:
+        """Show sessions to the app that were archived and deleted. If that fails, the next sweep does it."""
+        try:
+            async with deadline(self._archive):
+                await publish(self._store, self._archive, session_ids)
+        except AwiError as error:
+            log.warning("%s; the app's own view of the archive is completed by the next sweep", error)
 
     async def _delete(self, snapshot: Snapshot) -> DeleteOutcome | AwiError:
         try:
@@ -128,10 +153,16 @@ class Transfer:
         except AwiError as error:
             return error
 
-    async def _snapshots(
-        self, found: Mapping[str, Stored | AwiError], results: dict[str, Transferred | AwiError]
+    def _snapshots(
+        self,
+        found: Mapping[str, Stored | AwiError],
+        newer_than: Mapping[str, str],
+        results: dict[str, Transferred | AwiError],
     ) -> list[Snapshot]:
-        """The snapshots of sessions that were just read. The errors of the others are added to `results`."""
+        """The snapshots of sessions that were just read. The errors of the others are added to `results`.
+
+        newer_than: by session, the digest of the version that the archive had before they were read.
+        """
         now = datetime.now(UTC)
         snapshots = []
         for session_id, stored in found.items():
@@ -139,10 +170,8 @@ class Transfer:
                 if isinstance(stored, AwiError):
                     raise stored
                 expires_at = now + timedelta(milliseconds=stored.ttl_ms) if stored.ttl_ms is not None else None
-                snapshot = Snapshot.parse(session_id, stored.raw, expires_at, self._store.identity)
-                snapshots.append(await complete_snapshot(self._archive, snapshot))
-            except Unreachable:
-                raise
+                identity = self._store.identity
+                snapshots.append(Snapshot.parse(session_id, stored.raw, expires_at, identity, newer_than[session_id]))
             except InvalidData as error:
                 results[session_id] = InvalidData(f"{self._store.where}: {session_id} cannot be archived: {error}")
             except Exception as error:

@@ -129,6 +129,7 @@ class SessionEndings:
             raise app_document_read_only(session_id, archive.where)
         agent_id = as_text(found.document.get("agent_id"))
         if not dry_run:
+            await archive.withdraw([session_id])  # the app could not save its own document beside it
             return found, await self._store.restore(session_id, agent_id, found.raw)
         for listed in await self._store.list([session_id]):
             live = await self._store.read(session_id) if listed.error is None else None
@@ -160,7 +161,7 @@ class SessionEndings:
 def _ended(kept: Transferred, archive: Archive) -> Ended:
     snapshot = kept.snapshot
     ended_at = optional_timestamp(snapshot.ended_at)
-    return Ended(snapshot.session_id, snapshot.agent_id, ended_at, len(snapshot.actions), archive.where)
+    return Ended(snapshot.session_id, snapshot.agent_id, ended_at, snapshot.length, archive.where)
 
 
 async def _archivable(store: SessionStore, session_id: str) -> Listed | None:

@@ -41,11 +41,12 @@ class TrimmedActions:
             CACHED_SESSIONS, CACHED_BYTES, lambda _, one: sum(_OP_ID_BYTES + 4 * len(op_id) for op_id in one.op_ids)
         )
 
-    async def save(self, session_id: str, change: Change) -> None:
-        """Archive the actions that a change drops, before it drops them."""
+    async def save(self, session_id: str, base: Base, change: Change) -> None:
+        """Archive the actions that a change drops from the session in `base`, before it drops them."""
         from ..archive.chunks import Chunk
+        from ..archive.merge import first_ordinal
 
-        chunk = Chunk(change.head["history"]["trimmed_actions"] - len(change.dropped), change.dropped)
+        chunk = Chunk(first_ordinal(base.document), change.dropped)
         await self._open_archive().save_trimmed_actions(session_id, as_text(change.head.get("agent_id")), chunk)
 
     async def have(self, session_id: str, base: Base, op_id: str) -> bool | None:
@@ -53,6 +54,8 @@ class TrimmedActions:
 
         `base`: the session with its trajectory.
         """
+        from ..archive.merge import first_ordinal
+
         agent_id, trimmed = as_text(base.document.get("agent_id")), base.document["history"].get("trimmed_actions")
         actions = actions_of(base.document) or []
         # the app trims too, without archiving or counting; its `t` then is not consecutive
@@ -67,7 +70,7 @@ class TrimmedActions:
         ordinals = {chunk.first + number for chunk in chunks for number in range(len(chunk.actions))}
         found = (as_text(as_object(one).get("op_id")) for chunk in chunks for one in chunk.actions)
         op_ids = frozenset(one for one in found if one is not None)
-        complete = type(trimmed) is int and ordinals.issuperset(range(trimmed))
+        complete = type(trimmed) is int and ordinals.issuperset(range(max(first_ordinal(base.document), trimmed)))
         if complete:
             self._archived[session_id] = _Archived(agent_id, trimmed, op_ids)
         return op_id in op_ids or (False if consecutive and complete else None)

@@ -179,7 +179,7 @@ class Updater:
         if not change.dropped or self._trimmed is None:
             return change
         try:
-            await self._trimmed.save(session_id, change)
+            await self._trimmed.save(session_id, base, change)
         except AwiError as error:
             log.warning(
                 "%s: no actions are trimmed for now, since the oldest cannot be archived: %s", session_id, error

@@ -13,6 +13,7 @@ from typing import Any
 from awictl import StateManager
 from awictl.document.byte_layout import encode
 from awictl.document.json_codec import json_equal
+from awictl.document.schema import SESSION_START
 
 from .valkey import ValkeyServer
 
@@ -92,12 +93,17 @@ def action(t: int, size: int = 0) -> dict[str, Any]:
 
 
 def document(sizes: Sequence[int] = (), session_id: str = SESSION_ID, **others: Any) -> dict[str, Any]:
-    """Return a document with the app's fields and one action for each of `sizes`; `others` replace or add fields."""
+    """Return a document with the app's fields and one action for each of `sizes`; `others` replace or add fields.
+
+    As in every session, the first action is its start, which the statistics do not count.
+    """
     made: dict[str, Any] = json.loads(APP_FILES[0].read_bytes())
     actions = [action(t, size) for t, size in enumerate(sizes)]
+    if actions:
+        actions[0]["action"] = SESSION_START
     made["session_id"] = session_id
     made["history"] = {"actions": actions, "last_action": actions[-1] if actions else None}
-    made["statistics"] |= {"total_actions": len(actions), "successful_actions": len(actions)}
+    made["statistics"] |= dict.fromkeys(("total_actions", "successful_actions"), max(len(actions) - 1, 0))
     return made | others
 
 

@@ -11,12 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from material import load, nested
-from support.archives import chunk, trimmed
+from support.archives import chunk, session, trimmed
 from support.documents import action, assert_same
 
 from awictl.archive.chunks import Chunk
-from awictl.archive.trajectory import ActionCount, count_actions, with_trimmed_actions
+from awictl.archive.merge import first_ordinal
+from awictl.archive.trajectory import ActionCount, count_actions
+from awictl.archive.trajectory import with_chunks as with_chunks_from
 from awictl.document.action_numbers import next_t_of
+
+
+def with_chunks(document: dict[str, Any], chunks: list[Chunk]) -> dict[str, Any]:
+    return with_chunks_from(document, first_ordinal(document), chunks)
 
 
 def numbers(document: dict[str, Any]) -> list[int]:
@@ -35,7 +41,7 @@ def test_all_chunks_restore_the_trajectory(left: int, cuts: list[int], chance: r
     chunks = pieces(gone, cuts)
     chance.shuffle(chunks)
     before = copy.deepcopy(document)
-    whole = with_trimmed_actions(document, chunks)
+    whole = with_chunks(document, chunks)
     assert numbers(whole) == list(range(40))
     assert "trimmed_actions" not in whole["history"]
     assert_same({**whole, "history": 0}, {**document, "history": 0})
@@ -48,28 +54,41 @@ def test_all_chunks_restore_the_trajectory(left: int, cuts: list[int], chance: r
 def test_gaps_and_overlaps(ranges: list[tuple[int, int]]) -> None:
     left = 20
     document, _ = trimmed(30, left)
-    whole = with_trimmed_actions(document, [chunk(first, count) for first, count in ranges])
-    there = {number for first, count in ranges for number in range(first, first + count) if number < left}
-    assert numbers(whole) == [*sorted(there), *range(left, 30)]
-    assert whole["history"].get("trimmed_actions", 0) == left - len(there)
+    whole = with_chunks(document, [chunk(first, count) for first, count in ranges])
+    there = {number for first, count in ranges for number in range(first, first + count)} - set(range(left, 30))
+    assert numbers(whole) == sorted({*there, *range(left, 30)})
+    if ranges:
+        assert whole["history"].get("trimmed_actions", 0) == left - len(there - set(range(30, 40)))
 
 
 def test_without_chunks_the_document_is_unchanged() -> None:
     document, _ = trimmed(5, 2)
-    assert_same(with_trimmed_actions(document, []), document)
+    assert_same(with_chunks(document, []), document)
 
 
 @pytest.mark.parametrize("count", [None, 0, -3, "4", True, 2.0, [1]])
-def test_a_document_without_trimmed_actions_is_unchanged(count: Any) -> None:
+def test_a_count_of_trimmed_actions_that_is_none_is_not_used(count: Any) -> None:
     document, gone = trimmed(5, 2)
     document["history"]["trimmed_actions"] = count
-    assert with_trimmed_actions(document, [Chunk(0, gone)]) is document
+    assert numbers(with_chunks(document, [Chunk(0, gone)])) == [0, 1, 2, 3, 4]
+
+
+def test_overwritten_actions_stand_before_the_action_that_took_their_place() -> None:
+    document, gone = trimmed(8, 3)
+    lost = [action(4) | {"observation": f"overwritten {n}"} for n in range(3)]
+    for chunks in ([Chunk(4, lost, overwritten=True)], [Chunk(4, lost[:1], True), Chunk(4, lost, True)]):
+        whole = with_chunks(document, [Chunk(0, gone), *chunks])
+        expected = [*session(8)["history"]["actions"][:4], *lost, *session(8)["history"]["actions"][4:]]
+        assert_same(whole["history"]["actions"], expected)
+    [last] = lost[:1]
+    whole = with_chunks(document, [Chunk(8, [last], overwritten=True)])
+    assert_same(whole["history"]["actions"][-1], last)
 
 
 def test_if_chunks_differ_both_actions_are_kept() -> None:
     document, gone = trimmed(5, 3)
     other = gone[1] | {"observation": "seen otherwise"}
-    whole = with_trimmed_actions(document, [Chunk(0, gone), Chunk(1, [other])])
+    whole = with_chunks(document, [Chunk(0, gone), Chunk(1, [other])])
     assert numbers(whole) == [0, 1, 1, 2, 3, 4]
     assert other in whole["history"]["actions"] and "trimmed_actions" not in whole["history"]
 
@@ -77,19 +96,19 @@ def test_if_chunks_differ_both_actions_are_kept() -> None:
 def test_the_same_json_is_the_same_action() -> None:
     document, gone = trimmed(5, 3)
     again = [{**dict(reversed(one.items())), "t": float(one["t"])} for one in gone]
-    assert numbers(with_trimmed_actions(document, [Chunk(0, gone), Chunk(0, again)])) == [0, 1, 2, 3, 4]
+    assert numbers(with_chunks(document, [Chunk(0, gone), Chunk(0, again)])) == [0, 1, 2, 3, 4]
 
 
 def test_one_and_true_are_not_the_same_action() -> None:
     document, gone = trimmed(5, 1)
     other = gone[0] | {"success": 1}
-    assert len(with_trimmed_actions(document, [Chunk(0, gone), Chunk(0, [other])])["history"]["actions"]) == 6
+    assert len(with_chunks(document, [Chunk(0, gone), Chunk(0, [other])])["history"]["actions"]) == 6
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], nested(150)])
 def test_actions_of_any_type_are_restored(odd: Any) -> None:
     document, gone = trimmed(5, 2)
-    whole = with_trimmed_actions(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
+    whole = with_chunks(document, [Chunk(0, [odd, gone[1]]), Chunk(0, [odd])])
     assert_same(whole["history"]["actions"][:2], [odd, gone[1]])
 
 
@@ -97,7 +116,7 @@ def test_deeply_nested_actions_are_restored() -> None:
     """awictl limits the nesting of inputs to 200 levels; the app does not."""
     document, gone = trimmed(5, 1)
     deep = gone[0] | {"input": nested(600)}
-    assert len(with_trimmed_actions(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
+    assert len(with_chunks(document, [Chunk(0, [deep]), Chunk(0, [deep])])["history"]["actions"]) == 5
 
 
 def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
@@ -107,7 +126,7 @@ def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
     first = next_t_of(document) - len(actions)
     gone, kept = actions[:40], actions[40:]
     document["history"] = {"actions": kept, "last_action": kept[-1], "trimmed_actions": first + 40}
-    whole = with_trimmed_actions(document, [Chunk(first, gone[:25]), Chunk(first + 20, gone[20:])])
+    whole = with_chunks(document, [Chunk(first, gone[:25]), Chunk(first + 20, gone[20:])])
     assert_same(whole["history"]["actions"], actions)
     assert whole["history"].get("trimmed_actions", 0) == first, "those that the app itself dropped are still missing"
 
@@ -115,7 +134,7 @@ def test_a_document_of_the_app_whose_t_sticks_at_100() -> None:
 def test_equal_actions_at_different_positions_are_all_kept() -> None:
     document, _ = trimmed(6, 4)
     stuck = action(100)
-    whole = with_trimmed_actions(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
+    whole = with_chunks(document, [Chunk(0, [stuck] * 4), Chunk(1, [stuck] * 2)])
     assert numbers(whole) == [100] * 4 + [4, 5]
 
 

@@ -71,6 +71,12 @@ class SqliteArchive:
     async def publish(self, session_ids: Sequence[str]) -> None:
         """Show sessions to the app. See `Archive.publish`."""
 
+    async def unpublished(self) -> AsyncGenerator[str, None]:
+        """Iterate over the ids of sessions that are not published yet. See `Archive.unpublished`."""
+        nothing: list[str] = []
+        for session_id in nothing:
+            yield session_id
+
     async def withdraw(self, session_ids: Sequence[str]) -> None:
         """Take back what `publish` added. See `Archive.withdraw`."""
 

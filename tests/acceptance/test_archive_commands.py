@@ -310,15 +310,14 @@ def test_sweep_watch_stops_at_a_signal(sqlite_user: Cli, valkey: ValkeyServer) -
 def test_ctrl_c_ends_a_sweep_that_waits_for_the_server(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     """A batch in progress is finished only if that is possible at once."""
     server = new_valkey()
-    words = ("--archive", "sqlite:///archive.db", "archive", "sweep", "--watch", "--interval", "100ms")
+    words = ("--timeout", "300", "--archive", "sqlite:///archive.db")
+    words += ("archive", "sweep", "--watch", "--interval", "100ms")
     with user.having(REDIS_SOCKET=str(server.socket)).start(*words) as process:
         assert process.stdout is not None and process.stdout.readline()
         server.pause()
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        assert process.wait(LIMIT_SECONDS) == 130
-        assert time.monotonic() - started < 4, "it waits 5 s for a reply"
+        assert process.wait(LIMIT_SECONDS) == 130, "long before the timeout"
         assert process.stderr is not None and process.stderr.read() == b"awictl: interrupted\n"
 
 
@@ -378,7 +377,7 @@ def test_errors_are_one_line(sqlite_user: Cli, words: tuple[str, ...], code: int
     sqlite_user.ok("agent", "register", "somebody")  # creates the archive
     result = sqlite_user(*words)
     result.error(code, fragment)
-    assert "hunter2" not in result.err and result.seconds < 5
+    assert "hunter2" not in result.err and result.seconds < 20, "the driver by itself would wait 30 s"
 
 
 def test_secrets_are_not_printed(awictl: Cli) -> None:

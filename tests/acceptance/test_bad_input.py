@@ -89,7 +89,7 @@ def test_a_delta_of_20_mb_is_refused_at_once(awictl: Cli, valkey: ValkeyServer, 
     with unchanged(valkey):
         result = awictl("session", "apply", SESSION_ID, way, stdin=big if way == "-" else b"")
     result.error(2, "1,048,576", "AWI_MAX_DELTA_BYTES")
-    assert result.seconds < 5
+    assert result.seconds < 30, "reading /dev/zero would never end"
 
 
 def test_the_delta_size_limit_is_exact_and_configurable(awictl: Cli, valkey: ValkeyServer) -> None:

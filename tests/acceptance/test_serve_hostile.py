@@ -19,14 +19,14 @@ from typing import Any
 
 import httpx
 import pytest
-from support.cli import Cli, unchanged
+from support.cli import LIMIT_SECONDS, Cli, unchanged
 from support.serving import Server, serving
 from support.valkey import ValkeyServer
 
 STATE = "/api/agent/session/state"
 UPDATE = b'{"delta":{}}'
-#: Seconds in which a server must exit.
-EXIT_SECONDS = 5.0
+#: Seconds in which a server must exit: those that it gives requests (three), and much more for a busy machine.
+EXIT_SECONDS = 20.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Site:
         )
 
 
-def sent_back(port: int, *parts: bytes | float, half_close: bool = False, seconds: float = 5.0) -> bytes:
+def sent_back(port: int, *parts: bytes | float, half_close: bool = False, seconds: float = 20.0) -> bytes:
     """Everything that a server sends until it closes the connection. Numbers in `parts` are pauses in seconds."""
     said = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
@@ -177,12 +177,12 @@ def test_incomplete_heads_and_clients_that_do_not_read(site: Site) -> None:
     started = time.monotonic()
     ends: dict[int, bool] = {}
     for i in (0, 1, 3, 4):
-        connections[i].settimeout(max(0.1, 5 - (time.monotonic() - started)))
+        connections[i].settimeout(max(0.1, 20 - (time.monotonic() - started)))
         with connections[i] as connection:
             while connection.recv(65_536):
                 pass
         ends[i] = True
-    assert len(ends) == 4 and 0.5 < time.monotonic() - started < 5
+    assert len(ends) == 4 and 0.5 < time.monotonic() - started < 20
     connections[2].close()
     with reader, pytest.raises(OSError):
         while time.monotonic() - started < 20:  # a busy machine takes several seconds more than the timeout
@@ -298,7 +298,7 @@ def test_slow_and_incomplete_bodies(site: Site) -> None:
     port = site.server.port
     started = time.monotonic()
     assert_refused(sent_back(port, site.head("POST", b"Content-Length: 12"), *[b" ", 0.2] * 10), 408)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
     assert sent_back(port, site.head("POST", b"Content-Length: 12"), b"{", half_close=True) == b""
 
 
@@ -725,7 +725,7 @@ def many(request: pytest.FixtureRequest, valkey: ValkeyServer) -> Iterator[Site]
 
 def wait_for_workers(server: Server, count: int) -> None:
     if count > 1:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIMIT_SECONDS
         while len(serving_processes(server)) < count and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
@@ -802,14 +802,14 @@ def test_a_worker_and_the_parent_are_killed(valkey: ValkeyServer) -> None:
         wait_for_workers(server, 2)
         first = serving_processes(server)
         os.kill(first[0], signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LIMIT_SECONDS
         while len(set(serving_processes(server)) - {first[0]}) < 2 and time.monotonic() < deadline:
             assert httpx.get(f"{server.url}/api/health").status_code == 200
         workers = serving_processes(server)
         assert len(workers) == 2 and first[0] not in workers
         time.sleep(1)
         server.signal(signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LIMIT_SECONDS
         while any(map(alive, workers)) and time.monotonic() < deadline:
             time.sleep(0.05)
         left = [pid for pid in workers if alive(pid)]

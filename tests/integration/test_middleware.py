@@ -30,6 +30,7 @@ from support.documents import AGENT_ID, SESSION_ID, compact, document, plain, pu
 from support.mongo import MongoServer
 from support.sites import Exchange, client_of, exchange, request_scope, running, served
 from support.valkey import ValkeyServer, free_port
+from support.waiting import within
 
 from awictl import Settings, StateManager
 from awictl.agents.registry import Registered
@@ -466,7 +467,7 @@ async def test_an_action_is_recorded_before_background_tasks_finish(settings: Se
     async with client_of(app) as client:
         waiting = asyncio.create_task(client.get("/slow"))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while valkey.raw.keys("AWI:SESSION:*") == [] or recorded(valkey) == []:
                     await asyncio.sleep(0.005)
             await client.get("/hello")
@@ -524,7 +525,7 @@ async def test_a_client_that_disconnects(
 
     async with served(site(settings, slow)) as uvicorn:
         _, writer = await uvicorn.send(f"POST /slow HTTP/1.1\nX-Agent-API-Key: {key.secret}\nContent-Length: 0")
-        await asyncio.wait_for(reached.wait(), 5)
+        await asyncio.wait_for(reached.wait(), 60)
         writer.transport.abort()
         await asyncio.sleep(0.05)
         gone.set()
@@ -565,7 +566,7 @@ async def test_an_app_that_is_cancelled_while_its_action_is_recorded(
     async with client_of(app):
         exchanged = Exchange()
         task = asyncio.create_task(app(request_scope("/pausing"), exchanged.receive, exchanged.send))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(exchanged.sent) < 2:
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)
@@ -685,9 +686,7 @@ async def test_redis_that_does_not_respond(new_valkey: Callable[[], ValkeyServer
     async with client_of(site(server.settings(timeout=0.2), whoami, identify=always)) as client:
         await client.get("/whoami")
         server.pause()
-        begun = asyncio.get_running_loop().time()
-        assert (await client.get("/whoami")).text == "nobody"
-        assert asyncio.get_running_loop().time() - begun < 1
+        assert (await within(1, client.get("/whoami"))).text == "nobody"
         server.resume()
         assert (await client.get("/whoami")).text.startswith("sess_")
 

@@ -14,6 +14,7 @@ from support.archives import Backend, MongoBackend, SqliteBackend, forget_socket
 from support.documents import AGENT_ID, SESSION_ID, assert_same, plain, stored
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer, free_port
+from support.waiting import within
 from support.writer import Order, assert_nothing_lost, run_writers
 
 from awictl import Settings, StateManager
@@ -187,8 +188,7 @@ async def test_while_the_archive_is_down_nothing_is_trimmed(
         assert len(messages) == 1, "one warning per pause, not per update"
         assert SESSION_ID in messages[0] and "cannot be archived" in messages[0]
         with pytest.raises(Unreachable):
-            async with asyncio.timeout(5):
-                await manager.end_session(SESSION_ID)
+            await within(5, manager.end_session(SESSION_ID))
         assert valkey.raw.ttl(f"AWI:SESSION:{SESSION_ID}") == -1, "it has no TTL until it is archived"
 
         server.start()
@@ -226,8 +226,7 @@ async def test_updates_do_not_wait_for_an_archive_that_is_down(valkey: ValkeySer
     settings = valkey.settings(max_actions=LIMIT, mongodb_uri=f"mongodb://127.0.0.1:{free_port()}/awi", timeout=0.3)
     async with StateManager.open(settings) as manager:
         await begin(manager)
-        async with asyncio.timeout(5):  # each attempt takes 0.3 s
-            await update_many(manager, range(LIMIT * 10))
+        await within(5, update_many(manager, range(LIMIT * 10)))  # each attempt takes 0.3 s
         assert len(live(valkey)["actions"]) == LIMIT * 10 + 1
         await forget_sockets(manager.required_archive())
 

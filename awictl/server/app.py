@@ -6,12 +6,11 @@ import logging
 import traceback
 from collections.abc import Sequence
 
-from ..document.json_codec import dumps
 from ..settings import Settings
 from .asgi import Receive, Scope, Send, problem_response
+from .discovery import describe
 from .endpoint import Endpoint
 from .log_formats import configure
-from .openapi import document
 from .options import ServerOptions
 from .problems import HTTPProblem
 from .routes import ROUTES, Route
@@ -29,7 +28,7 @@ class Api:
     """
 
     def __init__(self, settings: Settings, options: ServerOptions, routes: Sequence[Route] = ROUTES) -> None:
-        self.worker = Worker(settings, options, lambda: dumps(document(options, routes)))
+        self.worker = Worker(settings, options, lambda: describe(options, routes))
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         for route in routes:
             endpoint = Endpoint(self.worker, route)

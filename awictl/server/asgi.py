@@ -35,8 +35,18 @@ MAX_DIGITS = 16
 MAX_URL = 2_048
 
 JSON = b"application/json"
-#: Headers of every response, since it is about one agent at one moment.
-COMMON_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+#: Paths of the descriptions of this server.
+OPENAPI = "/openapi.json"
+CAPABILITIES = "/api/agent/capabilities"
+LLM_TEXT = "/.well-known/llm-text"
+#: Headers of every response. It is about one agent at one moment; the last three say where the server is described.
+COMMON_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-agent-api", OPENAPI.encode()),
+    (b"x-agent-capabilities", CAPABILITIES.encode()),
+    (b"x-awi-discovery", LLM_TEXT.encode()),
+]
 
 
 @dataclass

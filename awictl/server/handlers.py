@@ -179,4 +179,14 @@ async def get_metrics(request: ApiRequest) -> Response:
 
 async def get_description(request: ApiRequest) -> Response:
     """Get this description of the API."""
-    return Response(200, request.worker.openapi)
+    return Response(200, request.worker.descriptions.openapi)
+
+
+async def get_capabilities(request: ApiRequest) -> Response:
+    """Get the operations of this server, and how to call them."""
+    return Response(200, request.worker.descriptions.capabilities)
+
+
+async def get_llm_text(request: ApiRequest) -> Response:
+    """Get the same as text, for a language model."""
+    return Response(200, request.worker.descriptions.llm_text, content_type=b"text/plain; charset=utf-8")

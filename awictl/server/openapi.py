@@ -60,6 +60,7 @@ def document(options: ServerOptions, routes: Sequence[Route]) -> dict[str, Any]:
             {"name": "session", "description": "The session of the calling agent."},
             {"name": "agents", "description": "The API keys of agents."},
             {"name": "operation", "description": "For operators."},
+            {"name": "discovery", "description": "Descriptions of this server."},
         ],
         "security": [{"agentKey": []}, {"bearer": []}],
         "paths": paths,
@@ -112,9 +113,9 @@ def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
             {
                 "name": one.name,
                 "in": "query",
-                "description": f"{one.description}; at most {one.maximum:,}, and greater numbers count as that. "
-                f"0, negative numbers and text that does not start with digits count as {one.default}.",
-                # text is no error: the app reads what it can
+                "description": f"{one.description}; what is not a positive number counts as {one.default:,}, "
+                f"and what is greater than {one.maximum:,} as that",
+                # text is not an error, as in the app
                 "schema": {"type": ["integer", "string"], "default": one.default},
             }
             for one in route.query

@@ -165,3 +165,68 @@ class HealthResponse(TypedDict):
     success: bool
     services: HealthStatuses
     timestamp: Timestamp
+
+
+class Parameter(TypedDict):
+    description: str
+    default: int
+
+
+class Operation(TypedDict):
+    operation: Annotated[str, Meta(description="`operationId` in the OpenAPI document")]
+    method: str
+    endpoint: str
+    description: str
+    requiresAuth: bool
+    permissions: list[Permission]
+    parameters: NotRequired[dict[str, Parameter]]
+    requestBody: NotRequired[Annotated[Any, Meta(description="an example")]]
+
+
+class DiscoveryPaths(TypedDict):
+    wellKnownUri: str
+    capabilities: str
+
+
+class Authentication(TypedDict):
+    type: str
+    header: str
+    description: str
+    registration: Annotated[str | None, Meta(description="path; null if agents cannot register themselves")]
+
+
+class SessionFeature(TypedDict):
+    enabled: bool
+    endpoints: dict[str, str]
+
+
+class Features(TypedDict):
+    sessionState: SessionFeature
+
+
+class DefaultRateLimit(TypedDict):
+    default: Annotated[int | None, Meta(description="null if there is no limit")]
+    unit: str
+
+
+class DocumentationPaths(TypedDict):
+    openapi: str
+    wellKnown: str
+
+
+class Capabilities(TypedDict):
+    name: str
+    description: str
+    discovery: DiscoveryPaths
+    operations: list[Operation]
+    authentication: Authentication
+    features: Features
+    rateLimit: DefaultRateLimit
+    maxBodyBytes: Count
+    dataFormats: list[str]
+    documentation: DocumentationPaths
+
+
+class CapabilitiesResponse(TypedDict):
+    success: TrueFlag
+    capabilities: Capabilities

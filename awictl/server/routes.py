@@ -11,10 +11,11 @@ from ..agents.api_keys import Permission
 from . import handlers
 from . import response_types as types
 from .api_request import Handler
-from .asgi import QueryNumber
+from .asgi import CAPABILITIES, LLM_TEXT, OPENAPI, QueryNumber
 from .request_bodies import RegistrationRequest, UpdateRequest
 
 SESSION = "/api/agent/session"
+REGISTER = "/api/agent/register"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,15 @@ ROUTES = (
     # any key may end its session, as in the app
     Route("POST", f"{SESSION}/end", handlers.end_session, {200: types.EndResponse}, operation="end",
           takes_slot=True, errors=(400,)),
-    Route("POST", "/api/agent/register", handlers.register, {201: types.RegistrationResponse}, public=True,
+    Route("POST", REGISTER, handlers.register, {201: types.RegistrationResponse}, public=True,
           errors=(400, 403, 408, 413, 429, 503), request=RegistrationRequest, example=REGISTRATION_EXAMPLE,
           tag="agents"),
     Route("GET", "/api/health", handlers.get_health, {200: types.HealthResponse, 503: types.HealthResponse},
           public=True, tag="operation"),
     Route("GET", "/metrics", handlers.get_metrics, {200: str}, public=True, tag="operation"),
-    Route("GET", "/openapi.json", handlers.get_description, {200: dict}, public=True, tag="operation"),
+    Route("GET", OPENAPI, handlers.get_description, {200: dict}, public=True, tag="discovery"),
+    Route("GET", CAPABILITIES, handlers.get_capabilities, {200: types.CapabilitiesResponse}, public=True,
+          tag="discovery"),
+    Route("GET", LLM_TEXT, handlers.get_llm_text, {200: str}, public=True, tag="discovery"),
 )
 # fmt: on

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
@@ -20,10 +20,18 @@ if TYPE_CHECKING:
     from ..agents.registry import AgentRegistry
 
 
+class Descriptions(NamedTuple):
+    """The descriptions of the server, as they are sent."""
+
+    openapi: bytes
+    capabilities: bytes
+    llm_text: bytes
+
+
 class Worker:
     """The state manager, the metrics and the response cache of one worker process."""
 
-    def __init__(self, settings: Settings, options: ServerOptions, describe: Callable[[], bytes]) -> None:
+    def __init__(self, settings: Settings, options: ServerOptions, describe: Callable[[], Descriptions]) -> None:
         self.options = options
         self._describe = describe
         self.metrics = Metrics()
@@ -55,8 +63,8 @@ class Worker:
         return self.manager.agents
 
     @cached_property
-    def openapi(self) -> bytes:
-        """The body of `GET /openapi.json`. Generated at first use, since that takes tens of milliseconds."""
+    def descriptions(self) -> Descriptions:
+        """The descriptions of the server. Generated at first use, since that takes tens of milliseconds."""
         return self._describe()
 
     @cached_property

@@ -30,6 +30,8 @@ from .values import as_count
 
 #: Maximum number of places that are tried to find where a new trajectory begins in an archived one.
 _MAX_CANDIDATES = 200
+#: Maximum number of ordinals before a snapshot in which it is searched, too.
+_MAX_TRIMMED = 1_000_000
 
 
 class Gap(NamedTuple):
@@ -126,27 +128,43 @@ def append_merge(new: Sequence[Any], expected: int, first: int, count: int, dige
     return Merge(first, added=new[count:])
 
 
-def merge(new: Sequence[Any], expected: int, archived: Chunk) -> Merge:
+def merge(new: Sequence[Any], expected: int, archived: Chunk, trimmed: Iterable[Chunk] | None = None) -> Merge:
     """Return what to store when a trajectory replaces an archived one.
 
-    expected: the ordinal of its first action by the numbers of its document (`first_ordinal`).
+    expected: the ordinal of its first action by the numbers of its document (`first_ordinal`). trimmed: chunks that the
+    archive has. They are needed only if there is an `unknown_gap` without them: the trajectory may be an old one, from
+    before the archived actions, as after a restart of Redis from an old dump.
     """
-    old_keys, new_keys = keys_of(archived.actions), keys_of(new)
-    first, known = _align(old_keys, archived.first, new_keys, expected)
-    end = archived.first + len(old_keys)
-    offset = first - archived.first
+    new_keys, archived_keys = keys_of(new), keys_of(archived.actions)
+    old_first, old = archived.first, archived_keys
+    if trimmed is not None:
+        old_first, old = _with_trimmed(archived_keys, archived.first, trimmed)
+    first, known = _align(old, old_first, new_keys, expected)
+    # the first ordinal that both have, and the first one with different actions
+    start = max(first, old_first)
+    differing = start + _common(old[start - old_first :], new_keys[start - first :])
     chunks = []
-    cut = archived.actions[: max(offset, 0)]
-    if cut:
+    if cut := archived.actions[: max(first - archived.first, 0)]:
         chunks.append(Chunk(archived.first, cut))
-    # the first ordinal of both, and the number of actions from there that are the same
-    start = max(first, archived.first)
-    same = _common(old_keys[start - archived.first :], new_keys[start - first :])
-    overwritten = archived.actions[start - archived.first + same :]
-    if overwritten:
-        chunks.append(Chunk(start + same, overwritten, overwritten=True))
-    added = [*new[: start - first], *new[start - first + same :]]
-    return Merge(first, chunks, added, range(end, first), not known)
+    if overwritten := archived.actions[max(differing - archived.first, 0) :]:
+        chunks.append(Chunk(differing, overwritten, overwritten=True))
+    added = [*new[: start - first], *new[differing - first :]]
+    end = archived.first + len(archived.actions)
+    between = range(end, first) if first > end else range(0)
+    return Merge(first, tuple(chunks), added, between, not known)
+
+
+def _with_trimmed(archived: list[Hashable], first: int, trimmed: Iterable[Chunk]) -> tuple[int, list[Hashable]]:
+    """Return the archived keys with those of trimmed actions in front, and the first ordinal. Gaps equal nothing."""
+    chunks = [one for one in trimmed if not one.overwritten and one.first < first]
+    start = min((one.first for one in chunks), default=first)
+    if first - start > _MAX_TRIMMED:
+        return first, archived
+    before: list[Hashable] = [object() for _ in range(start, first)]
+    for chunk in chunks:
+        keys = keys_of(chunk.actions)[: first - chunk.first]
+        before[chunk.first - start : chunk.first - start + len(keys)] = keys
+    return start, before + archived
 
 
 def _align(old: Sequence[Hashable], old_first: int, new: Sequence[Hashable], expected: int) -> tuple[int, bool]:

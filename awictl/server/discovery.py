@@ -50,8 +50,8 @@ def capabilities(openapi: dict[str, Any], options: ServerOptions, routes: Sequen
     }
 
 
-def _operation(described: dict[str, Any], route: Route) -> types.Operation:
-    operation: types.Operation = {
+def _operation(described: dict[str, Any], route: Route) -> types.ServedOperation:
+    operation: types.ServedOperation = {
         "operation": described["operationId"],
         "method": route.method,
         "endpoint": route.path,

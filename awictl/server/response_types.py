@@ -172,7 +172,7 @@ class Parameter(TypedDict):
     default: int
 
 
-class Operation(TypedDict):
+class ServedOperation(TypedDict):
     operation: Annotated[str, Meta(description="`operationId` in the OpenAPI document")]
     method: str
     endpoint: str
@@ -218,7 +218,7 @@ class Capabilities(TypedDict):
     name: str
     description: str
     discovery: DiscoveryPaths
-    operations: list[Operation]
+    operations: list[ServedOperation]
     authentication: Authentication
     features: Features
     rateLimit: DefaultRateLimit

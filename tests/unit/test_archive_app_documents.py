@@ -32,7 +32,7 @@ def read(name: str) -> dict[str, Any]:
 def test_the_summary_of_an_archived_session() -> None:
     found = summary(read("archived"))
     assert (found.session_id, found.agent_id) == ("sess_1d921b557fb54766a6fb4f1a4add6392", AGENT_ID)
-    assert (found.agent_name, found.route) == ("BrowserUseAgent", "/api/agent/posts")
+    assert (found.agent_name, found.route) == ("BrowserUseAgent", None), "the route is a default of the app's schema"
     assert found.started_at == datetime.fromtimestamp(1795417781.747, UTC).replace(microsecond=747_000)
     assert found.ended_at == found.started_at.replace(microsecond=752_000)
     assert found.last_activity_at == found.started_at.replace(microsecond=764_000)
@@ -55,13 +55,7 @@ def test_the_summary_of_a_legacy_session() -> None:
 def test_the_document_of_an_archived_session() -> None:
     document = session_document(read("archived"))
     assert document["session_id"] == "sess_1d921b557fb54766a6fb4f1a4add6392"
-    assert (document["agent_id"], document["current_url"]) == (AGENT_ID, "/api/agent/posts")
-    assert document["page_state"] == {
-        "route": "/api/agent/posts",
-        "pagination": {"cursor": 1, "page_size": 10},
-        "filters": {"tags": []},
-        "sort": {"key": "createdAt", "order": "desc"},
-    }
+    assert document["agent_id"] == AGENT_ID
     assert [(one["t"], one["action"]) for one in document["history"]["actions"]] == [
         (0, "session_start"),
         (1, "list_posts"),
@@ -72,19 +66,44 @@ def test_the_document_of_an_archived_session() -> None:
     }  # fmt: skip
     assert document["history"]["last_action"] == document["history"]["actions"][-1]
     assert document["statistics"]["session_end"] == "2026-11-23T07:09:41.752Z"
-    assert "permissions" not in document and "user_id" not in document, "missing fields are left out"
+    assert document.keys() == {
+        "session_id", "agent_id", "agent_name", "history", "statistics", "last_updated",
+    }, "fields that are missing, or have their default in the app's schema, are left out"  # fmt: skip
+    assert "last_activity" not in document["statistics"], "the time at which the app archived it, after its end"
 
 
 def test_the_document_of_a_legacy_session() -> None:
     document = session_document(read("legacy"))
     assert document["page_state"]["pagination"] == {"cursor": 2, "total_pages": 16, "page_size": 10, "total_items": 157}
+    assert document["page_state"].keys() == {"pagination", "filters"}, "route and order have their defaults"
     assert document["page_state"]["filters"] == {"tags": ["awi"], "category": "tech"}
+    assert document["statistics"]["last_activity"] == "2026-11-23T07:09:41.860Z"
     assert document["action_state"]["available_actions"] == ["previous_page", "next_page", "create_post"]
     last = document["history"]["last_action"]
     assert (last["input"], last["observation"]) == ({"page": 2}, "Retrieved 10 posts (page 2)")
     assert (last["method"], last["endpoint"], last["statusCode"]) == ("GET", "/api/agent/posts?page=2", 200)
     assert last["stateSnapshot"]["pagination"]["totalPages"] == 16
     assert "session_end" not in document["statistics"]
+
+
+FACTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"currentRoute": "/api/agent/comments"}, {"route": "/api/agent/comments"}),
+    ({"currentPage": 2}, {"pagination": {"cursor": 2}}),
+    ({"pagination": {"currentPage": 3, "itemsPerPage": 10}}, {"pagination": {"cursor": 3, "page_size": 10}}),
+    ({"pagination": {"currentPage": 1, "itemsPerPage": 20}}, {"pagination": {"cursor": 1, "page_size": 20}}),
+    ({"activeFilters": {"tags": [], "search": "awi"}}, {"filters": {"search": "awi"}}),
+    ({"sortBy": {"field": "createdAt", "order": "asc"}}, {"sort": {"key": "createdAt", "order": "asc"}}),
+    ({"currentRoute": None, "pagination": {}, "activeFilters": {}, "sortBy": {"order": "desc"}}, {}),
+]
+
+
+@pytest.mark.parametrize(("changed", "wanted"), FACTS, ids=str)
+def test_a_value_that_differs_from_its_default_is_a_fact(changed: dict[str, Any], wanted: dict[str, Any]) -> None:
+    document = read("archived")
+    document["currentState"] |= changed
+    assert session_document(document).get("page_state", {}) == wanted
+    assert summary(document).route == wanted.get("route")
+    assert archived(document).original["currentState"] == document["currentState"], "complete"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", NAMES)

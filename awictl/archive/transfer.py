@@ -108,6 +108,20 @@ class Transfer:
                 break
         return results
 
+    async def archive_string(self, session_id: str, raw: bytes, newer_than: str = "") -> Transferred:
+        """Archive a session whose string is not a session in the store any more. Raises why it could not be.
+
+        newer_than: digest of the version that the archive had when this one still was the newest.
+        """
+        results: dict[str, Transferred | AwiError] = {}
+        async with deadline(self._archive, len(raw)):
+            snapshots = self._snapshots({session_id: Stored(raw, None)}, {session_id: newer_than}, results)
+            saved = await self._save(snapshots)
+        for error in (*results.values(), *saved.values()):
+            if isinstance(error, AwiError):
+                raise error
+        return Transferred(snapshots[0])
+
     async def archive_and_delete(self, session_ids: Sequence[str]) -> dict[str, Transferred | AwiError]:
         """Archive sessions and delete those that have ended; if one has changed meanwhile, archive it again.
 
@@ -133,13 +147,13 @@ class Transfer:
                     results[snapshot.session_id] = Transferred(snapshot, deleted=True)
                     deleted.append(snapshot.session_id)
             if deleted:
-                await self._publish(deleted)
+                await self.publish(deleted)
         changing = UpdateConflict(
             f"{self._store.where}: the session kept changing while it was archived; it was not deleted"
         )
         return results | dict.fromkeys(pending, changing)
 
-    async def _publish(self, session_ids: Sequence[str]) -> None:
+    async def publish(self, session_ids: Sequence[str]) -> None:
         """Show sessions to the app that were archived and deleted. If that fails, the next sweep does it."""
         try:
             async with deadline(self._archive):

@@ -21,6 +21,8 @@ LOCK_PREFIX = "LOCK:SESSION:"
 RATE_LIMIT_PREFIX = "RATELIMIT:"
 #: Ids of sessions that an agent ended over HTTP, until they are archived; only awictl's server uses it.
 ENDED_PREFIX = "AWI:ENDED:"
+#: A hash: by session id, the strings of sessions that are being ended. Their agents do not find them any more.
+ENDING_KEY = "AWI:ENDING"
 
 
 class KeyKind(StrEnum):

@@ -2,11 +2,13 @@
 
 Ending a session has three steps, and a crash may follow any of them:
 
-1. Mark: record `session_end` as the last action and remove the TTL.
-2. Archive the session and read it back.
-3. Delete it from the store if it is still what was archived.
+1. Take it away from its agent and record `session_end` as its last action (see `taking`).
+2. Archive it and read it back.
+3. Delete what was taken.
 
-A session that is marked but still in the store is finished by ending it again, or by a sweep.
+A session that was taken but not archived is finished by ending it again, or by `finish_taken`, which `archive sweep`
+runs. If it cannot be archived, it is put back, marked as ended and without a TTL. So is a session whose end is only
+recorded (`record`). Ending it again, or a sweep, archives and deletes it.
 """
 
 from __future__ import annotations
@@ -17,17 +19,21 @@ from typing import Any
 
 from ..archive.base import Archive, Archived, app_document_read_only
 from ..archive.connect import required
-from ..archive.transfer import Transfer, Transferred
+from ..archive.decision import Outdated
+from ..archive.transfer import MAX_ARCHIVE_ATTEMPTS, Transfer, Transferred
 from ..document import keys
 from ..document.schema import as_object, as_text, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
-from ..errors import AwiError, InvalidData, NotFound, UpdateConflict, as_awi_error
+from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
 from ..store.base import DeleteOutcome, Listed, SessionStore
 from ..store.errors import already_live, no_session
 from .fallback import OpenArchive
-from .update import RETRY_SECONDS, Updater
+from .taking import Taking
+from .update import Updater
 
+#: Seconds after which an end gives up if the agent keeps writing the session back.
+DEADLINE_SECONDS = 1.0
 #: What an operator can do without an archive.
 DISCARD_HINT = "to end a session and lose it for good, `awictl session end --discard --yes`"
 
@@ -59,42 +65,88 @@ class SessionEndings:
         self._open_archive = open_archive
 
     async def end(self, session_id: str) -> Ended:
-        """End a session: mark, archive, delete. Steps that are already done are skipped.
+        """End a session: take it, archive it, delete it. Steps that are already done are skipped.
 
         Raises NotFound, Refused (no archive, or it holds something else under this id), Unreachable, UpdateConflict.
         """
         keys.check_session_id(session_id)
         archive = self._required_archive()
+        await self._check_archivable(session_id)
+        return await self._finish(session_id, archive)
+
+    async def finish_taken(self) -> dict[str, Ended | AwiError]:
+        """Finish the ends that were interrupted after the session was taken. Returns the outcome of each.
+
+        Stops if the archive cannot be reached. Raises the errors of the store, and Refused without an archive.
+        """
+        outcomes: dict[str, Ended | AwiError] = {}
+        for session_id in await self._store.endings.ids():
+            try:
+                outcomes[session_id] = await self._finish(session_id, self._required_archive())
+            except AwiError as error:
+                outcomes[session_id] = error
+                if isinstance(error, Unreachable):
+                    break
+        return outcomes
+
+    async def _finish(self, session_id: str, archive: Archive) -> Ended:
+        taking = Taking(self._store, self._updater, session_id)
         transfer = Transfer(self._store, archive)
         clock = asyncio.get_running_loop().time
-        deadline = clock() + RETRY_SECONDS
-        again = False
+        deadline = clock() + DEADLINE_SECONDS
         while True:
-            found = await _archivable(self._store, session_id)
-            if found is None:
+            taken = await taking.ended()
+            if taken is None:
                 return await self._already_ended(session_id, archive)
-            await _mark(self._updater, found, keep=True, again=again)
             try:
-                kept = (await transfer.archive_and_delete([session_id])).get(session_id)
-                if isinstance(kept, AwiError):
-                    raise kept
-            except Exception as failure:
-                error = as_awi_error(failure)
-                raise type(error)(
-                    f"{error}. {session_id} stays in Redis, marked as ended and without a TTL: "
-                    "end it again later, or run `awictl archive sweep`"
-                ) from failure
+                kept = await self._archived(transfer, session_id, taken)
+            except BaseException as failure:
+                await self._put_back(session_id, taken, failure)
+                raise
             if kept is None:
-                return await self._already_ended(session_id, archive)
-            if kept.deleted:
+                continue
+            agent_id = kept.snapshot.mapped_agent_id
+            if await self._store.endings.finish(session_id, agent_id, taken):
+                await transfer.publish([session_id])
                 return _ended(kept, archive)
-            # The agent acted after the end was recorded: record it again. That is necessary, too, if only the head
-            # says that the session has ended.
-            again = not kept.snapshot.ended
             if clock() > deadline:
                 raise UpdateConflict(
-                    f"{self._store.where}: the agent keeps updating {session_id}, so it was not ended; try again"
+                    f"{self._store.where}: {session_id} was ended and archived, but its agent keeps writing it back; "
+                    "stop the agent, and end the session again"
                 )
+
+    async def _archived(self, transfer: Transfer, session_id: str, taken: bytes) -> Transferred | None:
+        """Archive what was taken of a session; None if another process takes care of it."""
+        newer_than = ""
+        for _ in range(MAX_ARCHIVE_ATTEMPTS):
+            try:
+                return await transfer.archive_string(session_id, taken, newer_than)
+            except Outdated as error:
+                if await self._store.endings.taken(session_id) != taken:
+                    return None
+                newer_than, outdated = error.digest, error
+        raise outdated
+
+    async def _check_archivable(self, session_id: str) -> None:
+        """Raise TooLarge or InvalidData if a session could not be archived: then it must not be taken either."""
+        try:
+            base = await self._store.read_base(session_id, full=True)
+        except InvalidData as error:
+            raise InvalidData(f"{session_id} cannot be archived: {error}") from error
+        if base is not None:
+            _check_id(session_id, base.document, self._store.where)
+
+    async def _put_back(self, session_id: str, taken: bytes, failure: BaseException) -> None:
+        """Make a session that could not be archived a session again. Raises the failure, with that in its message."""
+        try:
+            put_back = await self._store.endings.put_back(session_id, taken, None)
+        except AwiError:
+            put_back = False
+        if isinstance(failure, Exception):
+            error = as_awi_error(failure)
+            stays = "stays in Redis, marked as ended and without a TTL" if put_back else f"is kept in {keys.ENDING_KEY}"
+            error.args = (f"{error}. {session_id} {stays}: end it again later, or run `awictl archive sweep`",)
+            raise error
 
     async def record(self, session_id: str) -> None:
         """Record the end of a session, which stays in the store. Raises NotFound, InvalidData.
@@ -109,6 +161,10 @@ class SessionEndings:
     async def discard(self, session_id: str) -> Ended:
         """Delete a session without archiving it. Raises NotFound."""
         listed = next(iter(await self._store.list([keys.check_session_id(session_id)])), None)
+        if listed is None and await self._store.endings.put_back(
+            session_id, await self._store.endings.taken(session_id), None
+        ):
+            listed = next(iter(await self._store.list([session_id])), None)
         agent_id = as_text(listed.head.get("agent_id")) if listed is not None else None
         if listed is None or await self._store.delete(session_id, agent_id, None) is DeleteOutcome.GONE:
             raise no_session(session_id, self._store.where)
@@ -128,6 +184,10 @@ class SessionEndings:
         if found.raw is None:
             raise app_document_read_only(session_id, archive.where)
         agent_id = as_text(found.document.get("agent_id"))
+        if await self._store.endings.taken(session_id):
+            raise Refused(
+                f"{self._store.where}: {session_id} is being ended; run `awictl session end {session_id}` first"
+            )
         if not dry_run:
             await archive.withdraw([session_id])  # the app could not save its own document beside it
             return found, await self._store.restore(session_id, agent_id, found.raw)
@@ -172,15 +232,23 @@ async def _archivable(store: SessionStore, session_id: str) -> Listed | None:
     if found.error is not None:
         await store.read(session_id)  # raises TooLarge if that is the reason
         raise InvalidData(f"{store.where}: {session_id} cannot be archived: {found.error}")
-    if found.head.get("session_id", session_id) != session_id:
-        raise InvalidData(f"{store.where}: {session_id} cannot be archived: its document has another session_id")
+    _check_id(session_id, found.head, store.where)
     return found
 
 
-async def _mark(updater: Updater, listed: Listed, *, keep: bool, again: bool = False) -> None:
-    """Record the end of a session, unless that was done before. `keep`: remove its TTL. `again`: record it anyway."""
+def _check_id(session_id: str, document: dict[str, Any], where: str) -> None:
+    """Raise InvalidData if the document in a session's key says that it is another session."""
+    stored = document.get("session_id", session_id)
+    if stored != session_id:
+        raise InvalidData(
+            f"{where}: {session_id} cannot be archived: its document has another session_id ({stored!a:.80})"
+        )
+
+
+async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
+    """Record the end of a session, unless that was done before. `keep`: remove its TTL."""
     last = _last_action(listed.head)
-    if has_ended(listed.head) and (listed.ttl_ms is None or not keep) and not again:
+    if has_ended(listed.head) and (listed.ttl_ms is None or not keep):
         return
     update = ending(persist=keep)
 

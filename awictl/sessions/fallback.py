@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
 from ..store.base import HistoryPage, SessionStore, Stored
+from ..store.endings import SEPARATOR
 from ..store.errors import no_session
 
 
@@ -18,7 +19,7 @@ class Found:
     #: Its string in Redis; None if it is from the archive.
     stored: Stored | None
     archived: Archived | None = None
-    #: Where it is from and why, for a notice; empty if it is live.
+    #: Where it is from and why, for a notice; empty if it is live and not being ended.
     origin: str = ""
 
     @property
@@ -74,6 +75,11 @@ async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) 
         return await from_archive(session_id, open_archive, error)
     if stored is not None:
         return Found(stored)
+    if taken := await store.endings.taken(session_id):
+        from ..document.rejoin import rejoined  # few sessions are being ended
+
+        notice = f"{session_id} is being ended; if that was interrupted, end it again, or run `awictl archive sweep`"
+        return Found(Stored(rejoined(taken.split(SEPARATOR)), None), origin=notice)
     return await from_archive(session_id, open_archive, no_session(session_id, store.where))
 
 

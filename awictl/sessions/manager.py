@@ -443,6 +443,11 @@ class StateManager:
         self.settings.check_writable()
         return await self._endings.end(session_id)
 
+    async def finish_ends(self) -> dict[str, Ended | AwiError]:
+        """Finish the ends of sessions that were interrupted, for example by a crash. Returns the outcome of each."""
+        self.settings.check_writable()
+        return await self._endings.finish_taken()
+
     async def record_end(self, session_id: str) -> None:
         """Record the end of a session without archiving it yet: `end_session` or a sweep does that. Idempotent.
 

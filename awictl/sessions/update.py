@@ -131,7 +131,7 @@ class Updater:
                         raise self._trimmed_away(op_id)
                     if applied:
                         return Updated(base.head, None, op_id)
-                change = await self._change(session_id, base, build(base.head))
+                change = await self.change(session_id, base, build(base.head))
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent is not None)
                 if outcome is CommitOutcome.OK:
                     self._remember(session_id, base_after(base, change.head, change.splice))
@@ -172,7 +172,8 @@ class Updater:
             return base
         return await self._store.read_base(session_id, full=True)
 
-    async def _change(self, session_id: str, base: Base, update: Update) -> Change:
+    async def change(self, session_id: str, base: Base, update: Update) -> Change:
+        """What an update makes of a session, without writing it; what it trims is archived before."""
         actions = base.document["history"].get("actions")
         drop = self._to_drop(len(actions)) if actions is not None else 0
         change = apply_update(base, update, timestamp(), drop)

@@ -12,6 +12,7 @@ from ..document.update import Change
 from ..errors import AwiError
 
 if TYPE_CHECKING:
+    from .endings import EndingStore
     from .get_or_create import GetOrCreateStore
     from .redis.keyspace import Keyspace
     from .redis.strings import Strings
@@ -133,6 +134,10 @@ class SessionStore(Protocol):
     @property
     def get_or_create(self) -> GetOrCreateStore:
         """Lookup and creation of agents' current sessions."""
+
+    @property
+    def endings(self) -> EndingStore:
+        """Sessions that were taken away from their agents, to end them."""
 
     async def create(self, session_id: str, agent_id: str, raw: bytes, ttl_ms: int | None = None) -> str | None:
         """Store a new session and map its agent to it. Returns the agent's previous session id, if any.

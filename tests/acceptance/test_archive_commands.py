@@ -290,6 +290,22 @@ def test_tables_are_safe_and_fit_the_terminal(sqlite_user: Cli, valkey: ValkeySe
 # -- sweep
 
 
+def test_a_sweep_finishes_an_end_that_was_interrupted(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    """The session was taken away from its agent, and then the process was killed."""
+    session_id = begin(sqlite_user)
+    valkey.raw.hset("AWI:ENDING", session_id, valkey.raw.get(f"AWI:SESSION:{session_id}"))
+    valkey.raw.delete(f"AWI:SESSION:{session_id}")
+    shown = sqlite_user.ok("session", "show", session_id)
+    assert shown.json["session_id"] == session_id and "is being ended" in shown.err
+    due = sqlite_user.ok("archive", "sweep", "--dry-run").rows
+    assert [(one["session_id"], one["why"]) for one in due] == [(session_id, "ended")]
+    swept = sqlite_user.ok("archive", "sweep").json
+    assert (swept["found"], swept["archived"], swept["deleted"], swept["failed"]) == (1, 1, 1, 0)
+    assert valkey.raw.keys() == []
+    archived = sqlite_user.ok("archive", "show", session_id).json
+    assert [one["action"] for one in archived["history"]["actions"]] == ["session_start", "filter", "session_end"]
+
+
 def test_sweep_watch_stops_at_a_signal(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     for before, number in enumerate((signal.SIGTERM, signal.SIGINT)):
         process = sqlite_user.start("archive", "sweep", "--watch", "--interval", "50ms", "--margin", "31m")

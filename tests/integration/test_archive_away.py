@@ -329,7 +329,7 @@ async def test_redis_goes_down_during_an_end(new_valkey: Callable[..., ValkeySer
         assert getattr(raised.value, "exit_code", None) == 5
     assert mongo.sessions.count_documents({}) == 1
     valkey.start()
-    assert valkey.raw.exists("AWI:SESSION:sess_ending") == 1
+    assert valkey.raw.hkeys("AWI:ENDING") == [b"sess_ending"]
     async with StateManager.open(settings) as manager:
         await manager.end_session("sess_ending")
     assert (valkey.raw.dbsize(), mongo.sessions.count_documents({})) == (0, 1)

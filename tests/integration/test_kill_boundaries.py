@@ -72,7 +72,8 @@ class Case:
         return f"AWI:SESSION:{self.session_id}"
 
     def in_redis(self) -> dict[str, Any] | None:
-        raw = self.valkey.raw.get(self.key())
+        """The session, also while it is being ended."""
+        raw = self.valkey.raw.get(self.key()) or self.valkey.raw.hget("AWI:ENDING", self.session_id)
         return decode(raw) if raw is not None else None
 
     def in_archive(self) -> list[dict[str, Any]]:

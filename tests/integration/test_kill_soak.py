@@ -78,7 +78,8 @@ async def test_kills_at_random_times(valkey: ValkeyServer, mongo: MongoServer, t
 
         async def assert_nothing_lost() -> None:
             for session_id in list(acknowledged):
-                if not valkey.raw.exists(f"AWI:SESSION:{session_id}"):
+                live = valkey.raw.exists(f"AWI:SESSION:{session_id}")
+                if not live and not valkey.raw.hexists("AWI:ENDING", session_id):
                     assert await manager.get_archived_session(session_id) is not None, f"{session_id} is lost"
 
         agents = []

@@ -17,6 +17,7 @@ from . import view
 
 if TYPE_CHECKING:
     from ...archive.sweep import Candidate, Sweeper, Swept
+    from ...sessions.manager import StateManager
 
 #: Maximum number of failures of a sweep that are reported one by one, and of further ones that are named.
 MOST_FAILURES = 10
@@ -97,8 +98,8 @@ async def run(
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
         if pause_ms is not None:
-            await _run_repeatedly(ctx, sweeper, margin_ms / 1000, pause_ms / 1000)
-        elif code := render(ctx, await _sweep(ctx, sweeper)):
+            await _run_repeatedly(ctx, manager, sweeper, margin_ms / 1000, pause_ms / 1000)
+        elif code := render(ctx, await _sweep(ctx, manager, sweeper)):
             raise typer.Exit(code)
 
 
@@ -106,20 +107,32 @@ async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) 
     """Print the sessions that a sweep would archive."""
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, scan_rate=scan_rate, dry_run=True)
-        await ctx.out.many(_due(sweeper), view.CANDIDATES, id_field="session_id", empty="no session is due")
+        await ctx.out.many(_due(manager, sweeper), view.CANDIDATES, id_field="session_id", empty="no session is due")
     ctx.out.notice("dry run: nothing was written")
 
 
-async def _sweep(ctx: CommandContext, sweeper: "Sweeper", stop: Callable[[], bool] = lambda: False) -> "Swept":
+async def _sweep(
+    ctx: CommandContext, manager: "StateManager", sweeper: "Sweeper", stop: Callable[[], bool] = lambda: False
+) -> "Swept":
+    """Finish the ends that were interrupted, then sweep."""
     try:
+        finished = await manager.finish_ends()
         due = await sweeper.candidates()
     except Exception as error:
         raise as_awi_error(error) from error
     with ctx.out.progress(len(due), "archiving") as progress:
-        return await sweeper.sweep(due, progress, stop)
+        swept = await sweeper.sweep(due, progress, stop)
+    failed = {one: outcome for one, outcome in finished.items() if isinstance(outcome, AwiError)}
+    swept.found += len(finished)
+    swept.archived += len(finished) - len(failed)
+    swept.deleted += len(finished) - len(failed)
+    swept.failed |= failed
+    return swept
 
 
-async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float, pause: float) -> None:
+async def _run_repeatedly(
+    ctx: CommandContext, manager: "StateManager", sweeper: "Sweeper", margin: float, pause: float
+) -> None:
     """Sweep until SIGTERM or Ctrl-C; batches in progress are finished first. `margin` and `pause` are in seconds."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -128,7 +141,7 @@ async def _run_repeatedly(ctx: CommandContext, sweeper: "Sweeper", margin: float
         while not stop.is_set():
             began = loop.time()
             try:
-                render(ctx, await _unless_interrupted(_sweep(ctx, sweeper, stop.is_set), stop))
+                render(ctx, await _unless_interrupted(_sweep(ctx, manager, sweeper, stop.is_set), stop))
             except AwiError as error:  # Redis is unreachable: retry with the next sweep
                 report(error, verbose=ctx.options.verbose)
             took = loop.time() - began
@@ -192,7 +205,9 @@ def _naming(session_id: str, error: AwiError) -> AwiError:
     return named
 
 
-async def _due(sweeper: "Sweeper") -> AsyncIterator[dict[str, Any]]:
+async def _due(manager: "StateManager", sweeper: "Sweeper") -> AsyncIterator[dict[str, Any]]:
+    for session_id in await manager.store.endings.ids():
+        yield {"session_id": session_id, "why": "ended", "ttl_ms": None, "bytes": 0}
     for one in await sweeper.candidates():
         yield _candidate(one)
     async for batch in sweeper.expired():

@@ -71,6 +71,8 @@ COMMANDS: dict[Any, Check] = {
     "EXISTS": _is_integer,
     "GET": _is_string_or_nil,
     "GETRANGE": _is_string,
+    "HGET": _is_string_or_nil,
+    "HKEYS": lambda reply: type(reply) is list and _types(reply) <= {bytes},
     "INFO": _is_string,
     "PEXPIRE": _is_integer,
     "PING": _is_string,
@@ -92,6 +94,7 @@ SCRIPTS: dict[str, Check] = {
     "read_base": _is_list_of(int, bytes, bytes),
     "read_for_request": _is_request,
     "restore": _TWO_PARTS,
+    "take": _TWO_PARTS,
     "touch": _TWO_PARTS,
 }
 

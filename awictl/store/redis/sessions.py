@@ -32,6 +32,7 @@ from .keyspace import Keyspace
 
 if TYPE_CHECKING:
     from ..session_fields import SessionFields
+    from .endings import RedisEndings
     from .get_or_create import RedisGetOrCreate
     from .strings import Strings
 
@@ -58,7 +59,6 @@ class RedisStore:
         self._max_bytes = settings.max_document_bytes
         self._wait_replicas = settings.wait_replicas
         self._timeout_ms = int(settings.timeout * 1000)
-        #: The server's address for messages, without secrets.
         self.where = server.where
         self._settings = settings
 
@@ -84,6 +84,13 @@ class RedisStore:
         from .get_or_create import RedisGetOrCreate  # most commands do not need it
 
         return RedisGetOrCreate(self._server, self._settings)
+
+    @cached_property
+    def endings(self) -> RedisEndings:
+        """Sessions that were taken away from their agents, to end them."""
+        from .endings import RedisEndings
+
+        return RedisEndings(self._server, self._settings)
 
     @cached_property
     def keyspace(self) -> Keyspace:

@@ -1,0 +1,44 @@
+"""Rejoin versions of a session that are based on one another, of which the later ones may lack actions.
+
+The app writes whole documents without comparing, and cuts them to their last 100 actions: what it writes may lack
+actions that were recorded meanwhile, and those that it cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .action_numbers import required_actions
+from .byte_layout import decode, encode
+from .json_codec import dumps
+
+
+def rejoined(versions: Sequence[bytes]) -> bytes:
+    """The state of the last version, with the actions of all of them. Raises InvalidData if one is not a session."""
+    documents = [decode(one) for one in versions]
+    if len(documents) == 1:
+        return versions[0]
+    actions: list[Any] = []
+    for one in documents:
+        later = required_actions(one)
+        actions += later[shared(actions, later) :]
+    last = documents[-1]
+    return encode({**last, "history": {**last["history"], "actions": actions}})
+
+
+def shared(earlier: Sequence[Any], later: Sequence[Any]) -> int:
+    """How many of the first actions of `later` are in `earlier`, in that order and without others between them.
+
+    Actions are compared by content, since the app's `t` repeats.
+    """
+    known, wanted = [dumps(one) for one in earlier], [dumps(one) for one in later]
+    best = 0
+    for start in range(len(known)):
+        if best >= min(len(known) - start, len(wanted)):
+            break
+        run = 0
+        while run < min(len(known) - start, len(wanted)) and known[start + run] == wanted[run]:
+            run += 1
+        best = max(best, run)
+    return best

@@ -1,0 +1,76 @@
+"""Sessions that are being ended, in Redis: a hash that agents do not know, and one script per step."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ...document import keys
+from ...settings import Settings
+from ..endings import Taken
+from .connection import Call, Script, Server
+
+_TAKE = Script("take")
+_REPLACE_TAKEN = Script("replace_taken")
+_PUT_BACK = Script("put_back")
+_FINISH_END = Script("finish_end")
+
+
+class RedisEndings:
+    """The `EndingStore` of one Redis server."""
+
+    def __init__(self, server: Server, settings: Settings) -> None:
+        self._server = server
+        self._max_bytes = settings.max_document_bytes
+
+    async def take(self, session_id: str) -> Taken:
+        """Take a session, so that its agent does not find it any more. Raises TooLarge. One round trip."""
+        key = keys.session_key(session_id)
+        [reply] = await self._server.run(_TAKE, (_names(session_id), [session_id, self._max_bytes]), idempotent=True)
+        added, value = self._server.checked(reply, key)
+        if added < 0:
+            self._server.check_size(key, self._max_bytes + 1, self._max_bytes)
+        return Taken(value, bool(added))
+
+    async def taken(self, session_id: str) -> bytes:
+        """What was taken of a session; empty if nothing was. One round trip."""
+        [reply] = await self._server.execute_idempotent(("HGET", keys.ENDING_KEY, keys.check_session_id(session_id)))
+        return self._server.checked(reply, keys.ENDING_KEY) or b""
+
+    async def ids(self) -> list[str]:
+        """The sessions of which something was taken. Usually one round trip, and none of them."""
+        [reply] = await self._server.execute_idempotent(("HKEYS", keys.ENDING_KEY))
+        found = map(keys.as_session_id, self._server.checked(reply, keys.ENDING_KEY))
+        return [one for one in found if one is not None]
+
+    async def replace(self, session_id: str, value: bytes, new: bytes) -> bool:
+        """Replace what was taken. False if that is not `value` any more, or the session was written back."""
+        return await self._run(_REPLACE_TAKEN, session_id, [_digest(value), new]) == 1
+
+    async def put_back(self, session_id: str, value: bytes, ttl_ms: int | None) -> bool:
+        """Make it a session again. False if what was taken is not `value` any more, or the session was written back."""
+        return await self._run(_PUT_BACK, session_id, [_digest(value), ttl_ms or 0]) == 1
+
+    async def finish(self, session_id: str, agent_id: str | None, value: bytes) -> bool:
+        """Delete what was taken, the last delta, and the agent's mapping if that points to the session.
+
+        False if what was taken is not `value` any more, or the session was written back; then nothing is deleted.
+        """
+        names = [*_names(session_id), keys.diff_key(session_id)]
+        if agent_id is not None:
+            names.append(keys.agent_key(agent_id))
+        [reply] = await self._server.run(_FINISH_END, (names, [session_id, _digest(value)]), idempotent=True)
+        return bool(self._server.checked(reply, keys.ENDING_KEY))
+
+    async def _run(self, script: Script, session_id: str, arguments: list[bytes | str | int]) -> int:
+        call: Call = (_names(session_id), [session_id, *arguments])
+        [reply] = await self._server.run(script, call, idempotent=True)
+        number: int = self._server.checked(reply, keys.ENDING_KEY)
+        return number
+
+
+def _names(session_id: str) -> list[str]:
+    return [keys.session_key(session_id), keys.ENDING_KEY]
+
+
+def _digest(value: bytes) -> str:
+    return hashlib.sha1(value, usedforsecurity=False).hexdigest()

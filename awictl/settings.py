@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import InvalidInput, ReadOnly
-from .util.config_files import Profile, read_dotenv, read_profile, warn_unknown
-from .util.converters import boolean, integer, number, text
+from .util.config_files import Layer, Profile, read_dotenv, read_profile, warn_unknown
+from .util.converters import boolean, integer, number, origins, text
 from .util.nearest import nearest
 from .util.urls import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
 
@@ -105,6 +105,9 @@ class Settings:
         "AWI_ARCHIVE_URL",
         "URL of the archive, used instead of MONGODB_URI: mongodb://HOST/DATABASE or sqlite:///FILE.",
         secret=True,
+    )
+    serve_cors: str | None = _setting(
+        None, "AWI_SERVE_CORS", "Origins of web pages that may call `awictl serve`, separated by commas.", origins
     )
     read_only: bool = _setting(False, "AWI_READ_ONLY", "Refuse every write.", boolean)
     embedded: bool = _setting(False, "AWI_EMBEDDED", "Use the private server that awictl starts.", boolean)
@@ -219,16 +222,6 @@ class Settings:
 #: All settings, by field name.
 SETTINGS: dict[str, Setting] = {one.name: one.metadata["setting"] for one in fields(Settings) if one.metadata}
 _BY_ENV = {setting.env: name for name, setting in SETTINGS.items()}
-
-
-class Layer(NamedTuple):
-    """The settings of one source."""
-
-    source: str
-    #: The settings given by name: field name → value.
-    named: dict[str, Any]
-    #: The settings that its Redis URL contains: field name → value.
-    url: dict[str, Any]
 
 
 def _masked(name: str, value: Any) -> Any:

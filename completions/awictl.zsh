@@ -1034,6 +1034,7 @@ _awictl_serve() {
     '--access-log[Log each request.]' \
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
     '--proxy=[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
+    '--cors=[Origin of web pages that may call the API, such as https,//example.com, or * for any; repeatable.]:ORIGIN: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

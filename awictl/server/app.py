@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..settings import Settings
 from .asgi import Receive, Scope, Send, problem_response
+from .cors import Cors, with_headers
 from .discovery import describe
 from .endpoint import Endpoint
 from .log_formats import configure
@@ -29,6 +30,7 @@ class Api:
 
     def __init__(self, settings: Settings, options: ServerOptions, routes: Sequence[Route] = ROUTES) -> None:
         self.worker = Worker(settings, options, lambda: describe(options, routes))
+        self._cors = Cors(options.cors) if options.cors else None
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         for route in routes:
             endpoint = Endpoint(self.worker, route)
@@ -44,6 +46,12 @@ class Api:
         path = scope["path"]
         # a slash at the end is ignored, as in Express
         methods = self._endpoints.get(path) or self._endpoints.get(path.removesuffix("/"), {})
+        if self._cors is not None:
+            if preflight := self._cors.preflight(scope, methods):
+                self.worker.metrics.requests.labels(OTHER, OTHER, str(preflight.status)).inc()
+                await preflight.send(send)
+                return
+            send = with_headers(send, self._cors.headers(scope))
         endpoint = methods.get(scope["method"])
         if endpoint is not None:
             await endpoint(scope, receive, send)

@@ -46,6 +46,8 @@ class ServerOptions:
     unknown_keys: int = UNKNOWN_KEYS_PER_MINUTE
     #: Addresses and networks of proxies whose `X-Forwarded-For` is trusted.
     proxies: tuple[str, ...] = ()
+    #: Origins of web pages that may call the API; `*`: any. None: no web page of another origin.
+    cors: tuple[str, ...] = ()
     #: Whether a proxy terminates TLS.
     behind_tls: bool = False
 

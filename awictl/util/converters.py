@@ -7,11 +7,14 @@ messages name types ("Expected `int`, got `str`"), not what to write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 #: Integers and numbers of settings are limited to what a double represents exactly.
 _MAXIMUM = 2**53
+#: An origin as browsers send it: scheme, host and, unless it is the scheme's default, port.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -61,6 +64,25 @@ def number(minimum: float) -> Callable[[Any], float]:
         return found
 
     return convert
+
+
+def origins(value: Any) -> str:
+    """Convert origins of web pages, in a list or separated by commas, to those that browsers send, separated by commas.
+
+    `*` means any origin. Upper case and default ports are changed to what browsers send.
+    """
+    names = value if isinstance(value, list) else text(value).split(",")
+    found = [_origin(one.strip().lower()) for one in map(text, names) if one.strip()]
+    return ",".join(dict.fromkeys(found))
+
+
+def _origin(name: str) -> str:
+    if name != "*" and not _ORIGIN.fullmatch(name):
+        raise ValueError("is not an origin such as https://example.com, or *")
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if name.startswith(scheme):
+            name = name.removesuffix(port)
+    return name
 
 
 def _check_range(number: float, minimum: float, maximum: float) -> None:

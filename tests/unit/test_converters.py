@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from awictl.util.converters import boolean, integer, number, text
+from awictl.util.converters import boolean, integer, number, origins, text
 
 Convert = Callable[[Any], Any]
 
@@ -25,6 +25,17 @@ VALID: list[tuple[Convert, Any, Any]] = [
     (integer(0, 5), 5, 5),
     (number(0.5), "0.5", 0.5),
     (number(0.5), 1, 1.0),
+    (origins, "https://a.example", "https://a.example"),
+    (
+        origins,
+        " HTTPS://A.example:443 ,, http://a.example:80,https://a.example:80,",
+        "https://a.example,http://a.example,https://a.example:80",
+    ),
+    (origins, "http://[::1]:8000,http://localhost:8000", "http://[::1]:8000,http://localhost:8000"),
+    (origins, ["https://a.example", "https://a.example:443"], "https://a.example"),
+    (origins, "chrome-extension://abcdef", "chrome-extension://abcdef"),
+    (origins, "*", "*"),
+    (origins, "", ""),
 ]
 INVALID: list[tuple[Convert, Any, str]] = [
     (text, True, "is not text"),
@@ -40,6 +51,21 @@ INVALID: list[tuple[Convert, Any, str]] = [
     (integer(1024), "1023", "is less than the minimum, 1,024"),
     (integer(1, 65535), "65536", "is greater than the maximum, 65,535"),
     (integer(1), "9" * 400, "is greater than the maximum, 9,007,199,254,740,992"),
+    *(
+        (origins, wrong, "is not an origin such as https://example.com, or *")
+        for wrong in (
+            *("a.example", "null", "https://", "https://*.example", "https://a.example/", "https://a.example/x"),
+            *(
+                "https://u@a.example",
+                "https://a.example\r\nX: y",
+                "https://ä.example",
+                "//a.example",
+            ),
+            *("https://a.example:", "https://a.example:x", "https://a.example?x", "https://a b", "https://a,b"),
+        )
+    ),
+    (origins, True, "is not text"),
+    (origins, [True], "is not text"),
     (number(0.001), "nan", "is not a number"),
     (number(0.001), True, "is not a number"),
     (number(0.001), [1.0], "is not a number"),

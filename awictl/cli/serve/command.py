@@ -2,12 +2,14 @@
 
 import ipaddress
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...agents.api_keys import Permission
 from ...errors import InvalidInput
+from ...util.converters import origins
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.parsers import parse_duration
 
@@ -74,6 +76,15 @@ Proxies = Annotated[
         show_default=False,
     ),
 ]
+Cors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors",
+        help="Origin of web pages that may call the API, such as https://example.com, or * for any; repeatable.",
+        metavar="ORIGIN",
+        show_default=False,
+    ),
+]
 
 
 def _uvloop() -> "asyncio.AbstractEventLoop":
@@ -90,6 +101,7 @@ def _uvloop() -> "asyncio.AbstractEventLoop":
         "awictl --profile production serve --port 8080 --workers 4",
         "awictl serve --embedded --allow-register --register-permission read --register-permission write --access-log",
         "awictl serve --host 0.0.0.0 --behind-tls --proxy 10.0.0.0/8",
+        "awictl serve --cors https://agents.example.com --cors http://localhost:3000",
     ],
     loop_factory=_uvloop,
     logs_errors=True,
@@ -109,6 +121,7 @@ def command(
     access_log: AccessLog = False,
     behind_tls: BehindTls = False,
     proxy: Proxies = None,
+    cors: Cors = None,
 ) -> Work:
     """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM.
 
@@ -130,6 +143,7 @@ def command(
         unknown_keys=unknown_keys,
         proxies=tuple(map(_network, proxy or [])),
         behind_tls=behind_tls,
+        cors=_origins(cors or []),
     )
     return run(ctx, options)
 
@@ -141,6 +155,17 @@ def _network(text: str) -> str:
         raise InvalidInput(f"--proxy {text!r:.80} is not an IP address or network") from None
 
 
+def _origins(names: list[str]) -> tuple[str, ...]:
+    try:
+        return _split(origins(names))
+    except ValueError as error:
+        raise InvalidInput(f"--cors {', '.join(names)!r:.80} {error}") from None
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(names.split(",")) if names else ()
+
+
 async def run(ctx: CommandContext, options: "ServerOptions") -> None:
     """Run the server."""
     from ...server.log_formats import configure
@@ -148,4 +173,6 @@ async def run(ctx: CommandContext, options: "ServerOptions") -> None:
 
     level = logging.ERROR if ctx.options.quiet else logging.DEBUG if ctx.options.verbose else logging.INFO
     configure(level)  # before the settings are loaded, which may log warnings
+    if not options.cors and ctx.settings.serve_cors:
+        options = replace(options, cors=_split(ctx.settings.serve_cors))
     await serve(ctx.settings, options, level)

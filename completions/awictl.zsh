@@ -509,9 +509,12 @@ _awictl_agent() {
       local -a commands=(
       'register:Register an agent, and print its new API key'
       'list:List agents that have an API key, newest first, including those of the Express app'
-      'show:Show the permissions, state and expiry of an agent'\''s API key'
+      'show:Show an agent: state, current session, permissions, usage, and what the app recorded about it'
+      'usage:List how much agents are used: requests, last use, reputation and violations'
+      'suspend:Suspend agents: servers refuse their requests (403), awictl'\''s within 5 seconds'
+      'resume:Resume suspended agents: their requests are served again'
+      'revoke:Revoke API keys of agents permanently'
       'session:Show the current session of an agent, and the TTL of the mapping'
-      'revoke:Revoke an agent'\''s API key permanently'
       )
       _describe command commands ;;
     argument)
@@ -519,8 +522,11 @@ _awictl_agent() {
         register) _awictl_agent_register ;;
         list) _awictl_agent_list ;;
         show) _awictl_agent_show ;;
-        session) _awictl_agent_session ;;
+        usage) _awictl_agent_usage ;;
+        suspend) _awictl_agent_suspend ;;
+        resume) _awictl_agent_resume ;;
         revoke) _awictl_agent_revoke ;;
+        session) _awictl_agent_session ;;
       esac ;;
   esac
 }
@@ -582,14 +588,37 @@ _awictl_agent_show() {
     '1:AGENT: _awictl_values agent'
 }
 
-_awictl_agent_session() {
+_awictl_agent_usage() {
   _arguments \
+    '--sort=[Sort key, requests (most first), last-used (latest first), violations, score (highest first), name, state (a to z).]:requests|last-used|name|violations|score|state:(requests last-used name violations score state)' \
+    '--reverse[Sort in the opposite direction.]' \
+    '--limit=[Maximum number of rows.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
-    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
+}
+
+_awictl_agent_suspend() {
+  _arguments \
+    '--for=[End the suspension after this time, such as 2h.  (default, until it is resumed)]:DURATION: ' \
+    '--reason=[Why; the agent gets it with each refusal.]:TEXT: ' \
+    '--dry-run[Only show what would change.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
     '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
@@ -597,12 +626,50 @@ _awictl_agent_session() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:AGENT: _awictl_values agent'
+    '*:AGENT...: _awictl_values agent'
+}
+
+_awictl_agent_resume() {
+  _arguments \
+    '--dry-run[Only show what would change.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '*:AGENT...: _awictl_values agent'
 }
 
 _awictl_agent_revoke() {
   _arguments \
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
+    '--dry-run[Only show what would change.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '*:AGENT...: _awictl_values agent'
+}
+
+_awictl_agent_session() {
+  _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

@@ -50,9 +50,9 @@ class AgentKey:
     requests_per_hour: int | None = None
     #: Whether nobody has used it yet, and its expiry ends with its first use.
     provisional: bool = False
-    #: Whether the app created it; such keys are read-only.
+    #: Whether the app created it. Of such a key only the fields of a suspension and a revocation are written.
     of_app: bool = False
-    #: The last request with the key that was recorded, which only the app does; None if unknown.
+    #: The last request with the key that was recorded; None if unknown.
     last_used_at: datetime | None = None
 
     def state(self, now: datetime | None = None) -> KeyState:
@@ -66,13 +66,23 @@ class AgentKey:
             return KeyState.SUSPENDED
         return KeyState.ACTIVE
 
+    def state_row(self) -> dict[str, Any]:
+        """Return the state as JSON values, with the reason and the end of a suspension that is not over."""
+        state = self.state()
+        suspended = state is KeyState.SUSPENDED
+        return {
+            "state": state.value,
+            "suspended_until": optional_timestamp(self.suspended_until) if suspended else None,
+            "suspension_reason": self.suspension_reason if suspended else None,
+        }
+
     def row(self) -> dict[str, Any]:
         """Return the key as JSON values."""
         return {
             "agent_id": self.agent_id,
             "name": self.name,
             "permissions": list(self.permissions),
-            "state": self.state().value,
+            **self.state_row(),
             "created_at": optional_timestamp(self.created_at),
             "expires_at": optional_timestamp(self.expires_at),
             "description": self.description,

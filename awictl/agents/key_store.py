@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from ..archive.base import Archive
 from .api_keys import AgentKey
+from .records import AgentRecord
+from .suspension import Suspension
+from .usage import Use
 
 
 class KeyStore(Protocol):
@@ -30,8 +34,23 @@ class KeyStore(Protocol):
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""
 
-    async def revoke(self, agent_id: str) -> bool:
-        """Revoke a key of awictl. Returns whether there is one with this id."""
+    async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
+        """Return the ids of those keys that are neither revoked nor suspended at `now`, whatever else they are."""
+
+    async def suspend(self, key: AgentKey, suspension: Suspension) -> None:
+        """Suspend a key. Raises NotFound if it does not exist any more. No other field of it changes."""
+
+    async def resume(self, key: AgentKey) -> None:
+        """Remove the suspension of a key. Raises NotFound if it does not exist any more."""
+
+    async def revoke(self, key: AgentKey) -> None:
+        """Revoke a key. Raises NotFound if it does not exist any more."""
+
+    async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
+        """Return all that is stored about all agents, the newest first, or about the one with a key, if it exists."""
+
+    async def add_usage(self, uses: Sequence[Use]) -> None:
+        """Add counts of requests to those that are stored. Nothing is written to the keys of the app."""
 
     async def confirm(self, agent_id: str, now: datetime) -> bool:
         """Remove the expiry of a provisional key of awictl, unless it is over at `now`. Returns whether that was done.

@@ -1,4 +1,6 @@
-"""API keys in MongoDB: those of awictl in a collection of their own, and those of the app, which are only read.
+"""API keys in MongoDB: those of awictl in a collection of their own, and those of the app.
+
+Of the app's keys, only an explicit command of the operator changes some fields; see `suspension.py`.
 
 The app stores secrets as they are and requires one in each document; awictl stores only their SHA-256. So the two
 cannot share a collection.
@@ -6,28 +8,38 @@ cannot share a collection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
 from bson import DatetimeMS, ObjectId
-from bson.errors import InvalidId
 from pymongo import ASCENDING
 
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
-from ..archive.mongo.values import as_datetime
-from ..document.schema import as_object, as_text
+from ..archive.mongo.values import as_datetime, to_json
+from ..document.schema import as_array, as_object, as_text
+from ..errors import Refused
+from ..util.batched import batched
 from .api_keys import AgentKey, newest_first, permissions_of
+from .records import AgentRecord
+from .suspension import Suspension, no_key
+from .usage import Usage, Use
 
 COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"
+#: How often awictl's server was used with the keys of the app.
+USAGE_COLLECTION = "awi_agent_usage"
 #: Projection that leaves out the secret.
 _APP_FIELDS = {"key": 0}
-#: Largest limit of requests that counts as one: beyond it, doubles are not exact.
+#: Largest number of requests that counts as one: beyond it, doubles are not exact.
 _MAX_REQUESTS = 2**53
+#: The history of suspensions in the documents of the app, and so in those of awictl.
+_HISTORY = "securityMetrics.suspensionHistory"
+#: Keys per request.
+_BATCH = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,6 +51,7 @@ class MongoKeyStore:
         self._connection = connection
         self._ours = connection.collection(COLLECTION)
         self._apps = connection.collection(APP_COLLECTION)
+        self._usage = connection.collection(USAGE_COLLECTION)
         self._indexed = False
 
     async def add(self, key: AgentKey, digest: str) -> None:
@@ -81,15 +94,71 @@ class MongoKeyStore:
             apps = await self._apps.find({}, _APP_FIELDS).to_list()
         return newest_first([_key(one) for one in ours] + [_key(one, of_app=True) for one in apps])
 
-    async def revoke(self, agent_id: str) -> bool:
-        """Revoke a key of awictl. Returns whether there is one with this id."""
+    async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
+        """Return the ids of those keys that are neither revoked nor suspended at `now`."""
+        found: set[str] = set()
+        with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
+            for collection, of_app in ((self._ours, False), (self._apps, True)):
+                for some in batched([key for key in keys if key.of_app is of_app], _BATCH):
+                    wanted = {"_id": {"$in": [one for key in some for one in _ids(key)]}, **_not_stopped(now)}
+                    found.update(str(one["_id"]) for one in await collection.find(wanted, {"_id": 1}).to_list())
+        return found
+
+    async def suspend(self, key: AgentKey, suspension: Suspension) -> None:
+        """Suspend a key, and append to the history of its suspensions."""
+        fields = {"suspended": True, "suspendedUntil": suspension.until, "suspensionReason": suspension.reason}
+        change = {
+            "$set": {name: value for name, value in fields.items() if value is not None},
+            "$unset": {name: "" for name, value in fields.items() if value is None},
+        }
+        change = {operator: names for operator, names in change.items() if names}
+        entry = {"reason": suspension.reason, "suspendedAt": suspension.since, "suspendedUntil": suspension.until}
+        entry = {name: value for name, value in entry.items() if value is not None}
         try:
-            wanted = {"_id": ObjectId(agent_id)}
-        except InvalidId:
-            return False
+            await self._change(key, change | {"$push": {_HISTORY: entry}})
+        except Refused:  # the history is not an array
+            await self._change(key, change)
+
+    async def resume(self, key: AgentKey) -> None:
+        """Remove the suspension of a key. The history of its suspensions stays."""
+        await self._change(
+            key, {"$set": {"suspended": False}, "$unset": {"suspendedUntil": "", "suspensionReason": ""}}
+        )
+
+    async def revoke(self, key: AgentKey) -> None:
+        """Revoke a key."""
+        await self._change(key, {"$set": {"active": False}})
+
+    async def _change(self, key: AgentKey, change: Document) -> None:
+        """Change single fields of a key, so that what others write at the same time stays. Raises NotFound."""
+        collection = self._apps if key.of_app else self._ours
         with self._in_time():
             await self._connection.check_reachable()
-            return (await self._ours.update_one(wanted, {"$set": {"active": False}})).matched_count > 0
+            done = await collection.update_one({"_id": {"$in": _ids(key)}}, change)
+        if not done.matched_count:
+            raise no_key(self.where, key)
+
+    async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
+        """Return all that is stored about all agents, the newest first, or about the one with a key."""
+        wanted = {} if key is None else {"_id": {"$in": _ids(key)}}
+        with self._in_time():
+            await self._connection.check_reachable()
+            ours = [] if key is not None and key.of_app else await self._ours.find(wanted).to_list()
+            apps = [] if key is not None and not key.of_app else await self._apps.find(wanted, _APP_FIELDS).to_list()
+            counted = await self._usage.find({} if key is None else {"_id": key.agent_id}).to_list() if apps else []
+        usages = {str(one["_id"]): one for one in counted}
+        found = [_record(one, one) for one in ours]
+        found += [_record(one, usages.get(str(one["_id"]), {}), of_app=True) for one in apps]
+        by_id = {one.key.agent_id: one for one in found}
+        return [by_id[one.agent_id] for one in newest_first([one.key for one in found])]
+
+    async def add_usage(self, uses: Sequence[Use]) -> None:
+        """Add counts: in the keys of awictl, and for the app's in a collection of awictl's own."""
+        with self._in_time():
+            await self._connection.check_reachable()
+            for collection, of_app in ((self._ours, False), (self._usage, True)):
+                for some in batched([one for one in uses if one.of_app is of_app], _BATCH):
+                    await collection.bulk_write([_added(one) for one in some], ordered=False)
 
     async def confirm(self, agent_id: str, now: datetime) -> bool:
         """Remove the expiry of a provisional key, unless it is over at `now`. Returns whether that was done."""
@@ -105,6 +174,16 @@ class MongoKeyStore:
             yield
 
 
+def _ids(key: AgentKey) -> list[Any]:
+    """What `_id` may be: an ObjectId, unless the app chose something else."""
+    return [ObjectId(key.agent_id), key.agent_id] if ObjectId.is_valid(key.agent_id) else [key.agent_id]
+
+
+def _not_stopped(now: datetime) -> Document:
+    """The filter for keys that are neither revoked nor suspended; see `AgentKey.state`."""
+    return {"active": True, "$or": [{"suspended": {"$in": [False, None]}}, {"suspendedUntil": {"$lte": now}}]}
+
+
 def _expiry(value: Any) -> datetime | None:
     """When a key expires; None if never. A value that is not a date must not make a key valid for ever."""
     if value is None or isinstance(value, datetime):
@@ -114,8 +193,49 @@ def _expiry(value: Any) -> datetime | None:
 
 def _requests(value: Any) -> int | None:
     """A limit of requests; None if the value is not one."""
-    is_limit = isinstance(value, (int, float)) and 1 <= value <= _MAX_REQUESTS
-    return int(value) if is_limit else None
+    return _number(value) or None
+
+
+def _number(value: Any) -> int:
+    """A number of requests; 0 if the value is not one."""
+    is_number = isinstance(value, (int, float)) and 1 <= value <= _MAX_REQUESTS
+    return int(value) if is_number else 0
+
+
+def _added(use: Use) -> pymongo.UpdateOne:
+    """The write that adds counts; that of an agent of awictl which was deleted does nothing."""
+    change = {
+        "$inc": {"usage.totalRequests": use.requests}
+        | {f"operationUsage.{name}": count for name, count in use.operations.items()},
+        "$max": {"usage.lastUsed": use.last_used},
+    }
+    if use.of_app:
+        return pymongo.UpdateOne({"_id": use.agent_id}, change, upsert=True)
+    return pymongo.UpdateOne({"_id": ObjectId(use.agent_id)}, change)
+
+
+def _usage(found: Document) -> Usage:
+    stored = as_object(found.get("usage"))
+    return Usage(
+        _number(stored.get("totalRequests")),
+        as_datetime(stored.get("lastUsed")),
+        to_json(as_object(found.get("operationUsage"))),
+    )
+
+
+def _record(found: Document, counted: Document, *, of_app: bool = False) -> AgentRecord:
+    """Convert the document of a key, and the one with awictl's counts, which is the same for a key of awictl."""
+    metrics = as_object(found.get("securityMetrics"))
+    return AgentRecord(
+        key=_key(found, of_app=of_app),
+        usage=_usage(counted),
+        app_usage=_usage(found) if of_app else None,
+        reputation=to_json(found.get("reputation")),
+        score=to_json(found.get("reputationScore")),
+        violations=to_json(metrics.get("totalViolations")),
+        violations_by_type=to_json(metrics.get("violationsByType")),
+        suspensions=as_array(to_json(metrics.get("suspensionHistory"))),
+    )
 
 
 def _key(found: Document, *, of_app: bool = False) -> AgentKey:

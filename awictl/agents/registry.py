@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ..document.json_codec import encodable
 from ..errors import AwiError, InvalidInput, NotFound, Refused
@@ -16,7 +16,10 @@ from ..settings import Settings
 from .api_keys import AgentKey, KeyState, Permission
 from .key_cache import KeyCache
 from .key_store import KeyStore
+from .records import AgentRecord
 from .secret import digest_of, mask_secrets, new_secret
+from .suspension import later, new_suspension, truncated
+from .usage import Usage, UsageCounter
 
 log = logging.getLogger("awictl")
 
@@ -26,8 +29,6 @@ MAX_NAME = 256
 MAX_DESCRIPTION = 2_000
 #: Maximum number of ids in a message.
 _MOST_NAMED = 10
-#: Latest expiry of a key.
-_LATEST_EXPIRY = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class AgentRegistry:
     def __init__(self, key_store: KeyStore, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._key_store = key_store
         self._settings = settings
-        self._cache = KeyCache(self._look_up, clock)
+        self._cache = KeyCache(self._look_up, self._usable, clock)
+        self._usage = UsageCounter(key_store.add_usage)
         #: Writes in the background that record the first use of a key. Authentication does not wait for them.
         self._confirming: set[asyncio.Task[None]] = set()
 
@@ -82,14 +84,13 @@ class AgentRegistry:
                 f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}; "
                 "choose another name, or pass --allow-duplicate"
             )
-        now = datetime.now(UTC)
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the precision of both archives
+        now = truncated(datetime.now(UTC))
         key = AgentKey(
             agent_id=f"{int(now.timestamp()):08x}{secrets.token_hex(8)}",  # has the format of an ObjectId
             name=name,
             permissions=granted,
             created_at=now,
-            expires_at=_later(now, expires_in_ms) if expires_in_ms is not None else None,
+            expires_at=later(now, expires_in_ms, "a key expires") if expires_in_ms is not None else None,
             description=description,
             provisional=provisional,
         )
@@ -98,7 +99,7 @@ class AgentRegistry:
         return Registered(key, secret)
 
     def cached(self, secret: str) -> AgentKey | None:
-        """The key with this secret if it was read up to `key_cache.CACHE_SECONDS` ago; otherwise None."""
+        """The key with this secret if it is cached and its state was checked seconds ago; otherwise None."""
         return self._cache.fresh(digest_of(secret)) if len(secret) <= MAX_SECRET else None
 
     def was_found(self, secret: str) -> bool:
@@ -108,8 +109,8 @@ class AgentRegistry:
     async def find(self, secret: str) -> AgentKey | None:
         """Return the key with this secret, in any state (see `AgentKey.state`); None if there is none.
 
-        The caller authenticates with it: this is the first use of a provisional key. A key may have been read up to
-        `key_cache.CACHE_SECONDS` ago.
+        The caller authenticates with it: this is the first use of a provisional key. A suspension or a
+        revocation elsewhere is noticed within 5 seconds, other changes within `key_cache.CACHE_SECONDS`.
         """
         if not 0 < len(secret) <= MAX_SECRET or not secret.isprintable():
             return None
@@ -140,46 +141,106 @@ class AgentRegistry:
 
     async def get(self, agent: str) -> AgentKey:
         """Return the key of an agent, by id or name. Raises NotFound, and Refused if several agents have that name."""
-        if (found := await self._lookup(agent)) is None:
-            raise NotFound(f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}")
+        [found] = await self.get_each([agent])
+        if isinstance(found, AwiError):
+            raise found
+        return found
+
+    async def get_each(self, agents: Sequence[str]) -> list[AgentKey | AwiError]:
+        """Like `get` for several agents, with one query; the error that concerns only one is returned in its place."""
+        known = await self._key_store.all()
+        found: list[AgentKey | AwiError] = []
+        for agent in agents:
+            try:
+                key = _named(known, agent)
+                missing = f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}"
+                found.append(key if key is not None else NotFound(missing))
+            except Refused as error:
+                found.append(error)
         return found
 
     async def id_of(self, agent: str) -> str | None:
         """Return the id of the agent with this id or name; None if there is none. Raises Refused like `get`."""
-        found = await self._lookup(agent)
+        found = _named(await self._key_store.all(), agent)
         return found.agent_id if found is not None else None
 
-    async def _lookup(self, agent: str) -> AgentKey | None:
-        """The key of an agent, by id or name; of several with one name the only one that is not revoked."""
-        known = await self._key_store.all()
-        found = [key for key in known if key.agent_id == agent] or [key for key in known if key.name == agent]
-        if len(found) > 1:
-            found = [key for key in found if key.active] or found
-        if len(found) > 1:
-            ids = ", ".join(key.agent_id for key in found)
-            raise Refused(f"{len(found)} agents have the name {agent!r:.80}; give the id instead: {ids}")
-        return found[0] if found else None
+    async def suspend(self, agent: str | AgentKey, *, for_ms: int | None = None, reason: str | None = None) -> AgentKey:
+        """Refuse the requests of an agent until it is resumed, or for `for_ms` milliseconds. Returns the changed key.
 
-    async def revoke(self, agent: str) -> AgentKey:
-        """Revoke a key; servers accept it for up to `key_cache.CACHE_SECONDS` more.
-
-        Raises NotFound, Refused if the key is one of the app, and ReadOnly if writing is disabled.
+        This registry notices it at once, others within 5 seconds. Of a key that the app created, exactly the fields
+        that the app's own methods set are changed. Raises InvalidInput, NotFound, Refused if the key is revoked, and
+        ReadOnly if writing is disabled.
         """
         self._settings.check_writable()
-        key = await self.get(agent)
-        if key.of_app:
-            raise Refused(
-                f"{self.where}: the app created the key of {key.name!r}, so it is read-only here; revoke it in the app"
-            )
-        await self._key_store.revoke(key.agent_id)
-        self._cache.clear()
+        suspension = new_suspension(for_ms, reason)
+        key = await self._changeable(agent, "suspend")
+        await self._key_store.suspend(key, suspension)
+        self._cache.forget(key.agent_id)
+        return replace(key, suspended=True, suspended_until=suspension.until, suspension_reason=reason)
+
+    async def resume(self, agent: str | AgentKey) -> AgentKey:
+        """End the suspension of an agent, if it is suspended. Returns the changed key. Raises as `suspend` does."""
+        self._settings.check_writable()
+        key = await self._changeable(agent, "resume")
+        if key.suspended:
+            await self._key_store.resume(key)
+            self._cache.forget(key.agent_id)
+        return replace(key, suspended=False, suspended_until=None, suspension_reason=None)
+
+    async def revoke(self, agent: str | AgentKey) -> AgentKey:
+        """Revoke a key permanently. Returns the changed key.
+
+        This registry notices it at once, others within 5 seconds. Raises NotFound, Refused if several agents have that
+        name, and ReadOnly if writing is disabled.
+        """
+        self._settings.check_writable()
+        key = await self.get(agent) if isinstance(agent, str) else agent
+        await self._key_store.revoke(key)
+        self._cache.forget(key.agent_id)
         return replace(key, active=False)
 
+    async def records(self) -> list[AgentRecord]:
+        """Return all that is known about all agents, the newest first."""
+        return await self._key_store.records()
 
-def _later(now: datetime, milliseconds: int) -> datetime:
-    if milliseconds <= 0:
-        raise InvalidInput("the time after which a key expires must be above zero")
-    try:
-        return min(now + timedelta(milliseconds=milliseconds), _LATEST_EXPIRY)
-    except OverflowError:
-        return _LATEST_EXPIRY
+    async def record(self, agent: str) -> AgentRecord:
+        """Return all that is known about an agent, by id or name. Raises NotFound, Refused like `get`."""
+        key = await self.get(agent)
+        return next(iter(await self._key_store.records(key)), AgentRecord(key, Usage()))
+
+    def count(self, key: AgentKey, operation: str) -> None:
+        """Count a request of an agent, in memory; it is written with others within seconds, unless writing is disabled.
+
+        `operation`: one of few names without dots.
+        """
+        if not self._settings.read_only:
+            self._usage.count(key.agent_id, operation, of_app=key.of_app)
+
+    async def close(self) -> None:
+        """End the work in the background, and write the counts of requests."""
+        await self._cache.close()
+        await self._usage.close()
+
+    async def _changeable(self, agent: str | AgentKey, verb: str) -> AgentKey:
+        """The key of an agent. Raises Refused if it is revoked."""
+        key = await self.get(agent) if isinstance(agent, str) else agent
+        if not key.active:
+            raise Refused(
+                f"{self.where}: the key of {key.name!r:.80} ({key.agent_id}) is revoked, which is permanent; "
+                f"there is nothing to {verb}"
+            )
+        return key
+
+    async def _usable(self, keys: Sequence[AgentKey]) -> set[str]:
+        return await self._key_store.usable(keys, datetime.now(UTC))
+
+
+def _named(known: Sequence[AgentKey], agent: str) -> AgentKey | None:
+    """The key of an agent, by id or name; of several with one name the only one that is not revoked. Raises Refused."""
+    found = [key for key in known if key.agent_id == agent] or [key for key in known if key.name == agent]
+    if len(found) > 1:
+        found = [key for key in found if key.active] or found
+    if len(found) > 1:
+        ids = ", ".join(key.agent_id for key in found[:_MOST_NAMED])
+        raise Refused(f"{len(found)} agents have the name {agent!r:.80}; give the id instead: {ids}")
+    return found[0] if found else None

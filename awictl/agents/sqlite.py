@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from ..archive.sqlite.file import SqliteFile, T, Work
 from ..archive.values import parse_datetime
 from ..document.timestamps import optional_timestamp
-from .api_keys import AgentKey, newest_first, permissions_of
+from ..util.batched import batched
+from .api_keys import AgentKey, KeyState, newest_first, permissions_of
+from .records import AgentRecord
+from .suspension import Suspension, no_key
+from .usage import Usage, Use
 
 _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     agent_id TEXT PRIMARY KEY,
@@ -19,11 +27,31 @@ _TABLE = """CREATE TABLE IF NOT EXISTS agent_keys (
     permissions TEXT NOT NULL,
     active INTEGER NOT NULL,
     expires_at TEXT,
-    created_at TEXT,
-    provisional INTEGER NOT NULL DEFAULT 0
+    created_at TEXT
 ) STRICT"""
-#: Adds what tables of earlier versions lack.
-_ADD_PROVISIONAL = "ALTER TABLE agent_keys ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0"
+#: The columns that tables of earlier versions lack. The history of suspensions is a JSON array; `operations`
+#: is a JSON object with the number of requests for each operation.
+_ADDED_COLUMNS = {
+    "provisional": "INTEGER NOT NULL DEFAULT 0",
+    "suspended": "INTEGER NOT NULL DEFAULT 0",
+    "suspended_until": "TEXT",
+    "suspension_reason": "TEXT",
+    "suspension_history": "TEXT NOT NULL DEFAULT '[]'",
+    "requests": "INTEGER NOT NULL DEFAULT 0",
+    "last_used_at": "TEXT",
+    "operations": "TEXT NOT NULL DEFAULT '{}'",
+}
+_ADD_KEY = """INSERT INTO agent_keys
+    (agent_id, digest, name, description, permissions, active, expires_at, created_at, provisional)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SUSPEND = """UPDATE agent_keys SET suspended = 1, suspended_until = ?, suspension_reason = ?,
+    suspension_history = json_insert(suspension_history, '$[#]', json(?)) WHERE agent_id = ?"""
+_RESUME = "UPDATE agent_keys SET suspended = 0, suspended_until = NULL, suspension_reason = NULL WHERE agent_id = ?"
+_REVOKE = "UPDATE agent_keys SET active = 0 WHERE agent_id = ?"
+_ADD_USAGE = """UPDATE agent_keys SET requests = requests + ?, last_used_at = max(coalesce(last_used_at, ''), ?),
+    operations = ? WHERE agent_id = ?"""
+#: Keys per query.
+_BATCH = 500
 
 
 class SqliteKeyStore:
@@ -38,13 +66,12 @@ class SqliteKeyStore:
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(_TABLE)
-            if not _has_provisional(db):
-                db.execute(_ADD_PROVISIONAL)
+            _add_columns(db)
             if key.provisional:
                 expired = "DELETE FROM agent_keys WHERE provisional AND expires_at <= ?"
                 db.execute(expired, (optional_timestamp(key.created_at),))
             db.execute(
-                "INSERT INTO agent_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _ADD_KEY,
                 (
                     key.agent_id,
                     digest,
@@ -74,15 +101,67 @@ class SqliteKeyStore:
         found = await self._read(lambda db: [_key(row) for row in db.execute("SELECT * FROM agent_keys")])
         return newest_first(found or [])
 
-    async def revoke(self, agent_id: str) -> bool:
-        """Revoke a key. Returns whether there is one with this id."""
+    async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
+        """Return the ids of those keys that are neither revoked nor suspended at `now`."""
+
+        def read(db: sqlite3.Connection) -> set[str]:
+            found: list[AgentKey] = []
+            for some in batched([key.agent_id for key in keys], _BATCH):
+                query = f"SELECT * FROM agent_keys WHERE agent_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+                found += [_key(row) for row in db.execute(query, some)]
+            return {key.agent_id for key in found if replace(key, expires_at=None).state(now) is KeyState.ACTIVE}
+
+        return await self._read(read) or set()
+
+    async def suspend(self, key: AgentKey, suspension: Suspension) -> None:
+        """Suspend a key, and append to the history of its suspensions."""
+        until = optional_timestamp(suspension.until)
+        await self._change(key, _SUSPEND, until, suspension.reason, json.dumps(suspension.row()))
+
+    async def resume(self, key: AgentKey) -> None:
+        """Remove the suspension of a key. The history of its suspensions stays."""
+        await self._change(key, _RESUME)
+
+    async def revoke(self, key: AgentKey) -> None:
+        """Revoke a key."""
+        await self._change(key, _REVOKE)
+
+    async def _change(self, key: AgentKey, statement: str, *values: str | None) -> None:
+        """Run an UPDATE, whose last parameter is the agent's id. Raises NotFound."""
 
         def write(db: sqlite3.Connection) -> bool:
-            return db.execute("UPDATE agent_keys SET active = 0 WHERE agent_id = ?", (agent_id,)).rowcount > 0
+            _add_columns(db)
+            return db.execute(statement, (*values, key.agent_id)).rowcount > 0
 
-        if await self._read(lambda _: True) is None:
-            return False
-        return await self._file.write(write)
+        if await self._read(lambda _: True) is None or not await self._file.write(write):
+            raise no_key(self.where, key)
+
+    async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
+        """Return all that is stored about all agents, the newest first, or about the one with a key."""
+
+        def read(db: sqlite3.Connection) -> list[AgentRecord]:
+            if key is None:
+                return [_record(row) for row in db.execute("SELECT * FROM agent_keys")]
+            query = "SELECT * FROM agent_keys WHERE agent_id = ?"
+            return [_record(row) for row in db.execute(query, (key.agent_id,))]
+
+        by_id = {one.key.agent_id: one for one in await self._read(read) or []}
+        return [by_id[one.agent_id] for one in newest_first([one.key for one in by_id.values()])]
+
+    async def add_usage(self, uses: Sequence[Use]) -> None:
+        """Add counts of requests to those that are stored."""
+
+        def write(db: sqlite3.Connection) -> None:
+            _add_columns(db)
+            for one in uses:
+                row = db.execute("SELECT operations FROM agent_keys WHERE agent_id = ?", (one.agent_id,)).fetchone()
+                if row is not None:
+                    counts = Counter(json.loads(row["operations"])) + Counter(one.operations)
+                    last_used = optional_timestamp(one.last_used)
+                    db.execute(_ADD_USAGE, (one.requests, last_used, json.dumps(counts), one.agent_id))
+
+        if await self._read(lambda _: True) is not None:
+            await self._file.write(write)
 
     async def confirm(self, agent_id: str, now: datetime) -> bool:
         """Remove the expiry of a provisional key, unless it is over at `now`. Returns whether that was done."""
@@ -104,11 +183,28 @@ class SqliteKeyStore:
         return await self._file.read(read)
 
 
-def _has_provisional(db: sqlite3.Connection) -> bool:
-    return any(row["name"] == "provisional" for row in db.execute("PRAGMA table_info(agent_keys)"))
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Add the columns that the table of an earlier version lacks."""
+    known = {row["name"] for row in db.execute("PRAGMA table_info(agent_keys)")}
+    for name, column in _ADDED_COLUMNS.items():
+        if name not in known:
+            db.execute(f"ALTER TABLE agent_keys ADD COLUMN {name} {column}")
+
+
+def _added_values(row: sqlite3.Row) -> dict[str, Any]:
+    """The values of a row in those columns that tables of earlier versions lack."""
+    return {name: row[name] for name in row.keys() if name in _ADDED_COLUMNS}  # noqa: SIM118  # a row, not a dict
+
+
+def _record(row: sqlite3.Row) -> AgentRecord:
+    added = _added_values(row)
+    operations = json.loads(added.get("operations") or "{}")
+    usage = Usage(added.get("requests") or 0, parse_datetime(added.get("last_used_at")), operations)
+    return AgentRecord(_key(row), usage, suspensions=json.loads(added.get("suspension_history") or "[]"))
 
 
 def _key(row: sqlite3.Row) -> AgentKey:
+    added = _added_values(row)
     return AgentKey(
         agent_id=row["agent_id"],
         name=row["name"],
@@ -116,6 +212,10 @@ def _key(row: sqlite3.Row) -> AgentKey:
         created_at=parse_datetime(row["created_at"]),
         expires_at=parse_datetime(row["expires_at"]),
         active=bool(row["active"]),
+        suspended=bool(added.get("suspended")),
+        suspended_until=parse_datetime(added.get("suspended_until")),
+        suspension_reason=added.get("suspension_reason"),
         description=row["description"],
-        provisional="provisional" in row.keys() and bool(row["provisional"]),  # noqa: SIM118  # a row, not a dict
+        provisional=bool(added.get("provisional")),
+        last_used_at=parse_datetime(added.get("last_used_at")),
     )

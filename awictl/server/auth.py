@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from ..agents.api_keys import AgentKey, KeyState, Permission
 from ..agents.registry import AgentRegistry
-from ..document.timestamps import timestamp
+from ..document.timestamps import optional_timestamp, timestamp
 from .addresses import UnknownKeyLimit, client_address
 from .asgi import Scope
 from .problems import HTTPProblem
@@ -62,9 +62,12 @@ def authorize(key: AgentKey, permission: Permission | None = None) -> None:
     if key.suspended and key.state(datetime.now(UTC)) is KeyState.SUSPENDED:
         until = f" until {timestamp(key.suspended_until)}" if key.suspended_until else ""
         reason = f" Reason: {key.suspension_reason}" if key.suspension_reason else ""
-        raise HTTPProblem(
+        problem = HTTPProblem(
             403, "Agent suspended", f"Your agent is suspended{until}.{reason}", error_code="AGENT_SUSPENDED"
         )
+        problem.body["suspendedUntil"] = optional_timestamp(key.suspended_until)
+        problem.body["suspensionReason"] = key.suspension_reason
+        raise problem
     if permission is not None and permission not in key.permissions:
         raise HTTPProblem(403, "Permission denied", f"This API key lacks the permission {permission.value}")
 

@@ -114,6 +114,7 @@ class Endpoint:
             if not route.public:
                 request.key = await authenticate(headers, worker.agents, worker.unknown_keys, request.scope)
                 authorize(request.key, route.permission)
+                worker.agents.count(request.key, route.operation)
             if route.takes_slot:
                 if route.method == "POST":
                     await request.body.read()  # before: a slow sender takes no slot

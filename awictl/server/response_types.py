@@ -31,6 +31,8 @@ class ErrorResponse(TypedDict):
     message: str
     errorCode: NotRequired[str]
     op_id: NotRequired[Annotated[str, Meta(description="the update whose outcome is unknown")]]
+    suspendedUntil: NotRequired[Annotated[Timestamp | None, Meta(description="null if the suspension has no end")]]
+    suspensionReason: NotRequired[str | None]
 
 
 class CurrentState(TypedDict):

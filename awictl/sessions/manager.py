@@ -82,11 +82,14 @@ class StateManager:
         If some cannot be closed, the others are closed all the same. Then the first error is raised, and the others
         are its notes.
         """
+        agents: AgentRegistry | None = vars(self).get("agents")
+        before = [agents.close()] if agents is not None else []  # it still writes to the archive
+        results: list[Any] = await asyncio.gather(*before, return_exceptions=True)
         archive: Archive | None = vars(self).get("archive")
         closing = [self.store.close(), *(one.close() for one in self._other_servers.values())]
         if archive is not None:
             closing.append(archive.close())
-        results = await asyncio.gather(*closing, return_exceptions=True)
+        results += await asyncio.gather(*closing, return_exceptions=True)
         if errors := [one for one in results if isinstance(one, BaseException)]:
             for other in errors[1:]:
                 errors[0].add_note(f"also: {other!r}")

@@ -32,9 +32,10 @@ def test_register_list_show_and_revoke(archiving_user: Cli) -> None:
     listed = archiving_user.ok("agent", "list").rows
     assert [one["name"] for one in listed] == ["third", "browser", "crawler"], "the newest first"
     assert listed[0]["permissions"] == ["read", "write"]
-    assert row == archiving_user.ok("agent", "show", "crawler").json
+    shown = archiving_user.ok("agent", "show", "crawler").json
+    assert shown == shown | row and shown["requests"] == 0 and shown["suspensions"] == []
     assert listed[-1] == row | {"session_id": None}
-    assert row == archiving_user.ok("agent", "show", row["agent_id"]).json
+    assert shown == archiving_user.ok("agent", "show", row["agent_id"]).json
     table = archiving_user.ok("agent", "list", "-o", "table").table()
     assert "crawler" in table and "PERMISSIONS" in table
 
@@ -86,5 +87,83 @@ def test_keys_written_by_the_app(awictl: Cli, mongo: MongoServer) -> None:
     user = awictl.having(MONGODB_URI=mongo.uri)
     [row] = user.ok("agent", "list").rows
     assert (row["name"], row["made_by"], row["requests_per_hour"]) == ("BrowserUseAgent", "app", 1000)
-    user("agent", "revoke", "BrowserUseAgent", "--yes").error(4, "read-only")
-    assert "agent_0000" not in user.ok("agent", "show", "BrowserUseAgent").text
+    shown = user.ok("agent", "show", "BrowserUseAgent")
+    assert "agent_0000" not in shown.text
+    expected = {"requests": 480, "requests_of_app": 480, "requests_of_awictl": 0, "last_used_at": row["last_used_at"]}
+    expected |= {"reputation": "normal", "reputation_score": 50, "violations": 0, "session_id": None}
+    assert shown.json == shown.json | expected
+    table = user.ok("agent", "show", "BrowserUseAgent", "-o", "table").table()
+    assert "480 (app 480, awictl 0)" in table and "normal" in table
+    user.ok("agent", "suspend", "BrowserUseAgent", "--for", "2h", "--reason", "spam")
+    table = user.ok("agent", "show", "BrowserUseAgent", "-o", "table").table()
+    assert "suspended until" in table and "spam" in table
+    assert user.ok("agent", "revoke", "BrowserUseAgent", "--yes").json["state"] == "revoked"
+    assert user.ok("agent", "list").rows[0]["state"] == "revoked"
+
+
+def test_usage(awictl: Cli, mongo: MongoServer) -> None:
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    for name in ("a", "b"):
+        user.ok("agent", "register", name)
+    mongo.raw["awiagentkeys"].update_one({"name": "b"}, {"$set": {"usage": {"totalRequests": 500}}})
+    assert [one["name"] for one in user.ok("agent", "usage").rows] == ["b", "BrowserUseAgent", "a"]
+    assert [one["name"] for one in user.ok("agent", "usage", "--sort", "name").rows] == ["BrowserUseAgent", "a", "b"]
+    [last] = user.ok("agent", "usage", "--reverse", "--limit", "1").rows
+    assert (last["name"], last["requests"]) == ("a", 0)
+    table = user.ok("agent", "usage", "--sort", "violations", "-o", "table").table()
+    assert "VIOLATIONS" in table and "REQUESTS" in table
+    assert user.ok("agent", "usage", "-o", "csv").text.startswith("agent_id,")
+    user("agent", "usage", "--sort", "age").error(2, "age")
+
+
+# -- suspend, resume, revoke
+
+
+def test_suspend_and_resume(archiving_user: Cli) -> None:
+    for name in ("crawler", "my browser"):
+        archiving_user.ok("agent", "register", name)
+    before = archiving_user.ok("agent", "list").rows
+    dry = archiving_user.ok("agent", "suspend", "crawler", "--for", "2h", "--dry-run")
+    assert "nothing was written" in dry.err and archiving_user.ok("agent", "list").rows == before
+    [row] = archiving_user.ok("agent", "suspend", "crawler", "--for", "2h", "--reason", "too \x1b[31mfast").rows
+    assert (row["state"], row["suspension_reason"]) == ("suspended", "too \x1b[31mfast")
+    table = archiving_user.ok("agent", "suspend", "crawler", "--reason", "too \x1b[31mfast", "-o", "table").table()
+    assert "suspended" in table and "\x1b" not in table
+    shown = archiving_user.ok("agent", "show", "crawler").json
+    assert shown["state"] == "suspended" and shown["suspended_until"] is None and len(shown["suspensions"]) == 2
+    both = archiving_user.ok("agent", "suspend", "-", "-o", "ids", stdin=b"crawler\nmy browser\n").text.split()
+    assert len(both) == 2
+    assert {one["state"] for one in archiving_user.ok("agent", "list").rows} == {"suspended"}
+    assert archiving_user.ok("agent", "resume", "crawler", "--dry-run").rows[0]["state"] == "suspended"
+    mixed = archiving_user("agent", "resume", "nobody", "crawler", "my browser")
+    assert mixed.code == 3 and "nobody" in mixed.err
+    assert [one["state"] for one in mixed.rows] == ["active", "active"]
+    assert archiving_user.ok("agent", "list").rows == before
+
+
+def test_revoke_several_agents(archiving_user: Cli) -> None:
+    for name in ("a", "b", "c"):
+        archiving_user.ok("agent", "register", name)
+    dry = archiving_user.ok("agent", "revoke", "a", "b", "--dry-run")
+    assert [one["state"] for one in dry.rows] == ["active", "active"] and "nothing was written" in dry.err
+    archiving_user("agent", "revoke", "-", stdin=b"a\nb\n").error(4, "2 agents", "--yes")
+    assert [one["state"] for one in archiving_user.ok("agent", "revoke", "-", "--yes", stdin=b"a\nb\n").rows] == [
+        "revoked",
+        "revoked",
+    ]
+    archiving_user("agent", "suspend", "a").error(4, "revoked")
+    archiving_user("agent", "resume", "a").error(4, "revoked")
+    assert [one["state"] for one in archiving_user.ok("agent", "list").rows] == ["active", "revoked", "revoked"]
+
+
+def test_invalid_suspensions(archiving_user: Cli) -> None:
+    archiving_user.ok("agent", "register", "x")
+    archiving_user("agent", "suspend", "x", "--for", "soon").error(2, "soon")
+    archiving_user("agent", "suspend", "x", "--for", "0s").error(2, "above zero")
+    archiving_user("agent", "suspend", "x", "--reason", "").error(2, "reason")
+    archiving_user("agent", "suspend", "nobody").error(3, "nobody")
+    reader = archiving_user.having(AWI_READ_ONLY="1")
+    for verb in ("suspend", "resume"):
+        reader("agent", verb, "x").error(4, "read-only")
+        assert reader.ok("agent", verb, "x", "--dry-run").rows[0]["state"] == "active"

@@ -1,0 +1,347 @@
+"""Suspended means suspended: what is written, that nothing else changes, and how soon servers notice it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import encode
+from support.mongo import MongoServer
+
+from awictl import AgentKey, InvalidInput, NotFound, ReadOnly, Refused, Settings, StateManager, Unreachable
+from awictl.agents.api_keys import KeyState, Permission
+from awictl.agents.key_cache import CACHE_SECONDS, CHECK_SECONDS, REFRESH_SECONDS, KeyCache
+from awictl.agents.registry import AgentRegistry
+
+APP_SECRET = "agent_" + "0" * 32
+APP_ID = "6b03e3a15c752fa9a5b94777"
+
+
+@asynccontextmanager
+async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
+    async with StateManager.open(settings) as manager:
+        yield manager.agents
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with an archive of each kind. No Redis server is needed."""
+    if request.param == "mongo":
+        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
+    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
+
+
+@pytest.fixture
+def app_key(mongo: MongoServer) -> dict[str, Any]:
+    """A key that the app created, with a field that nobody knows."""
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {"unknown": {"a": [1, 2.5, None]}}})
+    found: dict[str, Any] = mongo.raw["agentapikeys"].find_one({})  # type: ignore[assignment]
+    return found
+
+
+def stored_app_key(mongo: MongoServer) -> dict[str, Any]:
+    [found] = mongo.raw["agentapikeys"].find()
+    return found
+
+
+async def test_suspend_resume_and_revoke(archived: Settings) -> None:
+    async with registry_at(archived) as agents, registry_at(archived) as other:
+        made = await agents.register("x")
+        suspended = await agents.suspend("x", for_ms=3_600_000, reason="too fast")
+        assert suspended.state() is KeyState.SUSPENDED and suspended.suspension_reason == "too fast"
+        assert suspended.suspended_until is not None
+        assert timedelta(minutes=59) < suspended.suspended_until - datetime.now(UTC) <= timedelta(hours=1)
+        assert await other.get("x") == suspended == await other.find(made.secret)
+        assert suspended.row()["suspension_reason"] == "too fast"
+        again = await agents.suspend("x")
+        assert await agents.get("x") == again and again.suspended_until is again.suspension_reason is None
+        assert await agents.resume("x") == made.key == await agents.get(made.key.agent_id)
+        assert await agents.resume("x") == made.key, "again"
+        await agents.suspend("x")
+        revoked = await agents.revoke("x")
+        assert revoked.state() is KeyState.REVOKED
+        for change in (agents.suspend("x"), agents.resume("x")):
+            with pytest.raises(Refused, match="revoked"):
+                await change
+
+
+async def test_invalid_suspensions(archived: Settings) -> None:
+    async with registry_at(archived) as agents:
+        made = await agents.register("x")
+        for wrong in ({"for_ms": 0}, {"for_ms": -1}, {"reason": ""}, {"reason": "x" * 501}, {"reason": "\ud800"}):
+            with pytest.raises(InvalidInput):
+                await agents.suspend("x", **wrong)  # type: ignore[arg-type]
+        with pytest.raises(NotFound):
+            await agents.suspend("nobody")
+        gone = replace(made.key, agent_id="0" * 24)
+        for change in (agents.suspend(gone), agents.resume(replace(gone, suspended=True)), agents.revoke(gone)):
+            with pytest.raises(NotFound, match="any more"):
+                await change
+        assert await agents.all() == [made.key]
+        far = await agents.suspend("x", for_ms=10**15)
+        assert far == await agents.get("x")
+    async with registry_at(replace(archived, read_only=True)) as reader:
+        for refused in (reader.suspend("x"), reader.resume("x"), reader.revoke("x")):
+            with pytest.raises(ReadOnly):
+                await refused
+
+
+# -- the app's keys: the rest of a document stays the same, byte for byte
+
+
+async def test_an_app_key_gets_exactly_the_fields_of_a_suspension(mongo: MongoServer, app_key: dict[str, Any]) -> None:
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        key = await agents.suspend("BrowserUseAgent", for_ms=7_200_000, reason="spam")
+        stored = stored_app_key(mongo)
+        [entry] = stored["securityMetrics"]["suspensionHistory"]
+        assert stored["suspended"] is True and stored["suspensionReason"] == entry["reason"] == "spam"
+        assert stored["suspendedUntil"] == entry["suspendedUntil"] == key.suspended_until
+        assert entry["suspendedUntil"] - entry["suspendedAt"] == timedelta(hours=2)
+        assert set(entry) == {"reason", "suspendedAt", "suspendedUntil"}
+        await agents.suspend(APP_ID)
+        stored = stored_app_key(mongo)
+        assert "suspendedUntil" not in stored and "suspensionReason" not in stored and stored["suspended"] is True
+        assert len(stored["securityMetrics"]["suspensionHistory"]) == 2
+        await agents.resume(APP_ID)
+        stored = stored_app_key(mongo)
+        stored["securityMetrics"]["suspensionHistory"] = []
+        assert encode(stored) == encode(app_key), "in this order too"
+        await agents.revoke(APP_ID)
+        stored = stored_app_key(mongo)
+        stored["securityMetrics"]["suspensionHistory"] = []
+        assert encode(stored) == encode(app_key | {"active": False})
+
+
+@pytest.mark.parametrize("metrics", [{"suspensionHistory": "none"}, "none", None, {}])
+async def test_an_app_key_whose_history_is_of_another_type_is_suspended_too(
+    mongo: MongoServer, app_key: dict[str, Any], metrics: Any
+) -> None:
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {"securityMetrics": metrics}})
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        await agents.suspend(APP_ID, reason="x")
+        found = await agents.find(APP_SECRET)
+    assert found is not None and found.state() is KeyState.SUSPENDED
+    stored = stored_app_key(mongo)
+    if metrics == {}:
+        assert len(stored["securityMetrics"]["suspensionHistory"]) == 1
+    else:
+        assert stored["securityMetrics"] == metrics
+
+
+async def test_what_the_app_writes_meanwhile_is_not_lost(mongo: MongoServer, app_key: dict[str, Any]) -> None:
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        key = await agents.get(APP_ID)
+        mongo.raw["agentapikeys"].update_one({}, {"$inc": {"usage.totalRequests": 1}, "$set": {"reputation": "bad"}})
+        await agents.suspend(key)
+    stored = stored_app_key(mongo)
+    assert (stored["usage"]["totalRequests"], stored["reputation"], stored["suspended"]) == (481, "bad", True)
+
+
+async def test_a_suspension_that_is_over_counts_nowhere(mongo: MongoServer, app_key: dict[str, Any]) -> None:
+    over = {"suspended": True, "suspendedUntil": datetime(2020, 1, 1, tzinfo=UTC), "suspensionReason": "x"}
+    mongo.raw["agentapikeys"].update_one({}, {"$set": over})
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        key = await agents.get(APP_ID)
+        row = key.row()
+        assert (row["state"], row["suspended_until"], row["suspension_reason"]) == ("active", None, None)
+        assert await agents._usable([key]) == {APP_ID}
+
+
+@pytest.mark.parametrize(
+    ("change", "usable"),
+    [
+        ({}, True),
+        ({"suspended": True}, False),
+        ({"suspended": True, "suspendedUntil": None}, False),
+        ({"suspended": True, "suspendedUntil": datetime(2999, 1, 1, tzinfo=UTC)}, False),
+        ({"suspended": "yes"}, False),
+        ({"suspended": None}, True),
+        ({"active": False}, False),
+        ({"active": "yes"}, False),
+    ],
+)
+async def test_the_check_agrees_with_the_state_of_a_key(
+    mongo: MongoServer, app_key: dict[str, Any], change: dict[str, Any], usable: bool
+) -> None:
+    if change:
+        mongo.raw["agentapikeys"].update_one({}, {"$set": change})
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        key = await agents.get(APP_ID)
+        assert (key.state() is KeyState.ACTIVE) is usable
+        assert (await agents._usable([key]) == {APP_ID}) is usable
+
+
+async def test_the_check_of_both_archives(archived: Settings) -> None:
+    async with registry_at(archived) as agents:
+        keys = [(await agents.register(name)).key for name in ("good", "suspended", "for a moment", "revoked")]
+        await agents.suspend("suspended")
+        await agents.suspend("for a moment", for_ms=1)
+        await agents.revoke("revoked")
+        await asyncio.sleep(0.005)
+        assert await agents._usable(keys) == {keys[0].agent_id, keys[2].agent_id}
+        assert await agents._usable([]) == set()
+
+
+# -- the cache
+
+
+class Stored:
+    """A key store with one key, which counts queries."""
+
+    def __init__(self) -> None:
+        self.key = AgentKey("a" * 24, "x", (Permission.READ,), None)
+        self.lookups = self.checks = 0
+        self.error: Exception | None = None
+        self.now = 1_000.0
+        #: What a check returns; None: the ids of the keys that are active.
+        self.usable: set[str] | None = None
+        #: Whether checks end.
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def look_up(self, secret: str, digest: str) -> AgentKey | None:
+        self.lookups += 1
+        if self.error is not None:
+            raise self.error
+        return self.key
+
+    async def check(self, keys: Any) -> set[str]:
+        self.checks += 1
+        found = {one.agent_id for one in keys if self.key.state() is KeyState.ACTIVE}
+        found = found if self.usable is None else self.usable
+        await self.answers.wait()
+        if self.error is not None:
+            raise self.error
+        return found
+
+
+@pytest.fixture
+async def store() -> Stored:
+    return Stored()
+
+
+@pytest.fixture
+async def cache(store: Stored) -> AsyncIterator[KeyCache]:
+    cache = KeyCache(store.look_up, store.check, clock=lambda: store.now)
+    yield cache
+    await cache.close()
+
+
+def test_a_suspension_elsewhere_is_noticed_within_five_seconds_by_the_settings() -> None:
+    assert CHECK_SECONDS <= 4.0 and REFRESH_SECONDS * 2 <= CHECK_SECONDS
+
+
+async def test_a_key_is_not_accepted_without_a_recent_check(cache: KeyCache, store: Stored) -> None:
+    assert await cache.find("s", "d") == store.key
+    store.now += CHECK_SECONDS - 0.1
+    assert cache.fresh("d") == store.key
+    store.key = replace(store.key, suspended=True)
+    store.now += 0.2
+    assert cache.fresh("d") is None
+    found = await cache.find("s", "d")
+    assert found is not None and found.state() is KeyState.SUSPENDED and store.lookups == 2
+
+
+async def test_checks_in_the_background_keep_a_key_for_a_minute_with_one_lookup(cache: KeyCache, store: Stored) -> None:
+    await cache.find("s", "d")
+    for _ in range(int(CACHE_SECONDS / REFRESH_SECONDS) - 1):
+        store.now += REFRESH_SECONDS
+        await cache.refresh()
+        assert cache.fresh("d") == store.key
+    assert store.lookups == 1
+    store.now += REFRESH_SECONDS
+    assert cache.fresh("d") is None and cache.was_found("d"), "its other fields may have changed"
+
+
+async def test_a_check_notices_suspension_and_resumption(cache: KeyCache, store: Stored) -> None:
+    await cache.find("s", "d")
+    for suspended in (True, False, True):
+        store.key = replace(store.key, suspended=suspended)
+        await cache.refresh()
+        assert cache.fresh("d") is None
+        assert await cache.find("s", "d") == store.key
+
+
+async def test_a_key_that_was_deleted_is_looked_up_again(cache: KeyCache, store: Stored) -> None:
+    await cache.find("s", "d")
+    store.usable = set()
+    await cache.refresh()
+    assert cache.fresh("d") is None
+
+
+async def test_keys_in_the_cache_are_checked_by_a_task_until_none_is_recent(
+    cache: KeyCache, store: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("awictl.agents.key_cache.REFRESH_SECONDS", 0.001)
+    await cache.find("s", "d")
+    while store.checks < 3:
+        await asyncio.sleep(0.001)
+    store.now += CACHE_SECONDS
+    assert cache._refresher is not None
+    await asyncio.wait_for(cache._refresher, 30)
+    checks = store.checks
+    await cache.find("s", "d")
+    while store.checks == checks:
+        await asyncio.sleep(0.001)
+
+
+async def test_while_the_store_is_unreachable_good_keys_are_accepted_for_a_minute(
+    cache: KeyCache, store: Stored, caplog: pytest.LogCaptureFixture
+) -> None:
+    await cache.find("s", "d")
+    store.error = Unreachable("gone")
+    store.now += CHECK_SECONDS + 1
+    assert cache.fresh("d") is None
+    assert await cache.find("s", "d") == store.key, "the lookup failed"
+    assert cache.fresh("d") == store.key, "without another lookup"
+    await cache.refresh()
+    store.now += 50
+    assert cache.fresh("d") == store.key and store.lookups == 2
+    store.now += CACHE_SECONDS - 50
+    assert cache.fresh("d") is None
+    with pytest.raises(Unreachable):
+        await cache.find("s", "d")
+    assert [one.message for one in caplog.records if "cannot be checked" in one.message] == [caplog.messages[0]]
+    store.error = None
+    assert await cache.find("s", "d") == store.key
+
+
+async def test_while_the_store_is_unreachable_suspended_agents_stay_suspended(cache: KeyCache, store: Stored) -> None:
+    await cache.find("s", "d")
+    store.key = replace(store.key, suspended=True)
+    await cache.refresh()
+    store.error = Unreachable("gone")
+    await cache.refresh()
+    assert cache.fresh("d") is None, "it was good when it was cached"
+    with pytest.raises(Unreachable):
+        await cache.find("s", "d")
+    store.error = None
+    await cache.find("s", "d")
+    store.error = Unreachable("gone")
+    await cache.refresh()
+    store.now += CHECK_SECONDS + 1
+    cached = cache.fresh("d")
+    assert cached is not None and cached.state() is KeyState.SUSPENDED
+
+
+async def test_a_check_that_began_before_a_suspension_here_does_not_undo_it(cache: KeyCache, store: Stored) -> None:
+    await cache.find("s", "d")
+    store.answers.clear()
+    check = asyncio.create_task(cache.refresh())
+    while not store.checks:
+        await asyncio.sleep(0)
+    cache.forget(store.key.agent_id)
+    store.answers.set()
+    await check
+    assert cache.fresh("d") is None
+    cache.forget("another agent")
+    await cache.find("s", "d")
+    cache.forget("another agent")
+    assert cache.fresh("d") == store.key

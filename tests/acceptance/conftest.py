@@ -6,7 +6,6 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def laptop() -> Iterator[Cli]:
     # not tmp_path: the path of a Unix socket must be shorter than 108 bytes
     home = Path(tempfile.mkdtemp(prefix="awi-", dir="/tmp"))
     try:
-        yield replace(Cli.at(home), fresh=True)
+        yield Cli.at(home)
     finally:
         kill_servers(home)
         shutil.rmtree(home)

@@ -24,6 +24,7 @@ from support.terminal import (
     on_terminal,
 )
 from support.valkey import ValkeyServer
+from support.waiting import suspend
 
 from awictl.document.byte_layout import encode
 from awictl.document.timestamps import timestamp
@@ -305,8 +306,7 @@ def test_suspending_restores_the_terminal(awictl: Cli, three: ValkeyServer) -> N
 
 def test_it_continues_after_sigstop(top: Terminal) -> None:
     """Which, unlike Ctrl-Z, it cannot prepare for."""
-    top.process.kill(signal.SIGSTOP)
-    os.waitid(os.P_PID, top.process.pid, os.WSTOPPED | os.WNOWAIT)
+    suspend(top.process.pid)
     top.process.kill(signal.SIGCONT)
     top.until(lambda _: top.sent.count(ENTER_SCREEN) == 2)
     top.press("s")

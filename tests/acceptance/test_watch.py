@@ -107,7 +107,7 @@ def test_very_long_text_does_not_push_the_actions_out(awictl: Cli, valkey: Valke
     made["history"]["actions"][0]["observation"] = "o" * 1_000_000
     put(valkey, compact(made))
     with on_terminal(awictl, *WORDS, rows=24) as terminal:
-        terminal.until("next_page")
+        terminal.until("session_start")
         assert "characters)" in re.sub(r"\s", "", terminal.text)
         terminal.press(CTRL_C)
         assert terminal.end() == 130

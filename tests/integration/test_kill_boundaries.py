@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support import forking
 from support.documents import assert_same
 from support.killing import Killer, Moment
 from support.mongo import DATABASE, MongoServer
@@ -52,21 +53,17 @@ class Case:
             "HOME": str(self.valkey.folder),
             "XDG_CONFIG_HOME": str(self.valkey.folder),
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "awictl", *self.words],
-            env=env,
-            cwd=self.valkey.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        if killer is not None:
-            killer.pid = process.pid
-        out, _ = process.communicate(timeout=60)
-        if killer is not None:
-            killer.close()
-        assert process.returncode in (0, -9), out
-        return process.returncode
+        with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as empty:
+            fds = (empty.fileno(), output.fileno(), output.fileno())
+            with forking.start(self.words, env=env, cwd=self.valkey.folder, fds=fds) as process:
+                if killer is not None:
+                    killer.pid = process.pid
+                code = process.wait(60)
+            if killer is not None:
+                killer.close()
+            output.seek(0)
+            assert code in (0, -9), output.read()
+        return code
 
     def key(self) -> str:
         return f"AWI:SESSION:{self.session_id}"

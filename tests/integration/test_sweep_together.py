@@ -20,8 +20,6 @@ from awictl.archive.sweep import Swept
 from awictl.document.byte_layout import decode, encode
 from awictl.document.schema import new_document
 
-SWEEPERS = 8
-SESSIONS = 1_000
 #: TTL of the sessions of a test, and margin of its sweeps, in milliseconds.
 TTL_MS, MARGIN_MS = 60_000, 120_000
 
@@ -58,11 +56,12 @@ async def archived(manager: StateManager, session_id: str) -> dict[str, Any]:
     return decode(found.raw)
 
 
-async def test_eight_concurrent_sweepers_archive_each_session_once_in_its_last_version(
-    valkey: ValkeyServer, mongo: MongoServer, settings: Settings
+@pytest.mark.parametrize(("sweepers", "sessions"), [(3, 300), pytest.param(8, 1_000, marks=pytest.mark.soak)])
+async def test_concurrent_sweepers_archive_each_session_once_in_its_last_version(
+    valkey: ValkeyServer, mongo: MongoServer, settings: Settings, sweepers: int, sessions: int
 ) -> None:
-    """Eight processes, while some of the sessions are updated."""
-    ids = [f"sess_{number:04d}" for number in range(SESSIONS)]
+    """Several processes, while some of the sessions are updated."""
+    ids = [f"sess_{number:04d}" for number in range(sessions)]
     put(valkey, *ids)
     words = ["archive", "sweep", "--margin", f"{MARGIN_MS // 1000}s", "-o", "json"]
     env = {
@@ -75,7 +74,7 @@ async def test_eight_concurrent_sweepers_archive_each_session_once_in_its_last_v
     }
     processes = [
         subprocess.Popen([sys.executable, "-m", "awictl", *words], env=env, cwd=valkey.folder, stdout=subprocess.PIPE)
-        for _ in range(SWEEPERS)
+        for _ in range(sweepers)
     ]
     async with StateManager.open(Settings(**{**vars(settings), "session_ttl_minutes": 1})) as manager:
         for session_id in ids[::20]:
@@ -85,7 +84,7 @@ async def test_eight_concurrent_sweepers_archive_each_session_once_in_its_last_v
             assert process.returncode == 0, out
         # sessions that were updated after they were archived are archived again by the next sweep
         await sweep(manager)
-        assert mongo.sessions.count_documents({}) == SESSIONS == len(mongo.sessions.distinct("sessionId"))
+        assert mongo.sessions.count_documents({}) == sessions == len(mongo.sessions.distinct("sessionId"))
         last = dict(zip(ids, valkey.raw.mget([f"AWI:SESSION:{one}" for one in ids]), strict=True))
         assert None not in last.values(), "a sweep deletes no live session"
         for document in mongo.sessions.find({}, {"sessionId": 1, "awi": 1}):
@@ -93,12 +92,12 @@ async def test_eight_concurrent_sweepers_archive_each_session_once_in_its_last_v
         assert_same(await archived(manager, ids[0]), decode(last[ids[0]]))
 
         # they expire, and the next sweep marks them as ended
-        assert mongo.sessions.count_documents({"sessionActive": True}) == SESSIONS
+        assert mongo.sessions.count_documents({"sessionActive": True}) == sessions
         valkey.raw.delete(*(f"AWI:SESSION:{one}" for one in ids))
         past = {"$set": {"awi.expiresAt": mongo.sessions.find_one()["sessionStartedAt"]}}  # type: ignore[index]
         mongo.sessions.update_many({}, past)
-        assert (await sweep(manager)).expired == SESSIONS
-        assert mongo.sessions.count_documents({"sessionActive": False}) == SESSIONS
+        assert (await sweep(manager)).expired == sessions
+        assert mongo.sessions.count_documents({"sessionActive": False}) == sessions
 
 
 async def test_a_session_that_was_updated_is_archived_again(

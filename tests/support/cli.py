@@ -132,9 +132,14 @@ class Cli:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
+    @property
+    def starts_afresh(self) -> bool:
+        """Whether a command starts a new interpreter: also if variables for it are set."""
+        return self.fresh or any(name.startswith("PYTHON") for name, _ in self.env.items() - machine().items())
+
     def __call__(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS` and wait for its end."""
-        if self.fresh or any(name.startswith("PYTHON") for name, _ in self.env.items() - machine().items()):
+        if self.starts_afresh:
             return self._run([sys.executable, "-m", "awictl", *words], stdin)
         started = time.monotonic()
         code, out, err = forking.run(words, cwd=self.home, env=self.env, stdin=stdin, timeout=LIMIT_SECONDS)

@@ -14,7 +14,7 @@ SIZE = 4
 
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(sys.argv[1])
-    request = pickle.dumps(([os.fsencode(word) for word in sys.argv[2:]], os.getcwd(), dict(os.environ)))  # noqa: PTH109  # the import of pathlib is slow
+    request = pickle.dumps(([os.fsencode(word) for word in sys.argv[2:]], os.getcwd(), dict(os.environ), False))  # noqa: PTH109  # the import of pathlib is slow
     socket.send_fds(connection, [len(request).to_bytes(SIZE, "big")], [0, 1, 2])
     connection.sendall(request)
     connection.recv(SIZE, socket.MSG_WAITALL)  # the process id

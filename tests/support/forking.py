@@ -3,7 +3,7 @@
 The start of Python and its imports take most of the time of a short command, and the tests run thousands. So one
 process imports all of awictl and forks for each command. The child has the environment, working directory, stdin,
 stdout and stderr of that command, runs what `python -m awictl` runs, and exits as an interpreter does. The start itself
-is tested with new interpreters (`Cli.fresh`, `Cli.start`, terminals).
+is tested with new interpreters (`Cli.fresh`, `Cli.start`).
 """
 
 from __future__ import annotations
@@ -59,6 +59,55 @@ def forker() -> str:
     return address
 
 
+class Forked:
+    """A command in a process of its own; close it, or use it as a context manager."""
+
+    def __init__(self, words: Sequence[str | bytes], connection: socket.socket) -> None:
+        self._words = words
+        self._connection = connection
+        #: The id of its process.
+        self.pid = int.from_bytes(_receive(connection, _SIZE), "big")
+        self._code: int | None = None
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end and return its exit code; a negative one is a signal. Raises subprocess.TimeoutExpired."""
+        if self._code is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(["awictl", *map(os.fsdecode, self._words)], timeout)
+            self._code = int.from_bytes(_receive(self._connection, _SIZE), "big", signed=True)
+        return self._code
+
+    def close(self) -> None:
+        """Forget it."""
+        self._connection.close()
+
+    def __enter__(self) -> Forked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start(
+    words: Sequence[str | bytes],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    fds: tuple[int, int, int],
+    on_terminal: bool = False,
+) -> Forked:
+    """Start `awictl WORDS` with stdin, stdout and stderr, which stay open here.
+
+    on_terminal: let its process lead a session of its own; stdin becomes its controlling terminal.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(forker())
+    request = pickle.dumps(([os.fsencode(one) for one in words], str(cwd), dict(env), on_terminal))
+    socket.send_fds(connection, [len(request).to_bytes(_SIZE, "big")], list(fds))
+    connection.sendall(request)
+    return Forked(words, connection)
+
+
 def run(
     words: Sequence[str | bytes],
     *,
@@ -80,11 +129,7 @@ def run(
         ours_out, theirs_out = os.openpty()
         fcntl.ioctl(theirs_out, termios.TIOCSWINSZ, struct.pack("HHHH", *terminal, 0, 0))
         theirs_err = os.dup(theirs_out)
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(forker())
-        request = pickle.dumps(([os.fsencode(one) for one in words], str(cwd), dict(env)))
-        socket.send_fds(connection, [len(request).to_bytes(_SIZE, "big")], [theirs_in, theirs_out, theirs_err])
-        connection.sendall(request)
+    with start(words, cwd=cwd, env=env, fds=(theirs_in, theirs_out, theirs_err)) as command:
         for fd in (theirs_in, theirs_out, theirs_err):
             os.close(fd)
         read: dict[int, bytes] = {}
@@ -106,13 +151,11 @@ def run(
         threads.append(threading.Thread(target=feed))
         for thread in threads:
             thread.start()
-        connection.settimeout(timeout)
-        pid = int.from_bytes(_receive(connection, _SIZE), "big")
         try:
-            code = int.from_bytes(_receive(connection, _SIZE), "big", signed=True)
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(["awictl", *map(os.fsdecode, words)], timeout) from None
+            code = command.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.kill(command.pid, signal.SIGKILL)
+            raise
         finally:
             for thread in threads:
                 thread.join()
@@ -140,9 +183,12 @@ def _serve(address: str) -> None:
         "awictl.sessions.manager",
         "awictl.store.redis.sessions",
         "awictl.sessions.summaries",
+        "awictl.archive.mongo.archive",
+        "awictl.archive.sqlite.archive",
         "rich.console",
         "rich.table",
         "rich.live",
+        "awictl.cli.top.screen",
     ):
         importlib.import_module(name)
     listener = socket.socket(socket.AF_UNIX)
@@ -174,7 +220,8 @@ def _reap(number: int, frame: FrameType | None) -> None:
 def _keep(connection: socket.socket) -> None:
     """Fork the command and report its exit code. Returns only in the process of the command."""
     header, fds, _, _ = socket.recv_fds(connection, _SIZE, 3)
-    words, cwd, env = pickle.loads(_receive(connection, int.from_bytes(header, "big")))  # noqa: S301  # from the test worker
+    request = _receive(connection, int.from_bytes(header, "big"))
+    words, cwd, env, on_terminal = pickle.loads(request)  # noqa: S301  # from the test worker
     pid = os.fork()
     if pid:
         for fd in (0, 1, *fds):
@@ -187,6 +234,9 @@ def _keep(connection: socket.socket) -> None:
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
+    if on_terminal:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

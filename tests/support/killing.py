@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -42,7 +43,7 @@ class Killer:
         self._listeners: list[socket.socket] = []
         #: The command of each step.
         self.steps: list[str] = []
-        #: The id of the process; must be set before its first step.
+        #: The id of the process; it is killed when this is known.
         self.pid = 0
         self.killed = False
 
@@ -104,6 +105,8 @@ class Killer:
             return len(self.steps) - 1 == self._step
 
     def _kill(self) -> None:
+        while not self.pid:
+            time.sleep(0.001)
         os.kill(self.pid, signal.SIGKILL)
         self.killed = True
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
+import subprocess
 import sys
+import termios
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +17,7 @@ from contextlib import contextmanager
 import pexpect
 import pyte
 
+from . import forking
 from .cli import LIMIT_SECONDS, Cli
 
 #: Escape sequences that the emulator would print in part: the keyboard protocol of newer terminals.
@@ -24,12 +29,76 @@ CTRL_C, CTRL_Z, ESCAPE, ENTER = "\x03", "\x1a", "\x1b", "\r"
 ROWS = 30
 
 
+class _ForkedOnTerminal:
+    """A forked command on a pseudo-terminal, with the methods of `pexpect.spawn` that the tests use."""
+
+    def __init__(self, user: Cli, words: Sequence[str], dimensions: tuple[int, int]) -> None:
+        self._ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, dimensions)
+        self._forked = forking.start(words, cwd=user.home, env=user.env, fds=(theirs,) * 3, on_terminal=True)
+        os.close(theirs)
+        self.pid = self._forked.pid
+        self.exitstatus: int | None = None
+        self.signalstatus: int | None = None
+
+    def read_nonblocking(self, size: int, timeout: float) -> bytes:
+        if not select.select([self._ours], [], [], timeout)[0]:
+            raise pexpect.TIMEOUT("no output")
+        try:
+            if data := os.read(self._ours, size):
+                return data
+        except OSError:  # EIO: the command has closed the terminal
+            pass
+        raise pexpect.EOF("no more output")
+
+    def send(self, text: str) -> None:
+        data = text.encode()
+        while data:
+            data = data[os.write(self._ours, data) :]
+
+    def setwinsize(self, rows: int, columns: int) -> None:
+        termios.tcsetwinsize(self._ours, (rows, columns))
+
+    def kill(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def isalive(self) -> bool:
+        try:
+            self._forked.wait(0)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def close(self, force: bool = False) -> None:
+        if self._ours < 0:
+            return
+        if force and self.isalive():
+            self.kill(signal.SIGKILL)
+        code = self._forked.wait(LIMIT_SECONDS)
+        self.exitstatus, self.signalstatus = (code, None) if code >= 0 else (None, -code)
+        self._forked.close()
+        os.close(self._ours)
+        self._ours = -1
+
+
 class Terminal:
     """A command on a pseudo-terminal."""
 
     def __init__(
-        self, user: Cli, words: Sequence[str], columns: int, rows: int = ROWS, script: str | None = None
+        self,
+        user: Cli,
+        words: Sequence[str],
+        columns: int,
+        rows: int = ROWS,
+        script: str | None = None,
     ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        #: All bytes that were sent to the terminal.
+        self.sent = b""
+        if script is None and not user.starts_afresh:
+            self.process = _ForkedOnTerminal(user, words, (rows, columns))
+            return
         command = [sys.executable, "-m", "awictl", *words]
         if script is not None:
             command = ["bash", "-mc", script, "bash", *command]
@@ -43,10 +112,6 @@ class Terminal:
                 dimensions=(rows, columns),
                 timeout=LIMIT_SECONDS,
             )
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
-        #: All bytes that were sent to the terminal.
-        self.sent = b""
 
     @property
     def lines(self) -> list[str]:

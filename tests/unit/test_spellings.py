@@ -80,9 +80,20 @@ def test_many_keys_in_the_likely_orders() -> None:
     assert len(found) <= MAX_VARIANTS
 
 
-@settings(max_examples=30)
+@settings(max_examples=8)
 @given(JSON, JSON)
 def test_every_variant_has_its_own_key_and_the_query_itself_is_excluded(filters: Any, sort: Any) -> None:
+    assert_variants(filters, sort)
+
+
+@pytest.mark.soak
+@settings(max_examples=300, deadline=None)
+@given(JSON, JSON)
+def test_every_variant_of_many_queries_has_its_own_key(filters: Any, sort: Any) -> None:
+    assert_variants(filters, sort)
+
+
+def assert_variants(filters: Any, sort: Any) -> None:
     found = variants(filters, sort)
     assert cache_key(filters, sort) not in found
     assert len(found) <= MAX_VARIANTS

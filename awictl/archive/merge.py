@@ -97,18 +97,26 @@ class Merge:
 def first_ordinal(document: dict[str, Any]) -> int:
     """Return the ordinal of the first action in a session document, by its own numbers; 0 if none says otherwise.
 
-    Each of them can only be too low: the app does not count what it cuts, and its `t` sticks at 100.
+    If `t` counts on from action to action, it is the ordinal. Otherwise the app cut the session, which it does not
+    count, and its `t` sticks at 100: then each of the numbers can only be too low.
     """
     history = as_object(document.get("history"))
     actions = actions_of(document) or []
+    first_t = t_of(actions[0]) if actions else None
+    if first_t is not None and all(t_of(one) == t for t, one in enumerate(actions, first_t)):
+        return min(first_t, MAX_ORDINAL)
     trimmed = as_count(history.get("trimmed_actions"))
     names = [as_object(one).get("action") for one in actions]
-    total = as_count(as_object(document.get("statistics")).get("total_actions"))
+    statistics = as_object(document.get("statistics"))
+    total = as_count(statistics.get("total_actions"))
     uncounted = sum(name in (SESSION_START, SESSION_END) for name in names if isinstance(name, str))
     cut = max(total - (len(actions) - uncounted), 0)
+    # the statistics do not count the start, nor an end after which the session went on
     if (cut or trimmed) and SESSION_START not in names:
-        cut += 1  # the statistics do not count it
-    return min(max(cut, trimmed, (t_of(actions[0]) or 0) if actions else 0), MAX_ORDINAL)
+        cut += 1
+    if cut and "session_end" in statistics and SESSION_END not in names:
+        cut += 1
+    return min(max(cut, trimmed, first_t or 0), MAX_ORDINAL)
 
 
 def first_merge(document: dict[str, Any]) -> Merge:
@@ -198,6 +206,8 @@ def _align(old: Sequence[Hashable], old_first: int, new: Sequence[Hashable], exp
         return expected, True
     if candidates:
         return max(candidates, key=lambda one: (same_at(one), one == expected)), True
+    if expected >= max(old_first, 1):
+        return expected, True  # another writer overwrote the archived actions from there on
     return end, False
 
 

@@ -13,7 +13,7 @@ from support.documents import action, document
 
 from awictl.archive.action_keys import digest_of_actions, key_of
 from awictl.archive.chunks import Chunk
-from awictl.archive.merge import Gap, append_merge, first_merge, first_ordinal, merge, missing
+from awictl.archive.merge import Gap, Merge, append_merge, first_merge, first_ordinal, merge, missing
 from awictl.archive.trajectory import ActionCount, with_chunks
 
 #: Number of actions that the writer in these tests keeps, as the app keeps 100.
@@ -242,3 +242,29 @@ def test_an_action_that_the_app_wrote_back_is_the_same(mine: Any, as_the_app_wri
 def test_other_actions_are_not_the_same() -> None:
     kinds: list[Any] = [1, True, "1", None, [1], {"1": 1}, [], {}, "", 0, False, ["{"], ["["], {"b": True}, ["b", True]]
     assert len({key_of(one) for one in kinds}) == len(kinds)
+
+
+def test_numbers_that_count_on_are_ordinals_whatever_the_statistics_say() -> None:
+    """A delta may overwrite the statistics."""
+    made = document([0] * 5)
+    for total in (0, 3, 1_000_000, "many"):
+        made["statistics"]["total_actions"] = total
+        assert first_ordinal(made) == 0
+        assert first_ordinal({**made, "history": {"actions": made["history"]["actions"][2:]}}) == 2
+
+
+def test_an_end_that_was_cut_is_counted() -> None:
+    """The app goes on with a session that awictl ended, and cuts the end, which the statistics do not count."""
+    made = load("session_04_over_100_actions.json")
+    assert first_ordinal(made) == 27
+    made["statistics"]["session_end"] = "2026-11-23T07:09:41.741Z"
+    assert first_ordinal(made) == 28
+
+
+def test_another_trajectory_from_the_expected_ordinal_on_overwrote_the_archived_one() -> None:
+    """The app read the session before two archived actions, wrote it back, and cut the part that both had."""
+    archived = Chunk(0, [action(t) for t in range(8)])
+    new = [action(t, size=1) for t in range(6, 12)]
+    assert merge(new, 6, archived) == Merge(
+        6, (Chunk(0, archived.actions[:6]), Chunk(6, archived.actions[6:], overwritten=True)), new, range(0), False
+    )

@@ -22,6 +22,7 @@ from awictl.archive.base import Archive
 from awictl.archive.decision import Outdated
 from awictl.archive.sqlite.archive import SqliteArchive
 from awictl.archive.sqlite.file import SqliteFile
+from awictl.archive.sqlite.tables import VERSION
 from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
@@ -57,7 +58,7 @@ def backend(tmp_path: Path) -> SqliteBackend:
 async def test_a_file_of_a_newer_awictl_is_refused(backend: SqliteBackend, request_: Request) -> None:
     await saved(opened(backend), snapshot(session(3), ttl_ms=1))
     with backend.database() as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = backend.stored()
     with pytest.raises(Refused, match="newer awictl") as raised:
         await request_(opened(backend))
@@ -201,13 +202,13 @@ async def test_a_failed_write_is_rolled_back(backend: SqliteBackend, monkeypatch
     assert backend.stored() == before
 
 
-def failing_for(session_id: str) -> Callable[[sqlite3.Connection, Any], None]:
+def failing_for(session_id: str) -> Callable[..., None]:
     from awictl.archive.sqlite.rows import insert_or_replace
 
-    def storing(db: sqlite3.Connection, one: Any) -> None:
+    def storing(db: sqlite3.Connection, one: Any, *others: Any) -> None:
         if one.session_id == session_id:
             raise sqlite3.OperationalError("disk I/O error")
-        insert_or_replace(db, one)
+        insert_or_replace(db, one, *others)
 
     return storing
 

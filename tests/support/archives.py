@@ -131,11 +131,15 @@ class SqliteBackend:
 
     def stored(self) -> dict[str, bytes]:
         with self.database() as db:
-            return {
-                repr((table, *row[:4])): repr(row).encode()
+            db.row_factory = sqlite3.Row
+            rows = [
+                (table, dict(row))
                 for table in ("sessions", "actions")
                 for row in db.execute(f"SELECT * FROM {table}")  # noqa: S608
-            }
+            ]
+        for _, row in rows:
+            row.pop("seen_at", None)
+        return {repr((table, *list(row.values())[:4])): repr(row).encode() for table, row in rows}
 
     def damage(self, session_id: str) -> None:
         self._damage("sessions", session_id)

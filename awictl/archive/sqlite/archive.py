@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, Collection, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from ...document.json_codec import encodable
 from ...document.timestamps import optional_timestamp
 from ...errors import AwiError, InvalidData, NotFound, Refused, Unreachable
+from ...util.batched import batched_by_bytes
 from ..base import (
+    BATCH_BYTES,
+    BATCH_SESSIONS,
     MAX_SAVE_ATTEMPTS,
     Archived,
     ArchivedSummary,
     ArchiveQuery,
     Cursor,
     GoneSession,
-    complete_snapshot,
     concurrent_writers,
 )
-from ..chunks import Chunk, decode_chunks, encode_chunk
-from ..compression import MAX_BYTES, compress, decompress
-from ..decision import ArchivedVersion, Decision, decide
+from ..chunks import Chunk, EncodedChunk
+from ..compression import MAX_BYTES, decompress
+from ..decision import ArchivedState, ArchivedVersion, Decision, decide
 from ..snapshot import Snapshot
 from ..values import damaged_unless_readable
+from .actions import have_chunks, insert_chunks, load_chunks
 from .file import SqliteFile
-from .rows import conditions_of, insert_or_replace, servers_of, summary_of, version_of
+from .merging import merged
+from .migration import fill, old_rows
+from .rows import conditions_of, extend, insert_or_replace, rows_without_bytes, servers_of, summary_of, version_of
 
 #: Number of sessions that one query of a listing returns.
 _PAGE = 500
@@ -55,18 +61,6 @@ class SqliteArchive:
 
     def suspend(self, error: Unreachable) -> None:
         """Do nothing: an SQLite file has its own timeouts."""
-
-    def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions in state LIVE. See `Archive.live`."""
-        raise NotImplementedError
-
-    async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
-        """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
-        raise NotImplementedError
-
-    async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:
-        """Return the sessions that the app archived. See `Archive.ended_by_app`."""
-        raise NotImplementedError
 
     async def publish(self, session_ids: Sequence[str]) -> None:
         """Show sessions to the app. See `Archive.publish`."""
@@ -104,30 +98,21 @@ class SqliteArchive:
 
     async def save(self, snapshots: Sequence[Snapshot]) -> dict[str, AwiError | None]:
         """Archive snapshots and read them back. See `Archive.save`."""
+        written: dict[str, list[EncodedChunk]] = {}
 
         def write(db: sqlite3.Connection) -> dict[str, AwiError | None]:
-            results: dict[str, AwiError | None] = {}
-            servers = servers_of(db, [one.session_id for one in pending])
-            for snapshot in pending:
-                row = db.execute("SELECT * FROM sessions WHERE session_id = ?", (snapshot.session_id,)).fetchone()
-                try:
-                    decision = decide(snapshot, version_of(row, servers) if row else None, self.where)
-                    if decision is Decision.NOTHING and isinstance(self._raw(row), AwiError):
-                        decision = Decision.REPLACE
-                    results[snapshot.session_id] = None
-                except Refused as error:
-                    results[snapshot.session_id] = error
-                else:
-                    if decision is not Decision.NOTHING:
-                        insert_or_replace(db, snapshot)
-            return results
+            return self._write(db, pending, written)
 
         def read_back(db: sqlite3.Connection) -> dict[str, bytes | AwiError]:
+            for one in pending:
+                if not have_chunks(db, one.session_id, one.agent_id, written.get(one.session_id, ()), self._max_bytes):
+                    raise self._not_read_back(one.session_id)
             return {one.session_id: self._read_raw(db, one.session_id) for one in pending}
 
         settled: dict[str, AwiError | None] = {}
         pending = list(snapshots)
         for _ in range(MAX_SAVE_ATTEMPTS):
+            written.clear()
             results = await self.file.write(write)
             found = await self.file.read(read_back) or {}
             # another process may have archived something else meanwhile: then decide again
@@ -138,30 +123,92 @@ class SqliteArchive:
                 break
         return settled | {one.session_id: concurrent_writers(one.session_id, self.where) for one in pending}
 
+    def _write(
+        self, db: sqlite3.Connection, snapshots: Sequence[Snapshot], written: dict[str, list[EncodedChunk]]
+    ) -> dict[str, AwiError | None]:
+        """Write snapshots, and what they lack of the archived versions. `written`: receives the chunks by session."""
+        results: dict[str, AwiError | None] = {}
+        servers = servers_of(db, [one.session_id for one in snapshots])
+        now = datetime.now(UTC)
+        for snapshot in snapshots:
+            session_id = snapshot.session_id
+            row = self._row(db, session_id)
+            if row is not None and row["actions"] is None:
+                fill(db, row, self._raw(row), self.where, self._max_bytes)
+                row = self._row(db, session_id)
+            archived = version_of(row, servers) if row is not None else None
+            try:
+                decision = decide(snapshot, archived, self.where)
+            except Refused as error:
+                results[session_id] = error
+                continue
+            results[session_id] = None
+            if decision in (Decision.NOTHING, Decision.EXTEND) and self._archived_snapshot(row) is None:
+                decision = Decision.REPLACE  # the archived bytes are damaged
+            if decision is Decision.EXTEND:
+                extend(db, snapshot, now)
+            elif decision is not Decision.NOTHING:
+                trajectory = merged(
+                    snapshot, archived, partial(self._archived_snapshot, row), partial(self._chunks, db, snapshot)
+                )
+                written[session_id] = insert_chunks(db, session_id, snapshot.agent_id, trajectory.chunks)
+                insert_or_replace(db, snapshot, trajectory, now)
+        return results
+
     async def save_trimmed_actions(self, session_id: str, agent_id: str | None, chunk: Chunk) -> None:
         """Archive actions before they are trimmed, and read them back. See `Archive.save_trimmed_actions`."""
-        agent = encodable(agent_id or "")
-        encoded = list(encode_chunk(chunk))
-
-        def write(db: sqlite3.Connection) -> None:
-            rows = [(session_id, agent, one.chunk.first, one.digest, compress(one.raw)) for one in encoded]
-            db.executemany("INSERT OR REPLACE INTO actions VALUES (?, ?, ?, ?, ?)", rows)
-
-        await self.file.write(write)
-        back = [(one.first, one.actions) for one in await self.load_trimmed_actions(session_id, agent)]
-        if any((one.chunk.first, one.chunk.actions) not in back for one in encoded):
+        encoded = await self.file.write(lambda db: insert_chunks(db, session_id, agent_id, [chunk]))
+        if not await self.file.read(lambda db: have_chunks(db, session_id, agent_id, encoded, self._max_bytes)):
             raise self._not_read_back(session_id)
 
     async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
         """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
+        return await self.mark_gone([GoneSession(one, ArchivedState.EXPIRED, one.expires_at) for one in sessions])
+
+    async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
+        """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
 
         def write(db: sqlite3.Connection) -> int:
-            statement = """UPDATE sessions SET active = 0, ended_at = expires_at
-                WHERE session_id = ? AND digest = ? AND expires_at = ? AND active"""
-            rows = [(one.session_id, one.digest, optional_timestamp(one.expires_at)) for one in sessions]
+            statement = """UPDATE sessions SET active = 0, state = ?, ended_at = ?
+                WHERE session_id = ? AND digest = ? AND expires_at IS ? AND active"""
+            rows = [
+                (
+                    state.value,
+                    optional_timestamp(ended_at),
+                    version.session_id,
+                    version.digest,
+                    optional_timestamp(version.expires_at),
+                )
+                for version, state, ended_at in sessions
+            ]
             return db.executemany(statement, rows).rowcount if rows else 0
 
         return await self.file.write(write) if self.file.path.exists() else 0
+
+    # -- migrating
+
+    async def count_old_sessions(self) -> int:
+        """Return the number of sessions to migrate. See `Archive.count_old_sessions`."""
+        return len(await self.file.read(old_rows) or [])
+
+    async def old_sessions(self) -> AsyncGenerator[list[str], None]:
+        """Iterate over the sessions to migrate. See `Archive.old_sessions`."""
+        found = await self.file.read(old_rows) or []
+        for batch in batched_by_bytes(found, itemgetter(1), BATCH_BYTES, BATCH_SESSIONS):
+            yield [session_id for session_id, _ in batch]
+
+    async def migrate(self, session_ids: Sequence[str], gone: Collection[str] = ()) -> dict[str, AwiError | None]:
+        """Complete the rows of sessions that an earlier version wrote. See `Archive.migrate`."""
+
+        def write(db: sqlite3.Connection) -> dict[str, AwiError | None]:
+            rows = [row for row in (self._row(db, one) for one in session_ids) if row is not None]
+            return {
+                row["session_id"]: fill(db, row, self._raw(row), self.where, self._max_bytes)
+                for row in rows
+                if row["actions"] is None
+            }
+
+        return await self.file.write(write) if self.file.path.exists() else {}
 
     # -- reading
 
@@ -176,34 +223,32 @@ class SqliteArchive:
     async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
         """Return sessions, or why one cannot be loaded. See `Archive.load_many`."""
 
-        def read(db: sqlite3.Connection) -> list[tuple[ArchivedSummary, bytes | AwiError]]:
-            marks = ", ".join("?" * len(session_ids))
-            rows = db.execute(f"SELECT * FROM sessions WHERE session_id IN ({marks})", session_ids)  # noqa: S608
-            return [(summary_of(row), self._raw(row)) for row in rows]
+        def read(db: sqlite3.Connection) -> dict[str, Archived | AwiError]:
+            rows = (self._row(db, one) for one in session_ids)
+            return {row["session_id"]: self._archived(db, row) for row in rows if row is not None}
 
-        results: dict[str, Archived | AwiError] = {}
-        for summary, raw in await self.file.read(read) or []:
-            try:
-                if isinstance(raw, AwiError):
-                    raise raw
-                with damaged_unless_readable(f"{self.where}: {summary.session_id}"):
-                    snapshot = await complete_snapshot(self, Snapshot.parse(summary.session_id, raw))
-                    results[summary.session_id] = Archived(summary, snapshot.full_document, raw)
-            except AwiError as error:
-                results[summary.session_id] = error
-        return results
+        return await self.file.read(read) or {}
+
+    def _archived(self, db: sqlite3.Connection, row: sqlite3.Row) -> Archived | AwiError:
+        """Return the session in a row with its whole trajectory, or why it cannot be read."""
+        raw = self._raw(row)
+        if isinstance(raw, AwiError):
+            return raw
+        try:
+            with damaged_unless_readable(f"{self.where}: {row['session_id']}"):
+                summary, version = summary_of(row), version_of(row, {})
+                snapshot = Snapshot.parse(row["session_id"], raw)
+                first = snapshot.first_ordinal if version.actions is None else version.first
+                if first or version.overwritten_actions:
+                    snapshot = snapshot.with_chunks(self._chunks(db, snapshot), first)
+                return Archived(summary, snapshot.full_document, raw)
+        except AwiError as error:
+            return error
 
     async def load_trimmed_actions(self, session_id: str, agent_id: str | None) -> list[Chunk]:
         """Return the actions that were trimmed from a session of this agent, without damaged chunks."""
-        agent = encodable(agent_id or "")
-
-        def read(db: sqlite3.Connection) -> list[Chunk]:
-            rows = db.execute("SELECT * FROM actions WHERE session_id = ? AND agent = ?", (session_id, agent))
-            where = f"{self.where}: trimmed actions of {session_id}"
-            found = ((row["first"], row["packed"], row["digest"], where) for row in rows)
-            return decode_chunks(found, self._max_bytes)
-
-        return await self.file.read(read) or []
+        found = await self.file.read(lambda db: load_chunks(db, session_id, agent_id, self.where, self._max_bytes))
+        return found or []
 
     async def find(
         self, query: ArchiveQuery, after: Cursor | None = None, limit: int | None = None, *, action_counts: bool = False
@@ -212,13 +257,12 @@ class SqliteArchive:
         while limit is None or limit > 0:
             conditions, values = conditions_of(query, after)
             size = _PAGE if limit is None else min(_PAGE, limit)
-            statement = f"""SELECT * FROM sessions WHERE {conditions}
-                ORDER BY last_activity_at DESC, session_id DESC LIMIT {size}"""  # noqa: S608  # values are parameters
+            which = f"{conditions} ORDER BY last_activity_at DESC, session_id DESC LIMIT {size}"
 
             def read(
-                db: sqlite3.Connection, statement: str = statement, values: tuple[Any, ...] = values
+                db: sqlite3.Connection, which: str = which, values: tuple[Any, ...] = values
             ) -> list[ArchivedSummary]:
-                return [summary_of(row) for row in db.execute(statement, values)]
+                return [summary_of(row) for row in rows_without_bytes(db, which, values)]
 
             page = await self.file.read(read) or []
             for one in page:
@@ -229,16 +273,48 @@ class SqliteArchive:
             limit = limit - size if limit is not None else None
 
     async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions that are marked as active but were due to expire before `now`, the earliest first."""
+        """Iterate over sessions in state LIVE that were due to expire before `now`, the earliest first."""
+        for version in await self._versions(
+            "active AND expires_at < ? ORDER BY expires_at", (optional_timestamp(now),)
+        ):
+            yield version
+
+    async def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
+        """Iterate over sessions in state LIVE. See `Archive.live`."""
+        for version in await self._versions("active", ()):
+            if version.server in ("", server):
+                yield version
+
+    async def _versions(self, which: str, values: tuple[Any, ...]) -> list[ArchivedVersion]:
+        """Return the versions that match a condition."""
 
         def read(db: sqlite3.Connection) -> list[ArchivedVersion]:
-            statement = "SELECT * FROM sessions WHERE active AND expires_at < ? ORDER BY expires_at"
-            rows = db.execute(statement, (optional_timestamp(now),)).fetchall()
+            rows = rows_without_bytes(db, which, values)
             servers = servers_of(db, [row["session_id"] for row in rows])
             return [version_of(row, servers) for row in rows]
 
-        for archived in await self.file.read(read) or []:
-            yield archived
+        return await self.file.read(read) or []
+
+    async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:
+        """Return an empty dict: the app does not use this archive."""
+        return {}
+
+    def _row(self, db: sqlite3.Connection, session_id: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = db.execute("SELECT * FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        return row
+
+    def _chunks(self, db: sqlite3.Connection, snapshot: Snapshot) -> list[Chunk]:
+        return load_chunks(db, snapshot.session_id, snapshot.agent_id, self.where, self._max_bytes)
+
+    def _archived_snapshot(self, row: sqlite3.Row | None) -> Snapshot | None:
+        """Return the snapshot in a row; None if it is damaged."""
+        if row is None:
+            return None
+        raw = self._raw(row)
+        try:
+            return Snapshot.parse(row["session_id"], raw) if isinstance(raw, bytes) else None
+        except AwiError:
+            return None
 
     def _read_raw(self, db: sqlite3.Connection, session_id: str) -> bytes | AwiError:
         """Return the archived bytes of a session, or the error if they are missing or damaged."""

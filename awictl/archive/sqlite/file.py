@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ...errors import AwiError, InvalidData, Refused, Unreachable
 from ...util.fair_lock import FairLock
-from .rows import SERVERS, TABLES, VERSION
+from .tables import VERSION, create_or_upgrade, version_of_tables
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -39,7 +39,8 @@ class SqliteFile:
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and return its result after the transaction is on the disk.
 
-        The file and its tables are created if they do not exist.
+        The file and its tables are created if they do not exist. Those of an earlier version are upgraded in the same
+        transaction.
         """
 
         def run() -> T:
@@ -48,11 +49,9 @@ class SqliteFile:
                 self._create()
             with self._translate_errors(), closing(self._connect("rw")) as db:
                 db.execute("PRAGMA synchronous = EXTRA")  # a committed transaction survives a power failure
-                if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-                    db.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
-                self._check_version(db)
                 db.execute("BEGIN IMMEDIATE")
-                db.execute(SERVERS)
+                self._check_version(db)
+                create_or_upgrade(db)
                 result = work(db)
                 db.execute("COMMIT")
                 return result
@@ -67,7 +66,7 @@ class SqliteFile:
             if not self.path.exists():
                 return None
             with self._translate_errors(), closing(self._connect("rw")) as db:
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                if version_of_tables(db) == 0:
                     return None  # another process has created the file, but not the tables yet
                 self._check_version(db)
                 return work(db)
@@ -103,7 +102,7 @@ class SqliteFile:
         return db
 
     def _check_version(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version = version_of_tables(db)
         if version > VERSION:
             raise Refused(
                 f"{self.where} was written by a newer awictl (version {version} of the tables, this one supports "

@@ -28,8 +28,8 @@ MONGO_CONNECTIONS = 100
 #: Minimum and maximum number of connections of clients, however few or many descriptors there are.
 MIN_CLIENTS = 8
 MAX_CLIENTS = 10_000
-#: Share of all connections that one address may have.
-ADDRESS_SHARE = 0.5
+#: Share of all connections that one address may have, and the requests of one agent at the same time.
+ADDRESS_SHARE = AGENT_SHARE = 0.5
 #: Seconds between two messages about the same limit.
 LOG_SECONDS = 10.0
 
@@ -84,6 +84,7 @@ class ConnectionLimits:
     def __init__(self, total: int, proxies: Sequence[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
         self.per_address = max(1, int(total * ADDRESS_SHARE))
+        self.per_agent = max(1, int(total * AGENT_SHARE))
         self._proxies = [ipaddress.ip_network(one) for one in proxies]
         self._clock = clock
         #: The address of each connection, in the order of their last response.

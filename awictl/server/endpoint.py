@@ -23,6 +23,7 @@ from .asgi import (
 )
 from .auth import authenticate, authorize
 from .problems import HTTPProblem, problem_of
+from .request_limit import NO_AGENT
 from .routes import Route
 from .worker import Worker
 
@@ -116,9 +117,14 @@ class Endpoint:
                 authorize(request.key, route.permission)
                 worker.agents.count(request.key, route.operation)
             if route.takes_slot:
-                if route.method == "POST":
-                    await request.body.read()  # before: a slow sender takes no slot
-                async with worker.agent_slots.taken(request.caller.agent_id):
+                agent_id = request.caller.agent_id
+                with worker.agent_requests.counted(agent_id):
+                    if route.method == "POST":
+                        await request.body.read()  # before: a slow sender takes no slot
+                    async with worker.agent_slots.taken(agent_id):
+                        value = await route.handler(request)
+            elif route.request is not None:
+                with worker.agent_requests.counted(NO_AGENT):
                     value = await route.handler(request)
             else:
                 value = await route.handler(request)

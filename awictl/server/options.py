@@ -44,6 +44,9 @@ class ServerOptions:
     access_log: bool = False
     #: Maximum number of requests with unknown API keys per minute, for each address; 0: no limit.
     unknown_keys: int = UNKNOWN_KEYS_PER_MINUTE
+    #: Maximum number of requests of one agent at the same time that may read or write a whole session, those that wait
+    #: for their turn included; further ones are refused. `awictl serve` sets it by the number of connections.
+    agent_requests: int = 5_000
     #: Addresses and networks of proxies whose `X-Forwarded-For` is trusted.
     proxies: tuple[str, ...] = ()
     #: Origins of web pages that may call the API; `*`: any. None: no web page of another origin.

@@ -57,9 +57,9 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
         where = {"redis": manager.store.where, "archive": manager.agents.where}
     listener = _listen(options)
     host, port = listener.getsockname()[:2]
-    options = replace(options, host=host, port=port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     limits = ConnectionLimits(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), options.proxies)
+    options = replace(options, host=host, port=port, agent_requests=limits.per_agent)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     about = {"pid": os.getpid(), "workers": options.workers, "max_connections": limits.total, **where}
     log.info("listening on %s", url, extra={"url": url, **about})
     config = uvicorn.Config(

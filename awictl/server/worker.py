@@ -14,6 +14,7 @@ from .addresses import UnknownKeyLimit
 from .health import HealthCheck
 from .metrics import Metrics
 from .options import CONCURRENT_REQUESTS, ServerOptions
+from .request_limit import RequestLimit
 from .state_response_cache import StateResponseCache
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Worker:
         self.metrics = Metrics()
         self.state_responses = StateResponseCache()
         self.unknown_keys = UnknownKeyLimit(options.unknown_keys)
+        self.agent_requests = RequestLimit(options.agent_requests)
         self.agent_slots = KeyedSlots(CONCURRENT_REQUESTS)
         self.health = HealthCheck()
         self._settings = settings

@@ -99,6 +99,30 @@ def test_refused_requests_whose_bodies_do_not_arrive_leave_room(operator: Cli) -
             assert statuses(server, key, 1) == {200}, number
 
 
+@pytest.mark.parametrize("with_key", [True, False], ids=["updates with one key", "registrations"])
+def test_slow_bodies_from_many_addresses_leave_room_for_other_agents(operator: Cli, with_key: bool) -> None:
+    """More addresses than connections, one connection each: the limit for each address does not help."""
+    key, slow_key = (
+        operator.ok("agent", "register", name, "--permission", "read", "--permission", "write", "-o", "raw", "-q").text
+        for name in ("good", "slow")
+    )
+    head = f"POST {STATE} HTTP/1.1\r\nHost: x\r\nX-Agent-API-Key: {slow_key.strip()}\r\nContent-Length: 12\r\n\r\n{{"
+    if not with_key:
+        head = "POST /api/agent/register HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{"
+    options = ("--request-timeout", "60s", "--allow-register")
+    with serving(operator, *options, descriptors=DESCRIPTORS) as server, ExitStack() as stack:
+        held = []
+        for number in range(40):
+            held.append(stack.enter_context(connect(server, f"127.0.0.{number + 2}")))
+            held[-1].sendall(head.encode())
+            if number % 8 == 7:
+                assert statuses(server, key.strip(), 3) == {200}, number
+        assert statuses(server, key.strip(), 20) == {200}
+        refused = [one.recv(65_536) for one in held[-24:]]
+        assert refused[-1].startswith(b"HTTP/1.1 429 ")
+        assert {said[:13] for said in refused} <= {b"HTTP/1.1 429 ", b""}, "closed for a new connection"
+
+
 def test_a_proxy_is_not_limited_and_names_the_client(operator: Cli) -> None:
     """`X-Forwarded-For` counts only if it comes from the proxy."""
     key = register(operator)

@@ -247,7 +247,7 @@ async def test_refused_requests_count_towards_the_rate_limit(archived: Settings,
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 3_000
         assert (await agent.post("state", {"delta": {}})).status_code == 429
         assert valkey.raw.keys("AWI:SESSION:*") == [], "a refused request creates no session"
-        assert [(await agent.get("history?limit=x")).status_code for _ in range(5)] == [400] * 4 + [429]
+        assert [(await agent.get("history?limit=x")).status_code for _ in range(5)] == [200] * 4 + [429]
         assert [(await reader.post("state", {})).status_code for _ in range(5)] == [403] * 4 + [429]
         assert [(await agent.get("state")).status_code for _ in range(5)] == [200] * 4 + [429]
 
@@ -405,6 +405,36 @@ async def test_one_agent_does_not_hold_more_than_its_slots(
         assert {(await one).status_code for one in [*requests, state]} == {200}
         assert highest == CONCURRENT_REQUESTS + 1, "the state takes no slot"
         assert api.worker.agent_slots.users(agent.agent_id) == 0
+
+
+async def test_the_requests_of_an_agent_at_the_same_time_are_limited(
+    archived: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that wait for a slot count, too; the state takes none, and is always answered."""
+    async with served(archived, ServerOptions(agent_requests=6)) as api, client_of(api) as client:
+        agent, other = await an_agent(api, client), await an_agent(api, client)
+        await agent.get("state")
+        release = asyncio.Event()
+        visit = AgentSessions.get_or_create
+
+        async def slow(self: AgentSessions, agent_id: str, *args: Any, **named: Any) -> Any:
+            if agent_id == agent.agent_id and named["operation"] == "history":
+                await release.wait()
+            return await visit(self, agent_id, *args, **named)
+
+        monkeypatch.setattr(AgentSessions, "get_or_create", slow)
+        requests = [asyncio.create_task(agent.get("history")) for _ in range(6)]
+        async with asyncio.timeout(30):
+            while api.worker.agent_slots.users(agent.agent_id) < len(requests):
+                await asyncio.sleep(0.005)
+        for answer in (await agent.get("history"), await agent.post("state", {"delta": {}}), await agent.post("end")):
+            assert (answer.status_code, answer.json()["error"]) == (429, "Too many requests")
+            assert answer.headers["retry-after"] == "1"
+        assert (await agent.get("state")).status_code == 200
+        assert (await other.get("history")).status_code == 200
+        release.set()
+        assert {(await one).status_code for one in requests} == {200}
+        assert (await agent.get("history")).status_code == 200, "the place of a finished request is free again"
 
 
 @pytest.mark.parametrize("layout", ["awictl", "app"])

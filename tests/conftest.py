@@ -29,8 +29,8 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: many tests wait for a timeout."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are processors: many tests wait for a timeout."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session")
@@ -90,19 +90,36 @@ def mongo_sockets(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture(scope="session")
+def _spare_mongo() -> Iterator[list[MongoServer]]:
+    """Servers that tests have started and not killed: the next tests get them, since a start takes a second."""
+    servers: list[MongoServer] = []
+    yield servers
+    for server in servers:
+        server.stop()
+
+
 @pytest.fixture
-def new_mongo(mongo_sockets: None) -> Iterator[Callable[[], MongoServer]]:
-    """Start further servers; a test may stop them."""
+def new_mongo(mongo_sockets: None, _spare_mongo: list[MongoServer]) -> Iterator[Callable[[], MongoServer]]:
+    """Return further servers, which are empty; a test may stop them."""
     servers: list[MongoServer] = []
 
     def start() -> MongoServer:
-        server = MongoServer()
-        servers.append(server)
-        return server.start()
+        if not _spare_mongo:
+            servers.append(MongoServer())
+            return servers[-1].start()
+        servers.append(_spare_mongo.pop())
+        servers[-1].clear()
+        servers[-1].disconnect()  # otherwise, its client would wait for a server that the test has killed
+        return servers[-1]
 
     yield start
     for server in servers:
-        server.stop()
+        if server.running:
+            server.resume()
+            _spare_mongo.append(server)
+        else:
+            server.stop()
 
 
 @pytest.fixture

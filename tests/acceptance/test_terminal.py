@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 from support.cli import LIMIT_SECONDS, Cli
 from support.documents import SESSION_ID, compact, document, put
+from support.terminal import on_terminal
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
@@ -42,11 +43,9 @@ def spawn(user: Cli, words: Sequence[str], columns: int = 200) -> pexpect.spawn:
 
 def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
     """The output of a command on a terminal, with escape sequences."""
-    process = spawn(user, words, columns)
-    process.expect(pexpect.EOF)
-    process.close()
-    assert process.exitstatus == code, process.before
-    text = str(process.before).replace("\r\n", "\n")
+    with on_terminal(user, *words, columns=columns, rows=40) as terminal:
+        assert terminal.end() == code, terminal.text
+    text = terminal.sent.decode().replace("\r\n", "\n")
     assert "\x1b" not in _STYLE.sub("", text) and "\r" not in text
     return text
 

@@ -107,6 +107,17 @@ class MongoServer:
         self.raw[collection].insert_one(found)
         return found
 
+    @property
+    def running(self) -> bool:
+        """Whether the process runs, even if it is suspended."""
+        return self._process is not None and self._process.poll() is None
+
+    def disconnect(self) -> None:
+        """Close the connections of `raw`; it opens others."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def kill(self) -> None:
         """Kill the process, as a crash would. `start` starts it again with its data."""
         if self._process is not None:
@@ -131,8 +142,7 @@ class MongoServer:
 
     def stop(self) -> None:
         """Kill the process and delete its folder."""
-        if self._client is not None:
-            self._client.close()
+        self.disconnect()
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 

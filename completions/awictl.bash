@@ -18,7 +18,7 @@ _awictl() {
     word="${line[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$path $word" in
-      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate") skip="$path $word" ;;
+      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"agent audit --since"|"agent audit --until"|"agent audit --operation"|"agent audit --limit"|"agent events --agent"|"agent events --severity"|"agent events --since"|"agent events --limit"|"agent events --resolve"|"agent events --note"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate") skip="$path $word" ;;
       *" -"?*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
@@ -45,6 +45,7 @@ _awictl() {
       "archive export --agent") kind="agent" ;;
       "agent register --permission") words="read write delete" ;;
       "agent usage --sort") words="requests last-used name violations score state" ;;
+      "agent events --agent") kind="agent" ;;
       "cache key --filters") kind="file" ;;
       "cache key --sort") kind="file" ;;
       "cache put --filters") kind="file" ;;
@@ -79,7 +80,7 @@ _awictl() {
     "archive stats") commands="" own="--agent --since --until --failed --top" ;;
     "archive export") commands="" own="--agent --since --until --failed --actions" ;;
     "archive restore") commands="" own="--dry-run" ;;
-    "agent") commands="register list show usage suspend resume revoke session" own="" ;;
+    "agent") commands="register list show usage suspend resume revoke session audit events" own="" ;;
     "agent register") commands="" own="--permission --expires --description --allow-duplicate" ;;
     "agent list") commands="" own="" ;;
     "agent show") commands="" own="" ;;
@@ -88,6 +89,8 @@ _awictl() {
     "agent resume") commands="" own="--dry-run" ;;
     "agent revoke") commands="" own="-y --yes --dry-run" ;;
     "agent session") commands="" own="" ;;
+    "agent audit") commands="" own="--since --until --operation --failed --limit" ;;
+    "agent events") commands="" own="--agent --severity --unresolved --since --limit --resolve --note --dry-run" ;;
     "cache") commands="key list show put delete diagnose" own="" ;;
     "cache key") commands="" own="--filters --sort" ;;
     "cache list") commands="" own="--rate --no-sessions" ;;
@@ -141,6 +144,7 @@ _awictl() {
     "agent resume "*) kind="agent" ;;
     "agent revoke "*) kind="agent" ;;
     "agent session "0) kind="agent" ;;
+    "agent audit "0) kind="agent" ;;
     "cache show "*) kind="cache" ;;
     "cache put "0) kind="file" ;;
     "cache delete "*) kind="cache" ;;

@@ -515,6 +515,8 @@ _awictl_agent() {
       'resume:Resume suspended agents: their requests are served again'
       'revoke:Revoke API keys of agents permanently'
       'session:Show the current session of an agent, and the TTL of the mapping'
+      'audit:List what the Express app recorded about an agent in its audit log, newest first'
+      'events:List the security events that the Express app recorded, newest first, or resolve one'
       )
       _describe command commands ;;
     argument)
@@ -527,6 +529,8 @@ _awictl_agent() {
         resume) _awictl_agent_resume ;;
         revoke) _awictl_agent_revoke ;;
         session) _awictl_agent_session ;;
+        audit) _awictl_agent_audit ;;
+        events) _awictl_agent_events ;;
       esac ;;
   esac
 }
@@ -684,6 +688,54 @@ _awictl_agent_session() {
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '1:AGENT: _awictl_values agent'
+}
+
+_awictl_agent_audit() {
+  _arguments \
+    '--since=[Only those at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
+    '--until=[Only entries at or before this time.]:TIME: ' \
+    '--operation=[Only entries about this operation or action.]:NAME: ' \
+    '--failed[Only entries about something that failed.]' \
+    '--limit=[Maximum number of rows.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1:AGENT: _awictl_values agent'
+}
+
+_awictl_agent_events() {
+  _arguments \
+    '--agent=[Only events of this agent (id or name).]:AGENT: _awictl_values agent' \
+    '--severity=[Only events of this severity, such as high; repeatable.]:LEVEL: ' \
+    '--unresolved[Only events that are not resolved.]' \
+    '--since=[Only those at or after this time, such as 2026-11-23, or 7d ago.]:TIME: ' \
+    '--limit=[Maximum number of rows.]:N: ' \
+    '--resolve=[Mark this event as resolved, and print it.]:ID: ' \
+    '--note=[With --resolve, add a note to the event.]:TEXT: ' \
+    '--dry-run[Only show what would change.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
 }
 
 _awictl_cache() {

@@ -20,6 +20,7 @@ from .reader import SessionReader
 
 # Services are imported when they are first used: a command needs few of them.
 if TYPE_CHECKING:
+    from ..agents.audit import AuditLog
     from ..agents.registry import AgentRegistry
     from ..archive.base import Archive, Archived
     from ..archive.sweep import Sweeper
@@ -139,6 +140,13 @@ class StateManager:
 
         archive = self.required_archive("; the keys of agents are kept there")
         return AgentRegistry(open_key_store(archive), self.settings)
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        """The app's audit log and security events. Raises Refused unless the archive is in MongoDB."""
+        from ..agents.audit import open_audit_log
+
+        return open_audit_log(self.required_archive("; the audit log of the app is in its MongoDB"))
 
     async def existing_agents(self) -> AgentRegistry:
         """The agents, to read them. Raises Refused without an archive, NotFound if its file does not exist."""

@@ -1,10 +1,11 @@
 """Arguments that several commands of this folder have in common."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from ..framework.parsers import plain_id, plain_ids
+from ..framework.parsers import parse_moment, plain_id, plain_ids
 
 Agent = Annotated[
     str, typer.Argument(metavar="AGENT", help="Id or name of the agent.", show_default=False, callback=plain_id)
@@ -19,3 +20,13 @@ Agents = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        parser=parse_moment,
+        metavar="TIME",
+        help="Only those at or after this time, such as 2026-11-23, or 7d ago.",
+    ),
+]
+AuditLimit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows.")]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for type checkers; `tests/unit/test_exports.py` compares it
     from .archive.sweep import Swept as Swept
     from .errors import AccessDenied as AccessDenied
     from .errors import AwiError as AwiError
+    from .errors import HasEnded as HasEnded
     from .errors import InvalidData as InvalidData
     from .errors import InvalidInput as InvalidInput
     from .errors import NoSession as NoSession
@@ -59,6 +60,7 @@ _EXPORTS = {
     "errors": (
         "AccessDenied",
         "AwiError",
+        "HasEnded",
         "InvalidData",
         "InvalidInput",
         "NoSession",

@@ -8,6 +8,7 @@
     │   ├── ReadOnly
     │   ├── AccessDenied
     │   ├── UpdateConflict
+    │   ├── HasEnded
     │   ├── TooLarge
     │   └── RateLimited
     ├── Unreachable          5   backend unreachable: worth a retry
@@ -67,6 +68,10 @@ class AccessDenied(Refused):
 
 class UpdateConflict(Refused):
     """Other writers kept changing the session, so nothing was written; try again."""
+
+
+class HasEnded(Refused):
+    """The session has ended and waits to be archived, so nothing was written."""
 
 
 class TooLarge(Refused):

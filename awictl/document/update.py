@@ -64,6 +64,8 @@ class Change:
     dropped: Sequence[Any] = ()
     #: Whether to remove the session's TTL.
     persist: bool = False
+    #: Whether it ends the session.
+    ends: bool = False
 
     @property
     def diff(self) -> bytes:
@@ -118,7 +120,7 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
             _ended(head["statistics"], now) if update.ends else _counted(head["statistics"], update.success, now)
         )
     head["last_updated"] = now
-    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.persist)
+    return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.persist, update.ends)
 
 
 def actions_to_drop(count: int, limit: int) -> int:

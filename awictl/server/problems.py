@@ -10,6 +10,7 @@ import logging
 
 from ..errors import (
     AwiError,
+    HasEnded,
     InvalidData,
     InvalidInput,
     NotFound,
@@ -85,6 +86,10 @@ def problem_of(error: AwiError) -> HTTPProblem:
         case UpdateConflict():
             return HTTPProblem(
                 409, "Conflict", "Concurrent requests kept changing the session. Nothing was written. Try again."
+            )
+        case HasEnded():
+            return HTTPProblem(
+                409, "Conflict", "The session has ended. Nothing was written. The next request gets a new one."
             )
     log.warning("request failed: %s", error, extra={"kind": type(error).__name__})
     match error:

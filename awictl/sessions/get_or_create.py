@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.json_codec import encodable
-from ..document.schema import new_document
+from ..document.schema import has_ended, new_document
 from ..document.splice import Base, base_from_string
 from ..document.timestamps import timestamp
 from ..document.update import decode_diff
@@ -68,8 +69,12 @@ class Visit(NamedTuple):
 class AgentSessions:
     """Gets or creates the sessions of agents. Many tasks may share it."""
 
-    def __init__(self, store: GetOrCreateStore) -> None:
+    def __init__(self, store: GetOrCreateStore, on_ended: Callable[[str, str], Awaitable[None]] | None = None) -> None:
+        """`on_ended`: called with an agent and its session that has ended and waits to be archived, before the agent
+        gets another one.
+        """
         self._store = store
+        self._on_ended = on_ended
         self._session_ids: BoundedByteDict[str, str] = BoundedByteDict(
             CACHED_AGENTS, CACHED_AGENTS_BYTES, lambda agent_id, session_id: 200 + 4 * len(agent_id) + len(session_id)
         )
@@ -85,7 +90,7 @@ class AgentSessions:
         diff: bool = False,
         create: bool = True,
     ) -> Visit:
-        """The current session of an agent, its TTL extended; a new one on `route` if the agent has none.
+        """The current session of an agent, its TTL extended; a new one on `route` if it has none, or that has ended.
 
         `limit`: maximum number of requests for `operation` per hour; 0 for no limit. `diff`: also read the diff of the
         last update. `create`: whether to create a session. One round trip if the session id is cached; otherwise two,
@@ -103,11 +108,12 @@ class AgentSessions:
                 lookup.base is not None
                 and session_id is not None
                 and self._belongs_to(lookup.base, agent_id, session_id)
+                and not (create and await self._has_ended(lookup.base, agent_id, session_id))
             ):
                 self._remember(agent_id, session_id)
                 return Visit(session_id, lookup.base, lookup.diff, rate_limit)
             self._session_ids.pop(agent_id, None)
-            belongs_to_other = lookup.base is not None
+            unusable = lookup.base is not None
             mapped_id = keys.as_session_id(lookup.current)
             if not create:
                 if mapped_id is None or mapped_id == session_id:
@@ -119,7 +125,7 @@ class AgentSessions:
             name, url = encodable(agent_name), encodable(route)
             raw = encode(new_document(new_id, agent_id, name, url, timestamp()))
             lookup, created = await self._store.create_if_absent(
-                agent_id, new_id, raw, lookup, replace=belongs_to_other, diff=diff
+                agent_id, new_id, raw, lookup, replace=unusable, diff=diff
             )
             if created:
                 base = base_from_string(raw)
@@ -154,6 +160,14 @@ class AgentSessions:
             "%s: agent %s is mapped to %s, which belongs to another agent", self._store.where, agent_id, session_id
         )
         return False
+
+    async def _has_ended(self, base: Base, agent_id: str, session_id: str) -> bool:
+        """Whether a session has ended and waits to be archived. One that was restored has a TTL, and goes on."""
+        if not has_ended(base.document) or not await self._store.has_no_ttl(session_id):
+            return False
+        if self._on_ended is not None:
+            await self._on_ended(agent_id, session_id)
+        return True
 
     def _remember(self, agent_id: str, session_id: str) -> None:
         if session_id != self._session_ids.get(agent_id):

@@ -160,7 +160,7 @@ class StateManager:
         from .get_or_create import AgentSessions
 
         self.settings.check_writable()
-        return AgentSessions(self.store.get_or_create)
+        return AgentSessions(self.store.get_or_create, self.earlier_sessions.ended)
 
     @cached_property
     def earlier_sessions(self) -> EarlierSessions:

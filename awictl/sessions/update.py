@@ -24,7 +24,7 @@ from ..document.update import Change, Update, actions_to_drop, apply_update
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
 from ..store.base import CommitOutcome, SessionStore
-from ..store.errors import ReplyLost, no_session
+from ..store.errors import ReplyLost, has_ended, no_session
 from ..util.bounded_dict import BoundedByteDict
 from ..util.keyed_slots import KeyedSlots
 from .applied_before import is_found, may_be_trimmed, was_applied
@@ -139,6 +139,8 @@ class Updater:
                 if outcome is CommitOutcome.APPLIED:
                     now = await self._store.read_base(session_id)
                     return Updated((now or base).head, None, op_id)
+                if outcome is CommitOutcome.ENDED:
+                    raise has_ended(session_id, self._store.where)
                 if outcome is CommitOutcome.GONE:
                     raise self._gone(session_id, op_id, sent is not None)
                 failure = UpdateConflict(

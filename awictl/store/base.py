@@ -31,6 +31,8 @@ class CommitOutcome(Enum):
     GONE = "gone"
     #: The session has an action with this op_id already. Nothing was written.
     APPLIED = "applied"
+    #: The session has ended and waits to be archived: it has no TTL. Nothing was written.
+    ENDED = "ended"
 
 
 class DeleteOutcome(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidData, NoSession, Refused, Unreachable
+from ..errors import HasEnded, InvalidData, NoSession, Refused, Unreachable
 
 
 def no_session(session_id: str, where: str, archive: str | None = None) -> NoSession:
@@ -12,6 +12,14 @@ def no_session(session_id: str, where: str, archive: str | None = None) -> NoSes
         f"{missing}; it is not in {archive} either" if archive else missing,
         session_id,
         archive_asked=archive is not None,
+    )
+
+
+def has_ended(session_id: str, where: str) -> HasEnded:
+    """The error for writing to a session that has ended and waits to be archived."""
+    return HasEnded(
+        f"{where}: {session_id} has ended and waits to be archived, so nothing was written and it does not expire; "
+        f"`awictl archive sweep` archives it"
     )
 
 

@@ -52,5 +52,8 @@ class GetOrCreateStore(Protocol):
         session that the first attempt created.
         """
 
+    async def has_no_ttl(self, session_id: str) -> bool:
+        """Whether a session exists and has no TTL."""
+
     async def delete_mapping(self, agent_id: str, session_id: str) -> bool:
         """Delete an agent's mapping if it points to `session_id`. Returns whether it did."""

@@ -39,11 +39,12 @@ def test_a_ttl_out_of_bounds_is_refused(awictl: Cli, valkey: ValkeyServer, ttl: 
         awictl("session", "create", "--agent", "b", f"--ttl={ttl}").error(2, "--ttl")
 
 
-def test_an_ended_session_gets_no_ttl(awictl: Cli, valkey: ValkeyServer) -> None:
-    """It waits to be archived, and must not expire before."""
+def test_a_session_without_a_ttl_gets_none(awictl: Cli, valkey: ValkeyServer) -> None:
+    """It may wait to be archived, and must not expire before. No TTL is reported then."""
     session_id = awictl.ok("session", "create", "--agent", "a", "-o", "ids").text.strip()
     valkey.raw.persist(f"AWI:SESSION:{session_id}")
-    awictl.ok("session", "touch", session_id, "--ttl", "10m")
+    touched = awictl("session", "touch", session_id, "--ttl", "10m")
+    assert touched.error(4, "has no TTL") and touched.out == b""
     assert valkey.raw.pttl(f"AWI:SESSION:{session_id}") == -1
 
 

@@ -17,6 +17,7 @@ EXIT_CODES = {
     "Refused": 4,
     "ReadOnly": 4,
     "AccessDenied": 4,
+    "HasEnded": 4,
     "UpdateConflict": 4,
     "TooLarge": 4,
     "RateLimited": 4,

@@ -77,6 +77,12 @@ class RedisGetOrCreate:
             lookup = AgentLookup(0, 0, current=current)
         return lookup, bool(created)
 
+    async def has_no_ttl(self, session_id: str) -> bool:
+        """Whether a session exists and has no TTL. One round trip."""
+        key = keys.session_key(session_id)
+        [ttl] = await self._server.execute_idempotent(("PTTL", key))
+        return bool(self._server.checked(ttl, key) == -1)
+
     async def delete_mapping(self, agent_id: str, session_id: str) -> bool:
         """Delete an agent's mapping if it points to `session_id`. Returns whether it did."""
         key = keys.agent_key(agent_id)

@@ -45,7 +45,7 @@ def _is_scan(reply: Any) -> bool:
 def _is_commit(reply: Any) -> bool:
     if type(reply) is not list or _types(reply) != {bytes}:
         return False
-    return reply[0] in (b"ok", b"conflict", b"gone", b"applied") and len(reply) == 1 + (reply[0] == b"ok")
+    return reply[0] in (b"ok", b"conflict", b"gone", b"applied", b"ended") and len(reply) == 1 + (reply[0] == b"ok")
 
 
 def _is_key_info(reply: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...document import keys
 from ...document.byte_layout import op_id_mark
+from ...document.schema import has_ended
 from ...document.splice import FOLLOWING_BYTES, Base
 from ...document.update import Change
 from ...errors import AwiError, InvalidData, Refused, TooLarge
@@ -153,6 +154,7 @@ class RedisStore:
             change.diff,
             keys.DIFF_TTL_SECONDS * 1000,
             session_id,
+            int(has_ended(base.document) and not change.ends),
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
         reply = await self._write(_COMMIT, (names, arguments))
@@ -201,11 +203,7 @@ class RedisStore:
         return DeleteOutcome.DELETED if lost and outcome is DeleteOutcome.GONE else outcome
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
-        """Store an archived session. Returns the session id that its agent is mapped to now.
-
-        An agent that is mapped to another session stays mapped to that one. If the session exists with the same bytes,
-        it was restored before, and only its TTL is set. Raises Refused if it exists with others.
-        """
+        """Store an archived session. Returns the session id that its agent is mapped to now. Raises Refused."""
         key = keys.session_key(session_id)
         call: Call = ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id])
         reply = await self._write(_RESTORE, call, idempotent=True)

@@ -9,9 +9,11 @@ from typing import Any
 
 from ...document import keys
 from ...document.json_codec import loads
-from ...document.schema import as_text
-from ...errors import AwiError, InvalidData
+from ...document.schema import as_text, has_ended
+from ...errors import AwiError, InvalidData, Refused
 from ...util.batched import batched
+from ..base import Listed
+from ..errors import has_ended as ended
 from . import listing
 from .connection import Call, Script, Server
 
@@ -29,7 +31,8 @@ async def touch(
 ) -> list[bool | AwiError]:
     """Extend the TTL of sessions and of their agents' mappings to `ttl_ms` milliseconds.
 
-    Returns for each whether the session exists, or the error that concerns only this one. `sessions`: session ids with
+    Returns for each whether the session exists, or the error that concerns only this one: a session without a TTL has
+    ended and waits to be archived, so it is refused. `sessions`: session ids with
     their agent ids; None for an unknown agent. For each `BATCH` of them one round trip, and another one if an agent is
     unknown: its id is read from the document.
     """
@@ -43,6 +46,7 @@ async def _touch_batch(
     server: Server, agents: dict[str, str | None], ttl_ms: int, max_bytes: int
 ) -> dict[str, bool | AwiError]:
     outcomes: dict[str, bool | AwiError] = {}
+    without_ttl: list[str] = []
     unknown = [session_id for session_id, agent_id in agents.items() if agent_id is None]
     for session_id, reply in (await _run(server, agents, ttl_ms)).items():
         try:
@@ -50,10 +54,16 @@ async def _touch_batch(
         except AwiError as error:
             outcomes[session_id] = error
             continue
+        if exists < 0:
+            without_ttl.append(session_id)
+            continue
         outcomes[session_id] = bool(exists)
         if found := _AGENT_ID.match(head):
             with suppress(InvalidData):
                 agents[session_id] = loads(found[1])
+    outcomes |= dict.fromkeys(without_ttl, False)  # unless they still exist
+    for listed in await listing.list_sessions(server, without_ttl, max_bytes) if without_ttl else ():
+        outcomes[listed.session_id] = _untouched(listed, server.where)
     unknown = [session_id for session_id in unknown if outcomes[session_id] is True]
     # documents in which another field comes second are decoded
     for listed in await listing.list_sessions(server, [one for one in unknown if agents[one] is None], max_bytes):
@@ -61,6 +71,13 @@ async def _touch_batch(
     if mapped := {one: agents[one] for one in unknown if agents[one] is not None}:
         await _run(server, mapped, ttl_ms)
     return outcomes
+
+
+def _untouched(listed: Listed, where: str) -> AwiError:
+    """Why a session without a TTL was not touched."""
+    if has_ended(listed.head):
+        return ended(listed.session_id, where)
+    return Refused(f"{where}: {listed.session_id} has no TTL, so none was set; `awictl doctor --fix` sets one")
 
 
 async def _run(server: Server, agents: Mapping[str, str | None], ttl_ms: int) -> dict[str, Any]:

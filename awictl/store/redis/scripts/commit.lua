@@ -1,6 +1,6 @@
 -- commit: write an update of a session if the session has not changed since it was read (compare-and-set).
 --
--- EVALSHA commit 3 SESSION DIFF MAPPING  EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID
+-- EVALSHA commit 3 SESSION DIFF MAPPING  EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID ENDED
 --
 -- KEYS[1]  string  AWI:SESSION:<session_id>, the session document
 -- KEYS[2]  string  AWI:DIFF:<session_id>, the last delta; derived
@@ -16,9 +16,11 @@
 -- ARGV[9]  bytes   value for KEYS[2]
 -- ARGV[10] int     TTL of KEYS[2], milliseconds
 -- ARGV[11] bytes   session id: the TTL of KEYS[3] is extended only if this is its value
+-- ARGV[12] int     1 if the session that was read has ended, and this does not end it again: then it must have a TTL
 --
 -- Returns {'ok', error of a secondary write or ''}, {'conflict'} if the session has changed, {'gone'} if it does not
--- exist, or {'applied'} if it has an action with this op_id. Only 'ok' has written anything.
+-- exist, {'applied'} if it has an action with this op_id, or {'ended'} if it has ended and has no TTL, since it waits to
+-- be archived. Only 'ok' has written anything.
 
 local length = redis.call('STRLEN', KEYS[1])
 if length == 0 then
@@ -35,6 +37,10 @@ end
 
 if length ~= tonumber(ARGV[2]) or redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then
   return {'conflict'}
+end
+
+if ARGV[12] == '1' and redis.call('PTTL', KEYS[1]) == -1 then
+  return {'ended'}
 end
 
 -- The tail is written before the head: the server can reject it (out of memory, maximum length of a string, no

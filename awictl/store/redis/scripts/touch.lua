@@ -9,16 +9,17 @@
 -- ARGV[2] bytes   session id
 -- ARGV[3] int     number of first bytes of the document to return if KEYS[2] is omitted
 --
--- Returns {1, first bytes of the document or ''}, or {0, ''} if the session does not exist.
+-- Returns {1, first bytes of the document or ''}, {0, ''} if the session does not exist, or {-1, ''} if it has no TTL: it
+-- waits to be archived and must not start to expire. Then nothing is extended.
 
 -- STRLEN also raises an error if the key is not a string: then no TTL is extended
 if redis.call('STRLEN', KEYS[1]) == 0 and redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, ''}
 end
--- a session without a TTL has ended and waits to be archived: it must not start to expire
-if redis.call('PTTL', KEYS[1]) ~= -1 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+if redis.call('PTTL', KEYS[1]) == -1 then
+  return {-1, ''}
 end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 if not KEYS[2] then
   return {1, redis.call('GETRANGE', KEYS[1], 0, tonumber(ARGV[3]) - 1)}
 end

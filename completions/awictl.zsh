@@ -514,7 +514,7 @@ _awictl_agent() {
       'suspend:Suspend agents: servers refuse their requests (403), awictl'\''s within 5 seconds'
       'resume:Resume suspended agents: their requests are served again'
       'revoke:Revoke API keys of agents permanently'
-      'session:Show the current session of an agent, and the TTL of the mapping'
+      'session:Show the current session of an agent, the TTL of the mapping, and other live sessions of the agent'
       'audit:List what the Express app recorded about an agent in its audit log, newest first'
       'events:List the security events that the Express app recorded, newest first, or resolve one'
       )
@@ -674,6 +674,7 @@ _awictl_agent_revoke() {
 
 _awictl_agent_session() {
   _arguments \
+    '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

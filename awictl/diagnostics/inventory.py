@@ -24,8 +24,13 @@ _SHARES = 10_000
 NOT_PERMITTED = "not permitted"
 
 
+#: Kinds whose values are short and say what an operator wants to know, and how many bytes of them are read.
+_SHOWN_KINDS = frozenset({KeyKind.LOCK, KeyKind.RATE_LIMIT})
+_SHOWN_BYTES = 200
+
+
 class Key(NamedTuple):
-    """One key, without its value."""
+    """One key, without its value unless that is a count of requests or the holder of a lock."""
 
     #: The name; bytes that are not UTF-8 are escaped.
     key: str
@@ -36,12 +41,19 @@ class Key(NamedTuple):
     bytes: int | None
     #: Why the key cannot be read; None if it can.
     error: str | None
+    #: The first `_SHOWN_BYTES` bytes of a lock or a count of requests as text; None for other kinds.
+    value: str | None = None
 
     def row(self) -> dict[str, Any]:
-        """Return the key as JSON-compatible data, with `error` only if there is one."""
+        """Return the key as JSON-compatible data, with `error`, `requests` and `holder` only for keys that have one."""
         row = self._asdict()
+        value = row.pop("value")
         if self.error is None:
             del row["error"]
+        if value is not None and self.kind is KeyKind.LOCK:
+            row["holder"] = value
+        if value is not None and self.kind is KeyKind.RATE_LIMIT:
+            row["requests"] = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
         return row
 
 
@@ -116,12 +128,19 @@ class Inventory:
         rate: float | None = None,
         on_step: StepCallback = lambda _: None,
     ) -> AsyncGenerator[list[Key], None]:
-        """Yield keys with kind, TTL and size, in batches. Arguments as for `scan`."""
+        """Yield keys with kind, TTL and size, in batches, of locks and rate limits also values. Arguments as `scan`."""
         async with aclosing(
             self.scan(pattern, everything=everything, kinds=kinds, rate=rate, on_step=on_step)
         ) as batches:
             async for keyspace, names in batches:
                 found = []
+                shown = [name for name in names if kind_of(name) in _SHOWN_KINDS]
+                starts = await keyspace.key_info(shown, _SHOWN_BYTES) if shown else []
+                values = {
+                    name: info.start.decode("utf-8", "backslashreplace")
+                    for name, info in zip(shown, starts, strict=True)
+                    if info is not None and info.error is None
+                }
                 for name, info in zip(names, await keyspace.key_info(names), strict=True):
                     if info is not None:
                         text, error = decode_key(name), None
@@ -130,7 +149,7 @@ class Inventory:
                         elif info.error is not None:
                             error = keyspace.describe_error(info, text)
                         length = info.length if info.error is None else None
-                        found.append(Key(text, kind_of(name), info.ttl_ms, length, error))
+                        found.append(Key(text, kind_of(name), info.ttl_ms, length, error, values.get(name)))
                 yield found
 
     async def survey(

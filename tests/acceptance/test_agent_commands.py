@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.cli import Cli
 from support.mongo import MongoServer
+from support.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -167,3 +168,22 @@ def test_invalid_suspensions(archiving_user: Cli) -> None:
     for verb in ("suspend", "resume"):
         reader("agent", verb, "x").error(4, "read-only")
         assert reader.ok("agent", verb, "x", "--dry-run").rows[0]["state"] == "active"
+
+
+# -- sessions
+
+
+def test_an_agent_with_several_live_sessions(awictl: Cli, valkey: ValkeyServer) -> None:
+    """The app never refreshes AGENT:SESSION (F8)."""
+    first, second, other = (
+        awictl.ok("session", "create", "--agent", agent, "-o", "ids").text.strip() for agent in ("a", "a", "b")
+    )
+    shown = awictl.ok("agent", "session", "a")
+    assert (shown.json["session_id"], shown.json["other_sessions"]) == (second, [first])
+    assert "1 other live session" in shown.err and first in shown.err
+    assert first in awictl.ok("agent", "session", "a", "-o", "table").table()
+    alone = awictl.ok("agent", "session", "b")
+    assert (alone.json["session_id"], alone.json["other_sessions"], alone.err) == (other, [], "")
+    assert awictl.ok("agent", "session", "a", "-o", "ids").err == "", "without a scan"
+    valkey.raw.delete("AGENT:SESSION:a")
+    awictl("agent", "session", "a").error(3, "2 live sessions", first, second, "mapping has expired")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from support.cli import Cli, unchanged
 from support.documents import compact, document, put
+from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
 
@@ -63,3 +64,39 @@ def test_keys_without_read_permission_are_reported(user: Cli, new_valkey: Callab
     assert "not permitted" in listing.table() and "never" not in listing.table()
     result = reader.ok("keys", "ttl", "AWI:DIFF:*", "-o", "table")
     assert "could not be read" in result.err and "never" not in result.table()
+
+
+def test_counts_of_requests_and_holders_of_locks(awictl: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {"rateLimit.requestsPerHour": 700}})
+    values = {
+        "RATELIMIT:6b03e3a15c752fa9a5b94777:state": b"480",
+        "RATELIMIT:a:b:update": b"7",
+        "RATELIMIT:a:odd": b"-1 \x1b[31m",
+        "LOCK:SESSION:sess_1": b"worker-\x1b[31m7",
+        "LOCK:SESSION:sess_2": b"x" * 1_000_000,
+        "LOCK:SESSION:sess_3": b"\xff",
+    }
+    for name, value in values.items():
+        valkey.raw.set(name, value, ex=100)
+    valkey.raw.hset("RATELIMIT:a:hash", "a", "b")
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    with unchanged(valkey):
+        rows = {row["key"]: row for row in user.ok("keys", "list").rows}
+        table = user.ok("keys", "list", "-o", "wide").text
+    assert [rows[f"RATELIMIT:{one}"]["requests"] for one in ("6b03e3a15c752fa9a5b94777:state", "a:b:update")] == [
+        480,
+        7,
+    ]
+    own, default = rows["RATELIMIT:6b03e3a15c752fa9a5b94777:state"], rows["RATELIMIT:a:b:update"]
+    assert (own["limit"], own["limit_is_default"]) == (700, False)
+    assert (default["limit"], default["limit_is_default"]) == (1_000, True)
+    assert rows["RATELIMIT:a:odd"]["requests"] is None and "requests" not in rows["RATELIMIT:a:hash"]
+    assert rows["LOCK:SESSION:sess_1"]["holder"] == "worker-\x1b[31m7"
+    assert rows["LOCK:SESSION:sess_2"]["holder"] == "x" * 200 and rows["LOCK:SESSION:sess_3"]["holder"] == "\\xff"
+    assert "480 of 700 requests" in table and "7 of ~1,000 requests" in table
+    assert "held by worker-\\x1b[31m7" in table and "\x1b" not in table
+    header = awictl.ok("keys", "list", "--kind", "session", "--kind", "ratelimit", "-o", "csv").text.splitlines()[0]
+    assert {"holder", "requests", "limit", "limit_is_default"} <= set(header.split(","))
+    away = awictl.having(MONGODB_URI="mongodb://127.0.0.1:1/awi").ok("--timeout", "1", "keys", "list")
+    assert "limits are not available" in away.err and len(away.rows) == 7

@@ -291,7 +291,8 @@ def test_agent_session_prints_the_current_session(awictl: Cli, valkey: ValkeySer
     with unchanged(valkey):
         found = awictl.ok("agent", "session", "agent with spaces 🙂").json
     assert 0 < found.pop("ttl_ms") <= HALF_HOUR_MS
-    assert found == {"agent_id": "agent with spaces 🙂", "session_id": session_id, "session_exists": True}
+    expected = {"agent_id": "agent with spaces 🙂", "session_id": session_id, "session_exists": True}
+    assert found == expected | {"other_sessions": []}
     script = "awictl agent session 'agent with spaces 🙂' -o ids | awictl session show - | jq -r .session_id"
     assert awictl.shell(script).lines == [session_id]
 

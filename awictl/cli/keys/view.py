@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...util.humanize import duration, lifetime
-from ..framework.cells import number
+from ..framework.cells import known, number
 from ..framework.tables import Column
 
 #: Width in characters of the longest bar of a histogram.
@@ -39,6 +39,15 @@ def _bytes(row: Mapping[str, Any]) -> str:
     return row["error"] if _forbidden(row) else "not a string"
 
 
+def _value(row: Mapping[str, Any]) -> str:
+    """The holder of a lock, or the counted requests; `~` marks a limit that `serve --rate-limit` may have changed."""
+    if "holder" in row:
+        return f"held by {known(row['holder'])}"
+    if "requests" not in row:
+        return "-"
+    return f"{number(row['requests'])} of {'~' if row['limit_is_default'] else ''}{number(row['limit'])} requests"
+
+
 def _largest(row: Mapping[str, Any]) -> str:
     """The largest key; of a sample there may be larger ones."""
     biggest = row["biggest"]
@@ -50,6 +59,7 @@ KEYS = [
     Column("KIND", lambda row: row["kind"], width=9),
     Column("TTL", lambda row: "-" if _forbidden(row) else lifetime(row["ttl_ms"]), right=True, width=7),
     Column("BYTES", _bytes, right=True, width=7),
+    Column("VALUE", _value, narrow="cut", drop=1),
 ]
 
 STATS = [

@@ -79,7 +79,7 @@ complete -c awictl -n '__awictl_at '\''session list'\''' -l limit -x -d 'Maximum
 complete -c awictl -n '__awictl_at '\''session list'\''' -l columns -x -d 'Columns of the table or CSV, separated by commas: session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l rate -x -d 'Scan at most N keys per second.'
 complete -c awictl -n '__awictl_at '\''session show'\''' -a '(__awictl_values session)'
-complete -c awictl -n '__awictl_at '\''session apply'\''' -l action -x -d 'Name of the action to record.'
+complete -c awictl -n '__awictl_at '\''session apply'\''' -l action -x -d 'Name of the action to record. By default, the app'\''s name that fits the delta.'
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l input -r -F -d 'Input of the action: JSON, @FILE, or - for stdin.'
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l observation -x -d 'Observation to record with the action.'
 complete -c awictl -n '__awictl_at '\''session apply'\''' -l failed -d 'Record the action as failed.'

@@ -188,7 +188,7 @@ _awictl_session_show() {
 
 _awictl_session_apply() {
   _arguments \
-    '--action=[Name of the action to record.]:NAME: ' \
+    '--action=[Name of the action to record. By default, the app'\''s name that fits the delta.]:NAME: ' \
     '--input=[Input of the action, JSON, @FILE, or - for stdin.]:JSON:_files' \
     '--observation=[Observation to record with the action.]:TEXT: ' \
     '--failed[Record the action as failed.]' \

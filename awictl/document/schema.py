@@ -13,7 +13,16 @@ PROTECTED_FIELDS = ("session_id", "agent_id", "history")
 SESSION_START = "session_start"
 SESSION_END = "session_end"
 
-#: The action that records the session's current query, and that its results are cached.
+#: The names of actions that the app's mongoose schema of `agentsessions` accepts: the enum of `actionHistory.action`, as
+#: found in the app. Its own end deletes a session from Redis first, and then cannot save it if it has another name.
+APP_ACTIONS = frozenset(
+    {"list_posts", "get_post", "create_post", "update_post", "delete_post"}
+    | {"list_comments", "create_comment", "update_comment", "delete_comment"}
+    | {"search", "filter", "sort", "paginate", SESSION_START, SESSION_END}
+)
+
+#: The app's name for the action that records the session's current query, and that its results are cached. It is not
+#: in the app's own enum, so awictl does not write it any more.
 CACHE_ACTION = "cache_query_results"
 
 #: The app's actions that become available and unavailable with the current page.
@@ -68,6 +77,15 @@ def active_query(head: dict[str, Any]) -> tuple[str, str | None] | None:
     query = as_object(head.get("query_cache"))
     key = as_text(query.get("active_cache_key"))
     return (key.removeprefix(CACHE_PREFIX), as_text(query.get("cached_at"))) if key else None
+
+
+def cached_query(action: Any) -> dict[str, Any] | None:
+    """The query that an action recorded when its results were cached; None if it is another action."""
+    record = as_object(action)
+    query = as_object(record.get("input"))
+    if record.get("action") == CACHE_ACTION or query.keys() >= {"filters", "sort", "result_count"}:
+        return query
+    return None
 
 
 def has_ended(document: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,16 +15,14 @@ from .schema import NEXT_PAGE, PREVIOUS_PAGE, PROTECTED_FIELDS, SESSION_END, as_
 from .splice import Base, Splice, next_t, splice
 from .timestamps import parse_timestamp, timestamp
 
-#: The name of an action if the caller gives none.
-DEFAULT_ACTION = "state_update"
-
 
 @dataclass(frozen=True)
 class Update:
     """One action of an agent and what it changes. All values are plain JSON."""
 
     delta: dict[str, Any]
-    action: str = DEFAULT_ACTION
+    #: Its name; by default, the one of the app's names that fits best.
+    action: str = ""
     input: Any = field(default_factory=dict)
     success: bool = True
     #: What the action returned to the agent, if anything.
@@ -40,6 +38,25 @@ class Update:
         for name in PROTECTED_FIELDS:
             if name in self.delta:
                 raise InvalidInput(f"a delta cannot change {name}: remove that field from the delta")
+        if not self.action:
+            object.__setattr__(self, "action", action_of(self.delta))
+
+
+def action_of(delta: Mapping[str, Any]) -> str:
+    """The name of an action that made this delta, if the caller does not name it: one that the app's schema accepts.
+
+    `filter`, `sort` or `paginate` if the delta changes that on the same page; else `list_posts`, for want of a neutral
+    name (see `schema.APP_ACTIONS`).
+    """
+    page = as_object(delta.get("page_state"))
+    if "route" not in page:
+        if as_object(page.get("filters")):
+            return "filter"
+        if as_object(page.get("sort")):
+            return "sort"
+        if as_object(page.get("pagination")):
+            return "paginate"
+    return "list_posts"
 
 
 def ending(*, persist: bool = True) -> Update:

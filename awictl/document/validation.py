@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InvalidInput
 from . import keys
 from .json_codec import check_input, dumps, json_type
-from .update import Update
+from .update import Update, action_of
 
 _ENTRY_KEYS = frozenset({"action", "input", "success", "observation", "op_id"})
 
@@ -28,7 +28,7 @@ def checked_update(
         )
     given = entry.get("op_id") is not None
     op_id = keys.check_op_id(entry["op_id"]) if given else fresh_op_id or keys.new_op_id()
-    action = check_input(entry.get("action", Update.action))
+    action = check_input(entry.get("action", action_of(delta) if isinstance(delta, dict) else "?"))
     success = entry.get("success", True)
     if not isinstance(action, str) or not action:
         raise InvalidInput("the name of an action must be a string that is not empty")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..document import keys
 from ..document.json_codec import dumps, json_type, loads_at
-from ..document.schema import CACHE_ACTION, active_query
+from ..document.schema import active_query
 from ..document.timestamps import timestamp
+from ..document.update import action_of
 from ..document.validation import checked_json
 from ..errors import AwiError, InvalidData, InvalidInput, NotFound
 from ..util.batched import batched
@@ -164,9 +165,9 @@ class QueryCache:
     ) -> Cached:
         """Cache the results of a query with a TTL of LIST_CACHE_TTL_MINUTES.
 
-        `results`: a list of JSON values. `session_id`: also make this the active query of the session and record the
-        action `cache_query_results`, as the app does; `op_id` makes that idempotent. Raises NotFound, without caching
-        anything, if there is no such session; InvalidInput; ReadOnly.
+        `results`: a list of JSON values. `session_id`: also make this the active query of the session and record that
+        as the app does, but under a name that its schema accepts; `op_id` makes that idempotent. Raises NotFound,
+        without caching anything, if there is no such session; InvalidInput; ReadOnly.
         """
         self._settings.check_writable()
         limit = self._settings.max_document_bytes
@@ -186,7 +187,7 @@ class QueryCache:
                 session_id,
                 {"query_cache": {"active_cache_key": key, "cached_at": timestamp()}},
                 {
-                    "action": CACHE_ACTION,
+                    "action": action_of({"page_state": {"filters": filters, "sort": sort}}),
                     "input": {"filters": filters or {}, "sort": sort or {}, "result_count": len(results)},
                     "op_id": op_id,
                 },

@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..document.schema import CACHE_ACTION, active_query, as_array, as_object
+from ..document.schema import active_query, as_array, as_object, cached_query
 from ..document.timestamps import parse_timestamp
 from ..document.validation import checked_json
 from ..errors import AwiError, InvalidData
@@ -104,8 +104,8 @@ def current_query(document: dict[str, Any]) -> tuple[Any, Any]:
     if active is None or _has_key(active[0], *on_page):
         return on_page
     for action in map(as_object, reversed(as_array(as_object(document.get("history")).get("actions")))):
-        query = as_object(action.get("input"))
-        if action.get("action") == CACHE_ACTION and _has_key(active[0], query.get("filters"), query.get("sort")):
+        query = cached_query(action)
+        if query is not None and _has_key(active[0], query.get("filters"), query.get("sort")):
             return query.get("filters"), query.get("sort")
         if as_object(as_object(action.get("delta")).get("page_state")).keys() & {"filters", "sort"}:
             break
@@ -215,8 +215,7 @@ async def _known_queries(reader: SessionReader, active: list[_ActiveQuery]) -> d
         except AwiError:
             continue  # gone or unreadable by now; another session may have the query
         for action in map(as_object, as_array(page.trajectory)):
-            if action.get("action") == CACHE_ACTION:
-                query = as_object(action.get("input"))
+            if (query := cached_query(action)) is not None:
                 with suppress(InvalidData):
                     known[cache_key(query.get("filters"), query.get("sort"))] = query.get("filters"), query.get("sort")
     return known

@@ -11,7 +11,6 @@ from ..agents.api_keys import Permission
 from ..agents.registry import MAX_DESCRIPTION, MAX_NAME
 from ..document.keys import OP_ID_PATTERN
 from ..document.schema import PROTECTED_FIELDS
-from ..document.update import DEFAULT_ACTION
 from ..errors import InvalidInput
 from .options import SITE_FIELDS
 
@@ -31,7 +30,10 @@ class UpdateRequest(msgspec.Struct, forbid_unknown_fields=True):
             extra_json_schema={"properties": dict.fromkeys((*PROTECTED_FIELDS, *SITE_FIELDS), False)},
         ),
     ]
-    action: Annotated[str, Meta(min_length=1)] = DEFAULT_ACTION
+    action: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="name of the action; by default, the one of the app's names that fits the delta best"),
+    ] = None
     input: Any = msgspec.field(default_factory=dict)
     success: bool = True
     observation: Annotated[Any, Meta(description="what the agent observed")] = None
@@ -42,7 +44,8 @@ class UpdateRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     def entry(self) -> dict[str, Any]:
         """The fields of the action, without the delta."""
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "delta"}
+        unnamed = ("delta", "action") if self.action is None else ("delta",)
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in unnamed}
 
 
 class RegistrationRequest(msgspec.Struct):

@@ -80,7 +80,7 @@ class SessionWriter:
     ) -> Updated:
         """Record the page that the agent now sees; see `StateManager.update_page_state`."""
         page = checked_object(page, "a page", self._settings.max_delta_bytes)
-        return await self.apply(session_id, page_delta(page), {"action": "page_update", "input": page, **(entry or {})})
+        return await self.apply(session_id, page_delta(page), {"input": page, **(entry or {})})
 
     async def update_pagination(
         self, session_id: str, pagination: Mapping[str, Any], entry: Mapping[str, Any] | None = None
@@ -88,7 +88,7 @@ class SessionWriter:
         """Move to another page of results; see `StateManager.update_pagination`."""
         limit = self._settings.max_delta_bytes
         pagination = checked_object(pagination, "a pagination", limit)
-        entry = {"action": "pagination_update", "input": pagination, **(entry or {})}
+        entry = {"action": "paginate", "input": pagination, **(entry or {})}
         sample, given = checked_update({}, entry, limit)
 
         def build(head: dict[str, Any]) -> Update:

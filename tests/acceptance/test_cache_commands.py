@@ -34,7 +34,7 @@ def test_put_list_show_delete(awictl: Cli, valkey: ValkeyServer) -> None:
     }  # fmt: skip
     awictl.ok("cache", "put", "-", "-q", stdin=b"[]")
     history = awictl.ok("session", "history", "sess_test", "--limit", "1").rows
-    assert (history[0]["action"], history[0]["op_id"]) == ("cache_query_results", "op-1")
+    assert (history[0]["action"], history[0]["op_id"]) == ("filter", "op-1")
     with unchanged(valkey):
         rows = {row["cache_key"]: row for row in awictl.ok("cache", "list").rows}
         assert rows.keys() == {KEY, cache_key()} and rows[KEY]["sessions"] == ["sess_test"]

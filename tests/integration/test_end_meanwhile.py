@@ -250,7 +250,7 @@ async def test_no_acknowledged_update_is_lost(
         await writer
         found = await ending.get_archived_session(session_id)
     assert found is not None
-    recorded = [one["input"] for one in found.document["history"]["actions"] if one["action"] == "state_update"]
+    recorded = [one["input"] for one in found.document["history"]["actions"] if one["action"] == "list_posts"]
     assert recorded == acknowledged
 
 

@@ -103,7 +103,7 @@ async def test_kills_at_random_times(valkey: ValkeyServer, mongo: MongoServer, t
             found = await manager.get_archived_session(session_id)
             assert found is not None and found.raw is not None
             actions = found.document["history"]["actions"]
-            assert [one["input"] for one in actions if one["action"] == "state_update"] == numbers
+            assert [one["input"] for one in actions if one["action"] == "list_posts"] == numbers
             assert [one["t"] for one in actions] == list(range(len(actions)))
             assert decode(found.raw)["history"]["last_action"]["action"] == "session_end"
     if kind == "mongo":

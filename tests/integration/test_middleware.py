@@ -340,7 +340,7 @@ async def test_a_handler_that_updates_the_session_itself(settings: Settings, val
     async with client_of(site(settings, turned, identify=always)) as client:
         state = (await client.get("/turned")).json()["_sessionState"]
     assert state["currentState"]["page"] == 2 and state["statistics"]["totalActions"] == 1
-    assert only(valkey)["action"] == "pagination_update"
+    assert only(valkey)["action"] == "paginate"
 
 
 @pytest.mark.parametrize(

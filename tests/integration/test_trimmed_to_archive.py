@@ -67,7 +67,7 @@ def assert_complete(document: dict[str, Any], made: int) -> None:
     history = document["history"]
     assert [one["t"] for one in history["actions"]] == list(range(made + 2))
     assert [one["action"] for one in history["actions"]] == [
-        "session_start", *["state_update"] * made, "session_end",
+        "session_start", *["list_posts"] * made, "session_end",
     ]  # fmt: skip
     assert [one["input"] for one in history["actions"][1:-1]] == list(range(made))
     assert "trimmed_actions" not in history

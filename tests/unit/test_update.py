@@ -80,7 +80,7 @@ def test_all_fields_of_an_action_are_recorded() -> None:
 def test_an_update_without_observation_records_none_and_has_a_fresh_op_id() -> None:
     first, second = changed(new(), Update({})), changed(new(), Update({}))
     assert "observation" not in first.action
-    assert (first.action["action"], first.action["input"], first.action["success"]) == ("state_update", {}, True)
+    assert (first.action["action"], first.action["input"], first.action["success"]) == ("list_posts", {}, True)
     assert first.action["op_id"] != second.action["op_id"]
 
 

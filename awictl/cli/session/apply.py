@@ -19,7 +19,12 @@ Delta = Annotated[
     str | None,
     typer.Argument(metavar="[DELTA]", help="Delta: a JSON object, @FILE, or - for stdin.", show_default=False),
 ]
-Action = Annotated[str | None, typer.Option("--action", metavar="NAME", help="Name of the action to record.")]
+Action = Annotated[
+    str | None,
+    typer.Option(
+        "--action", metavar="NAME", help="Name of the action to record. By default, the app's name that fits the delta."
+    ),
+]
 Input = Annotated[
     str | None, typer.Option("--input", metavar="JSON", help="Input of the action: JSON, @FILE, or - for stdin.")
 ]
@@ -38,7 +43,7 @@ ALWAYS_CHANGED = ("history", "statistics", "last_updated")
 @cli_command(
     examples=[
         """awictl session apply ID '{"page_state":{"filters":{"tag":"awi"}}}' --action filter""",
-        "jq -n '{page_state: {route: \"/posts\"}}' | awictl session apply ID - --action page_update",
+        "jq -n '{page_state: {route: \"/posts\"}}' | awictl session apply ID - --action get_post",
         "awictl session apply ID @delta.json --op-id import-7   # safe to repeat",
         "awictl session apply ID @delta.json --dry-run",
         "awictl session apply ID --action get_post --failed --observation 'Post not found'",

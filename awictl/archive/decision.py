@@ -122,7 +122,12 @@ def decide(snapshot: Snapshot, archived: ArchivedVersion | None, where: str) -> 
 
 
 def _expires_later(snapshot: Snapshot, archived: ArchivedVersion) -> bool:
-    if snapshot.ended or snapshot.expires_at is None:
+    """Whether a snapshot with the same bytes has something to record: its expiry, its server, or that it is live."""
+    if snapshot.ended:
+        return False
+    if archived.state is not ArchivedState.LIVE:
+        return True
+    if snapshot.expires_at is None:
         return False
     if snapshot.server and snapshot.server != archived.server:
         return True

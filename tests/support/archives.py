@@ -186,31 +186,39 @@ class MongoBackend:
     @property
     def parts(self) -> Any:
         """The collection of parts."""
-        return self.server.raw["agentsessions.parts"]
+        return self.server.raw["awi_sessions.parts"]
+
+    @property
+    def actions(self) -> Any:
+        """The collection of chunks."""
+        return self.server.raw["awi_actions"]
 
     def stored(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for one in self.server.sessions.find():
-            one.get("awi", {}).pop("archivedAt", None)
-            found[f"session {one['_id']} {one.get('sessionId')}"] = bson.encode(one)
-        return found | {f"part {one['_id']}": bson.encode(one) for one in self.parts.find()}
+        for name in sorted(self.server.raw.list_collection_names()):
+            for one in self.server.raw[name].find():
+                one.pop("archivedAt", None)
+                one.pop("seenAt", None)
+                found[f"{name} {one['_id']}"] = bson.encode(one)
+        return found
 
     def damage(self, session_id: str) -> None:
-        awi = self.server.sessions.find_one({"sessionId": session_id})["awi"]  # type: ignore[index]
-        if "packed" in awi:
-            change = {"$set": {"awi.packed": flipped(awi["packed"])}}
-            assert self.server.sessions.update_one({"sessionId": session_id}, change).modified_count == 1
+        stored = self.server.archived.find_one({"_id": session_id})
+        assert stored is not None
+        if "packed" in stored:
+            change = {"$set": {"packed": flipped(stored["packed"])}}
+            assert self.server.archived.update_one({"_id": session_id}, change).modified_count == 1
         else:
-            self._damage_parts({"sessionId": session_id, "kind": "document"}, 1)
+            self._damage(self.parts, session_id, 1)
 
     def damage_actions(self, session_id: str) -> None:
-        self._damage_parts({"sessionId": session_id, "kind": "actions"}, 0)
+        self._damage(self.actions, session_id, 0)
 
-    def _damage_parts(self, which: dict[str, Any], limit: int) -> None:
-        found = list(self.parts.find(which).limit(limit))
+    def _damage(self, collection: Any, session_id: str, limit: int) -> None:
+        found = list(collection.find({"session": session_id}).limit(limit))
         assert found
         for one in found:
-            self.parts.update_one({"_id": one["_id"]}, {"$set": {"packed": flipped(one["packed"])}})
+            collection.update_one({"_id": one["_id"]}, {"$set": {"packed": flipped(one["packed"])}})
 
     def untouched(self) -> bool:
         return self.server.raw.list_collection_names() == []

@@ -48,6 +48,11 @@ class MongoServer:
         return self._client.get_database(DATABASE, codec_options=CodecOptions(tz_aware=True))
 
     @property
+    def archived(self) -> pymongo.collection.Collection[dict[str, Any]]:
+        """The collection `awi_sessions`."""
+        return self.raw["awi_sessions"]
+
+    @property
     def sessions(self) -> pymongo.collection.Collection[dict[str, Any]]:
         """The collection `agentsessions`."""
         return self.raw["agentsessions"]

@@ -1,168 +1,251 @@
-"""The documents of the collection `agentsessions`: how they are written, queried and read."""
+"""The documents of the collection `awi_sessions`: how they are written, queried and read.
+
+A document has the session's bytes as they were in Redis, compressed, with their SHA-256 and the revision that decides
+whether a snapshot is newer. The other fields are copies of what is in the session, for queries.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 
+from ...document.action_numbers import actions_of
 from ...document.json_codec import encodable
 from ...document.schema import as_array, as_object, as_text
 from ...util.batched import batched
-from ..base import ArchivedSummary, ArchiveQuery, Cursor, Shape
+from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
+from ..merge import Gap
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count
-from . import app_documents
-from .app_view import app_agent_id, app_view
 from .connection import Document
+from .stored_bytes import part_names
 from .values import as_datetime, as_int
 
-#: Version of the fields under `awi`.
-FORMAT = 1
+#: Version of the documents.
+FORMAT = 2
 
-#: Maximum size of compressed bytes that are stored in the document itself, beside the view; larger ones are split.
-INLINE_BYTES = 6_291_456
+#: Maximum size of compressed bytes that are stored in the document itself; larger ones are split.
+INLINE_BYTES = 12_582_912
 #: Size of the pieces that they are split into.
 PART_BYTES = 8_388_608
 #: Maximum number of action names that are counted for one session, and characters of such a name.
 _MAX_ACTION_NAMES, _MAX_NAME = 1_000, 200
+#: Maximum number of gaps that are recorded for one session, the newest ones.
+_MAX_GAPS = 1_000
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
-Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne
+Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne | DeleteOne
 
 #: Projection for `version_of`.
 VERSION_FIELDS = dict.fromkeys(
-    ("sessionId", "agentId", "sessionStartedAt", "sessionActive", "awi.digest", "awi.revision", "awi.expiresAt",
-     "awi.format", "awi.parts", "awi.lastAction", "awi.server"), 1
+    ("agentId", "startedAt", "state", "digest", "revision", "expiresAt", "seenAt", "format", "parts", "lastAction",
+     "server", "first", "actions", "trajectory", "gaps", "overwritten", "uses"), 1
 )  # fmt: skip
 #: Projection for the session's bytes.
-STORED_FIELDS = dict.fromkeys(
-    ("sessionId", "awi.format", "awi.digest", "awi.packed", "awi.parts", "awi.bytes"), 1
-)  # fmt: skip
+STORED_FIELDS = dict.fromkeys(("digest", "packed", "parts", "bytes"), 1)
 #: Projection for `summary_of`.
 SUMMARY_FIELDS = dict.fromkeys(
-    ("sessionId", "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt",
-     "currentState.currentRoute", "statistics", "awi.format", "awi.bytes", "awi.agentId"), 1
+    ("agentId", "agentName", "route", "startedAt", "endedAt", "lastActivityAt", "state", "seenAt", "statistics",
+     "bytes", "gaps", "overwritten"), 1
 )  # fmt: skip
-#: Additional projection for action counts: stored in documents of awictl, computed for documents of the app.
-ACTION_COUNT_FIELDS = {
-    "awi.uses": 1,
-    "actionHistory": {"$cond": [{"$eq": [{"$type": "$awi"}, "missing"]}, "$actionHistory", "$$REMOVE"]},
-}
+#: Additional projection for action counts.
+ACTION_COUNT_FIELDS = {"uses": 1}
 
 
-def document_of(snapshot: Snapshot, now: datetime) -> tuple[Document, list[Write]]:
+class Whole(NamedTuple):
+    """What the archive knows of the whole trajectory of a session, beyond the actions in its snapshot."""
+
+    #: Ordinal of the snapshot's first action.
+    first: int = 0
+    gaps: tuple[Gap, ...] = ()
+    #: Number of actions that another writer overwrote.
+    overwritten: int = 0
+    #: How often each action was taken, by name.
+    counts: Mapping[str, ActionCount] = MappingProxyType({})
+
+
+def document_of(snapshot: Snapshot, whole: Whole, now: datetime) -> tuple[Document, list[Write]]:
     """Return the document for a snapshot that is archived `now`, and the writes of its parts, if it is split."""
     packed = compress(snapshot.raw)
-    counts = sorted(snapshot.action_counts.items(), key=lambda one: -one[1].count)[:_MAX_ACTION_NAMES]
-    awi: Document = {
+    made: Document = {
+        "_id": snapshot.session_id,
         "format": FORMAT,
+        "agentId": snapshot.agent_id,
+        "agentName": snapshot.agent_name,
+        "route": snapshot.route,
+        "startedAt": snapshot.started_at,
+        "endedAt": snapshot.ended_at,
+        "lastActivityAt": snapshot.last_activity_at,
+        "state": (ArchivedState.ENDED if snapshot.ended else ArchivedState.LIVE).value,
+        "seenAt": now,
+        "expiresAt": snapshot.expires_at if not snapshot.ended else None,
+        "server": snapshot.server or None,
+        "statistics": {
+            "totalActions": snapshot.count("total_actions"),
+            "successfulActions": snapshot.count("successful_actions"),
+            "failedActions": snapshot.count("failed_actions"),
+        },
+        "uses": uses_of(whole.counts),
+        "first": whole.first,
+        "actions": len(actions_of(snapshot.document) or ()),
+        "trajectory": snapshot.trajectory_digest,
+        "gaps": [list(one) for one in whole.gaps[-_MAX_GAPS:]],
+        "overwritten": whole.overwritten,
         "digest": snapshot.digest,
         "revision": snapshot.revision._asdict(),
         "lastAction": snapshot.last_action_digest,
-        "agentId": snapshot.agent_id,
         "bytes": len(snapshot.raw),
         "archivedAt": now,
-        "expiresAt": snapshot.expires_at if not snapshot.ended else None,
-        "server": snapshot.server or None,
-        "uses": [[name[:_MAX_NAME], counted.count, counted.failed] for name, counted in counts],
     }
+    if snapshot.ended:
+        made["unpublished"] = True
     parts: list[Write] = []
     if len(packed) <= INLINE_BYTES:
-        awi["packed"] = packed
+        made["packed"] = packed
     else:
         pieces = list(batched(packed, PART_BYTES))
-        awi["parts"] = len(pieces)
+        made["parts"] = len(pieces)
         for name, piece in zip(part_names(snapshot.session_id, snapshot.digest, len(pieces)), pieces, strict=True):
-            part = {"_id": name, "sessionId": snapshot.session_id, "kind": "document", "digest": snapshot.digest}
-            parts.append(ReplaceOne({"_id": name}, {**part, "packed": piece}, upsert=True))
-    return {**app_view(snapshot), "awi": awi}, parts
+            part = {"_id": name, "session": snapshot.session_id, "digest": snapshot.digest, "packed": piece}
+            parts.append(ReplaceOne({"_id": name}, part, upsert=True))
+    return made, parts
 
 
-def part_names(session_id: str, digest: str, count: int) -> list[str]:
-    """Return the `_id` of each part of a session that is split."""
-    return [f"{session_id}:document:{digest}:{number}" for number in range(count)]
+def uses_of(counts: Mapping[str, ActionCount]) -> list[list[Any]]:
+    """Return the most frequent action names as they are stored, with their counts."""
+    most = sorted(counts.items(), key=lambda one: -one[1].count)[:_MAX_ACTION_NAMES]
+    return [[name[:_MAX_NAME], counted.count, counted.failed] for name, counted in most]
 
 
-def extension(snapshot: Snapshot) -> UpdateOne:
+def counts_of(stored: Any) -> dict[str, ActionCount]:
+    """Return the stored action counts by name."""
+    counts = [one for one in as_array(stored) if isinstance(one, list) and len(one) == 3]
+    return {str(name): ActionCount(as_count(count), as_count(failed)) for name, count, failed in counts}
+
+
+def extension(snapshot: Snapshot, now: datetime) -> UpdateOne:
     """Return the write that records a later expiry, or another server, of a session whose bytes are archived."""
-    known = {"awi.server": snapshot.server} if snapshot.server else {}
+    known = {"server": snapshot.server} if snapshot.server else {}
     return UpdateOne(
-        {"sessionId": snapshot.session_id, "awi.digest": snapshot.digest},
+        {"_id": snapshot.session_id, "digest": snapshot.digest},
         {
-            "$set": {"sessionActive": True, "sessionEndedAt": None, **known},
-            "$max": {"awi.expiresAt": snapshot.expires_at},
+            "$set": {"state": ArchivedState.LIVE.value, "endedAt": None, "seenAt": now, **known},
+            "$max": {"expiresAt": snapshot.expires_at},
+            "$unset": {"unpublished": 1},
         },
     )
 
 
 def unchanged(archived: ArchivedVersion) -> Document:
     """Return the filter for a session that is still archived in this version."""
-    return {"sessionId": archived.session_id, "awi.digest": archived.digest}
-
-
-def is_ours(found: Document) -> bool:
-    """Whether awictl wrote the document, and not the app."""
-    return isinstance(found.get("awi"), dict)
+    return {"_id": archived.session_id, "digest": archived.digest}
 
 
 def version_of(found: Document) -> ArchivedVersion:
-    """Return the version of the session that is archived in a document of awictl or of the app."""
-    awi = as_object(found.get("awi"))
-    revision = as_object(awi.get("revision"))
-    agent_id = found.get("agentId")
-    protected = ""
-    if not is_ours(found):
-        protected = "as a document of the app, which is never written by awictl"
-    elif awi.get("format") != FORMAT:
-        protected = f"in format {awi.get('format')!r:.20}, which this version of awictl does not support"
+    """Return the version of the session that is archived in a document."""
+    revision = as_object(found.get("revision"))
+    stored = found.get("format")
+    unsupported = "" if stored == FORMAT else f"in format {stored!r:.20}, which this version of awictl does not support"
+    actions = found.get("actions")
     return ArchivedVersion(
-        found["sessionId"],
-        str(awi.get("digest")),
+        str(found["_id"]),
+        str(found.get("digest")),
         Revision(*(as_int(revision.get(name)) for name in Revision._fields)),
-        str(agent_id) if agent_id is not None else None,
-        as_datetime(found.get("sessionStartedAt")),
-        ArchivedState.LIVE if found.get("sessionActive") is True else ArchivedState.ENDED,
-        as_datetime(awi.get("expiresAt")),
-        protected,
-        as_count(awi.get("parts")),
-        str(awi.get("lastAction")),
-        as_text(awi.get("server")) or "",
+        as_text(found.get("agentId")),
+        as_datetime(found.get("startedAt")),
+        state_of(found.get("state")),
+        as_datetime(found.get("expiresAt")),
+        unsupported,
+        as_count(found.get("parts")),
+        str(found.get("lastAction")),
+        as_text(found.get("server")) or "",
+        seen_at=as_datetime(found.get("seenAt")),
+        first=as_count(found.get("first")),
+        actions=as_count(actions) if isinstance(actions, int) else None,
+        trajectory=str(found.get("trajectory")),
+        gaps=gaps_of(found.get("gaps")),
+        overwritten_actions=as_count(found.get("overwritten")),
+        action_counts=counts_of(found.get("uses")),
     )
 
 
 def summary_of(found: Document) -> ArchivedSummary:
-    """Return the row of a listing for a document of awictl."""
-    awi = found["awi"]
-    counts = [one for one in as_array(awi.get("uses")) if isinstance(one, list) and len(one) == 3]
-    return replace(
-        app_documents.summary(found | {"actionHistory": []}),
-        agent_id=awi["agentId"] if isinstance(awi.get("agentId"), str) else None,
-        bytes=as_count(awi.get("bytes")),
-        shape=Shape.AWICTL,
-        action_counts={str(name): ActionCount(as_count(count), as_count(failed)) for name, count, failed in counts},
+    """Return the row of a listing for a document."""
+    statistics = as_object(found.get("statistics"))
+    return ArchivedSummary(
+        session_id=str(found["_id"]),
+        agent_id=as_text(found.get("agentId")),
+        agent_name=as_text(found.get("agentName")),
+        route=as_text(found.get("route")),
+        started_at=as_datetime(found.get("startedAt")),
+        last_activity_at=as_datetime(found.get("lastActivityAt")),
+        ended_at=as_datetime(found.get("endedAt")),
+        state=state_of(found.get("state")),
+        total_actions=as_count(statistics.get("totalActions")),
+        successful_actions=as_count(statistics.get("successfulActions")),
+        failed_actions=as_count(statistics.get("failedActions")),
+        bytes=as_count(found.get("bytes")),
+        last_seen_at=as_datetime(found.get("seenAt")),
+        gaps=gaps_of(found.get("gaps")),
+        overwritten_actions=as_count(found.get("overwritten")),
+        action_counts=counts_of(found.get("uses")),
+    )
+
+
+def state_of(stored: Any) -> ArchivedState:
+    """Return the stored state of a session; ended if it is not one."""
+    return next((one for one in ArchivedState if one.value == stored), ArchivedState.ENDED)
+
+
+def gaps_of(stored: Any) -> tuple[Gap, ...]:
+    """Return the stored gaps, without what is not one."""
+    pairs = [one for one in as_array(stored) if isinstance(one, list) and len(one) == 2]
+    return tuple(
+        Gap(as_count(first), None if last is None else as_count(last))
+        for first, last in pairs
+        if last is None or as_count(first) <= as_count(last)
     )
 
 
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> list[Document]:
     """Return the filters for a query, from behind a cursor on. All of them must match."""
-    conditions: list[Document] = [{"sessionId": {"$type": "string"}}]
+    conditions: list[Document] = []
     if query.agent is not None:
-        conditions.append({"$or": [{"agentId": app_agent_id(query.agent)}, {"agentName": encodable(query.agent)}]})
+        conditions.append(
+            {"$or": [{"agentId": {"$in": _spellings(query.agent)}}, {"agentName": encodable(query.agent)}]}
+        )
+    if query.failed:
+        conditions.append({"statistics.failedActions": {"$gt": 0}})
+    return [*conditions, *range_of(query, after, "_id")]
+
+
+def range_of(query: ArchiveQuery, after: Cursor | None, id_field: str) -> list[Document]:
+    """Return those filters that concern the last activity, and the session id in `id_field`."""
+    conditions: list[Document] = [{id_field: {"$type": "string"}}]
     if query.since is not None:
         conditions.append({"lastActivityAt": {"$gte": query.since}})
     if query.until is not None:
         conditions.append({"lastActivityAt": {"$lt": query.until}})
-    if query.failed:
-        conditions.append({"statistics.failedActions": {"$gt": 0}})
     if after is not None:
-        same = {"lastActivityAt": after.last_activity_at, "sessionId": {"$lt": after.session_id}}
+        same = {"lastActivityAt": after.last_activity_at, id_field: {"$lt": after.session_id}}
         if after.last_activity_at is None:
             conditions.append(same)
         else:
             earlier = {"lastActivityAt": {"$lt": after.last_activity_at}}
             conditions.append({"$or": [earlier, {"lastActivityAt": None}, same]})
     return conditions
+
+
+def _spellings(agent_id: str) -> list[str]:
+    """An agent's id in upper and lower case if it consists of 24 hex digits: those of an ObjectId."""
+    if _OBJECT_ID.fullmatch(agent_id):
+        return sorted({agent_id, agent_id.lower(), agent_id.upper()})
+    return [encodable(agent_id)]

@@ -92,7 +92,7 @@ def _refused(error: errors.OperationFailure, where: str) -> AwiError:
 
 def _session_id(operation: Any) -> str:
     """The session of an operation in a bulk write: an insert has the document, a replacement has a filter."""
-    return str(operation.get("sessionId") or operation.get("q", {}).get("sessionId"))
+    return str(operation.get("_id") or operation.get("q", {}).get("_id"))
 
 
 def _not_confirmed(where: str, details: Any) -> Unreachable:

@@ -10,23 +10,30 @@ from ...errors import AwiError
 from ..compression import decompress
 from ..values import as_count
 from .connection import Document
-from .documents import part_names
 
 #: Maximum number of parts of a session that are read.
 MAX_PARTS = 10_000
 
 
+def part_names(session_id: str, digest: str, count: int) -> list[str]:
+    """Return the `_id` of each part of a session that is split."""
+    return [f"{session_id}:document:{digest}:{number}" for number in range(count)]
+
+
 async def stored_bytes(
-    found: Document, parts: AsyncCollection[Document], where: str, max_bytes: int
+    session_id: str, fields: Document, parts: AsyncCollection[Document], where: str, max_bytes: int
 ) -> bytes | AwiError:
-    """Return the bytes in a document of awictl and its parts, at most `max_bytes`, or the error if they are damaged."""
-    session_id, awi = found["sessionId"], found["awi"]
-    packed: Any = awi.get("packed")
-    if count := as_count(awi.get("parts")):
-        names = part_names(session_id, str(awi.get("digest")), min(count, MAX_PARTS))
+    """Return the bytes of a session, at most `max_bytes`, or the error if they are damaged.
+
+    fields: `digest`, `bytes`, and `packed` or `parts`; parts: the collection that has the parts.
+    """
+    packed: Any = fields.get("packed")
+    if count := as_count(fields.get("parts")):
+        names = part_names(session_id, str(fields.get("digest")), min(count, MAX_PARTS))
         packed = await _joined(names, parts, max_bytes)
+    size = fields.get("bytes")
     try:
-        return decompress(packed, awi.get("digest"), f"{where}: {session_id}", size=awi.get("bytes"), limit=max_bytes)
+        return decompress(packed, fields.get("digest"), f"{where}: {session_id}", size=size, limit=max_bytes)
     except AwiError as error:
         return error
 

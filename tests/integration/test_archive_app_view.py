@@ -10,7 +10,7 @@ from typing import Any
 import bson
 import pytest
 from bson import ObjectId
-from support.archives import ended, listed, saved, session, snapshot
+from support.archives import NOW, ended, listed, saved, session, snapshot
 from support.documents import AGENT_ID, APP_FILES, SESSION_ID, assert_same, compact, put
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
@@ -100,10 +100,57 @@ async def test_the_app_finds_sessions_that_it_wrote_to_redis(
 async def test_a_session_that_may_be_live_is_active_in_the_view(archive: Archive, mongo: MongoServer) -> None:
     await saved(archive, snapshot(session(2), ttl_ms=60_000))
     assert query_of_the_app(mongo) == []
-    assert mongo.sessions.count_documents({"agentId": ObjectId(AGENT_ID), "sessionActive": True}) == 1
+    await archive.publish([SESSION_ID])
+    assert mongo.sessions.count_documents({}) == 0, "the app may still want to save it there"
     [expired] = [one async for one in archive.expired(datetime(2027, 1, 1, tzinfo=UTC))]
     assert await archive.mark_ended([expired]) == 1
-    assert [one["sessionId"] for one in query_of_the_app(mongo)] == [SESSION_ID]
+    assert [one async for one in archive.unpublished()] == [SESSION_ID]
+    for _ in range(2):
+        await archive.publish([SESSION_ID])
+        [found] = query_of_the_app(mongo)
+        assert found["sessionId"] == SESSION_ID
+        assert [one async for one in archive.unpublished()] == []
+    [view] = mongo.sessions.find()
+    assert view["sessionEndedAt"] == expired.expires_at
+
+
+async def test_a_view_is_taken_back(archive: Archive, mongo: MongoServer) -> None:
+    """When the session is restored, or seen in Redis again: the app could not save its own document beside it."""
+    done = snapshot(ended(session(2)))
+    for again in (True, False):
+        await saved(archive, done)
+        await archive.publish([SESSION_ID])
+        assert len(query_of_the_app(mongo)) == 1
+        if again:
+            await archive.withdraw([SESSION_ID])
+            assert [one async for one in archive.unpublished()] == [SESSION_ID]
+        else:
+            await saved(archive, snapshot(session(5), ttl_ms=60_000))
+            assert [one async for one in archive.unpublished()] == []
+        assert mongo.sessions.count_documents({}) == 0
+
+
+async def test_a_newer_version_replaces_the_view(archive: Archive, mongo: MongoServer) -> None:
+    for updates, overwritten in ((2, 0), (5, 1)):
+        await saved(archive, snapshot(ended(session(updates))))
+        await archive.publish([SESSION_ID])
+        [view] = query_of_the_app(mongo)
+        assert len(view["actionHistory"]) == updates + 1 + overwritten, "the first end was overwritten"
+
+
+async def test_a_document_of_the_app_is_not_replaced_by_a_view(archive: Archive, mongo: MongoServer) -> None:
+    await saved(archive, snapshot(ended(session(2))))
+    mongo.sessions.insert_one({"sessionId": SESSION_ID, "sessionActive": False, "sessionEndedAt": NOW})
+    before = stored(mongo)
+    await archive.publish([SESSION_ID])
+    assert [one async for one in archive.unpublished()] == []
+    await archive.withdraw([SESSION_ID])
+    assert stored(mongo) == before
+    assert await archive.ended_by_app([SESSION_ID, "sess_other"]) == {SESSION_ID: NOW}
+    [listed_once] = await listed(archive)
+    assert listed_once.shape is Shape.AWICTL, "what awictl archived has everything"
+    found = await archive.load(SESSION_ID)
+    assert found is not None and found.raw is not None
 
 
 async def test_the_view_includes_trimmed_actions(valkey: ValkeyServer, mongo: MongoServer) -> None:
@@ -121,6 +168,7 @@ async def test_documents_of_both_programs_are_found(
 ) -> None:
     theirs = mongo.put_app_documents()
     await saved(archive, snapshot(ended(session(3))))
+    await archive.publish([SESSION_ID])
     assert {one["sessionId"] for one in query_of_the_app(mongo)} == {
         SESSION_ID,
         "sess_1d921b557fb54766a6fb4f1a4add6392",
@@ -205,21 +253,19 @@ async def test_writing_to_documents_of_the_app_is_refused(
     assert list(valkey.raw.scan_iter()) == []
 
 
-async def test_a_live_session_never_replaces_a_document_of_the_app(
+async def test_a_live_session_is_archived_beside_a_document_of_the_app(
     manager: StateManager, mongo: MongoServer, valkey: ValkeyServer, theirs: dict[str, bytes]
 ) -> None:
-    """The live session stays in Redis and does not expire."""
+    """The app archived a session and then wrote it back to Redis: it can be ended, and nothing is lost."""
     for session_id in theirs:
         live = session(3, session_id)
-        [(_, error)] = (await manager.required_archive().save([snapshot(live)])).items()
-        assert type(error) is Refused and "never written" in str(error)
         put(valkey, compact(live), session_id)
-        with pytest.raises(Refused, match="never written"):
-            await manager.end_session(session_id)
-        after = await manager.get_session_state(session_id)
-        assert after is not None and len(after["history"]["actions"]) == 4
-        assert valkey.raw.ttl(f"AWI:SESSION:{session_id}") == -1
+        await manager.end_session(session_id)
+        assert valkey.raw.exists(f"AWI:SESSION:{session_id}") == 0
+        found = await manager.get_archived_session(session_id)
+        assert found is not None and len(found.document["history"]["actions"]) == 4
     assert stored(mongo) == theirs
+    assert {one.shape for one in await listed(manager.required_archive())} == {Shape.AWICTL}
 
 
 async def test_documents_of_the_app_are_never_marked_as_ended(

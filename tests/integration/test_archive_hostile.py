@@ -41,17 +41,23 @@ VALUES: list[Any] = [
     None, -1, Int64(2**63 - 1), float("inf"), "\0\x1b[31m", b"\xff\0", [["a", 1, 2], 5, ["b", "c", {}]],
     {"total_actions": "x", "a": []}, datetime(1, 1, 1, tzinfo=UTC), Decimal128("1E+6000"),
 ]  # fmt: skip
-#: The fields of an archived document that awictl reads.
+#: The fields of an archived document that awictl reads, and those of one that an earlier version wrote.
 FIELDS = [
+    "agentId", "agentName", "startedAt", "endedAt", "state", "lastActivityAt", "route", "seenAt", "server", "first",
+    "statistics", "statistics.totalActions", "statistics.failedActions", "actions", "trajectory", "gaps",
+    "overwritten", "format", "digest", "revision", "revision.next_t", "revision.updated_ms", "lastAction", "bytes",
+    "expiresAt", "uses", "packed", "parts", "unpublished",
+]  # fmt: skip
+OLD_FIELDS = [
     "agentId", "agentName", "sessionStartedAt", "sessionEndedAt", "sessionActive", "lastActivityAt", "currentState",
     "currentState.currentRoute", "statistics", "statistics.totalActions", "statistics.failedActions", "awi",
     "awi.format", "awi.digest", "awi.revision", "awi.revision.next_t", "awi.revision.updated_ms", "awi.lastAction",
-    "awi.agentId", "awi.bytes", "awi.expiresAt", "awi.uses", "awi.packed", "awi.parts",
+    "awi.agentId", "awi.bytes", "awi.expiresAt", "awi.uses", "awi.packed", "awi.parts", "awi.view",
 ]  # fmt: skip
 #: Fields of a document of the app, and of a part with trimmed actions.
 APP_FIELDS = ["agentId", "agentName", "currentState", "currentState.pagination", "currentState.sortBy", "statistics",
               "actionHistory", "availableActions", "sessionStartedAt", "lastActivityAt", "updatedAt"]  # fmt: skip
-PART_FIELDS = ["first", "packed", "digest", "agent", "kind", "sessionId"]
+PART_FIELDS = ["first", "packed", "digest", "agent", "count", "overwritten", "session"]
 SQL_COLUMNS = ["agent_id", "agent_name", "route", "started_at", "last_activity_at", "ended_at", "active", "expires_at",
                "total_actions", "successful_actions", "failed_actions", "next_t", "updated_ms", "last_action", "uses",
                "digest", "bytes", "packed"]  # fmt: skip
@@ -88,9 +94,9 @@ async def test_fields_of_any_type_in_mongodb(mongo: MongoServer, value: Any) -> 
     ids = {f"sess_{number}": field for number, field in enumerate(FIELDS)}
     try:
         await saved(archive, *(snapshot(session(5, one), ttl_ms=1) for one in [*ids, GOOD]))
-        mongo.sessions.update_many({}, {"$set": {"awi.expiresAt": NOW - timedelta(days=1)}})
+        mongo.archived.update_many({}, {"$set": {"expiresAt": NOW - timedelta(days=1)}})
         for session_id, field in ids.items():
-            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+            mongo.archived.update_one({"_id": session_id}, {"$set": {field: value}})
         loaded = await use(archive, list(ids))
         assert {"sess_0", "sess_1"} <= set(loaded), "what is not needed does not matter"
     finally:
@@ -100,14 +106,14 @@ async def test_fields_of_any_type_in_mongodb(mongo: MongoServer, value: Any) -> 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 async def test_fields_of_any_type_in_parts_and_in_documents_of_the_app(mongo: MongoServer, value: Any) -> None:
     archive = opened(MongoBackend(mongo))
-    parts = mongo.raw["agentsessions.parts"]
+    parts = mongo.raw["awi_actions"]
     ids = {f"sess_{number}": field for number, field in enumerate(PART_FIELDS)}
     try:
         for session_id in ids:
             await archive.save_trimmed_actions(session_id, AGENT_ID, Chunk(0, trimmed(5, 2, session_id)[1]))
         await saved(archive, *(snapshot(trimmed(5, 2, one)[0]) for one in ids), snapshot(session(5, GOOD)))
         for part in list(parts.find()):
-            parts.update_one({"_id": part["_id"]}, {"$set": {ids[part["sessionId"]]: value}})
+            parts.update_one({"_id": part["_id"]}, {"$set": {ids[part["session"]]: value}})
         [original, _] = mongo.put_app_documents().values()
         apps = {f"sess_app_{number}": field for number, field in enumerate(APP_FIELDS)}
         mongo.sessions.insert_many({**original, "_id": ObjectId(), "sessionId": one} for one in apps)
@@ -181,8 +187,8 @@ def test_what_is_unpacked_is_bounded(
 
     asyncio.run(save())
     if isinstance(backend, MongoBackend):
-        change = {"awi.packed": packed_bomb} | ({"awi.bytes": size} if size else {})
-        backend.server.sessions.update_one({"sessionId": "sess_a"}, {"$set": change})
+        change = {"packed": packed_bomb} | ({"bytes": size} if size else {})
+        backend.server.archived.update_one({"_id": "sess_a"}, {"$set": change})
     else:
         assert isinstance(backend, SqliteBackend)
         with backend.database() as db:
@@ -208,8 +214,8 @@ async def test_what_is_unpacked_of_many_chunks_is_bounded(mongo: MongoServer, ca
     try:
         await saved(archive, snapshot(trimmed(50, 40, "sess_a")[0]))
         for number in range(40):
-            part = {"sessionId": "sess_a", "kind": "actions", "agent": AGENT_ID, "first": number}
-            mongo.raw["agentsessions.parts"].insert_one(part | {"packed": packed, "digest": digest})
+            part = {"session": "sess_a", "agent": AGENT_ID, "first": number}
+            mongo.raw["awi_actions"].insert_one(part | {"packed": packed, "digest": digest})
         chunks = await archive.load_trimmed_actions("sess_a", AGENT_ID)
         assert len(chunks) == 4 and "unpack to more than" in caplog.text
     finally:
@@ -221,8 +227,8 @@ async def test_a_huge_number_of_parts_is_refused(mongo: MongoServer) -> None:
     try:
         await saved(archive, snapshot(session(2, "sess_a")))
         for count in (2**52, 100, 10_000_000):
-            change = {"$set": {"awi.parts": count}, "$unset": {"awi.packed": 1}}
-            mongo.sessions.update_one({"sessionId": "sess_a"}, change)
+            change = {"$set": {"parts": count}, "$unset": {"packed": 1}}
+            mongo.archived.update_one({"_id": "sess_a"}, change)
             with pytest.raises(InvalidData, match="damaged"):
                 await archive.load("sess_a")
     finally:
@@ -243,9 +249,9 @@ def test_each_command_reports_a_damaged_session_and_goes_on(
         await archive.close()
 
     asyncio.run(save())
-    mongo.sessions.update_one(
-        {"sessionId": "sess_a"},
-        {"$set": {"awi.packed": 5, "awi.uses": {}, "agentName": {"x": 1}, "lastActivityAt": "x", "statistics": []}},
+    mongo.archived.update_one(
+        {"_id": "sess_a"},
+        {"$set": {"packed": 5, "uses": {}, "agentName": {"x": 1}, "lastActivityAt": "x", "statistics": []}},
     )
     for words in (["list"], ["stats"], ["list", "-o", "table"], ["stats", "-o", "table"]):
         assert user.ok("archive", *words).err.count("\n") <= 1
@@ -264,9 +270,9 @@ def test_each_command_reports_a_damaged_session_and_goes_on(
 async def test_expired_documents_with_ids_that_no_session_has(valkey: ValkeyServer, mongo: MongoServer) -> None:
     archive = opened(MongoBackend(mongo))
     await saved(archive, snapshot(session(2, "sess_b"), ttl_ms=1, now=NOW - timedelta(days=9999)))
-    [document] = mongo.sessions.find()
+    [document] = mongo.archived.find()
     for wrong in (5, "x", "sess_\n", "sess_a\n", "", "sess_" + "x" * 99):
-        mongo.sessions.insert_one({**document, "_id": ObjectId(), "sessionId": wrong})
+        mongo.archived.insert_one({**document, "_id": wrong})
     await archive.close()
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
         sweeper = manager.sweeper(60_000)

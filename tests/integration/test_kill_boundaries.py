@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Case:
         return decode(raw) if raw is not None else None
 
     def in_archive(self) -> list[dict[str, Any]]:
-        return list(self.mongo.sessions.find({"sessionId": self.session_id}))
+        return list(self.mongo.archived.find({"_id": self.session_id}))
 
 
 def end_case(valkey: ValkeyServer, mongo: MongoServer, number: int) -> Case:
@@ -107,8 +108,9 @@ def _assert_somewhere(case: Case, before: dict[str, Any]) -> None:
         assert_same(live["page_state"], before["page_state"])
     else:
         [document] = archived
-        assert document["sessionActive"] is False
-        assert [action["action"] for action in document["actionHistory"]] == ["session_start", "session_end"]
+        assert document["state"] == "ended"
+        actions = decode(zlib.decompress(document["packed"]))["history"]["actions"]
+        assert [action["action"] for action in actions] == ["session_start", "session_end"]
 
 
 async def _archived(manager: StateManager, case: Case) -> dict[str, Any]:
@@ -169,6 +171,7 @@ async def test_a_sweep_killed_at_any_step_is_completed_by_the_next(
     end = {"t": 1, "action": "session_end", "input": {}, "delta": {}, "timestamp": "2026-11-23T10:00:01.000Z"}
 
     def prepare() -> Case:
+        mongo.archived.delete_many({})
         mongo.sessions.delete_many({})
         valkey.raw.flushall()
         _put(expiring, px=200_000)
@@ -194,5 +197,5 @@ async def test_a_sweep_killed_at_any_step_is_completed_by_the_next(
                 assert ended.in_redis() is None and expiring.in_redis() is not None
                 for case, document in before.items():
                     [found] = case.in_archive()
-                    assert found["sessionActive"] == (case is expiring)
+                    assert found["state"] == ("live" if case is expiring else "ended")
                     assert_same(await _archived(manager, case), document)

@@ -157,7 +157,7 @@ async def test_a_chunk_of_actions_with_an_invalid_position_is_skipped(
         from awictl.archive.chunks import Chunk
 
         await manager.required_archive().save_trimmed_actions("sess_2", AGENT_ID, Chunk(0, gone))
-        mongo.raw["agentsessions.parts"].update_many({"kind": "actions"}, {"$set": {"first": first}})
+        mongo.raw["awi_actions"].update_many({}, {"$set": {"first": first}})
         sweeper = manager.sweeper(300_000)
         swept = await sweeper.sweep(await sweeper.candidates())
         assert (swept.archived, swept.failed, swept.stopped) == (3, {}, None)

@@ -57,7 +57,7 @@ def set_expiry(backend: Backend, ago: timedelta) -> None:
     """Let the archived session be overdue, as if its agent had been active since."""
     then = datetime.now(UTC) - ago
     if isinstance(backend, MongoBackend):
-        backend.server.sessions.update_many({}, {"$set": {"awi.expiresAt": then}})
+        backend.server.archived.update_many({}, {"$set": {"expiresAt": then}})
     else:
         assert isinstance(backend, SqliteBackend)
         with backend.database() as db:
@@ -68,7 +68,7 @@ def set_expiry(backend: Backend, ago: timedelta) -> None:
 def forget_server(backend: Backend) -> None:
     """Make the archive one that an earlier version wrote."""
     if isinstance(backend, MongoBackend):
-        backend.server.sessions.update_many({}, {"$unset": {"awi.server": 1}})
+        backend.server.archived.update_many({}, {"$unset": {"server": 1}})
     else:
         assert isinstance(backend, SqliteBackend)
         with backend.database() as db:

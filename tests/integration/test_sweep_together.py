@@ -84,20 +84,20 @@ async def test_concurrent_sweepers_archive_each_session_once_in_its_last_version
             assert process.returncode == 0, out
         # sessions that were updated after they were archived are archived again by the next sweep
         await sweep(manager)
-        assert mongo.sessions.count_documents({}) == sessions == len(mongo.sessions.distinct("sessionId"))
+        assert mongo.archived.count_documents({}) == sessions
         last = dict(zip(ids, valkey.raw.mget([f"AWI:SESSION:{one}" for one in ids]), strict=True))
         assert None not in last.values(), "a sweep deletes no live session"
-        for document in mongo.sessions.find({}, {"sessionId": 1, "awi": 1}):
-            assert zlib.decompress(document["awi"]["packed"]) == last[document["sessionId"]]
+        for document in mongo.archived.find():
+            assert zlib.decompress(document["packed"]) == last[document["_id"]]
         assert_same(await archived(manager, ids[0]), decode(last[ids[0]]))
 
         # they expire, and the next sweep marks them as ended
-        assert mongo.sessions.count_documents({"sessionActive": True}) == sessions
+        assert mongo.archived.count_documents({"state": "live"}) == sessions
         valkey.raw.delete(*(f"AWI:SESSION:{one}" for one in ids))
-        past = {"$set": {"awi.expiresAt": mongo.sessions.find_one()["sessionStartedAt"]}}  # type: ignore[index]
-        mongo.sessions.update_many({}, past)
+        past = {"$set": {"expiresAt": mongo.archived.find_one()["startedAt"]}}  # type: ignore[index]
+        mongo.archived.update_many({}, past)
         assert (await sweep(manager)).expired == sessions
-        assert mongo.sessions.count_documents({"sessionActive": False}) == sessions
+        assert mongo.archived.count_documents({"state": "expired"}) == sessions
 
 
 async def test_a_session_that_was_updated_is_archived_again(
@@ -112,7 +112,7 @@ async def test_a_session_that_was_updated_is_archived_again(
         swept = await sweep(manager, margin_ms=settings.session_ttl_ms * 2)
         assert (swept.archived, swept.deleted) == (1, 0)
         assert (await archived(manager, "sess_lives"))["page_state"]["route"] == "/later"
-    assert mongo.sessions.count_documents({}) == 1
+    assert mongo.archived.count_documents({}) == 1
 
 
 async def test_a_session_that_was_touched_is_not_marked_as_expired(
@@ -121,14 +121,14 @@ async def test_a_session_that_was_touched_is_not_marked_as_expired(
     put(valkey, "sess_lives", px=2_000)
     async with StateManager.open(settings) as manager:
         await sweep(manager)
-        first = mongo.sessions.find_one({})
+        first = mongo.archived.find_one({})
         await manager.touch_session("sess_lives")
-        mongo.sessions.update_one({}, {"$set": {"awi.expiresAt": first["sessionStartedAt"]}})  # type: ignore[index]
+        mongo.archived.update_one({}, {"$set": {"expiresAt": first["startedAt"]}})  # type: ignore[index]
         assert (await sweep(manager)).expired == 0, "it is still in Redis"
         await sweep(manager, margin_ms=settings.session_ttl_ms * 2)
-        again = mongo.sessions.find_one({})
+        again = mongo.archived.find_one({})
     assert first is not None and again is not None
-    assert again["sessionActive"] and again["awi"]["expiresAt"] > first["awi"]["expiresAt"]
+    assert again["state"] == "live" and again["expiresAt"] > first["expiresAt"]
 
 
 async def test_an_ended_session_is_archived_and_deleted(
@@ -173,7 +173,7 @@ async def test_a_session_that_cannot_be_archived_does_not_stop_the_others(
 ) -> None:
     put(valkey, "sess_good", "sess_clash", px=10_000)
     valkey.raw.set("AWI:SESSION:sess_bad", b"no JSON", px=10_000)
-    mongo.sessions.insert_one({"sessionId": "sess_clash", "sessionActive": True})
+    mongo.archived.insert_one({"_id": "sess_clash", "format": 99})
     async with StateManager.open(settings) as manager:
         sweeper = manager.sweeper(MARGIN_MS)
         swept = await sweeper.sweep(await sweeper.candidates())

@@ -19,7 +19,8 @@ from support.documents import AGENT_ID
 
 from awictl.archive.compression import compress, decompress
 from awictl.archive.mongo.app_view import app_agent_id, app_view
-from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, document_of, part_names
+from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, Whole, document_of
+from awictl.archive.mongo.stored_bytes import part_names
 from awictl.archive.snapshot import Snapshot
 from awictl.archive.values import parse_datetime
 from awictl.document.json_codec import dumps
@@ -32,17 +33,18 @@ MAX_DEPTH = 100
 def stored(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document of a session, without its parts, as it would be read from MongoDB."""
     taken = snapshot(document, raw=dumps(document))
-    made, parts = document_of(taken, NOW)
-    encoded = bson.encode(made)
-    assert len(encoded) < MAX_BSON
+    made, parts = document_of(taken, Whole(counts=taken.action_counts), NOW)
+    encoded = bson.encode(made | {"view": app_view(taken)})
+    assert len(bson.encode(made)) < MAX_BSON and len(bson.encode(app_view(taken))) < MAX_BSON
     for part in parts:
         assert len(bson.encode(part._doc)) < MAX_BSON  # type: ignore[union-attr, arg-type]
     found: dict[str, Any] = bson.decode(encoded)
     assert all("." not in name and not name.startswith("$") and "\0" not in name for name in names(found))
     assert depth_of(found) <= MAX_DEPTH
-    packed = found["awi"].get("packed") or b"".join(part._doc["packed"] for part in parts)  # type: ignore[union-attr]
-    assert decompress(packed, found["awi"]["digest"], "") == taken.raw
-    return found
+    packed = found.get("packed") or b"".join(part._doc["packed"] for part in parts)  # type: ignore[union-attr]
+    assert decompress(packed, found["digest"], "") == taken.raw
+    view: dict[str, Any] = found.pop("view")
+    return found | view
 
 
 def names(value: Any) -> Iterator[str]:
@@ -256,7 +258,7 @@ def test_a_long_trajectory_is_cut_to_its_newest_actions() -> None:
 
 
 def test_all_parts_of_a_document_at_their_maximum_size() -> None:
-    """The bytes, the view and the action counts share the 16 MiB of one document."""
+    """The bytes and the action counts share the 16 MiB of one document."""
     room = 520_000
     chance = random.Random(2)
     names = ["".join(chr(chance.randrange(0x10000, 0x10400)) for _ in range(200)) for _ in range(1_000)]
@@ -273,14 +275,14 @@ def test_all_parts_of_a_document_at_their_maximum_size() -> None:
     size = len(compress(dumps(document)))
     blob = base64.b85encode(chance.randbytes(INLINE_BYTES)).decode()
     document["unknown"] = blob[: int((INLINE_BYTES - size - 10_000) * 1.2)]
-    packed = stored(document)["awi"].get("packed", b"")
+    packed = stored(document).get("packed", b"")
     assert INLINE_BYTES * 0.95 < len(packed) <= INLINE_BYTES, "this tests the largest document that is not split"
 
 
 def test_large_incompressible_bytes_are_split() -> None:
-    taken = snapshot(incompressible(110, 100_000))
-    made, parts = document_of(taken, NOW)
-    assert "packed" not in made["awi"] and made["awi"]["parts"] == len(parts) >= 2
+    taken = snapshot(incompressible(170, 100_000))
+    made, parts = document_of(taken, Whole(), NOW)
+    assert "packed" not in made and made["parts"] == len(parts) >= 2
     assert [part._doc["_id"] for part in parts] == part_names(taken.session_id, taken.digest, len(parts))  # type: ignore[union-attr]
     assert all(len(part._doc["packed"]) == PART_BYTES for part in parts[:-1])  # type: ignore[union-attr]
 

@@ -18,9 +18,11 @@ from support.documents import compact
 
 from awictl.archive.base import ArchivedSummary
 from awictl.archive.decision import ArchivedState, ArchivedVersion, Decision, Outdated, decide
-from awictl.archive.mongo.documents import document_of
+from awictl.archive.merge import Gap
+from awictl.archive.mongo.documents import Whole, document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
 from awictl.archive.snapshot import Revision, Snapshot
+from awictl.archive.trajectory import ActionCount
 from awictl.archive.values import as_count, parse_datetime
 from awictl.document.timestamps import timestamp
 from awictl.errors import InvalidData, Refused
@@ -344,8 +346,18 @@ def test_revisions_have_exact_milliseconds(milliseconds: int) -> None:
 @given(st.sampled_from(SESSIONS), st.none() | st.integers(0, 10**9))
 def test_a_mongodb_document_has_the_version_of_its_snapshot(name: str, ttl_ms: int | None) -> None:
     taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
-    document, _ = document_of(taken, NOW)
-    assert mongo_version_of(document) == archived(taken)
+    whole = Whole(7, (Gap(0, 6), Gap(9, None)), 3, {"a.b": ActionCount(2, 1)})
+    document, _ = document_of(taken, whole, NOW)
+    assert mongo_version_of(document) == archived(
+        taken,
+        seen_at=NOW,
+        first=7,
+        actions=len(taken.actions),
+        trajectory=taken.trajectory_digest,
+        gaps=whole.gaps,
+        overwritten_actions=3,
+        action_counts=whole.counts,
+    )
     assert decide(taken, mongo_version_of(document), WHERE) is Decision.NOTHING
 
 
@@ -354,14 +366,15 @@ def test_documents_of_the_app_are_protected(name: str) -> None:
     from bson import json_util
 
     found = json_util.loads(raw(f"mongo_{name}_session.ejson").decode())
-    assert mongo_version_of(found).protected
+    version = mongo_version_of(found)
+    assert version.protected
     with pytest.raises(Refused):
-        decide(snapshot(session(1, found["sessionId"])), mongo_version_of(found), WHERE)
+        decide(snapshot(session(1, version.session_id)), version, WHERE)
 
 
 def test_a_snapshot_does_not_change_its_document() -> None:
     document = session(3)
     before = copy.deepcopy(document)
     taken = snapshot(document)
-    _ = taken.action_counts, taken.actions, document_of(taken, NOW)
+    _ = taken.action_counts, taken.actions, document_of(taken, Whole(), NOW)
     assert taken.document == before == json.loads(taken.raw)

@@ -24,7 +24,7 @@ from .connection import Document, MongoConnection
 from .documents import VERSION_FIELDS, unchanged, version_of
 from .errors import translate_errors
 from .migration import Migration
-from .reader import SessionReader
+from .reader import ArchiveReader
 from .values import as_datetime
 from .writer import SnapshotWriter
 
@@ -39,7 +39,7 @@ class MongoArchive:
         self.collections = Collections(connection)
         self._actions = ArchivedActions(self.collections, self.where, max_bytes)
         self._migration = Migration(self.collections, self._actions, self.where, max_bytes)
-        self._reader = SessionReader(self.collections, self._actions, self.where, max_bytes)
+        self._reader = ArchiveReader(self.collections, self._actions, self.where, max_bytes)
         self._writer = SnapshotWriter(self.collections, self._actions, self._migration, self.where, max_bytes)
         self._indexed = False
 

@@ -16,7 +16,7 @@ from .connection import Document
 from .stored_bytes import stored_bytes
 
 
-class SessionReader:
+class ArchiveReader:
     """Loads sessions. `where` names the archive in messages; max_bytes: of a session."""
 
     def __init__(self, collections: Collections, actions: ArchivedActions, where: str, max_bytes: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .base import ArchivedSummary
+from .decision import ArchivedState
 
 #: Percentiles of the durations: the name in the row, and the share of the sessions.
 _PERCENTILES = {"median_ms": 0.5, "p90_ms": 0.9, "max_ms": 1.0}
@@ -18,7 +19,11 @@ class ArchiveStats:
     """Counters over archived sessions, which are added one at a time."""
 
     sessions: int = 0
-    active: int = 0
+    #: By state.
+    states: Counter[ArchivedState] = field(default_factory=Counter)
+    sessions_with_gaps: int = 0
+    missing_actions: int = 0
+    overwritten_actions: int = 0
     actions: int = 0
     succeeded: int = 0
     failed: int = 0
@@ -33,7 +38,10 @@ class ArchiveStats:
     def add(self, summary: ArchivedSummary) -> None:
         """Add a session."""
         self.sessions += 1
-        self.active += summary.active
+        self.states[summary.state] += 1
+        self.sessions_with_gaps += bool(summary.gaps)
+        self.missing_actions += summary.missing_actions
+        self.overwritten_actions += summary.overwritten_actions
         self.actions += summary.total_actions
         self.succeeded += summary.successful_actions
         self.failed += summary.failed_actions
@@ -56,7 +64,11 @@ class ArchiveStats:
         counted = self.succeeded + self.failed
         return {
             "sessions": self.sessions,
-            "active": self.active,
+            "active": self.states[ArchivedState.LIVE],
+            "states": {state.value: self.states[state] for state in ArchivedState},
+            "sessions_with_gaps": self.sessions_with_gaps,
+            "missing_actions": self.missing_actions,
+            "overwritten_actions": self.overwritten_actions,
             "actions": self.actions,
             "successful_actions": self.succeeded,
             "failed_actions": self.failed,

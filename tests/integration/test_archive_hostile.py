@@ -60,8 +60,9 @@ APP_FIELDS = ["agentId", "agentName", "currentState", "currentState.pagination",
 PART_FIELDS = ["first", "packed", "digest", "agent", "count", "overwritten", "session"]
 SQL_COLUMNS = ["agent_id", "agent_name", "route", "started_at", "last_activity_at", "ended_at", "active", "expires_at",
                "total_actions", "successful_actions", "failed_actions", "next_t", "updated_ms", "last_action", "uses",
-               "digest", "bytes", "packed"]  # fmt: skip
-SQL_VALUES: list[Any] = [None, 2**62, float("inf"), "x", '{"a":1,"b":["x",{}]}', b"\xff"]
+               "digest", "bytes", "packed", "state", "seen_at", "first", "actions", "trajectory", "gaps", "missing",
+               "overwritten"]  # fmt: skip
+SQL_VALUES: list[Any] = [None, 2**62, float("inf"), "x", '{"a":1,"b":["x",{}]}', '[[5,1],[1,2,3],5,["x",{}]]', b"\xff"]
 GOOD = "sess_good"
 
 

@@ -6,6 +6,7 @@ import typer
 
 from ...archive.base import ArchiveQuery
 from ...errors import AwiError, InvalidInput
+from ..framework.archived_view import is_incomplete
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import EachId, each, outcome_of
 from ..framework.output import Format
@@ -19,6 +20,9 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID...]", help="Session ids, or - to read them from stdin.  [default: all that match]"),
 ]
+#: What is reported of an incomplete session.
+_REPORTED = ("state", "last_seen_at", "missing_actions", "gaps", "overwritten_actions")
+
 Actions = Annotated[bool, typer.Option("--actions", help="Print one action per line instead of one session per line.")]
 
 
@@ -80,15 +84,24 @@ async def run(ctx: CommandContext, ids: list[str] | None, query: ArchiveQuery, a
 
 def render(ctx: CommandContext, archived: "Archived", actions: bool) -> None:
     """Print a session as one line, or each of its actions as one."""
-    for line in _actions(archived) if actions else [archived.document]:
+    for line in _actions(archived) if actions else [_document(archived)]:
         ctx.out.json_line(line)
     flush()
 
 
+def _document(archived: "Archived") -> dict[str, Any]:
+    """The document of a session; if it is incomplete, with what the archive knows of that in a field of its own."""
+    if not is_incomplete(archived.summary):
+        return archived.document
+    row = archived.summary.row()
+    return archived.document | {"awi_archive": {name: row[name] for name in _REPORTED}}
+
+
 def _actions(archived: "Archived") -> list[dict[str, Any]]:
-    """The actions of a session, each with the ids of session and agent."""
+    """The gaps and then the actions of a session, each with the ids of session and agent."""
     own = {"session_id": archived.summary.session_id, "agent_id": archived.summary.agent_id}
-    return [
+    gaps = [own | {"gap": gap.row()} for gap in archived.summary.gaps]
+    return gaps + [
         own | (action if isinstance(action, dict) else {"action": action})
         for action in archived.document["history"]["actions"]
     ]

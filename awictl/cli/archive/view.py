@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...util.humanize import duration, plural
@@ -20,15 +20,12 @@ SESSIONS = [
     SESSION_ID,
     Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut", width=10),
     Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"], "seconds"), width=20),
-    Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=4),
+    Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=5),
     Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=3),
     Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True, drop=2),
-    Column(
-        "STATE",
-        lambda row: ("live" if row["active"] else "ended") + (" (app)" if row["shape"] == "app" else ""),
-        drop=1,
-    ),
-    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=5),
+    Column("MISSING", lambda row: _missing(row), right=True, drop=4),
+    Column("STATE", lambda row: row["state"] + (" (app)" if row["shape"] == "app" else ""), drop=1),
+    Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=6),
 ]
 
 CANDIDATES = [
@@ -44,6 +41,12 @@ RESTORED = [
     Column("CURRENT SESSION", lambda row: known(row["agent_session"]), narrow="id", least=15, drop=1),
     Column("EXPIRES IN", lambda row: duration(row["ttl_ms"]), right=True),
 ]
+
+
+def _missing(row: Mapping[str, Any]) -> str:
+    """The number of missing actions; followed by `+` if there may be more."""
+    more = "+" if any(gap["count"] is None for gap in row["gaps"]) else ""
+    return f"{row['missing_actions']:,}{more}" if row["gaps"] else "-"
 
 
 def sweep(row: Mapping[str, Any]) -> str:
@@ -63,10 +66,11 @@ def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
     parts: list[RenderableType] = [
         fields_of(
             [
-                ("sessions", f"{row['sessions']:,} ({row['active']:,} active)"),
+                ("sessions", f"{row['sessions']:,}{_states(row['states'])}"),
                 ("actions", f"{row['actions']:,}"),
                 ("success rate", "-" if rate is None else f"{rate:.1%} ({row['failed_actions']:,} failed)"),
                 ("duration", _percentiles(row["durations"])),
+                *_incomplete(row),
             ]
         )
     ]
@@ -92,6 +96,20 @@ def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
         ]
         parts += ["", Rows(row["most_used_actions"], columns)]
     return Group(*parts)
+
+
+def _states(states: Mapping[str, int]) -> str:
+    """The numbers of sessions by state, of those states that there are."""
+    found = [f"{count:,} {state}" for state, count in states.items() if count]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _incomplete(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if row["sessions_with_gaps"]:
+        missing, sessions = row["missing_actions"], row["sessions_with_gaps"]
+        yield "missing", f"{plural(missing, 'action')}, in {plural(sessions, 'session')}"
+    if row["overwritten_actions"]:
+        yield "overwritten", plural(row["overwritten_actions"], "action")
 
 
 def _percentiles(durations: Mapping[str, int | None]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.action_numbers import t_of
 from ...document.schema import as_array, as_object
 from ...util.humanize import lifetime
+from . import archived_view
 from .cells import AGENT_ID, SESSION_ID, known, moment
 from .output import Output
 from .stdout import dumps
@@ -16,7 +17,7 @@ from .tables import Column, Rows, compact, fields_of, printable_json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ...archive.base import Archived
+    from ...archive.base import Archived, ArchivedSummary
 
 #: Number of newest actions in the view of a session.
 LATEST_ACTIONS = 10
@@ -39,13 +40,18 @@ ENDED = [
 ]
 
 
-def session(session_id: str, document: dict[str, Any], ttl_ms: int | None, *, archived: bool = False) -> RenderableType:
-    """The state of a session, and its newest actions."""
+def session(
+    session_id: str, document: dict[str, Any], ttl_ms: int | None, archived: ArchivedSummary | None = None
+) -> RenderableType:
+    """The state of a session, and its newest actions. archived: what the archive knows of it, if it is from there."""
     from rich.console import Group
     from rich.text import Text
 
     actions = as_array(as_object(document.get("history")).get("actions"))
-    parts: list[RenderableType] = [fields_of(facts(document, len(actions), None if archived else lifetime(ttl_ms)))]
+    fields = list(facts(document, len(actions), None if archived else lifetime(ttl_ms)))
+    if archived is not None:
+        fields += archived_view.facts(archived)
+    parts: list[RenderableType] = [fields_of(fields)]
     if actions:
         parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
     if len(actions) > LATEST_ACTIONS:
@@ -105,12 +111,17 @@ def last_delta(diff: dict[str, Any]) -> RenderableType:
 
 
 def print_archived(out: Output, archived: Archived, title: str | None = None) -> None:
-    """Print a session from the archive; `raw` is the string that was in Redis, or the app's own document."""
+    """Print a session from the archive; `raw` is the string that was in Redis, or the app's own document.
+
+    What is missing from it is reported on stderr: the document is printed as it is.
+    """
+    for notice in archived_view.notices(archived.summary):
+        out.notice(notice)
     document = archived.document
     session_id = archived.summary.session_id
     out.one(
         document,
-        table=lambda: session(session_id, document, None, archived=True),
+        table=lambda: session(session_id, document, None, archived.summary),
         ids=[session_id],
         title=title,
         raw=archived.raw if archived.raw is not None else dumps(archived.original) + b"\n",

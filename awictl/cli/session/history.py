@@ -9,6 +9,7 @@ import typer
 from ...document.action_numbers import t_of
 from ...document.schema import as_object
 from ...errors import InvalidInput
+from ..framework.archived_view import is_incomplete, notices
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
 from ..framework.output import LISTING, Format
@@ -17,6 +18,7 @@ from . import view
 from .follow import follow
 
 if TYPE_CHECKING:
+    from ...archive.base import ArchivedSummary
     from ...store.base import HistoryPage
 
 Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of actions.")]
@@ -62,7 +64,8 @@ async def run(ctx: CommandContext, session_id: str, limit: int, offset: int) -> 
         page, found = await manager.find_history(session_id, limit, offset)
     if found is not None:
         ctx.out.notice(found.origin)
-    await render(ctx, page, {"session_id": session_id, "total": page.total, "limit": limit, "offset": offset})
+    envelope = {"session_id": session_id, "total": page.total, "limit": limit, "offset": offset}
+    await render(ctx, page, envelope, found.archived.summary if found is not None and found.archived else None)
 
 
 async def run_follow(ctx: CommandContext, session_id: str, limit: int, interval: float, seconds: float | None) -> None:
@@ -75,12 +78,20 @@ async def run_follow(ctx: CommandContext, session_id: str, limit: int, interval:
                 ctx.out.line(action, partial(view.action_lines, action))
 
 
-async def render(ctx: CommandContext, page: "HistoryPage", envelope: dict[str, Any]) -> None:
-    """Print a page of actions; `envelope`: the fields around them in JSON."""
+async def render(
+    ctx: CommandContext, page: "HistoryPage", envelope: dict[str, Any], archived: "ArchivedSummary | None"
+) -> None:
+    """Print a page of actions; `envelope`: the fields around them in JSON. archived: what the archive knows of them."""
+    if archived is not None:
+        envelope |= {"gaps": [gap.row() for gap in archived.gaps]}
     rows = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
     await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions")
     if len(rows) < page.total:
         ctx.out.notice(f"{len(rows)} of {page.total} actions")
+    if archived is not None and is_incomplete(archived):
+        for notice in notices(archived):
+            ctx.out.notice(notice)
+        return
     oldest = t_of(rows[-1]) if rows and page.offset + len(rows) >= page.total else None
     if oldest:
         ctx.out.notice(

@@ -94,7 +94,7 @@ def test_the_table_of_a_session_has_its_state_and_what_is_missing(user: Cli) -> 
         return {line[:17].strip(): line[17:].strip() for line in lines if line[:17].strip()}
 
     gap, overwritten, vanished, whole = map(fields, NAMES)
-    assert gap["missing"] == "20 actions, 5 to 24 (counted from 0)"
+    assert gap["missing"] == "20 actions: 5 to 24 (counted from 0)"
     assert overwritten["overwritten"] == "3 actions"
     assert vanished["state"].startswith("vanished, last seen 20")
     assert whole["state"] == "ended" and not {"missing", "overwritten"} & whole.keys()

@@ -35,7 +35,7 @@ def notices(summary: ArchivedSummary) -> Iterator[str]:
         number = f"{plural(missing, 'action')} of" if missing else "actions of"
         verb = "is" if missing == 1 else "are" if missing else "may be"
         why = "gone from Redis before they were archived"
-        yield f"{number} {session_id} {verb} missing ({_places(summary.gaps)}): {why}"
+        yield f"{number} {session_id} {verb} missing ({_places(summary.gaps)}, counted from 0): {why}"
     if overwritten := summary.overwritten_actions:
         verb = "was" if overwritten == 1 else "were"
         where = "the archive has them in front of what took their place"
@@ -48,7 +48,10 @@ def facts(summary: ArchivedSummary) -> Iterator[tuple[str, str]]:
     yield "state", f"{summary.state.value}, last seen {_seen(summary)}" if vanished else summary.state.value
     if summary.gaps:
         missing = summary.missing_actions
-        yield "missing", f"{plural(missing, 'action') if missing else 'unknown'}, {_places(summary.gaps)}"
+        yield (
+            "missing",
+            f"{plural(missing, 'action') if missing else 'unknown'}: {_places(summary.gaps)} (counted from 0)",
+        )
     if summary.overwritten_actions:
         yield "overwritten", plural(summary.overwritten_actions, "action")
 
@@ -61,7 +64,7 @@ def _places(gaps: Sequence[Gap]) -> str:
     """The ordinals of missing actions."""
     named = [_place(gap) for gap in gaps[:_MAX_GAPS]]
     more = [f"{len(gaps) - _MAX_GAPS:,} more gaps"] if len(gaps) > _MAX_GAPS else []
-    return f"{', '.join(named + more)} (counted from 0)"
+    return ", ".join(named + more)
 
 
 def _place(gap: Gap) -> str:

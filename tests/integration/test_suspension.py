@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from bson import encode
+from support.api import an_agent, client_of, served
 from support.mongo import MongoServer
+from support.valkey import ValkeyServer
 
 from awictl import AgentKey, InvalidInput, NotFound, ReadOnly, Refused, Settings, StateManager, Unreachable
 from awictl.agents.api_keys import KeyState, Permission
@@ -345,3 +347,49 @@ async def test_a_check_that_began_before_a_suspension_here_does_not_undo_it(cach
     await cache.find("s", "d")
     cache.forget("another agent")
     assert cache.fresh("d") == store.key
+
+
+# -- the server
+
+
+async def test_no_request_is_served_once_the_process_has_suspended_its_agent(
+    archived: Settings, valkey: ValkeyServer
+) -> None:
+    """With other requests under way all the time."""
+    settings = valkey.settings(mongodb_uri=archived.mongodb_uri, archive_url=archived.archive_url)
+    async with served(settings) as api, client_of(api) as client:
+        agent = await an_agent(api, client)
+        order = 0
+        done: list[tuple[int, int]] = []
+        stopped = False
+
+        async def requests() -> None:
+            nonlocal order
+            while not stopped:
+                order += 1
+                number = order
+                done.append((number, (await agent.get("state")).status_code))
+
+        async def until(count: int) -> None:
+            while len(done) < count:
+                await asyncio.sleep(0)
+
+        clients = [asyncio.create_task(requests()) for _ in range(4)]
+        try:
+            for _ in range(3):
+                await until(len(done) + 20)
+                await api.worker.agents.suspend(agent.agent_id)
+                suspended_at = order
+                first = len(done)
+                await until(first + 20)
+                sent_after = [status for number, status in done[first:] if number > suspended_at]
+                assert sent_after and set(sent_after) == {403}
+                await api.worker.agents.resume(agent.agent_id)
+                resumed_at = order
+                first = len(done)
+                await until(first + 20)
+                sent_after = [status for number, status in done[first:] if number > resumed_at]
+                assert sent_after and set(sent_after) == {200}
+        finally:
+            stopped = True
+            await asyncio.gather(*clients)

@@ -13,8 +13,8 @@ PROTECTED_FIELDS = ("session_id", "agent_id", "history")
 SESSION_START = "session_start"
 SESSION_END = "session_end"
 
-#: The names of actions that the app's mongoose schema of `agentsessions` accepts: the enum of `actionHistory.action`, as
-#: found in the app. Its own end deletes a session from Redis first, and then cannot save it if it has another name.
+#: The names of actions that the app's mongoose schema of `agentsessions` accepts: the enum of `actionHistory.action`,
+#: as found in the app. Its own end deletes a session from Redis first, and then cannot save it if it has another name.
 APP_ACTIONS = frozenset(
     {"list_posts", "get_post", "create_post", "update_post", "delete_post"}
     | {"list_comments", "create_comment", "update_comment", "delete_comment"}

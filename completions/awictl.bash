@@ -73,13 +73,14 @@ _awictl() {
     "session watch") commands="" own="--interval --seconds" ;;
     "session touch") commands="" own="--ttl" ;;
     "session end") commands="" own="--discard -y --yes --dry-run" ;;
-    "archive") commands="sweep list show stats export restore" own="" ;;
+    "archive") commands="sweep list show stats export restore migrate" own="" ;;
     "archive sweep") commands="" own="--once --watch --margin --interval --rate --scan-rate --dry-run" ;;
     "archive list") commands="" own="--agent --since --until --failed --limit --all --cursor" ;;
     "archive show") commands="" own="" ;;
     "archive stats") commands="" own="--agent --since --until --failed --top" ;;
     "archive export") commands="" own="--agent --since --until --failed --actions" ;;
     "archive restore") commands="" own="--dry-run" ;;
+    "archive migrate") commands="" own="--dry-run" ;;
     "agent") commands="register list show usage suspend resume revoke session audit events" own="" ;;
     "agent register") commands="" own="--permission --expires --description --allow-duplicate" ;;
     "agent list") commands="" own="" ;;

@@ -342,6 +342,7 @@ _awictl_archive() {
       'stats:Show sessions and actions per day, success rate, durations and most used actions'
       'export:Print archived sessions as JSON lines: complete documents, or their actions'
       'restore:Restore archived sessions to Redis as live sessions, byte for byte'
+      'migrate:Move sessions that earlier versions of awictl archived to the present layout of the archive'
       )
       _describe command commands ;;
     argument)
@@ -352,6 +353,7 @@ _awictl_archive() {
         stats) _awictl_archive_stats ;;
         export) _awictl_archive_export ;;
         restore) _awictl_archive_restore ;;
+        migrate) _awictl_archive_migrate ;;
       esac ;;
   esac
 }
@@ -484,6 +486,24 @@ _awictl_archive_restore() {
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '*:ID...: '
+}
+
+_awictl_archive_migrate() {
+  _arguments \
+    '--dry-run[Only count the sessions that would be migrated.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
 }
 
 _awictl_agent() {

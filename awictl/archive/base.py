@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -235,6 +235,22 @@ class Archive(Protocol):
 
     async def withdraw(self, session_ids: Sequence[str]) -> None:
         """Take back what `publish` added, before the sessions are in Redis again. Idempotent."""
+
+    async def count_old_sessions(self) -> int:
+        """Return the number of sessions that an earlier version of awictl archived and that are to be migrated."""
+
+    def old_sessions(self) -> AsyncGenerator[list[str], None]:
+        """Iterate over the ids of the sessions to be migrated, in batches of a limited size."""
+
+    async def migrate(self, session_ids: Sequence[str], gone: Collection[str] = ()) -> dict[str, AwiError | None]:
+        """Migrate sessions to the present layout. Idempotent.
+
+        gone: sessions that are not in Redis, of which the app keeps its view. Returns, for each session that had to be
+        migrated, None or the reason why it was left as it was.
+        """
+
+    async def migrate_actions(self) -> int:
+        """Migrate trimmed actions of sessions that have no snapshot in the archive. Returns the number of chunks."""
 
     async def check_exists(self) -> None:
         """Raise NotFound if the archive is a file that does not exist, which only writing to it would create.

@@ -6,7 +6,7 @@ Longer than 350 lines because the library's public API stands here in one place;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..agents.audit import AuditLog
     from ..agents.registry import AgentRegistry
     from ..archive.base import Archive, Archived
+    from ..archive.migrate import Migrated
     from ..archive.sweep import Sweeper
     from ..diagnostics.inventory import Inventory
     from ..document.splice import Base
@@ -482,6 +483,13 @@ class StateManager:
         if not dry_run:
             self.settings.check_writable()
         return await self._endings.restore(session_id, dry_run=dry_run)
+
+    async def migrate_archive(self, progress: Callable[[int], None] = lambda _: None) -> Migrated:
+        """Migrate what earlier versions of awictl archived; see `archive.migrate`. Raises Refused, Unreachable."""
+        from ..archive.migrate import migrate
+
+        self.settings.check_writable()
+        return await migrate(self.store, self.required_archive(), progress)
 
     async def get_archived_session(self, session_id: str) -> Archived | None:
         """A session from the archive with its complete trajectory; None if it is not there, or there is no archive."""

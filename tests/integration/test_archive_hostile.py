@@ -26,6 +26,7 @@ from support.archives import (
 from support.cli import Cli
 from support.documents import AGENT_ID
 from support.mongo import MongoServer
+from support.old_archive import put_old
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
@@ -100,6 +101,31 @@ async def test_fields_of_any_type_in_mongodb(mongo: MongoServer, value: Any) -> 
             mongo.archived.update_one({"_id": session_id}, {"$set": {field: value}})
         loaded = await use(archive, list(ids))
         assert {"sess_0", "sess_1"} <= set(loaded), "what is not needed does not matter"
+    finally:
+        await archive.close()
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
+async def test_fields_of_any_type_in_documents_of_earlier_versions(mongo: MongoServer, value: Any) -> None:
+    """They are read, adopted by the next snapshot, and migrated, or left where they are."""
+    archive = opened(MongoBackend(mongo))
+    ids = {f"sess_{number}": field for number, field in enumerate(OLD_FIELDS)}
+    try:
+        for session_id in [*ids, GOOD, "sess_rest"]:
+            put_old(mongo, snapshot(session(5, session_id), ttl_ms=1))
+        for session_id, field in ids.items():
+            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+        assert {"sess_0", "sess_1"} <= set(await use(archive, list(ids)))
+        for session_id, field in ids.items():
+            mongo.sessions.delete_many({"sessionId": session_id})
+            put_old(mongo, snapshot(session(5, session_id), ttl_ms=1))
+            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+        mongo.archived.delete_many({})
+        outcome = {}
+        async for batch in archive.old_sessions():
+            outcome |= await archive.migrate(batch, batch)
+        assert outcome["sess_rest"] is None
+        assert all(error is None or isinstance(error, AwiError) for error in outcome.values())
     finally:
         await archive.close()
 

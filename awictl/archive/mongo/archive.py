@@ -150,12 +150,19 @@ class MongoArchive:
                 async for batch in batches:
                     yield batch
 
-    async def migrate(self, session_ids: Sequence[str], gone: Collection[str]) -> dict[str, AwiError | None]:
+    async def migrate(self, session_ids: Sequence[str], gone: Collection[str] = ()) -> dict[str, AwiError | None]:
         """Migrate sessions. See `Archive.migrate`."""
         with translate_errors(self.where):
             await self.connection.check_reachable()
             await self._create_indexes()
             return await self._migration.adopt(session_ids, gone)
+
+    async def migrate_actions(self) -> int:
+        """Migrate trimmed actions. See `Archive.migrate_actions`."""
+        with translate_errors(self.where):
+            await self.connection.check_reachable()
+            await self._create_indexes()
+            return await self._migration.finish()
 
     # -- reading
 

@@ -20,11 +20,12 @@ SESSIONS = [
     IndexModel([("state", ASCENDING), ("expiresAt", ASCENDING)], partialFilterExpression={"state": "live"}),
     IndexModel([("unpublished", ASCENDING)], partialFilterExpression={"unpublished": True}),
 ]
-#: In this order: one document per session; the app's query; listings.
+#: In this order: one document per session; the app's query; listings; what earlier versions of awictl archived.
 APP_SESSIONS = [
     IndexModel([("sessionId", ASCENDING)], unique=True),
     IndexModel([("agentId", ASCENDING), ("sessionActive", ASCENDING), _NEWEST]),
     IndexModel([_NEWEST, ("sessionId", DESCENDING)]),
+    IndexModel([("awi.format", ASCENDING)], partialFilterExpression={"awi.format": 1}),
 ]
 #: Of the chunks and of the parts of a session.
 BY_SESSION = [IndexModel([("session", ASCENDING)])]

@@ -31,6 +31,7 @@ from .stored_bytes import stored_bytes
 from .values import as_datetime
 from .views import view_of
 
+_OLD: Document = {"awi.format": legacy.FORMAT}
 #: What is read of an old document: not the app's view of it, which can be made again.
 _FIELDS = dict.fromkeys(("sessionId", "sessionActive", "sessionEndedAt", "awi"), 1)
 
@@ -144,6 +145,18 @@ class Migration:
             except BulkWriteError as error:  # another process, or an earlier run, has inserted it
                 if error.details["writeConcernErrors"] or not only_duplicates(error):
                     raise
+
+    async def finish(self) -> int:
+        """Move what is left of trimmed actions, and delete parts of sessions that were moved. Returns what was moved.
+
+        A process that is killed after it moved a session leaves the parts of the old document behind.
+        """
+        moved = await self.move_actions()
+        parts = self._collections.legacy_parts
+        for session_id in await parts.distinct("sessionId", {"kind": "document"}):
+            if await self._collections.app_sessions.find_one({"sessionId": session_id, **_OLD}, {"_id": 1}) is None:
+                await parts.delete_many({"sessionId": session_id, "kind": "document"})
+        return moved
 
     async def move_actions(self, session_ids: Sequence[str] | None = None) -> int:
         """Move the trimmed actions of these sessions, or of all. Returns the number of chunks that were moved."""

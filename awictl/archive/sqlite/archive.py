@@ -210,6 +210,10 @@ class SqliteArchive:
 
         return await self.file.write(write) if self.file.path.exists() else {}
 
+    async def migrate_actions(self) -> int:
+        """Return 0: chunks of an earlier version are read as they are. See `Archive.migrate_actions`."""
+        return 0
+
     # -- reading
 
     async def load(self, session_id: str) -> Archived | None:

@@ -58,6 +58,16 @@ def sweep(row: Mapping[str, Any]) -> str:
     return f"{', '.join(parts)}, in {row['seconds']:.1f} s"
 
 
+def migrated(row: Mapping[str, Any]) -> str:
+    """The counts of a migration, in one line."""
+    parts = [f"{plural(row['found'], 'session')} of earlier versions", f"{row['migrated']:,} migrated"]
+    if row["chunks"]:
+        parts.append(f"{plural(row['chunks'], 'chunk')} of trimmed actions moved")
+    if row["failed"]:
+        parts.append(f"{row['failed']:,} failed")
+    return ", ".join(parts)
+
+
 def stats(row: Mapping[str, Any], *, blocks: bool) -> RenderableType:
     """Statistics with a bar chart of the days. `blocks`: whether the terminal supports block characters."""
     from rich.console import Group

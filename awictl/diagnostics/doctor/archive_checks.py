@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import AwiError, NotFound
 from ...util.batched import batched
+from ...util.humanize import plural
 from .report import Check, failed, passed, warned
 
 if TYPE_CHECKING:
@@ -60,12 +61,16 @@ async def check_archive(open_archive: OpenArchive) -> list[Check]:
         except NotFound as error:
             checks = [warned("archive", str(error), "correct AWI_ARCHIVE_URL, unless nothing was archived yet")]
         missing = await archive.missing_indexes()
+        old = await archive.count_old_sessions()
     except AwiError as error:
         remedy = (
             "start the archive's server, or correct MONGODB_URI or AWI_ARCHIVE_URL; until it is reachable, ended "
             "sessions stay in Redis"
         )
         return [failed("archive", str(error), remedy)]
+    if old:
+        found = f"{plural(old, 'session')} in the layout of an earlier version of awictl; they can be read as well"
+        checks.append(warned("archive layout", found, "awictl archive migrate"))
     if missing:
         remedy = "no action needed: archiving the next session creates them"
         return [*checks, warned("archive indexes", f"missing indexes: {'; '.join(missing)}", remedy)]

@@ -64,6 +64,7 @@ WRITES: dict[str, Call] = {
     "end_session": lambda manager: manager.end_session(SESSION_ID),
     "discard_session": lambda manager: manager.discard_session(SESSION_ID),
     "restore_session": lambda manager: manager.restore_session("sess_archived"),
+    "finish_ends": lambda manager: manager.finish_ends(),
     "migrate_archive": lambda manager: manager.migrate_archive(),
 }
 

@@ -30,6 +30,12 @@ PREVIOUS_PAGE = "prev_page"
 NEXT_PAGE = "next_page"
 
 
+#: What an operator can do with a document whose session_id is not that of its key: it cannot be archived.
+OTHER_ID_REMEDY = (
+    "save a copy (`awictl session show -o raw ID > FILE`), then delete it (`awictl session end --discard --yes ID`)"
+)
+
+
 def new_document(session_id: str, agent_id: str, agent_name: str, route: str, now: str) -> dict[str, Any]:
     """A session document as the app creates it, with the `session_start` action as number 0."""
     return {

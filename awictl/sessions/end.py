@@ -22,7 +22,7 @@ from ..archive.connect import required
 from ..archive.decision import Outdated
 from ..archive.transfer import MAX_ARCHIVE_ATTEMPTS, Transfer, Transferred
 from ..document import keys
-from ..document.schema import as_object, as_text, has_ended
+from ..document.schema import OTHER_ID_REMEDY, as_object, as_text, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
@@ -241,7 +241,8 @@ def _check_id(session_id: str, document: dict[str, Any], where: str) -> None:
     stored = document.get("session_id", session_id)
     if stored != session_id:
         raise InvalidData(
-            f"{where}: {session_id} cannot be archived: its document has another session_id ({stored!a:.80})"
+            f"{where}: {session_id} cannot be archived: its document has another session_id ({stored!a:.80}); "
+            + OTHER_ID_REMEDY.replace("ID", session_id)
         )
 
 

@@ -50,8 +50,8 @@ async def test_a_healthy_session_passes_every_check_of_the_data(manager: StateMa
     healthy(valkey)
     checks, plan = await examined(manager)
     of_data = [
-        "documents", "document sizes", "expiries", "agent mappings", "agents in a session", "diffs",
-        "ended sessions", "expiring sessions",
+        "documents", "session ids", "document sizes", "expiries", "agent mappings", "agents in a session",
+        "sessions per agent", "diffs", "ended sessions", "expiring sessions",
     ]  # fmt: skip
     assert {checks[name].status for name in of_data} == {Status.PASS}
     assert "1 live session among 3 keys" in checks["documents"].evidence
@@ -189,6 +189,7 @@ async def test_examining_writes_nothing(manager: StateManager, valkey: ValkeySer
         await examine(manager)
     assert set(seen.names) <= {
         "PING", "ACL", "TIME", "INFO", "CONFIG", "SCAN", "EVAL", "EVALSHA", "PTTL", "STRLEN", "GETRANGE",
+            "HKEYS",
     }  # fmt: skip
 
 

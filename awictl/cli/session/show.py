@@ -52,5 +52,7 @@ def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored
         write(stored.raw)
         return
     document = manager.decoded(session_id, stored)
+    if (other := document.get("session_id", session_id)) != session_id:
+        ctx.out.notice(f"{session_id}: the document has another session_id: {other!a:.80} (see `awictl doctor`)")
     table = partial(session_table, session_id, document, stored.ttl_ms)
     ctx.out.one(document, table=table, ids=[session_id], title=title)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ...document.schema import OTHER_ID_REMEDY
 from ...util.humanize import duration, plural
+from .app_end import MAX_BYTES
 from .data_scan import EXPIRING_MS, OVERSIZED_BYTES
 from .findings import Finding, Findings
 from .report import Check, failed, passed, warned
@@ -15,13 +17,16 @@ def data_checks(found: Findings, *, archive_configured: bool) -> list[Check]:
     return [
         *_not_scanned(found),
         _documents(found),
+        _ids(found),
         _sizes(found),
         _ttls(found),
         _derived("agent mappings", "agent mapping", "without a live session", found.orphaned_mappings),
         _derived("agents in a session", "agent mapping", "missing for a live session", found.missing_mappings),
+        _several(found),
         _derived("diffs", "diff", "without a live session", found.orphaned_diffs),
         _ended(found, archive_configured),
         _expiring(found, archive_configured),
+        *_app_end(found),
     ]
 
 
@@ -49,6 +54,43 @@ def _documents(found: Findings) -> Check:
     )
     evidence = f"{plural(found.unreadable.count, 'key')} cannot be read"
     return failed("documents", evidence, remedy, found.unreadable.examples)
+
+
+def _ids(found: Findings) -> Check:
+    if not found.other_ids.count:
+        return passed("session ids", "every document has the session_id of its key")
+    evidence = f"{plural(found.other_ids.count, 'document')} with another session_id than that of the key"
+    return warned("session ids", evidence, OTHER_ID_REMEDY, found.other_ids.examples)
+
+
+def _several(found: Findings) -> Check:
+    if not found.several_sessions.count:
+        return passed("sessions per agent", "no agent has a live session that it is not mapped to")
+    evidence = f"{plural(found.several_sessions.count, 'agent')} with live sessions that they are not mapped to"
+    remedy = (
+        "their mapping expired before the session, or a second session was created. The agents go on in the session "
+        "that they are mapped to (`awictl agent session AGENT`): end the others with `awictl session end ID`"
+    )
+    return warned("sessions per agent", evidence, remedy, found.several_sessions.examples)
+
+
+def _app_end(found: Findings) -> list[Check]:
+    """What the app's own end would lose; nothing if that was not checked."""
+    if found.checked_for_app is None and not found.unchecked_for_app:
+        return []
+    not_read = ""
+    if found.unchecked_for_app:
+        not_read = f"; {plural(found.unchecked_for_app, 'more session')} not read (limit: {MAX_BYTES:,} bytes)"
+    name = "end by the app"
+    checked = plural(found.checked_for_app or 0, "live session")
+    if not found.app_would_lose.count:
+        return [passed(name, f"{checked} checked, none of which the app could not save{not_read}")]
+    remedy = (
+        "let awictl end them (`awictl session end ID`), and keep `awictl archive sweep --watch` running, which "
+        "archives them before the app can lose them"
+    )
+    evidence = f"{found.app_would_lose.count:,} of {checked} would be lost if the app ended them{not_read}"
+    return [warned(name, evidence, remedy, found.app_would_lose.examples)]
 
 
 def _sizes(found: Findings) -> Check:

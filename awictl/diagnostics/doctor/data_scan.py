@@ -12,12 +12,14 @@ from ...document.json_codec import encodable
 from ...document.keys import KeyKind, decode_key
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
-from ...store.base import Listed, SessionStore
+from ...store.base import Listed, SessionStore, Stored
 from ...store.redis.keyspace import KeyInfo, Keyspace, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
+from ...util.batched import batched_by_bytes
 from ...util.humanize import duration
 from ..inventory import Inventory
-from .findings import MAX_REPAIRS, Finding, Findings
+from . import app_end
+from .findings import MAX_EXAMPLES, MAX_REPAIRS, Finding, Findings
 
 if TYPE_CHECKING:
     from ...settings import Settings
@@ -42,6 +44,10 @@ class DataScan:
         self._sessions = store.keyspace
         #: For each agent without a mapping: last activity and ID of its most recently active live session.
         self._unmapped: dict[str, tuple[str, str]] = {}
+        #: For each agent, some of the live sessions that it is not mapped to.
+        self._unreached: dict[str, list[str]] = {}
+        #: How many bytes of trajectories may still be read; None: no check needs them.
+        self._bytes_left = app_end.MAX_BYTES if settings.mongodb_uri is not None else None
         self.found = Findings()
 
     async def run(self, rate: float | None, on_step: StepCallback) -> None:
@@ -57,6 +63,13 @@ class DataScan:
                 if inventory.holds(self._sessions):
                     raise
                 self.found.unreachable.add(str(error))
+        for session_id in await self._store.endings.ids():
+            self.found.ended.add(f"{keys.ENDING_KEY}: {session_id}")
+        for agent_id, session_ids in self._unreached.items():
+            mapped = self._unmapped.get(agent_id)
+            others = [one for one in session_ids if mapped is None or one != mapped[1]]
+            if others:
+                self.found.several_sessions.add(f"{agent_id}: {', '.join(others)}")
         for agent_id, (_, session_id) in self._unmapped.items():
             mapping = keys.agent_key(agent_id)
             self.found.missing_mappings.add(mapping)
@@ -86,7 +99,8 @@ class DataScan:
         last_bytes = dict(
             zip(session_ids, await self._sessions.last_bytes(session_keys) if session_keys else [], strict=True)
         )
-        for listed in await self._store.list(session_ids):
+        sessions = await self._store.list(session_ids)
+        for listed in sessions:
             # a head can be valid although the rest is damaged; damaged documents are usually truncated
             if listed.error is None and last_bytes[listed.session_id] not in (b"}", None):
                 listed = listed._replace(error="the document is truncated")
@@ -94,10 +108,33 @@ class DataScan:
             if agent_id is not None:
                 live[keys.agent_key(agent_id)].append(listed)
         mappings = [mapping.encode() for mapping in live]
-        for mapping, info in zip(live, await self._sessions.key_info(mappings) if mappings else [], strict=True):
-            if info is None:
-                for listed in live[mapping]:
+        infos = await self._sessions.key_info(mappings, _MAPPING_BYTES) if mappings else []
+        for mapping, info in zip(live, infos, strict=True):
+            for listed in live[mapping]:
+                if info is None:
                     self._mapping_is_missing(listed)
+                elif info.error is None and info.start != listed.session_id.encode():
+                    self._is_not_reached(listed)
+
+        await self._check_for_app([one for one in sessions if one.error is None and not has_ended(one.head)])
+
+    async def _check_for_app(self, sessions: Sequence[Listed]) -> None:
+        """Find the sessions that the app's own end would lose."""
+        if self._bytes_left is None:
+            return
+        for batch in batched_by_bytes(sessions, lambda one: one.bytes, app_end.BATCH_BYTES, len(sessions) or 1):
+            size = sum(one.bytes for one in batch)
+            if size > self._bytes_left:
+                self.found.unchecked_for_app += len(batch)
+                continue
+            self._bytes_left -= size
+            strings = await self._store.read_many([one.session_id for one in batch])
+            for listed in batch:
+                stored = strings.get(listed.session_id)
+                if isinstance(stored, Stored):
+                    self.found.checked_for_app = (self.found.checked_for_app or 0) + 1
+                    if why := app_end.why_lost(listed.head.get("agent_id"), stored.raw):
+                        self.found.app_would_lose.add(f"{listed.session_id}: {why}")
 
     def _check_session(self, listed: Listed) -> str | None:
         """Check one session. Returns the ID of the agent that must have a mapping, because this session is live."""
@@ -106,6 +143,8 @@ class DataScan:
         if listed.error is not None:
             self.found.unreadable.add(f"{key}: {listed.error}")
             return None
+        if (stored_id := listed.head.get("session_id", listed.session_id)) != listed.session_id:
+            self.found.other_ids.add(f"{key}: {ascii(stored_id)[:80]}")
         if listed.bytes >= OVERSIZED_BYTES:
             self.found.oversized.add(f"{key}: {listed.bytes:,} bytes")
         if has_ended(listed.head):
@@ -127,7 +166,17 @@ class DataScan:
     def _mapping_is_missing(self, listed: Listed) -> None:
         agent_id = str(listed.head["agent_id"])
         activity = as_text(as_object(listed.head.get("statistics")).get("last_activity")) or ""
+        if agent_id in self._unmapped:
+            self._is_not_reached(listed)
+            self._is_not_reached(listed._replace(session_id=self._unmapped[agent_id][1]))
         self._unmapped[agent_id] = max(self._unmapped.get(agent_id, ("", "")), (activity, listed.session_id))
+
+    def _is_not_reached(self, listed: Listed) -> None:
+        """Note a live session that its agent is not, or not only, mapped to."""
+        agent_id = str(listed.head["agent_id"])
+        session_ids = self._unreached.setdefault(agent_id, []) if len(self._unreached) < MAX_REPAIRS else []
+        if len(session_ids) < MAX_EXAMPLES and listed.session_id not in session_ids:
+            session_ids.append(listed.session_id)
 
     # -- other keys
 

@@ -56,6 +56,15 @@ class Findings:
     orphaned_diffs: Finding = field(default_factory=Finding)
     #: Missing mappings of agents that have a live session.
     missing_mappings: Finding = field(default_factory=Finding)
+    #: Agents with live sessions that they are not mapped to.
+    several_sessions: Finding = field(default_factory=Finding)
+    #: Documents whose session_id is not that of their key.
+    other_ids: Finding = field(default_factory=Finding)
+    #: Live sessions that the app's own end would lose; how many were checked for that, and how many were not because
+    #: too much would have to be read. Nothing is checked without MongoDB, into which the app saves.
+    app_would_lose: Finding = field(default_factory=Finding)
+    checked_for_app: int | None = None
+    unchecked_for_app: int = 0
     #: Ended sessions that wait for the archive, without a TTL and with one.
     ended: Finding = field(default_factory=Finding)
     ended_expiring: Finding = field(default_factory=Finding)

@@ -15,9 +15,9 @@ from typing import Any
 import pexpect
 import pytest
 from support.cli import LIMIT_SECONDS, Cli, finish, unchanged
-from support.documents import DATA, assert_same
+from support.documents import DATA, assert_same, compact, document, put
 from support.mongo import MongoServer
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager
 
@@ -142,6 +142,32 @@ def test_end_continues_after_an_error(sqlite_user: Cli, valkey: ValkeyServer) ->
         sqlite_user("session", "end", "sess_of_another").error(6, "another session")
     valkey.raw.delete("AWI:SESSION:sess_of_another")
     assert valkey.raw.keys() == [b"AWI:SESSION:sess_bad"]
+
+
+def test_end_stops_when_the_archive_is_unreachable(awictl: Cli, valkey: ValkeyServer) -> None:
+    ids = [f"sess_{number:02}" for number in range(30)]
+    for one in ids:
+        put(valkey, compact(document([0], session_id=one)), one)
+    away = awictl.having(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/awi")
+    for words, stdin in ((ids, b""), (["-"], "\n".join(ids).encode())):
+        result = away("--timeout", "0.5", "session", "end", *words, stdin=stdin)
+        assert (result.code, result.out) == (5, b"")
+        *errors, notice = result.err.splitlines()
+        assert len(errors) == 8 and all("cannot reach MongoDB" in one for one in errors), "the first batch"
+        assert notice.startswith("0 done, 8 failed; 22 not tried, because ")
+        with valkey.raw.pipeline() as pipe:
+            for one in ids:
+                pipe.pttl(f"AWI:SESSION:{one}")
+            assert [ttl for ttl in pipe.execute() if ttl > 0] == pytest.approx([1e6] * 22, rel=0.5), "untouched"
+
+
+def test_end_handles_several_sessions_at_once(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    """In their order, and each of them once."""
+    ids = [f"sess_{number:02}" for number in range(20)]
+    for one in ids:
+        put(valkey, compact(document([0], session_id=one)), one)
+    result = sqlite_user.ok("session", "end", *ids, ids[0])
+    assert [one["session_id"] for one in result.rows] == ids and valkey.raw.keys() == []
 
 
 @pytest.mark.parametrize("file", APP_SESSIONS, ids=lambda file: file.stem)

@@ -42,7 +42,9 @@ async def run(ctx: CommandContext, ids: list[str], dry_run: bool) -> None:
         }
 
     async with ctx.manager() as manager:
-        await render(ctx, sessions.rows(one), "no session would be restored" if dry_run else "no session was restored")
+        await render(
+            ctx, sessions.rows(one, stop=True), "no session would be restored" if dry_run else "no session was restored"
+        )
     if dry_run:
         ctx.out.notice("dry run: nothing was written")
     sessions.exit()

@@ -1,7 +1,7 @@
 """Commands on several ids, from arguments and stdin: an error with one id does not stop the others."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TypeVar
 
 import typer
@@ -12,6 +12,8 @@ from .error_report import report
 from .input import BATCH_IDS, stream_ids
 
 T = TypeVar("T")
+#: Maximum seconds to count the ids on stdin that were not tried.
+COUNT_SECONDS = 1.0
 
 
 def are_several(ids: Sequence[str]) -> bool:
@@ -49,25 +51,44 @@ class EachId:
         #: Number of errors that were counted, but not reported.
         self.unreported = 0
 
-    async def rows(self, one: Callable[[str], Awaitable[T | None]]) -> AsyncGenerator[T, None]:
-        """Yield what `one` returns for each id, unless it is None.
+    async def rows(
+        self, one: Callable[[str], Awaitable[T | None]], *, at_once: int = 1, stop: bool = False
+    ) -> AsyncGenerator[T, None]:
+        """Yield what `one` returns for each id, unless it is None. `at_once`: number of ids that are handled together.
 
-        An error is reported on stderr. If there is only one id, its error is raised instead.
+        An error is reported on stderr. If there is only one id, its error is raised instead. `stop`: try no further
+        ids after one of them failed because a server cannot be reached, since the others would fail in the same way.
         """
+        import asyncio  # not needed for a page of help
 
-        async def only(batch: list[str]) -> list[T | Exception | None]:
-            return [await outcome_of(one, batch[0])]
+        unreachable: Exception | None = None
 
-        async with aclosing(self.batches(only, most=1)) as batches:
-            async for rows in batches:
-                for row in rows:
-                    yield row
+        async def some(batch: list[str]) -> list[T | Exception | None]:
+            nonlocal unreachable
+            outcomes = await asyncio.gather(*(outcome_of(one, each) for each in batch))
+            unreachable = next((each for each in outcomes if isinstance(each, Unreachable)), None)
+            return list(outcomes)
+
+        async with aclosing(self._batches(at_once)) as ids:
+            async with aclosing(self.batches(some, at_once, ids)) as batches:
+                async for rows in batches:
+                    for row in rows:
+                        yield row
+                    if stop and unreachable is not None:
+                        break
+            if stop and unreachable is not None and (left := await _count(ids)):
+                reason = "because a server cannot be reached; run the command again later"
+                self._ctx.out.notice(f"{self._summary([])[0]}; {left} not tried, {reason}")
 
     async def batches(
-        self, many: Callable[[list[str]], Awaitable[Sequence[T | Exception | None]]], most: int = BATCH_IDS
+        self,
+        many: Callable[[list[str]], Awaitable[Sequence[T | Exception | None]]],
+        most: int = BATCH_IDS,
+        ids: AsyncGenerator[list[str], None] | None = None,
     ) -> AsyncGenerator[list[T], None]:
         """Yield what `many` returns for each batch of at most `most` ids, without the errors and Nones in it.
 
+        `ids`: batches to use, which stay open; by default, those of all ids.
         The errors are reported on stderr; one that `many` raises ends the command.
         """
         import asyncio  # not needed for a page of help
@@ -75,7 +96,7 @@ class EachId:
         sent: list[str] = []
         try:
             with self._ctx.out.progress(None, "done", visible=self._shows_progress) as on_step:
-                async with aclosing(self._batches(most)) as batches:
+                async with nullcontext(ids) if ids is not None else aclosing(self._batches(most)) as batches:
                     async for batch in batches:
                         sent = batch
                         results = await many(batch)
@@ -131,6 +152,20 @@ class EachId:
         """Raise typer.Exit with the exit code of the first error, if there was one."""
         if self._code:
             raise typer.Exit(self._code)
+
+
+async def _count(ids: AsyncGenerator[list[str], None]) -> str:
+    """The number of ids that are left, empty for none; what does not arrive on stdin at once is not waited for."""
+    import asyncio
+
+    left = 0
+    try:
+        async with asyncio.timeout(COUNT_SECONDS):
+            async for batch in ids:
+                left += len(batch)
+    except TimeoutError:
+        return f"at least {left:,}"
+    return f"{left:,}" if left else ""
 
 
 async def outcome_of(one: Callable[[str], Awaitable[T | None]], session_id: str) -> T | Exception | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from ..framework.output import Row
 
+#: Number of sessions that are ended at the same time.
+AT_ONCE = 8
+
 Discard = Annotated[bool, typer.Option("--discard", help="Delete the sessions without archiving them.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation before --discard.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions would end.")]
@@ -55,7 +58,7 @@ async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> 
         async def one(session_id: str) -> dict[str, Any]:
             return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
 
-        await render(ctx, sessions.rows(one), "no session was ended")
+        await render(ctx, sessions.rows(one, at_once=AT_ONCE, stop=True), "no session was ended")
     sessions.exit()
 
 

@@ -72,7 +72,7 @@ complete -c awictl -n '__awictl_at '\''session list'\''' -l agent -x -a '(__awic
 complete -c awictl -n '__awictl_at '\''session list'\''' -l route -x -d 'Only sessions on this route; * and ? are wildcards.'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l idle -x -d 'Only sessions idle for at least this long, such as 20m.'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l ttl-below -x -d 'Only sessions that expire within this time, such as 5m.'
-complete -c awictl -n '__awictl_at '\''session list'\''' -l failed -d 'Only sessions with a failed action.'
+complete -c awictl -n '__awictl_at '\''session list'\''' -l failed -d 'Only sessions in which an action ever failed.'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l sort -x -a 'activity ttl actions failed bytes agent route id' -d 'Sort key; rows are printed once all are read: activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  [default: unsorted]'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l reverse -d 'Sort in the opposite direction.'
 complete -c awictl -n '__awictl_at '\''session list'\''' -l limit -x -d 'Maximum number of rows.'

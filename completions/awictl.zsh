@@ -147,7 +147,7 @@ _awictl_session_list() {
     '--route=[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
     '--idle=[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
     '--ttl-below=[Only sessions that expire within this time, such as 5m.]:DURATION: ' \
-    '--failed[Only sessions with a failed action.]' \
+    '--failed[Only sessions in which an action ever failed.]' \
     '--sort=[Sort key; rows are printed once all are read, activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  (default, unsorted)]:activity|ttl|actions|failed|bytes|agent|route|id:(activity ttl actions failed bytes agent route id)' \
     '--reverse[Sort in the opposite direction.]' \
     '--limit=[Maximum number of rows.]:N: ' \

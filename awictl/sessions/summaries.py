@@ -21,6 +21,8 @@ class SessionState(StrEnum):
     LIVE = "live"
     #: Its end is recorded; it is kept until it has been archived.
     ENDING = "ending"
+    #: Its end is recorded, but it expires: it was restored after its end.
+    ENDED = "ended"
     UNREADABLE = "unreadable"
 
 
@@ -85,7 +87,9 @@ def summary(fields: SessionFields) -> Summary:
 def _state(fields: SessionFields) -> SessionState:
     if fields.error is not None:
         return SessionState.UNREADABLE
-    return SessionState.ENDING if fields.ended else SessionState.LIVE
+    if not fields.ended:
+        return SessionState.LIVE
+    return SessionState.ENDING if fields.ttl_ms is None else SessionState.ENDED
 
 
 def idle_since(activity: Any) -> int | None:

@@ -100,7 +100,22 @@ def test_state_and_failures_of_listed_sessions(awictl: Cli, three: ValkeyServer)
     ended["history"]["last_action"] = ended["history"]["actions"][-1] | {"action": "session_end"}
     put(three, compact(ended), "sess_app")
     [row] = [row for row in awictl.ok("session", "list", "--failed").rows if row["session_id"] == "sess_app"]
-    assert (row["state"], row["failed_actions"]) == ("ending", 2)
+    assert (row["state"], row["failed_actions"]) == ("ended", 2), "nothing keeps it until it is archived"
+
+
+def test_an_ended_session_that_was_restored_is_not_ending(awictl: Cli, three: ValkeyServer) -> None:
+    user = awictl.having(AWI_ARCHIVE_URL=f"sqlite:///{awictl.home}/archive.db")
+    user.ok("session", "end", "sess_c")
+    user.ok("archive", "restore", "sess_c")
+    [row] = [row for row in user.ok("session", "list").rows if row["session_id"] == "sess_c"]
+    assert row["state"] == "ended" and row["ttl_ms"] > 0
+
+
+def test_csv_without_rows_has_the_names_of_the_fields(awictl: Cli, three: ValkeyServer) -> None:
+    header = awictl.ok("session", "list", "-o", "csv").lines[0]
+    assert awictl.ok("session", "list", "--agent", "nobody", "-o", "csv").lines == [header]
+    nobody = ("session", "list", "--agent", "nobody", "--columns", "session,ttl", "-o", "csv")
+    assert awictl.ok(*nobody).lines == ["session_id,ttl_ms"]
 
 
 def test_yaml_is_equal_data(awictl: Cli, three: ValkeyServer) -> None:

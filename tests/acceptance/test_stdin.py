@@ -266,8 +266,7 @@ def test_ctrl_c_names_the_ids_whose_outcome_is_unknown(waiting: Cli, silent_serv
             assert connection.recv(10)
             time.sleep(READ_SECONDS)
             result = interrupted(process)
-    line = result.error(INTERRUPTED, "awictl: interrupted: 0 done; outcome unknown (sent, no reply): sess_a")
-    assert line.endswith("sess_a sess_b\n" if "touch" in words else "sess_a\n")
+    result.error(INTERRUPTED, "awictl: interrupted: 0 done; outcome unknown (sent, no reply): sess_a sess_b\n")
 
 
 async def test_ctrl_c_counts_what_was_done(awictl: Cli, valkey: ValkeyServer, proxy: Proxy) -> None:

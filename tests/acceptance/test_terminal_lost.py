@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -42,9 +43,10 @@ def drawing(user: Cli, words: list[str]) -> Iterator[tuple[subprocess.Popen[byte
     try:
         shown = b""
         deadline = time.monotonic() + LIMIT_SECONDS
-        while b"next_page" not in shown and SESSION_ID.encode() not in shown:
-            assert time.monotonic() < deadline
-            shown += os.read(outside, 65_536)
+        while b"session_start" not in shown and SESSION_ID.encode() not in shown:
+            assert time.monotonic() < deadline, shown
+            if select.select([outside], [], [], 1)[0]:
+                shown += os.read(outside, 65_536)
         yield process, outside
     finally:
         process.kill()

@@ -1,6 +1,5 @@
 """Runs one command from its parsed values to its exit code: the only place that starts an event loop."""
 
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from ...errors import InvalidInput
 from .cells import LOCAL_TIMES
 from .context import CommandContext
 from .error_report import report
+from .exit_after import exit_after
 from .global_options import GlobalOptions
 from .output import Format
 
@@ -87,7 +87,10 @@ def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | No
             # not the handler of asyncio.Runner: a signal that arrives just as the loop goes to sleep would not wake it
             loop.add_signal_handler(signal.SIGINT, interrupt)
             # called besides, even while a write to a full pipe blocks the loop
-            signal.signal(signal.SIGINT, lambda *_: _exit_soon(lambda: interruption or KeyboardInterrupt()))
+            signal.signal(
+                signal.SIGINT,
+                lambda *_: exit_after(INTERRUPT_SECONDS, lambda: report(interruption or KeyboardInterrupt())),
+            )
         try:
             await work
         except asyncio.CancelledError as error:
@@ -107,12 +110,3 @@ def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | No
         raise
     finally:
         work.close()  # without effect, unless the loop could not be made
-
-
-def _exit_soon(interruption: Callable[[], KeyboardInterrupt]) -> None:
-    """End the process soon, whatever blocks it: a write to a full pipe, a name server, a thread that does not end."""
-    import threading
-
-    timer = threading.Timer(INTERRUPT_SECONDS, lambda: os._exit(report(interruption())))
-    timer.daemon = True
-    timer.start()

@@ -95,13 +95,16 @@ class CsvRows:
         self._started = False
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
-        """Some rows; the fields are those of the first batch, and those that later rows may have."""
+        """Some rows; the fields are those of the first batch, and those that later rows may have.
+
+        Without rows, the line of the field names, if they are known and were not encoded yet.
+        """
         import csv
         import io
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if rows and not self._started:
+        if (rows or self._fields is not None) and not self._started:
             self._fields = self._fields or list(dict.fromkeys([name for row in rows for name in row] + self._may_have))
             writer.writerow(map(_csv_value, self._fields))
             self._started = True

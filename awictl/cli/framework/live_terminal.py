@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
+
+from .exit_after import exit_after
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +38,7 @@ def ended_by(codes: Mapping[signal.Signals, int], end: Callable[[int], object]) 
     loop = asyncio.get_running_loop()
     for number, code in codes.items():
         loop.add_signal_handler(number, end, code)
-        signal.signal(number, partial(_exit_later, code))  # called besides
+        signal.signal(number, partial(_exit_later, code))  # called besides, even while the loop is blocked
     try:
         yield
     finally:
@@ -46,9 +47,7 @@ def ended_by(codes: Mapping[signal.Signals, int], end: Callable[[int], object]) 
 
 
 def _exit_later(code: int, *_: object) -> None:
-    timer = threading.Timer(STUCK_SECONDS, os._exit, [code])
-    timer.daemon = True
-    timer.start()
+    exit_after(STUCK_SECONDS, lambda: code)
 
 
 def can_be_suspended() -> bool:

@@ -176,6 +176,8 @@ class Output:
                     async for batch in batches:
                         write(csv_rows.encode(batch))
                         flush()
+                    if not count:
+                        write(csv_rows.encode([]))
                 case Format.IDS if id_field is not None:
                     await write_lines(batches, lambda row: printable(str(row[id_field])).encode())
                 case other:

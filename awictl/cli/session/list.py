@@ -46,7 +46,7 @@ TtlBelow = Annotated[
         help="Only sessions that expire within this time, such as 5m.",
     ),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Only sessions with a failed action.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Only sessions in which an action ever failed.")]
 Sort = Annotated[
     SortKey | None,
     typer.Option(
@@ -222,6 +222,8 @@ async def render(
 ) -> None:
     """Print sessions as they are found; below a table their number."""
 
+    from ...sessions.summaries import Summary
+
     def empty() -> str:
         return f"no session matches ({counts.live:,} live)" if counts.live else "no live sessions"
 
@@ -232,8 +234,7 @@ async def render(
         id_field="session_id",
         empty=empty,
         keep=order.keep,
-        fields=[name for _, name in shown] if shown is not None else None,
-        may_have=["error"],
+        fields=[name for _, name in shown] if shown is not None else Summary.__struct_fields__,
     )
     if printed and ctx.out.is_table:
         all_read = order.key is not None or printed != batches.limit

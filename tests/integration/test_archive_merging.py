@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import NOW, Backend, SqliteBackend, ended, listed, opened, saved, session, snapshot, stamp
+from support.archives import (
+    NOW,
+    Backend,
+    MongoBackend,
+    SqliteBackend,
+    ended,
+    listed,
+    opened,
+    saved,
+    session,
+    snapshot,
+    stamp,
+)
 from support.documents import SESSION_ID, app_updated
 
 from awictl.archive.base import Archive, Archived, ArchiveQuery, GoneSession
@@ -20,8 +32,11 @@ from awictl.archive.merge import Gap
 from awictl.archive.trajectory import ActionCount
 
 
-@pytest.fixture(params=["sqlite"])
-def backend(tmp_path: Path) -> Backend:
+@pytest.fixture(params=["sqlite", "mongo"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """An empty backend of each kind."""
+    if request.param == "mongo":
+        return MongoBackend(request.getfixturevalue("mongo"))
     return SqliteBackend(tmp_path / "archive.db")
 
 
@@ -99,6 +114,16 @@ async def test_actions_that_another_writer_overwrote_are_kept(archive: Archive) 
     assert found.raw == app.update(0).raw, "the bytes are those of the newest snapshot"
 
 
+async def test_actions_that_were_trimmed_after_the_snapshot_are_loaded(archive: Archive) -> None:
+    """The snapshot begins with the first action, and lacks those that left Redis since."""
+    app = App()
+    first = app.update(1)
+    await saved(archive, first)
+    app.update(80)
+    await archive.save_trimmed_actions(SESSION_ID, first.agent_id, Chunk(1, app.actions[1:70]))
+    assert (await loaded(archive)).document["history"]["actions"] == app.actions[:70]
+
+
 async def test_a_damaged_chunk_is_written_again_by_the_next_save_of_it(archive: Archive, backend: Backend) -> None:
     app = App()
     first = app.update(80)
@@ -147,8 +172,10 @@ async def test_the_states_of_sessions_that_are_gone(archive: Archive) -> None:
     }
     assert rows["sess_f"].state is ArchivedState.ENDED
     assert rows["sess_a"].last_seen_at == versions["sess_a"].seen_at
-    await saved(archive, App("sess_a").update(3))
+    await saved(archive, App("sess_a").update(3), App("sess_b").update(1))
     assert (await loaded(archive, "sess_a")).summary.state is ArchivedState.LIVE, "it is back"
+    back = (await loaded(archive, "sess_b")).summary
+    assert (back.state, back.ended_at) == (ArchivedState.LIVE, None), "with the same bytes"
 
 
 async def test_live_sessions_of_a_server(archive: Archive) -> None:

@@ -86,7 +86,7 @@ class ArchiveReader:
                 snapshot = await self._snapshot(name, found["awi"], old=True)
                 if isinstance(snapshot, AwiError):
                     raise snapshot
-                chunks = await self._actions.load(name, snapshot.agent_id) if snapshot.first_ordinal else []
+                chunks = await self._actions.load(name, snapshot.agent_id)
                 with damaged_unless_readable(f"{self._where}: {name}"):
                     document = snapshot.with_chunks(chunks).full_document
                     results[name] = Archived(legacy.summary_of(found), document, snapshot.raw)
@@ -107,13 +107,8 @@ class ArchiveReader:
             return error
 
     async def _chunks(self, found: dict[str, tuple[Document, Snapshot]]) -> dict[str, list[Chunk]]:
-        """Return the chunks of those sessions of which the newest snapshot does not have all actions."""
-        incomplete = {
-            name: snapshot.agent_id
-            for name, (one, snapshot) in found.items()
-            if as_count(one.get("first")) or as_count(one.get("overwritten"))
-        }
-        return await self._actions.load_many(incomplete) if incomplete else {}
+        """Return the chunks of sessions, also if a snapshot has all actions: later ones may have been trimmed since."""
+        return await self._actions.load_many({name: snapshot.agent_id for name, (_, snapshot) in found.items()})
 
     async def _complete(self, found: dict[str, tuple[Document, Snapshot | AwiError]]) -> dict[str, Archived | AwiError]:
         """Return sessions with their whole trajectories."""

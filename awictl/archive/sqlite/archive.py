@@ -243,8 +243,8 @@ class SqliteArchive:
                 summary, version = summary_of(row), version_of(row, {})
                 snapshot = Snapshot.parse(row["session_id"], raw)
                 first = snapshot.first_ordinal if version.actions is None else version.first
-                if first or version.overwritten_actions:
-                    snapshot = snapshot.with_chunks(self._chunks(db, snapshot), first)
+                # even if the snapshot has all actions: there are later ones if the session has been trimmed since
+                snapshot = snapshot.with_chunks(self._chunks(db, snapshot), first)
                 return Archived(summary, snapshot.full_document, raw)
         except AwiError as error:
             return error

@@ -25,6 +25,8 @@ from support.valkey import ValkeyServer
 
 STATE = "/api/agent/session/state"
 UPDATE = b'{"delta":{}}'
+#: Its requests time out soon, but not those that it sends to Redis on a busy machine.
+SHARED_OPTIONS = ("--request-timeout", "1s", "--rate-limit", "0", "--timeout", "60")
 #: Seconds in which a server must exit: those that it gives requests (three), and much more for a busy machine.
 EXIT_SECONDS = 20.0
 
@@ -132,7 +134,7 @@ def running_site(valkey: ValkeyServer, *options: str) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def shared_site() -> Iterator[Site]:
-    with ValkeyServer() as valkey, running_site(valkey, "--request-timeout", "1s", "--rate-limit", "0") as site:
+    with ValkeyServer() as valkey, running_site(valkey, *SHARED_OPTIONS) as site:
         with site.client(site.alice) as alice:
             assert alice.post(STATE, json={"delta": {"page_state": {"filters": {"mine": 1}}}}).status_code == 200
         yield site

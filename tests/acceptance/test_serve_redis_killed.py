@@ -200,7 +200,7 @@ def user_and_redis(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[
 async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     having, redis = user_and_redis(user, new_valkey)
     told = await run_agents(having, redis, agents=8, seconds=4, kills=1, recovery=BUSY_RECOVERY_SECONDS)
-    assert told["acknowledged actions"] > 100 and told["answers of 503"] > 8
+    assert told["acknowledged actions"] > 30 and told["answers of 503"] > 8
 
 
 @pytest.mark.soak

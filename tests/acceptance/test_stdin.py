@@ -303,7 +303,7 @@ def test_ctrl_c_while_a_full_pipe_blocks(awictl: Cli, valkey: ValkeyServer) -> N
     result.error(INTERRUPTED, "interrupted")
 
 
-def test_ctrl_c_while_a_thread_blocks(awictl: Cli, tmp_path: Path) -> None:
+def test_ctrl_c_while_a_thread_blocks(awictl: Cli, valkey: ValkeyServer, tmp_path: Path) -> None:
     """The archive's file is locked by another process."""
     import sqlite3
 
@@ -314,7 +314,8 @@ def test_ctrl_c_while_a_thread_blocks(awictl: Cli, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "archive.db", isolation_level=None) as db:
         db.execute("BEGIN EXCLUSIVE")
         with user.start("--timeout", "50", "session", "end", other) as process:
-            time.sleep(2 * READ_SECONDS + 0.5)
+            eventually(lambda: valkey.raw.pttl(session_key(other)) < 0)  # its end is recorded
+            time.sleep(READ_SECONDS)
             result = interrupted(process)
         db.execute("ROLLBACK")
     result.error(INTERRUPTED, f"outcome unknown (sent, no reply): {other}")

@@ -65,6 +65,25 @@ class Lifetime:
     bytes: int
 
 
+class SessionVersion(NamedTuple):
+    """What changes with every write to a session, but is read without its document."""
+
+    session_id: str
+    #: When it expires, in milliseconds since 1970 by the server's clock, to within 1 ms; None if it has no TTL, or its
+    #: expiry is not available.
+    expires_ms: int | None
+    #: Length of the string in bytes.
+    bytes: int
+
+
+class SessionVersions(NamedTuple):
+    """The versions of sessions at one moment."""
+
+    #: The server's clock, in milliseconds since 1970; None if it is not available.
+    now_ms: int | None
+    versions: Sequence[SessionVersion]
+
+
 class Listed(NamedTuple):
     """A session in a listing. A tuple, because a listing creates one for every session."""
 
@@ -155,6 +174,9 @@ class SessionStore(Protocol):
 
     async def lifetimes(self, session_ids: Sequence[str]) -> Sequence[Lifetime]:
         """TTL and size of these sessions. Missing sessions are left out."""
+
+    async def versions(self, session_ids: Sequence[str]) -> SessionVersions:
+        """Expiry and size of these sessions, to recognize which ones change. Missing sessions are left out."""
 
     async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
         """The stored version for an update to be based on; None if the session does not exist.

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from ...document import keys
 from ...errors import AwiError
-from ..base import Lifetime, Stored
-from .connection import Server
-from .keyspace import groups, key_info
+from ...util.batched import batched
+from ..base import Lifetime, SessionVersion, SessionVersions, Stored
+from .connection import Script, Server
+from .keyspace import KEYS_PER_SCRIPT, groups, key_info
+
+_SESSION_VERSIONS = Script("session_versions")
 
 
 async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime]:
@@ -22,6 +25,32 @@ async def lifetimes(server: Server, session_ids: Sequence[str]) -> list[Lifetime
         for session_id, one in zip(session_ids, infos, strict=True)
         if one is not None and one.error is None
     ]
+
+
+async def versions(server: Server, session_ids: Sequence[str]) -> SessionVersions:
+    """Expiry and size of these sessions. One round trip.
+
+    Missing sessions are left out, and keys that are not strings. No expiry is returned if the user has no permission
+    for scripts: separate commands would take the time and the TTL at different moments.
+    """
+    names = [keys.session_key(one) for one in session_ids]
+    calls = [(some, ()) for some in batched(names, KEYS_PER_SCRIPT)]
+    replies = await server.run(_SESSION_VERSIONS, *calls, idempotent=True)
+    if any(isinstance(reply, Exception) for reply in replies):
+        found = await lifetimes(server, session_ids)
+        return SessionVersions(None, [SessionVersion(one.session_id, None, one.bytes) for one in found])
+    flat = [one for reply in replies for one in reply[1:]]
+    if len(flat) != 2 * len(names):
+        raise server.malformed(f"it describes {len(flat) // 2:,} keys instead of {len(names):,}")
+    rows = zip(session_ids, flat[::2], flat[1::2], strict=True)
+    return SessionVersions(
+        min((reply[0] for reply in replies), default=None),
+        [
+            SessionVersion(session_id, expiry if expiry >= 0 else None, length)
+            for session_id, expiry, length in rows
+            if expiry != -2 and length >= 0
+        ],
+    )
 
 
 async def read(server: Server, session_ids: Sequence[str], max_bytes: int) -> dict[str, Stored | AwiError]:

@@ -57,6 +57,10 @@ def _are_versions(reply: Any) -> bool:
     return is_even and _types(reply[::2]) <= {bytes} and _types(reply[1::2]) <= {int}
 
 
+def _are_session_versions(reply: Any) -> bool:
+    return type(reply) is list and len(reply) % 2 == 1 and _types(reply) == {int}
+
+
 def _is_request(reply: Any) -> bool:
     if type(reply) is not list or len(reply) not in (6, 7):
         return False
@@ -94,6 +98,7 @@ SCRIPTS: dict[str, Check] = {
     "read_base": _is_list_of(int, bytes, bytes),
     "read_for_request": _is_request,
     "restore": _TWO_PARTS,
+    "session_versions": _are_session_versions,
     "take": _TWO_PARTS,
     "touch": _TWO_PARTS,
 }

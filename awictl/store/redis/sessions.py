@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +22,7 @@ from ..base import (
     HistoryPage,
     Lifetime,
     Listed,
+    SessionVersions,
     Stored,
     Traces,
 )
@@ -47,8 +47,6 @@ _DELETE = Script("delete")
 _RESTORE = Script("restore")
 _SET_MIN_TTL = Script("set_min_ttl")
 _READ_BASE = Script("read_base")
-
-_DATABASES = re.compile(rb"^db(\d+):keys=(\d+)", re.MULTILINE)
 
 
 class RedisStore:
@@ -247,6 +245,10 @@ class RedisStore:
         """TTL and size of these sessions. Missing sessions are left out. One round trip."""
         return await bulk_read.lifetimes(self._server, session_ids)
 
+    async def versions(self, session_ids: Sequence[str]) -> SessionVersions:
+        """Expiry and size of these sessions, to recognize which ones change. Missing sessions are left out."""
+        return await bulk_read.versions(self._server, session_ids)
+
     async def read_base(self, session_id: str, *, full: bool = False) -> Base | None:
         """The stored version for an update to be based on; None if the session does not exist.
 
@@ -328,13 +330,9 @@ class RedisStore:
 
     async def traces(self, session_id: str) -> Traces:
         """What the server reports about a session that does not exist. One round trip."""
-        ttl, info = await self._server.execute_idempotent(("PTTL", keys.diff_key(session_id)), ("INFO", "keyspace"))
-        databases = _DATABASES.findall(info) if isinstance(info, bytes) else []
-        return Traces(
-            ttl if isinstance(ttl, int) and ttl >= 0 else None,
-            {int(number): int(count) for number, count in databases},
-            self._settings.redis_db,
-        )
+        from .traces import traces
+
+        return await traces(self._server, session_id, self._settings.redis_db)
 
     async def ping(self) -> dict[str, Any]:
         """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if available."""

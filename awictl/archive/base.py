@@ -124,6 +124,8 @@ class GoneSession(NamedTuple):
     state: ArchivedState
     #: When it ended; None if that is unknown, or it has vanished.
     ended_at: datetime | None
+    #: When it was last in Redis; None if nothing later is known than the archive has.
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True)

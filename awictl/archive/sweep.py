@@ -10,28 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
-from ..document.keys import is_session_id
 from ..document.schema import has_ended
 from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
-from ..util.batched import batched_by_bytes
-from .base import BATCH_BYTES, BATCH_SESSIONS, Archive
-from .decision import ArchivedVersion
+from ..util.batched import batched, batched_by_bytes
+from .base import BATCH_BYTES, BATCH_SESSIONS, Archive, GoneSession
+from .decision import ArchivedState
+from .gone import GoneFinder
 from .hold import Hold
-from .transfer import Transfer, Transferred, deadline, seconds_for
+from .pace import Pace
+from .sightings import Sightings
+from .transfer import Transfer, Transferred, deadline, publish, seconds_for
+from .watcher import Watcher
 
 #: Number of batches in progress: while the archive writes one, the next one is read and compressed.
 CONCURRENT_BATCHES = 3
-#: A session that is not in Redis is marked as expired this long after its expiry, to allow for clock skew.
-EXPIRY_GRACE = timedelta(seconds=2)
-#: The same if the archive does not know which server it was on.
-UNKNOWN_SERVER_GRACE = timedelta(days=1)
+#: Seconds after which a watched archive is searched for sessions that are gone although the watcher misses none: those
+#: that another sweep archived.
+GONE_CHECK_SECONDS = 600.0
 #: Minimum time, in milliseconds, for which a session is kept that waits for the archive.
 MIN_HOLD_MS = 10_000
 
@@ -57,8 +59,11 @@ class Swept:
     archived: int = 0
     #: Of those, the ones that have ended and were deleted from Redis.
     deleted: int = 0
-    #: Number of sessions, archived by earlier sweeps, that have expired since and are now marked as ended.
+    #: Number of sessions, archived as live before, that are gone from Redis: they expired, the app ended them and saved
+    #: them itself, or they vanished (see `gone.py`).
     expired: int = 0
+    ended_by_app: int = 0
+    vanished: int = 0
     #: Sessions that could not be archived, with the reason.
     failed: dict[str, AwiError] = field(default_factory=dict)
     #: Of those, the ones whose TTL was extended because they would have expired soon.
@@ -82,12 +87,23 @@ class Sweeper:
         self._archive = archive
         self._transfer = Transfer(store, archive)
         self._margin_ms = margin_ms
-        self._rate = rate
+        self._pace = Pace(rate)
         self._scan_rate = scan_rate
+        self._sightings = Sightings()
+        self._gone_checked_at = -math.inf
         self._scanned_at = 0.0
         #: The sessions that the previous sweep archived, and this one so far. They may expire.
         self._archived_before: set[str] = set()
         self._archived_now: set[str] = set()
+
+    def watcher(self, age: float) -> Watcher:
+        """A watcher of the same store and archive that shares the limits of this sweeper, and what it finds out.
+
+        age: maximum age of a snapshot, in seconds.
+        """
+        watcher = Watcher(self._store, self._archive, age, pace=self._pace, scan_rate=self._scan_rate)
+        self._sightings = watcher.sightings
+        return watcher
 
     async def candidates(self) -> list[Candidate]:
         """Return the sessions that expire within the margin or have ended, those that expire first coming first."""
@@ -111,7 +127,7 @@ class Sweeper:
         progress: Callable[[int], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Swept:
-        """Archive these sessions, and mark sessions that have expired since an earlier sweep as ended.
+        """Archive these sessions, and record which sessions, archived by earlier sweeps, are gone.
 
         progress: called after each batch with its number of sessions. stop: polled before each batch; if it returns
         true, no further batch is started. Errors are returned in the result, not raised. If the archive cannot be
@@ -119,21 +135,16 @@ class Sweeper:
         """
         swept = Swept(found=len(due))
         started_at = time.monotonic()
-        batches = iter(list(_batches(due, self._rate)))
-        started = 0
+        batches = iter(list(batched_by_bytes(due, lambda one: one.bytes, BATCH_BYTES, self._pace.batch_size)))
         hold = self._hold(due)
 
         async def work() -> None:
-            nonlocal started
             for batch in batches:
                 if stop():
                     return
-                if self._rate is not None:
-                    pause = started_at + started / self._rate - time.monotonic()
-                    started += len(batch)
-                    await asyncio.sleep(max(0.0, pause))
-                    if stop():
-                        return
+                await self._pace.wait(len(batch))
+                if stop():
+                    return
                 await self._sweep_batch(batch, swept)
                 hold.done(one.session_id for one in batch)
                 progress(len(batch))
@@ -147,7 +158,7 @@ class Sweeper:
             swept.stopped = error
             swept.failed = {one.session_id: error for one in due}
         if swept.stopped is None and not stop():
-            await self._mark_expired(swept)
+            await self._finish(swept, stop)
         self._archived_before, self._archived_now = self._archived_now, set()
         swept.seconds = time.monotonic() - started_at
         return swept
@@ -194,45 +205,46 @@ class Sweeper:
         }
         return Hold(self._store, hold_ms, expiries)
 
-    async def expired(self) -> AsyncGenerator[list[ArchivedVersion], None]:
-        """Iterate, in batches, over archived sessions that have expired but are not marked as ended yet."""
-        batch: list[ArchivedVersion] = []
-        async for archived in self._archive.expired(datetime.now(UTC) - EXPIRY_GRACE):
-            if self._may_mark(archived):
-                batch.append(archived)
-            if len(batch) == BATCH_SESSIONS:
-                yield await self._without_live(batch)
-                batch = []
-        if batch:
-            yield await self._without_live(batch)
+    async def gone(self) -> list[GoneSession]:
+        """Return the sessions that the archive has as live, and that are gone. Writes nothing."""
+        return await GoneFinder(self._store, self._archive, self._sightings).find()
 
-    def _may_mark(self, archived: ArchivedVersion) -> bool:
-        """Whether a session that is not on this server has ended.
-
-        It may be live on another server: so only those that were live on this one, as far as the archive knows. Earlier
-        versions did not record that; what they archived is taken to have ended after a day.
-        """
-        if not is_session_id(archived.session_id):  # another program wrote it: no session can have this id
-            return False
-        if archived.server:
-            return archived.server == self._store.identity
-        return archived.expires_at is not None and archived.expires_at < datetime.now(UTC) - UNKNOWN_SERVER_GRACE
-
-    async def _without_live(self, batch: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
-        live = {one.session_id for one in await self._store.lifetimes([one.session_id for one in batch])}
-        return [one for one in batch if one.session_id not in live]
-
-    async def _mark_expired(self, swept: Swept) -> None:
+    async def _finish(self, swept: Swept, stop: Callable[[], bool]) -> None:
         try:
-            async with aclosing(self.expired()) as batches:
-                while True:
-                    async with deadline(self._archive):
-                        batch = await anext(batches, None)
-                        if batch is None:
-                            return
-                        swept.expired += await self._archive.mark_ended(batch)
+            await self._mark_gone(swept, stop)
+            await self._publish()
         except Exception as error:
             swept.stopped = as_awi_error(error)
+
+    async def _mark_gone(self, swept: Swept, stop: Callable[[], bool]) -> None:
+        """Record which sessions are gone. Skipped if a watcher misses none, except now and then."""
+        now = time.monotonic()
+        missing = set(self._sightings.missing)
+        if len(self._sightings) and not missing and now - self._gone_checked_at < GONE_CHECK_SECONDS:
+            return
+        gone = await GoneFinder(self._store, self._archive, self._sightings).find_settled(stop)
+        swept.expired += await self._mark(gone, ArchivedState.EXPIRED)
+        swept.ended_by_app += await self._mark(gone, ArchivedState.ENDED)
+        swept.vanished += await self._mark(gone, ArchivedState.VANISHED)
+        if not stop():
+            self._sightings.forget(missing)
+            self._gone_checked_at = now
+
+    async def _mark(self, gone: Sequence[GoneSession], state: ArchivedState) -> int:
+        """Record those of the sessions that are in this state now. Returns the number recorded."""
+        count = 0
+        for batch in batched([one for one in gone if one.state is state], BATCH_SESSIONS):
+            async with deadline(self._archive):
+                count += await self._archive.mark_gone(batch)
+        return count
+
+    async def _publish(self) -> None:
+        """Show sessions to the app that have ended or expired, if that has not been done yet."""
+        async with deadline(self._archive):
+            waiting = [one async for one in self._archive.unpublished()]
+        for batch in batched(waiting, BATCH_SESSIONS):
+            async with deadline(self._archive):
+                await publish(self._store, self._archive, batch)
 
 
 @contextmanager
@@ -247,9 +259,3 @@ def _fewer_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-def _batches(due: Sequence[Candidate], rate: float | None) -> Iterator[list[Candidate]]:
-    """Divide the candidates into batches; if the rate is limited, into small ones, so that the pace is even."""
-    most = BATCH_SESSIONS if rate is None else max(1, min(BATCH_SESSIONS, int(rate / 4)))
-    return batched_by_bytes(due, lambda one: one.bytes, BATCH_BYTES, most)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.cli import LIMIT_SECONDS, Cli
 from support.embedded import kill_servers
+from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
 
@@ -24,6 +25,18 @@ def user(tmp_path: Path) -> Cli:
 def awictl(user: Cli, valkey: ValkeyServer) -> Cli:
     """A user whose environment names the Valkey server of this worker."""
     return user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port))
+
+
+@pytest.fixture
+def sqlite_user(awictl: Cli) -> Cli:
+    """A user whose archive is an SQLite file."""
+    return awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
+
+
+@pytest.fixture
+def mongo_user(awictl: Cli, mongo: MongoServer) -> Cli:
+    """A user whose archive is in MongoDB."""
+    return awictl.having(MONGODB_URI=mongo.uri)
 
 
 @pytest.fixture

@@ -24,18 +24,6 @@ from awictl import Settings, StateManager
 APP_SESSIONS = sorted(DATA.glob("session_0*.json"))
 
 
-@pytest.fixture
-def sqlite_user(awictl: Cli) -> Cli:
-    """A user whose archive is an SQLite file."""
-    return awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
-
-
-@pytest.fixture
-def mongo_user(awictl: Cli, mongo: MongoServer) -> Cli:
-    """A user whose archive is in MongoDB."""
-    return awictl.having(MONGODB_URI=mongo.uri)
-
-
 def begin(user: Cli, agent: str = "browser-1", failed: int = 0) -> str:
     """Create a session with one successful action and `failed` failed ones; return its id."""
 

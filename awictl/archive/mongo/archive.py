@@ -99,8 +99,10 @@ class MongoArchive:
         if not sessions:
             return 0
         writes = []
-        for version, state, ended_at in sessions:
+        for version, state, ended_at, seen_at in sessions:
             change: Document = {"state": state.value, "endedAt": ended_at}
+            if seen_at is not None:
+                change["seenAt"] = seen_at
             if state is ArchivedState.EXPIRED:
                 change["unpublished"] = True
             live = {**unchanged(version), "state": ArchivedState.LIVE.value, "expiresAt": version.expires_at}

@@ -169,17 +169,18 @@ class SqliteArchive:
         """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
 
         def write(db: sqlite3.Connection) -> int:
-            statement = """UPDATE sessions SET active = 0, state = ?, ended_at = ?
+            statement = """UPDATE sessions SET active = 0, state = ?, ended_at = ?, seen_at = coalesce(?, seen_at)
                 WHERE session_id = ? AND digest = ? AND expires_at IS ? AND active"""
             rows = [
                 (
                     state.value,
                     optional_timestamp(ended_at),
+                    optional_timestamp(seen_at),
                     version.session_id,
                     version.digest,
                     optional_timestamp(version.expires_at),
                 )
-                for version, state, ended_at in sessions
+                for version, state, ended_at, seen_at in sessions
             ]
             return db.executemany(statement, rows).rowcount if rows else 0
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +18,14 @@ from . import view
 
 if TYPE_CHECKING:
     from ...archive.sweep import Candidate, Sweeper, Swept
+    from ...archive.watcher import Watched, Watcher
     from ...sessions.manager import StateManager
 
 #: Maximum number of failures of a sweep that are reported one by one, and of further ones that are named.
 MOST_FAILURES = 10
 MOST_NAMES = 100
+#: Default of --snapshot-age, in milliseconds.
+SNAPSHOT_AGE_MS = 60_000
 #: Seconds that a sweep may take to finish its batch after Ctrl-C, before it is cancelled.
 STOP_SECONDS = 0.4
 
@@ -42,6 +46,15 @@ SweepInterval = Annotated[
         help="Pause between two sweeps.  [default: a quarter of the margin]",
     ),
 ]
+SnapshotAge = Annotated[
+    int | None,
+    typer.Option(
+        "--snapshot-age",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Keep a snapshot of every live session that is no older than this; 0s: none.  [default: 1m]",
+    ),
+]
 ArchiveRate = Annotated[
     float | None,
     typer.Option("--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most N sessions per second."),
@@ -56,7 +69,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which session
 @cli_command(
     examples=[
         "awictl archive sweep   # once, for cron",
-        "awictl archive sweep --watch --margin 5m",
+        "awictl archive sweep --watch --margin 5m --snapshot-age 30s",
         "awictl archive sweep --dry-run",
         "awictl archive sweep --rate 50 --scan-rate 20000   # limit the load",
     ],
@@ -68,14 +81,16 @@ def command(
     watch: Watch = False,
     margin: Margin = "2m",  # type: ignore[assignment]  # parsed as an option is
     interval: SweepInterval = None,
+    snapshot_age: SnapshotAge = None,
     rate: ArchiveRate = None,
     scan_rate: ScanRate = None,
     dry_run: DryRun = False,
 ) -> Work:
     """Archive sessions that are about to expire or have ended.
 
-    Sessions that expired since an earlier sweep are marked as ended. A session that cannot be archived is kept from
-    expiring until a later sweep archives it. Several hosts may sweep at once.
+    A session that cannot be archived is kept from expiring until a later sweep archives it. Archived sessions that are
+    gone from Redis since are marked as expired, or as vanished if another program deleted them. With --watch, a recent
+    snapshot of every live session is kept, too. Several hosts may sweep at once.
     """
     if watch and (once or dry_run):
         raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} cannot be combined")
@@ -83,23 +98,24 @@ def command(
         raise InvalidInput(f"{'--margin' if margin <= 0 else '--interval'} must be greater than zero")
     if interval is not None and not watch:
         raise InvalidInput("--interval requires --watch")
+    if snapshot_age is not None and not watch:
+        raise InvalidInput("--snapshot-age requires --watch")
     if not dry_run and ctx.options.output in (*LISTING, Format.IDS):
         raise InvalidInput(f"-o {ctx.options.output} requires --dry-run, which lists the sessions")
     if dry_run:
         return run_dry(ctx, margin, scan_rate)
-    pause_ms = (interval if interval is not None else margin / 4) if watch else None
-    return run(ctx, margin, rate, scan_rate, pause_ms)
+    if watch:
+        pause = interval if interval is not None else margin / 4
+        age = snapshot_age if snapshot_age is not None else SNAPSHOT_AGE_MS
+        return _watch(ctx, margin, pause, age, rate, scan_rate)
+    return run(ctx, margin, rate, scan_rate)
 
 
-async def run(
-    ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate: float | None, pause_ms: float | None
-) -> None:
-    """Sweep once; repeatedly if there is a pause."""
+async def run(ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate: float | None) -> None:
+    """Sweep once."""
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
-        if pause_ms is not None:
-            await _run_repeatedly(ctx, manager, sweeper, margin_ms / 1000, pause_ms / 1000)
-        elif code := render(ctx, await _sweep(ctx, manager, sweeper)):
+        if code := render(ctx, await _sweep(ctx, manager, sweeper)):
             raise typer.Exit(code)
 
 
@@ -130,34 +146,63 @@ async def _sweep(
     return swept
 
 
-async def _run_repeatedly(
-    ctx: CommandContext, manager: "StateManager", sweeper: "Sweeper", margin: float, pause: float
+async def _watch(
+    ctx: CommandContext,
+    margin_ms: int,
+    pause_ms: float,
+    age_ms: int,
+    rate: float | None,
+    scan_rate: float | None,
 ) -> None:
-    """Sweep until SIGTERM or Ctrl-C; batches in progress are finished first. `margin` and `pause` are in seconds."""
-    stop = asyncio.Event()
+    """Sweep, and watch the live sessions, until SIGTERM or Ctrl-C; batches in progress are finished first."""
+    async with ctx.manager() as manager:
+        sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
+        watcher = sweeper.watcher(age_ms / 1000) if age_ms else None
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        watching = asyncio.create_task(watcher.run(stop)) if watcher is not None else None
+        try:
+            sweep = partial(_sweep, ctx, manager, sweeper, stop.is_set)
+            await _sweep_repeatedly(ctx, sweep, watcher, margin_ms / 1000, pause_ms / 1000, stop)
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            stop.set()
+            if watching is not None:
+                await asyncio.wait({watching}, timeout=STOP_SECONDS)
+                watching.cancel()
+                await asyncio.wait({watching})
+
+
+async def _sweep_repeatedly(
+    ctx: CommandContext,
+    sweep: "Callable[[], Coroutine[Any, Any, Swept]]",
+    watcher: "Watcher | None",
+    margin: float,
+    pause: float,
+    stop: asyncio.Event,
+) -> None:
+    """Sweep until `stop` is set, and report each time what the watcher did. `margin` and `pause` are in seconds."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    try:
-        while not stop.is_set():
-            began = loop.time()
-            try:
-                render(ctx, await _unless_interrupted(_sweep(ctx, manager, sweeper, stop.is_set), stop))
-            except AwiError as error:  # Redis is unreachable: retry with the next sweep
-                report(error, verbose=ctx.options.verbose)
-            took = loop.time() - began
-            if took + pause > margin:
-                ctx.out.notice(
-                    f"the sweep took {took:.0f} s and the next starts in {pause:.0f} s, together more than --margin "
-                    f"({margin:.0f} s): sessions may expire in between; increase --margin or reduce --interval"
-                )
-            try:
-                await asyncio.wait_for(stop.wait(), pause)
-            except TimeoutError:
-                pass
-            except asyncio.CancelledError:  # Ctrl-C
-                stop.set()
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+    while not stop.is_set():
+        began = loop.time()
+        try:
+            swept = await _unless_interrupted(sweep(), stop)
+            render(ctx, swept, watcher.take() if watcher is not None else None)
+        except AwiError as error:  # Redis is unreachable: retry with the next sweep
+            report(error, verbose=ctx.options.verbose)
+        took = loop.time() - began
+        if took + pause > margin:
+            ctx.out.notice(
+                f"the sweep took {took:.0f} s and the next starts in {pause:.0f} s, together more than --margin "
+                f"({margin:.0f} s): sessions may expire in between; increase --margin or reduce --interval"
+            )
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:  # Ctrl-C
+            stop.set()
 
 
 async def _unless_interrupted(sweep: Coroutine[Any, Any, "Swept"], stop: asyncio.Event) -> "Swept":
@@ -174,21 +219,31 @@ async def _unless_interrupted(sweep: Coroutine[Any, Any, "Swept"], stop: asyncio
         return task.result()
 
 
-def render(ctx: CommandContext, swept: "Swept") -> int:
-    """Print what a sweep did, and its failures. Returns the exit code."""
+def render(ctx: CommandContext, swept: "Swept", watched: "Watched | None" = None) -> int:
+    """Print what a sweep and a watcher did, and their failures. Returns the exit code."""
+    failed = (watched.failed if watched is not None else {}) | swept.failed
     row = {
         "found": swept.found,
         "archived": swept.archived,
         "deleted": swept.deleted,
         "expired": swept.expired,
-        "failed": len(swept.failed),
+        "ended_by_app": swept.ended_by_app,
+        "vanished": swept.vanished,
+        **({"snapshots": watched.snapshots} if watched is not None else {}),
+        "failed": len(failed),
         "held": swept.held,
         "seconds": round(swept.seconds, 3),
     }
     ctx.out.one(row, table=lambda: view.sweep(row))
-    if swept.stopped is not None:
-        return report(swept.stopped, verbose=ctx.options.verbose)
-    failures = list(swept.failed.items())
+    if watched is not None and watched.too_slow:
+        ctx.out.notice(
+            f"looking at all live sessions took {watched.longest:.0f} s: snapshots may be {2 * watched.longest:.0f} s "
+            "old, more than --snapshot-age; increase that, --rate or --scan-rate"
+        )
+    stopped = swept.stopped or (watched.stopped if watched is not None else None)
+    if stopped is not None:
+        return report(stopped, verbose=ctx.options.verbose)
+    failures = list(failed.items())
     codes = [report(_naming(*one), verbose=ctx.options.verbose) for one in failures[:MOST_FAILURES]]
     if rest := [session_id for session_id, _ in failures[MOST_FAILURES:]]:
         more = f" and {len(rest) - MOST_NAMES:,} more" if len(rest) > MOST_NAMES else ""
@@ -210,9 +265,8 @@ async def _due(manager: "StateManager", sweeper: "Sweeper") -> AsyncIterator[dic
         yield {"session_id": session_id, "why": "ended", "ttl_ms": None, "bytes": 0}
     for one in await sweeper.candidates():
         yield _candidate(one)
-    async for batch in sweeper.expired():
-        for known in batch:
-            yield {"session_id": known.session_id, "why": "expired", "ttl_ms": None, "bytes": 0}
+    for gone in await sweeper.gone():
+        yield {"session_id": gone.version.session_id, "why": gone.state.value, "ttl_ms": None, "bytes": 0}
 
 
 def _candidate(one: "Candidate") -> dict[str, Any]:

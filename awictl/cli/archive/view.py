@@ -53,6 +53,12 @@ def sweep(row: Mapping[str, Any]) -> str:
     """The counts of a sweep, in one line."""
     parts = [f"{plural(row['found'], 'session')} due", f"{row['archived']:,} archived", f"{row['deleted']:,} deleted"]
     parts += [f"{row['expired']:,} marked as expired"]
+    if row["ended_by_app"]:
+        parts.append(f"{row['ended_by_app']:,} as ended by the app")
+    if row["vanished"]:
+        parts.append(f"{row['vanished']:,} as vanished")
+    if row.get("snapshots"):
+        parts.append(plural(row["snapshots"], "snapshot"))
     if row["failed"]:
         parts.append(f"{row['failed']:,} failed ({row['held']:,} kept from expiring)")
     return f"{', '.join(parts)}, in {row['seconds']:.1f} s"

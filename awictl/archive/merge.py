@@ -103,13 +103,14 @@ def first_ordinal(document: dict[str, Any]) -> int:
     history = as_object(document.get("history"))
     actions = actions_of(document) or []
     first_t = t_of(actions[0]) if actions else None
-    if first_t is not None and all(t_of(one) == t for t, one in enumerate(actions, first_t)):
+    numbers = [t_of(one) for one in actions]
+    if first_t is not None and numbers == list(range(first_t, first_t + len(actions))):
         return min(first_t, MAX_ORDINAL)
     trimmed = as_count(history.get("trimmed_actions"))
     names = [as_object(one).get("action") for one in actions]
     statistics = as_object(document.get("statistics"))
     total = as_count(statistics.get("total_actions"))
-    uncounted = sum(name in (SESSION_START, SESSION_END) for name in names if isinstance(name, str))
+    uncounted = names.count(SESSION_START) + names.count(SESSION_END)
     cut = max(total - (len(actions) - uncounted), 0)
     # the statistics do not count the start, nor an end after which the session went on
     if (cut or trimmed) and SESSION_START not in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,11 +74,12 @@ def add_counts(*counts: Mapping[str, ActionCount]) -> dict[str, ActionCount]:
 
 def count_actions(actions: Iterable[Any]) -> dict[str, ActionCount]:
     """Count actions by name. The start and the end of a session are not counted."""
-    counts: dict[str, list[int]] = {}
-    for action in actions:
-        name = action.get("action") if isinstance(action, dict) else None
-        if isinstance(name, str) and name not in (SESSION_START, SESSION_END):
-            count = counts.setdefault(encodable(name), [0, 0])
-            count[0] += 1
-            count[1] += action.get("success") is False
-    return {name: ActionCount(*count) for name, count in counts.items()}
+    found = [one for one in actions if isinstance(one, dict)]
+    names = Counter(name for one in found if isinstance(name := one.get("action"), str))
+    failed = Counter(
+        name for one in found if one.get("success") is False and isinstance(name := one.get("action"), str)
+    )
+    for name in (SESSION_START, SESSION_END):
+        del names[name]
+    # different names may become equal when they are made encodable
+    return add_counts(*({encodable(name): ActionCount(count, failed[name])} for name, count in names.items()))

@@ -69,6 +69,8 @@ class ArchivedActions:
 
     async def load_many(self, agents: Mapping[str, str | None]) -> dict[str, list[Chunk]]:
         """Return the chunks of sessions, given with their agents, without damaged ones."""
+        if not agents:
+            return {}
         wanted = {session_id: agent_key(agent_id) for session_id, agent_id in agents.items()}
         decoders = {session_id: ChunkDecoder(self._max_bytes) for session_id in wanted}
         own = {"session": {"$in": list(wanted)}}

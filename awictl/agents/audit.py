@@ -24,6 +24,7 @@ from ..archive.mongo.values import to_json
 from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
 from ..errors import InvalidInput, NotFound, Refused
+from ..settings import Settings
 from .secret import mask_secrets
 from .suspension import truncated
 
@@ -89,10 +90,11 @@ class AuditQuery:
 class AuditLog:
     """The audit log and the security events in the app's database. Raises the errors of `awictl.errors`."""
 
-    def __init__(self, connection: MongoConnection) -> None:
+    def __init__(self, connection: MongoConnection, settings: Settings) -> None:
         #: The location for messages, without credentials.
         self.where = connection.where
         self._connection = connection
+        self._settings = settings
 
     def entries(self, query: AuditQuery, limit: int) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yield at most `limit` entries of the audit log as JSON objects, the newest first, in batches."""
@@ -110,8 +112,10 @@ class AuditLog:
         """Mark a security event as resolved now. Returns it as a JSON object, and whether anything was written.
 
         Sets `resolved` and `resolvedAt`, and adds the note to `notes`; nothing else, and nothing at all if the event is
-        resolved already. Raises NotFound, InvalidInput; Refused if there is a note, and `notes` is not text.
+        resolved already. Raises NotFound, InvalidInput; ReadOnly if writing is disabled; Refused if there is a note,
+        and `notes` is not text.
         """
+        self._settings.check_writable()
         if note is not None and (not 0 < len(note) <= MAX_NOTE or note != encodable(note)):
             raise InvalidInput(f"a note must have 1 to {MAX_NOTE:,} characters")
         found = await self._event(event_id)
@@ -152,14 +156,14 @@ class AuditLog:
                     yield [_shown(one) for one in batch]
 
 
-def open_audit_log(archive: Archive) -> AuditLog:
+def open_audit_log(archive: Archive, settings: Settings) -> AuditLog:
     """Return the app's audit log, which is in the database of the archive. Raises Refused if that is an SQLite file."""
     if not isinstance(archive, MongoArchive):
         raise Refused(
             f"the audit log and the security events of the app are in its MongoDB, and the archive is {archive.where}; "
             "set MONGODB_URI, or pass --mongo"
         )
-    return AuditLog(archive.connection)
+    return AuditLog(archive.connection, settings)
 
 
 def _shown(found: Document) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class StateManager:
         """The app's audit log and security events. Raises Refused unless the archive is in MongoDB."""
         from ..agents.audit import open_audit_log
 
-        return open_audit_log(self.required_archive("; the audit log of the app is in its MongoDB"))
+        return open_audit_log(self.required_archive("; the audit log of the app is in its MongoDB"), self.settings)
 
     async def existing_agents(self) -> AgentRegistry:
         """The agents, to read them. Raises Refused without an archive, NotFound if its file does not exist."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from bson import ObjectId, encode
 from support.cli import Cli
 from support.mongo import MongoServer
+
+from awictl import ReadOnly, Settings, StateManager
+from awictl.agents.audit import AuditQuery
 
 APP_ID = "6b03e3a15c752fa9a5b94777"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -144,3 +148,18 @@ def test_resolve(operator: Cli, events: list[dict[str, Any]], mongo: MongoServer
     operator("agent", "events", "--resolve", event_id, "--note", "").error(2, "note")
     operator("agent", "events", "--note", "x").error(2, "--resolve")
     operator("agent", "events", "--resolve", event_id, "--unresolved").error(2, "--resolve")
+
+
+async def test_the_library_resolves_events_too(mongo: MongoServer, events: list[dict[str, Any]]) -> None:
+    settings = Settings(mongodb_uri=mongo.uri)
+    event_id = str(events[0]["_id"])
+    async with StateManager.open(replace(settings, read_only=True)) as manager:
+        with pytest.raises(ReadOnly):
+            await manager.audit_log.resolve(event_id)
+        assert (await manager.audit_log.event(event_id))["resolved"] is False
+    async with StateManager.open(settings) as manager:
+        for written in (True, False):
+            event, wrote = await manager.audit_log.resolve(event_id)
+            assert event["resolved"] is True and wrote is written
+        found = [one async for batch in manager.audit_log.events(AuditQuery(unresolved=True), 10) for one in batch]
+    assert [one["_id"] for one in found] == [str(events[3]["_id"]), str(events[2]["_id"])]

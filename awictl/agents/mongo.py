@@ -16,6 +16,7 @@ from typing import Any
 import pymongo
 from bson import DatetimeMS, ObjectId
 from pymongo import ASCENDING
+from pymongo.asynchronous.collection import AsyncCollection
 
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
@@ -28,7 +29,9 @@ from .records import AgentRecord
 from .suspension import Suspension, no_key
 from .usage import Usage, Use
 
-COLLECTION = "awiagentkeys"
+COLLECTION = "awi_agent_keys"
+#: Where earlier versions of awictl stored keys. They are accepted and changed there; new ones are not added.
+EARLIER_COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"
 #: How often awictl's server was used with the keys of the app.
 USAGE_COLLECTION = "awi_agent_usage"
@@ -53,6 +56,8 @@ class MongoKeyStore:
         self._apps = connection.collection(APP_COLLECTION)
         self._usage = connection.collection(USAGE_COLLECTION)
         self._indexed = False
+        #: See `_own`; None before the first request.
+        self._own_collections: list[AsyncCollection[Document]] | None = None
 
     async def add(self, key: AgentKey, digest: str) -> None:
         """Store a new key; with a provisional one, delete those that have expired. digest: SHA-256 of its secret."""
@@ -74,15 +79,17 @@ class MongoKeyStore:
                 await self._ours.create_index([("digest", ASCENDING)], unique=True)
                 self._indexed = True
             if key.provisional:
-                await self._ours.delete_many({"provisional": True, "expiresAt": {"$lte": key.created_at}})
+                for collection in await self._own():
+                    await collection.delete_many({"provisional": True, "expiresAt": {"$lte": key.created_at}})
             await self._ours.insert_one(document)
 
     async def find(self, secret: str, digest: str) -> AgentKey | None:
         """Return the key with this secret, in any state: one of awictl, or else one of the app."""
         with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
-            found = await self._ours.find_one({"digest": digest})
-            if found is not None:
-                return _key(found)
+            for collection in await self._own():
+                found = await collection.find_one({"digest": digest})
+                if found is not None:
+                    return _key(found)
             found = await self._apps.find_one({"key": secret}, _APP_FIELDS)
         return _key(found, of_app=True) if found is not None else None
 
@@ -90,7 +97,7 @@ class MongoKeyStore:
         """Return all keys, the newest first, those of the app included."""
         with self._in_time():
             await self._connection.check_reachable()
-            ours = await self._ours.find({}).to_list()
+            ours = [one for collection in await self._own() for one in await collection.find({}).to_list()]
             apps = await self._apps.find({}, _APP_FIELDS).to_list()
         return newest_first([_key(one) for one in ours] + [_key(one, of_app=True) for one in apps])
 
@@ -98,7 +105,8 @@ class MongoKeyStore:
         """Return the ids of those keys that are neither revoked nor suspended at `now`."""
         found: set[str] = set()
         with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
-            for collection, of_app in ((self._ours, False), (self._apps, True)):
+            own = [(collection, False) for collection in await self._own()]
+            for collection, of_app in (*own, (self._apps, True)):
                 for some in batched([key for key in keys if key.of_app is of_app], _BATCH):
                     wanted = {"_id": {"$in": [one for key in some for one in _ids(key)]}, **_not_stopped(now)}
                     found.update(str(one["_id"]) for one in await collection.find(wanted, {"_id": 1}).to_list())
@@ -131,19 +139,20 @@ class MongoKeyStore:
 
     async def _change(self, key: AgentKey, change: Document) -> None:
         """Change single fields of a key, so that what others write at the same time stays. Raises NotFound."""
-        collection = self._apps if key.of_app else self._ours
         with self._in_time():
             await self._connection.check_reachable()
-            done = await collection.update_one({"_id": {"$in": _ids(key)}}, change)
-        if not done.matched_count:
-            raise no_key(self.where, key)
+            for collection in [self._apps] if key.of_app else await self._own():
+                if (await collection.update_one({"_id": {"$in": _ids(key)}}, change)).matched_count:
+                    return
+        raise no_key(self.where, key)
 
     async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
         """Return all that is stored about all agents, the newest first, or about the one with a key."""
         wanted = {} if key is None else {"_id": {"$in": _ids(key)}}
         with self._in_time():
             await self._connection.check_reachable()
-            ours = [] if key is not None and key.of_app else await self._ours.find(wanted).to_list()
+            own = [] if key is not None and key.of_app else await self._own()
+            ours = [one for collection in own for one in await collection.find(wanted).to_list()]
             apps = [] if key is not None and not key.of_app else await self._apps.find(wanted, _APP_FIELDS).to_list()
             counted = await self._usage.find({} if key is None else {"_id": key.agent_id}).to_list() if apps else []
         usages = {str(one["_id"]): one for one in counted}
@@ -156,7 +165,8 @@ class MongoKeyStore:
         """Add counts: in the keys of awictl, and for the app's in a collection of awictl's own."""
         with self._in_time():
             await self._connection.check_reachable()
-            for collection, of_app in ((self._ours, False), (self._usage, True)):
+            own = [(collection, False) for collection in await self._own()]
+            for collection, of_app in (*own, (self._usage, True)):
                 for some in batched([one for one in uses if one.of_app is of_app], _BATCH):
                     await collection.bulk_write([_added(one) for one in some], ordered=False)
 
@@ -165,7 +175,18 @@ class MongoKeyStore:
         wanted = {"_id": ObjectId(agent_id), "provisional": True, "expiresAt": {"$gt": now}}
         change = {"$set": {"expiresAt": None}, "$unset": {"provisional": ""}}
         with translate_errors(self.where), pymongo.timeout(self._connection.connect_timeout):
-            return (await self._ours.update_one(wanted, change)).matched_count > 0
+            for collection in await self._own():
+                if (await collection.update_one(wanted, change)).matched_count:
+                    return True
+        return False
+
+    async def _own(self) -> list[AsyncCollection[Document]]:
+        """The collections with awictl's keys: that of earlier versions too, if there is any key in it."""
+        if self._own_collections is None:
+            earlier = self._connection.collection(EARLIER_COLLECTION)
+            is_used = await earlier.find_one({}, {"_id": 1}) is not None
+            self._own_collections = [self._ours, *([earlier] if is_used else [])]
+        return self._own_collections
 
     @contextmanager
     def _in_time(self) -> Iterator[None]:

@@ -107,7 +107,7 @@ def test_usage(awictl: Cli, mongo: MongoServer) -> None:
     user = awictl.having(MONGODB_URI=mongo.uri)
     for name in ("a", "b"):
         user.ok("agent", "register", name)
-    mongo.raw["awiagentkeys"].update_one({"name": "b"}, {"$set": {"usage": {"totalRequests": 500}}})
+    mongo.raw["awi_agent_keys"].update_one({"name": "b"}, {"$set": {"usage": {"totalRequests": 500}}})
     assert [one["name"] for one in user.ok("agent", "usage").rows] == ["b", "BrowserUseAgent", "a"]
     assert [one["name"] for one in user.ok("agent", "usage", "--sort", "name").rows] == ["BrowserUseAgent", "a", "b"]
     [last] = user.ok("agent", "usage", "--reverse", "--limit", "1").rows

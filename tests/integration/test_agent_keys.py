@@ -268,6 +268,32 @@ async def test_a_file_without_a_table_of_keys(tmp_path: Path) -> None:
         assert await manager.agents.find(made.secret) == made.key
 
 
+async def test_keys_in_the_collection_of_earlier_versions(mongo: MongoServer) -> None:
+    settings = Settings(mongodb_uri=mongo.uri)
+    async with registry_at(settings) as agents:
+        old = await agents.register("old")
+        unused = await agents.register("unused", expires_in_ms=60_000, provisional=True)
+    assert mongo.raw["awi_agent_keys"].count_documents({}) == 2
+    mongo.raw["awi_agent_keys"].rename("awiagentkeys")
+    async with registry_at(settings) as agents:
+        new = await agents.register("new")
+        assert {key.name for key in await agents.all()} == {"old", "unused", "new"}
+        for made in (old, new):
+            found = await agents.find(made.secret)
+            assert found == made.key and await agents._usable([found]) == {found.agent_id}
+            agents.count(found, "state")
+        await agents.find(unused.secret)
+        await asyncio.gather(*agents._confirming)
+        await agents.suspend("old")
+    async with registry_at(settings) as agents:
+        record = await agents.record("old")
+        assert (record.key.state(), record.requests) == (KeyState.SUSPENDED, 1)
+        assert (await agents.get("unused")).expires_at is None
+        assert len(await agents.records()) == 3
+        assert (await agents.revoke("old")).state() is KeyState.REVOKED
+    assert mongo.raw["awiagentkeys"].count_documents({"active": False}) == 1
+
+
 # -- the cache
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 from support.archives import NOW, chunk, ended, flipped, listed, saved, session, snapshot, stamp, trimmed
+from support.cli import Cli
 from support.documents import AGENT_ID, SESSION_ID, app_updated
+from support.valkey import ValkeyServer
 
 from awictl.archive.base import Archived
 from awictl.archive.chunks import encode_chunk
@@ -191,3 +194,24 @@ async def test_a_damaged_session_is_reported_and_left_as_it_is(archive: SqliteAr
     assert isinstance(results.pop("sess_live"), InvalidData)
     assert set(results.values()) == {None} and len(results) == 4
     assert await archive.count_old_sessions() == 1
+
+
+def test_the_command_migrates_a_file(path: Path, tmp_path: Path, valkey: ValkeyServer) -> None:
+    env = {"AWI_ARCHIVE_URL": f"sqlite:///{path}", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(valkey.port)}
+    user = Cli.at(tmp_path / "home").having(**env)
+    before = path.read_bytes()
+    counts = {"found": 5, "migrated": 0, "chunks": 0, "failed": 0}
+    assert user.ok("archive", "migrate", "--dry-run").json == counts and path.read_bytes() == before
+    assert user.ok("archive", "migrate").json == counts | {"migrated": 5}
+    assert user.ok("archive", "migrate").json == counts | {"found": 0}
+    assert user.ok("archive", "stats").json["missing_actions"] == 50
+    user.having(AWI_READ_ONLY="1")("archive", "migrate").error(4, "read-only")
+
+
+async def test_processes_that_upgrade_a_file_at_once(path: Path) -> None:
+    archives = [SqliteArchive(path, 5.0) for _ in range(8)]
+    results = await asyncio.gather(
+        *(one.save([snapshot(session(1, f"sess_{number}"))]) for number, one in enumerate(archives))
+    )
+    assert results == [{f"sess_{number}": None} for number in range(8)]
+    assert len(await listed(archives[0])) == 5 + 8

@@ -19,10 +19,11 @@ def rejoined(versions: Sequence[bytes]) -> bytes:
     documents = [decode(one) for one in versions]
     if len(documents) == 1:
         return versions[0]
-    actions: list[Any] = []
-    for one in documents:
-        later = required_actions(one)
-        actions += later[shared(actions, later) :]
+    trajectories = [required_actions(one) for one in documents]
+    actions = [*trajectories[0]]
+    for number, later in enumerate(trajectories[1:], 1):
+        # it is based on one of the earlier versions, and not on what is put together here
+        actions += later[max(shared(earlier, later) for earlier in trajectories[:number]) :]
     last = documents[-1]
     return encode({**last, "history": {**last["history"], "actions": actions}})
 

@@ -107,6 +107,18 @@ def test_a_retry_after_110_writes_of_the_app_is_refused(
     awictl.ok("session", "apply", SESSION_ID, '{"counter":2}')
 
 
+async def test_a_repeat_after_150_updates_of_the_app_is_refused(awictl: Cli, valkey: ValkeyServer) -> None:
+    """The app never sets `history.trimmed_actions`; its own 100 actions have cut the one with the op_id."""
+    put(valkey, compact(document()))
+    awictl.ok("session", "apply", SESSION_ID, '{"counter":1}', "--op-id", "import-7")
+    for _ in range(150):
+        app_update(valkey, now=stamp())
+    before = stored(valkey)
+    assert "trimmed_actions" not in plain(before)["history"]
+    awictl("session", "apply", SESSION_ID, '{"counter":2}', "--op-id", "import-7").error(7, "import-7", "trimmed")
+    assert stored(valkey) == before
+
+
 @pytest.mark.parametrize(
     "missing",
     [

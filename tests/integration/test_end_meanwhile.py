@@ -162,6 +162,23 @@ async def test_an_update_that_the_app_writes_after_the_archiving_is_archived_too
     assert valkey.raw.keys() == []
 
 
+async def test_an_update_that_the_app_writes_long_after_the_end_is_archived_by_a_sweep(
+    session_id: str, settings: Settings, valkey: ValkeyServer
+) -> None:
+    """The session is live again, for a while; what the archive has of it is kept."""
+    raw = valkey.raw.get(f"AWI:SESSION:{session_id}")
+    async with StateManager.open(settings) as ending:
+        await ending.end_session(session_id)
+        written_back(valkey, raw, "by_the_app")
+        sweeper = ending.sweeper(10**9)
+        swept = await sweeper.sweep(await sweeper.candidates())
+        assert (swept.failed, swept.stopped) == ({}, None)
+        assert await actions_in_archive(ending, session_id) == ["session_start", "session_end", "by_the_app"]
+        await ending.end_session(session_id)
+        assert (await actions_in_archive(ending, session_id))[-2:] == ["by_the_app", "session_end"]
+    assert valkey.raw.keys() == []
+
+
 async def test_a_session_that_keeps_being_written_back_is_archived_and_reported(
     session_id: str, settings: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ from support.archives import (
 )
 from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, Layout, action, assert_same, compact, document
 
-from awictl.archive.base import Archive, ArchiveQuery, Cursor, Shape
+from awictl.archive.base import Archive, Archived, ArchiveQuery, Cursor, Shape
 from awictl.archive.chunks import Chunk
 from awictl.archive.decision import ArchivedVersion, Outdated
 from awictl.archive.trajectory import ActionCount
@@ -372,6 +372,16 @@ async def test_trimmed_actions_are_restored(archive: Archive) -> None:
     found = await archive.load(SESSION_ID)
     assert found is not None and found.raw == compact(rest), "the bytes are those that were in Redis"
     assert_same(found.document, session(12))
+
+
+async def test_actions_that_were_trimmed_since_the_newest_snapshot_are_loaded(archive: Archive) -> None:
+    """The session may have vanished since, so that there will be no other snapshot."""
+    whole = session(8)
+    await saved(archive, snapshot(session(3)))
+    await archive.save_trimmed_actions(SESSION_ID, AGENT_ID, Chunk(0, whole["history"]["actions"][:6]))
+    assert (await loaded(archive))["history"]["actions"] == whole["history"]["actions"][:6]
+    [many] = (await archive.load_many([SESSION_ID])).values()
+    assert isinstance(many, Archived) and many.document == await loaded(archive)
 
 
 async def test_chunks_may_overlap_and_be_repeated(archive: Archive, backend: Backend) -> None:

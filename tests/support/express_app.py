@@ -91,12 +91,17 @@ class ExpressApp:
         diff = {"delta": last["delta"], "action": last}
         self._redis.set(diff_key(document["session_id"]), compact(diff), ex=DIFF_SECONDS)
 
+    @staticmethod
+    def updated(document: dict[str, Any], now: str, **fields: Any) -> dict[str, Any]:
+        """Change a document as an update does, between read and write. Returns the recorded action."""
+        return app_updated(document, now, **fields)
+
     def update(self, session_id: str, now: str, count: int = 1, **fields: Any) -> None:
         """Update a session `count` times; only the last state is written. `fields`: fields of each action."""
         document = self.read(session_id)
         assert document is not None, f"{session_id} is not live"
         for _ in range(count):
-            app_updated(document, now, **fields)
+            self.updated(document, now, **fields)
         self.write(document)
 
     def end(self, session_id: str, now: str) -> AppEnd:

@@ -74,12 +74,19 @@ async def test_f1_the_app_can_save_a_session_in_which_awictl_recorded_actions(
     assert app.end(SESSION_ID, stamp(9)) is AppEnd.SAVED
 
 
-async def test_f1_a_session_that_the_app_cannot_save_is_in_the_archive(manager: StateManager, app: ExpressApp) -> None:
+async def test_f1_a_session_that_the_app_cannot_save_is_in_the_archive_and_marked_as_vanished(
+    manager: StateManager, app: ExpressApp
+) -> None:
     update(app, 0, 3)
     await manager.update_state_with_delta(SESSION_ID, {"n": 1}, {"action": "own_name", "input": {"n": 3}})
     await swept(manager)
     assert app.end(SESSION_ID, stamp(9)) is AppEnd.INVALID
     assert numbers(await archived(manager)) == [0, 1, 2, 3]
+    await swept(manager)
+    found = await archived(manager)
+    assert numbers(found) == [0, 1, 2, 3] and found.summary.gaps == ()
+    assert found.summary.state.value == "vanished" and found.summary.ended_at is None
+    assert found.summary.last_seen_at is not None
 
 
 # -- F2: the app's end fails if awictl has a document of the session in the app's collection
@@ -91,6 +98,9 @@ async def test_f2_the_app_can_save_a_live_session_that_was_archived(manager: Sta
     update(app, 3, 2)
     assert app.end(SESSION_ID, stamp(9)) is AppEnd.SAVED
     assert numbers(await archived(manager)) == [0, 1, 2], "the last snapshot"
+    await swept(manager)
+    found = await archived(manager)
+    assert numbers(found) == [0, 1, 2] and found.summary.state.value == "ended"
 
 
 async def test_f2_the_app_can_save_a_session_that_was_ended_and_restored(

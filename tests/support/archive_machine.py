@@ -250,6 +250,9 @@ class ArchiveMachine(RuleBasedStateMachine):
             self.model.snapshotted(self.model.live)
             if self.model.ended:
                 self.model.live = None
+        if self.model.snapshot is not None:
+            found = self.found()
+            assert found is not None and found.summary.state.value in self.states()
 
     @precondition(lambda self: self.may_end())
     @rule()
@@ -321,6 +324,17 @@ class ArchiveMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.servers.clear()
+
+    def states(self) -> set[str]:
+        """The states that the archived session may have after a sweep."""
+        assert self.model.snapshot is not None
+        if self.model.live is not None:
+            return {"live"}
+        if (self.model.saved_by_app and self.servers.shared) or self.model.name(
+            self.model.snapshot.actions[-1]
+        ) == "session_end":
+            return {"ended"}
+        return {"vanished", "expired"}
 
     # -- helpers
 

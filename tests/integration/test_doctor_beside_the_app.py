@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import bson.json_util
 import pytest
 from support.cli import Cli
-from support.documents import AGENT_ID, SESSION_ID, agent_key, compact, document, put, session_key
+from support.documents import AGENT_ID, DATA, SESSION_ID, agent_key, compact, document, put, session_key
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
@@ -120,3 +121,23 @@ def test_the_remedy_for_another_session_id_works(valkey: ValkeyServer, home: Cli
 @pytest.fixture
 def home(valkey: ValkeyServer, tmp_path: Any) -> Cli:
     return Cli.at(tmp_path / "home").having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port))
+
+
+async def test_the_advice_for_a_session_that_the_app_archived_and_wrote_back_works(
+    beside: StateManager, valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    """It expires soon. A sweep archives it beside the app's document, which stays as it is."""
+    app_document = bson.json_util.loads((DATA / "mongo_archived_session.ejson").read_text())
+    mongo.sessions.insert_one(app_document)
+    session_id = app_document["sessionId"]
+    before = list(mongo.sessions.find())
+    put(valkey, compact(document([0, 0], session_id)), session_id, seconds=60)
+    check = (await checks_of(beside))["expiring sessions"]
+    assert check.status is Status.WARN and "archive sweep" in check.remedy
+    sweeper = beside.sweeper(120_000)
+    swept = await sweeper.sweep(await sweeper.candidates())
+    assert (swept.archived, swept.failed, swept.held) == (1, {}, 0)
+    assert valkey.raw.pttl(session_key(session_id)) <= 60_000, "it may expire: it is archived"
+    assert (await beside.end_session(session_id)).actions == 3
+    assert valkey.raw.exists(session_key(session_id)) == 0
+    assert list(mongo.sessions.find()) == before

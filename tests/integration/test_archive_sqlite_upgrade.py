@@ -202,7 +202,11 @@ def test_the_command_migrates_a_file(path: Path, tmp_path: Path, valkey: ValkeyS
     before = path.read_bytes()
     counts = {"found": 5, "migrated": 0, "chunks": 0, "failed": 0}
     assert user.ok("archive", "migrate", "--dry-run").json == counts and path.read_bytes() == before
+    history = user.ok("session", "history", "sess_cut", "--limit", "200")
+    assert "actions before 50 are not in the archive" in history.err and "archive show" not in history.err
     assert user.ok("archive", "migrate").json == counts | {"migrated": 5}
+    history = user.ok("session", "history", "sess_cut", "--limit", "200")
+    assert "50 actions of sess_cut are missing (0 to 49" in history.err and "actions before" not in history.err
     assert user.ok("archive", "migrate").json == counts | {"found": 0}
     assert user.ok("archive", "stats").json["missing_actions"] == 50
     user.having(AWI_READ_ONLY="1")("archive", "migrate").error(4, "read-only")

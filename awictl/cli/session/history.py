@@ -93,7 +93,9 @@ async def render(
             ctx.out.notice(notice)
         return
     oldest = t_of(rows[-1]) if rows and page.offset + len(rows) >= page.total else None
-    if oldest:
+    if oldest and archived is not None:
+        ctx.out.notice(f"actions before {oldest} are not in the archive")
+    elif oldest:
         ctx.out.notice(
             f"actions before {oldest} were trimmed and are not here; "
             f"`awictl archive show {envelope['session_id']}` has those that were archived"

@@ -192,6 +192,28 @@ async def test_saving_moves_the_old_version_first(archive: MongoArchive, mongo: 
     assert mongo.sessions.count_documents({}) == 0, "the app can save the session itself"
 
 
+async def test_a_session_that_went_on_after_an_interrupted_migration(
+    manager: StateManager, archive: MongoArchive, mongo: MongoServer
+) -> None:
+    """The old document is removed if the new one has all of its actions; otherwise, it is left and reported."""
+    put_old(mongo, snapshot(session(3), ttl_ms=60_000))
+    old = list(mongo.sessions.find())
+    await saved(archive, snapshot(session(5), ttl_ms=60_000))
+    mongo.sessions.insert_many(old)
+    other = session(3, "sess_other")
+    put_old(mongo, snapshot(other, ttl_ms=60_000))
+    old_other = list(mongo.sessions.find({"sessionId": "sess_other"}))
+    mongo.sessions.delete_many({"sessionId": "sess_other"})
+    changed = session(5, "sess_other")
+    changed["history"]["actions"][1]["input"] = {"changed": True}
+    await saved(archive, snapshot(changed, ttl_ms=60_000))
+    mongo.sessions.insert_many(old_other)
+    done = await manager.migrate_archive()
+    assert (done.found, done.migrated) == (2, 1) and "another version" in str(done.failed["sess_other"])
+    assert list(mongo.sessions.find()) == old_other
+    assert {one.session_id for one in await listed(archive)} == {SESSION_ID, "sess_other"}
+
+
 async def test_an_old_session_that_expired_is_marked(archive: MongoArchive, mongo: MongoServer) -> None:
     put_old(mongo, snapshot(session(3), ttl_ms=60_000))
     then = NOW + timedelta(minutes=5)

@@ -6,6 +6,7 @@ by the app's view, or deleted. What cannot be read is left where it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo.errors import BulkWriteError
 from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused
 from ...util.batched import batched_by_bytes
+from ..action_keys import keys_of
 from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
 from ..decision import ArchivedState
@@ -103,6 +105,10 @@ class Migration:
         removals: list[Write] = []
         for name, (found, snapshot) in snapshots.items():
             if stored.get(name) != snapshot.raw:
+                if await self._has_all(name, stored.get(name), snapshot, chunks[name]):
+                    results[name] = None
+                    removals.append(DeleteOne({"_id": found["_id"], "awi.digest": found["awi"].get("digest")}))
+                    continue
                 results[name] = Refused(
                     f"{self._where}: {name} is also archived in another version, so the one of an earlier awictl "
                     "was left in agentsessions"
@@ -122,6 +128,24 @@ class Migration:
             await self._collections.sessions.update_many({"_id": {"$in": shown}}, {"$unset": {"unpublished": 1}})
         await self._collections.legacy_parts.delete_many({"sessionId": {"$in": moved}, "kind": "document"})
         return results
+
+    async def _has_all(
+        self, session_id: str, raw: bytes | AwiError | None, old: Snapshot, chunks: Sequence[Chunk]
+    ) -> bool:
+        """Whether another version in `awi_sessions` has all actions of an old one.
+
+        It has them if a migration was interrupted after it moved the session, which went on since. raw: the bytes of
+        that version. chunks: all that are archived of the session.
+        """
+        if not isinstance(raw, bytes):
+            return False
+        document = await self._collections.sessions.find_one({"_id": session_id}, {"first": 1}) or {}
+        try:
+            new = Snapshot.parse(session_id, raw).with_chunks(chunks, as_count(document.get("first")))
+        except AwiError:
+            return False
+        missing = Counter(keys_of(old.with_chunks(chunks).actions)) - Counter(keys_of(new.actions))
+        return not missing and old.started_at == new.started_at
 
     async def _snapshot(self, found: Document) -> Snapshot:
         """Return the session in an old document. Raises InvalidData if it is damaged."""

@@ -280,7 +280,7 @@ async def test_an_action_records_the_request_but_no_body(
     assert action.pop("timestamp") and action.pop("op_id")
     assert action == {
         "t": 1,
-        "action": "POST /search",
+        "action": "search",
         "input": {"method": "POST", "endpoint": "/search?q=a%20b&key=agent_********&page=2", "status": 201},
         "delta": {},
         "success": True,
@@ -296,17 +296,17 @@ async def test_api_keys_are_masked_in_urls_and_paths(settings: Settings, key: Re
     app = site(settings, inside=[])
     escaped = "".join(f"%{ord(one):02x}" for one in key.secret)
     async with client_of(app, **{"X-Agent-API-Key": key.secret}) as client:
-        await client.get(f"/agents/{key.secret}/posts")
+        await client.get(f"/agents/{key.secret}/pages")
         await client.get(f"/posts?key={key.secret.replace('_', '%5F')}&page=2")
         await client.get(f"/{escaped}?key={escaped}")
     everything = b"".join(valkey.raw.get(one) for one in valkey.raw.keys("A*"))
     hexadecimal = key.secret.removeprefix("agent_").encode()
     assert hexadecimal not in everything and escaped.encode() not in everything
     assert [action["input"]["endpoint"] for action in recorded(valkey)][:2] == [
-        "/agents/agent_********/posts",
+        "/agents/agent_********/pages",
         "/posts?key=agent_********&page=2",
     ]
-    assert recorded(valkey)[0]["action"] == "GET /agents/agent_********/posts"
+    assert recorded(valkey)[0]["action"] == "GET /agents/agent_********/pages"
 
 
 async def test_a_handler_sets_the_recorded_action(settings: Settings, valkey: ValkeyServer) -> None:

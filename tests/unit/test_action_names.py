@@ -9,6 +9,7 @@ import pytest
 from awictl.document.schema import APP_ACTIONS, SESSION_END, SESSION_START, cached_query, new_document
 from awictl.document.update import Update, action_of, ending
 from awictl.document.validation import checked_update
+from awictl.server.middleware.record_action import app_action
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,28 @@ def test_cached_queries_are_recognized_under_their_old_name_too(name: str) -> No
 @pytest.mark.parametrize("action", [None, {"action": "filter", "input": {"filters": {}}}, {"input": []}, 1])
 def test_other_actions_are_no_cached_queries(action: Any) -> None:
     assert cached_query(action) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/api/agent/posts", "list_posts"),
+        ("GET", "/posts/", "list_posts"),
+        ("HEAD", "/posts/7", "get_post"),
+        ("POST", "/posts", "create_post"),
+        ("PATCH", "/posts/7", "update_post"),
+        ("PUT", "/posts/7/comments/1", "update_comment"),
+        ("DELETE", "/posts/7", "delete_post"),
+        ("GET", "/posts/7/comments", "list_comments"),
+        ("POST", "/posts/7/comments", "create_comment"),
+        ("GET", "/posts/search", "search"),
+        ("GET", "/posts/7/comments/1", None),
+        ("OPTIONS", "/posts", None),
+        ("GET", "/", None),
+        ("GET", "", None),
+        ("GET", "/posts/7/likes/1", None),
+    ],
+)
+def test_requests_that_the_app_has_a_name_for(method: str, path: str, name: str | None) -> None:
+    assert app_action(method, path) == name
+    assert name is None or name in APP_ACTIONS

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from ...document.schema import APP_ACTIONS
 from ...errors import AwiError
 from ..asgi import App, Message, Receive, Scope, Send, masked_url, url_of
 from .agent_request import AgentRequest, WithSession
@@ -24,7 +25,8 @@ class RecordAction(WithSession):
 
     It records the method, URL, status and observation, never a body. A separate task does it, so that it completes if
     the client disconnects; the site waits for it when it stops. An incomplete response is recorded as a failure.
-    `action`: the name of the recorded actions, or a function that returns it for a scope.
+    `action`: the name of the recorded actions, or a function that returns it for a scope. By default, requests for
+    posts, comments and searches have the app's names, which its archive accepts; others are named by method and path.
     """
 
     def __init__(self, app: App, action: str | Callable[[Scope], str] | None = None) -> None:
@@ -42,7 +44,7 @@ class RecordAction(WithSession):
             return
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # if the app raises before it responds
         asked = {"method": scope["method"], "endpoint": url_of(scope)}
-        name = masked_url(f"{scope['method']} {scope['path']}")
+        name = app_action(scope["method"], scope["path"]) or masked_url(f"{scope['method']} {scope['path']}")
         recording: asyncio.Task[None] | None = None
 
         def record(*, broken: bool = False) -> None:
@@ -98,6 +100,19 @@ class RecordAction(WithSession):
                 for task in left:
                     task.cancel()
                 await asyncio.wait(left)
+
+
+def app_action(method: str, path: str) -> str | None:
+    """The app's name for a request to `/…/posts`, `/…/posts/ID`, the same with comments, or `/…/search`; else None."""
+    *_, parent, last = ("", "", *path.strip("/").split("/"))
+    if last == "search":
+        return "search"
+    noun = next((one for one in (last, parent) if one in ("posts", "comments")), None)
+    verb = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}.get(method)
+    if noun is None or (method not in ("GET", "HEAD") and verb is None):
+        return None
+    name = f"list_{noun}" if verb is None and noun == last else f"{verb or 'get'}_{noun.removesuffix('s')}"
+    return name if name in APP_ACTIONS else None
 
 
 def _phrase(status: int) -> str:

@@ -134,14 +134,15 @@ class Inventory:
         ) as batches:
             async for keyspace, names in batches:
                 found = []
-                shown = [name for name in names if kind_of(name) in _SHOWN_KINDS]
+                kinds_found = [kind_of(name) for name in names]
+                shown = [name for name, kind in zip(names, kinds_found, strict=True) if kind in _SHOWN_KINDS]
                 starts = await keyspace.key_info(shown, _SHOWN_BYTES) if shown else []
                 values = {
                     name: info.start.decode("utf-8", "backslashreplace")
                     for name, info in zip(shown, starts, strict=True)
                     if info is not None and info.error is None
                 }
-                for name, info in zip(names, await keyspace.key_info(names), strict=True):
+                for name, kind, info in zip(names, kinds_found, await keyspace.key_info(names), strict=True):
                     if info is not None:
                         text, error = decode_key(name), None
                         if info.forbidden:
@@ -149,7 +150,7 @@ class Inventory:
                         elif info.error is not None:
                             error = keyspace.describe_error(info, text)
                         length = info.length if info.error is None else None
-                        found.append(Key(text, kind_of(name), info.ttl_ms, length, error, values.get(name)))
+                        found.append(Key(text, kind, info.ttl_ms, length, error, values.get(name)))
                 yield found
 
     async def survey(

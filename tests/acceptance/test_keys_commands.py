@@ -72,6 +72,7 @@ def test_counts_of_requests_and_holders_of_locks(awictl: Cli, valkey: ValkeyServ
     values = {
         "RATELIMIT:6b03e3a15c752fa9a5b94777:state": b"480",
         "RATELIMIT:a:b:update": b"7",
+        "RATELIMIT:address 10.0.0.0/24:register": b"3",
         "RATELIMIT:a:odd": b"-1 \x1b[31m",
         "LOCK:SESSION:sess_1": b"worker-\x1b[31m7",
         "LOCK:SESSION:sess_2": b"x" * 1_000_000,
@@ -91,6 +92,7 @@ def test_counts_of_requests_and_holders_of_locks(awictl: Cli, valkey: ValkeyServ
     own, default = rows["RATELIMIT:6b03e3a15c752fa9a5b94777:state"], rows["RATELIMIT:a:b:update"]
     assert (own["limit"], own["limit_is_default"]) == (700, False)
     assert (default["limit"], default["limit_is_default"]) == (1_000, True)
+    assert rows["RATELIMIT:address 10.0.0.0/24:register"]["limit"] == 10, "registrations from an address"
     assert rows["RATELIMIT:a:odd"]["requests"] is None and "requests" not in rows["RATELIMIT:a:hash"]
     assert rows["LOCK:SESSION:sess_1"]["holder"] == "worker-\x1b[31m7"
     assert rows["LOCK:SESSION:sess_2"]["holder"] == "x" * 200 and rows["LOCK:SESSION:sess_3"]["holder"] == "\\xff"
@@ -99,4 +101,4 @@ def test_counts_of_requests_and_holders_of_locks(awictl: Cli, valkey: ValkeyServ
     header = awictl.ok("keys", "list", "--kind", "session", "--kind", "ratelimit", "-o", "csv").text.splitlines()[0]
     assert {"holder", "requests", "limit", "limit_is_default"} <= set(header.split(","))
     away = awictl.having(MONGODB_URI="mongodb://127.0.0.1:1/awi").ok("--timeout", "1", "keys", "list")
-    assert "limits are not available" in away.err and len(away.rows) == 7
+    assert "limits are not available" in away.err and len(away.rows) == 8

@@ -9,6 +9,9 @@ from ..framework.context import CommandContext
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
+#: What stands in place of the agent's id in a key that counts the registrations from an address.
+_ADDRESS = "address "
+
 
 class AgentLimits:
     """Adds the limits to the rows of keys. The agents are read once, when the first row needs them."""
@@ -20,7 +23,7 @@ class AgentLimits:
 
     async def add(self, rows: list[dict[str, Any]]) -> None:
         """Add `limit` and `limit_is_default` to the rows that have `requests`: the agent's own, or that of `serve`."""
-        from ...server.options import REQUESTS_PER_HOUR
+        from ...server.options import REGISTRATIONS_PER_HOUR, REQUESTS_PER_HOUR
 
         for row in rows:
             if "requests" in row:
@@ -28,7 +31,8 @@ class AgentLimits:
                     self._limits = await self._read()
                 agent_id = row["key"].removeprefix(RATE_LIMIT_PREFIX).rpartition(":")[0]
                 own = self._limits.get(agent_id)
-                row["limit"] = own or REQUESTS_PER_HOUR
+                default = REGISTRATIONS_PER_HOUR if agent_id.startswith(_ADDRESS) else REQUESTS_PER_HOUR
+                row["limit"] = own or default
                 row["limit_is_default"] = own is None
 
     async def _read(self) -> dict[str, int | None]:

@@ -5,6 +5,7 @@ The result is compared with a model of what happened (`archive_model.py`).
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ from .valkey import ValkeyServer
 
 #: A margin above the TTL: the sweep archives every session.
 EVERY_SESSION_MS = 2_000_000
+#: Seconds over which the watcher spreads its work.
+WATCH_AGE_SECONDS = 0.001
 #: AWI_MAX_ACTIONS_PER_SESSION: less than the app keeps.
 MAX_ACTIONS = 25
 #: Numbers of updates that the app makes in a row: around its limit of 100 actions, from which on its `t` repeats.
@@ -61,6 +64,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         self.inputs = itertools.count()
         #: What the app has read and is about to write back: the document, and the session at that time.
         self.held: tuple[dict[str, Any], Line] | None = None
+        self.watcher = self.servers.manager.sweeper(EVERY_SESSION_MS).watcher(WATCH_AGE_SECONDS)
         #: What the archive should have, as it was compared last.
         self.compared: tuple[Line, int] | None = None
 
@@ -163,6 +167,15 @@ class ArchiveMachine(RuleBasedStateMachine):
         if self.model.snapshot is not None:
             found = self.found()
             assert found is not None and found.summary.state.value in self.states()
+
+    @rule()
+    def watch(self) -> None:
+        """A pass of `archive sweep --watch`: a snapshot of the session, if it has changed."""
+        self.run(self.watcher.look(asyncio.Event()))
+        watched = self.watcher.take()
+        assert (watched.failed, watched.stopped) == ({}, None)
+        if self.model.live is not None:
+            self.model.snapshotted(self.model.live)
 
     @precondition(lambda self: self.may_end())
     @rule()

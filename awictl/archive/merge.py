@@ -155,8 +155,9 @@ def merge(new: Sequence[Any], expected: int, archived: Chunk, trimmed: Iterable[
     chunks = []
     if cut := archived.actions[: max(first - archived.first, 0)]:
         chunks.append(Chunk(archived.first, cut))
-    if overwritten := archived.actions[max(differing - archived.first, 0) :]:
-        chunks.append(Chunk(differing, overwritten, overwritten=True))
+    overwritten_first = max(differing, archived.first)
+    if overwritten := archived.actions[overwritten_first - archived.first :]:
+        chunks.append(Chunk(overwritten_first, overwritten, overwritten=True))
     added = [*new[: start - first], *new[differing - first :]]
     end = archived.first + len(archived.actions)
     between = range(end, first) if first > end else range(0)

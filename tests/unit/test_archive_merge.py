@@ -127,6 +127,7 @@ operations = st.lists(st.one_of(st.integers(0, 2 * KEPT), st.sampled_from(["read
 
 @settings(max_examples=200)
 @given(operations)
+@example(["snapshot", KEPT, "snapshot", 1, "snapshot", "overwrite"])
 def test_what_was_overwritten_stays_too(operations: list[Any]) -> None:
     """The app reads, updates and writes without comparing: what others wrote in between is gone from Redis."""
     made = Session()

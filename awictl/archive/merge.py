@@ -30,6 +30,8 @@ from .values import as_count
 
 #: Maximum number of places that are tried to find where a new trajectory begins in an archived one.
 _MAX_CANDIDATES = 200
+#: The key of an action that is missing in the archive.
+_MISSING: Hashable = object()
 #: Maximum number of ordinals before a snapshot in which it is searched, too.
 _MAX_TRIMMED = 1_000_000
 
@@ -66,6 +68,8 @@ class Merge:
     between: range = range(0)
     #: Whether actions may be missing in front of `first`, of which the number is unknown.
     unknown_gap: bool = False
+    #: Whether this is only right if the archive has no chunks; otherwise `merge` needs them.
+    without_chunks: bool = False
 
     @property
     def overwritten(self) -> int:
@@ -141,8 +145,8 @@ def merge(new: Sequence[Any], expected: int, archived: Chunk, trimmed: Iterable[
     """Return what to store when a trajectory replaces an archived one.
 
     expected: the ordinal of its first action by the numbers of its document (`first_ordinal`). trimmed: chunks that the
-    archive has. They are needed only if there is an `unknown_gap` without them: the trajectory may be an old one, from
-    before the archived actions, as after a restart of Redis from an old dump.
+    archive has. They are needed only if the result is `without_chunks`: the trajectory is, or may be, an old one, which
+    begins before the archived one, as after a restart of Redis from an old dump.
     """
     new_keys, archived_keys = keys_of(new), keys_of(archived.actions)
     old_first, old = archived.first, archived_keys
@@ -158,19 +162,21 @@ def merge(new: Sequence[Any], expected: int, archived: Chunk, trimmed: Iterable[
     overwritten_first = max(differing, archived.first)
     if overwritten := archived.actions[overwritten_first - archived.first :]:
         chunks.append(Chunk(overwritten_first, overwritten, overwritten=True))
-    added = [*new[: start - first], *new[differing - first :]]
+    filled = [at for at in range(start, differing) if old[at - old_first] is _MISSING] if trimmed is not None else []
+    added = [*new[: start - first], *(new[at - first] for at in filled), *new[differing - first :]]
     end = archived.first + len(archived.actions)
     between = range(end, first) if first > end else range(0)
-    return Merge(first, tuple(chunks), added, between, not known)
+    without_chunks = trimmed is None and (not known or first < archived.first)
+    return Merge(first, tuple(chunks), added, between, not known, without_chunks)
 
 
 def _with_trimmed(archived: list[Hashable], first: int, trimmed: Iterable[Chunk]) -> tuple[int, list[Hashable]]:
-    """Return the archived keys with those of trimmed actions in front, and the first ordinal. Gaps equal nothing."""
+    """Return the first ordinal, and the archived keys with those of trimmed actions in front; _MISSING in gaps."""
     chunks = [one for one in trimmed if not one.overwritten and one.first < first]
     start = min((one.first for one in chunks), default=first)
     if first - start > _MAX_TRIMMED:
         return first, archived
-    before: list[Hashable] = [object() for _ in range(start, first)]
+    before: list[Hashable] = [_MISSING] * (first - start)
     for chunk in chunks:
         keys = keys_of(chunk.actions)[: first - chunk.first]
         before[chunk.first - start : chunk.first - start + len(keys)] = keys
@@ -214,11 +220,12 @@ def _align(old: Sequence[Hashable], old_first: int, new: Sequence[Hashable], exp
 
 
 def _common(old: Sequence[Hashable], new: Sequence[Hashable]) -> int:
-    """Return how many actions at the beginning of both are the same."""
+    """Return how many actions at the beginning of both are the same. What `old` lacks may be anything."""
     count = min(len(old), len(new))
     if old[:count] == new[:count]:
         return count
-    return next(place for place in range(count) if old[place] != new[place])
+    differing = (place for place in range(count) if old[place] != new[place] and old[place] is not _MISSING)
+    return next(differing, count)
 
 
 def _without(gap: Gap, filled: range) -> Iterator[Gap]:

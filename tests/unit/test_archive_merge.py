@@ -60,7 +60,7 @@ class Session:
         else:
             before = self.archived["history"]["actions"]
             merged = merge(actions, first_ordinal(self.document), Chunk(self.first, before))
-            if merged.unknown_gap:
+            if merged.without_chunks:
                 merged = merge(actions, first_ordinal(self.document), Chunk(self.first, before), self.chunks)
             appended = append_merge(
                 actions, first_ordinal(self.document), self.first, len(before), digest_of_actions(before)
@@ -128,6 +128,7 @@ operations = st.lists(st.one_of(st.integers(0, 2 * KEPT), st.sampled_from(["read
 @settings(max_examples=200)
 @given(operations)
 @example(["snapshot", KEPT, "snapshot", 1, "snapshot", "overwrite"])
+@example([5, "read", "snapshot", 2, "snapshot", "overwrite"])
 def test_what_was_overwritten_stays_too(operations: list[Any]) -> None:
     """The app reads, updates and writes without comparing: what others wrote in between is gone from Redis."""
     made = Session()

@@ -120,6 +120,11 @@ class SnapshotWriter:
             before = await self._read_back([archived.session_id for _, archived in unlike])
             for plan, archived in unlike:
                 plan.merge = _merged(plan.snapshot, archived, before.get(archived.session_id))
+            older = [(plan, archived) for plan, archived in unlike if plan.merge.without_chunks]
+            trimmed = await self._actions.load_many({one.session_id: plan.snapshot.agent_id for plan, one in older})
+            for plan, archived in older:
+                name = archived.session_id
+                plan.merge = _merged(plan.snapshot, archived, before.get(name), trimmed[name])
         incomplete = [one.snapshot for one in wanted if one.merge.between]
         chunks = await self._actions.load_many({one.session_id: one.agent_id for one in incomplete})
         for plan in wanted:
@@ -183,14 +188,22 @@ class SnapshotWriter:
         return {one["_id"]: await stored_bytes(one["_id"], one, parts, self._where, self._max_bytes) for one in found}
 
 
-def _merged(snapshot: Snapshot, archived: ArchivedVersion, before: bytes | AwiError | None) -> Merge:
-    """Return how a snapshot follows an archived version, given with its bytes, or the error if those are damaged."""
+def _merged(
+    snapshot: Snapshot,
+    archived: ArchivedVersion,
+    before: bytes | AwiError | None,
+    trimmed: Sequence[Chunk] | None = None,
+) -> Merge:
+    """Return how a snapshot follows an archived version, given with its bytes, or the error if those are damaged.
+
+    trimmed: the chunks that the archive has; see `merge`.
+    """
     first, expected = archived.first, snapshot.first_ordinal
     actions = actions_of(snapshot.document) or []
     if isinstance(before, bytes):
         try:
             document = Snapshot.parse(archived.session_id, before).document
-            return merge(actions, expected, Chunk(first, actions_of(document) or []))
+            return merge(actions, expected, Chunk(first, actions_of(document) or []), trimmed)
         except AwiError:
             pass
     return Merge(expected, added=actions, between=range(first, expected))  # what only the damaged bytes had is lost

@@ -39,7 +39,7 @@ def merged(
     read_archived: returns the archived snapshot; None if it is damaged. load_chunks: returns the chunks of the session.
     Both are called only if they are needed.
     """
-    found, before = _merge(snapshot, archived, read_archived)
+    found, before = _merge(snapshot, archived, read_archived, load_chunks)
     chunks = load_chunks() if found.between else ()
     count = len(actions_of(snapshot.document) or ())
     return MergedTrajectory(
@@ -52,7 +52,10 @@ def merged(
 
 
 def _merge(
-    snapshot: Snapshot, archived: ArchivedVersion | None, read_archived: Callable[[], Snapshot | None]
+    snapshot: Snapshot,
+    archived: ArchivedVersion | None,
+    read_archived: Callable[[], Snapshot | None],
+    load_chunks: Callable[[], Sequence[Chunk]],
 ) -> tuple[Merge, ArchivedVersion | None]:
     """Return how a snapshot follows an archived version, and that version, unless it does not count."""
     if archived is None or archived.actions is None:  # None: of version 1, and damaged
@@ -65,4 +68,8 @@ def _merge(
         return appended, archived
     if (old := read_archived()) is None:  # what only the damaged bytes had is lost
         return first_merge(snapshot.document), None
-    return merge(actions, snapshot.first_ordinal, Chunk(archived.first, actions_of(old.document) or [])), archived
+    before = Chunk(archived.first, actions_of(old.document) or [])
+    found = merge(actions, snapshot.first_ordinal, before)
+    if found.without_chunks:
+        found = merge(actions, snapshot.first_ordinal, before, load_chunks())
+    return found, archived

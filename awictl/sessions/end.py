@@ -190,7 +190,9 @@ class SessionEndings:
             )
         if not dry_run:
             await archive.withdraw([session_id])  # the app could not save its own document beside it
-            return found, await self._store.restore(session_id, agent_id, found.raw)
+            mapped_id = await self._store.restore(session_id, agent_id, found.raw)
+            await archive.withdraw([session_id])  # a sweep may have published it again in between
+            return found, mapped_id
         for listed in await self._store.list([session_id]):
             live = await self._store.read(session_id) if listed.error is None else None
             if live is None or live.raw != found.raw:

@@ -135,15 +135,15 @@ class SnapshotWriter:
         parts: list[Write] = []
         writes: list[Write] = []
         chunks: list[tuple[str, str | None, Chunk]] = []
-        live_again: list[str] = []
+        back: list[str] = []  # those that were gone from Redis
         errors: dict[str, AwiError | None] = {}
         now = datetime.now(UTC)
         for plan in plans:
             snapshot, archived = plan.snapshot, plan.archived
+            if archived is not None and archived.state is not ArchivedState.LIVE:
+                back.append(snapshot.session_id)
             if plan.decision is Decision.NOTHING:
                 continue
-            if archived is not None and archived.state is not ArchivedState.LIVE and not snapshot.ended:
-                live_again.append(snapshot.session_id)
             if plan.decision is Decision.EXTEND:
                 writes.append(extension(snapshot, now))
                 continue
@@ -158,8 +158,8 @@ class SnapshotWriter:
             chunks += [(snapshot.session_id, snapshot.agent_id, one) for one in plan.merge.chunks]
             writes.append(InsertOne(document) if archived is None else ReplaceOne(unchanged(archived), document))
         await self._actions.save(chunks)
-        if live_again:
-            await views.withdraw(self._collections, live_again)
+        if back:
+            await views.withdraw(self._collections, back)
         if parts:
             await self._collections.parts.bulk_write(parts, ordered=False)
         if writes:

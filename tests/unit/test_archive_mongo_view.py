@@ -18,8 +18,9 @@ from support.archives import NOW, ended, incompressible, session, snapshot
 from support.documents import AGENT_ID
 
 from awictl.archive.compression import compress, decompress
+from awictl.archive.merging import MergedTrajectory
 from awictl.archive.mongo.app_view import app_agent_id, app_view
-from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, Whole, document_of
+from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, document_of
 from awictl.archive.mongo.stored_bytes import part_names
 from awictl.archive.snapshot import Snapshot
 from awictl.archive.values import parse_datetime
@@ -33,7 +34,7 @@ MAX_DEPTH = 100
 def stored(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document of a session, without its parts, as it would be read from MongoDB."""
     taken = snapshot(document, raw=dumps(document))
-    made, parts = document_of(taken, Whole(counts=taken.action_counts), NOW)
+    made, parts = document_of(taken, MergedTrajectory(counts=taken.action_counts), NOW)
     encoded = bson.encode(made | {"view": app_view(taken)})
     assert len(bson.encode(made)) < MAX_BSON and len(bson.encode(app_view(taken))) < MAX_BSON
     for part in parts:
@@ -281,7 +282,7 @@ def test_all_parts_of_a_document_at_their_maximum_size() -> None:
 
 def test_large_incompressible_bytes_are_split() -> None:
     taken = snapshot(incompressible(170, 100_000))
-    made, parts = document_of(taken, Whole(), NOW)
+    made, parts = document_of(taken, MergedTrajectory(), NOW)
     assert "packed" not in made and made["parts"] == len(parts) >= 2
     assert [part._doc["_id"] for part in parts] == part_names(taken.session_id, taken.digest, len(parts))  # type: ignore[union-attr]
     assert all(len(part._doc["packed"]) == PART_BYTES for part in parts[:-1])  # type: ignore[union-attr]

@@ -19,7 +19,8 @@ from support.documents import compact
 from awictl.archive.base import ArchivedSummary
 from awictl.archive.decision import ArchivedState, ArchivedVersion, Decision, Outdated, decide
 from awictl.archive.merge import Gap
-from awictl.archive.mongo.documents import Whole, document_of
+from awictl.archive.merging import MergedTrajectory
+from awictl.archive.mongo.documents import document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
 from awictl.archive.snapshot import Revision, Snapshot
 from awictl.archive.trajectory import ActionCount
@@ -346,7 +347,7 @@ def test_revisions_have_exact_milliseconds(milliseconds: int) -> None:
 @given(st.sampled_from(SESSIONS), st.none() | st.integers(0, 10**9))
 def test_a_mongodb_document_has_the_version_of_its_snapshot(name: str, ttl_ms: int | None) -> None:
     taken = snapshot(load(name), raw=raw(name), ttl_ms=ttl_ms)
-    whole = Whole(7, (Gap(0, 6), Gap(9, None)), 3, {"a.b": ActionCount(2, 1)})
+    whole = MergedTrajectory(7, (Gap(0, 6), Gap(9, None)), 3, {"a.b": ActionCount(2, 1)})
     document, _ = document_of(taken, whole, NOW)
     assert mongo_version_of(document) == archived(
         taken,
@@ -376,5 +377,5 @@ def test_a_snapshot_does_not_change_its_document() -> None:
     document = session(3)
     before = copy.deepcopy(document)
     taken = snapshot(document)
-    _ = taken.action_counts, taken.actions, document_of(taken, Whole(), NOW)
+    _ = taken.action_counts, taken.actions, document_of(taken, MergedTrajectory(), NOW)
     assert taken.document == before == json.loads(taken.raw)

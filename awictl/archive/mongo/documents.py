@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 
@@ -22,6 +21,7 @@ from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
 from ..merge import Gap
+from ..merging import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count
@@ -60,19 +60,7 @@ SUMMARY_FIELDS = dict.fromkeys(
 ACTION_COUNT_FIELDS = {"uses": 1}
 
 
-class Whole(NamedTuple):
-    """What the archive knows of the whole trajectory of a session, beyond the actions in its snapshot."""
-
-    #: Ordinal of the snapshot's first action.
-    first: int = 0
-    gaps: tuple[Gap, ...] = ()
-    #: Number of actions that another writer overwrote.
-    overwritten: int = 0
-    #: How often each action was taken, by name.
-    counts: Mapping[str, ActionCount] = MappingProxyType({})
-
-
-def document_of(snapshot: Snapshot, whole: Whole, now: datetime) -> tuple[Document, list[Write]]:
+def document_of(snapshot: Snapshot, merged: MergedTrajectory, now: datetime) -> tuple[Document, list[Write]]:
     """Return the document for a snapshot that is archived `now`, and the writes of its parts, if it is split."""
     packed = compress(snapshot.raw)
     made: Document = {
@@ -93,12 +81,12 @@ def document_of(snapshot: Snapshot, whole: Whole, now: datetime) -> tuple[Docume
             "successfulActions": snapshot.count("successful_actions"),
             "failedActions": snapshot.count("failed_actions"),
         },
-        "uses": uses_of(whole.counts),
-        "first": whole.first,
+        "uses": uses_of(merged.counts),
+        "first": merged.first,
         "actions": len(actions_of(snapshot.document) or ()),
         "trajectory": snapshot.trajectory_digest,
-        "gaps": [list(one) for one in whole.gaps[-_MAX_GAPS:]],
-        "overwritten": whole.overwritten,
+        "gaps": [list(one) for one in merged.gaps[-_MAX_GAPS:]],
+        "overwritten": merged.overwritten,
         "digest": snapshot.digest,
         "revision": snapshot.revision._asdict(),
         "lastAction": snapshot.last_action_digest,

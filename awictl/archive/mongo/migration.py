@@ -14,21 +14,20 @@ from typing import Any
 from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused
 from ...util.batched import batched_by_bytes
 from ..action_keys import keys_of
 from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
 from ..decision import ArchivedState
-from ..merge import first_merge
+from ..merging import merge_loaded
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
 from . import legacy
 from .actions import ArchivedActions, only_duplicates
 from .collections import Collections
 from .connection import Document
-from .documents import STORED_FIELDS, Whole, Write, document_of
+from .documents import STORED_FIELDS, Write, document_of
 from .stored_bytes import stored_bytes
 from .values import as_datetime
 from .views import view_of
@@ -216,11 +215,9 @@ class Migration:
 
 def _document(found: Document, snapshot: Snapshot, chunks: Sequence[Chunk]) -> tuple[Document, list[Write]]:
     """Return the new document for an old one, and the writes of its parts."""
-    merge = first_merge(snapshot.document)
-    gaps = merge.gaps((), len(actions_of(snapshot.document) or ()), chunks)
-    whole = Whole(merge.first, gaps, counts=merge.counts({}, chunks))
+    merged = merge_loaded(snapshot, None, None).trajectory(chunks)
     archived_at = as_datetime(found["awi"].get("archivedAt"))
-    document, parts = document_of(snapshot, whole, archived_at or datetime.now(UTC))
+    document, parts = document_of(snapshot, merged, archived_at or datetime.now(UTC))
     state = legacy.state_of(found)
     if state is ArchivedState.ENDED and not snapshot.ended:
         state = ArchivedState.EXPIRED

@@ -14,17 +14,16 @@ from datetime import UTC, datetime
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused, as_awi_error
 from ..base import MAX_SAVE_ATTEMPTS, concurrent_writers
 from ..chunks import Chunk
 from ..decision import ArchivedState, ArchivedVersion, Decision, decide
-from ..merge import Merge, append_merge, first_merge, merge
+from ..merging import MergedTrajectory, merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from . import views
 from .actions import ArchivedActions
 from .collections import Collections
-from .documents import STORED_FIELDS, VERSION_FIELDS, Whole, Write, document_of, extension, unchanged, version_of
+from .documents import STORED_FIELDS, VERSION_FIELDS, Write, document_of, extension, unchanged, version_of
 from .errors import write_errors
 from .migration import Migration
 from .stored_bytes import stored_bytes
@@ -38,9 +37,7 @@ class _Plan:
     decision: Decision
     #: The version that this is based on.
     archived: ArchivedVersion | None
-    #: How the snapshot follows that version.
-    merge: Merge = field(default_factory=lambda: Merge(0))
-    whole: Whole = field(default_factory=Whole)
+    trajectory: MergedTrajectory = field(default_factory=MergedTrajectory)
 
 
 class SnapshotWriter:
@@ -100,35 +97,17 @@ class SnapshotWriter:
     async def _merge(self, plans: Iterable[_Plan]) -> None:
         """Find out what the archive has of each session that the snapshot to be written lacks, and what nobody has."""
         wanted = [one for one in plans if one.decision in (Decision.INSERT, Decision.REPLACE)]
-        unlike: list[tuple[_Plan, ArchivedVersion]] = []
+        found = {one.snapshot.session_id: merge_unloaded(one.snapshot, one.archived) for one in wanted}
+        before = await self._read_back([session_id for session_id, merging in found.items() if merging is None])
+        mergings = []
         for plan in wanted:
-            archived, snapshot = plan.archived, plan.snapshot
-            actions = actions_of(snapshot.document) or []
-            if archived is None:
-                plan.merge = first_merge(snapshot.document)
-            elif archived.digest == snapshot.digest:  # its bytes were damaged
-                plan.merge = Merge(archived.first)
-            else:
-                count = archived.actions or 0
-                expected = snapshot.first_ordinal
-                appended = append_merge(actions, expected, archived.first, count, archived.trajectory)
-                if appended is None:
-                    unlike.append((plan, archived))
-                else:
-                    plan.merge = appended
-        if unlike:
-            before = await self._read_back([archived.session_id for _, archived in unlike])
-            for plan, archived in unlike:
-                plan.merge = _merged(plan.snapshot, archived, before.get(archived.session_id))
-            older = [(plan, archived) for plan, archived in unlike if plan.merge.without_chunks]
-            trimmed = await self._actions.load_many({one.session_id: plan.snapshot.agent_id for plan, one in older})
-            for plan, archived in older:
-                name = archived.session_id
-                plan.merge = _merged(plan.snapshot, archived, before.get(name), trimmed[name])
-        incomplete = [one.snapshot for one in wanted if one.merge.between]
+            name = plan.snapshot.session_id
+            loaded = _parsed(name, before.get(name))
+            mergings.append(found[name] or merge_loaded(plan.snapshot, plan.archived, loaded))
+        incomplete = [one.snapshot for one in mergings if one.needs_chunks]
         chunks = await self._actions.load_many({one.session_id: one.agent_id for one in incomplete})
-        for plan in wanted:
-            plan.whole = _whole(plan, chunks.get(plan.snapshot.session_id, ()))
+        for plan, merging in zip(wanted, mergings, strict=True):
+            plan.trajectory = merging.trajectory(chunks.get(plan.snapshot.session_id, ()))
 
     async def _write(self, plans: Iterable[_Plan], split: set[str]) -> dict[str, AwiError | None]:
         """Carry out plans. Returns errors by session id. Adds the sessions that are split into parts to `split`."""
@@ -148,14 +127,14 @@ class SnapshotWriter:
                 writes.append(extension(snapshot, now))
                 continue
             try:
-                document, pieces = document_of(snapshot, plan.whole, now)
+                document, pieces = document_of(snapshot, plan.trajectory, now)
             except Exception as error:  # whatever it contains, it must not keep the others from being archived
                 errors[snapshot.session_id] = as_awi_error(error)
                 continue
             if pieces:
                 parts += pieces
                 split.add(snapshot.session_id)
-            chunks += [(snapshot.session_id, snapshot.agent_id, one) for one in plan.merge.chunks]
+            chunks += [(snapshot.session_id, snapshot.agent_id, one) for one in plan.trajectory.chunks]
             writes.append(InsertOne(document) if archived is None else ReplaceOne(unchanged(archived), document))
         await self._actions.save(chunks)
         if back:
@@ -188,34 +167,9 @@ class SnapshotWriter:
         return {one["_id"]: await stored_bytes(one["_id"], one, parts, self._where, self._max_bytes) for one in found}
 
 
-def _merged(
-    snapshot: Snapshot,
-    archived: ArchivedVersion,
-    before: bytes | AwiError | None,
-    trimmed: Sequence[Chunk] | None = None,
-) -> Merge:
-    """Return how a snapshot follows an archived version, given with its bytes, or the error if those are damaged.
-
-    trimmed: the chunks that the archive has; see `merge`.
-    """
-    first, expected = archived.first, snapshot.first_ordinal
-    actions = actions_of(snapshot.document) or []
-    if isinstance(before, bytes):
-        try:
-            document = Snapshot.parse(archived.session_id, before).document
-            return merge(actions, expected, Chunk(first, actions_of(document) or []), trimmed)
-        except AwiError:
-            pass
-    return Merge(expected, added=actions, between=range(first, expected))  # what only the damaged bytes had is lost
-
-
-def _whole(plan: _Plan, chunks: Sequence[Chunk]) -> Whole:
-    """Return what the archive knows of the whole trajectory once a plan was carried out. chunks: in the archive."""
-    archived, made = plan.archived, plan.merge
-    before = archived.action_counts if archived is not None else {}
-    return Whole(
-        made.first,
-        made.gaps(archived.gaps if archived is not None else (), len(actions_of(plan.snapshot.document) or ()), chunks),
-        made.overwritten + (archived.overwritten_actions if archived is not None else 0),
-        made.counts(before, chunks),
-    )
+def _parsed(session_id: str, raw: bytes | AwiError | None) -> Snapshot | None:
+    """Return the snapshot in archived bytes; None if they are damaged."""
+    try:
+        return Snapshot.parse(session_id, raw) if isinstance(raw, bytes) else None
+    except AwiError:
+        return None

@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,11 @@ from ..base import (
 from ..chunks import Chunk, EncodedChunk
 from ..compression import MAX_BYTES, decompress
 from ..decision import ArchivedState, ArchivedVersion, Decision, decide
+from ..merging import merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from ..values import damaged_unless_readable
 from .actions import have_chunks, insert_chunks, load_chunks
 from .file import SqliteFile
-from .merging import merged
 from .migration import fill, old_rows
 from .rows import conditions_of, extend, insert_or_replace, rows_without_bytes, servers_of, summary_of, version_of
 
@@ -148,9 +147,10 @@ class SqliteArchive:
             if decision is Decision.EXTEND:
                 extend(db, snapshot, now)
             elif decision is not Decision.NOTHING:
-                trajectory = merged(
-                    snapshot, archived, partial(self._archived_snapshot, row), partial(self._chunks, db, snapshot)
+                merging = merge_unloaded(snapshot, archived) or merge_loaded(
+                    snapshot, archived, self._archived_snapshot(row)
                 )
+                trajectory = merging.trajectory(self._chunks(db, snapshot) if merging.needs_chunks else ())
                 written[session_id] = insert_chunks(db, session_id, snapshot.agent_id, trajectory.chunks)
                 insert_or_replace(db, snapshot, trajectory, now)
         return results

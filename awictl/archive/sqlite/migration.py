@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from ...errors import AwiError
+from ..merging import merge_loaded
 from ..snapshot import Snapshot
 from .actions import load_chunks
-from .merging import merged
 from .rows import columns_of, state_of
 from .tables import version_of_tables
 
@@ -33,12 +33,8 @@ def fill(db: sqlite3.Connection, row: sqlite3.Row, raw: bytes | AwiError, where:
         snapshot = Snapshot.parse(row["session_id"], raw)
     except AwiError as error:
         return error
-    found = merged(
-        snapshot,
-        None,
-        lambda: None,
-        lambda: load_chunks(db, snapshot.session_id, snapshot.agent_id, where, limit),
-    )
+    chunks = load_chunks(db, snapshot.session_id, snapshot.agent_id, where, limit)
+    found = merge_loaded(snapshot, None, None).trajectory(chunks)
     state = state_of(row)
     columns = {**columns_of(snapshot, found), "state": state.value}
     changes = ", ".join(f"{name} = :{name}" for name in columns)

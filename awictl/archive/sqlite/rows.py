@@ -18,10 +18,10 @@ from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
 from ..merge import Gap
+from ..merging import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count, parse_datetime
-from .merging import MergedTrajectory
 
 #: Maximum number of parameters of one query: the limit of old versions of SQLite is 999.
 _MAX_PARAMETERS = 900

@@ -85,7 +85,12 @@ class Merge:
         filled = range(self.first, self.first + count)
         kept = [part for gap in before for part in _without(gap, filled)]
         unknown = [Gap(self.first, None)] if self.unknown_gap else []
-        return (*kept, *missing(self.between, trimmed), *unknown)
+        found = missing(self.between, trimmed)
+        for gap in kept:  # a snapshot that was saved late may come before a gap that is known already
+            found = tuple(
+                part for one in found for part in _without(one, range(gap.first, (gap.last or gap.first) + 1))
+            )
+        return (*kept, *found, *unknown)
 
     def counts(self, before: Mapping[str, ActionCount], trimmed: Iterable[Chunk]) -> dict[str, ActionCount]:
         """Return how often each action was taken, by name. Arguments: as for `gaps`."""
@@ -153,6 +158,8 @@ def merge(new: Sequence[Any], expected: int, archived: Chunk, trimmed: Iterable[
     if trimmed is not None:
         old_first, old = _with_trimmed(archived_keys, archived.first, trimmed)
     first, known = _align(old, old_first, new_keys, expected)
+    if trimmed is not None and not known and expected + len(new) <= archived.first:
+        first, known = expected, True  # an older one that was saved late, by a process whose clock is ahead
     # the first ordinal that both have, and the first one with different actions
     start = max(first, old_first)
     differing = start + _common(old[start - old_first :], new_keys[start - first :])

@@ -39,6 +39,8 @@ class Model:
     snapshot: Line | None = None
     #: The actions in the archive.
     archived: set[int] = field(default_factory=set)
+    #: Those of them that a later snapshot replaced by others: what took their place may be missing.
+    overwritten: set[int] = field(default_factory=set)
     #: Those of them that were trimmed since the newest snapshot.
     trimmed: set[int] = field(default_factory=set)
     #: Whether the order of all archived actions is known. It is not if actions were trimmed from one version of the
@@ -75,6 +77,10 @@ class Model:
     def snapshotted(self, line: Line) -> None:
         self.ordered = self.ordered and self.trimmed <= set(line.actions)
         self.trimmed.clear()
+        if self.snapshot is not None:
+            start = max(line.cut, self.snapshot.cut)
+            lost = set(self.snapshot.kept) - set(line.actions)
+            self.overwritten.update(number for number in lost if self.places[number] >= start)
         self.written_back = False
         self.snapshot = line.copy()
         self.archived.update(line.kept)
@@ -94,7 +100,7 @@ class Model:
     def gaps(self) -> list[tuple[int, int]]:
         """The first and the last ordinal of each gap in the archived trajectory."""
         assert self.snapshot is not None
-        there = {self.places[number] for number in self.archived}
+        there = {self.places[number] for number in self.archived - self.overwritten}
         missing = [place for place in range(len(self.snapshot.actions)) if place not in there]
         runs = itertools.groupby(enumerate(missing), lambda pair: pair[1] - pair[0])
         return [(found[0][1], found[-1][1]) for found in (list(run) for _, run in runs)]

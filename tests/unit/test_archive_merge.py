@@ -270,3 +270,12 @@ def test_another_trajectory_from_the_expected_ordinal_on_overwrote_the_archived_
     assert merge(new, 6, archived) == Merge(
         6, (Chunk(0, archived.actions[:6]), Chunk(6, archived.actions[6:], overwritten=True)), new, range(0), False
     )
+
+
+def test_an_older_snapshot_that_is_saved_late_takes_its_own_place() -> None:
+    """The clock of the process that read it is ahead, and it was not archived before."""
+    new = [action(t) for t in range(10, 16)]
+    archived = Chunk(30, [action(t) for t in range(30, 36)])
+    merged = merge(new, 10, archived, [Chunk(0, [action(0)])])
+    assert merged == Merge(10, (Chunk(30, archived.actions, overwritten=True),), new, range(0), False)
+    assert Merge(40, between=range(20, 40)).gaps([Gap(16, 29)], 6, ()) == (Gap(16, 29), Gap(30, 39))

@@ -42,6 +42,8 @@ _FAILED = ["failed", "failure", "error", "denied", "blocked", "rejected"]
 _BATCH = 200
 #: A document was inserted at most this long before the time in it; then its id leads to it faster than its time.
 _EARLIER = timedelta(days=1)
+#: Between these times, a time minus `_EARLIER` fits into an ObjectId, which has 32 bits for it.
+_FIRST_IN_ID, _LAST_IN_ID = datetime(1970, 1, 2, tzinfo=UTC), datetime(2106, 1, 1, tzinfo=UTC)
 #: Maximum length of a note, in characters.
 MAX_NOTE = 2_000
 
@@ -69,7 +71,7 @@ class AuditQuery:
             if self.agent_name is not None:
                 agents.append({"agentName": self.agent_name} | dict.fromkeys(AGENT_FIELDS))
             conditions.append({"$or": agents})
-        if self.since is not None:
+        if self.since is not None and _FIRST_IN_ID <= self.since < _LAST_IN_ID:
             conditions.append({"_id": {"$not": {"$lt": ObjectId.from_datetime(self.since - _EARLIER)}}})
         if self.since is not None or self.until is not None:
             conditions.append({"$or": _times(self.since, self.until)})

@@ -65,6 +65,10 @@ def test_audit(operator: Cli, log: list[dict[str, Any]], mongo: MongoServer) -> 
     assert hours(APP_ID, "--limit", "2") == [3, 2]
     assert hours(APP_ID, "--since", "2026-11-23T13:00:00Z") == [3, 2, 1]
     assert hours(APP_ID, "--since", "2026-11-23T12:30:00Z", "--until", "2026-11-23T14:00:00Z") == [2, 1]
+    for since in ("0001-01-01", "1960-01-01", "1970-01-01"):
+        assert hours(APP_ID, "--since", since) == [3, 2, 1, 0]
+    for since in ("2150-01-01", "9999-12-31"):
+        assert hours(APP_ID, "--since", since) == []
     assert hours(APP_ID, "--operation", "create_post") == [1]
     assert hours(APP_ID, "--failed") == [2, 1]
     assert hours(str(log[4]["agentId"])) == [4], "an agent whose key was deleted"

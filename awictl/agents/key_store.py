@@ -34,6 +34,9 @@ class KeyStore(Protocol):
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""
 
+    async def named(self, agents: Sequence[str]) -> list[AgentKey]:
+        """Return the keys of agents with one of these ids or names, the newest first, those of the app included."""
+
     async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
         """Return the ids of those keys that are neither revoked nor suspended at `now`, whatever else they are."""
 

@@ -35,8 +35,8 @@ EARLIER_COLLECTION = "awiagentkeys"
 APP_COLLECTION = "agentapikeys"
 #: How often awictl's server was used with the keys of the app.
 USAGE_COLLECTION = "awi_agent_usage"
-#: Projection that leaves out the secret.
-_APP_FIELDS = {"key": 0}
+#: Projection that leaves out the secrets of the app's keys.
+_PUBLIC_FIELDS = {"key": 0}
 #: Largest number of requests that counts as one: beyond it, doubles are not exact.
 _MAX_REQUESTS = 2**53
 #: The history of suspensions in the documents of the app, and so in those of awictl.
@@ -90,16 +90,41 @@ class MongoKeyStore:
                 found = await collection.find_one({"digest": digest})
                 if found is not None:
                     return _key(found)
-            found = await self._apps.find_one({"key": secret}, _APP_FIELDS)
+            found = await self._apps.find_one({"key": secret}, _PUBLIC_FIELDS)
         return _key(found, of_app=True) if found is not None else None
 
     async def all(self) -> list[AgentKey]:
         """Return all keys, the newest first, those of the app included."""
+        return await self._matching({})
+
+    async def named(self, agents: Sequence[str]) -> list[AgentKey]:
+        """Return the keys of agents with one of these ids or names, the newest first, those of the app included."""
+        found: dict[str, AgentKey] = {}
+        for some in batched(agents, _BATCH):
+            ids = [one for agent in some for one in _ids(agent)]
+            keys = await self._matching({"$or": [{"_id": {"$in": ids}}, {"name": {"$in": some}}]})
+            found.update((key.agent_id, key) for key in keys)
+        return newest_first(list(found.values()))
+
+    async def _matching(self, wanted: Document) -> list[AgentKey]:
+        """The keys that match a filter, the newest first."""
         with self._in_time():
             await self._connection.check_reachable()
-            ours = [one for collection in await self._own() for one in await collection.find({}).to_list()]
-            apps = await self._apps.find({}, _APP_FIELDS).to_list()
+            own = await self._own()
+        ours = [one for collection in own for one in await self._read(collection, wanted)]
+        apps = await self._read(self._apps, wanted)
         return newest_first([_key(one) for one in ours] + [_key(one, of_app=True) for one in apps])
+
+    async def _read(self, collection: AsyncCollection[Document], wanted: Document) -> list[Document]:
+        """The documents that match a filter. Each batch has a deadline of its own, since there may be many."""
+        found: list[Document] = []
+        async with collection.find(wanted, _PUBLIC_FIELDS).batch_size(_BATCH) as cursor:
+            while True:
+                with self._in_time():
+                    batch = await cursor.to_list(_BATCH)
+                if not batch:
+                    return found
+                found += batch
 
     async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
         """Return the ids of those keys that are neither revoked nor suspended at `now`."""
@@ -108,7 +133,7 @@ class MongoKeyStore:
             own = [(collection, False) for collection in await self._own()]
             for collection, of_app in (*own, (self._apps, True)):
                 for some in batched([key for key in keys if key.of_app is of_app], _BATCH):
-                    wanted = {"_id": {"$in": [one for key in some for one in _ids(key)]}, **_not_stopped(now)}
+                    wanted = {"_id": {"$in": [one for key in some for one in _ids(key.agent_id)]}, **_not_stopped(now)}
                     found.update(str(one["_id"]) for one in await collection.find(wanted, {"_id": 1}).to_list())
         return found
 
@@ -142,19 +167,19 @@ class MongoKeyStore:
         with self._in_time():
             await self._connection.check_reachable()
             for collection in [self._apps] if key.of_app else await self._own():
-                if (await collection.update_one({"_id": {"$in": _ids(key)}}, change)).matched_count:
+                if (await collection.update_one({"_id": {"$in": _ids(key.agent_id)}}, change)).matched_count:
                     return
         raise no_key(self.where, key)
 
     async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
         """Return all that is stored about all agents, the newest first, or about the one with a key."""
-        wanted = {} if key is None else {"_id": {"$in": _ids(key)}}
+        wanted = {} if key is None else {"_id": {"$in": _ids(key.agent_id)}}
         with self._in_time():
             await self._connection.check_reachable()
             own = [] if key is not None and key.of_app else await self._own()
-            ours = [one for collection in own for one in await collection.find(wanted).to_list()]
-            apps = [] if key is not None and not key.of_app else await self._apps.find(wanted, _APP_FIELDS).to_list()
-            counted = await self._usage.find({} if key is None else {"_id": key.agent_id}).to_list() if apps else []
+        ours = [one for collection in own for one in await self._read(collection, wanted)]
+        apps = [] if key is not None and not key.of_app else await self._read(self._apps, wanted)
+        counted = await self._read(self._usage, {} if key is None else {"_id": key.agent_id}) if apps else []
         usages = {str(one["_id"]): one for one in counted}
         found = [_record(one, one) for one in ours]
         found += [_record(one, usages.get(str(one["_id"]), {}), of_app=True) for one in apps]
@@ -195,9 +220,9 @@ class MongoKeyStore:
             yield
 
 
-def _ids(key: AgentKey) -> list[Any]:
+def _ids(agent_id: str) -> list[Any]:
     """What `_id` may be: an ObjectId, unless the app chose something else."""
-    return [ObjectId(key.agent_id), key.agent_id] if ObjectId.is_valid(key.agent_id) else [key.agent_id]
+    return [ObjectId(agent_id), agent_id] if ObjectId.is_valid(agent_id) else [agent_id]
 
 
 def _not_stopped(now: datetime) -> Document:

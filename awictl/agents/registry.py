@@ -79,7 +79,8 @@ class AgentRegistry:
         granted = tuple(one for one in Permission if one in permissions)
         if not granted:
             raise InvalidInput(f"an agent needs at least one permission: {', '.join(Permission)}")
-        if unique and (ids := [key.agent_id for key in await self._key_store.all() if key.name == name and key.active]):
+        known = await self._key_store.named([name]) if unique else []
+        if ids := [key.agent_id for key in known if key.name == name and key.active]:
             raise Refused(
                 f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}; "
                 "choose another name, or pass --allow-duplicate"
@@ -147,8 +148,8 @@ class AgentRegistry:
         return found
 
     async def get_each(self, agents: Sequence[str]) -> list[AgentKey | AwiError]:
-        """Like `get` for several agents, with one query; the error that concerns only one is returned in its place."""
-        known = await self._key_store.all()
+        """Like `get` for several agents, with few queries; an error with only one is returned in its place."""
+        known = await self._key_store.named([agent for agent in agents if agent == encodable(agent)])
         found: list[AgentKey | AwiError] = []
         for agent in agents:
             try:
@@ -161,7 +162,7 @@ class AgentRegistry:
 
     async def id_of(self, agent: str) -> str | None:
         """Return the id of the agent with this id or name; None if there is none. Raises Refused like `get`."""
-        found = _named(await self._key_store.all(), agent)
+        found = _named(await self._key_store.named([agent]) if agent == encodable(agent) else [], agent)
         return found.agent_id if found is not None else None
 
     async def suspend(self, agent: str | AgentKey, *, for_ms: int | None = None, reason: str | None = None) -> AgentKey:

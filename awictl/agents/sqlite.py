@@ -101,6 +101,19 @@ class SqliteKeyStore:
         found = await self._read(lambda db: [_key(row) for row in db.execute("SELECT * FROM agent_keys")])
         return newest_first(found or [])
 
+    async def named(self, agents: Sequence[str]) -> list[AgentKey]:
+        """Return the keys of agents with one of these ids or names, the newest first."""
+
+        def read(db: sqlite3.Connection) -> dict[str, AgentKey]:
+            found: dict[str, AgentKey] = {}
+            for some in batched(agents, _BATCH):
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT * FROM agent_keys WHERE agent_id IN ({marks}) OR name IN ({marks})"  # noqa: S608
+                found.update((row["agent_id"], _key(row)) for row in db.execute(query, (*some, *some)))
+            return found
+
+        return newest_first(list((await self._read(read) or {}).values()))
+
     async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
         """Return the ids of those keys that are neither revoked nor suspended at `now`."""
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 from bson import DatetimeMS, ObjectId
+from pymongo import _csot
+from pymongo.asynchronous.cursor import AsyncCursor
 from support.archives import forget_sockets
 from support.mongo import DATABASE, MongoServer
 from support.proxy import hanging_writes
 
 from awictl import AgentKey, InvalidInput, NotFound, Permission, ReadOnly, Refused, Settings, StateManager, Unreachable
+from awictl.agents import mongo as mongo_keys
 from awictl.agents.api_keys import KeyState
 from awictl.agents.key_cache import (
     CACHE_SECONDS,
@@ -327,6 +330,9 @@ class CountingKeyStore:
     async def all(self) -> list[AgentKey]:
         return list(self.keys.values())
 
+    async def named(self, agents: Sequence[str]) -> list[AgentKey]:
+        return [key for key in self.keys.values() if key.agent_id in agents or key.name in agents]
+
     async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
         return {key.agent_id for key in self.keys.values() if key.state(now) is KeyState.ACTIVE}
 
@@ -352,6 +358,41 @@ class CountingKeyStore:
 
     async def confirm(self, agent_id: str, now: datetime) -> bool:
         return False
+
+
+async def test_agents_are_looked_up_without_reading_all_keys(
+    agents: AgentRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [(await agents.register(name)).key for name in ("a", "b", "b", "c")]
+
+    async def all_keys(store: Any) -> list[AgentKey]:
+        raise AssertionError("all keys were read")
+
+    monkeypatch.setattr(type(agents._key_store), "all", all_keys)
+    assert await agents.get("a") == made[0] and await agents.id_of(made[3].agent_id) == made[3].agent_id
+    first, second, *errors = await agents.get_each([made[1].agent_id, "c", "b", "nobody", "\ud800", "a\0b", ""])
+    assert [first, second] == [made[1], made[3]]
+    assert [type(one) for one in errors] == [Refused, NotFound, NotFound, NotFound, NotFound]
+    with pytest.raises(Refused, match="exists already"):
+        await agents.register("c", unique=True)
+
+
+async def test_each_batch_of_keys_has_a_deadline_of_its_own(
+    mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlines: list[float] = []
+    to_list = AsyncCursor.to_list
+
+    async def noting(cursor: AsyncCursor[Any], length: int | None = None) -> list[Any]:
+        deadlines.append(_csot.get_deadline())
+        return await to_list(cursor, length)
+
+    monkeypatch.setattr(mongo_keys, "_BATCH", 2)
+    monkeypatch.setattr(AsyncCursor, "to_list", noting)
+    mongo.raw["agentapikeys"].insert_many([{"_id": f"a{number}", "active": True} for number in range(5)])
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        assert len(await agents.all()) == 5 == len(await agents.records())
+    assert len(deadlines) >= 6 and len(set(deadlines)) == len(deadlines), "a slow server may take long for many keys"
 
 
 async def test_a_key_that_another_process_revokes_is_refused_within_seconds() -> None:

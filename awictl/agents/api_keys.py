@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..document.timestamps import optional_timestamp
+from .secret import mask_whole_secrets
 
 
 class Permission(StrEnum):
@@ -73,7 +74,7 @@ class AgentKey:
         return {
             "state": state.value,
             "suspended_until": optional_timestamp(self.suspended_until) if suspended else None,
-            "suspension_reason": self.suspension_reason if suspended else None,
+            "suspension_reason": _masked(self.suspension_reason) if suspended else None,
         }
 
     def row(self) -> dict[str, Any]:
@@ -85,11 +86,15 @@ class AgentKey:
             **self.state_row(),
             "created_at": optional_timestamp(self.created_at),
             "expires_at": optional_timestamp(self.expires_at),
-            "description": self.description,
+            "description": _masked(self.description),
             "requests_per_hour": self.requests_per_hour,
             "made_by": "app" if self.of_app else "awictl",
             "last_used_at": optional_timestamp(self.last_used_at),
         }
+
+
+def _masked(text: str | None) -> str | None:
+    return mask_whole_secrets(text) if text is not None else None
 
 
 def permissions_of(stored: Any) -> tuple[Permission, ...]:

@@ -25,7 +25,7 @@ from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
 from ..errors import InvalidInput, NotFound, Refused
 from ..settings import Settings
-from .secret import mask_secrets
+from .secret import masked
 from .suspension import truncated
 
 if TYPE_CHECKING:
@@ -170,16 +170,8 @@ def open_audit_log(archive: Archive, settings: Settings) -> AuditLog:
 
 def _shown(found: Document) -> dict[str, Any]:
     """Convert a document to JSON, without the secrets of API keys that may be in its texts."""
-    masked: dict[str, Any] = _masked(to_json(found))
-    return masked
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return mask_secrets(value)
-    if isinstance(value, dict):
-        return {mask_secrets(name): _masked(one) for name, one in value.items()}
-    return [_masked(one) for one in value] if isinstance(value, list) else value
+    shown: dict[str, Any] = masked(to_json(found))
+    return shown
 
 
 def _times(since: datetime | None, until: datetime | None) -> list[Document]:

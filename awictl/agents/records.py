@@ -10,6 +10,7 @@ from typing import Any
 
 from ..document.timestamps import optional_timestamp
 from .api_keys import AgentKey
+from .secret import masked
 from .usage import Usage
 
 
@@ -64,7 +65,7 @@ class AgentRecord:
             "reputation_score": self.score,
             "violations": self.violations,
             "violations_by_type": self.violations_by_type,
-            "suspensions": list(self.suspensions),
+            "suspensions": [masked(one) for one in self.suspensions],
         }
 
 

@@ -225,12 +225,16 @@ class AgentRegistry:
     async def _changeable(self, agent: str | AgentKey, verb: str) -> AgentKey:
         """The key of an agent. Raises Refused if it is revoked."""
         key = await self.get(agent) if isinstance(agent, str) else agent
+        self.check_not_revoked(key, verb)
+        return key
+
+    def check_not_revoked(self, key: AgentKey, verb: str) -> None:
+        """Raise Refused if a key is revoked. `verb`: what cannot be done then, such as `suspend`."""
         if not key.active:
             raise Refused(
                 f"{self.where}: the key of {key.name!r:.80} ({key.agent_id}) is revoked, which is permanent; "
                 f"there is nothing to {verb}"
             )
-        return key
 
     async def _usable(self, keys: Sequence[AgentKey]) -> set[str]:
         return await self._key_store.usable(keys, datetime.now(UTC))

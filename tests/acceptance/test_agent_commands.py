@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from support.cli import Cli
 from support.mongo import MongoServer
@@ -168,6 +170,57 @@ def test_invalid_suspensions(archiving_user: Cli) -> None:
     for verb in ("suspend", "resume"):
         reader("agent", verb, "x").error(4, "read-only")
         assert reader.ok("agent", verb, "x", "--dry-run").rows[0]["state"] == "active"
+
+
+def test_a_dry_run_refuses_what_the_command_would_refuse(archiving_user: Cli) -> None:
+    archiving_user.ok("agent", "register", "x")
+    archiving_user.ok("agent", "revoke", "x", "--yes")
+    for verb in ("suspend", "resume"):
+        archiving_user("agent", verb, "x").error(4, "revoked")
+        archiving_user("agent", verb, "x", "--dry-run").error(4, "revoked")
+
+
+def test_what_was_not_sent_has_no_unknown_outcome(awictl: Cli, new_mongo: Callable[[], MongoServer]) -> None:
+    server = new_mongo()
+    user = awictl.having(MONGODB_URI=server.uri)
+    server.kill()
+    failed = user("agent", "suspend", "x", "y")
+    assert failed.code == 5 and "0 done" in failed.err and "outcome unknown" not in failed.err
+
+
+def test_api_keys_are_in_no_message(awictl: Cli, mongo: MongoServer) -> None:
+    stored = mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    secret = stored["key"]
+    history = [{"reason": f"leaked {secret}"}]
+    fields = {"description": f"key: {secret}", "suspended": True, "suspensionReason": secret}
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {**fields, "securityMetrics.suspensionHistory": history}})
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    for words in (
+        ["agent", "session", secret],
+        ["agent", "session", secret, "--verbose"],
+        ["agent", "suspend", secret, "nobody"],
+        ["session", "list", "--agent", secret, "--verbose"],
+        ["agent", "audit", secret],
+        ["agent", "list"],
+        ["agent", "usage"],
+        ["agent", "show", "BrowserUseAgent"],
+        ["agent", "suspend", "BrowserUseAgent", "--dry-run"],
+    ):
+        done = user(*words)
+        assert secret not in done.text + done.err and (done.code == 3 or "*" * 8 in done.text or done.text == ""), done
+    user("agent", "session", "agent_20261127").error(3, "agent_20261127")
+
+
+def test_long_texts_of_an_agent_are_cut_on_terminals(awictl: Cli, mongo: MongoServer) -> None:
+    mongo.put("agentapikeys", "mongo_agentapikey.ejson")
+    long = {name: name[0] * 100_000 for name in ("name", "description", "suspensionReason")}
+    mongo.raw["agentapikeys"].update_one({}, {"$set": {**long, "suspended": True, "reputation": ["r"] * 10_000}})
+    user = awictl.having(MONGODB_URI=mongo.uri)
+    shown = user.ok("agent", "show", "6b03e3a15c752fa9a5b94777", "-o", "table")
+    assert len(shown.table()) < 15_000 and "(100,000 characters)" in shown.text
+    assert user.ok("agent", "show", "6b03e3a15c752fa9a5b94777").json["name"] == long["name"]
+    asked = user("agent", "revoke", "6b03e3a15c752fa9a5b94777").error(4, "nnn", "--yes")
+    assert len(asked) < 1_000
 
 
 # -- sessions

@@ -20,10 +20,13 @@ Render = Callable[[CommandContext, Batches], Awaitable[None]]
 _BATCH = 100
 
 
-async def change_each(ctx: CommandContext, agents: list[str], change: Change, render: Render, *, dry_run: bool) -> None:
+async def change_each(
+    ctx: CommandContext, agents: list[str], change: Change, render: Render, *, dry_run: bool, verb: str | None = None
+) -> None:
     """Change the key of each agent, and print it; with `dry_run`, print the keys as they are.
 
-    An error with one agent does not stop the others; an unreachable archive does.
+    An error with one agent does not stop the others; an unreachable archive does. `verb`: what cannot be done with a
+    revoked key, which a dry run reports, too.
     """
     each = EachId(ctx, agents, writes=not dry_run, lines=True)
     async with ctx.manager() as manager:
@@ -34,13 +37,18 @@ async def change_each(ctx: CommandContext, agents: list[str], change: Change, re
         async def changed(batch: list[str]) -> list[dict[str, Any] | Exception | None]:
             results: list[dict[str, Any] | Exception | None] = []
             unreachable: Unreachable | None = None
-            for key in await registry.get_each(batch):
+            each.sending = False
+            keys = await registry.get_each(batch)
+            each.sending = not dry_run
+            for key in keys:
                 if isinstance(key, AwiError):
                     results.append(key)
                     continue
                 try:
                     if unreachable is not None:
                         raise unreachable
+                    if dry_run and verb is not None:
+                        registry.check_not_revoked(key, verb)
                     results.append((key if dry_run else await change(registry, key)).row())
                 except Unreachable as error:
                     unreachable = error

@@ -28,7 +28,7 @@ async def run(ctx: CommandContext, agents: list[str], dry_run: bool) -> None:
     async def resume(registry: "AgentRegistry", key: "AgentKey") -> "AgentKey":
         return await registry.resume(key)
 
-    await change_each(ctx, agents, resume, render, dry_run=dry_run)
+    await change_each(ctx, agents, resume, render, dry_run=dry_run, verb="resume")
 
 
 async def render(ctx: CommandContext, rows: Batches) -> None:

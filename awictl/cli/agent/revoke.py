@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ...util.humanize import plural
+from ..framework.cells import shortened
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
@@ -16,6 +17,9 @@ from .each_agent import change_each
 if TYPE_CHECKING:
     from ...agents.api_keys import AgentKey
     from ...agents.registry import AgentRegistry
+
+#: Maximum number of characters of a name in the question.
+_MAX_NAME = 80
 
 
 @cli_command(
@@ -43,7 +47,7 @@ async def run(ctx: CommandContext, agents: list[str], yes: bool, dry_run: bool) 
                 question = f"Revoke the keys of {plural(len(agents), 'agent')}?"
             else:
                 key = await (await manager.existing_agents()).get(agents[0])
-                question = f"Revoke the key of {key.name} ({key.agent_id})?"
+                question = f"Revoke the key of {shortened(key.name, _MAX_NAME)} ({key.agent_id})?"
         confirm(f"{question} This cannot be undone.", yes)
 
     async def revoke(registry: "AgentRegistry", key: "AgentKey") -> "AgentKey":

@@ -55,7 +55,7 @@ async def run(ctx: CommandContext, agents: list[str], for_ms: int | None, reason
     async def suspend(registry: "AgentRegistry", key: "AgentKey") -> "AgentKey":
         return await registry.suspend(key, for_ms=for_ms, reason=reason)
 
-    await change_each(ctx, agents, suspend, render, dry_run=dry_run)
+    await change_each(ctx, agents, suspend, render, dry_run=dry_run, verb="suspend")
 
 
 async def render(ctx: CommandContext, rows: Batches) -> None:

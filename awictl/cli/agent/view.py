@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..framework.cells import known, moment, number
+from ..framework.cells import known, moment, number, shortened
 from ..framework.tables import Column
 
 if TYPE_CHECKING:
     from ...agents.api_keys import AgentKey
     from ...agents.records import AgentRecord
 
+
+#: Maximum number of characters of a text; a description that awictl accepts is not longer.
+_MAX_TEXT = 2_000
 
 KEYS = [
     Column("AGENT", lambda row: row["agent_id"], narrow="id", width=24),
@@ -105,7 +108,8 @@ def record_fields(record: AgentRecord, sessions: Sequence[str]) -> list[tuple[st
             ("violations", known(row["violations"])),
             ("violations by type", operations(row["violations_by_type"])),
         ]
-    return [*shown, ("suspensions", known(len(row["suspensions"])))]
+    shown.append(("suspensions", known(len(row["suspensions"]))))
+    return [(name, shortened(text, _MAX_TEXT)) for name, text in shown]
 
 
 def _requests(row: Mapping[str, Any]) -> str:

@@ -46,6 +46,8 @@ class EachId:
         self._alone = isinstance(ids, Sequence) and not are_several(ids)
         self._code = 0
         self._done = 0
+        #: Whether writes for the current batch may have been sent; false while its ids are only looked up.
+        self.sending = True
         self._failed = 0
         self._most_errors = most_errors
         #: Number of errors that were counted, but not reported.
@@ -144,7 +146,7 @@ class EachId:
         if self._alone and not self._writes:
             return []
         text = f"{self._done:,} done" + (f", {self._failed:,} failed" if self._failed else "")
-        if self._writes and sent:
+        if self._writes and sent and self.sending:
             text += f"; outcome unknown (sent, no reply): {' '.join(sent)}"
         return [text]
 

@@ -3,7 +3,7 @@
 import sys
 
 from ...errors import AwiError, InvalidData
-from .escape import printable, printable_lines
+from .escape import printable, printable_lines, without_secrets
 from .stdout import discard, settle_output
 
 #: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
@@ -49,6 +49,6 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
 def _print(text: str) -> None:
     if sys.stderr is not None:
         try:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(without_secrets(text), file=sys.stderr, flush=True)  # noqa: T201
         except OSError:  # nobody can read it
             discard(sys.stderr)

@@ -27,6 +27,15 @@ def terminal_bytes(data: bytes) -> bytes:
     return text.encode()
 
 
+def without_secrets(text: str) -> str:
+    """A message in which the secrets of API keys are masked: it may repeat what somebody passed as an agent."""
+    if "agent_" not in text:
+        return text
+    from ...agents.secret import mask_whole_secrets  # seldom needed
+
+    return mask_whole_secrets(text)
+
+
 def json_escape(character: str) -> str:
     """A character as JSON escapes it: `\\uXXXX`, or a pair of them beyond U+FFFF."""
     units = character.encode("utf-16-be", "surrogatepass").hex()

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidInput
-from .escape import printable
+from .escape import printable, without_secrets
 from .formats import COMMON, LISTING, TABLES, CsvRows, Format, JqFilter, yaml_document
 from .layout import Column
 from .stdout import (
@@ -217,7 +217,7 @@ class Output:
     def notice(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet was given."""
         if not self.quiet and sys.stderr is not None:
-            print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
+            print(without_secrets(printable(text)), file=sys.stderr, flush=True)  # noqa: T201
 
     def prints_rows_to_terminal(self, *, collected: bool) -> bool:
         """Whether rows are printed to a terminal one by one. `collected`: JSON is printed at the end."""

@@ -210,12 +210,6 @@ class Archive(Protocol):
         name.
         """
 
-    def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions that are marked as active but were due to expire before `now`, the earliest first."""
-
-    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
-        """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
-
     def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions in state LIVE that were last seen on this server, or on one that is not known."""
 
@@ -271,11 +265,6 @@ class Archive(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
-
-
-async def complete_snapshot(archive: Archive, snapshot: Snapshot) -> Snapshot:
-    """Put the actions of a session that its snapshot lacks, and that `archive` has, back into it."""
-    return snapshot.with_chunks(await archive.load_trimmed_actions(snapshot.session_id, snapshot.agent_id))
 
 
 def concurrent_writers(session_id: str, where: str) -> Refused:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
 from .compression import MAX_BYTES, decompress, digest_of
+from .values import as_short_text
 
 log = logging.getLogger("awictl")
 
@@ -30,6 +31,11 @@ class Chunk:
     actions: Sequence[Any]
     #: Whether another writer overwrote them, so that other actions have the same ordinals.
     overwritten: bool = False
+
+
+def agent_key(agent_id: Any) -> str:
+    """Return an agent's id as chunks have it: ids that differ in case only are one agent; empty if it is no string."""
+    return (as_short_text(agent_id) or "").lower()
 
 
 class EncodedChunk(NamedTuple):
@@ -81,14 +87,6 @@ class ChunkDecoder:
             self.chunks.append(Chunk(int(first), [loads(line) for line in raw.split(b"\n")], overwritten))
         except InvalidData as error:
             log.warning("%s", error)
-
-
-def decode_chunks(stored: Iterable[tuple[Any, Any, Any, str]], limit: int = MAX_BYTES) -> list[Chunk]:
-    """Decode stored chunks; see `ChunkDecoder`."""
-    decoder = ChunkDecoder(limit)
-    for one in stored:
-        decoder.add(*one)
-    return decoder.chunks
 
 
 def _encoded(whole: Chunk, first: int, actions: list[Any], lines: list[bytes]) -> EncodedChunk:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..document.action_numbers import actions_of, t_of
-from ..document.schema import SESSION_END, SESSION_START, as_object
+from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
 from .action_keys import digest_of_actions, keys_of
 from .chunks import MAX_ORDINAL, Chunk
 from .trajectory import ActionCount, add_counts, count_actions
@@ -52,6 +52,13 @@ class Gap(NamedTuple):
     def row(self) -> dict[str, int | None]:
         """Return the gap as JSON values."""
         return {"from": self.first, "to": self.last, "count": self.size}
+
+
+def gaps_of(stored: Any) -> tuple[Gap, ...]:
+    """Return stored gaps, [first, last] each, without what is not one."""
+    pairs = [one for one in as_array(stored) if isinstance(one, list) and len(one) == 2]
+    gaps = [Gap(as_count(first), None if last is None else as_count(last)) for first, last in pairs]
+    return tuple(one for one in gaps if one.last is None or one.first <= one.last)
 
 
 @dataclass(frozen=True)

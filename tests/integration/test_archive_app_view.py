@@ -10,7 +10,7 @@ from typing import Any
 import bson
 import pytest
 from bson import ObjectId
-from support.archives import NOW, ended, listed, saved, session, snapshot
+from support.archives import NOW, ended, listed, mark_expired, overdue, saved, session, snapshot
 from support.documents import AGENT_ID, APP_FILES, SESSION_ID, assert_same, compact, put
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
@@ -102,8 +102,8 @@ async def test_a_session_that_may_be_live_is_active_in_the_view(archive: Archive
     assert query_of_the_app(mongo) == []
     await archive.publish([SESSION_ID])
     assert mongo.sessions.count_documents({}) == 0, "the app may still want to save it there"
-    [expired] = [one async for one in archive.expired(datetime(2027, 1, 1, tzinfo=UTC))]
-    assert await archive.mark_ended([expired]) == 1
+    [expired] = await overdue(archive, datetime(2027, 1, 1, tzinfo=UTC))
+    assert await mark_expired(archive, [expired]) == 1
     assert [one async for one in archive.unpublished()] == [SESSION_ID]
     for _ in range(2):
         await archive.publish([SESSION_ID])
@@ -271,7 +271,7 @@ async def test_a_live_session_is_archived_beside_a_document_of_the_app(
 async def test_documents_of_the_app_are_never_marked_as_ended(
     archive: Archive, theirs: dict[str, bytes], mongo: MongoServer
 ) -> None:
-    assert [one async for one in archive.expired(datetime(2100, 1, 1, tzinfo=UTC))] == []
+    assert [one async for one in archive.live("")] == []
     assert stored(mongo) == theirs
 
 

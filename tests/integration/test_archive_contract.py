@@ -24,7 +24,9 @@ from support.archives import (
     ended,
     incompressible,
     listed,
+    mark_expired,
     opened,
+    overdue,
     saved,
     session,
     several,
@@ -36,7 +38,7 @@ from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, Layout, 
 
 from awictl.archive.base import Archive, Archived, ArchiveQuery, Cursor, Shape
 from awictl.archive.chunks import Chunk
-from awictl.archive.decision import ArchivedVersion, Outdated
+from awictl.archive.decision import Outdated
 from awictl.archive.trajectory import ActionCount
 from awictl.document.json_codec import dumps
 from awictl.errors import InvalidData, Refused
@@ -65,10 +67,6 @@ async def loaded(archive: Archive, session_id: str = SESSION_ID) -> dict[str, An
     found = await archive.load(session_id)
     assert found is not None
     return found.document
-
-
-async def all_expired(archive: Archive, now: datetime) -> list[ArchivedVersion]:
-    return [one async for one in archive.expired(now)]
 
 
 # -- sessions are restored exactly
@@ -621,46 +619,46 @@ async def test_expired_sessions_are_found_and_marked(archive: Archive) -> None:
         snapshot(session(1, "sess_never")),
         snapshot(ended(session(1, "sess_ended")), ttl_ms=MINUTE),
     )
-    assert await all_expired(archive, NOW) == []
+    assert await overdue(archive, NOW) == []
     then = NOW + timedelta(minutes=10)
-    found = await all_expired(archive, then)
-    assert [one.session_id for one in found] == ["sess_sooner", "sess_soon"], "the earliest first"
-    assert await archive.mark_ended(found) == 2
-    assert await all_expired(archive, then) == []
+    found = await overdue(archive, then)
+    assert {one.session_id for one in found} == {"sess_sooner", "sess_soon"}
+    assert await mark_expired(archive, found) == 2
+    assert await overdue(archive, then) == []
     summaries = {one.session_id: one for one in await listed(archive)}
     for session_id, minutes in (("sess_sooner", 1), ("sess_soon", 2)):
         assert not summaries[session_id].active
         assert summaries[session_id].ended_at == NOW + timedelta(minutes=minutes), "the end is the expiry"
     assert summaries["sess_later"].active and summaries["sess_never"].active and not summaries["sess_ended"].active
-    assert await archive.mark_ended(found) == await archive.mark_ended([]) == 0
+    assert await mark_expired(archive, found) == await mark_expired(archive, []) == 0
     assert_same(await loaded(archive, "sess_soon"), session(1, "sess_soon"))
 
 
 async def test_a_session_touched_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    found = await all_expired(archive, NOW + timedelta(minutes=5))
+    found = await overdue(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
-    assert await archive.mark_ended(found) == 0
+    assert await mark_expired(archive, found) == 0
     assert [one.active for one in await listed(archive)] == [True]
-    assert await all_expired(archive, NOW + timedelta(minutes=5)) == []
-    [found] = await all_expired(archive, NOW + timedelta(minutes=31))
+    assert await overdue(archive, NOW + timedelta(minutes=5)) == []
+    [found] = await overdue(archive, NOW + timedelta(minutes=31))
     assert found.expires_at == NOW + timedelta(minutes=30)
 
 
 async def test_a_session_updated_since_is_not_marked(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    found = await all_expired(archive, NOW + timedelta(minutes=5))
+    found = await overdue(archive, NOW + timedelta(minutes=5))
     await saved(archive, snapshot(session(2), ttl_ms=MINUTE))
-    assert await archive.mark_ended(found) == 0
+    assert await mark_expired(archive, found) == 0
     assert [one.active for one in await listed(archive)] == [True]
-    found = await all_expired(archive, NOW + timedelta(minutes=5))
-    assert await archive.mark_ended([replace(one, expires_at=NOW) for one in found]) == 0
-    assert await archive.mark_ended(found) == 1
+    found = await overdue(archive, NOW + timedelta(minutes=5))
+    assert await mark_expired(archive, [replace(one, expires_at=NOW) for one in found]) == 0
+    assert await mark_expired(archive, found) == 1
 
 
 async def test_a_session_marked_too_early_becomes_active_again(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    assert await archive.mark_ended(await all_expired(archive, NOW + timedelta(minutes=5))) == 1
+    assert await mark_expired(archive, await overdue(archive, NOW + timedelta(minutes=5))) == 1
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE, now=NOW + timedelta(minutes=5)))
     [summary] = await listed(archive)
     assert summary.active and summary.ended_at is None
@@ -670,7 +668,7 @@ async def test_a_session_marked_too_early_becomes_active_again(archive: Archive)
 async def test_an_expiry_is_never_shortened(archive: Archive) -> None:
     await saved(archive, snapshot(session(1), ttl_ms=30 * MINUTE))
     await saved(archive, snapshot(session(1), ttl_ms=MINUTE))
-    assert await all_expired(archive, NOW + timedelta(minutes=29)) == []
+    assert await overdue(archive, NOW + timedelta(minutes=29)) == []
 
 
 # -- reading has no effect
@@ -678,9 +676,9 @@ async def test_an_expiry_is_never_shortened(archive: Archive) -> None:
 
 async def test_reading_creates_nothing(archive: Archive, backend: Backend) -> None:
     assert await archive.load(SESSION_ID) is None
-    assert await listed(archive) == await all_expired(archive, NOW) == []
+    assert await listed(archive) == await overdue(archive, NOW) == []
     assert await archive.load_trimmed_actions(SESSION_ID, AGENT_ID) == []
-    assert await archive.mark_ended([]) == 0
+    assert await mark_expired(archive, []) == 0
     await archive.ping()
     assert backend.untouched()
 
@@ -690,6 +688,6 @@ async def test_reading_changes_nothing(archive: Archive, backend: Backend) -> No
     before = backend.stored()
     await archive.load(SESSION_ID)
     await listed(archive)
-    await all_expired(archive, NOW + timedelta(days=1))
+    await overdue(archive, NOW + timedelta(days=1))
     await archive.load_trimmed_actions(SESSION_ID, AGENT_ID)
     assert backend.stored() == before

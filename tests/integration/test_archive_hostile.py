@@ -17,7 +17,9 @@ from support.archives import (
     Backend,
     MongoBackend,
     SqliteBackend,
+    mark_expired,
     opened,
+    overdue,
     saved,
     session,
     snapshot,
@@ -74,7 +76,7 @@ async def use(archive: Archive, hostile: list[str]) -> list[str]:
         assert row["duration_ms"] is None or row["duration_ms"] >= 0
         assert all(row[name] is None or isinstance(row[name], str) for name in ("agent_id", "agent_name", "route"))
         assert all(isinstance(count.count, int) for count in one.action_counts.values())
-    await archive.mark_ended([one async for one in archive.expired(NOW)])
+    await mark_expired(archive, await overdue(archive, NOW))
     loaded = []
     for session_id in [*hostile, GOOD]:
         try:

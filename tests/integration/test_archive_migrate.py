@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import NOW, ended, incompressible, listed, saved, session, snapshot, trimmed
+from support.archives import (
+    NOW,
+    ended,
+    incompressible,
+    listed,
+    mark_expired,
+    overdue,
+    saved,
+    session,
+    snapshot,
+    trimmed,
+)
 from support.cli import Cli
 from support.documents import SESSION_ID, assert_same, compact, put
 from support.mongo import MongoServer
@@ -218,9 +229,8 @@ async def test_an_old_session_that_expired_is_marked(archive: MongoArchive, mong
     put_old(mongo, snapshot(session(3), ttl_ms=60_000))
     then = NOW + timedelta(minutes=5)
     assert [one.session_id async for one in archive.live("anywhere")] == [SESSION_ID]
-    expired = [one async for one in archive.expired(then)]
-    assert await archive.mark_ended(expired) == 1
-    assert [one async for one in archive.expired(then)] == []
+    assert await mark_expired(archive, await overdue(archive, then)) == 1
+    assert await overdue(archive, then) == []
     [summary] = await listed(archive)
     assert (summary.state, summary.ended_at) == (ArchivedState.EXPIRED, NOW + timedelta(minutes=1))
     assert [one async for one in archive.unpublished()] == [SESSION_ID]

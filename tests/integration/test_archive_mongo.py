@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import timedelta
 from typing import Any
 
 import bson
 import pytest
 from bson.datetime_ms import DatetimeMS
 from support.archives import (
-    NOW,
     MongoBackend,
     chunk,
     ended,
@@ -42,8 +40,8 @@ from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreacha
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
 
 
-async def expired(archive: Archive) -> list[Any]:
-    return [one async for one in archive.expired(NOW + timedelta(days=1))]
+async def live(archive: Archive) -> list[Any]:
+    return [one async for one in archive.live("")]
 
 
 REQUESTS: dict[str, Request] = {
@@ -52,7 +50,7 @@ REQUESTS: dict[str, Request] = {
     "load": lambda archive: archive.load(SESSION_ID),
     "load_trimmed_actions": lambda archive: archive.load_trimmed_actions(SESSION_ID, AGENT_ID),
     "find": listed,
-    "expired": expired,
+    "live": live,
     "ping": lambda archive: archive.ping(),
 }
 

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import NOW, SqliteBackend, chunk, listed, opened, saved, session, snapshot
+from support.archives import SqliteBackend, chunk, listed, opened, saved, session, snapshot
 from support.documents import AGENT_ID, SESSION_ID, assert_same
 
 from awictl.archive.base import Archive
@@ -28,15 +27,15 @@ from awictl.errors import AwiError, InvalidData, Refused, Unreachable
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
 
 
-async def expired(archive: Archive) -> list[Any]:
-    return [one async for one in archive.expired(NOW + timedelta(days=1))]
+async def live(archive: Archive) -> list[Any]:
+    return [one async for one in archive.live("")]
 
 
 READS: dict[str, Request] = {
     "load": lambda archive: archive.load(SESSION_ID),
     "load_trimmed_actions": lambda archive: archive.load_trimmed_actions(SESSION_ID, AGENT_ID),
     "find": listed,
-    "expired": expired,
+    "live": live,
     "ping": lambda archive: archive.ping(),
 }
 WRITES: dict[str, Request] = {

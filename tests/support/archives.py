@@ -10,7 +10,7 @@ import random
 import re
 import sqlite3
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,10 @@ from urllib.parse import quote
 import bson
 
 from awictl import Settings
-from awictl.archive.base import Archive, ArchivedSummary, ArchiveQuery, Cursor
+from awictl.archive.base import Archive, ArchivedSummary, ArchiveQuery, Cursor, GoneSession
 from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
+from awictl.archive.decision import ArchivedState, ArchivedVersion
 from awictl.archive.snapshot import Snapshot
 
 from .documents import SESSION_ID, action, compact, document
@@ -101,6 +102,16 @@ async def listed(
 async def saved(archive: Archive, *snapshots: Snapshot) -> None:
     """Save snapshots; all of them must succeed."""
     assert await archive.save(snapshots) == {one.session_id: None for one in snapshots}
+
+
+async def overdue(archive: Archive, now: datetime) -> list[ArchivedVersion]:
+    """Return the live sessions, of no known server, that were due to expire before `now`."""
+    return [one async for one in archive.live("") if one.expires_at is not None and one.expires_at < now]
+
+
+async def mark_expired(archive: Archive, versions: Sequence[ArchivedVersion]) -> int:
+    """Record that sessions have expired. Returns the number recorded."""
+    return await archive.mark_gone([GoneSession(one, ArchivedState.EXPIRED, one.expires_at) for one in versions])
 
 
 class Backend(Protocol):

@@ -14,7 +14,7 @@ from support.archives import chunk
 from support.documents import assert_same
 
 from awictl.archive import chunks
-from awictl.archive.chunks import Chunk, decode_chunks, encode_chunk
+from awictl.archive.chunks import Chunk, ChunkDecoder, encode_chunk
 from awictl.archive.compression import compress, decompress
 from awictl.errors import InvalidData
 
@@ -66,7 +66,9 @@ def test_values_of_another_type_are_damaged(packed: Any) -> None:
 def test_encoded_actions_are_restored(actions: list[Any], first: int) -> None:
     [(piece, raw, digest)] = encode_chunk(Chunk(first, actions))
     assert (piece.first, digest) == (first, digest_of(raw))
-    [back] = decode_chunks([(first, compress(raw), digest, "here")])
+    decoder = ChunkDecoder()
+    decoder.add(first, compress(raw), digest, "here")
+    [back] = decoder.chunks
     assert_same([back.first, list(back.actions)], [first, actions])
     assert_same(list(piece.actions), actions)
 

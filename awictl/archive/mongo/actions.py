@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from ...errors import Unreachable
-from ..chunks import Chunk, ChunkDecoder, encode_chunk
+from ..chunks import Chunk, ChunkDecoder, agent_key, encode_chunk
 from ..compression import compress, decompress
-from ..values import as_short_text
 from .collections import Collections
 from .connection import Document
-from .errors import DUPLICATE_KEY
+from .errors import only_duplicates
 
 
 class ArchivedActions:
@@ -53,7 +51,7 @@ class ArchivedActions:
         try:
             await actions.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
-            if error.details["writeConcernErrors"] or not only_duplicates(error):
+            if not only_duplicates(error):
                 raise
         fields = {"digest": 1, "packed": 1}
         back = {}
@@ -93,16 +91,6 @@ class ArchivedActions:
         return {session_id: decoder.chunks for session_id, decoder in decoders.items()}
 
 
-def agent_key(agent_id: Any) -> str:
-    """Return an agent's id as chunks have it: ids that differ in case only are one agent; empty if it is no string."""
-    return (as_short_text(agent_id) or "").lower()
-
-
 def chunk_name(session_id: str, agent: str, first: int, digest: str, *, overwritten: bool = False) -> str:
     """Return the `_id` of a chunk: the same actions at the same place are stored once."""
     return f"{session_id}:{agent}:{first}:{digest}" + (":overwritten" if overwritten else "")
-
-
-def only_duplicates(error: BulkWriteError) -> bool:
-    """Whether all that failed is that another process has written the same documents."""
-    return all(details.get("code") == DUPLICATE_KEY for details in error.details["writeErrors"])

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
-from pymongo import ASCENDING, UpdateOne
+from pymongo import UpdateOne
 
 from ...errors import AwiError, Unreachable
 from ...settings import Settings
@@ -89,10 +89,6 @@ class MongoArchive:
             with pymongo.timeout(self.connection.connect_timeout):  # an update of the session waits for this
                 await self._create_indexes()
                 await self._actions.save([(session_id, agent_id, chunk)])
-
-    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
-        """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
-        return await self.mark_gone([GoneSession(one, ArchivedState.EXPIRED, one.expires_at) for one in sessions])
 
     async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
         """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
@@ -197,18 +193,6 @@ class MongoArchive:
             async with aclosing(listing.find(self.collections, query, after, limit, action_counts)) as found:
                 async for summary in found:
                     yield summary
-
-    async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions in state LIVE that were due to expire before `now`, the earliest first."""
-        wanted: Document = {"state": ArchivedState.LIVE.value, "expiresAt": {"$lt": now}, "_id": {"$type": "string"}}
-        old: Document = {**legacy.WANTED, "sessionActive": True, "awi.expiresAt": {"$lt": now}}
-        with translate_errors(self.where):
-            await self.connection.check_reachable()
-            async with self.collections.sessions.find(wanted, VERSION_FIELDS).sort("expiresAt", ASCENDING) as cursor:
-                async for found in cursor:
-                    yield version_of(found)
-            async for version in self._old_versions(old):
-                yield version
 
     async def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions in state LIVE. See `Archive.live`."""

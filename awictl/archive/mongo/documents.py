@@ -20,7 +20,7 @@ from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
-from ..merge import Gap
+from ..merge import gaps_of
 from ..merging import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
@@ -191,16 +191,6 @@ def summary_of(found: Document) -> ArchivedSummary:
 def state_of(stored: Any) -> ArchivedState:
     """Return the stored state of a session; ended if it is not one."""
     return next((one for one in ArchivedState if one.value == stored), ArchivedState.ENDED)
-
-
-def gaps_of(stored: Any) -> tuple[Gap, ...]:
-    """Return the stored gaps, without what is not one."""
-    pairs = [one for one in as_array(stored) if isinstance(one, list) and len(one) == 2]
-    return tuple(
-        Gap(as_count(first), None if last is None else as_count(last))
-        for first, last in pairs
-        if last is None or as_count(first) <= as_count(last)
-    )
 
 
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> list[Document]:

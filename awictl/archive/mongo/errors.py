@@ -59,6 +59,12 @@ def invalid_url(where: str) -> InvalidInput:
     return InvalidInput(f"{where}: not a valid MongoDB URL; check MONGODB_URI (`awictl config show`)")
 
 
+def only_duplicates(error: errors.BulkWriteError) -> bool:
+    """Whether all that failed is that documents exist already: another process has written them."""
+    failed = error.details["writeErrors"]
+    return not error.details["writeConcernErrors"] and all(one.get("code") == DUPLICATE_KEY for one in failed)
+
+
 def write_errors(error: errors.BulkWriteError, where: str) -> dict[str, AwiError | None]:
     """Return the errors of a bulk write by session id, without conflicts with other writers.
 

@@ -1,7 +1,7 @@
 """Sessions that earlier versions of awictl archived in the app's collection `agentsessions`.
 
 Such a document has the app's fields and, in the field `awi`, the session's bytes and what was needed to compare it.
-Large bytes are in `agentsessions.parts`, as are trimmed actions. They are only read here; see `migrate.py`.
+Large bytes are in `agentsessions.parts`, as are trimmed actions. They are only read here; see `migration.py`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,6 @@ ACTION_COUNT_FIELDS = {
     "awi.uses": 1,
     "actionHistory": {"$cond": [{"$eq": [{"$type": "$awi"}, "missing"]}, "$actionHistory", "$$REMOVE"]},
 }
-
-
-def is_view(found: Document) -> bool:
-    """Whether a document of `agentsessions` is a view that awictl added (see `views.py`)."""
-    awi = found.get("awi")
-    return isinstance(awi, dict) and "view" in awi
 
 
 def is_legacy(found: Document) -> bool:

@@ -24,10 +24,11 @@ from ..merging import merge_loaded
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
 from . import legacy
-from .actions import ArchivedActions, only_duplicates
+from .actions import ArchivedActions
 from .collections import Collections
 from .connection import Document
 from .documents import STORED_FIELDS, Write, document_of
+from .errors import only_duplicates
 from .stored_bytes import stored_bytes
 from .values import as_datetime
 from .views import view_of
@@ -166,7 +167,7 @@ class Migration:
             try:
                 await self._collections.sessions.bulk_write(inserts, ordered=False)
             except BulkWriteError as error:  # another process, or an earlier run, has inserted it
-                if error.details["writeConcernErrors"] or not only_duplicates(error):
+                if not only_duplicates(error):
                     raise
 
     async def finish(self) -> int:

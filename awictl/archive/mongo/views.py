@@ -12,11 +12,11 @@ from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ..snapshot import Snapshot
-from .actions import only_duplicates
 from .app_view import app_view
 from .collections import Collections
 from .connection import Document
 from .documents import Write
+from .errors import only_duplicates
 from .values import as_datetime
 
 #: Version of the views.
@@ -55,7 +55,7 @@ async def publish(collections: Collections, sessions: Sequence[tuple[Snapshot, D
             await collections.app_sessions.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
             # another process added it, or the app its own document
-            if error.details["writeConcernErrors"] or not only_duplicates(error):
+            if not only_duplicates(error):
                 raise
     done: list[Write] = [
         UpdateOne({"_id": snapshot.session_id, "digest": snapshot.digest}, {"$unset": {"unpublished": 1}})

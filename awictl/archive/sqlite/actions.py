@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
 
 from ...errors import InvalidData
-from ..chunks import Chunk, ChunkDecoder, EncodedChunk, encode_chunk
+from ..chunks import Chunk, ChunkDecoder, EncodedChunk, agent_key, encode_chunk
 from ..compression import compress, decompress
-from ..values import as_short_text
 
 
 def insert_chunks(
     db: sqlite3.Connection, session_id: str, agent_id: str | None, chunks: Iterable[Chunk]
 ) -> list[EncodedChunk]:
     """Write chunks of a session of this agent, and return them as they were written. Idempotent."""
-    agent = _agent_key(agent_id)
+    agent = agent_key(agent_id)
     encoded = [one for chunk in chunks for one in encode_chunk(chunk)]
     rows = [
         (session_id, agent, chunk.first, digest, len(chunk.actions), chunk.overwritten, compress(raw))
@@ -36,7 +34,7 @@ def have_chunks(
     db: sqlite3.Connection, session_id: str, agent_id: str | None, encoded: Iterable[EncodedChunk], limit: int
 ) -> bool:
     """Whether all of these chunks are in the table. limit: maximum number of bytes of each."""
-    agent = _agent_key(agent_id)
+    agent = agent_key(agent_id)
     for one in encoded:
         row = db.execute(
             "SELECT packed, digest FROM actions WHERE session_id = ? AND agent = ? AND first = ? AND digest = ?",
@@ -55,16 +53,11 @@ def load_chunks(db: sqlite3.Connection, session_id: str, agent_id: str | None, w
 
     where: the archive, for messages; limit: see `ChunkDecoder`.
     """
-    agent = _agent_key(agent_id)
+    agent = agent_key(agent_id)
     decoder = ChunkDecoder(limit)
     for row in db.execute("SELECT * FROM actions WHERE session_id = ?", (session_id,)):
-        if _agent_key(row["agent"]) == agent:
+        if agent_key(row["agent"]) == agent:
             overwritten = "overwritten" in row.keys() and row["overwritten"] == 1  # noqa: SIM118  # a column of version 2
             place = f"{where}: trimmed actions of {session_id}"
             decoder.add(row["first"], row["packed"], row["digest"], place, overwritten=overwritten)
     return decoder.chunks
-
-
-def _agent_key(agent_id: Any) -> str:
-    """Return an agent's id as chunks have it: ids that differ in case only are one agent; empty if it is no string."""
-    return (as_short_text(agent_id) or "").lower()

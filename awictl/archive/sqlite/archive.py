@@ -26,7 +26,7 @@ from ..base import (
 )
 from ..chunks import Chunk, EncodedChunk
 from ..compression import MAX_BYTES, decompress
-from ..decision import ArchivedState, ArchivedVersion, Decision, decide
+from ..decision import ArchivedVersion, Decision, decide
 from ..merging import merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from ..values import damaged_unless_readable
@@ -161,10 +161,6 @@ class SqliteArchive:
         if not await self.file.read(lambda db: have_chunks(db, session_id, agent_id, encoded, self._max_bytes)):
             raise self._not_read_back(session_id)
 
-    async def mark_ended(self, sessions: Sequence[ArchivedVersion]) -> int:
-        """Mark sessions as ended at their expiry, unless they have changed since. Returns the number marked."""
-        return await self.mark_gone([GoneSession(one, ArchivedState.EXPIRED, one.expires_at) for one in sessions])
-
     async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
         """Record that sessions are no longer in Redis. See `Archive.mark_gone`."""
 
@@ -277,28 +273,17 @@ class SqliteArchive:
             after = Cursor(page[-1].last_activity_at, page[-1].session_id)
             limit = limit - size if limit is not None else None
 
-    async def expired(self, now: datetime) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions in state LIVE that were due to expire before `now`, the earliest first."""
-        for version in await self._versions(
-            "active AND expires_at < ? ORDER BY expires_at", (optional_timestamp(now),)
-        ):
-            yield version
-
     async def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions in state LIVE. See `Archive.live`."""
-        for version in await self._versions("active", ()):
-            if version.server in ("", server):
-                yield version
-
-    async def _versions(self, which: str, values: tuple[Any, ...]) -> list[ArchivedVersion]:
-        """Return the versions that match a condition."""
 
         def read(db: sqlite3.Connection) -> list[ArchivedVersion]:
-            rows = rows_without_bytes(db, which, values)
+            rows = rows_without_bytes(db, "active", ())
             servers = servers_of(db, [row["session_id"] for row in rows])
             return [version_of(row, servers) for row in rows]
 
-        return await self.file.read(read) or []
+        for version in await self.file.read(read) or []:
+            if version.server in ("", server):
+                yield version
 
     async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:
         """Return an empty dict: the app does not use this archive."""

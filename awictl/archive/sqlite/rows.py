@@ -10,14 +10,14 @@ from typing import Any
 
 from ...document.action_numbers import actions_of
 from ...document.json_codec import encodable, loads
-from ...document.schema import as_array, as_object, as_text
+from ...document.schema import as_object, as_text
 from ...document.timestamps import optional_timestamp
 from ...errors import InvalidData
 from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
-from ..merge import Gap
+from ..merge import Gap, gaps_of
 from ..merging import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
@@ -181,11 +181,9 @@ def _action_counts(stored: Any) -> dict[str, ActionCount]:
 def _gaps(stored: Any) -> tuple[Gap, ...]:
     """The gaps; without what is not one."""
     try:
-        pairs = [one for one in as_array(loads(stored.encode())) if isinstance(one, list) and len(one) == 2]
+        return gaps_of(loads(stored.encode()))
     except (InvalidData, AttributeError):
         return ()
-    gaps = [Gap(as_count(first), None if last is None else as_count(last)) for first, last in pairs]
-    return tuple(gap for gap in gaps if gap.last is None or gap.first <= gap.last)
 
 
 def conditions_of(query: ArchiveQuery, after: Cursor | None) -> tuple[str, tuple[Any, ...]]:

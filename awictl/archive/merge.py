@@ -21,10 +21,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..document.action_numbers import actions_of, t_of
-from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
+from ..document.action_numbers import actions_of, first_ordinal
+from ..document.schema import as_array
 from .action_keys import digest_of_actions, keys_of
-from .chunks import MAX_ORDINAL, Chunk
+from .chunks import Chunk
 from .trajectory import ActionCount, add_counts, count_actions
 from .values import as_count
 
@@ -108,32 +108,6 @@ class Merge:
             if ordinal in self.between
         ]
         return add_counts(before, count_actions(found), count_actions(self.added))
-
-
-def first_ordinal(document: dict[str, Any]) -> int:
-    """Return the ordinal of the first action in a session document, by its own numbers; 0 if none says otherwise.
-
-    If `t` counts on from action to action, it is the ordinal. Otherwise the app cut the session, which it does not
-    count, and its `t` sticks at 100: then each of the numbers can only be too low.
-    """
-    history = as_object(document.get("history"))
-    actions = actions_of(document) or []
-    first_t = t_of(actions[0]) if actions else None
-    numbers = [t_of(one) for one in actions]
-    if first_t is not None and numbers == list(range(first_t, first_t + len(actions))):
-        return min(first_t, MAX_ORDINAL)
-    trimmed = as_count(history.get("trimmed_actions"))
-    names = [as_object(one).get("action") for one in actions]
-    statistics = as_object(document.get("statistics"))
-    total = as_count(statistics.get("total_actions"))
-    uncounted = names.count(SESSION_START) + names.count(SESSION_END)
-    cut = max(total - (len(actions) - uncounted), 0)
-    # the statistics do not count the start, nor an end after which the session went on
-    if (cut or trimmed) and SESSION_START not in names:
-        cut += 1
-    if cut and "session_end" in statistics and SESSION_END not in names:
-        cut += 1
-    return min(max(cut, trimmed, first_t or 0), MAX_ORDINAL)
 
 
 def first_merge(document: dict[str, Any]) -> Merge:

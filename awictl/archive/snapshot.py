@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..document.action_numbers import actions_of, next_t_of
+from ..document.action_numbers import actions_of, first_ordinal, next_t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
 from ..document.schema import SESSION_END, as_array, as_object, as_text, has_ended
@@ -16,7 +16,6 @@ from ..errors import InvalidData
 from .action_keys import digest_of_actions
 from .chunks import Chunk
 from .compression import digest_of
-from .merge import first_ordinal
 from .trajectory import ActionCount, count_actions, with_chunks
 from .values import as_count, as_short_text, parse_datetime, truncate_to_milliseconds
 
@@ -104,7 +103,7 @@ class Snapshot:
 
     @cached_property
     def first_ordinal(self) -> int:
-        """The ordinal of its first action by its own numbers; see `merge.first_ordinal`."""
+        """The ordinal of its first action by its own numbers; see `action_numbers.first_ordinal`."""
         return first_ordinal(self.document)
 
     @property

@@ -1,9 +1,10 @@
 """The numbers (`t`) of actions, and how many actions a trajectory has according to them.
 
-`t` counts from 0 and never repeats. The app's own `t` sticks at 100; the next `t` is then chosen so that, from there
-on, the number of actions in the trajectory is `next t - first t`. So the head and the first action alone give the
-length of a trajectory. `history.trimmed_actions` is the number of actions that were removed. It is recorded by the
-first trimming, or if stored numbers have gaps, and then replaces the first `t` in that difference.
+`t` counts from 0 and never repeats. The app's own `t` sticks at 100; the next `t` is then the number of all actions
+that the session has had so far, and from there on, the number of actions in the trajectory is `next t - first t`. So
+the head and the first action alone give the length of a trajectory. `history.trimmed_actions` is the number of actions
+that were removed. It is recorded by the first trimming, or if stored numbers have gaps, and then replaces the first `t`
+in that difference.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import re
 from typing import Any
 
 from ..errors import InvalidData
+from .schema import SESSION_END, SESSION_START, as_object
 
+#: All numbers of actions are smaller: up to there, the numbers of JavaScript are exact.
+MAX_NUMBER = 2**53
 _FIRST_T = re.compile(rb'\{"t":([0-9]{1,16})[,}]')
 
 
@@ -43,7 +47,35 @@ def next_t_of(document: dict[str, Any]) -> int:
     last = t_of(document["history"].get("last_action"))
     trimmed = document["history"].get("trimmed_actions")
     first = trimmed if _countable(trimmed) is not None else t_of(actions[0]) if actions else None
-    return max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (first or 0) + len(actions))
+    end = max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (first or 0) + len(actions))
+    cut_end = first_ordinal(document) + len(actions)
+    return cut_end if end < cut_end < MAX_NUMBER else end
+
+
+def first_ordinal(document: dict[str, Any]) -> int:
+    """The ordinal of the first action in a document, its position in the session's whole life, by the stored numbers.
+
+    If `t` counts on from action to action, it is the ordinal. Otherwise the app cut the session, which it does not
+    count, and its `t` sticks at 100: then each of the numbers can only be too low. 0 if none of them says otherwise.
+    """
+    history = as_object(document.get("history"))
+    actions = actions_of(document) or []
+    first_t = t_of(actions[0]) if actions else None
+    trimmed = _count(history.get("trimmed_actions"))
+    numbers = [t_of(one) for one in actions]
+    if first_t is not None and trimmed <= first_t and numbers == list(range(first_t, first_t + len(actions))):
+        return first_t
+    names = [as_object(one).get("action") for one in actions]
+    statistics = as_object(document.get("statistics"))
+    total = _count(statistics.get("total_actions"))
+    uncounted = names.count(SESSION_START) + names.count(SESSION_END)
+    cut = max(total - (len(actions) - uncounted), 0)
+    # the statistics do not count the start, nor an end after which the session went on
+    if (cut or trimmed) and SESSION_START not in names:
+        cut += 1
+    if cut and "session_end" in statistics and SESSION_END not in names:
+        cut += 1
+    return max(cut, trimmed or first_t or 0)
 
 
 def next_t_after(last_t: Any, *, empty: bool) -> int:
@@ -82,4 +114,8 @@ def are_consecutive(document: dict[str, Any]) -> bool:
 
 
 def _countable(number: Any) -> int | None:
-    return number if type(number) is int and 0 <= number < 2**53 else None
+    return number if type(number) is int and 0 <= number < MAX_NUMBER else None
+
+
+def _count(number: Any) -> int:
+    return _countable(number) or 0

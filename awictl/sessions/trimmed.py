@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..document.action_numbers import actions_of, t_of
+from ..document.action_numbers import actions_of, first_ordinal, t_of
 from ..document.schema import as_object, as_text
 from ..document.splice import Base
 from ..document.update import Change
@@ -44,7 +44,6 @@ class TrimmedActions:
     async def save(self, session_id: str, base: Base, change: Change) -> None:
         """Archive the actions that a change drops from the session in `base`, before it drops them."""
         from ..archive.chunks import Chunk
-        from ..archive.merge import first_ordinal
 
         chunk = Chunk(first_ordinal(base.document), change.dropped)
         await self._open_archive().save_trimmed_actions(session_id, as_text(change.head.get("agent_id")), chunk)
@@ -54,8 +53,6 @@ class TrimmedActions:
 
         `base`: the session with its trajectory.
         """
-        from ..archive.merge import first_ordinal
-
         agent_id, trimmed = as_text(base.document.get("agent_id")), base.document["history"].get("trimmed_actions")
         actions = actions_of(base.document) or []
         # the app trims too, without archiving or counting; its `t` then is not consecutive

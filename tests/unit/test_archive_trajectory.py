@@ -15,10 +15,9 @@ from support.archives import chunk, session, trimmed
 from support.documents import action, assert_same
 
 from awictl.archive.chunks import Chunk
-from awictl.archive.merge import first_ordinal
 from awictl.archive.trajectory import ActionCount, count_actions
 from awictl.archive.trajectory import with_chunks as with_chunks_from
-from awictl.document.action_numbers import next_t_of
+from awictl.document.action_numbers import first_ordinal, next_t_of
 
 
 def with_chunks(document: dict[str, Any], chunks: list[Chunk]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An HTTP API whose archive is a file, and an agent that calls it."""
+"""Archives of both kinds; an HTTP API whose archive is a file, and an agent that calls it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,27 @@ from pathlib import Path
 
 import pytest
 from support.api import Agent, an_agent, client_of, served
+from support.archives import Backend, MongoBackend, SqliteBackend, opened
 
 from awictl import Settings
+from awictl.archive.base import Archive
 from awictl.server.app import Api
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """An empty archive of each kind."""
+    if request.param == "mongo":
+        return MongoBackend(request.getfixturevalue("mongo"))
+    return SqliteBackend(tmp_path / "archive.db")
+
+
+@pytest.fixture
+async def archive(backend: Backend) -> AsyncIterator[Archive]:
+    """The archive in `backend`."""
+    made = opened(backend)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

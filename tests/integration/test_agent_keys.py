@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from bson import DatetimeMS, ObjectId
 from pymongo import _csot
 from pymongo.asynchronous.cursor import AsyncCursor
+from support.api import registry_at
 from support.archives import forget_sockets
 from support.mongo import DATABASE, MongoServer
 from support.proxy import hanging_writes
@@ -49,12 +50,6 @@ def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "mongo":
         return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
     return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
-
-
-@asynccontextmanager
-async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
-    async with StateManager.open(settings) as manager:
-        yield manager.agents
 
 
 @pytest.fixture

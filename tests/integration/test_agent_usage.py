@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,24 +13,17 @@ from typing import Any
 
 import pytest
 from bson import encode
-from support.api import an_agent, client_of, served
+from support.api import an_agent, client_of, registry_at, served
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
-from awictl import Settings, StateManager, Unreachable
+from awictl import Settings, Unreachable
 from awictl.agents import usage
 from awictl.agents.records import AgentRecord, UsageSort, sorted_records
-from awictl.agents.registry import AgentRegistry
 from awictl.agents.usage import Usage, UsageCounter, Use
 
 APP_SECRET = "agent_" + "0" * 32
 APP_ID = "6b03e3a15c752fa9a5b94777"
-
-
-@asynccontextmanager
-async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
-    async with StateManager.open(settings) as manager:
-        yield manager.agents
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

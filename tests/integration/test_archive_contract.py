@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,7 +24,6 @@ from support.archives import (
     incompressible,
     listed,
     mark_expired,
-    opened,
     overdue,
     saved,
     session,
@@ -52,14 +50,6 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     folder = tmp_path / "archive of the tests?#%41"
     folder.mkdir()
     return SqliteBackend(folder / "archive.db")
-
-
-@pytest.fixture
-async def archive(backend: Backend) -> AsyncIterator[Archive]:
-    """An empty archive of each kind."""
-    made = opened(backend)
-    yield made
-    await made.close()
 
 
 async def loaded(archive: Archive, session_id: str = SESSION_ID) -> dict[str, Any]:

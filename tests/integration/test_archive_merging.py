@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from support.archives import (
     NOW,
     Backend,
-    MongoBackend,
-    SqliteBackend,
     ended,
     listed,
-    opened,
     saved,
     session,
     snapshot,
@@ -30,21 +24,6 @@ from awictl.archive.chunks import Chunk
 from awictl.archive.decision import ArchivedState, ArchivedVersion
 from awictl.archive.merge import Gap
 from awictl.archive.trajectory import ActionCount
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty backend of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
-
-
-@pytest.fixture
-async def archive(backend: Backend) -> AsyncIterator[Archive]:
-    made = opened(backend)
-    yield made
-    await made.close()
 
 
 class App:

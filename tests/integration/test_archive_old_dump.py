@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import pytest
-from support.archives import Backend, MongoBackend, SqliteBackend, opened, saved, session, snapshot, stamp
+from support.archives import saved, session, snapshot, stamp
 from support.documents import SESSION_ID, app_updated
 
 from awictl.archive.base import Archive, Archived
 from awictl.archive.decision import Outdated
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty backend of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
-
-
-@pytest.fixture
-async def archive(backend: Backend) -> AsyncIterator[Archive]:
-    made = opened(backend)
-    yield made
-    await made.close()
 
 
 def updated(document: dict[str, Any], count: int, seconds: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pytest
 from support.archives import (
     Backend,
     MongoBackend,
-    SqliteBackend,
     incompressible,
     opened,
     saved,
@@ -29,14 +28,6 @@ from awictl.archive.bulk_load import id_batches
 from awictl.archive.chunks import Chunk
 from awictl.archive.decision import ArchivedState
 from awictl.errors import InvalidData
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty backend of each kind."""
-    return (
-        MongoBackend(request.getfixturevalue("mongo")) if request.param == "mongo" else SqliteBackend(tmp_path / "a.db")
-    )
 
 
 async def test_many_sessions_are_loaded_as_each_is(backend: Backend) -> None:

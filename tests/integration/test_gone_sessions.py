@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import Backend, MongoBackend, SqliteBackend, listed, session, stamp
+from support.archives import Backend, MongoBackend, listed, session, stamp
 from support.documents import AGENT_ID, compact, session_key, stored
 from support.express_app import AppEnd, ExpressApp
 from support.mongo import MongoServer
@@ -25,14 +24,6 @@ from awictl.archive.sweep import Sweeper, Swept
 #: TTL of the sessions, in milliseconds. The sweeps of these tests archive all of them.
 TTL_MS, MARGIN_MS = 1_800_000, 3_600_000
 ID = "sess_a"
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty archive of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,23 +11,16 @@ from typing import Any
 
 import pytest
 from bson import encode
-from support.api import an_agent, client_of, served
+from support.api import an_agent, client_of, registry_at, served
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
-from awictl import AgentKey, InvalidInput, NotFound, ReadOnly, Refused, Settings, StateManager, Unreachable
+from awictl import AgentKey, InvalidInput, NotFound, ReadOnly, Refused, Settings, Unreachable
 from awictl.agents.api_keys import KeyState, Permission
 from awictl.agents.key_cache import CACHE_SECONDS, CHECK_SECONDS, REFRESH_SECONDS, KeyCache
-from awictl.agents.registry import AgentRegistry
 
 APP_SECRET = "agent_" + "0" * 32
 APP_ID = "6b03e3a15c752fa9a5b94777"
-
-
-@asynccontextmanager
-async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
-    async with StateManager.open(settings) as manager:
-        yield manager.agents
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

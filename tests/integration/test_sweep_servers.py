@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from support.archives import Backend, MongoBackend, SqliteBackend, listed, stamp
@@ -19,14 +18,6 @@ from awictl.store.identity import identity_of
 
 KEY = "AWI:SESSION:sess_lives"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty archive of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
 
 
 @pytest.fixture

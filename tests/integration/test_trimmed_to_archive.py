@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import Backend, MongoBackend, SqliteBackend, forget_sockets, several
+from support.archives import Backend, forget_sockets, several
 from support.documents import AGENT_ID, SESSION_ID, assert_same, plain, stored
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer, free_port
@@ -24,14 +24,6 @@ from awictl.errors import Unreachable
 from awictl.sessions import update
 
 LIMIT = 10
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty backend of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import Backend, MongoBackend, SqliteBackend, listed, session
+from support.archives import Backend, listed, session
 from support.documents import LAYOUTS, compact, session_key, stored
 from support.valkey import ValkeyServer
 
@@ -25,14 +24,6 @@ from awictl.store.base import SessionVersion, SessionVersions
 #: TTL of the sessions, in milliseconds.
 TTL_MS = 1_800_000
 IDS = ["sess_a", "sess_b", "sess_c"]
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty archive of each kind."""
-    if request.param == "mongo":
-        return MongoBackend(request.getfixturevalue("mongo"))
-    return SqliteBackend(tmp_path / "archive.db")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from awictl import Permission, Settings, StateManager
+from awictl.agents.registry import AgentRegistry
 from awictl.server.app import Api
 from awictl.server.asgi import App
 from awictl.server.options import ServerOptions
@@ -41,6 +42,13 @@ async def served(settings: Settings, options: ServerOptions | None = None) -> As
     api = Api(settings, options or ServerOptions())
     async with api.worker.opened():
         yield api
+
+
+@asynccontextmanager
+async def registry_at(settings: Settings) -> AsyncIterator[AgentRegistry]:
+    """The registry of agents of a manager that is open."""
+    async with StateManager.open(settings) as manager:
+        yield manager.agents
 
 
 @asynccontextmanager

@@ -21,12 +21,12 @@ from ..archive.mongo.archive import MongoArchive
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
 from ..archive.mongo.values import to_json
+from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
 from ..errors import InvalidInput, NotFound, Refused
 from ..settings import Settings
 from .secret import masked
-from .suspension import truncated
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -123,7 +123,7 @@ class AuditLog:
         found = await self._event(event_id)
         if found.get("resolved") is True:
             return _shown(found), False
-        fields: Document = {"resolved": True, "resolvedAt": truncated(datetime.now(UTC))}
+        fields: Document = {"resolved": True, "resolvedAt": truncate_to_milliseconds(datetime.now(UTC))}
         unchanged: Document = {"_id": found["_id"], "resolved": {"$ne": True}}
         if note is not None:
             earlier = found.get("notes")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..errors import AwiError, InvalidInput, NotFound, Refused
 from ..settings import Settings
@@ -18,7 +19,7 @@ from .key_cache import KeyCache
 from .key_store import KeyStore
 from .records import AgentRecord
 from .secret import digest_of, mask_secrets, new_secret
-from .suspension import later, new_suspension, truncated
+from .suspension import later, new_suspension
 from .usage import Usage, UsageCounter
 
 log = logging.getLogger("awictl")
@@ -85,7 +86,7 @@ class AgentRegistry:
                 f"{self.where}: an agent {name!r:.80} exists already: {', '.join(ids[:_MOST_NAMED])}; "
                 "choose another name, or pass --allow-duplicate"
             )
-        now = truncated(datetime.now(UTC))
+        now = truncate_to_milliseconds(datetime.now(UTC))
         key = AgentKey(
             agent_id=f"{int(now.timestamp()):08x}{secrets.token_hex(8)}",  # has the format of an ObjectId
             name=name,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..document.timestamps import optional_timestamp
 from ..errors import InvalidInput, NotFound
@@ -44,13 +45,8 @@ def new_suspension(for_ms: int | None, reason: str | None) -> Suspension:
     """Return a suspension that starts now. `for_ms`: its length in milliseconds. Raises InvalidInput."""
     if reason is not None and (not 0 < len(reason) <= MAX_REASON or reason != encodable(reason)):
         raise InvalidInput(f"the reason of a suspension must have 1 to {MAX_REASON} characters")
-    now = truncated(datetime.now(UTC))
+    now = truncate_to_milliseconds(datetime.now(UTC))
     return Suspension(now, later(now, for_ms, "a suspension ends") if for_ms is not None else None, reason)
-
-
-def truncated(moment: datetime) -> datetime:
-    """Return a time in milliseconds, the precision of both archives."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def later(now: datetime, milliseconds: int, what: str) -> datetime:

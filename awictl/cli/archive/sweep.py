@@ -107,7 +107,7 @@ def command(
     if watch:
         pause = interval if interval is not None else margin / 4
         age = snapshot_age if snapshot_age is not None else SNAPSHOT_AGE_MS
-        return _watch(ctx, margin, pause, age, rate, scan_rate)
+        return run_watch(ctx, margin, pause, age, rate, scan_rate)
     return run(ctx, margin, rate, scan_rate)
 
 
@@ -146,7 +146,7 @@ async def _sweep(
     return swept
 
 
-async def _watch(
+async def run_watch(
     ctx: CommandContext,
     margin_ms: int,
     pause_ms: float,

@@ -25,7 +25,8 @@ from support.mongo import DATABASE, MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.archive.mongo.documents import Whole, document_of
+from awictl.archive.merging import MergedTrajectory
+from awictl.archive.mongo.documents import document_of
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import encode
 from awictl.document.schema import new_document
@@ -73,7 +74,7 @@ async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool)
     now = datetime.now(UTC)
     expires_at = now + timedelta(minutes=1)
     snapshots = [Snapshot.parse(session_id, raw, expires_at) for session_id, raw in sessions.items()]
-    documents = [document_of(one, Whole(counts=one.action_counts), now)[0] for one in snapshots]
+    documents = [document_of(one, MergedTrajectory(counts=one.action_counts), now)[0] for one in snapshots]
     async with AsyncMongoClient(mongo.uri) as client:
         collection = client[DATABASE].get_collection("awi_sessions", write_concern=WriteConcern("majority", j=True))
         writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) if upserts else InsertOne(one) for one in documents]

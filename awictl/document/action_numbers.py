@@ -66,6 +66,8 @@ def first_ordinal(document: dict[str, Any]) -> int:
     if first_t is not None and trimmed <= first_t and numbers == list(range(first_t, first_t + len(actions))):
         return first_t
     names = [as_object(one).get("action") for one in actions]
+    if names[:1] == [SESSION_START]:
+        return 0  # whatever `trimmed_actions` says: it is recorded for gaps in the numbers, too
     statistics = as_object(document.get("statistics"))
     total = _count(statistics.get("total_actions"))
     uncounted = names.count(SESSION_START) + names.count(SESSION_END)

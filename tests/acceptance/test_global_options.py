@@ -37,6 +37,7 @@ READING: dict[str, list[str]] = {
     "agent list": [],
     "agent show": ["known"],
     "agent session": [AGENT_ID],
+    "agent usage": [],
     "session watch": [SESSION_ID, "--seconds", "0.3"],
     "cache key": [],
     "cache list": [],
@@ -66,7 +67,10 @@ WRITING: dict[str, list[str]] = {
     "session end": [SESSION_ID],
     "archive sweep": [],
     "archive restore": [SESSION_ID],
+    "archive migrate": [],
     "agent register": ["fresh"],
+    "agent suspend": ["known"],
+    "agent resume": ["known"],
     "agent revoke": ["known", "--yes"],
     "cache put": ["[]"],
     "cache delete": [CACHE_KEY, "--yes"],
@@ -82,6 +86,9 @@ ARCHIVE = {"AWI_ARCHIVE_URL": "sqlite:///archive.db"}
 #: Commands for the embedded server only (see test_embedded.py).
 EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
 
+#: Commands for the app's own collections (see test_agent_audit.py).
+ON_THE_APP = {"agent audit", "agent events"}
+
 NODES = list(tree().walk())
 COMMANDS = [node for node in NODES if not node.children]
 
@@ -91,7 +98,7 @@ def name_of(node: Node) -> str:
 
 
 def test_every_command_is_covered_here() -> None:
-    assert {name_of(node) for node in COMMANDS} == READING.keys() | WRITING.keys() | EMBEDDED | LOCAL
+    assert {name_of(node) for node in COMMANDS} == READING.keys() | WRITING.keys() | EMBEDDED | ON_THE_APP | LOCAL
 
 
 @pytest.fixture
@@ -329,7 +336,7 @@ def test_a_read_only_profile_can_read(awictl: Cli, one_session: ValkeyServer, co
     user = awictl.having(**ARCHIVE)
     if command.startswith("archive"):
         assert user.ok("archive", "sweep", "--margin", "1h").json["archived"] == 1
-    if command in ("agent list", "agent show"):
+    if command in ("agent list", "agent show", "agent usage"):
         user.ok("agent", "register", "known")
     with unchanged(one_session):
         result = with_profile(user, "read_only = true\n").ok(*command.split(), *READING[command])

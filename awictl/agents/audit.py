@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from pymongo import DESCENDING
+from pymongo.errors import NetworkTimeout
 
 from ..archive.base import Archive
 from ..archive.mongo.archive import MongoArchive
@@ -24,12 +25,13 @@ from ..archive.mongo.values import to_json
 from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
-from ..errors import InvalidInput, NotFound, Refused
+from ..errors import InvalidInput, NotFound, Refused, Unreachable
 from ..settings import Settings
 from .secret import masked
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
+    from pymongo.asynchronous.cursor import AsyncCursor
 
 AUDIT_COLLECTION = "agentauditlogs"
 EVENTS_COLLECTION = "agentsecurityevents"
@@ -154,8 +156,17 @@ class AuditLog:
             # by _id, which is in the order of insertion: an index on the time need not exist
             found = collection.find(query.filter()).sort("_id", DESCENDING).limit(limit).batch_size(_BATCH)
             async with found as cursor:
-                while batch := await cursor.to_list(_BATCH):
+                while batch := await self._next(cursor):
                     yield [_shown(one) for one in batch]
+
+    async def _next(self, cursor: AsyncCursor[Document]) -> list[Document]:
+        try:
+            return await cursor.to_list(_BATCH)
+        except NetworkTimeout as error:  # the server was reachable before
+            raise Unreachable(
+                f"{self.where} did not answer in time: the app's collection may have no index for this search, which "
+                "then reads all of it; narrow it with --since, or raise --timeout"
+            ) from error
 
 
 def open_audit_log(archive: Archive, settings: Settings) -> AuditLog:

@@ -156,7 +156,7 @@ class AgentRegistry:
             try:
                 key = _named(known, agent)
                 missing = f"{self.where} has no API key of an agent {mask_secrets(agent)!r:.80}"
-                found.append(key if key is not None else NotFound(missing))
+                found.append(key if key is not None else NotFound(f"{missing}; `awictl agent list` lists them"))
             except Refused as error:
                 found.append(error)
         return found

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from bson import ObjectId, encode
+from pymongo.asynchronous.cursor import AsyncCursor
+from pymongo.errors import NetworkTimeout
 from support.cli import Cli
 from support.mongo import MongoServer
 
-from awictl import ReadOnly, Settings, StateManager
+from awictl import ReadOnly, Settings, StateManager, Unreachable
 from awictl.agents.audit import AuditQuery
 
 APP_ID = "6b03e3a15c752fa9a5b94777"
@@ -72,7 +74,7 @@ def test_audit(operator: Cli, log: list[dict[str, Any]], mongo: MongoServer) -> 
     assert hours(APP_ID, "--operation", "create_post") == [1]
     assert hours(APP_ID, "--failed") == [2, 1]
     assert hours(str(log[4]["agentId"])) == [4], "an agent whose key was deleted"
-    operator("agent", "audit", "nobody").error(3, "nobody")
+    operator("agent", "audit", "nobody").error(3, "nobody", "`awictl agent list`")
     entry = operator.ok("agent", "audit", APP_ID, "--operation", "create_post").json
     assert entry["error"] == "no \x1b[31mpermission" and entry["timestamp"] == "2026-11-23T13:00:00.000Z"
     assert entry["statusCode"] == 403 and entry["key"] == "agent_********"
@@ -167,3 +169,16 @@ async def test_the_library_resolves_events_too(mongo: MongoServer, events: list[
             assert event["resolved"] is True and wrote is written
         found = [one async for batch in manager.audit_log.events(AuditQuery(unresolved=True), 10) for one in batch]
     assert [one["_id"] for one in found] == [str(events[3]["_id"]), str(events[2]["_id"])]
+
+
+async def test_a_search_that_takes_too_long_says_how_to_narrow_it(
+    mongo: MongoServer, log: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_slow(cursor: AsyncCursor[Any], length: int | None = None) -> list[Any]:
+        raise NetworkTimeout("timed out")
+
+    async with StateManager.open(Settings(mongodb_uri=mongo.uri)) as manager:
+        monkeypatch.setattr(AsyncCursor, "to_list", too_slow)
+        for read in (manager.audit_log.entries, manager.audit_log.events):
+            with pytest.raises(Unreachable, match=r"no index.*--since.*--timeout"):
+                [one async for one in read(AuditQuery(APP_ID), 10)]

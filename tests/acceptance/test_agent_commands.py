@@ -239,4 +239,4 @@ def test_an_agent_with_several_live_sessions(awictl: Cli, valkey: ValkeyServer) 
     assert (alone.json["session_id"], alone.json["other_sessions"], alone.err) == (other, [], "")
     assert awictl.ok("agent", "session", "a", "-o", "ids").err == "", "without a scan"
     valkey.raw.delete("AGENT:SESSION:a")
-    awictl("agent", "session", "a").error(3, "2 live sessions", first, second, "mapping has expired")
+    awictl("agent", "session", "a").error(3, "2 live sessions", first, second, "mapping has expired", "doctor --fix")

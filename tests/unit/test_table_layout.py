@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
+from awictl.cli.archive import view as archive_view
 from awictl.cli.framework.layout import Column, cells_of, fitted
 
 LONG_ID = "sess_" + "a" * 64
@@ -83,3 +84,23 @@ def test_a_last_id_gets_the_width_that_is_left() -> None:
     layout = fitted(columns, cells, 60)
     assert layout.lines(cells[1]) == ["   29m 59s  sess_short"]
     assert [line.strip() for line in layout.lines(cells[0])] == ["29m 59s", LONG_ID[:60], LONG_ID[60:]]
+
+
+@pytest.mark.parametrize(("state", "shape"), [("vanished", "awictl"), ("ended", "app"), ("live", "app")])
+def test_the_state_of_an_archived_session_is_shown_on_80_columns(state: str, shape: str) -> None:
+    archived = {
+        "session_id": "sess_" + "0" * 32,
+        "agent_name": "BrowserUseAgent",
+        "state": state,
+        "shape": shape,
+        "last_activity_at": "2026-11-23T07:09:41.741Z",
+        "duration_ms": 1,
+        "total_actions": 1,
+        "failed_actions": 0,
+        "route": "/",
+        "gaps": [],
+    }
+    cells = cells_of(archive_view.SESSIONS, archived)
+    layout = fitted(archive_view.SESSIONS, [cells], 80, growing=True)
+    [line] = layout.lines(layout.shown(cells))
+    assert "STATE" in layout.heading()[0] and state in line and (shape in line) is (shape == "app") and len(line) <= 80

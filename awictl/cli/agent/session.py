@@ -77,7 +77,7 @@ async def _not_found(
         return NotFound(
             f"agent {shown} is not mapped to a session at {manager.store.where}, but has "
             f"{plural(len(live), 'live session')}: {_named(live)}; its mapping has expired, and its next request "
-            "gets a new session"
+            "gets a new session; `awictl doctor --fix` maps it to one that is live"
         )
     return NotFound(
         f"agent {shown} has no session at {manager.store.where}: it may have ended or expired; "

@@ -19,12 +19,12 @@ CHART_WIDTH = 40
 SESSIONS = [
     SESSION_ID,
     Column("AGENT", lambda row: row["agent_name"] or row["agent_id"] or "-", narrow="cut", width=10),
-    Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"], "seconds"), width=20),
+    Column("LAST ACTIVITY", lambda row: moment(row["last_activity_at"], "minutes"), width=17),
     Column("DURATION", lambda row: duration(row["duration_ms"]), right=True, drop=5),
     Column("ACTIONS", lambda row: f"{row['total_actions']:,}", right=True, drop=3),
     Column("FAILED", lambda row: f"{row['failed_actions']:,}", right=True, drop=2),
     Column("MISSING", lambda row: _missing(row), right=True, drop=4),
-    Column("STATE", lambda row: row["state"] + (" (app)" if row["shape"] == "app" else ""), drop=1),
+    Column("STATE", lambda row: row["state"] + (", app" if row["shape"] == "app" else ""), drop=1, width=10),
     Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=6),
 ]
 

@@ -63,9 +63,11 @@ class AgentKey:
             return KeyState.REVOKED
         if self.expires_at is not None and self.expires_at <= now:
             return KeyState.EXPIRED
-        if self.suspended and (self.suspended_until is None or self.suspended_until > now):
-            return KeyState.SUSPENDED
-        return KeyState.ACTIVE
+        return KeyState.SUSPENDED if self.is_suspended(now) else KeyState.ACTIVE
+
+    def is_suspended(self, now: datetime) -> bool:
+        """Whether it is suspended at a time, whatever else it is."""
+        return self.suspended and (self.suspended_until is None or self.suspended_until > now)
 
     def state_row(self) -> dict[str, Any]:
         """Return the state as JSON values, with the reason and the end of a suspension that is not over."""

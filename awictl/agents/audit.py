@@ -21,7 +21,7 @@ from ..archive.base import Archive
 from ..archive.mongo.archive import MongoArchive
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
-from ..archive.mongo.values import to_json
+from ..archive.mongo.values import possible_ids, to_json
 from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
@@ -68,8 +68,8 @@ class AuditQuery:
         """Return the filter for MongoDB."""
         conditions: list[Document] = []
         if self.agent_id is not None:
-            ids = [self.agent_id, *([ObjectId(self.agent_id)] if ObjectId.is_valid(self.agent_id) else [])]
-            agents: list[Document] = [{name: {"$in": ids}} for name in AGENT_FIELDS]
+            ids = {"$in": possible_ids(self.agent_id)}
+            agents: list[Document] = [{name: ids} for name in AGENT_FIELDS]
             if self.agent_name is not None:
                 agents.append({"agentName": self.agent_name} | dict.fromkeys(AGENT_FIELDS))
             conditions.append({"$or": agents})
@@ -140,10 +140,11 @@ class AuditLog:
         return _shown(found | fields), True
 
     async def _event(self, event_id: str) -> Document:
-        ids: list[Any] = [event_id, *([ObjectId(event_id)] if ObjectId.is_valid(event_id) else [])]
         with translate_errors(self.where):
             await self._connection.check_reachable()
-            found = await self._connection.collection(EVENTS_COLLECTION).find_one({"_id": {"$in": ids}})
+            found = await self._connection.collection(EVENTS_COLLECTION).find_one(
+                {"_id": {"$in": possible_ids(event_id)}}
+            )
         if found is None:
             raise NotFound(f"{self.where} has no security event {event_id!r:.80}; `awictl agent events` lists them")
         return found

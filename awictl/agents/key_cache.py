@@ -41,6 +41,9 @@ CACHED_MISSES = 10_000
 #: Maximum number of concurrent lookups of secrets that have not been found before.
 MAX_LOOKUPS = 8
 
+#: The states of a cached key that a check may confirm: it ignores the expiry.
+_CONFIRMED = (KeyState.ACTIVE, KeyState.EXPIRED)
+
 #: Looks up a secret, given with its digest, in the key store.
 LookUp = Callable[[str, str], Awaitable[AgentKey | None]]
 #: Returns the ids of the agents, among those with these keys, whose key is neither revoked nor suspended.
@@ -135,7 +138,7 @@ class KeyCache:
         if generation != self._generation:
             return
         for entry in entries:
-            if entry.key.agent_id in usable and entry.key.state() in _USABLE:
+            if entry.key.agent_id in usable and entry.key.state() in _CONFIRMED:
                 entry.checked = started
             else:
                 entry.found = NEVER
@@ -202,10 +205,6 @@ class KeyCache:
         self._unknown.pop(digest, None)
         if self._refresher is None or self._refresher.done():
             self._refresher = asyncio.create_task(self._refresh_often())
-
-
-#: The states in which `Check` returns a key, or would if it did not regard the expiry.
-_USABLE = (KeyState.ACTIVE, KeyState.EXPIRED)
 
 
 class _Lookup:

@@ -20,7 +20,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
-from ..archive.mongo.values import as_datetime, to_json
+from ..archive.mongo.values import as_datetime, possible_ids, to_json
 from ..document.schema import as_array, as_object, as_text
 from ..errors import Refused
 from ..util.batched import batched
@@ -101,7 +101,7 @@ class MongoKeyStore:
         """Return the keys of agents with one of these ids or names, the newest first, those of the app included."""
         found: dict[str, AgentKey] = {}
         for some in batched(agents, _BATCH):
-            ids = [one for agent in some for one in _ids(agent)]
+            ids = [one for agent in some for one in possible_ids(agent)]
             keys = await self._matching({"$or": [{"_id": {"$in": ids}}, {"name": {"$in": some}}]})
             found.update((key.agent_id, key) for key in keys)
         return newest_first(list(found.values()))
@@ -133,7 +133,10 @@ class MongoKeyStore:
             own = [(collection, False) for collection in await self._own()]
             for collection, of_app in (*own, (self._apps, True)):
                 for some in batched([key for key in keys if key.of_app is of_app], _BATCH):
-                    wanted = {"_id": {"$in": [one for key in some for one in _ids(key.agent_id)]}, **_not_stopped(now)}
+                    wanted = {
+                        "_id": {"$in": [one for key in some for one in possible_ids(key.agent_id)]},
+                        **_not_stopped(now),
+                    }
                     found.update(str(one["_id"]) for one in await collection.find(wanted, {"_id": 1}).to_list())
         return found
 
@@ -167,13 +170,13 @@ class MongoKeyStore:
         with self._in_time():
             await self._connection.check_reachable()
             for collection in [self._apps] if key.of_app else await self._own():
-                if (await collection.update_one({"_id": {"$in": _ids(key.agent_id)}}, change)).matched_count:
+                if (await collection.update_one({"_id": {"$in": possible_ids(key.agent_id)}}, change)).matched_count:
                     return
         raise no_key(self.where, key)
 
     async def records(self, key: AgentKey | None = None) -> list[AgentRecord]:
         """Return all that is stored about all agents, the newest first, or about the one with a key."""
-        wanted = {} if key is None else {"_id": {"$in": _ids(key.agent_id)}}
+        wanted = {} if key is None else {"_id": {"$in": possible_ids(key.agent_id)}}
         with self._in_time():
             await self._connection.check_reachable()
             own = [] if key is not None and key.of_app else await self._own()
@@ -218,11 +221,6 @@ class MongoKeyStore:
         """One deadline over all requests in the block, also if the server answers pings only. Translates errors."""
         with translate_errors(self.where), pymongo.timeout(self._connection.patience):
             yield
-
-
-def _ids(agent_id: str) -> list[Any]:
-    """What `_id` may be: an ObjectId, unless the app chose something else."""
-    return [ObjectId(agent_id), agent_id] if ObjectId.is_valid(agent_id) else [agent_id]
 
 
 def _not_stopped(now: datetime) -> Document:

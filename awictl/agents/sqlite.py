@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..archive.sqlite.file import SqliteFile, T, Work
 from ..archive.values import parse_datetime
 from ..document.timestamps import optional_timestamp
 from ..util.batched import batched
-from .api_keys import AgentKey, KeyState, newest_first, permissions_of
+from .api_keys import AgentKey, newest_first, permissions_of
 from .records import AgentRecord
 from .suspension import Suspension, no_key
 from .usage import Usage, Use
@@ -122,7 +121,7 @@ class SqliteKeyStore:
             for some in batched([key.agent_id for key in keys], _BATCH):
                 query = f"SELECT * FROM agent_keys WHERE agent_id IN ({', '.join('?' * len(some))})"  # noqa: S608
                 found += [_key(row) for row in db.execute(query, some)]
-            return {key.agent_id for key in found if replace(key, expires_at=None).state(now) is KeyState.ACTIVE}
+            return {key.agent_id for key in found if key.active and not key.is_suspended(now)}
 
         return await self._read(read) or set()
 

@@ -77,6 +77,7 @@ RATE_LIMIT_WINDOW_MS = 3_600_000
 SESSION_ID_PATTERN = "sess_[A-Za-z0-9_-]{1,64}"
 OP_ID_PATTERN = "[A-Za-z0-9_.:-]{1,128}"
 
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _SESSION_ID = re.compile(SESSION_ID_PATTERN, re.ASCII)
 _SESSION_KEYS = re.compile(rf"^{SESSION_PREFIX}({_SESSION_ID.pattern})$", re.ASCII | re.MULTILINE)
 _CACHE_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -129,6 +130,11 @@ def check_agent_id(agent_id: str) -> str:
     if not isinstance(agent_id, str) or not 0 < len(agent_id) <= MAX_AGENT_ID or not agent_id.isprintable():
         raise InvalidInput(f"{_shown(agent_id)} is not an agent id: expected 1 to {MAX_AGENT_ID} printable characters")
     return agent_id
+
+
+def is_object_id(text: object) -> bool:
+    """Whether a value is the text of an ObjectId of MongoDB: 24 hex digits."""
+    return isinstance(text, str) and _OBJECT_ID.fullmatch(text) is not None
 
 
 def is_media_id(text: object) -> bool:

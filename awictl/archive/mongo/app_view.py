@@ -7,7 +7,6 @@ included. The exact bytes are stored beside the view (see `archive.py`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ import bson
 from bson import ObjectId
 
 from ...document.json_codec import dumps, encodable
+from ...document.keys import is_object_id
 from ...document.schema import as_array, as_object
 from ..snapshot import Snapshot
 from ..values import MAX_TEXT, parse_datetime
@@ -32,7 +32,6 @@ _MAX_AVAILABLE = 500
 #: Maximum nesting of a value; MongoDB allows 100 levels in a whole document.
 _MAX_DEPTH = 60
 
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 #: Characters that are not allowed in field names, or not as the first one, and similar characters that replace them.
 _REPLACED = str.maketrans({".": "．", "$": "＄", "\0": "␀"})
@@ -65,7 +64,7 @@ def app_view(snapshot: Snapshot) -> dict[str, Any]:
 
 def app_agent_id(agent_id: str | None) -> ObjectId | str | None:
     """Return an agent's id as the app stores it: an ObjectId if it consists of 24 hex digits."""
-    if agent_id is not None and _OBJECT_ID.fullmatch(agent_id):
+    if agent_id is not None and is_object_id(agent_id):
         return ObjectId(agent_id)
     return encodable(agent_id) if agent_id is not None else None
 

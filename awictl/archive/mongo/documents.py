@@ -6,7 +6,6 @@ whether a snapshot is newer. The other fields are copies of what is in the sessi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 
 from ...document.action_numbers import actions_of
 from ...document.json_codec import encodable
+from ...document.keys import is_object_id
 from ...document.schema import as_array, as_object, as_text
 from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
@@ -40,7 +40,6 @@ PART_BYTES = 8_388_608
 _MAX_ACTION_NAMES, _MAX_NAME = 1_000, 200
 #: Maximum number of gaps that are recorded for one session, the newest ones.
 _MAX_GAPS = 1_000
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 Write = InsertOne[Document] | ReplaceOne[Document] | UpdateOne | DeleteOne
 
@@ -224,6 +223,6 @@ def range_of(query: ArchiveQuery, after: Cursor | None, id_field: str) -> list[D
 
 def _spellings(agent_id: str) -> list[str]:
     """An agent's id in upper and lower case if it consists of 24 hex digits: those of an ObjectId."""
-    if _OBJECT_ID.fullmatch(agent_id):
+    if is_object_id(agent_id):
         return sorted({agent_id, agent_id.lower(), agent_id.upper()})
     return [encodable(agent_id)]

@@ -6,6 +6,8 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import ObjectId
+
 from ...document.timestamps import timestamp
 
 
@@ -24,6 +26,11 @@ def to_json(value: Any) -> Any:
     if isinstance(value, int):
         return int(value)  # bson.Int64 is a subclass of int
     return value if isinstance(value, (float, str)) else str(value)
+
+
+def possible_ids(text: str) -> list[Any]:
+    """Return what `_id` may be, given as text: an ObjectId, unless another program chose something else."""
+    return [ObjectId(text), text] if ObjectId.is_valid(text) else [text]
 
 
 def as_datetime(value: Any) -> datetime | None:

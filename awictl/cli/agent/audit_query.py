@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from ...document.keys import is_object_id
 from ...errors import NotFound
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
-
-#: Length of the ids that MongoDB makes, in hex digits.
-_ID_LENGTH = 24
 
 
 async def agent_of(manager: "StateManager", agent: str) -> tuple[str, str | None]:
@@ -19,7 +17,7 @@ async def agent_of(manager: "StateManager", agent: str) -> tuple[str, str | None
     try:
         key = await (await manager.existing_agents()).get(agent)
     except NotFound:
-        if len(agent) != _ID_LENGTH or not set(agent.lower()) <= set("0123456789abcdef"):
+        if not is_object_id(agent):
             raise
         return agent, None
     return key.agent_id, key.name

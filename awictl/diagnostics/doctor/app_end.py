@@ -12,6 +12,7 @@ from typing import Any
 
 from ...document.byte_layout import decode
 from ...document.json_codec import loads
+from ...document.keys import is_object_id
 from ...document.schema import APP_ACTIONS, as_array, as_object
 from ...errors import InvalidData
 
@@ -21,7 +22,6 @@ BATCH_BYTES = 4_194_304
 #: Number of names that are given as a reason.
 _MAX_NAMES = 3
 
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 #: Every `action` as awictl and the app serialize it, at any depth, so that most documents need not be decoded.
 _ACTION = re.compile(rb'"action":\s*("(?:[^"\\]|\\.)*"|[^"])')
 
@@ -32,7 +32,7 @@ def why_lost(agent_id: Any, raw: bytes) -> str:
     `raw`: its string. A document that cannot be decoded is reported elsewhere.
     """
     reasons = []
-    if not isinstance(agent_id, str) or not _OBJECT_ID.fullmatch(agent_id):
+    if not is_object_id(agent_id):
         reasons.append("its agent_id is not an ObjectId")
     if names := _unknown_actions(raw):
         shown = ", ".join(ascii(one)[:60] for one in names[:_MAX_NAMES])

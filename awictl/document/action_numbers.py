@@ -70,6 +70,10 @@ def first_ordinal(document: dict[str, Any]) -> int:
         return 0  # whatever `trimmed_actions` says: it is recorded for gaps in the numbers, too
     statistics = as_object(document.get("statistics"))
     total = _count(statistics.get("total_actions"))
+    outcomes = [_countable(statistics.get(name)) for name in ("successful_actions", "failed_actions")]
+    if None not in outcomes:
+        # a delta may have overwritten one of them; rather than to invent a gap, the lower number counts
+        total = min(total, sum(one or 0 for one in outcomes))
     uncounted = names.count(SESSION_START) + names.count(SESSION_END)
     cut = max(total - (len(actions) - uncounted), 0)
     # the statistics do not count the start, nor an end after which the session went on

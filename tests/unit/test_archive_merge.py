@@ -50,7 +50,8 @@ class Session:
             one = action(1 if self._same else self._made)
             self._made += 1
             made["history"]["actions"] = [*made["history"]["actions"], one][-KEPT:]
-            made["statistics"]["total_actions"] += 1
+            for name in ("total_actions", "successful_actions"):
+                made["statistics"][name] += 1
         self.document = made
 
     def snapshot(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import random
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from material import load, nested
 from support.archives import chunk, session, trimmed
-from support.documents import action, assert_same
+from support.documents import APP_FILES, action, assert_same
 
 from awictl.archive.chunks import Chunk
 from awictl.archive.trajectory import ActionCount, count_actions
@@ -154,3 +155,13 @@ def test_actions_without_a_name_are_not_counted(odd: Any) -> None:
 def test_counted_names_are_valid_unicode() -> None:
     [name] = count_actions([{"action": "\ud800x"}])
     assert name.encode() == b"?x"
+
+
+@pytest.mark.parametrize(
+    ("total", "successful"), [(126, 107), (100_000, 107), (126, 100_000), (126, "many"), (0, 107), (126, 0)]
+)
+def test_overwritten_statistics_invent_no_gap(total: Any, successful: Any) -> None:
+    """Of the 126 actions, and the start, the session has the last 100. A delta may have overwritten a count."""
+    made = json.loads(APP_FILES[3].read_bytes())
+    made["statistics"] |= {"total_actions": total, "successful_actions": successful}
+    assert first_ordinal(made) == 27

@@ -133,10 +133,8 @@ class MongoKeyStore:
             own = [(collection, False) for collection in await self._own()]
             for collection, of_app in (*own, (self._apps, True)):
                 for some in batched([key for key in keys if key.of_app is of_app], _BATCH):
-                    wanted = {
-                        "_id": {"$in": [one for key in some for one in possible_ids(key.agent_id)]},
-                        **_not_stopped(now),
-                    }
+                    ids = [one for key in some for one in possible_ids(key.agent_id)]
+                    wanted = {"_id": {"$in": ids}, **_not_stopped(now)}
                     found.update(str(one["_id"]) for one in await collection.find(wanted, {"_id": 1}).to_list())
         return found
 

@@ -68,6 +68,11 @@ class ArchivedSummary:
         return self.state is ArchivedState.LIVE
 
     @property
+    def vanished(self) -> bool:
+        """Whether another program deleted it from Redis before it ended or expired."""
+        return self.state is ArchivedState.VANISHED
+
+    @property
     def missing_actions(self) -> int:
         """Number of actions that are known to be missing."""
         return sum(gap.size or 0 for gap in self.gaps)

@@ -87,9 +87,11 @@ import sys
 from awictl.cli.main import run
 sys.stdout = open('/dev/null', 'w')
 assert run(sys.argv[1:]) == 0
-print(*(name.removeprefix('awictl.cli.') for name in sys.modules if name.startswith('awictl.cli.')), file=sys.stderr)
+print(*(name.removeprefix('awictl.') for name in sys.modules if name.startswith('awictl.')), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    imported = {name for name in done.stderr.splitlines()[-1].split() if name.split(".")[0] not in SHARED}
+    modules = [name.partition(".") for name in done.stderr.splitlines()[-1].split()]
+    assert not [name for folder, _, name in modules if folder == "archive"], "an archive is loaded when it is needed"
+    imported = {name for folder, _, name in modules if folder == "cli" and name and name.split(".")[0] not in SHARED}
     assert imported == {"main"} | expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ...archive.decision import ArchivedState
 from ...document.timestamps import optional_timestamp
 from ...util.humanize import plural
 from .cells import moment
@@ -20,13 +19,13 @@ _MAX_GAPS = 5
 
 def is_incomplete(summary: ArchivedSummary) -> bool:
     """Whether there is something to report: gaps, overwritten actions, or that the session vanished."""
-    return bool(summary.gaps or summary.overwritten_actions or summary.state is ArchivedState.VANISHED)
+    return bool(summary.gaps or summary.overwritten_actions or summary.vanished)
 
 
 def notices(summary: ArchivedSummary) -> Iterator[str]:
     """What an operator should know when he reads the session, one line each."""
     session_id, missing = summary.session_id, summary.missing_actions
-    if summary.state is ArchivedState.VANISHED:
+    if summary.vanished:
         yield (
             f"{session_id} vanished from Redis: it has not ended, and was deleted before its TTL was over; last seen "
             f"{_seen(summary)}"
@@ -44,8 +43,7 @@ def notices(summary: ArchivedSummary) -> Iterator[str]:
 
 def facts(summary: ArchivedSummary) -> Iterator[tuple[str, str]]:
     """The same as labels and values, for a table."""
-    vanished = summary.state is ArchivedState.VANISHED
-    yield "state", f"{summary.state.value}, last seen {_seen(summary)}" if vanished else summary.state.value
+    yield "state", f"{summary.state.value}, last seen {_seen(summary)}" if summary.vanished else summary.state.value
     if summary.gaps:
         missing = summary.missing_actions
         yield (

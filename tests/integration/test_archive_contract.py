@@ -162,6 +162,7 @@ async def test_deep_nesting_is_restored(archive: Archive) -> None:
     assert_same(await loaded(archive), original)
 
 
+@pytest.mark.soak
 async def test_a_hundred_thousand_actions_are_restored(archive: Archive) -> None:
     original = session(0)
     actions = [{"t": t, "action": "scroll", "input": {"y": t}, "success": t % 9 > 0} for t in range(100_000)]
@@ -174,6 +175,7 @@ async def test_a_hundred_thousand_actions_are_restored(archive: Archive) -> None
     assert summary.action_counts == {"scroll": ActionCount(100_000, len(range(0, 100_000, 9)))}
 
 
+@pytest.mark.soak
 async def test_a_trajectory_over_16_mb_is_restored(archive: Archive, backend: Backend) -> None:
     original = incompressible(170, 100_000)
     large = snapshot(original)

@@ -1,8 +1,10 @@
 """Find archived sessions that are no longer in Redis, and record what became of them.
 
 A session that is gone has ended, if the app has a document of it; or else has expired, if it was due to; or else has
-vanished: the app deletes a session before it saves it, and ignores a failed save (DESIGN, section 2). The expiry that
-the archive has is at most half a TTL too early (see `Sighting.expiry_is_stale`); a watcher knows the exact one.
+vanished: the app deletes a session before it saves it, and ignores a failed save (DESIGN, section 2). A document of the
+app from before the session's last update does not count: the app wrote the session back after that, and could not save
+a second document. The expiry that the archive has is at most half a TTL too early (see `Sighting.expiry_is_stale`); a
+watcher knows the exact one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ EXPIRY_GRACE = timedelta(seconds=2)
 UNKNOWN_SERVER_GRACE = timedelta(days=1)
 #: How long the app may take to save a session after it deleted it, in seconds.
 APP_SAVE_SECONDS = 2.0
+#: How much later than the app's end an update may be that was made before it: clocks differ.
+SAVED_AFTER = timedelta(seconds=2)
 #: Seconds between two looks at whether to stop.
 _POLL_SECONDS = 0.1
 #: Number of archived sessions that are compared with the store in one request.
@@ -89,7 +93,7 @@ class GoneFinder:
                 ended = await self._archive.ended_by_app([one.session_id for one in batch])
             now = datetime.now(UTC)
             for version in batch:
-                if version.session_id in ended:
+                if version.session_id in ended and not _was_written_back(version, ended[version.session_id]):
                     gone.append(GoneSession(version, ArchivedState.ENDED, ended[version.session_id]))
                 elif (one := self._without_end(version, now)) is not None:
                     gone.append(one)
@@ -109,6 +113,12 @@ class GoneFinder:
         if not version.server or (expires_at is not None and expires_at < now):
             return None
         return GoneSession(version, ArchivedState.VANISHED, None, seen_at)
+
+
+def _was_written_back(version: ArchivedVersion, ended_at: datetime | None) -> bool:
+    """Whether a session was updated after the app had ended it."""
+    updated = timedelta(milliseconds=version.revision.updated_ms)
+    return ended_at is not None and updated > ended_at - datetime.fromtimestamp(0, UTC) + SAVED_AFTER
 
 
 async def _wait_for_app(stop: Callable[[], bool]) -> None:

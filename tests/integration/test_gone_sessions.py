@@ -263,6 +263,27 @@ async def test_what_the_app_fails_to_save_has_vanished_and_is_in_the_archive(
     assert found is not None and found.raw == raw and found.summary.state is ArchivedState.VANISHED
 
 
+@pytest.mark.parametrize(("seconds", "vanished"), [(3, 0), (60, 1)], ids=["late write", "second life"])
+async def test_what_the_app_cannot_save_a_second_time_has_vanished(
+    app: tuple[ExpressApp, StateManager], seconds: int, vanished: int
+) -> None:
+    """It ended the session, wrote it back, and ended it again: it has a document of the first end only."""
+    express, manager = app
+    express.update(ID, stamp(1), action="filter")
+    late = express.read(ID)
+    assert late is not None and express.end(ID, stamp(2)) is AppEnd.SAVED
+    express.write(late)
+    express.update(ID, stamp(seconds), action="filter")
+    sweeper = manager.sweeper(MARGIN_MS)
+    await sweep(sweeper)
+    assert express.end(ID, stamp(100)) is AppEnd.DUPLICATE
+    swept = await sweep(sweeper, due=False)
+    assert (swept.ended_by_app, swept.vanished) == (1 - vanished, vanished)
+    assert len((await state_of(manager)).gaps) == 0
+    found = await manager.get_archived_session(ID)
+    assert found is not None and len(found.document["history"]["actions"]) == 3
+
+
 async def test_the_app_has_time_to_save_what_it_deleted(
     app: tuple[ExpressApp, StateManager], valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

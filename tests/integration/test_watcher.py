@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,10 +15,8 @@ from awictl import StateManager
 from awictl.archive import watcher as watcher_module
 from awictl.archive.base import ArchivedSummary
 from awictl.archive.pace import Pace
-from awictl.archive.sightings import Sighting, Sightings
 from awictl.archive.watcher import Watcher
 from awictl.errors import Unreachable
-from awictl.store.base import SessionVersion, SessionVersions
 
 #: TTL of the sessions, in milliseconds.
 TTL_MS = 1_800_000
@@ -301,46 +298,6 @@ async def test_all_who_share_a_pace_keep_to_the_rate(monkeypatch: pytest.MonkeyP
         await pace.wait(count)
     assert pauses == pytest.approx([0, 100, 300], abs=5)
     assert pace.batch_size == 1 and Pace(100).batch_size == 25
-
-
-# -- sightings
-
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SEEN = Sighting(10_000_000, 500, "digest", 10_000_000, NOW)
-
-
-@pytest.mark.parametrize(
-    ("expires_ms", "size", "same"),
-    [
-        (10_000_000, 500, True),
-        (10_000_002, 500, True),
-        (9_999_998, 500, True),
-        (10_000_003, 500, False),
-        (9_999_997, 500, False),
-        (10_000_000, 501, False),
-        (None, 500, False),
-    ],
-)
-def test_a_version_is_the_same_if_expiry_and_length_are(expires_ms: int | None, size: int, same: bool) -> None:
-    assert SEEN.is_same(SessionVersion("sess_a", expires_ms, size)) is same
-    assert not SEEN._replace(expires_ms=None).is_same(SessionVersion("sess_a", expires_ms, size))
-
-
-def test_the_document_is_read_later_than_two_expiries_may_differ() -> None:
-    """Otherwise a write that the document lacks could have the expiry of the one before."""
-    from awictl.archive.sightings import SAME_EXPIRY_MS
-
-    assert watcher_module.SETTLE_SECONDS * 1000 > 2 * SAME_EXPIRY_MS
-
-
-def test_expiries_are_converted_to_the_local_clock() -> None:
-    sightings = Sightings()
-    now_ms = round(NOW.timestamp() * 1000)
-    sightings.set_clock(SessionVersions(now_ms + 5_000, []), NOW)
-    expiry = sightings.expiry(SEEN._replace(expires_ms=now_ms + 65_000))
-    assert expiry is not None and (expiry - NOW).total_seconds() == 60
-    assert sightings.expiry(SEEN._replace(expires_ms=None)) is None
 
 
 async def test_versions_of_sessions(manager: StateManager, valkey: ValkeyServer) -> None:

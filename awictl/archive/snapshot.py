@@ -151,13 +151,13 @@ class Snapshot:
         """When the session ended; None if it has not ended."""
         return _time_of(self.actions[-1:]) or self.last_activity_at if self.ended else None
 
-    @property
+    @cached_property
     def ended(self) -> bool:
         """Whether the end was recorded, and no action since."""
         last = as_object(self.actions[-1]) if self.actions else {}
         return has_ended(self.document) and last.get("action") == SESSION_END
 
-    @property
+    @cached_property
     def last_action_digest(self) -> str:
         """A digest of the last action; empty if there is none."""
         return _action_digest(self.actions[-1]) if self.actions else ""
@@ -171,7 +171,7 @@ class Snapshot:
         """Return one of the counts in `statistics`; 0 if it is not a count."""
         return as_count(self.statistics.get(name))
 
-    @property
+    @cached_property
     def actions(self) -> list[Any]:
         """The trajectory of `full_document`, oldest action first."""
         return as_array(as_object(self.full_document.get("history")).get("actions"))

@@ -75,9 +75,9 @@ def add_counts(*counts: Mapping[str, ActionCount]) -> dict[str, ActionCount]:
 def count_actions(actions: Iterable[Any]) -> dict[str, ActionCount]:
     """Count actions by name. The start and the end of a session are not counted."""
     found = [one for one in actions if isinstance(one, dict)]
-    names = Counter(name for one in found if isinstance(name := one.get("action"), str))
+    names = Counter([name for one in found if isinstance(name := one.get("action"), str)])
     failed = Counter(
-        name for one in found if one.get("success") is False and isinstance(name := one.get("action"), str)
+        [name for one in found if one.get("success") is False and isinstance(name := one.get("action"), str)]
     )
     for name in (SESSION_START, SESSION_END):
         del names[name]

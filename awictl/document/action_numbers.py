@@ -40,10 +40,18 @@ def t_of(action: Any) -> int | None:
     return _countable(action.get("t")) if isinstance(action, dict) else None
 
 
+def numbers_of(actions: list[Any]) -> list[int | None]:
+    """The number of each action; see `t_of`."""
+    found: list[Any] = [one.get("t") if type(one) is dict else None for one in actions]
+    if {*map(type, found)} == {int} and min(found) >= 0 and max(found) < MAX_NUMBER:  # the usual case, without more calls
+        return found
+    return list(map(t_of, actions))
+
+
 def next_t_of(document: dict[str, Any]) -> int:
     """The number of the next action of a full document. Raises InvalidData if it has no trajectory."""
     actions = required_actions(document)
-    numbers = [number for number in map(t_of, actions) if number is not None]
+    numbers = [number for number in numbers_of(actions) if number is not None]
     last = t_of(document["history"].get("last_action"))
     trimmed = document["history"].get("trimmed_actions")
     first = trimmed if _countable(trimmed) is not None else t_of(actions[0]) if actions else None
@@ -60,9 +68,9 @@ def first_ordinal(document: dict[str, Any]) -> int:
     """
     history = as_object(document.get("history"))
     actions = actions_of(document) or []
-    first_t = t_of(actions[0]) if actions else None
+    numbers = numbers_of(actions)
+    first_t = numbers[0] if numbers else None
     trimmed = _count(history.get("trimmed_actions"))
-    numbers = [t_of(one) for one in actions]
     if first_t is not None and trimmed <= first_t and numbers == list(range(first_t, first_t + len(actions))):
         return first_t
     names = [as_object(one).get("action") for one in actions]

@@ -7,9 +7,10 @@ the new snapshot lacks are written to `awi_actions` first: a crash in between le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
@@ -23,6 +24,7 @@ from ..snapshot import Snapshot
 from . import views
 from .actions import ArchivedActions
 from .collections import Collections
+from .connection import Document
 from .documents import STORED_FIELDS, VERSION_FIELDS, Write, document_of, extension, unchanged, version_of
 from .errors import write_errors
 from .migration import Migration
@@ -38,6 +40,8 @@ class _Plan:
     #: The version that this is based on.
     archived: ArchivedVersion | None
     trajectory: MergedTrajectory = field(default_factory=MergedTrajectory)
+    #: What `STORED_FIELDS` select in the document that was written; None if its bytes are elsewhere, or it was not.
+    stored: Document | None = None
 
 
 class SnapshotWriter:
@@ -76,7 +80,7 @@ class SnapshotWriter:
                         await self._delete_parts(snapshot, version.digest)
             await self._merge(plans.values())
             results |= await self._write(plans.values(), split)
-            for session_id, raw in (await self._read_back(list(plans))).items():
+            for session_id, raw in (await self._read_back(list(plans), plans)).items():
                 plan = plans[session_id]
                 if isinstance(raw, AwiError):
                     damaged.add(session_id)
@@ -134,6 +138,8 @@ class SnapshotWriter:
             if pieces:
                 parts += pieces
                 split.add(snapshot.session_id)
+            else:
+                plan.stored = {name: document[name] for name in ("_id", *STORED_FIELDS) if name in document}
             chunks += [(snapshot.session_id, snapshot.agent_id, one) for one in plan.trajectory.chunks]
             writes.append(InsertOne(document) if archived is None else ReplaceOne(unchanged(archived), document))
         await self._actions.save(chunks)
@@ -158,13 +164,25 @@ class SnapshotWriter:
         found = await self._collections.sessions.find({"_id": {"$in": session_ids}}, VERSION_FIELDS).to_list()
         return {one["_id"]: version_of(one) for one in found}
 
-    async def _read_back(self, session_ids: list[str]) -> dict[str, bytes | AwiError]:
-        """Return the archived bytes of each session, or the error if they are damaged."""
+    async def _read_back(
+        self, session_ids: list[str], plans: Mapping[str, _Plan] = MappingProxyType({})
+    ) -> dict[str, bytes | AwiError]:
+        """Return the archived bytes of each session, or the error if they are damaged.
+
+        What is exactly what one of the plans has written is not unpacked again: that takes most of the time.
+        """
         if not session_ids:
             return {}
         found = await self._collections.sessions.find({"_id": {"$in": session_ids}}, STORED_FIELDS).to_list()
         parts = self._collections.parts
-        return {one["_id"]: await stored_bytes(one["_id"], one, parts, self._where, self._max_bytes) for one in found}
+        archived: dict[str, bytes | AwiError] = {}
+        for one in found:
+            session_id, plan = one["_id"], plans.get(one["_id"])
+            if plan is not None and one == plan.stored:
+                archived[session_id] = plan.snapshot.raw
+            else:
+                archived[session_id] = await stored_bytes(session_id, one, parts, self._where, self._max_bytes)
+        return archived
 
 
 def _parsed(session_id: str, raw: bytes | AwiError | None) -> Snapshot | None:

@@ -215,8 +215,11 @@ class Archive(Protocol):
         name.
         """
 
-    def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
-        """Iterate over sessions in state LIVE that were last seen on this server, or on one that is not known."""
+    def live(self, server: str, seen_until: datetime | None = None) -> AsyncGenerator[ArchivedVersion, None]:
+        """Iterate over sessions in state LIVE that were last seen on this server, or on one that is not known.
+
+        seen_until: only those that were last seen until then, or at an unknown time; None: all.
+        """
 
     async def mark_gone(self, sessions: Sequence[GoneSession]) -> int:
         """Record that sessions are no longer in Redis, unless they have changed since. Returns the number recorded."""

@@ -40,13 +40,17 @@ _COMPARED = 500
 class GoneFinder:
     """Finds sessions that an archive has as live, and that are gone. Raises the errors of both.
 
-    sightings: those of a watcher; empty if nothing watches the sessions.
+    sightings: those of a watcher; empty if nothing watches the sessions. seen_until: do not look for sessions that were
+    archived after that; None: look for all.
     """
 
-    def __init__(self, store: SessionStore, archive: Archive, sightings: Sightings) -> None:
+    def __init__(
+        self, store: SessionStore, archive: Archive, sightings: Sightings, seen_until: datetime | None = None
+    ) -> None:
         self._store = store
         self._archive = archive
         self._sightings = sightings
+        self._seen_until = seen_until
 
     async def find(self) -> list[GoneSession]:
         """Return the sessions that are gone at the moment. Writes nothing."""
@@ -68,7 +72,7 @@ class GoneFinder:
     async def _missing(self) -> list[ArchivedVersion]:
         """The sessions of this server that are live in the archive, and not in the store."""
         missing: list[ArchivedVersion] = []
-        async with aclosing(self._archive.live(self._store.identity)) as versions:
+        async with aclosing(self._archive.live(self._store.identity, self._seen_until)) as versions:
             while True:
                 batch: list[ArchivedVersion] = []
                 async with deadline(self._archive):

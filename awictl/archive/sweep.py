@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from ..document.schema import has_ended
 from ..errors import AwiError, as_awi_error
@@ -134,7 +135,7 @@ class Sweeper:
         reached, the remaining sessions are not tried, but their TTL is extended.
         """
         swept = Swept(found=len(due))
-        started_at = time.monotonic()
+        started_at, began_at = time.monotonic(), datetime.now(UTC)
         batches = iter(list(batched_by_bytes(due, lambda one: one.bytes, BATCH_BYTES, self._pace.batch_size)))
         hold = self._hold(due)
 
@@ -158,7 +159,7 @@ class Sweeper:
             swept.stopped = error
             swept.failed = {one.session_id: error for one in due}
         if swept.stopped is None and not stop():
-            await self._finish(swept, stop)
+            await self._finish(swept, stop, began_at)
         self._archived_before, self._archived_now = self._archived_now, set()
         swept.seconds = time.monotonic() - started_at
         return swept
@@ -209,20 +210,25 @@ class Sweeper:
         """Return the sessions that the archive has as live, and that are gone. Writes nothing."""
         return await GoneFinder(self._store, self._archive, self._sightings).find()
 
-    async def _finish(self, swept: Swept, stop: Callable[[], bool]) -> None:
+    async def _finish(self, swept: Swept, stop: Callable[[], bool], began_at: datetime) -> None:
         try:
-            await self._mark_gone(swept, stop)
+            await self._mark_gone(swept, stop, began_at)
             await self._publish()
         except Exception as error:
             swept.stopped = as_awi_error(error)
 
-    async def _mark_gone(self, swept: Swept, stop: Callable[[], bool]) -> None:
-        """Record which sessions are gone. Skipped if a watcher misses none, except now and then."""
+    async def _mark_gone(self, swept: Swept, stop: Callable[[], bool], began_at: datetime) -> None:
+        """Record which sessions are gone. Skipped if a watcher misses none, except now and then.
+
+        What this sweep has just archived was there after `began_at`; the next sweep finds out if it is gone since. But
+        a watcher is asked about each session that it misses only once.
+        """
         now = time.monotonic()
         missing = set(self._sightings.missing)
         if len(self._sightings) and not missing and now - self._gone_checked_at < GONE_CHECK_SECONDS:
             return
-        gone = await GoneFinder(self._store, self._archive, self._sightings).find_settled(stop)
+        seen_until = None if len(self._sightings) else began_at
+        gone = await GoneFinder(self._store, self._archive, self._sightings, seen_until).find_settled(stop)
         swept.expired += await self._mark(gone, ArchivedState.EXPIRED)
         swept.ended_by_app += await self._mark(gone, ArchivedState.ENDED)
         swept.vanished += await self._mark(gone, ArchivedState.VANISHED)

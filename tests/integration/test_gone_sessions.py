@@ -148,9 +148,9 @@ async def test_a_watched_archive_is_searched_only_if_a_session_is_missing(
     archive = manager.required_archive()
     live, searches = archive.live, []
 
-    def counted(server: str) -> Any:
+    def counted(server: str, seen_until: datetime | None = None) -> Any:
         searches.append(server)
-        return live(server)
+        return live(server, seen_until)
 
     monkeypatch.setattr(archive, "live", counted)
     await watcher.look(asyncio.Event())
@@ -301,3 +301,42 @@ async def test_the_app_has_time_to_save_what_it_deleted(
     monkeypatch.setattr(gone_module, "_wait_for_app", saves)
     swept = await sweep(sweeper, due=False)
     assert (swept.ended_by_app, swept.vanished) == (1, 0)
+
+
+async def test_a_sweep_does_not_ask_again_for_what_it_has_just_archived(
+    manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeper = manager.sweeper(MARGIN_MS)
+    archive = manager.required_archive()
+    asked: list[str] = []
+    live = type(archive).live
+
+    async def record(*arguments: Any) -> Any:
+        async for version in live(*arguments):
+            asked.append(version.session_id)
+            yield version
+
+    monkeypatch.setattr(type(archive), "live", record)
+    await sweep(sweeper)
+    assert asked == []
+    put(valkey, "sess_b")
+    await sweep(sweeper)
+    assert asked == [ID], "it was archived before"
+
+
+async def test_sessions_seen_until_a_moment(manager: StateManager, backend: Backend) -> None:
+    archive = manager.required_archive()
+    await sweep(manager.sweeper(MARGIN_MS))
+    [version] = [one async for one in archive.live(manager.store.identity)]
+    assert version.seen_at is not None
+    for until, count in ((version.seen_at, 1), (version.seen_at - timedelta(milliseconds=1), 0)):
+        assert len([one async for one in archive.live(manager.store.identity, until)]) == count
+    if isinstance(backend, MongoBackend):
+        backend.server.archived.update_one({}, {"$set": {"seenAt": None}})
+    else:
+        assert isinstance(backend, SqliteBackend)
+        with backend.database() as db:
+            db.execute("UPDATE sessions SET seen_at = NULL")
+            db.commit()
+    epoch = datetime.fromtimestamp(0, UTC)
+    assert len([one async for one in archive.live(manager.store.identity, epoch)]) == 1, "seen at an unknown time"

@@ -194,10 +194,13 @@ class MongoArchive:
                 async for summary in found:
                     yield summary
 
-    async def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
+    async def live(self, server: str, seen_until: datetime | None = None) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions in state LIVE. See `Archive.live`."""
         servers = [server, None, ""]
-        wanted: Document = {"state": ArchivedState.LIVE.value, "server": {"$in": servers}, "_id": {"$type": "string"}}
+        wanted: Document = {"state": ArchivedState.LIVE.value}
+        if seen_until is not None:
+            wanted["seenAt"] = {"$not": {"$gt": seen_until}}
+        wanted |= {"server": {"$in": servers}, "_id": {"$type": "string"}}
         with translate_errors(self.where):
             await self.connection.check_reachable()
             async with self.collections.sessions.find(wanted, VERSION_FIELDS) as cursor:

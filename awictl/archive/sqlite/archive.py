@@ -273,7 +273,7 @@ class SqliteArchive:
             after = Cursor(page[-1].last_activity_at, page[-1].session_id)
             limit = limit - size if limit is not None else None
 
-    async def live(self, server: str) -> AsyncGenerator[ArchivedVersion, None]:
+    async def live(self, server: str, seen_until: datetime | None = None) -> AsyncGenerator[ArchivedVersion, None]:
         """Iterate over sessions in state LIVE. See `Archive.live`."""
 
         def read(db: sqlite3.Connection) -> list[ArchivedVersion]:
@@ -282,7 +282,8 @@ class SqliteArchive:
             return [version_of(row, servers) for row in rows]
 
         for version in await self.file.read(read) or []:
-            if version.server in ("", server):
+            seen = version.seen_at is None or seen_until is None or version.seen_at <= seen_until
+            if seen and version.server in ("", server):
                 yield version
 
     async def ended_by_app(self, session_ids: Sequence[str]) -> dict[str, datetime | None]:

@@ -2,7 +2,8 @@
 
 The bare write inserts or upserts documents that were built before, with the same write concern. The sweep has to scan
 for the sessions among all keys, read them, build the documents, write them, read them back and compare. The servers
-are private: a Valkey, and a MongoDB-wire server over TCP.
+are private: a Valkey, and a MongoDB-wire server over TCP. Also prints the CPU time of this process and of the
+MongoDB-wire server, which depends less on what else the machine does.
 
     uv run python benchmarks/sweep_speed.py [--sessions 2000] [--rounds 5]
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from pymongo import AsyncMongoClient, InsertOne, ReplaceOne, WriteConcern
 
@@ -33,6 +36,34 @@ from awictl.document.schema import new_document
 from awictl.document.timestamps import timestamp
 
 MARGIN_MS = 3_600_000
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """What a run took, in seconds."""
+
+    elapsed: float
+    #: CPU time of this process, and of the MongoDB-wire server.
+    client: float
+    server: float
+
+
+class Meter:
+    """Measures a block."""
+
+    def __init__(self, mongo: MongoServer) -> None:
+        self._mongo = mongo
+        self._before = Cost(0.0, 0.0, 0.0)
+
+    def start(self) -> None:
+        self._before = self._now()
+
+    def stop(self) -> Cost:
+        return Cost(*(after - before for after, before in zip(self._now(), self._before, strict=True)))
+
+    def _now(self) -> Cost:
+        fields = Path(f"/proc/{self._mongo.pid}/stat").read_text().rpartition(")")[2].split()
+        return Cost(time.perf_counter(), time.process_time(), (int(fields[11]) + int(fields[12])) / TICKS)
 
 
 def session(number: int, actions: int) -> tuple[str, bytes]:
@@ -57,20 +88,22 @@ def session(number: int, actions: int) -> tuple[str, bytes]:
     return session_id, encode(document)
 
 
-async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, bytes]) -> float:
-    """Sweep all sessions. Returns the duration in seconds."""
+async def swept(valkey: ValkeyServer, mongo: MongoServer, sessions: dict[str, bytes]) -> Cost:
+    """Sweep all sessions."""
+    meter = Meter(mongo)
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
         await manager.required_archive().save([])  # creates the indexes, which the bare write has, too
         sweeper = manager.sweeper(MARGIN_MS)
-        started = time.perf_counter()
+        meter.start()
         result = await sweeper.sweep(await sweeper.candidates())
-        seconds = time.perf_counter() - started
+        cost = meter.stop()
     assert (result.archived, result.failed) == (len(sessions), {}), result
-    return seconds
+    return cost
 
 
-async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool) -> float:
-    """Write the same documents with one bulk_write. Returns the duration in seconds."""
+async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool) -> Cost:
+    """Write the same documents with one bulk_write."""
+    meter = Meter(mongo)
     now = datetime.now(UTC)
     expires_at = now + timedelta(minutes=1)
     snapshots = [Snapshot.parse(session_id, raw, expires_at) for session_id, raw in sessions.items()]
@@ -78,9 +111,9 @@ async def bare(mongo: MongoServer, sessions: dict[str, bytes], *, upserts: bool)
     async with AsyncMongoClient(mongo.uri) as client:
         collection = client[DATABASE].get_collection("awi_sessions", write_concern=WriteConcern("majority", j=True))
         writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) if upserts else InsertOne(one) for one in documents]
-        started = time.perf_counter()
+        meter.start()
         await collection.bulk_write(writes, ordered=False)
-        return time.perf_counter() - started
+        return meter.stop()
 
 
 def main() -> None:
@@ -93,7 +126,7 @@ def main() -> None:
     size = sum(map(len, sessions.values())) / len(sessions)
     print(f"{len(sessions):,} sessions of {size:,.0f} bytes on average, and as many other keys")
 
-    rates: dict[str, list[float]] = {"sweep": [], "inserts": [], "upserts": []}
+    costs: dict[str, list[Cost]] = {"sweep": [], "inserts": [], "upserts": []}
     mongo = MongoServer().start()
     try:
         with ValkeyServer() as valkey:
@@ -109,13 +142,17 @@ def main() -> None:
                 ):
                     mongo.archived.delete_many({})
                     asyncio.run(create_indexes(valkey, mongo))
-                    rates[name].append(len(sessions) / asyncio.run(run()))
+                    costs[name].append(asyncio.run(run()))
     finally:
         mongo.stop()
-    for name, found in rates.items():
-        print(f"{name:8} {statistics.median(found):8,.0f} documents per second")
+    for name, found in costs.items():
+        elapsed, client, server = (statistics.median(column) for column in zip(*found, strict=True))
+        print(
+            f"{name:8} {len(sessions) / elapsed:8,.0f} documents per second; "
+            f"CPU time: client {client:.2f} s, server {server:.2f} s"
+        )
     for name in ("inserts", "upserts"):
-        ratios = [mine / its for mine, its in zip(rates["sweep"], rates[name], strict=True)]
+        ratios = [its.elapsed / mine.elapsed for mine, its in zip(costs["sweep"], costs[name], strict=True)]
         print(f"sweep / bare {name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 

@@ -117,6 +117,12 @@ class MongoServer:
         """Whether the process runs, even if it is suspended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def disconnect(self) -> None:
         """Close the connections of `raw`; it opens others."""
         if self._client is not None:

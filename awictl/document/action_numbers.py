@@ -43,8 +43,8 @@ def t_of(action: Any) -> int | None:
 def numbers_of(actions: list[Any]) -> list[int | None]:
     """The number of each action; see `t_of`."""
     found: list[Any] = [one.get("t") if type(one) is dict else None for one in actions]
-    if {*map(type, found)} == {int} and min(found) >= 0 and max(found) < MAX_NUMBER:  # the usual case, without more calls
-        return found
+    if {*map(type, found)} == {int} and min(found) >= 0 and max(found) < MAX_NUMBER:
+        return found  # the usual case, without a call per action
     return list(map(t_of, actions))
 
 

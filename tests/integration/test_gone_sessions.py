@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.archives import Backend, MongoBackend, listed, session, stamp
+from support.archives import Backend, MongoBackend, SqliteBackend, listed, session, stamp
 from support.documents import AGENT_ID, compact, session_key, stored
 from support.express_app import AppEnd, ExpressApp
 from support.mongo import MongoServer

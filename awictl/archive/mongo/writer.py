@@ -169,7 +169,7 @@ class SnapshotWriter:
     ) -> dict[str, bytes | AwiError]:
         """Return the archived bytes of each session, or the error if they are damaged.
 
-        What is exactly what one of the plans has written is not unpacked again: that takes most of the time.
+        Fields that are exactly those which one of the plans has written are not unpacked to be compared.
         """
         if not session_ids:
             return {}

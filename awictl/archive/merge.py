@@ -216,6 +216,16 @@ def _common(old: Sequence[Hashable], new: Sequence[Hashable]) -> int:
     return next(differing, count)
 
 
+def gaps_without(gaps: Iterable[Gap], chunks: Iterable[Chunk]) -> tuple[Gap, ...]:
+    """Return what is left of gaps after chunks were found."""
+    left = tuple(gaps)
+    for chunk in chunks:
+        if not chunk.overwritten:
+            filled = range(chunk.first, chunk.first + len(chunk.actions))
+            left = tuple(part for gap in left for part in _without(gap, filled))
+    return left
+
+
 def _without(gap: Gap, filled: range) -> Iterator[Gap]:
     """Yield what is left of a gap after some ordinals were found."""
     if gap.last is None or gap.last < filled.start or filled.stop <= gap.first:

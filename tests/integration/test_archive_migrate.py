@@ -19,10 +19,11 @@ from support.archives import (
     saved,
     session,
     snapshot,
+    stamp,
     trimmed,
 )
 from support.cli import Cli
-from support.documents import SESSION_ID, assert_same, compact, put
+from support.documents import SESSION_ID, app_updated, assert_same, compact, put
 from support.mongo import MongoServer
 from support.old_archive import put_old
 from support.valkey import ValkeyServer
@@ -206,7 +207,7 @@ async def test_saving_moves_the_old_version_first(archive: MongoArchive, mongo: 
 async def test_a_session_that_went_on_after_an_interrupted_migration(
     manager: StateManager, archive: MongoArchive, mongo: MongoServer
 ) -> None:
-    """The old document is removed if the new one has all of its actions; otherwise, it is left and reported."""
+    """The old document is removed if it is of the same session; otherwise, it is left and reported."""
     put_old(mongo, snapshot(session(3), ttl_ms=60_000))
     old = list(mongo.sessions.find())
     await saved(archive, snapshot(session(5), ttl_ms=60_000))
@@ -216,7 +217,9 @@ async def test_a_session_that_went_on_after_an_interrupted_migration(
     old_other = list(mongo.sessions.find({"sessionId": "sess_other"}))
     mongo.sessions.delete_many({"sessionId": "sess_other"})
     changed = session(5, "sess_other")
-    changed["history"]["actions"][1]["input"] = {"changed": True}
+    for one in changed["history"]["actions"]:
+        one["input"] = {"changed": True}
+    changed["statistics"]["session_start"] = stamp(-60)
     await saved(archive, snapshot(changed, ttl_ms=60_000))
     mongo.sessions.insert_many(old_other)
     done = await manager.migrate_archive()
@@ -277,3 +280,33 @@ def test_the_command(valkey: ValkeyServer, mongo: MongoServer, tmp_path: Path) -
     mongo.sessions.delete_one({"sessionId": "sess_damaged"})
     table = user.ok("archive", "migrate", "-o", "table")
     assert "0 sessions of earlier versions, 0 migrated" in table.text
+
+
+@pytest.mark.parametrize("later", ["old", "new"])
+async def test_what_both_versions_archived_is_merged(
+    manager: StateManager, archive: MongoArchive, mongo: MongoServer, later: str
+) -> None:
+    """An earlier version sweeps, too, while hosts are upgraded one by one. The app keeps the last 100 actions."""
+    first, second, third = (app_session(count) for count in (60, 140, 220))
+    new = [first, third] if later == "new" else [first]
+    for one in new:
+        await saved(archive, snapshot(one, ttl_ms=60_000))
+    put_old(mongo, snapshot(second, ttl_ms=60_000))
+    [summary] = await listed(archive)
+    assert summary.missing_actions == (60 if later == "new" else 0)
+    for migrated in (1, 0):
+        done = await manager.migrate_archive()
+        assert (done.failed, done.migrated) == ({}, migrated)
+    assert left(mongo) == (0, 0)
+    found = await archive.load(SESSION_ID)
+    assert found is not None and found.summary.gaps == ()
+    whole = [one["input"].get("n", 0) for one in found.document["history"]["actions"]]
+    assert whole == list(range(221 if later == "new" else 141))
+
+
+def app_session(updates: int) -> dict[str, Any]:
+    """Return a session after this number of updates of the app."""
+    made = session(1)
+    for number in range(1, updates + 1):
+        app_updated(made, stamp(number), input={"n": number})
+    return made

@@ -15,7 +15,7 @@ from ...settings import Settings
 from ..base import Archived, ArchivedSummary, ArchiveQuery, Cursor, GoneSession
 from ..chunks import Chunk
 from ..compression import MAX_BYTES
-from ..decision import ArchivedState, ArchivedVersion
+from ..decision import ArchivedState, ArchivedVersion, Outdated
 from ..snapshot import Snapshot
 from . import indexes, legacy, listing, views
 from .actions import ArchivedActions
@@ -23,7 +23,7 @@ from .collections import Collections
 from .connection import Document, MongoConnection
 from .documents import VERSION_FIELDS, unchanged, version_of
 from .errors import translate_errors
-from .migration import Migration
+from .migration import Migration, OtherVersion
 from .reader import ArchiveReader
 from .values import as_datetime
 from .writer import SnapshotWriter
@@ -153,7 +153,16 @@ class MongoArchive:
         with translate_errors(self.where):
             await self.connection.check_reachable()
             await self._create_indexes()
-            return await self._migration.adopt(session_ids, gone)
+            results = await self._migration.adopt(session_ids, gone)
+            # an earlier version archived them again while this one was in use: neither has all actions
+            if both := [session_id for session_id, error in results.items() if isinstance(error, OtherVersion)]:
+                old = await self._migration.old_snapshots(both)
+                saved = await self._writer.save(old)
+                for snapshot in old:
+                    if isinstance(saved[snapshot.session_id], Outdated):
+                        await self._migration.add_actions(snapshot)
+                results |= await self._migration.adopt(both, gone)
+            return results
 
     async def migrate_actions(self) -> int:
         """Migrate trimmed actions. See `Archive.migrate_actions`."""

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
+from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused
 from ...util.batched import batched_by_bytes
 from ..action_keys import keys_of
 from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
 from ..decision import ArchivedState
+from ..merge import gaps_of, gaps_without, merge
 from ..merging import merge_loaded
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
@@ -36,6 +40,10 @@ from .views import view_of
 _OLD: Document = {"awi.format": legacy.FORMAT}
 #: What is read of an old document: not the app's view of it, which can be made again.
 _FIELDS = dict.fromkeys(("sessionId", "sessionActive", "sessionEndedAt", "awi"), 1)
+
+
+class OtherVersion(Refused):
+    """`awi_sessions` has another version of a session, which lacks some of the actions of the old document."""
 
 
 class Migration:
@@ -104,13 +112,15 @@ class Migration:
             async for one in self._collections.sessions.find({"_id": {"$in": list(made)}}, STORED_FIELDS)
         }
         removals: list[Write] = []
+        superseded: set[str] = set()
         for name, (found, snapshot) in snapshots.items():
             if stored.get(name) != snapshot.raw:
                 if await self._has_all(name, stored.get(name), snapshot, chunks[name]):
                     results[name] = None
+                    superseded.add(name)
                     removals.append(DeleteOne({"_id": found["_id"], "awi.digest": found["awi"].get("digest")}))
                     continue
-                results[name] = Refused(
+                results[name] = OtherVersion(
                     f"{self._where}: {name} is also archived in another version, so the one of an earlier awictl "
                     "was left in agentsessions"
                 )
@@ -125,10 +135,34 @@ class Migration:
         if removals:
             await self._collections.app_sessions.bulk_write(removals, ordered=False)
         moved = [name for name, error in results.items() if error is None]
-        if shown := [name for name in moved if name in gone]:
+        if shown := [name for name in moved if name in gone and name not in superseded]:
             await self._collections.sessions.update_many({"_id": {"$in": shown}}, {"$unset": {"unpublished": 1}})
         await self._collections.legacy_parts.delete_many({"sessionId": {"$in": moved}, "kind": "document"})
         return results
+
+    async def old_snapshots(self, session_ids: Sequence[str]) -> list[Snapshot]:
+        """Return those of the sessions that an earlier version archived, without damaged ones."""
+        wanted = {"sessionId": {"$in": list(session_ids)}, **_OLD}
+        snapshots = []
+        for found in await self._collections.app_sessions.find(wanted, _FIELDS).to_list():
+            with suppress(AwiError):
+                snapshots.append(await self._snapshot(found))
+        return snapshots
+
+    async def add_actions(self, old: Snapshot) -> None:
+        """Add the actions of an old document to the newer version of the session that `awi_sessions` has."""
+        found = await self._collections.sessions.find_one({"_id": old.session_id}) or {}
+        raw = await stored_bytes(old.session_id, found, self._collections.parts, self._where, self._max_bytes)
+        if not isinstance(raw, bytes):
+            return
+        new, first = Snapshot.parse(old.session_id, raw), as_count(found.get("first"))
+        before = Chunk(old.first_ordinal, actions_of(old.document) or [])
+        merged = merge(actions_of(new.document) or [], first, before)
+        lacking = [replace(one, first=max(one.first + first - merged.first, 0)) for one in merged.chunks]
+        await self._actions.save([(old.session_id, old.agent_id, one) for one in lacking])
+        gaps = gaps_without(gaps_of(found.get("gaps")), lacking)
+        same = {"_id": old.session_id, "digest": found.get("digest")}
+        await self._collections.sessions.update_one(same, {"$set": {"gaps": [list(one) for one in gaps]}})
 
     async def _has_all(
         self, session_id: str, raw: bytes | AwiError | None, old: Snapshot, chunks: Sequence[Chunk]

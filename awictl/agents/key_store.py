@@ -35,7 +35,10 @@ class KeyStore(Protocol):
         """Return all keys, the newest first, those of the app included."""
 
     async def named(self, agents: Sequence[str]) -> list[AgentKey]:
-        """Return the keys of agents with one of these ids or names, the newest first, those of the app included."""
+        """Return the keys of agents with these ids or else names, the newest first, those of the app included.
+
+        For an agent with such an id, others that have it as their name may be left out.
+        """
 
     async def usable(self, keys: Sequence[AgentKey], now: datetime) -> set[str]:
         """Return the ids of those keys that are neither revoked nor suspended at `now`, whatever else they are."""

@@ -98,12 +98,15 @@ class MongoKeyStore:
         return await self._matching({})
 
     async def named(self, agents: Sequence[str]) -> list[AgentKey]:
-        """Return the keys of agents with one of these ids or names, the newest first, those of the app included."""
+        """Return the keys of agents with these ids or else names, the newest first, those of the app included."""
         found: dict[str, AgentKey] = {}
         for some in batched(agents, _BATCH):
             ids = [one for agent in some for one in possible_ids(agent)]
-            keys = await self._matching({"$or": [{"_id": {"$in": ids}}, {"name": {"$in": some}}]})
+            keys = await self._matching({"_id": {"$in": ids}})
             found.update((key.agent_id, key) for key in keys)
+            # there may be no index on names
+            if names := [agent for agent in some if agent not in found]:
+                found.update((key.agent_id, key) for key in await self._matching({"name": {"$in": names}}))
         return newest_first(list(found.values()))
 
     async def _matching(self, wanted: Document) -> list[AgentKey]:

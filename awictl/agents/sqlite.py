@@ -11,6 +11,7 @@ from typing import Any
 
 from ..archive.sqlite.file import SqliteFile, T, Work
 from ..archive.values import parse_datetime
+from ..document.schema import as_array, as_object
 from ..document.timestamps import optional_timestamp
 from ..util.batched import batched
 from .api_keys import AgentKey, newest_first, permissions_of
@@ -44,7 +45,9 @@ _ADD_KEY = """INSERT INTO agent_keys
     (agent_id, digest, name, description, permissions, active, expires_at, created_at, provisional)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _SUSPEND = """UPDATE agent_keys SET suspended = 1, suspended_until = ?, suspension_reason = ?,
-    suspension_history = json_insert(suspension_history, '$[#]', json(?)) WHERE agent_id = ?"""
+    suspension_history = CASE WHEN json_valid(suspension_history) AND json_type(suspension_history) = 'array'
+        THEN json_insert(suspension_history, '$[#]', json(?)) ELSE suspension_history END
+    WHERE agent_id = ?"""
 _RESUME = "UPDATE agent_keys SET suspended = 0, suspended_until = NULL, suspension_reason = NULL WHERE agent_id = ?"
 _REVOKE = "UPDATE agent_keys SET active = 0 WHERE agent_id = ?"
 _ADD_USAGE = """UPDATE agent_keys SET requests = requests + ?, last_used_at = max(coalesce(last_used_at, ''), ?),
@@ -210,9 +213,9 @@ def _added_values(row: sqlite3.Row) -> dict[str, Any]:
 
 def _record(row: sqlite3.Row) -> AgentRecord:
     added = _added_values(row)
-    operations = json.loads(added.get("operations") or "{}")
+    operations = as_object(json.loads(added.get("operations") or "{}"))
     usage = Usage(added.get("requests") or 0, parse_datetime(added.get("last_used_at")), operations)
-    return AgentRecord(_key(row), usage, suspensions=json.loads(added.get("suspension_history") or "[]"))
+    return AgentRecord(_key(row), usage, suspensions=as_array(json.loads(added.get("suspension_history") or "[]")))
 
 
 def _key(row: sqlite3.Row) -> AgentKey:

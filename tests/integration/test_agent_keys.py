@@ -372,6 +372,42 @@ async def test_agents_are_looked_up_without_reading_all_keys(
         await agents.register("c", unique=True)
 
 
+async def test_ids_are_looked_up_without_a_search_for_names(
+    mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoDB has an index on ids, and may have none on names."""
+    wanted: list[dict[str, Any]] = []
+    find = mongo_keys.MongoKeyStore._read
+
+    async def noting(store: Any, collection: Any, filter: dict[str, Any]) -> Any:
+        wanted.append(filter)
+        return await find(store, collection, filter)
+
+    monkeypatch.setattr(mongo_keys.MongoKeyStore, "_read", noting)
+    async with registry_at(Settings(mongodb_uri=mongo.uri)) as agents:
+        first, second = [(await agents.register(name)).key for name in ("a", "b")]
+        assert await agents.get_each([first.agent_id, second.agent_id]) == [first, second]
+        assert [list(one) for one in wanted] == [["_id"], ["_id"]], "one for each collection"
+        assert await agents.get_each(["b", first.agent_id]) == [second, first]
+        assert wanted[-1] == {"name": {"$in": ["b"]}}
+
+
+async def test_what_is_damaged_in_sqlite_does_not_keep_an_agent_from_being_suspended(tmp_path: Path) -> None:
+    settings = Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
+    async with registry_at(settings) as agents:
+        for number, damage in enumerate(("x", "{}", "[1")):
+            await agents.register(f"a{number}")
+            with closing(sqlite3.connect(tmp_path / "archive.db")) as file, file:
+                file.execute(
+                    "UPDATE agent_keys SET suspension_history = ?, operations = '[1]' WHERE name = ?",
+                    (damage, f"a{number}"),
+                )
+            assert (await agents.suspend(f"a{number}")).state() is KeyState.SUSPENDED
+        assert (await agents.get("a0")).suspended
+        record = (await agents.record("a1")).row()
+        assert (record["suspensions"], record["operations"]) == ([], {})
+
+
 async def test_each_batch_of_keys_has_a_deadline_of_its_own(
     mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

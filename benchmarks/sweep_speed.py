@@ -28,7 +28,7 @@ from support.mongo import DATABASE, MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.archive.merging import MergedTrajectory
+from awictl.archive.merged_trajectory import MergedTrajectory
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import encode

@@ -117,7 +117,7 @@ complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l once -d 'Sweep once
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l watch -d 'Sweep repeatedly, until SIGTERM or Ctrl-C.'
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l margin -x -d 'Archive sessions that expire within this time.'
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l interval -x -d 'Pause between two sweeps.  [default: a quarter of the margin]'
-complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l snapshot-age -x -d 'Keep a snapshot of every live session that is no older than this; 0s: none.  [default: 1m]'
+complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l snapshot-age -x -d 'With --watch: keep a snapshot of every live session, no older than this; 0s: none.  [default: 1m]'
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l rate -x -d 'Archive at most N sessions per second.'
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l scan-rate -x -d 'Scan at most N keys per second.'
 complete -c awictl -n '__awictl_at '\''archive sweep'\''' -l dry-run -d 'Only show which sessions are due.'

@@ -364,7 +364,7 @@ _awictl_archive_sweep() {
     '--watch[Sweep repeatedly, until SIGTERM or Ctrl-C.]' \
     '--margin=[Archive sessions that expire within this time.]:DURATION: ' \
     '--interval=[Pause between two sweeps.  (default, a quarter of the margin)]:DURATION: ' \
-    '--snapshot-age=[Keep a snapshot of every live session that is no older than this; 0s, none.  (default, 1m)]:DURATION: ' \
+    '--snapshot-age=[With --watch, keep a snapshot of every live session, no older than this; 0s, none.  (default, 1m)]:DURATION: ' \
     '--rate=[Archive at most N sessions per second.]:N: ' \
     '--scan-rate=[Scan at most N keys per second.]:N: ' \
     '--dry-run[Only show which sessions are due.]' \

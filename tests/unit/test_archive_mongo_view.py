@@ -18,7 +18,7 @@ from support.archives import NOW, ended, incompressible, session, snapshot
 from support.documents import AGENT_ID
 
 from awictl.archive.compression import compress, decompress
-from awictl.archive.merging import MergedTrajectory
+from awictl.archive.merged_trajectory import MergedTrajectory
 from awictl.archive.mongo.app_view import app_agent_id, app_view
 from awictl.archive.mongo.documents import INLINE_BYTES, PART_BYTES, document_of
 from awictl.archive.mongo.stored_bytes import part_names

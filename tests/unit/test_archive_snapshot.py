@@ -19,7 +19,7 @@ from support.documents import compact
 from awictl.archive.base import ArchivedSummary
 from awictl.archive.decision import ArchivedState, ArchivedVersion, Decision, Outdated, decide
 from awictl.archive.merge import Gap
-from awictl.archive.merging import MergedTrajectory
+from awictl.archive.merged_trajectory import MergedTrajectory
 from awictl.archive.mongo.documents import document_of
 from awictl.archive.mongo.documents import version_of as mongo_version_of
 from awictl.archive.snapshot import Revision, Snapshot

@@ -24,7 +24,7 @@ from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
 from ..decision import ArchivedState
 from ..merge import gaps_of, gaps_without, merge
-from ..merging import merge_loaded
+from ..merged_trajectory import merge_loaded
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
 from . import legacy

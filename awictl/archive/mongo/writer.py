@@ -19,7 +19,7 @@ from ...errors import AwiError, Refused, as_awi_error
 from ..base import MAX_SAVE_ATTEMPTS, concurrent_writers
 from ..chunks import Chunk
 from ..decision import ArchivedState, ArchivedVersion, Decision, decide
-from ..merging import MergedTrajectory, merge_loaded, merge_unloaded
+from ..merged_trajectory import MergedTrajectory, merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from . import views
 from .actions import ArchivedActions

@@ -27,7 +27,7 @@ from ..base import (
 from ..chunks import Chunk, EncodedChunk
 from ..compression import MAX_BYTES, decompress
 from ..decision import ArchivedVersion, Decision, decide
-from ..merging import merge_loaded, merge_unloaded
+from ..merged_trajectory import merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from ..values import damaged_unless_readable
 from .actions import have_chunks, insert_chunks, load_chunks

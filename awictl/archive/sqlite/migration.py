@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ...errors import AwiError
-from ..merging import merge_loaded
+from ..merged_trajectory import merge_loaded
 from ..snapshot import Snapshot
 from .actions import load_chunks
 from .rows import columns_of, state_of

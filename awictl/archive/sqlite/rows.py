@@ -18,7 +18,7 @@ from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
 from ..decision import ArchivedState, ArchivedVersion
 from ..merge import Gap, gaps_of
-from ..merging import MergedTrajectory
+from ..merged_trajectory import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count, parse_datetime

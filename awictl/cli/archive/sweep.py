@@ -52,7 +52,7 @@ SnapshotAge = Annotated[
         "--snapshot-age",
         parser=parse_duration,
         metavar="DURATION",
-        help="Keep a snapshot of every live session that is no older than this; 0s: none.  [default: 1m]",
+        help="With --watch: keep a snapshot of every live session, no older than this; 0s: none.  [default: 1m]",
     ),
 ]
 ArchiveRate = Annotated[

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import Binary, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp, json_util
+from bson import Binary, DatetimeMS, Decimal128, Int64, MaxKey, ObjectId, Regex, Timestamp, json_util
 from hypothesis import given
 from hypothesis import strategies as st
 from material import DATA, stored_values
@@ -179,3 +179,18 @@ def test_dates_get_a_time_zone() -> None:
 def test_actions_are_numbered_by_their_position(count: int) -> None:
     document = read("archived") | {"actionHistory": [{"action": f"a{n}"} for n in range(count)]}
     assert [one["t"] for one in session_document(document)["history"]["actions"]] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, "+010000-01-01T00:00:00.000Z"),
+        (1_000_000_000_000_000, "+033658-09-27T01:46:40.000Z"),
+        (8_640_000_000_000_000, "+275760-09-13T00:00:00.000Z"),
+        (-62_198_755_200_000, "-000001-01-01T00:00:00.000Z"),
+        (-8_640_000_000_000_000, "-271821-04-20T00:00:00.000Z"),
+    ],
+)
+def test_dates_of_any_year_are_printed_as_javascript_does(milliseconds: int, text: str) -> None:
+    assert to_json({"at": DatetimeMS(milliseconds)}) == {"at": text}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson import ObjectId
+from bson import DatetimeMS, ObjectId
 
 from ...document.timestamps import timestamp
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The calendar repeats after 400 years, which have this number of milliseconds.
+_CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
 
 
 def to_json(value: Any) -> Any:
@@ -19,6 +23,8 @@ def to_json(value: Any) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, datetime):
         return timestamp(value)
+    if isinstance(value, DatetimeMS):
+        return _far_timestamp(int(value))
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, bool) or value is None:
@@ -43,3 +49,11 @@ def as_datetime(value: Any) -> datetime | None:
 def as_int(value: Any) -> int:
     """Return an integer; 0 if the value is not one."""
     return int(value) if isinstance(value, int) else 0
+
+
+def _far_timestamp(milliseconds: int) -> str:
+    """A date as JavaScript prints it, which goes beyond the years 1 to 9999 of `datetime`."""
+    cycles, rest = divmod(milliseconds, _CYCLE_MS)
+    text = timestamp(_EPOCH + timedelta(milliseconds=rest))
+    year = int(text[:4]) + cycles * _CYCLE_YEARS
+    return (f"{year:04}" if 0 <= year <= 9999 else f"{year:+07}") + text[4:]

@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 from ...errors import AwiError, Refused, as_awi_error
 from ..base import MAX_SAVE_ATTEMPTS, concurrent_writers
 from ..chunks import Chunk
+from ..compression import digest_of
 from ..decision import ArchivedState, ArchivedVersion, Decision, decide
 from ..merged_trajectory import MergedTrajectory, merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
@@ -78,7 +79,8 @@ class SnapshotWriter:
                     results[session_id] = error
                     if session_id in split and version is not None:
                         await self._delete_parts(snapshot, version.digest)
-            await self._merge(plans.values())
+            for session_id in await self._merge(plans.values()):
+                del plans[session_id]
             results |= await self._write(plans.values(), split)
             for session_id, raw in (await self._read_back(list(plans), plans)).items():
                 plan = plans[session_id]
@@ -98,20 +100,30 @@ class SnapshotWriter:
             decision = Decision.REPLACE
         return _Plan(snapshot, decision, archived)
 
-    async def _merge(self, plans: Iterable[_Plan]) -> None:
-        """Find out what the archive has of each session that the snapshot to be written lacks, and what nobody has."""
+    async def _merge(self, plans: Iterable[_Plan]) -> list[str]:
+        """Find out what the archive has of each session that the snapshot to be written lacks, and what nobody has.
+
+        Returns the sessions that another process has archived since their versions were read: decide on them again.
+        """
         wanted = [one for one in plans if one.decision in (Decision.INSERT, Decision.REPLACE)]
         found = {one.snapshot.session_id: merge_unloaded(one.snapshot, one.archived) for one in wanted}
         before = await self._read_back([session_id for session_id, merging in found.items() if merging is None])
         mergings = []
+        changed = []
         for plan in wanted:
             name = plan.snapshot.session_id
+            raw, archived = before.get(name), plan.archived
+            if isinstance(raw, bytes) and archived is not None and digest_of(raw) != archived.digest:
+                changed.append(name)  # the ordinals of one version do not fit the actions of another
+                continue
             loaded = _parsed(name, before.get(name))
             mergings.append(found[name] or merge_loaded(plan.snapshot, plan.archived, loaded))
         incomplete = [one.snapshot for one in mergings if one.needs_chunks]
         chunks = await self._actions.load_many({one.session_id: one.agent_id for one in incomplete})
-        for plan, merging in zip(wanted, mergings, strict=True):
+        unchanged_plans = (one for one in wanted if one.snapshot.session_id not in changed)
+        for plan, merging in zip(unchanged_plans, mergings, strict=True):
             plan.trajectory = merging.trajectory(chunks.get(plan.snapshot.session_id, ()))
+        return changed
 
     async def _write(self, plans: Iterable[_Plan], split: set[str]) -> dict[str, AwiError | None]:
         """Carry out plans. Returns errors by session id. Adds the sessions that are split into parts to `split`."""

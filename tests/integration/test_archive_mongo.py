@@ -9,6 +9,7 @@ from typing import Any
 import bson
 import pytest
 from bson.datetime_ms import DatetimeMS
+from pymongo.errors import OperationFailure
 from support.archives import (
     MongoBackend,
     chunk,
@@ -33,7 +34,7 @@ from awictl.archive.base import Archive
 from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
 from awictl.archive.decision import Outdated
-from awictl.archive.mongo import connection, documents
+from awictl.archive.mongo import connection, documents, errors
 from awictl.archive.mongo.archive import MongoArchive
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
 
@@ -104,6 +105,13 @@ async def test_a_unique_index_of_another_name_is_accepted(archive: Archive, back
     assert_same((await archive.load(SESSION_ID)).document, session(1))  # type: ignore[union-attr]
     assert "by_the_app" in backend.server.sessions.index_information()
     assert unique_keys(backend).count(["sessionId"]) == 1
+
+
+@pytest.mark.parametrize("code", [85, 86])
+def test_an_index_with_other_options_is_named(code: int) -> None:
+    failure = OperationFailure("Index already exists", code, {"errmsg": "awi_sessions: state_1"})
+    error = errors.translate(failure, "here")
+    assert isinstance(error, Refused) and "other options" in str(error) and "awi_sessions: state_1" in str(error)
 
 
 async def test_an_index_that_is_not_unique_is_not_accepted(archive: Archive, backend: MongoBackend) -> None:

@@ -85,7 +85,10 @@ def _refused(error: errors.OperationFailure, where: str) -> AwiError:
     if error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
         return AccessDenied(f"{where}: the user lacks the permission, or the password is wrong: {message}")
     if error.code in _INDEX_CONFLICTS:
-        return Refused(f"{where}: the index on sessionId in agentsessions is not unique: {message}")
+        return Refused(
+            f"{where}: an index that awictl needs exists with other options, for example one on sessionId in "
+            f"agentsessions that is not unique; drop it, and awictl creates its own ({message})"
+        )
     if error.code == DUPLICATE_KEY:
         return Refused(
             f"{where}: several documents in agentsessions have the same sessionId, so a unique index cannot be "

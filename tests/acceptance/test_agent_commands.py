@@ -188,6 +188,17 @@ def test_what_was_not_sent_has_no_unknown_outcome(awictl: Cli, new_mongo: Callab
     assert failed.code == 5 and "0 done" in failed.err and "outcome unknown" not in failed.err
 
 
+def test_without_the_archive_it_is_not_known_whether_an_agent_has_a_session(
+    awictl: Cli, new_mongo: Callable[[], MongoServer]
+) -> None:
+    server = new_mongo()
+    user = awictl.having(MONGODB_URI=server.uri)
+    server.kill()
+    user("agent", "session", "crawler").error(5, "crawler", "redis://", "names of registered agents", "MongoDB")
+    user.ok("session", "create", "--agent", "a")
+    assert user.ok("agent", "session", "a").err == ""
+
+
 def test_api_keys_are_in_no_message(awictl: Cli, mongo: MongoServer) -> None:
     stored = mongo.put("agentapikeys", "mongo_agentapikey.ejson")
     secret = stored["key"]

@@ -3,7 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING
 
-from ...errors import AwiError, NotFound
+from ...errors import AwiError, NotFound, Unreachable
 from ...util.humanize import duration, plural
 from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
@@ -37,13 +37,22 @@ def command(ctx: CommandContext, agent: Agent, rate: Rate = None) -> Work:
 
 
 async def run(ctx: CommandContext, agent: str, rate: float | None) -> None:
-    """Read the agent's mapping. Raises NotFound if there is none, and Refused if several agents have that name."""
+    """Read the agent's mapping. Raises NotFound if there is none, and Refused if several agents have that name.
+
+    Raises Unreachable if it is not known whether there is one, because names of agents cannot be looked up.
+    """
+    names_away: Unreachable | None = None
     async with ctx.manager() as manager:
         agent_id, found = agent, await manager.get_agent_session(agent)
-        if found is None and (registered := await registered_id(ctx, manager, agent)) is not None:
-            agent_id, found = registered, await manager.get_agent_session(registered)
         if found is None:
-            raise await _not_found(ctx, manager, agent, agent_id, rate)
+            try:
+                registered = await registered_id(ctx, manager, agent, required=True)
+            except Unreachable as error:
+                registered, names_away = None, error
+            if registered is not None:
+                agent_id, found = registered, await manager.get_agent_session(registered)
+        if found is None:
+            raise await _not_found(ctx, manager, agent, agent_id, rate, names_away)
         live = [] if ctx.out.format is Format.IDS else await _live(ctx, manager, agent_id, rate)
     if not found.exists:
         ctx.out.notice(f"the agent is mapped to {found.session_id}, which does not exist any more")
@@ -68,9 +77,17 @@ async def _live(ctx: CommandContext, manager: "StateManager", agent_id: str, rat
 
 
 async def _not_found(
-    ctx: CommandContext, manager: "StateManager", agent: str, agent_id: str, rate: float | None
-) -> NotFound:
-    """The error for an agent without a mapping, which names the live sessions that it has all the same."""
+    ctx: CommandContext,
+    manager: "StateManager",
+    agent: str,
+    agent_id: str,
+    rate: float | None,
+    names_away: Unreachable | None,
+) -> NotFound | Unreachable:
+    """The error for an agent without a mapping, which names the live sessions that it has all the same.
+
+    `names_away`: why it is not known whether an agent is registered with this name; None if it is known.
+    """
     shown = agent if agent_id == agent else f"{agent} ({agent_id})"
     live = await _live(ctx, manager, agent_id, rate)
     if live:
@@ -78,6 +95,11 @@ async def _not_found(
             f"agent {shown} is not mapped to a session at {manager.store.where}, but has "
             f"{plural(len(live), 'live session')}: {_named(live)}; its mapping has expired, and its next request "
             "gets a new session; `awictl doctor --fix` maps it to one that is live"
+        )
+    if names_away is not None:
+        return Unreachable(
+            f"no agent with the id {agent} has a session at {manager.store.where}, and the names of registered agents "
+            f"are not available: {names_away}"
         )
     return NotFound(
         f"agent {shown} has no session at {manager.store.where}: it may have ended or expired; "

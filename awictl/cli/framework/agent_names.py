@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
 
-async def registered_id(ctx: CommandContext, manager: "StateManager", agent: str) -> str | None:
+async def registered_id(
+    ctx: CommandContext, manager: "StateManager", agent: str, *, required: bool = False
+) -> str | None:
     """The id of the agent that is registered with this name; None if there is none, or no archive.
 
-    If an agent of this id is in a session, no name is looked up. If the archive is unreachable, a notice says so.
-    Raises Refused, which names the ids, if several agents have that name.
+    If an agent of this id is in a session, no name is looked up. If the archive is unreachable, a notice says so, or
+    with `required`, Unreachable is raised. Raises Refused, which names the ids, if several agents have that name.
     """
     if manager.archive is None:
         return None
@@ -27,5 +29,7 @@ async def registered_id(ctx: CommandContext, manager: "StateManager", agent: str
     except NotFound:
         return None  # there is no archive yet, so no agent is registered
     except Unreachable as error:
+        if required:
+            raise
         ctx.out.notice(f"the names of registered agents are not available: {error}")
         return None

@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.session_id = f"sess_{next(self._ids)}"
+        self.started = datetime.now(UTC)  # awictl has the same clock
         self.seconds = itertools.count()
         self.inputs = itertools.count()
         #: What the app has read and is about to write back: the document, and the session at that time.
@@ -111,6 +113,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         self.servers.app.write(document)
         self.model.written_back = self.model.written_back or self.model.live is None
         self.model.live = line
+        self.model.lived_again = self.model.saved_by_app
 
     @precondition(lambda self: self.model.live is not None)
     @rule()
@@ -218,6 +221,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         assert self.model.snapshot is not None
         self.run(self.servers.manager.restore_session(self.session_id))
         self.model.live = self.model.snapshot.copy()
+        self.model.lived_again = self.model.saved_by_app
 
     # -- what must hold
 
@@ -253,17 +257,19 @@ class ArchiveMachine(RuleBasedStateMachine):
         assert self.model.snapshot is not None
         if self.model.live is not None:
             return {"live"}
-        if (self.model.saved_by_app and self.servers.shared) or self.model.name(
-            self.model.snapshot.actions[-1]
-        ) == "session_end":
+        gone = {"vanished", "expired"}
+        if self.model.name(self.model.snapshot.actions[-1]) == "session_end":
             return {"ended"}
-        return {"vanished", "expired"}
+        if self.model.saved_by_app and self.servers.shared:
+            # what happened after the session was live again is not in the app's document
+            return {"ended"} | (gone if self.model.lived_again else set())
+        return gone
 
     # -- helpers
 
     def now(self) -> str:
         """A new time, a second later than the last one."""
-        return stamp(next(self.seconds))
+        return stamp(next(self.seconds), start=self.started)
 
     def run(self, work: Awaitable[Any]) -> Any:
         return self.servers.run(work)

@@ -48,6 +48,8 @@ class Model:
     ordered: bool = True
     #: Whether the app has archived the session itself.
     saved_by_app: bool = False
+    #: Whether it was live again since.
+    lived_again: bool = False
     #: Whether awictl ended the session, and the app wrote it back since: until the next snapshot takes awictl's view of
     #: it back, the app cannot save its own document. An update that was in progress during the end cannot be prevented.
     written_back: bool = False

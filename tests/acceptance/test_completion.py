@@ -180,6 +180,9 @@ def shell(request: pytest.FixtureRequest, stored: Cli) -> Shell:
     return opened
 
 
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(one, marks=pytest.mark.soak) for one in SHELLS if one != "bash")], indirect=True
+)
 def test_shells_complete_from_the_store(shell: Shell, stored: Cli, valkey: ValkeyServer) -> None:
     """One process of each shell, because its start takes long."""
     key = "0a" * 16

@@ -547,7 +547,8 @@ def test_many_concurrent_connections(site: Site) -> None:
 DAMAGES: Sequence[Any] = ([[]], {"a": {}}, "x", None, 2**64 - 1)
 
 
-def test_damaged_sessions(site: Site) -> None:
+@pytest.mark.parametrize("values", [DAMAGES[:2], pytest.param(DAMAGES[2:], marks=pytest.mark.soak)], ids=["2", "3"])
+def test_damaged_sessions(site: Site, values: Sequence[Any]) -> None:
     """Whatever is in any field, the agent gets a response, and the log says what is wrong."""
     raw = site.valkey.raw
     with site.client() as client:
@@ -569,7 +570,7 @@ def test_damaged_sessions(site: Site) -> None:
                 assert answer.status_code in (200, 409) or unknown, (damaged, answer.text)
                 assert "success" in answer.json(), (damaged, answer.text)
 
-        for value in DAMAGES:
+        for value in values:
             for name in good:
                 if name != "agent_id":
                     ask(json.dumps({**good, name: value}).encode())
@@ -764,7 +765,7 @@ def test_it_stops_while_requests_are_incomplete(many: Site, number: int, code: i
     assert_calm(many)
 
 
-@pytest.mark.parametrize("many", ["1", "2"], indirect=True)
+@pytest.mark.parametrize("many", [pytest.param("1", marks=pytest.mark.soak), "2"], indirect=True)
 def test_it_stops_while_responses_are_not_read(many: Site) -> None:
     """The server does not queue more and more of their requests, either."""
     wanted = many.head("GET", path="/openapi.json") * 400
@@ -784,7 +785,7 @@ def test_it_stops_while_responses_are_not_read(many: Site) -> None:
     assert_calm(many)
 
 
-@pytest.mark.parametrize("many", ["1", "2"], indirect=True)
+@pytest.mark.parametrize("many", [pytest.param("1", marks=pytest.mark.soak), "2"], indirect=True)
 def test_a_request_in_flight_finishes(many: Site) -> None:
     many.valkey.pause()
     connection = socket.create_connection(("127.0.0.1", many.server.port), timeout=10)

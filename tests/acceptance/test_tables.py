@@ -77,7 +77,7 @@ TABLES: list[tuple[list[str], list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.soak)])
 def test_every_table_keeps_ids_and_titles_whole(crowded: Cli, columns: int) -> None:
     for words, titles, ids in TABLES:
         text = _STYLE.sub("", crowded.on_screen(*words, columns=columns).text)

@@ -242,6 +242,7 @@ def test_what_is_unpacked_is_bounded(
     assert [one["session_id"] for one in shown.rows] == ["sess_b"]
 
 
+@pytest.mark.soak
 async def test_what_is_unpacked_of_many_chunks_is_bounded(mongo: MongoServer, caplog: pytest.LogCaptureFixture) -> None:
     """Each within the limit, all together not."""
     archive = opened(MongoBackend(mongo))

@@ -53,7 +53,7 @@ async def test_a_view_that_an_interrupted_restore_left_is_withdrawn(
     put(valkey, raw)
     sweeper = manager.sweeper(margin_ms)
     if margin_ms == 1:
-        await sweeper.watcher(60).look(asyncio.Event())
+        await sweeper.watcher(0.1).look(asyncio.Event())
         assert mongo.sessions.count_documents({}) == 0
     else:
         await sweeper.sweep(await sweeper.candidates())

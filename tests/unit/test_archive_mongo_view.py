@@ -258,6 +258,7 @@ def test_a_long_trajectory_is_cut_to_its_newest_actions() -> None:
     assert history[-1]["parameters"] == document["history"]["actions"][-1]["input"]
 
 
+@pytest.mark.soak
 def test_all_parts_of_a_document_at_their_maximum_size() -> None:
     """The bytes and the action counts share the 16 MiB of one document."""
     room = 520_000
@@ -280,6 +281,7 @@ def test_all_parts_of_a_document_at_their_maximum_size() -> None:
     assert INLINE_BYTES * 0.95 < len(packed) <= INLINE_BYTES, "this tests the largest document that is not split"
 
 
+@pytest.mark.soak
 def test_large_incompressible_bytes_are_split() -> None:
     taken = snapshot(incompressible(170, 100_000))
     made, parts = document_of(taken, MergedTrajectory(), NOW)

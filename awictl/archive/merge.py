@@ -21,9 +21,9 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..document.action_keys import digest_of_actions, keys_of
 from ..document.action_numbers import actions_of, first_ordinal
 from ..document.schema import as_array
-from .action_keys import digest_of_actions, keys_of
 from .chunks import Chunk
 from .trajectory import ActionCount, add_counts, count_actions
 from .values import as_count

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from ..document.action_keys import digest_of_actions
 from ..document.action_numbers import actions_of, first_ordinal, next_t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
 from ..document.schema import SESSION_END, as_array, as_object, as_text, has_ended
 from ..errors import InvalidData
-from .action_keys import digest_of_actions
 from .chunks import Chunk
 from .compression import digest_of
 from .trajectory import ActionCount, count_actions, with_chunks

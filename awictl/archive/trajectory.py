@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..document.action_keys import key_of
 from ..document.json_codec import encodable
 from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
-from .action_keys import key_of
 from .chunks import Chunk
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from material import load
 from support.documents import action, document
 
-from awictl.archive.action_keys import digest_of_actions, key_of
 from awictl.archive.chunks import Chunk
 from awictl.archive.merge import Gap, Merge, append_merge, first_merge, merge, missing
 from awictl.archive.trajectory import ActionCount, with_chunks
+from awictl.document.action_keys import digest_of_actions, key_of
 from awictl.document.action_numbers import first_ordinal
 
 #: Number of actions that the writer in these tests keeps, as the app keeps 100.

@@ -16,10 +16,10 @@ from typing import Any
 from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
+from ...document.action_keys import keys_of
 from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused
 from ...util.batched import batched_by_bytes
-from ..action_keys import keys_of
 from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
 from ..decision import ArchivedState

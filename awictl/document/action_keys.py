@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
-from ..document.json_codec import dumps
+from .json_codec import dumps
 
 #: Largest integer up to which doubles, the numbers of JavaScript, are exact.
 _EXACT = 2**53

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .action_keys import keys_of
 from .action_numbers import required_actions
 from .byte_layout import decode, encode
-from .json_codec import dumps
 
 
 def rejoined(versions: Sequence[bytes]) -> bytes:
@@ -31,9 +31,9 @@ def rejoined(versions: Sequence[bytes]) -> bytes:
 def shared(earlier: Sequence[Any], later: Sequence[Any]) -> int:
     """How many of the first actions of `later` are in `earlier`, in that order and without others between them.
 
-    Actions are compared by content, since the app's `t` repeats.
+    Actions are compared by content (`action_keys`), since the app's `t` repeats.
     """
-    known, wanted = [dumps(one) for one in earlier], [dumps(one) for one in later]
+    known, wanted = keys_of(earlier), keys_of(later)
     best = 0
     for start in range(len(known)):
         if best >= min(len(known) - start, len(wanted)):

@@ -69,3 +69,16 @@ def test_what_the_app_appends_and_cuts_is_added_exactly_once(before: str, added:
     assert shared(list(before), list(after)) >= len(after) - len(added)
     if "x" not in before and set(added) <= {"x"}:
         assert names_of(rejoined([version(before), version(after)])) == before + added
+
+
+def test_an_action_that_the_app_wrote_back_is_the_same() -> None:
+    """JavaScript prints 1.0 as 1, rounds large integers, and moves keys that are integers to the front."""
+    mine = {"t": 1, "action": "a", "input": {"n": 1.0, "id": 2**60 + 1, "b": 1, "2": 0}, "delta": {}}
+    its = {"t": 1, "action": "a", "input": {"2": 0, "n": 1, "id": 2**60, "b": 1}, "delta": {}}
+    later = {"t": 2, "action": "b", "input": {}, "delta": {}}
+    versions = []
+    for actions in ([mine], [its, later]):
+        made = document()
+        made["history"] = {"actions": actions, "last_action": actions[-1]}
+        versions.append(compact(made))
+    assert names_of(rejoined(versions)) == "ab"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pymongo
@@ -22,6 +22,7 @@ from ..archive.mongo.connection import Document, MongoConnection
 from ..archive.mongo.errors import translate_errors
 from ..archive.mongo.values import as_datetime, possible_ids, to_json
 from ..document.schema import as_array, as_object, as_text
+from ..document.timestamps import EPOCH
 from ..errors import Refused
 from ..util.batched import batched
 from .api_keys import AgentKey, newest_first, permissions_of
@@ -43,7 +44,6 @@ _MAX_REQUESTS = 2**53
 _HISTORY = "securityMetrics.suspensionHistory"
 #: Keys per request.
 _BATCH = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MongoKeyStore:
@@ -233,7 +233,7 @@ def _expiry(value: Any) -> datetime | None:
     """When a key expires; None if never. A value that is not a date must not make a key valid for ever."""
     if value is None or isinstance(value, datetime):
         return as_datetime(value)
-    return None if isinstance(value, DatetimeMS) and int(value) > 0 else _EPOCH  # beyond the year 9999
+    return None if isinstance(value, DatetimeMS) and int(value) > 0 else EPOCH  # beyond the year 9999
 
 
 def _requests(value: Any) -> int | None:

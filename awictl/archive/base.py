@@ -275,6 +275,14 @@ class Archive(Protocol):
         """Close all connections."""
 
 
+def only(found: Mapping[str, Archived | AwiError], session_id: str) -> Archived | None:
+    """Return one of the sessions that `Archive.load_many` found; None if it is not among them. Raises its error."""
+    loaded = found.get(session_id)
+    if isinstance(loaded, AwiError):
+        raise loaded
+    return loaded
+
+
 def concurrent_writers(session_id: str, where: str) -> Refused:
     """Return the error for a snapshot that was not saved because other writers kept changing the session."""
     return Refused(f"{where}: other writers kept archiving {session_id}; nothing was deleted; try again")

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from ..document.keys import is_session_id
+from ..document.timestamps import EPOCH
 from ..store.base import SessionStore
 from ..util.batched import batched
 from .base import BATCH_SESSIONS, Archive, GoneSession
@@ -122,7 +123,7 @@ class GoneFinder:
 def _was_written_back(version: ArchivedVersion, ended_at: datetime | None) -> bool:
     """Whether a session was updated after the app had ended it."""
     updated = timedelta(milliseconds=version.revision.updated_ms)
-    return ended_at is not None and updated > ended_at - datetime.fromtimestamp(0, UTC) + SAVED_AFTER
+    return ended_at is not None and updated > ended_at - EPOCH + SAVED_AFTER
 
 
 async def _wait_for_app(stop: Callable[[], bool]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from ..document.timestamps import EPOCH
 from ..store.base import SessionVersion, SessionVersions
 
 #: Two expiries that differ by no more than this, in milliseconds, may be those of one write (see `SessionVersion`).
@@ -88,7 +89,7 @@ class Sightings:
         """When a session expires, by this clock; None if it has no TTL or that is unknown."""
         if sighting.expires_ms is None:
             return None
-        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=sighting.expires_ms - self._clock_offset_ms)
+        return EPOCH + timedelta(milliseconds=sighting.expires_ms - self._clock_offset_ms)
 
     def end_pass(self, started_at: datetime) -> None:
         """Note which sessions were not seen in a pass over all sessions that started then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,13 +13,12 @@ from ..document.action_numbers import actions_of, first_ordinal, next_t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
 from ..document.schema import SESSION_END, as_array, as_object, as_text, has_ended
-from ..errors import InvalidData
+from ..document.timestamps import EPOCH
+from ..errors import AwiError, InvalidData
 from .chunks import Chunk
 from .compression import digest_of
 from .trajectory import ActionCount, count_actions, with_chunks
 from .values import as_count, as_short_text, parse_datetime, truncate_to_milliseconds
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Revision(NamedTuple):
@@ -55,6 +54,8 @@ class Snapshot:
     #: SHA-256 of `raw`, in hex.
     digest: str
     revision: Revision
+    #: The ordinal of its first action by its own numbers; see `action_numbers.first_ordinal`.
+    first_ordinal: int
     #: When it would have expired; None if it had no TTL.
     expires_at: datetime | None
     #: Identity of the server that it was read from (`SessionStore.identity`); empty if unknown.
@@ -73,7 +74,8 @@ class Snapshot:
     ) -> Snapshot:
         """Decode stored bytes. Raises InvalidData if they are not the document of this session."""
         document = decode(raw)
-        next_t = next_t_of(document)
+        first = first_ordinal(document)
+        next_t = next_t_of(document, first)
         if document.get("session_id", session_id) != session_id:
             raise InvalidData(f"the stored document is of session {document['session_id']!r:.80}")
         updated = parse_datetime(document.get("last_updated"))
@@ -86,12 +88,21 @@ class Snapshot:
             Revision(
                 as_count(as_object(document.get("statistics")).get("total_actions")),
                 next_t,
-                (updated - _EPOCH) // timedelta(milliseconds=1) if updated else 0,
+                (updated - EPOCH) // timedelta(milliseconds=1) if updated else 0,
             ),
+            first,
             truncate_to_milliseconds(expires_at) if expires_at is not None else None,
             server,
             newer_than,
         )
+
+    @classmethod
+    def parse_archived(cls, session_id: str, raw: bytes | AwiError | None) -> Snapshot | None:
+        """Decode archived bytes; None if there are none, or they are damaged, or an error is given in their place."""
+        try:
+            return cls.parse(session_id, raw) if isinstance(raw, bytes) else None
+        except AwiError:
+            return None
 
     def with_chunks(self, chunks: Iterable[Chunk], first: int | None = None) -> Snapshot:
         """Return the snapshot with the actions in chunks put back into its `full_document`.
@@ -100,11 +111,6 @@ class Snapshot:
         """
         first = self.first_ordinal if first is None else first
         return replace(self, full_document=with_chunks(self.document, first, chunks))
-
-    @cached_property
-    def first_ordinal(self) -> int:
-        """The ordinal of its first action by its own numbers; see `action_numbers.first_ordinal`."""
-        return first_ordinal(self.document)
 
     @property
     def length(self) -> int:

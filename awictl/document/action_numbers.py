@@ -48,15 +48,18 @@ def numbers_of(actions: list[Any]) -> list[int | None]:
     return list(map(t_of, actions))
 
 
-def next_t_of(document: dict[str, Any]) -> int:
-    """The number of the next action of a full document. Raises InvalidData if it has no trajectory."""
+def next_t_of(document: dict[str, Any], first: int | None = None) -> int:
+    """The number of the next action of a full document. Raises InvalidData if it has no trajectory.
+
+    `first`: its `first_ordinal`, if that is known already.
+    """
     actions = required_actions(document)
     numbers = [number for number in numbers_of(actions) if number is not None]
     last = t_of(document["history"].get("last_action"))
     trimmed = document["history"].get("trimmed_actions")
-    first = trimmed if _countable(trimmed) is not None else t_of(actions[0]) if actions else None
-    end = max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (first or 0) + len(actions))
-    cut_end = first_ordinal(document) + len(actions)
+    stored = trimmed if _countable(trimmed) is not None else t_of(actions[0]) if actions else None
+    end = max(max(numbers, default=-1) + 1, (last if last is not None else -1) + 1, (stored or 0) + len(actions))
+    cut_end = (first_ordinal(document) if first is None else first) + len(actions)
     return cut_end if end < cut_end < MAX_NUMBER else end
 
 

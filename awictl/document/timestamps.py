@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def timestamp(moment: datetime | None = None) -> str:
     """`moment` as a timestamp; the current time if None. A naive datetime is in UTC, as in a BSON document."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import AwiError
-from ..base import MAX_SAVE_ATTEMPTS, Archived
+from ..base import MAX_SAVE_ATTEMPTS, Archived, only
 from ..chunks import Chunk
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
@@ -27,10 +27,7 @@ class ArchiveReader:
 
     async def load(self, session_id: str) -> Archived | None:
         """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
-        loaded = (await self.load_many([session_id])).get(session_id)
-        if isinstance(loaded, AwiError):
-            raise loaded
-        return loaded
+        return only(await self.load_many([session_id]), session_id)
 
     async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
         """Return sessions, or why one cannot be loaded. See `Archive.load_many`."""

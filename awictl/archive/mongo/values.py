@@ -8,9 +8,8 @@ from typing import Any
 
 from bson import DatetimeMS, ObjectId
 
-from ...document.timestamps import timestamp
+from ...document.timestamps import EPOCH, timestamp
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The calendar repeats after 400 years, which have this number of milliseconds.
 _CYCLE_YEARS, _CYCLE_MS = 400, 146_097 * 86_400_000
 
@@ -54,6 +53,6 @@ def as_int(value: Any) -> int:
 def _far_timestamp(milliseconds: int) -> str:
     """A date as JavaScript prints it, which goes beyond the years 1 to 9999 of `datetime`."""
     cycles, rest = divmod(milliseconds, _CYCLE_MS)
-    text = timestamp(_EPOCH + timedelta(milliseconds=rest))
+    text = timestamp(EPOCH + timedelta(milliseconds=rest))
     year = int(text[:4]) + cycles * _CYCLE_YEARS
     return (f"{year:04}" if 0 <= year <= 9999 else f"{year:+07}") + text[4:]

@@ -20,7 +20,7 @@ from ..base import MAX_SAVE_ATTEMPTS, concurrent_writers
 from ..chunks import Chunk
 from ..compression import digest_of
 from ..decision import ArchivedState, ArchivedVersion, Decision, decide
-from ..merged_trajectory import MergedTrajectory, merge_loaded, merge_unloaded
+from ..merged_trajectory import MergedTrajectory, Merging, merge_loaded, merge_unloaded
 from ..snapshot import Snapshot
 from . import views
 from .actions import ArchivedActions
@@ -108,7 +108,7 @@ class SnapshotWriter:
         wanted = [one for one in plans if one.decision in (Decision.INSERT, Decision.REPLACE)]
         found = {one.snapshot.session_id: merge_unloaded(one.snapshot, one.archived) for one in wanted}
         before = await self._read_back([session_id for session_id, merging in found.items() if merging is None])
-        mergings = []
+        mergings: list[tuple[_Plan, Merging]] = []
         changed = []
         for plan in wanted:
             name = plan.snapshot.session_id
@@ -116,12 +116,11 @@ class SnapshotWriter:
             if isinstance(raw, bytes) and archived is not None and digest_of(raw) != archived.digest:
                 changed.append(name)  # the ordinals of one version do not fit the actions of another
                 continue
-            loaded = _parsed(name, before.get(name))
-            mergings.append(found[name] or merge_loaded(plan.snapshot, plan.archived, loaded))
-        incomplete = [one.snapshot for one in mergings if one.needs_chunks]
+            merging = found[name] or merge_loaded(plan.snapshot, archived, Snapshot.parse_archived(name, raw))
+            mergings.append((plan, merging))
+        incomplete = [plan.snapshot for plan, merging in mergings if merging.needs_chunks]
         chunks = await self._actions.load_many({one.session_id: one.agent_id for one in incomplete})
-        unchanged_plans = (one for one in wanted if one.snapshot.session_id not in changed)
-        for plan, merging in zip(unchanged_plans, mergings, strict=True):
+        for plan, merging in mergings:
             plan.trajectory = merging.trajectory(chunks.get(plan.snapshot.session_id, ()))
         return changed
 
@@ -195,11 +194,3 @@ class SnapshotWriter:
             else:
                 archived[session_id] = await stored_bytes(session_id, one, parts, self._where, self._max_bytes)
         return archived
-
-
-def _parsed(session_id: str, raw: bytes | AwiError | None) -> Snapshot | None:
-    """Return the snapshot in archived bytes; None if they are damaged."""
-    try:
-        return Snapshot.parse(session_id, raw) if isinstance(raw, bytes) else None
-    except AwiError:
-        return None

@@ -23,6 +23,7 @@ from ..base import (
     Cursor,
     GoneSession,
     concurrent_writers,
+    only,
 )
 from ..chunks import Chunk, EncodedChunk
 from ..compression import MAX_BYTES, decompress
@@ -142,14 +143,16 @@ class SqliteArchive:
                 results[session_id] = error
                 continue
             results[session_id] = None
-            if decision in (Decision.NOTHING, Decision.EXTEND) and self._archived_snapshot(row) is None:
+            same_bytes = decision in (Decision.NOTHING, Decision.EXTEND)
+            if same_bytes and row is not None and isinstance(self._raw(row), AwiError):
                 decision = Decision.REPLACE  # the archived bytes are damaged
             if decision is Decision.EXTEND:
                 extend(db, snapshot, now)
             elif decision is not Decision.NOTHING:
-                merging = merge_unloaded(snapshot, archived) or merge_loaded(
-                    snapshot, archived, self._archived_snapshot(row)
-                )
+                merging = merge_unloaded(snapshot, archived)
+                if merging is None:
+                    raw = self._raw(row) if row is not None else None
+                    merging = merge_loaded(snapshot, archived, Snapshot.parse_archived(session_id, raw))
                 trajectory = merging.trajectory(self._chunks(db, snapshot) if merging.needs_chunks else ())
                 written[session_id] = insert_chunks(db, session_id, snapshot.agent_id, trajectory.chunks)
                 insert_or_replace(db, snapshot, trajectory, now)
@@ -215,11 +218,7 @@ class SqliteArchive:
 
     async def load(self, session_id: str) -> Archived | None:
         """Return a session; None if it is not in the archive. Raises InvalidData if it is damaged there."""
-
-        loaded = (await self.load_many([session_id])).get(session_id)
-        if isinstance(loaded, AwiError):
-            raise loaded
-        return loaded
+        return only(await self.load_many([session_id]), session_id)
 
     async def load_many(self, session_ids: Sequence[str]) -> dict[str, Archived | AwiError]:
         """Return sessions, or why one cannot be loaded. See `Archive.load_many`."""
@@ -296,16 +295,6 @@ class SqliteArchive:
 
     def _chunks(self, db: sqlite3.Connection, snapshot: Snapshot) -> list[Chunk]:
         return load_chunks(db, snapshot.session_id, snapshot.agent_id, self.where, self._max_bytes)
-
-    def _archived_snapshot(self, row: sqlite3.Row | None) -> Snapshot | None:
-        """Return the snapshot in a row; None if it is damaged."""
-        if row is None:
-            return None
-        raw = self._raw(row)
-        try:
-            return Snapshot.parse(row["session_id"], raw) if isinstance(raw, bytes) else None
-        except AwiError:
-            return None
 
     def _read_raw(self, db: sqlite3.Connection, session_id: str) -> bytes | AwiError:
         """Return the archived bytes of a session, or the error if they are missing or damaged."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ async def test_concurrent_sweepers_archive_each_session_once_in_its_last_version
         subprocess.Popen([sys.executable, "-m", "awictl", *words], env=env, cwd=valkey.folder, stdout=subprocess.PIPE)
         for _ in range(sweepers)
     ]
-    async with StateManager.open(Settings(**{**vars(settings), "session_ttl_minutes": 1})) as manager:
+    async with StateManager.open(replace(settings, session_ttl_minutes=1, timeout=60.0)) as manager:
         for session_id in ids[::20]:
             await manager.update_state_with_delta(session_id, {"page_state": {"filters": {"late": True}}})
         for process in processes:

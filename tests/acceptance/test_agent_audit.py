@@ -10,15 +10,14 @@ import pytest
 from bson import ObjectId, encode
 from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.errors import NetworkTimeout
+from support.api import APP_ID, APP_SECRET
 from support.cli import Cli
 from support.mongo import MongoServer
 
 from awictl import ReadOnly, Settings, StateManager, Unreachable
 from awictl.agents.audit import AuditQuery
 
-APP_ID = "6b03e3a15c752fa9a5b94777"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SECRET = "agent_" + "0" * 32
 
 
 def at(hours: float) -> ObjectId:
@@ -46,12 +45,12 @@ def log(mongo: MongoServer) -> list[dict[str, Any]]:
             "statusCode": 403,
             "timestamp": NOON + timedelta(hours=1),
             "error": "no \x1b[31mpermission",
-            "key": SECRET,
+            "key": APP_SECRET,
         },
         {"_id": at(2), **agent, "operation": "search", "statusCode": 500, "createdAt": NOON + timedelta(hours=2)},
         {"_id": at(3), "agentName": "BrowserUseAgent", "operation": [7], "timestamp": "2026-11-23T15:00:00.000Z"},
         {"_id": at(4), "agentId": ObjectId(), "agentName": "BrowserUseAgent", "operation": "search"},
-        {"_id": at(5), "agentId": "x" * 24, "timestamp": 7, "deep": {"a": [{"b": SECRET}]}},
+        {"_id": at(5), "agentId": "x" * 24, "timestamp": 7, "deep": {"a": [{"b": APP_SECRET}]}},
         {"_id": "own id"},
     ]
     mongo.raw["agentauditlogs"].insert_many(found)

@@ -31,6 +31,14 @@ async def archive(backend: Backend) -> AsyncIterator[Archive]:
     await made.close()
 
 
+@pytest.fixture(params=["sqlite", "mongo"])
+def archive_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with an archive of each kind. No Redis server is needed."""
+    if request.param == "mongo":
+        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
+    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
+
+
 @pytest.fixture
 def archived(settings: Settings, tmp_path: Path) -> Settings:
     """Settings with an archive in a file."""

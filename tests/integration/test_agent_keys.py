@@ -16,7 +16,7 @@ import pytest
 from bson import DatetimeMS, ObjectId
 from pymongo import _csot
 from pymongo.asynchronous.cursor import AsyncCursor
-from support.api import registry_at
+from support.api import APP_ID, APP_SECRET, registry_at
 from support.archives import forget_sockets
 from support.mongo import DATABASE, MongoServer
 from support.proxy import hanging_writes
@@ -40,21 +40,10 @@ from awictl.agents.suspension import Suspension
 from awictl.agents.usage import Usage, Use
 from awictl.archive.mongo import connection
 
-APP_SECRET = "agent_" + "0" * 32
-APP_ID = "6b03e3a15c752fa9a5b94777"
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings with an archive of each kind. No Redis server is needed."""
-    if request.param == "mongo":
-        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
-    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
-
 
 @pytest.fixture
-async def agents(archived: Settings) -> AsyncIterator[AgentRegistry]:
-    async with registry_at(archived) as registry:
+async def agents(archive_settings: Settings) -> AsyncIterator[AgentRegistry]:
+    async with registry_at(archive_settings) as registry:
         yield registry
 
 
@@ -66,7 +55,7 @@ def everything_stored(settings: Settings, tmp_path: Path, mongo: MongoServer | N
 
 
 async def test_a_key_and_its_secret(
-    agents: AgentRegistry, archived: Settings, tmp_path: Path, request: pytest.FixtureRequest
+    agents: AgentRegistry, archive_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     assert await agents.all() == []
     made = await agents.register(
@@ -75,13 +64,13 @@ async def test_a_key_and_its_secret(
     assert made.secret.startswith("agent_") and len(made.secret) == 38 and int(made.secret[6:], 16)
     assert len(made.key.agent_id) == 24 and int(made.key.agent_id, 16)
     assert made.key.permissions == (Permission.READ, Permission.WRITE)
-    async with registry_at(archived) as other:  # another process
+    async with registry_at(archive_settings) as other:  # another process
         found = await other.find(made.secret)
         assert found == made.key == await other.get(made.key.agent_id) == await other.get("Browser 🙂")
         assert await other.all() == [made.key]
         assert await other.find(made.secret[:-1] + ("0" if made.secret[-1] != "0" else "1")) is None
-    mongo = request.getfixturevalue("mongo") if archived.mongodb_uri else None
-    stored = everything_stored(archived, tmp_path, mongo)
+    mongo = request.getfixturevalue("mongo") if archive_settings.mongodb_uri else None
+    stored = everything_stored(archive_settings, tmp_path, mongo)
     assert digest_of(made.secret).encode() in stored
     assert made.secret.encode() not in stored and made.secret[6:].encode() not in stored
     assert made.secret not in repr(made.key.row())
@@ -154,10 +143,10 @@ async def test_several_agents_with_one_name(agents: AgentRegistry) -> None:
         await agents.revoke("not an id")
 
 
-async def test_read_only(archived: Settings) -> None:
-    async with registry_at(archived) as agents:
+async def test_read_only(archive_settings: Settings) -> None:
+    async with registry_at(archive_settings) as agents:
         made = await agents.register("x")
-    async with registry_at(replace(archived, read_only=True)) as agents:
+    async with registry_at(replace(archive_settings, read_only=True)) as agents:
         assert await agents.find(made.secret) == made.key
         with pytest.raises(ReadOnly):
             await agents.register("y")
@@ -587,7 +576,9 @@ async def recorded(agents: AgentRegistry) -> None:
     await asyncio.gather(*agents._confirming)
 
 
-async def test_a_provisional_key_that_is_used_does_not_expire(agents: AgentRegistry, archived: Settings) -> None:
+async def test_a_provisional_key_that_is_used_does_not_expire(
+    agents: AgentRegistry, archive_settings: Settings
+) -> None:
     made = await agents.register("x", expires_in_ms=60_000, provisional=True)
     assert made.key.provisional and made.key.expires_at is not None
     [listed] = await agents.all()
@@ -595,12 +586,12 @@ async def test_a_provisional_key_that_is_used_does_not_expire(agents: AgentRegis
     used = await agents.find(made.secret)
     assert used == replace(made.key, provisional=False, expires_at=None)
     await recorded(agents)
-    async with registry_at(archived) as other:
+    async with registry_at(archive_settings) as other:
         assert await other.all() == [used] and await other.find(made.secret) == used
 
 
 async def test_a_provisional_key_that_nobody_uses_expires_and_is_deleted(
-    agents: AgentRegistry, archived: Settings
+    agents: AgentRegistry, archive_settings: Settings
 ) -> None:
     used = await agents.register("used", expires_in_ms=60_000, provisional=True)
     await agents.find(used.secret)
@@ -611,16 +602,18 @@ async def test_a_provisional_key_that_nobody_uses_expires_and_is_deleted(
     found = await agents.find(unused.secret)
     assert found is not None and found.state() is KeyState.EXPIRED, "its first use came too late"
     later = await agents.register("later", expires_in_ms=60_000, provisional=True)
-    async with registry_at(archived) as other:
+    async with registry_at(archive_settings) as other:
         assert {key.name for key in await other.all()} == {"by the operator", "used", "later"}
         assert await other.find(unused.secret) is None
         for kept in (expiring, used, later):
             assert await other.find(kept.secret) is not None
 
 
-async def test_read_only_authentication_does_not_confirm_a_key(agents: AgentRegistry, archived: Settings) -> None:
+async def test_read_only_authentication_does_not_confirm_a_key(
+    agents: AgentRegistry, archive_settings: Settings
+) -> None:
     made = await agents.register("x", expires_in_ms=60_000, provisional=True)
-    async with registry_at(replace(archived, read_only=True)) as reader:
+    async with registry_at(replace(archive_settings, read_only=True)) as reader:
         assert await reader.find(made.secret) == made.key
     assert await agents.all() == [made.key]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from bson import encode
-from support.api import an_agent, client_of, registry_at, served
+from support.api import APP_SECRET, an_agent, client_of, registry_at, served
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
@@ -22,27 +22,16 @@ from awictl.agents import usage
 from awictl.agents.records import AgentRecord, UsageSort, sorted_records
 from awictl.agents.usage import Usage, UsageCounter, Use
 
-APP_SECRET = "agent_" + "0" * 32
-APP_ID = "6b03e3a15c752fa9a5b94777"
 
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings with an archive of each kind. No Redis server is needed."""
-    if request.param == "mongo":
-        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
-    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
-
-
-async def test_counts_are_written_at_the_end(archived: Settings) -> None:
-    async with registry_at(archived) as agents:
+async def test_counts_are_written_at_the_end(archive_settings: Settings) -> None:
+    async with registry_at(archive_settings) as agents:
         made = await agents.register("x")
         assert (await agents.record("x")).row()["requests"] == 0
         for operation in ("state", "state", "update"):
             agents.count(made.key, operation)
         assert (await agents.record("x")).usage == Usage(), "nothing is written yet"
     for requests in (3, 4):
-        async with registry_at(archived) as agents:
+        async with registry_at(archive_settings) as agents:
             record = await agents.record("x")
             [listed] = await agents.records()
             assert record == listed and record.app_usage is None
@@ -50,9 +39,9 @@ async def test_counts_are_written_at_the_end(archived: Settings) -> None:
             assert record.last_used is not None and record.key.last_used_at == record.last_used
             assert record.usage.operations == {"state": requests - 1, "update": 1}
             agents.count(record.key, "state")
-    async with registry_at(replace(archived, read_only=True)) as agents:
+    async with registry_at(replace(archive_settings, read_only=True)) as agents:
         agents.count(made.key, "state")
-    async with registry_at(archived) as agents:
+    async with registry_at(archive_settings) as agents:
         assert (await agents.record("x")).requests == 5
 
 
@@ -185,8 +174,8 @@ async def test_the_number_of_agents_is_bounded(
     assert "1 requests were not counted" in caplog.text
 
 
-async def test_the_server_counts_what_it_serves(valkey: ValkeyServer, archived: Settings) -> None:
-    settings = valkey.settings(mongodb_uri=archived.mongodb_uri, archive_url=archived.archive_url)
+async def test_the_server_counts_what_it_serves(valkey: ValkeyServer, archive_settings: Settings) -> None:
+    settings = valkey.settings(mongodb_uri=archive_settings.mongodb_uri, archive_url=archive_settings.archive_url)
     async with served(settings) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         for path in ("state", "state", "history"):
@@ -200,7 +189,7 @@ async def test_the_server_counts_what_it_serves(valkey: ValkeyServer, archived: 
         assert body["suspendedUntil"].endswith("Z")
         await api.worker.agents.resume(agent.agent_id)
         assert (await agent.get("state")).status_code == 200
-    async with registry_at(archived) as agents:
+    async with registry_at(archive_settings) as agents:
         assert (await agents.record(agent.agent_id)).usage.operations == {"state": 3, "history": 1}
 
 

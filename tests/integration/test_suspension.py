@@ -5,28 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import encode
-from support.api import an_agent, client_of, registry_at, served
+from support.api import APP_ID, APP_SECRET, an_agent, client_of, registry_at, served
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import InvalidInput, NotFound, ReadOnly, Refused, Settings
 from awictl.agents.api_keys import KeyState
-
-APP_SECRET = "agent_" + "0" * 32
-APP_ID = "6b03e3a15c752fa9a5b94777"
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def archived(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings with an archive of each kind. No Redis server is needed."""
-    if request.param == "mongo":
-        return Settings(mongodb_uri=request.getfixturevalue("mongo").uri)
-    return Settings(archive_url=f"sqlite:///{tmp_path}/archive.db")
 
 
 @pytest.fixture
@@ -43,8 +31,8 @@ def stored_app_key(mongo: MongoServer) -> dict[str, Any]:
     return found
 
 
-async def test_suspend_resume_and_revoke(archived: Settings) -> None:
-    async with registry_at(archived) as agents, registry_at(archived) as other:
+async def test_suspend_resume_and_revoke(archive_settings: Settings) -> None:
+    async with registry_at(archive_settings) as agents, registry_at(archive_settings) as other:
         made = await agents.register("x")
         suspended = await agents.suspend("x", for_ms=3_600_000, reason="too fast")
         assert suspended.state() is KeyState.SUSPENDED and suspended.suspension_reason == "too fast"
@@ -64,8 +52,8 @@ async def test_suspend_resume_and_revoke(archived: Settings) -> None:
                 await change
 
 
-async def test_invalid_suspensions(archived: Settings) -> None:
-    async with registry_at(archived) as agents:
+async def test_invalid_suspensions(archive_settings: Settings) -> None:
+    async with registry_at(archive_settings) as agents:
         made = await agents.register("x")
         for wrong in ({"for_ms": 0}, {"for_ms": -1}, {"reason": ""}, {"reason": "x" * 501}, {"reason": "\ud800"}):
             with pytest.raises(InvalidInput):
@@ -79,7 +67,7 @@ async def test_invalid_suspensions(archived: Settings) -> None:
         assert await agents.all() == [made.key]
         far = await agents.suspend("x", for_ms=10**15)
         assert far == await agents.get("x")
-    async with registry_at(replace(archived, read_only=True)) as reader:
+    async with registry_at(replace(archive_settings, read_only=True)) as reader:
         for refused in (reader.suspend("x"), reader.resume("x"), reader.revoke("x")):
             with pytest.raises(ReadOnly):
                 await refused
@@ -170,8 +158,8 @@ async def test_the_check_agrees_with_the_state_of_a_key(
         assert (await agents._usable([key]) == {APP_ID}) is usable
 
 
-async def test_the_check_of_both_archives(archived: Settings) -> None:
-    async with registry_at(archived) as agents:
+async def test_the_check_of_both_archives(archive_settings: Settings) -> None:
+    async with registry_at(archive_settings) as agents:
         keys = [(await agents.register(name)).key for name in ("good", "suspended", "for a moment", "revoked")]
         await agents.suspend("suspended")
         await agents.suspend("for a moment", for_ms=1)
@@ -185,10 +173,10 @@ async def test_the_check_of_both_archives(archived: Settings) -> None:
 
 
 async def test_no_request_is_served_once_the_process_has_suspended_its_agent(
-    archived: Settings, valkey: ValkeyServer
+    archive_settings: Settings, valkey: ValkeyServer
 ) -> None:
     """With other requests under way all the time."""
-    settings = valkey.settings(mongodb_uri=archived.mongodb_uri, archive_url=archived.archive_url)
+    settings = valkey.settings(mongodb_uri=archive_settings.mongodb_uri, archive_url=archive_settings.archive_url)
     async with served(settings) as api, client_of(api) as client:
         agent = await an_agent(api, client)
         order = 0

@@ -16,6 +16,9 @@ from awictl.server.asgi import App
 from awictl.server.options import ServerOptions
 
 SESSION = "/api/agent/session"
+#: The secret of the app's key in `mongo_agentapikey.ejson`, and its agent.
+APP_SECRET = "agent_" + "0" * 32
+APP_ID = "6b03e3a15c752fa9a5b94777"
 BOTH = (Permission.READ, Permission.WRITE)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -42,16 +42,23 @@ class GoneFinder:
     """Finds sessions that an archive has as live, and that are gone. Raises the errors of both.
 
     sightings: those of a watcher; empty if nothing watches the sessions. seen_until: do not look for sessions that were
-    archived after that; None: look for all.
+    archived after that; None: look for all. skip: nor for these. The time alone does not tell: archives round it down
+    to a millisecond, and clocks are set.
     """
 
     def __init__(
-        self, store: SessionStore, archive: Archive, sightings: Sightings, seen_until: datetime | None = None
+        self,
+        store: SessionStore,
+        archive: Archive,
+        sightings: Sightings,
+        seen_until: datetime | None = None,
+        skip: Collection[str] = (),
     ) -> None:
         self._store = store
         self._archive = archive
         self._sightings = sightings
         self._seen_until = seen_until
+        self._skip = skip
 
     async def find(self) -> list[GoneSession]:
         """Return the sessions that are gone at the moment. Writes nothing."""
@@ -78,7 +85,8 @@ class GoneFinder:
                 batch: list[ArchivedVersion] = []
                 async with deadline(self._archive):
                     while len(batch) < _COMPARED and (version := await anext(versions, None)) is not None:
-                        if is_session_id(version.session_id):  # or else another program wrote it
+                        # an id of another form: another program wrote it
+                        if is_session_id(version.session_id) and version.session_id not in self._skip:
                             batch.append(version)
                 if not batch:
                     return missing

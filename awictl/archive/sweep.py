@@ -227,8 +227,8 @@ class Sweeper:
         missing = set(self._sightings.missing)
         if len(self._sightings) and not missing and now - self._gone_checked_at < GONE_CHECK_SECONDS:
             return
-        seen_until = None if len(self._sightings) else began_at
-        gone = await GoneFinder(self._store, self._archive, self._sightings, seen_until).find_settled(stop)
+        seen_until, skip = (None, set[str]()) if len(self._sightings) else (began_at, self._archived_now)
+        gone = await GoneFinder(self._store, self._archive, self._sightings, seen_until, skip).find_settled(stop)
         swept.expired += await self._mark(gone, ArchivedState.EXPIRED)
         swept.ended_by_app += await self._mark(gone, ArchivedState.ENDED)
         swept.vanished += await self._mark(gone, ArchivedState.VANISHED)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,9 +17,11 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.archive import gone as gone_module
+from awictl.archive import sweep as sweep_module
 from awictl.archive import watcher as watcher_module
 from awictl.archive.base import ArchivedSummary
-from awictl.archive.decision import ArchivedState
+from awictl.archive.decision import ArchivedState, ArchivedVersion
+from awictl.archive.gone import GoneFinder
 from awictl.archive.sweep import Sweeper, Swept
 
 #: TTL of the sessions, in milliseconds. The sweeps of these tests archive all of them.
@@ -95,8 +98,8 @@ async def test_a_session_that_expires_has_expired(manager: StateManager, valkey:
     assert (summary.state, summary.ended_at) == (ArchivedState.EXPIRED, version.expires_at)
 
 
-def _clock(now: datetime) -> Any:
-    """Set the clock of the search for gone sessions."""
+def _clock(now: datetime, module: ModuleType = gone_module) -> Any:
+    """Set the clock of the search for gone sessions, or of another module."""
 
     class Fixed(datetime):
         @classmethod
@@ -104,7 +107,7 @@ def _clock(now: datetime) -> Any:
             return now
 
     patched = pytest.MonkeyPatch()
-    patched.setattr(gone_module, "datetime", Fixed)
+    patched.setattr(module, "datetime", Fixed)
 
     class Context:
         def __enter__(self) -> None: ...
@@ -306,6 +309,7 @@ async def test_the_app_has_time_to_save_what_it_deleted(
 async def test_a_sweep_does_not_ask_again_for_what_it_has_just_archived(
     manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The archive records milliseconds, so this test sets the moments at which the sweeps begin."""
     sweeper = manager.sweeper(MARGIN_MS)
     archive = manager.required_archive()
     asked: list[str] = []
@@ -317,11 +321,39 @@ async def test_a_sweep_does_not_ask_again_for_what_it_has_just_archived(
             yield version
 
     monkeypatch.setattr(type(archive), "live", record)
-    await sweep(sweeper)
+    with _clock(datetime.now(UTC) - timedelta(seconds=1), sweep_module):
+        await sweep(sweeper)
     assert asked == []
+    seen_at = (await state_of(manager)).last_seen_at
+    assert seen_at is not None
+    while datetime.now(UTC) < seen_at + timedelta(milliseconds=1):
+        await asyncio.sleep(0.001)
     put(valkey, "sess_b")
-    await sweep(sweeper)
+    with _clock(seen_at, sweep_module):
+        await sweep(sweeper)
     assert asked == [ID], "it was archived before"
+
+
+async def test_a_sweep_does_not_compare_what_it_archives_within_a_tick_of_the_clock(
+    manager: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive then returns it: it is recorded as seen in the millisecond in which the sweep began, or before."""
+    compared: list[str] = []
+    without_live = GoneFinder._without_live
+
+    async def record(finder: GoneFinder, versions: Sequence[ArchivedVersion]) -> list[ArchivedVersion]:
+        compared.extend(one.session_id for one in versions)
+        return await without_live(finder, versions)
+
+    monkeypatch.setattr(GoneFinder, "_without_live", record)
+    sweeper = manager.sweeper(MARGIN_MS)
+    with _clock(datetime.now(UTC) + timedelta(hours=1), sweep_module):
+        await sweep(sweeper)
+        assert compared == []
+        put(valkey, "sess_b")
+        valkey.raw.delete(session_key(ID))
+        assert (await sweep(sweeper)).vanished == 1
+    assert set(compared) == {ID}, "it was archived before"
 
 
 async def test_sessions_seen_until_a_moment(manager: StateManager, backend: Backend) -> None:

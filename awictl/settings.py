@@ -17,24 +17,32 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .errors import InvalidInput, ReadOnly
-from .util.config_files import Layer, Profile, read_dotenv, read_profile, warn_unknown
+from .util.addresses import addresses, canonical_host, canonical_list, in_brackets, join_addresses, parse_addresses
+from .util.config_files import Profile, read_dotenv, read_profile
 from .util.converters import boolean, integer, number, origins, text
-from .util.nearest import nearest
-from .util.urls import check_archive_url, has_password, parse_redis_url, user_info, without_credentials
+from .util.layers import OPTIONS, options_layer, profile_layer, variables_layer
+from .util.precedence import resolve_conflicts
+from .util.urls import (
+    OTHER_SERVERS,
+    SENTINEL_PORT,
+    check_archive_url,
+    parse_redis_url,
+    user_info,
+    without_credentials,
+)
 
 _MASK = "********"
-#: The settings that are URLs: of archives, and of Redis servers besides the one for sessions.
+#: The settings that are URLs of archives.
 _ARCHIVES = ("mongodb_uri", "archive_url")
-_OTHER_SERVERS = ("cache_redis_url", "media_redis_url")
-#: The settings that say which Redis server to connect to, and as which user.
-_SERVER = ("redis_host", "redis_port", "redis_socket", "redis_username", "redis_password", "redis_db", "redis_tls")
-#: The options of the command line that give a setting another name.
-_OPTIONS = {"mongodb_uri": "--mongo", "archive_url": "--archive"}
-#: Variables that start like a setting but are none: of awictl itself, and of the app.
-_NOT_SETTINGS = ("AWI_PROFILE", "AWI_COMPLETION_SECONDS", "AWI_USE_REDIS")
+#: The settings that say which Redis deployment to connect to, and as which user.
+SERVER = (
+    *("redis_host", "redis_port", "redis_socket", "redis_username", "redis_password", "redis_db", "redis_tls"),
+    *("redis_sentinels", "redis_sentinel_master", "redis_sentinel_username", "redis_sentinel_password"),
+    "redis_cluster",
+)
 
 
 class Setting(NamedTuple):
@@ -67,6 +75,29 @@ class Settings:
     redis_tls: bool = _setting(False, "REDIS_TLS", "Use TLS and verify the server's certificate.", boolean)
     redis_tls_ca_certs: str | None = _setting(
         None, "REDIS_TLS_CA_CERTS", "Path of a PEM file with the CA certificates to trust, instead of the system's."
+    )
+    redis_tls_cert: str | None = _setting(
+        None, "REDIS_TLS_CERT", "Path of a PEM file with the client's certificate, if the server requires one."
+    )
+    redis_tls_key: str | None = _setting(
+        None, "REDIS_TLS_KEY", "Path of a PEM file with the key of that certificate, if it is in another file."
+    )
+    redis_sentinels: str | None = _setting(
+        None,
+        "REDIS_SENTINELS",
+        "Addresses of the sentinels that know the primary, HOST:PORT with commas; used instead of host and port.",
+        addresses(SENTINEL_PORT),
+    )
+    redis_sentinel_master: str = _setting("mymaster", "REDIS_SENTINEL_MASTER", "Name of the primary at the sentinels.")
+    redis_sentinel_username: str | None = _setting(None, "REDIS_SENTINEL_USERNAME", "ACL user at the sentinels.")
+    redis_sentinel_password: str | None = _setting(
+        None, "REDIS_SENTINEL_PASSWORD", "Password at the sentinels.", secret=True
+    )
+    redis_cluster: bool = _setting(
+        False,
+        "REDIS_CLUSTER",
+        "The server is a node of a Redis Cluster; REDIS_HOST may list several, HOST:PORT separated by commas.",
+        boolean,
     )
     timeout: float = _setting(5.0, "AWI_TIMEOUT", "Seconds to wait for a connection or a reply.", number(0.001))
     session_ttl_minutes: float = _setting(30, "SESSION_TTL_MINUTES", "TTL of a session, in minutes.", number(0.001))
@@ -143,25 +174,55 @@ class Settings:
 
     def for_server(self, url: str) -> Settings:
         """Return these settings for the server of a Redis URL, with no other credentials than those in the URL."""
-        defaults: dict[str, Any] = {name: getattr(Settings, name) for name in _SERVER}
+        defaults: dict[str, Any] = {name: getattr(Settings, name) for name in SERVER}
         found = _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")
         return replace(self, **(defaults | found), embedded=False)
 
     @property
+    def topology(self) -> Literal["standalone", "sentinel", "cluster"]:
+        """The kind of the Redis deployment."""
+        if self.redis_socket or self.embedded:
+            return "standalone"
+        return "cluster" if self.redis_cluster else "sentinel" if self.redis_sentinels else "standalone"
+
+    @property
+    def sentinel_addresses(self) -> tuple[tuple[str, int], ...]:
+        """(host, port) of each sentinel; empty if there are none. Raises InvalidInput."""
+        return _addresses(self.redis_sentinels, SENTINEL_PORT, "REDIS_SENTINELS") if self.redis_sentinels else ()
+
+    @property
+    def cluster_seeds(self) -> tuple[tuple[str, int], ...]:
+        """(host, port) of each node that the settings name; the cluster itself says which others it has."""
+        return _addresses(self.redis_host, self.redis_port, "REDIS_HOST")
+
+    @property
     def keyspace_id(self) -> tuple[str, int, int]:
-        """Identity of the keyspace, for comparison: equal for settings that name the same database."""
+        """Identity of the keyspace, for comparison: equal for settings that name the same database.
+
+        The same after a failover: that of Sentinel is the name of the primary and the sentinels, that of a cluster the
+        nodes that the settings name, in any order.
+        """
+        if self.topology == "sentinel":
+            name = f"sentinel://{canonical_list(self.sentinel_addresses)}/{self.redis_sentinel_master}"
+            return name, 0, self.redis_db
+        if self.topology == "cluster":
+            return f"cluster://{canonical_list(self.cluster_seeds)}", 0, 0
         if self.redis_socket:
             return self.redis_socket, 0, self.redis_db
-        host = "localhost" if self.redis_host in ("127.0.0.1", "::1") else self.redis_host.lower()
-        return host, self.redis_port, self.redis_db
+        return canonical_host(self.redis_host), self.redis_port, self.redis_db
 
     @property
     def redis_address(self) -> str:
-        """URL of the server without credentials, for messages."""
+        """URL of the server, or of all sentinels or seeds, without credentials, for messages."""
         if self.redis_socket:
             return f"unix://{self.redis_socket}"
-        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
-        return f"{'rediss' if self.redis_tls else 'redis'}://{host}:{self.redis_port}/{self.redis_db}"
+        scheme = "rediss" if self.redis_tls else "redis"
+        if self.topology == "sentinel":
+            hosts = join_addresses(self.sentinel_addresses)
+            return f"{scheme}+sentinel://{hosts}/{self.redis_sentinel_master}/{self.redis_db}"
+        if self.topology == "cluster":
+            return f"{scheme}+cluster://{join_addresses(self.cluster_seeds)}"
+        return f"{scheme}://{in_brackets(self.redis_host)}:{self.redis_port}/{self.redis_db}"
 
     @property
     def archive(self) -> str | None:
@@ -201,21 +262,22 @@ class Settings:
         if profile is None:
             profile = environ.get("AWI_PROFILE") or dotenv.get("AWI_PROFILE") or None
         chosen = read_profile(profile, config_file) if profile != "" else None
-        layers = [_from_options(dict(options or {})), _from_variables("environment", environ)]
-        layers.append(_from_variables(".env", dotenv))
+        variables = {name: one.env for name, one in SETTINGS.items()}
+        layers = [options_layer(dict(options or {}), variables), variables_layer("environment", environ, _BY_ENV)]
+        layers.append(variables_layer(".env", dotenv, _BY_ENV))
         if chosen is not None:
-            layers.append(_from_profile(chosen))
+            layers.append(profile_layer(chosen, _BY_ENV))
 
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
         for layer in layers:
             # a URL describes one server completely, so it says nothing about another one that a nearer layer names
-            other_server = "redis_host" in values or values.get("redis_socket")
-            for name, value in (layer.named if other_server else layer.named | layer.url).items():
+            other_server = "redis_host" in values or values.get("redis_socket") or values.get("redis_sentinels")
+            for name, value in (layer.named if other_server else layer.merged()).items():
                 if name not in values:
                     values[name] = _converted(name, value, layer.source)
                     sources[name] = layer.source
-        _resolve_conflicts(values, sources, [layer.source for layer in layers])
+        resolve_conflicts(values, sources, [layer.source for layer in layers])
         return cls(**values, profile=chosen.name if chosen else None, sources=sources)
 
 
@@ -228,89 +290,10 @@ def _masked(name: str, value: Any) -> Any:
     """Return a value as it may be printed."""
     if not value or not SETTINGS[name].secret:
         return value
-    if name not in _ARCHIVES + _OTHER_SERVERS:
+    if name not in _ARCHIVES + OTHER_SERVERS:
         return _MASK
     shown = without_credentials(value)
     return shown.replace("://", f"://{_MASK}@", 1) if user_info(value) else shown
-
-
-def _from_options(options: dict[str, Any]) -> Layer:
-    url = options.pop("redis_url", None)
-    found = parse_redis_url(url, "--redis") if url is not None else {}
-    if "redis_password" in found:
-        raise _password_in_arguments("--redis", "REDIS_PASSWORD, REDIS_URL")
-    for name, option in _OPTIONS.items():
-        if name in options and has_password(check_archive_url(options[name], option)):
-            raise _password_in_arguments(option, SETTINGS[name].env)
-    return Layer("option", options, found)
-
-
-def _password_in_arguments(option: str, instead: str) -> InvalidInput:
-    return InvalidInput(
-        f"{option}: a password on the command line can be read by every user of this machine; "
-        f"give it in {instead}, .env or a profile instead"
-    )
-
-
-def _from_variables(source: str, variables: Mapping[str, str]) -> Layer:
-    """Return the settings in environment variables; empty ones count as not set. Warns about unknown ones."""
-    warn_unknown(
-        source,
-        [name for name, value in variables.items() if name.startswith("AWI_") and value],
-        (*_BY_ENV, *_NOT_SETTINGS),
-    )
-    url = variables.get("REDIS_URL")
-    named = {name: variables[env] for env, name in _BY_ENV.items() if variables.get(env)}
-    return Layer(source, named, parse_redis_url(url, "REDIS_URL") if url else {})
-
-
-def _from_profile(profile: Profile) -> Layer:
-    """Return the settings of a profile, which may use the names of fields or, in lower case, of the environment.
-
-    An unknown name is an error here: to ignore a mistyped `redis_host` or `read_only` would select another server, or
-    permit writes.
-    """
-    values = dict(profile.table)
-    where = f"{profile.path}, profile {profile.name}"
-    url = values.pop("redis_url", None)
-    if url is not None and not isinstance(url, str):
-        raise InvalidInput(f"{where}: redis_url is not text")
-    names = {env.lower(): name for env, name in _BY_ENV.items()} | {name: name for name in SETTINGS}
-    for key in values:
-        if key not in names:
-            raise InvalidInput(f"{where}: there is no setting {key!r}{nearest(key, names)}")
-    named = {names[key]: value for key, value in values.items()}
-    return Layer(
-        f"profile {profile.name}", named, parse_redis_url(url, f"{where}: redis_url") if url is not None else {}
-    )
-
-
-def _resolve_conflicts(values: dict[str, Any], sources: dict[str, str], order: list[str]) -> None:
-    """Choose between host, socket and embedded server, and between the archives: the nearest layer wins.
-
-    `order` lists the sources from the nearest to the farthest. Changes `values`.
-    """
-
-    def distance(name: str) -> int:
-        return order.index(sources[name]) if values.get(name) else len(order)
-
-    server = min(distance("redis_host"), distance("redis_socket"))
-    # a server holds all kinds of keys, unless the same or a nearer layer names other servers for some of them
-    for name in _OTHER_SERVERS:
-        if min(server, distance("embedded")) < distance(name):
-            values[name] = None
-    if values.get("embedded"):
-        if distance("embedded") == server == order.index("option"):
-            raise InvalidInput("--embedded and --redis name two different servers; give only one of them")
-        values["embedded"] = distance("embedded") <= server
-    if distance("redis_host") < distance("redis_socket"):
-        values["redis_socket"] = None
-    # the embedded server has an archive of its own, unless a nearer layer names another
-    embedded = distance("embedded")
-    if values.get("embedded") and embedded <= distance("mongodb_uri") != order.index("option"):
-        values["mongodb_uri"] = None
-    if distance("mongodb_uri") < distance("archive_url") or embedded < distance("archive_url"):
-        values["archive_url"] = None
 
 
 def _converted(name: str, value: Any, source: str) -> Any:
@@ -319,8 +302,8 @@ def _converted(name: str, value: Any, source: str) -> Any:
         return None
     setting = SETTINGS[name]
     if source == "option":
-        label = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-        if name in _SERVER:
+        label = OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        if name in SERVER:
             label = f"--redis, {name.removeprefix('redis_')}"
     else:
         label = f"{setting.env} ({source})"
@@ -332,7 +315,7 @@ def _converted(name: str, value: Any, source: str) -> Any:
         raise InvalidInput(f"{label}: this is not an archive in MongoDB; expected mongodb://HOST/DATABASE")
     if name in _ARCHIVES:
         check_archive_url(converted, label)
-    elif name in _OTHER_SERVERS:
+    elif name in OTHER_SERVERS:
         _parsed(converted, label)
     return converted
 
@@ -340,3 +323,10 @@ def _converted(name: str, value: Any, source: str) -> Any:
 def _parsed(url: str, label: str) -> dict[str, Any]:
     """Return the settings that a Redis URL contains, each in the type of its field."""
     return {name: _converted(name, value, label) for name, value in parse_redis_url(url, label).items()}
+
+
+def _addresses(text: str, default_port: int, label: str) -> tuple[tuple[str, int], ...]:
+    try:
+        return parse_addresses(text, default_port)
+    except ValueError as error:
+        raise InvalidInput(f"{label}: {text!r} {error}") from None

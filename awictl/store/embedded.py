@@ -269,6 +269,8 @@ def attach(settings: Settings) -> Settings:
         redis_password=None,
         redis_db=0,
         redis_tls=False,
+        redis_sentinels=None,
+        redis_cluster=False,
     )
 
 

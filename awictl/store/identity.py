@@ -8,12 +8,18 @@ from ..settings import Settings
 
 
 def identity_of(settings: Settings) -> str:
-    """Return the identity of the server and database in the settings: their address, and for a local one, the host.
+    """Return the identity of the deployment and database in the settings: their address, and for a local one, the host.
 
-    Two names of one server are two identities. That is safe: what only one of them archived is left to that one.
+    Two names of one server are two identities. That is safe: what only one of them archived is left to that one. So
+    every awictl that sweeps a deployment has to name the same sentinels, or the same nodes of a cluster, in any order.
     """
     where, port, database = settings.keyspace_id
     if settings.redis_socket:
         return f"unix://{socket.gethostname()}{where}#{database}"
+    if settings.topology != "standalone":
+        scheme, _, addresses = where.partition("://")
+        hosts = addresses.partition("/")[0].split(",")
+        local = f"{socket.gethostname()}/" if any(one.startswith("localhost:") for one in hosts) else ""
+        return f"redis+{scheme}://{local}{addresses}/{database}"
     host = f"{socket.gethostname()}/localhost" if where == "localhost" else where
     return f"redis://{host}:{port}/{database}"

@@ -18,16 +18,6 @@ NO_FILE = Path(os.devnull) / "none"
 _CONFIG_KEYS = ("default_profile", "profiles")
 
 
-class Layer(NamedTuple):
-    """The settings of one source."""
-
-    source: str
-    #: The settings given by name: field name → value.
-    named: dict[str, Any]
-    #: The settings that its Redis URL contains: field name → value.
-    url: dict[str, Any]
-
-
 def read_dotenv(path: Path) -> dict[str, str]:
     """Return the variables of a `.env` file, without interpolation; empty if there is no such file.
 

@@ -7,7 +7,17 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import InvalidInput
+from .addresses import join_addresses, parse_addresses
 
+#: The settings that are URLs of Redis servers besides the one for sessions.
+OTHER_SERVERS = ("cache_redis_url", "media_redis_url")
+#: The port of a sentinel.
+SENTINEL_PORT = 26379
+_EXPECTED = (
+    "expected redis://HOST, rediss://HOST, unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or "
+    "redis+cluster://HOST:PORT,HOST:PORT (rediss+… with TLS)"
+)
+_SENTINEL_PARAMETERS = ("sentinel_username", "sentinel_password")
 _ESCAPE_HINT = "its host or port is malformed; percent-encode / ? # @ : [ ] in a user name or password"
 
 
@@ -19,35 +29,57 @@ def with_redis_scheme(address: str) -> str:
 
 
 def parse_redis_url(url: str, source: str) -> dict[str, Any]:
-    """Return the settings, by field name, that a `redis://`, `rediss://` or `unix://` URL contains.
+    """Return the settings, by field name, that a Redis URL contains; DESIGN section 4 has its forms.
 
-    Host, port, database and TLS are always set; credentials only if the URL has them. `source` names the origin of the
-    URL in errors. Raises InvalidInput.
+    Address, kind of deployment, database and TLS are always set; credentials only if the URL has them. `source` names
+    the origin of the URL in errors. Raises InvalidInput.
     """
+    error = f"{source}: this is not a Redis URL"
     try:
         parts = urlsplit(url)
-        port = parts.port
+        kind = parts.scheme.partition("+")[2]
+        port = parts.port if not kind else None
     except ValueError:
         # without the reason, which may contain a part of the password
-        raise InvalidInput(f"{source}: this is not a Redis URL: {_ESCAPE_HINT}") from None
+        several = "redis+cluster:// and redis+sentinel:// name several servers, others only one; "
+        hint = several if _several(url) else ""
+        raise InvalidInput(f"{error}: {hint}{_ESCAPE_HINT}") from None
     if parts.fragment or "@" in parts.path + parts.query:
-        raise InvalidInput(f"{source}: this is not a Redis URL: {_ESCAPE_HINT}")
-    found: dict[str, Any] = {}
+        raise InvalidInput(f"{error}: {_ESCAPE_HINT}")
     query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
+    found: dict[str, Any] = {"redis_socket": None, "redis_sentinels": None, "redis_cluster": False}
     if parts.scheme in ("redis", "rediss"):
         if not parts.hostname:
-            raise InvalidInput(f"{source}: this is not a Redis URL: it names no host")
+            raise InvalidInput(f"{error}: it names no host")
+        if _several(url):
+            raise InvalidInput(f"{error}: to name several servers, use redis+cluster:// or redis+sentinel://")
         found |= {
             "redis_host": unquote(parts.hostname),
             "redis_port": 6379 if port is None else port,
-            "redis_tls": parts.scheme == "rediss",
-            "redis_socket": None,
             "redis_db": parts.path.strip("/") or 0,
         }
+    elif parts.scheme in ("redis+sentinel", "rediss+sentinel"):
+        master, _, database = unquote(parts.path).strip("/").partition("/")
+        if master.isdigit() and not database:
+            raise InvalidInput(f"{error}: the master's name precedes the database, as in /mymaster/{master}")
+        found |= {
+            "redis_sentinels": join_addresses(_hosts(parts.netloc, SENTINEL_PORT, error)),
+            "redis_sentinel_master": master or "mymaster",
+            "redis_db": database or 0,
+        }
+        found |= {f"redis_{name}": unquote(query.pop(name)) for name in _SENTINEL_PARAMETERS if name in query}
+    elif parts.scheme in ("redis+cluster", "rediss+cluster"):
+        seeds = _hosts(parts.netloc, 6379, error)
+        host, port = (join_addresses(seeds), 6379) if len(seeds) > 1 else seeds[0]
+        if parts.path.strip("/") not in ("", "0") or query.pop("db", "0") != "0":
+            raise InvalidInput(f"{error}: a cluster has only database 0")
+        found |= {"redis_cluster": True, "redis_host": host, "redis_port": port, "redis_db": 0}
     elif parts.scheme == "unix" and parts.path and not parts.hostname:
         found |= {"redis_socket": unquote(parts.path), "redis_db": 0}
     else:
-        raise InvalidInput(f"{source}: this is not a Redis URL; expected redis://HOST, rediss://HOST or unix:///PATH")
+        raise InvalidInput(f"{error}; {_EXPECTED}")
+    if parts.scheme != "unix":
+        found["redis_tls"] = parts.scheme.startswith("rediss")
     if "db" in query:
         found["redis_db"] = query.pop("db")
     if query:
@@ -59,8 +91,20 @@ def parse_redis_url(url: str, source: str) -> dict[str, Any]:
     return found
 
 
+def _several(url: str) -> bool:
+    """Whether the part of a URL after its credentials lists several hosts."""
+    return "," in url.partition("://")[2].rpartition("@")[2].partition("/")[0]
+
+
+def _hosts(netloc: str, default_port: int, error: str) -> tuple[tuple[str, int], ...]:
+    try:
+        return parse_addresses(unquote(netloc.rpartition("@")[2]), default_port)
+    except ValueError:
+        raise InvalidInput(f"{error}: {_ESCAPE_HINT}") from None
+
+
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#,]+)(:[0-9]+)?"
-_HOSTS = re.compile(rf"{_HOST}(,{_HOST})*(/[^/@:?#]*)?")
+_HOSTS = re.compile(rf"{_HOST}(,{_HOST})*(/[^/@:?#]*){{0,2}}")
 _PARAMETER = re.compile(r"[A-Za-z]+=")
 #: Parameters of a MongoDB URL that are secrets.
 _SECRETS = ("tlscertificatekeyfilepassword", "authmechanismproperties", "proxypassword")

@@ -84,6 +84,8 @@ def test_a_url_sets_everything_but_credentials() -> None:
         "redis_db": 0,
         "redis_tls": False,
         "redis_socket": None,
+        "redis_sentinels": None,
+        "redis_cluster": False,
     }
 
 

@@ -20,6 +20,10 @@ _HEAD = """\
 # redis_url = "rediss://awi-reader@redis.example.com:6380/0"
 # mongodb_uri = "mongodb://awi-reader@mongo.example.com/awi?tls=true"
 # read_only = true
+# [profiles.ha]
+# redis_url = "redis+sentinel://sentinel1.example.com:26379,sentinel2.example.com:26379/mymaster/0"
+# [profiles.cluster]
+# redis_url = "redis+cluster://node1.example.com:6379,node2.example.com:6379"
 
 # All settings with their defaults; for those without one, an example stands in quotes.
 # [profiles.example]
@@ -30,6 +34,11 @@ _EXAMPLES = {
     "redis_username": "awi",
     "redis_password": "secret",
     "redis_tls_ca_certs": "/etc/ssl/redis-ca.pem",
+    "redis_tls_cert": "/etc/ssl/awi.pem",
+    "redis_tls_key": "/etc/ssl/private/awi.key",
+    "redis_sentinels": "sentinel1.example.com:26379,sentinel2.example.com:26379,sentinel3.example.com:26379",
+    "redis_sentinel_username": "awi",
+    "redis_sentinel_password": "secret",
     "cache_redis_url": "redis://cache.example.com/0",
     "media_redis_url": "redis://media.example.com/0",
     "mongodb_uri": "mongodb://mongo.example.com/awi",

@@ -32,6 +32,8 @@ def quick_scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
     Blocks; the caller limits the time. Raises OSError, ValueError and hiredis errors if the server does not answer as
     Redis does, or with an error.
     """
+    if settings.topology != "standalone":
+        return []  # to find the primary takes more than one connection
     pattern = re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix) + "*"
     with _connected(settings) as connection:
         replies = _replies(connection)
@@ -63,6 +65,8 @@ def _connected(settings: Settings) -> socket.socket:
     import ssl
 
     context = ssl.create_default_context(cafile=settings.redis_tls_ca_certs)
+    if settings.redis_tls_cert:
+        context.load_cert_chain(settings.redis_tls_cert, settings.redis_tls_key)
     return context.wrap_socket(connection, server_hostname=settings.redis_host)
 
 

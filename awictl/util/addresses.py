@@ -39,13 +39,17 @@ def in_brackets(host: str) -> str:
 
 
 def addresses(default_port: int) -> Callable[[Any], str]:
-    """Return a converter to a list of `HOST:PORT`, from text or from a list of texts; see `util.converters`."""
+    """Return a converter to a list of `HOST:PORT`, from text or from a list of texts; see `util.converters`.
+
+    Empty text means none.
+    """
 
     def convert(value: Any) -> str:
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(one, str) for one in values):
             raise ValueError("is not a list of HOST:PORT, separated by commas")
-        return join_addresses(parse_addresses(",".join(values), default_port))
+        text = ",".join(values)
+        return join_addresses(parse_addresses(text, default_port)) if text else ""
 
     return convert
 

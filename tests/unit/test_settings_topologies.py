@@ -98,7 +98,7 @@ def test_the_settings_in_the_url_of_a_deployment(load_settings: Load, url: str) 
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_invalid_urls_of_deployments(load_settings: Load, url: str) -> None:
     for give in ({"REDIS_URL": url}, {"AWI_CACHE_REDIS_URL": url}):
-        with pytest.raises(InvalidInput, match="URL|REDIS_DB"):
+        with pytest.raises(InvalidInput, match=r"URL|REDIS_DB"):
             load_settings(environ=give)
 
 

@@ -36,7 +36,7 @@ _EXAMPLES = {
     "redis_tls_ca_certs": "/etc/ssl/redis-ca.pem",
     "redis_tls_cert": "/etc/ssl/awi.pem",
     "redis_tls_key": "/etc/ssl/private/awi.key",
-    "redis_sentinels": "sentinel1.example.com:26379,sentinel2.example.com:26379,sentinel3.example.com:26379",
+    "redis_sentinels": "",  # an address would contradict redis_socket; the head has an example
     "redis_sentinel_username": "awi",
     "redis_sentinel_password": "secret",
     "cache_redis_url": "redis://cache.example.com/0",

@@ -25,7 +25,7 @@ from load import Slice, connected, loaded, wait_for
 from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings
-from awictl.store.redis.connection import Server, connect
+from awictl.store.redis.server import Server, connect
 
 KEY = "AWI:SESSION:sess_fa98b181260642d9bf08786c6737970a"
 FILE = Path(__file__).parents[1] / "tests" / "data" / "session_02_one_delta.json"

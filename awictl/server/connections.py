@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from ..store.redis.connection import MAX_CONNECTIONS
+from ..store.redis.node import MAX_CONNECTIONS
 from .addresses import network_of
 
 log = logging.getLogger("awictl.server")

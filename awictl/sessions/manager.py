@@ -57,19 +57,21 @@ class StateManager:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[StateManager]:
+    async def open(cls, settings: Settings, *, redis: Any = None) -> AsyncIterator[StateManager]:
         """A manager on the store that the settings name; closed on exit. Sends nothing before the first call.
 
-        With `embedded` in the settings, starts the embedded server if it is not running.
+        With `embedded` in the settings, starts the embedded server if it is not running. `redis`: a
+        `redis.asyncio.Redis` of the caller, whose connections are used for sessions instead; it is not closed. Raises
+        InvalidInput if it is another kind of client.
         """
         from ..store.redis.sessions import RedisStore
 
-        if settings.embedded:
+        if settings.embedded and redis is None:
             from ..store import embedded
 
             configured = settings
             settings = await in_daemon_thread(lambda: embedded.attach(configured))
-        manager = cls(RedisStore.open(settings), settings)
+        manager = cls(RedisStore.open(settings, redis), settings)
         try:
             yield manager
         except BaseException:

@@ -12,7 +12,7 @@ from support.documents import compact, document, put, session_key
 from support.proxy import Cut, Proxy, once
 from support.valkey import ValkeyServer
 
-from awictl.store.redis.connection import Script
+from awictl.store.redis.server import Script
 
 
 async def test_discard_and_restore(awictl: Cli, valkey: ValkeyServer, proxy: Proxy, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from support.documents import compact, document, session_key
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.store.redis.connection import Server
+from awictl.store.redis.server import Server
 
 COUNT = 3_500
 
@@ -21,9 +21,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     execute = Server.execute
 
-    async def counted(self: Server, *commands: Sequence[Any]) -> list[Any]:
+    async def counted(self: Server, *commands: Sequence[Any], **options: Any) -> list[Any]:
         counts.append(len(commands))
-        return await execute(self, *commands)
+        return await execute(self, *commands, **options)
 
     monkeypatch.setattr(Server, "execute", counted)
     return counts

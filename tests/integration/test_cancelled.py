@@ -1,18 +1,19 @@
-"""Requests that are cancelled at the moment of sending: asyncio.wait_for of Python 3.11 may lose the cancellation."""
+"""Requests over a redis-py client that are cancelled while they are sent: asyncio.wait_for of 3.11 may lose that."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
+import redis.asyncio as aioredis
 from redis.asyncio.connection import AbstractConnection
 from support.documents import compact, document, put
 from support.valkey import ValkeyServer
 
-from awictl import StateManager
+from awictl import Settings, StateManager
 
 
 @pytest.fixture
@@ -29,6 +30,15 @@ def lose_cancellation(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             await asyncio.sleep(0)
 
     return lambda: monkeypatch.setattr(AbstractConnection, "send_packed_command", losing)
+
+
+@pytest.fixture
+async def manager(valkey: ValkeyServer) -> AsyncIterator[StateManager]:
+    async with (
+        aioredis.Redis(unix_socket_path=str(valkey.socket)) as client,
+        StateManager.open(Settings(), redis=client) as opened,
+    ):
+        yield opened
 
 
 async def test_a_request_ends(

@@ -7,8 +7,8 @@ from support.valkey import ValkeyServer
 
 from awictl.errors import InvalidData
 from awictl.store.redis import keyspace
-from awictl.store.redis.connection import connect
 from awictl.store.redis.scan_progress import ScanProgress
+from awictl.store.redis.server import connect
 
 
 def fill(server: ValkeyServer, prefix: str, count: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from awictl.cli import main
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 
 CLI = Path(main.__file__).parent
 SHARED = {"framework", "reference"}
@@ -29,12 +29,14 @@ def test_each_entry_of_the_root_has_a_folder() -> None:
 
 
 @pytest.mark.parametrize("node", tree().children, ids=lambda node: node.path[-1])
-def test_the_root_lists_the_first_sentence_of_each_help(node: Node) -> None:
+def test_the_root_lists_the_first_sentence_of_each_help(node: CommandNode) -> None:
     assert main.COMMANDS[node.path[-1]].rstrip(".") == node.summary
 
 
 @pytest.mark.parametrize("node", [one for one in tree().children if one.children], ids=lambda node: node.path[-1])
-def test_a_group_lists_the_whole_first_sentence_of_each_help(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_lists_the_whole_first_sentence_of_each_help(
+    node: CommandNode, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.run([node.path[-1], "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for child in node.children:

@@ -17,7 +17,7 @@ from awictl.server.connections import (
     ConnectionLimits,
     max_connections,
 )
-from awictl.store.redis.connection import MAX_CONNECTIONS
+from awictl.store.redis.node import MAX_CONNECTIONS
 
 
 class Connection:

@@ -13,7 +13,7 @@ from support.guides import PAGES, REPOSITORY, blocks, matches, steps
 import awictl
 from awictl import StateManager, errors
 from awictl.cli.framework.error_report import CLOSED_PIPE, INTERRUPTED
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 from awictl.errors import AwiError
 from awictl.media.cache import MediaCache
 
@@ -22,7 +22,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 
 
 @pytest.fixture(scope="module")
-def root() -> Node:
+def root() -> CommandNode:
     return tree()
 
 
@@ -59,7 +59,7 @@ def sections(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def commands_in(text: str, root: Node) -> Iterator[tuple[Node, list[str], list[str]]]:
+def commands_in(text: str, root: CommandNode) -> Iterator[tuple[CommandNode, list[str], list[str]]]:
     """Each command that lines of shell or a piece of inline code name, the options that it gets, and other words."""
     for part in re.split(r"[|;&()\n]", text.replace("\\\n", " ")):
         try:
@@ -86,7 +86,7 @@ def commands_in(text: str, root: Node) -> Iterator[tuple[Node, list[str], list[s
         yield node, options, others
 
 
-def unknown_in(text: str, root: Node) -> list[str]:
+def unknown_in(text: str, root: CommandNode) -> list[str]:
     """The commands and options in shell or inline code that do not exist."""
     everywhere = {name for one in root.options for name in one.names}
     unknown = []
@@ -99,7 +99,7 @@ def unknown_in(text: str, root: Node) -> list[str]:
     return unknown
 
 
-def test_every_command_and_option_that_a_page_mentions_exists(page: Path, root: Node) -> None:
+def test_every_command_and_option_that_a_page_mentions_exists(page: Path, root: CommandNode) -> None:
     shell = [block.text for block in blocks(page) if block.language == "sh"]
     shell += [step.command for step in steps(page) if step.language == "console"]
     proposed = {block.module.replace(".cli", "").replace(".", " ") for block in blocks(page) if block.module}
@@ -118,11 +118,11 @@ def test_every_command_and_option_that_a_page_mentions_exists(page: Path, root: 
         ("awictl --profile production session list -o ids \\\n  --sort ttl", []),
     ],
 )
-def test_commands_and_options_that_do_not_exist_are_noticed(text: str, unknown: list[str], root: Node) -> None:
+def test_commands_and_options_that_do_not_exist_are_noticed(text: str, unknown: list[str], root: CommandNode) -> None:
     assert unknown_in(text, root) == unknown
 
 
-def test_every_command_is_in_a_guide(root: Node) -> None:
+def test_every_command_is_in_a_guide(root: CommandNode) -> None:
     everything = "".join(page.read_text() for page in PAGES)
     for node in root.walk():
         if not node.children:

@@ -6,8 +6,8 @@ import pytest
 
 from awictl.diagnostics.command_monitor import Operation, operation
 from awictl.document.keys import KeyKind
-from awictl.store.redis.connection import Script
 from awictl.store.redis.monitor import MonitoredCommand, parse_line
+from awictl.store.redis.server import Script
 
 SESSION = b"AWI:SESSION:sess_a"
 

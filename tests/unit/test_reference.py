@@ -11,7 +11,7 @@ import pytest
 
 from awictl import InvalidInput, Settings
 from awictl.cli import reference
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 from awictl.store.embedded import embedded_server
 from awictl.util.config_files import default_config_file
 
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def root() -> Node:
+def root() -> CommandNode:
     return tree()
 
 
@@ -36,14 +36,14 @@ def test_no_file_of_a_removed_command_is_left() -> None:
     assert existing == generated
 
 
-def test_every_command_is_documented(root: Node) -> None:
+def test_every_command_is_documented(root: CommandNode) -> None:
     for node in root.walk():
         assert node.help, node.path
         for one in (*node.options, *node.arguments):
             assert one.help, (node.path, one.names)
 
 
-def test_every_command_has_an_example_that_names_it(root: Node) -> None:
+def test_every_command_has_an_example_that_names_it(root: CommandNode) -> None:
     for node in root.walk():
         if not node.children:
             command = " ".join(node.path)

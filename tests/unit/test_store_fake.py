@@ -10,8 +10,6 @@ import pytest
 from support.documents import APP_FILES, assert_same, diff_key, plain, session_key
 
 from awictl import NotFound, Refused, Settings, StateManager
-from awictl.store.redis.connection import Server
-from awictl.store.redis.sessions import RedisStore
 
 
 @pytest.fixture
@@ -22,9 +20,8 @@ def client() -> fakeredis.aioredis.FakeRedis:
 @pytest.fixture
 async def manager(client: fakeredis.aioredis.FakeRedis) -> AsyncIterator[StateManager]:
     settings = Settings(max_actions=10)
-    store = RedisStore(Server(client, "fake"), settings)
-    yield StateManager(store, settings)
-    await store.close()
+    async with StateManager.open(settings, redis=client) as opened:
+        yield opened
 
 
 async def test_the_life_of_a_session(manager: StateManager, client: fakeredis.aioredis.FakeRedis) -> None:

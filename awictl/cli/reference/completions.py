@@ -7,10 +7,10 @@ The scripts know all commands and options. Only for values from the store they s
 from __future__ import annotations
 
 from ..._version import __version__
-from .tree import Node, Option
+from .tree import CommandNode, Option
 
 
-def bash(root: Node) -> str:
+def bash(root: CommandNode) -> str:
     """Return the completion script for bash."""
     valued = _options_with_value(root)
     taking = "|".join(_pattern(path, one) for path, one in valued)
@@ -99,7 +99,7 @@ def _bash_value(one: Option) -> str:
     return f'kind="{one.kind}"' if one.kind else f'words="{" ".join(one.choices)}"'
 
 
-def zsh(root: Node) -> str:
+def zsh(root: CommandNode) -> str:
     """Return the completion script for zsh."""
     functions = []
     for node in root.walk():
@@ -150,7 +150,7 @@ if [ "$funcstack[1]" = "_awictl" ]; then _awictl "$@"; else compdef _awictl awic
 """
 
 
-def fish(root: Node) -> str:
+def fish(root: CommandNode) -> str:
     """Return the completion script for fish."""
     groups = " ".join(node.path[-1] for node in root.children if node.children)
     taking = " ".join(_quoted(f"{path} {name}") for path, one in _options_with_value(root) for name in one.names)
@@ -222,7 +222,7 @@ def _completes(one: Option) -> bool:
     return bool(one.kind or one.choices)
 
 
-def _options_with_value(root: Node) -> list[tuple[str, Option]]:
+def _options_with_value(root: CommandNode) -> list[tuple[str, Option]]:
     """Return the options that take a value, each with the path of its command; `*` for a global option."""
     found = {
         ("*" if one.everywhere else " ".join(node.path[1:]), one.names): one
@@ -260,7 +260,7 @@ def _lines(words: list[str]) -> str:
     return "\n".join(f"    {word} \\" for word in words)
 
 
-def _function(node: Node) -> str:
+def _function(node: CommandNode) -> str:
     return "_" + "_".join(node.path)
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from ..._version import __version__
 from ...settings import Setting, Settings
-from .tree import Node, Option
+from .tree import CommandNode, Option
 
 #: Exit codes and their meanings, as on the pages.
 _EXIT_STATUS = (
@@ -42,7 +42,7 @@ _FILES = [
 ]
 
 
-def man_page(node: Node, root: Node) -> str:
+def man_page(node: CommandNode, root: CommandNode) -> str:
     """Return the manual page of the program or of a group, with all commands of it."""
     name = "-".join(node.path)
     out = [
@@ -74,7 +74,7 @@ def man_page(node: Node, root: Node) -> str:
     return "\n".join(out) + "\n"
 
 
-def _command(node: Node) -> list[str]:
+def _command(node: CommandNode) -> list[str]:
     arguments = "".join(f" {one.names[0]}" for one in node.arguments)
     out = [f".SS {_roff(' '.join(node.path[1:]) + arguments)}", _roff(node.help)]
     for one in (*node.arguments, *(one for one in node.options if not one.everywhere)):

@@ -32,7 +32,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Node:
+class CommandNode:
     """A command or a group."""
 
     path: tuple[str, ...]
@@ -40,31 +40,31 @@ class Node:
     examples: tuple[str, ...]
     options: tuple[Option, ...]
     arguments: tuple[Option, ...]
-    children: tuple[Node, ...]
+    children: tuple[CommandNode, ...]
 
     @property
     def summary(self) -> str:
         """The first sentence of the help."""
         return self.help.split(". ")[0].split(".\n")[0].rstrip(".")
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> Iterator[CommandNode]:
         """Yield this node and all nodes below it, depth first."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
-def tree() -> Node:
+def tree() -> CommandNode:
     """Build the whole tree. Imports the modules of all commands."""
     return _node(root_group(), ("awictl",))
 
 
-def _node(command: Any, path: tuple[str, ...]) -> Node:
+def _node(command: Any, path: tuple[str, ...]) -> CommandNode:
     context = typer.Context(command, info_name=path[-1], **command.context_settings)
     params = [_option(param, context, path) for param in command.get_params(context)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     examples = (command.epilog or "").split("Examples:\n")[-1].splitlines()
-    return Node(
+    return CommandNode(
         path,
         " ".join((command.help or "").split()),
         tuple(line.strip() for line in examples if line.strip()),

@@ -8,8 +8,8 @@ from ...document import keys
 from ...errors import AwiError
 from ...util.batched import batched
 from ..base import Lifetime, SessionVersion, SessionVersions, Stored
-from .connection import Script, Server
 from .keyspace import KEYS_PER_SCRIPT, groups, key_info
+from .server import Script, Server
 
 _SESSION_VERSIONS = Script("session_versions")
 

@@ -8,7 +8,7 @@ from ...document import keys
 from ...errors import AccessDenied
 from ...settings import Settings
 from ..endings import Taken
-from .connection import Call, Script, Server
+from .server import Call, Script, Server
 
 _TAKE = Script("take")
 _REPLACE_TAKEN = Script("replace_taken")

@@ -9,9 +9,9 @@ from ...document.splice import FOLLOWING_BYTES, Base
 from ...settings import Settings
 from ...util.bounded_dict import BoundedByteDict
 from ..get_or_create import AgentLookup
-from .connection import Argument, Call, Script, Server
 from .history import base_from_start, decode_base
 from .listing import HEAD_CHUNK
+from .server import Argument, Call, Script, Server
 
 #: Maximum number of decoded heads that are kept until the bytes of their sessions change, and their size in memory.
 CACHED_HEADS = 1_024

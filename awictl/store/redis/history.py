@@ -10,8 +10,8 @@ from ...document.json_codec import loads
 from ...document.splice import Base, action_count_before, base_from_head, base_from_string
 from ...errors import InvalidData, TooLarge
 from ..base import HistoryPage
-from .connection import Server
 from .listing import HEAD_CHUNK
+from .server import Server
 
 #: Last bytes of a trajectory that are read first: about a hundred actions.
 TAIL_CHUNK = 32_768

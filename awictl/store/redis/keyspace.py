@@ -8,11 +8,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import NoPermissionError, ResponseError
-
 from ...util.batched import batched, batched_by_bytes
-from .connection import Argument, Script, Server
+from .replies import ErrorReply
 from .scan_progress import ScanProgress
+from .server import Argument, Script, Server
 
 if TYPE_CHECKING:
     from .monitor import Monitor
@@ -34,7 +33,7 @@ _REQUEST_BYTES = 4_194_304
 _MAX_KEYS = 2**32
 
 #: The error for a key whose length or bytes are of a wrong type.
-_NOT_A_STRING = ResponseError("the server sent no string")
+_NOT_A_STRING = ErrorReply("the server sent no string")
 
 _KEY_INFO = Script("key_info")
 
@@ -57,7 +56,7 @@ class KeyInfo(NamedTuple):
     @property
     def forbidden(self) -> bool:
         """Whether the user has no permission to read the key. Then its TTL and length are unknown too."""
-        return isinstance(self.error, NoPermissionError)
+        return isinstance(self.error, ErrorReply) and self.error.code == "NOPERM"
 
 
 async def scan(

@@ -15,7 +15,7 @@ from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from ..base import Listed
 from . import keyspace
-from .connection import Server
+from .server import Server
 
 if TYPE_CHECKING:
     from ..session_fields import SessionFields

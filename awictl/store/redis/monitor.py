@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import Refused
-from .connection import Script, Server
+from .server import Script, Server
 
 #: Seconds by which reading may fall behind the server.
 MAX_LAG_SECONDS = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...document import keys
-from .connection import Call, Script, Server
+from .server import Call, Script, Server
 
 
 class Orphan(NamedTuple):

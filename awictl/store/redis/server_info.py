@@ -6,10 +6,9 @@ import time
 from statistics import median
 from typing import Any
 
-from redis.exceptions import NoPermissionError
-
 from ...errors import Refused
-from .connection import Argument, Server
+from .replies import ErrorReply
+from .server import Argument, Server
 
 #: Number of PINGs that the latency is the median of.
 _PINGS = 5
@@ -47,7 +46,7 @@ class ServerInfo:
             started = time.perf_counter()
             [reply] = await self._server.execute_idempotent(("PING",))
             samples.append(time.perf_counter() - started)
-            if not isinstance(reply, NoPermissionError):  # that error is a reply too
+            if not (isinstance(reply, ErrorReply) and reply.code == "NOPERM"):  # that error is a reply too
                 self._server.checked(reply, "")
         return median(samples) * 1000
 

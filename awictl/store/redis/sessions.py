@@ -28,8 +28,8 @@ from ..base import (
 )
 from ..errors import ReplyLost, already_live
 from . import bulk_read, history, listing, touch
-from .connection import Call, Script, Server, connect
 from .keyspace import Keyspace
+from .server import Call, Script, Server, connect
 
 if TYPE_CHECKING:
     from ..session_fields import SessionFields
@@ -62,9 +62,9 @@ class RedisStore:
         self._settings = settings
 
     @classmethod
-    def open(cls, settings: Settings) -> RedisStore:
-        """The store on the server in the settings. Sends nothing before the first request."""
-        return cls(connect(settings), settings)
+    def open(cls, settings: Settings, client: Any = None) -> RedisStore:
+        """The store on the server in the settings, or on that of a redis-py client. Sends nothing yet."""
+        return cls(connect(settings, client), settings)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,8 +12,8 @@ from ...util.batched import batched
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from . import keyspace
-from .connection import Argument, Call, Script, Server, connect
 from .keyspace import KeyInfo, groups
+from .server import Argument, Call, Script, Server, connect
 
 #: Maximum number of keys that are deleted in one request (DESIGN, promise 9).
 DELETE_BATCH = 1_000

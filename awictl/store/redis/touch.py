@@ -15,7 +15,7 @@ from ...util.batched import batched
 from ..base import Listed
 from ..errors import has_ended as ended
 from . import listing
-from .connection import Call, Script, Server
+from .server import Call, Script, Server
 
 #: Maximum number of sessions in one request (DESIGN, promise 9).
 BATCH = 1_000

@@ -6,7 +6,7 @@ import re
 
 from ...document import keys
 from ..base import Traces
-from .connection import Server
+from .server import Server
 
 _DATABASES = re.compile(rb"^db(\d+):keys=(\d+)", re.MULTILINE)
 

@@ -1,0 +1,222 @@
+"""The Redis servers of a deployment, as stores use them: commands and scripts, and errors that say what to do.
+
+After a failure it is known whether the request was sent. If not, nothing happened (Unreachable); if so, the server may
+have executed it (ReplyLost).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ...errors import AwiError, TooLarge
+from ...settings import Settings
+from ..errors import MalformedReply
+from .connection import Command
+from .replies import ErrorReply, Lost
+from .reply_shapes import is_expected, is_expected_of_script
+from .router import Router, Source
+from .translate import not_redis, of_error, of_lost
+
+Argument = bytes | str | int
+#: The keys and arguments of one call of a script.
+Call = tuple[Sequence[str | bytes], Sequence[Argument]]
+
+#: Errors that concern the connection, not only the command that they reply to.
+_OF_CONNECTION = frozenset({"LOADING", "NOAUTH", "WRONGPASS"})
+
+
+class Script:
+    """A Lua script in `scripts/`, called by its hash; its source is sent only if the server does not have it cached.
+
+    The file is read at the first call, because most commands use one script or none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def source(self) -> bytes:
+        """The contents of the file."""
+        return (Path(__file__).parent / "scripts" / f"{self.name}.lua").read_bytes()
+
+    @cached_property
+    def sha(self) -> str:
+        """The SHA-1 of the source in hex, as EVALSHA takes it."""
+        return hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+class Server:
+    """The servers behind a router."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        #: The address for messages, without secrets.
+        self.where = router.where
+        #: Whether the server denies scripts to this user; reads then use plain commands.
+        self.scripts_forbidden = False
+
+    async def execute(self, *commands: Sequence[Argument], idempotent: bool = False, own: bool = False) -> list[Any]:
+        """Send commands in one round trip. Returns their replies; error replies are returned as ErrorReply.
+
+        `idempotent`: whether they may be sent again if the connection breaks. `own`: on a connection that no other
+        request uses meanwhile. Raises Unreachable if nothing was sent, and its subclass ReplyLost if the request was.
+        """
+        if not commands:
+            return []
+        try:
+            replies = await self.router.execute(commands, idempotent=idempotent, own=own)
+        except (Lost, ErrorReply) as error:
+            raise self._failure(error) from error
+        self._check(commands, replies)
+        return replies
+
+    async def execute_idempotent(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Like `execute`, for idempotent commands: sent again if the connection breaks."""
+        return await self.execute(*commands, idempotent=True)
+
+    async def execute_on(self, source: Source, *commands: Sequence[Argument]) -> list[Any]:
+        """Like `execute`, on one of `masters`; never repeated."""
+        try:
+            replies = await source.execute(commands)
+        except (Lost, ErrorReply) as error:
+            raise self._failure(error) from error
+        self._check(commands, replies)
+        return replies
+
+    async def masters(self) -> Sequence[Source]:
+        """The servers with keys of their own: each key is on one of them. Raises Unreachable."""
+        try:
+            return await self.router.masters()
+        except (Lost, ErrorReply) as error:
+            raise self._failure(error) from error
+
+    def _check(self, commands: Sequence[Command], replies: Sequence[Any]) -> None:
+        for command, reply in zip(commands, replies, strict=True):
+            if type(reply) is ErrorReply:
+                if reply.code in _OF_CONNECTION:
+                    raise self.translate(reply) from reply
+            elif not is_expected(command, reply):
+                raise self.malformed(f"its reply to {command[0]!s} is {reply!r:.80}")
+
+    async def stream(
+        self, command: Sequence[Argument], seconds: float, source: Source | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """The endless replies to a command such as MONITOR, for a number of seconds, on a connection of its own.
+
+        `source`: one of `masters`; otherwise the first one. Raises AccessDenied, Refused, Unreachable.
+        """
+        try:
+            node = source if source is not None else (await self.router.masters())[0]
+            async for reply in node.stream(command, seconds):
+                if not isinstance(reply, bytes):
+                    raise self.malformed(f"it streams {reply!r:.80}")
+                yield reply
+        except ErrorReply as error:
+            raise self.translate(error) from error
+        except Lost as lost:
+            raise of_lost(lost, self.where, self.router.answered, streaming=True) from lost
+
+    async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
+        """Run an idempotent script and return its reply. Like `run_each`, but with less overhead, for hot paths."""
+        [reply] = await self.execute_idempotent(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+        if _is_unknown(reply):
+            [reply] = await self.execute_idempotent(("EVAL", script.source, len(keys), *keys, *arguments))
+        return self._checked_of_script(script, reply)
+
+    async def run(
+        self, script: Script, *calls: Call, idempotent: bool = False, then: Sequence[Sequence[Argument]] = ()
+    ) -> list[Any]:
+        """Run one script several times; see `run_each`."""
+        return await self.run_each([(script, call) for call in calls], idempotent=idempotent, then=then)
+
+    async def run_each(
+        self,
+        calls: Sequence[tuple[Script, Call]],
+        *,
+        idempotent: bool = False,
+        then: Sequence[Sequence[Argument]] = (),
+    ) -> list[Any]:
+        """Run scripts, then the commands `then`, in one round trip. Returns the replies to both; see `execute`.
+
+        `idempotent`: whether to retry once if the connection breaks. A script that the server does not have cached runs
+        after the others, in a second round trip.
+        """
+        replies = await self.execute(
+            *(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls),
+            *then,
+            idempotent=idempotent,
+        )
+        unknown = [i for i, reply in enumerate(replies) if _is_unknown(reply)]
+        if unknown:  # these calls did nothing
+            again = [
+                ("EVAL", calls[i][0].source, len(calls[i][1][0]), *calls[i][1][0], *calls[i][1][1]) for i in unknown
+            ]
+            places = [*unknown, *range(len(calls), len(replies))]
+            for i, reply in zip(places, await self.execute(*again, *then, idempotent=idempotent), strict=True):
+                replies[i] = reply
+        for (script, _), reply in zip(calls, replies, strict=False):
+            self._checked_of_script(script, reply)
+        return replies
+
+    def _checked_of_script(self, script: Script, reply: Any) -> Any:
+        if not is_expected_of_script(script.name, reply):
+            raise self.malformed(f"the reply to its script {script.name} is {reply!r:.80}")
+        return reply
+
+    def checked(self, reply: Any, key: str) -> Any:
+        """Return a reply; if it is an error, raise the corresponding error of awictl. `key`: for its message."""
+        if isinstance(reply, Exception):
+            raise self.translate(reply, key) from reply
+        return reply
+
+    def check_size(self, key: str, length: int, limit: int) -> None:
+        """Raise TooLarge if the length of a string exceeds the limit. Both in bytes."""
+        if length > limit:
+            raise TooLarge(
+                f"{self.where}, key {key}: {length:,} bytes, more than the limit of {limit:,}; "
+                "increase AWI_MAX_DOCUMENT_BYTES to read it"
+            )
+
+    def _failure(self, error: Lost | ErrorReply) -> AwiError:
+        if isinstance(error, ErrorReply):
+            return self.translate(error)
+        return of_lost(error, self.where, self.router.answered)
+
+    def translate(self, error: Exception, key: str | None = None) -> AwiError:
+        """The error of awictl for an error reply, which says what happened, where, and what to do."""
+        return of_error(error, self.where, key)
+
+    def check_pong(self, reply: Any) -> None:
+        """Raise the error that is the reply to a PING, or Refused if the server does not reply as Redis does."""
+        if self.checked(reply, "") != b"PONG":
+            raise not_redis(self.where, f"{reply!r:.80} to a PING")
+
+    def malformed(self, what: object) -> MalformedReply:
+        """The error for a reply that no Redis server sends. `what`: what is wrong with it, as a clause."""
+        return MalformedReply(
+            f"{self.where} does not behave like a Redis server: {what}; check the address (`awictl config show`)"
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.router.close()
+
+
+def connect(settings: Settings, client: Any = None) -> Server:
+    """The servers in the settings, or that of a redis-py client. Sends nothing before the first request."""
+    if client is not None:
+        from .redis_client import ClientRouter
+
+        return Server(ClientRouter(client))
+    from .standalone import Standalone
+
+    return Server(Standalone.of(settings))
+
+
+def _is_unknown(reply: Any) -> bool:
+    """Whether a server does not have a script cached."""
+    return type(reply) is ErrorReply and reply.code == "NOSCRIPT"

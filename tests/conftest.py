@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from support.mongo import MongoServer
 from support.proxy import Proxy, proxied
+from support.topologies import Cluster, Sentinels
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
@@ -59,6 +60,34 @@ def new_valkey() -> Iterator[Callable[..., ValkeyServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def _worker_cluster() -> Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_worker_cluster: Cluster) -> Cluster:
+    """The cluster of this worker with three masters and a replica of each, healthy and emptied."""
+    _worker_cluster.settle()
+    _worker_cluster.clear()
+    return _worker_cluster
+
+
+@pytest.fixture(scope="session")
+def _worker_sentinels() -> Iterator[Sentinels]:
+    with Sentinels() as sentinels:
+        yield sentinels
+
+
+@pytest.fixture
+def sentinels(_worker_sentinels: Sentinels) -> Sentinels:
+    """The primary, two replicas and three sentinels of this worker, in agreement and emptied."""
+    _worker_sentinels.settle()
+    _worker_sentinels.clear()
+    return _worker_sentinels
 
 
 @pytest.fixture(scope="session")

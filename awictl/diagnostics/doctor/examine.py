@@ -10,9 +10,9 @@ from ...store.redis.keyspace import StepCallback
 from .archive_checks import check_archive, is_configured, not_archived
 from .data_checks import data_checks
 from .data_scan import DataScan
+from .deployment import check_deployment
 from .repair import RepairPlan
 from .report import Check, Report, Status, failed, not_permitted
-from .server_checks import check_server
 
 if TYPE_CHECKING:
     from ...archive.base import Archive
@@ -40,7 +40,7 @@ async def examine(
     def open_archive() -> Archive | None:  # raises AwiError if it cannot be opened
         return manager.archive
 
-    checks = await check_server(manager.store.keyspace.server_info, manager.settings)
+    checks = await check_deployment(manager.store.keyspace.server_info, manager.settings)
     reached = checks[0].status is not Status.FAIL
     checks += await _check_other_servers(manager)
     plan = RepairPlan()
@@ -67,6 +67,6 @@ async def _check_other_servers(manager: StateManager) -> list[Check]:
     for name, url in (("cache", manager.settings.cache_redis_url), ("media", manager.settings.media_redis_url)):
         if url is not None:
             settings = manager.settings.for_server(url)
-            results = await check_server(manager.keyspace_at(url).server_info, settings, sessions=False)
+            results = await check_deployment(manager.keyspace_at(url).server_info, settings, sessions=False)
             checks += [Check(f"{name}: {one.name}", one.status, one.evidence, one.remedy) for one in results]
     return checks

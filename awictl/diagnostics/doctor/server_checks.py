@@ -9,6 +9,7 @@ from ...errors import AccessDenied, AwiError
 from ...settings import Settings
 from ...store.redis.server_info import NotAvailable, ServerInfo
 from ...util.humanize import duration
+from .replication_checks import check_replication, check_wait
 from .report import Check, failed, not_permitted, passed, warned
 
 #: The oldest supported versions (DESIGN, promise 11).
@@ -20,8 +21,6 @@ CLOCK_SKEW_WARN_MS = 1_000.0
 CLOCK_SKEW_FAIL_MS = 60_000.0
 #: Share of the memory limit from which on the check warns, and fails.
 _MEMORY_WARN, _MEMORY_FAIL = 0.8, 0.95
-#: Replication lag in seconds above which a replica is reported as late.
-_LAG_SECONDS = 10
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Info = Mapping[str, str]
@@ -54,8 +53,9 @@ async def check_server(server_info: ServerInfo, settings: Settings, *, sessions:
         checks.append(await _persistence(server_info, info))
         checks.append(_eviction(info))
     checks.append(_memory(info))
-    checks.append(await _replication(server_info, info, settings))
-    return checks
+    checks.append(await check_replication(server_info, info, settings))
+    wait = check_wait(info, settings)
+    return [*checks, wait] if wait is not None else checks
 
 
 def _unreachable(error: AwiError, settings: Settings) -> Check:
@@ -63,6 +63,10 @@ def _unreachable(error: AwiError, settings: Settings) -> Check:
         return failed(
             "reachable", str(error), "set REDIS_USERNAME and REDIS_PASSWORD, set REDIS_URL, or choose another profile"
         )
+    if settings.topology != "standalone":
+        others = "sentinels, primary and quorum" if settings.topology == "sentinel" else "cluster, slots and nodes"
+        remedy = f"see the checks {others}; correct the address if it is wrong (`awictl config show`)"
+        return failed("reachable", str(error), remedy)
     port = settings.redis_port
     remedy = (
         f"check that the server is running (`redis-cli -p {port} ping`) and start it if it is not (`systemctl start "
@@ -97,7 +101,7 @@ async def _authentication(server_info: ServerInfo, settings: Settings) -> Check:
         user = "as a user whose name is not available"
     if settings.redis_password or settings.redis_username:
         return passed("authentication", f"with a password, {user}")
-    if settings.redis_socket or settings.redis_host in _LOCAL_HOSTS:
+    if _is_local(settings):
         return passed("authentication", f"without a password, {user}; the address is local to this machine")
     return warned(
         "authentication",
@@ -109,13 +113,25 @@ async def _authentication(server_info: ServerInfo, settings: Settings) -> Check:
 def _encryption(settings: Settings) -> Check:
     if settings.redis_tls:
         return passed("tls", "encrypted; the server's certificate is verified")
-    if settings.redis_socket or settings.redis_host in _LOCAL_HOSTS:
+    if _is_local(settings):
         return passed("tls", "not encrypted, but the connection does not leave this machine")
     return warned(
         "tls",
-        f"the connection to {settings.redis_host} is not encrypted: passwords and sessions are sent in clear text",
+        f"the connection to {_hosts(settings)} is not encrypted: passwords and sessions are sent in clear text",
         "use rediss:// (REDIS_TLS=true) if the server supports TLS; on a private network this may be acceptable",
     )
+
+
+def _is_local(settings: Settings) -> bool:
+    return bool(settings.redis_socket) or set(_hosts(settings).split(" and ")) <= _LOCAL_HOSTS
+
+
+def _hosts(settings: Settings) -> str:
+    """The hosts in the settings."""
+    if settings.topology == "standalone":
+        return settings.redis_host
+    addresses = settings.sentinel_addresses if settings.topology == "sentinel" else settings.cluster_seeds
+    return " and ".join(dict.fromkeys(host for host, _ in addresses))
 
 
 async def _clock(server_info: ServerInfo) -> Check:
@@ -199,31 +215,3 @@ def _memory(info: Info) -> Check:
     if share >= _MEMORY_FAIL:
         return failed("memory", evidence, remedy)
     return warned("memory", evidence, remedy) if share >= _MEMORY_WARN else passed("memory", evidence)
-
-
-async def _replication(server_info: ServerInfo, info: Info, settings: Settings) -> Check:
-    if info.get("cluster_enabled") == "1":
-        try:
-            state = (await server_info.cluster()).get("cluster_state", "unknown")
-        except NotAvailable:
-            state = "not available"
-        remedy = "connect to a standalone server; awictl does not support Redis Cluster yet"
-        return failed("replication", f"a cluster (state {state})", remedy)
-    role, wanted = info.get("role", "unknown"), settings.wait_replicas
-    if role == "slave":
-        if info.get("master_link_status") != "up":
-            remedy = "restore the link to the primary; data read from this replica may be stale"
-            return failed("replication", "a replica that has lost its primary", remedy)
-        remedy = "connect to the primary for writes; reading from a replica is fine"
-        return warned("replication", "a replica: it refuses writes", remedy)
-    replicas = [line for name, line in info.items() if re.fullmatch(r"slave\d+", name)]
-    online = [line for line in replicas if "state=online" in line]
-    late = [line for line in online if int((re.search(r"lag=(\d{1,9})", line) or ["", "0"])[1]) > _LAG_SECONDS]
-    evidence = f"{role}, {len(online)} of {len(replicas)} replicas online" if replicas else f"{role}, no replicas"
-    if len(online) < wanted:
-        remedy = "start the replicas, or lower AWI_WAIT_REPLICAS; every write waits for replicas that are not there"
-        return failed("replication", f"{evidence}, but AWI_WAIT_REPLICAS is {wanted}", remedy)
-    if len(online) < len(replicas) or late:
-        remedy = "check the replicas' logs and the network"
-        return warned("replication", f"{evidence}, {len(late)} of them more than {_LAG_SECONDS} s behind", remedy)
-    return passed("replication", evidence)

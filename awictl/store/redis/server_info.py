@@ -33,7 +33,7 @@ class ServerInfo:
         answer: dict[str, Any] = {"latency_ms": round(latency * 1000, 3)}
         [info] = await self._server.execute_idempotent(("INFO",))
         if isinstance(info, bytes):
-            fields = _fields(info)
+            fields = fields_of(info)
             answer["server"] = fields.get("server_name", "redis")
             answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
             answer["role"] = fields.get("role")
@@ -52,7 +52,7 @@ class ServerInfo:
 
     async def info(self) -> dict[str, str]:
         """The fields of INFO."""
-        return _fields(await self._execute("INFO"))
+        return fields_of(await self._execute("INFO"))
 
     async def config(self, name: str) -> str:
         """The value of one parameter, from CONFIG GET."""
@@ -74,7 +74,7 @@ class ServerInfo:
 
     async def cluster(self) -> dict[str, str]:
         """The fields of CLUSTER INFO."""
-        return _fields(await self._execute("CLUSTER", "INFO"))
+        return fields_of(await self._execute("CLUSTER", "INFO"))
 
     async def _execute(self, *command: Argument) -> Any:
         [reply] = await self._server.execute_idempotent(command)
@@ -84,6 +84,7 @@ class ServerInfo:
             raise NotAvailable(" ".join(map(str, command))) from None
 
 
-def _fields(text: bytes) -> dict[str, str]:
+def fields_of(text: bytes) -> dict[str, str]:
+    """The fields in the reply to INFO or CLUSTER INFO."""
     lines = text.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))

@@ -1,0 +1,204 @@
+"""What sentinels, and the nodes of a cluster, report about their deployment. Each is asked by itself; nothing is written.
+
+Not over the router: it stops at the first answer that it needs, and raises if the deployment does not work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ...errors import AccessDenied, AwiError
+from ...settings import Settings
+from ...util.addresses import join_addresses
+from .connection import Server, connect
+from .server_info import ServerInfo, fields_of
+
+#: Maximum number of nodes that are asked: a cluster should not have more than 1,000.
+MAX_NODES = 1_000
+#: Number of nodes that are asked at a time.
+_AT_A_TIME = 20
+_NODE = re.compile(r"(?P<host>[^,]*):(?P<port>\d{1,5})(?:@\d+)?")
+
+
+class SentinelReport(NamedTuple):
+    """What one sentinel answers about a primary."""
+
+    #: Its address as HOST:PORT.
+    where: str
+    #: Why it gave no answer; None if it gave one.
+    error: str | None
+    #: The fields of SENTINEL MASTER; empty without an answer.
+    master: Mapping[str, str] = {}
+    #: The fields of SENTINEL REPLICAS for each replica.
+    replicas: Sequence[Mapping[str, str]] = ()
+    #: The answer to SENTINEL CKQUORUM, and whether it is positive; None if not available.
+    quorum: tuple[bool, str] | None = None
+
+    @property
+    def primary(self) -> tuple[str, int] | None:
+        """Host and port of the primary; None if the sentinel does not name one."""
+        host, port = self.master.get("ip", ""), self.master.get("port", "")
+        return (host, int(port)) if host and port.isascii() and port.isdecimal() and len(port) < 6 else None
+
+
+class ClusterNode(NamedTuple):
+    """A line of CLUSTER NODES."""
+
+    id: str
+    host: str
+    port: int
+    #: `master`, `slave`, `fail`, `fail?`, `handshake`, `noaddr` …
+    flags: frozenset[str]
+    #: The id of its master; empty for a master.
+    master: str
+    #: Number of slots that it owns, and whether any of them is moving.
+    slots: int
+    moving: bool
+
+    @property
+    def where(self) -> str:
+        """Its address as HOST:PORT."""
+        return join_addresses([(self.host, self.port)])
+
+
+class ClusterReport(NamedTuple):
+    """What one node reports about its cluster."""
+
+    #: Its address as HOST:PORT.
+    where: str
+    #: Why it gave no answer; None if it gave one.
+    error: str | None
+    #: The fields of CLUSTER INFO; empty if not available.
+    cluster: Mapping[str, str] = {}
+    #: CLUSTER NODES; empty if not available.
+    nodes: Sequence[ClusterNode] = ()
+
+
+def node_settings(settings: Settings, host: str, port: int) -> Settings:
+    """Return settings for one server of a deployment by itself."""
+    return replace(settings, redis_sentinels=None, redis_cluster=False, redis_host=host, redis_port=port)
+
+
+@asynccontextmanager
+async def node_info(settings: Settings, host: str, port: int) -> AsyncGenerator[ServerInfo, None]:
+    """Queries to one server of a deployment, on a connection of their own."""
+    server = connect(node_settings(settings, host, port))
+    try:
+        yield ServerInfo(server)
+    finally:
+        await server.close()
+
+
+async def ask_sentinels(settings: Settings) -> list[SentinelReport]:
+    """Ask all sentinels in the settings at once."""
+    own = replace(
+        settings,
+        redis_username=settings.redis_sentinel_username,
+        redis_password=settings.redis_sentinel_password,
+        redis_db=0,
+    )
+    name = settings.redis_sentinel_master
+    return await asyncio.gather(*(_ask_sentinel(own, name, *one) for one in settings.sentinel_addresses))
+
+
+async def _ask_sentinel(settings: Settings, name: str, host: str, port: int) -> SentinelReport:
+    where = join_addresses([(host, port)])
+    server = connect(node_settings(settings, host, port))
+    try:
+        commands = [("SENTINEL", what, name) for what in ("MASTER", "REPLICAS", "CKQUORUM")]
+        master, replicas, quorum = await server.execute_idempotent(*commands)
+        return SentinelReport(
+            where,
+            None,
+            _pairs(server.checked(master, "")),
+            [_pairs(one) for one in replicas] if isinstance(replicas, list) else (),
+            _quorum(server, quorum),
+        )
+    except AwiError as error:
+        return SentinelReport(where, str(error))
+    finally:
+        await server.close()
+
+
+def _quorum(server: Server, reply: Any) -> tuple[bool, str] | None:
+    if isinstance(reply, bytes):
+        return True, _text(reply).removeprefix("OK ")
+    if not isinstance(reply, Exception) or isinstance(server.translate(reply), AccessDenied):
+        return None
+    text = str(reply)
+    # redis-py removes the code of an error that it knows
+    return (False, text.removeprefix("NOQUORUM ")) if "usable Sentinels" in text else None
+
+
+async def ask_cluster(settings: Settings) -> list[ClusterReport]:
+    """Ask the seeds in the settings, then all other masters that they name."""
+    asked: dict[tuple[str, int], ClusterReport] = {}
+    wanted = list(settings.cluster_seeds)
+    for _ in range(2):
+        new = [one for one in dict.fromkeys(wanted) if one not in asked][:MAX_NODES]
+        for start in range(0, len(new), _AT_A_TIME):
+            some = new[start : start + _AT_A_TIME]
+            reports = await asyncio.gather(*(_ask_node(settings, *one) for one in some))
+            asked |= dict(zip(some, reports, strict=True))
+        nodes = next((one.nodes for one in asked.values() if one.nodes), ())
+        wanted = [(one.host, one.port) for one in nodes if "master" in one.flags and one.host and one.slots]
+    return list(asked.values())
+
+
+async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
+    where = join_addresses([(host, port)])
+    server = connect(node_settings(settings, host, port))
+    try:
+        cluster, nodes = await server.execute_idempotent(("CLUSTER", "INFO"), ("CLUSTER", "NODES"))
+        if isinstance(cluster, Exception) and "cluster support disabled" in str(cluster):
+            return ClusterReport(where, "it is not a node of a cluster")
+        return ClusterReport(
+            where,
+            None,
+            fields_of(cluster) if isinstance(cluster, bytes) else {},
+            parse_nodes(_text(nodes), host) if isinstance(nodes, bytes) else (),
+        )
+    except AwiError as error:
+        return ClusterReport(where, str(error))
+    finally:
+        await server.close()
+
+
+def parse_nodes(text: str, asked_host: str) -> list[ClusterNode]:
+    """Parse the reply to CLUSTER NODES of a node that was reached as `asked_host`."""
+    found = []
+    for line in text.splitlines()[:MAX_NODES]:
+        words = line.split(" ")
+        address = _NODE.match(words[1]) if len(words) >= 8 else None
+        if address is None:
+            continue
+        slots, moving = _slots(words[8:])
+        host = address["host"] or (asked_host if "myself" in words[2] else "")
+        flags = frozenset(words[2].split(","))
+        found.append(ClusterNode(words[0], host, int(address["port"]), flags, words[3].strip("-"), slots, moving))
+    return found
+
+
+def _slots(ranges: Sequence[str]) -> tuple[int, bool]:
+    """Number of slots in ranges such as `0-5460 7000 [93-<-id]`, and whether some are moving."""
+    count = 0
+    for one in ranges:
+        first, _, last = one.partition("-")
+        if first.isdecimal() and (last or first).isdecimal() and len(one) < 12:
+            count += int(last or first) - int(first) + 1
+    return count, any(one.startswith("[") for one in ranges)
+
+
+def _pairs(reply: Any) -> dict[str, str]:
+    """A flat list of names and values, as a dict."""
+    items = [_text(one) for one in reply] if isinstance(reply, list) else []
+    return dict(zip(items[::2], items[1::2], strict=False))
+
+
+def _text(reply: Any) -> str:
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)

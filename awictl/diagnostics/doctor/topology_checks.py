@@ -35,8 +35,8 @@ def _sentinels(reports: Sequence[SentinelReport], name: str) -> Check:
     evidence = f"{answered} of {plural(len(reports), 'sentinel')} answered"
     errors = [one.error for one in reports if one.error is not None]
     if any("No such master" in error for error in errors):
-        known = f"no primary is known by the name {name!r}; set REDIS_SENTINEL_MASTER to a name that `SENTINEL MASTERS` lists"
-        return failed("sentinels", f"{evidence}: {_listed(errors)}", known)
+        remedy = f"set REDIS_SENTINEL_MASTER to a name that `SENTINEL MASTERS` lists; it is {name!r}"
+        return failed("sentinels", f"{evidence}: {_listed(errors)}", remedy)
     if errors:
         evidence += f": {_listed(errors)}"
     if answered <= len(reports) // 2:
@@ -142,7 +142,7 @@ def cluster_checks(reports: Sequence[ClusterReport]) -> list[Check]:
 
 def _state(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -> Check:
     if not answers:
-        errors = [f"{one.where}: {one.error}" for one in reports if one.error is not None]
+        errors = [one.error for one in reports if one.error is not None]
         if not errors:
             return not_permitted("cluster", "CLUSTER INFO")
         remedy = "start the nodes, or correct the seeds in REDIS_HOST or REDIS_URL"
@@ -161,17 +161,8 @@ def _state(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -
 
 
 def _slots(answers: Sequence[ClusterReport]) -> Check:
-    def least(name: str) -> int:
-        return min(_count(one, name) for one in answers)
-
-    def most(name: str) -> int:
-        return max(_count(one, name) for one in answers)
-
-    assigned, failing, doubted = (
-        least("cluster_slots_assigned"),
-        most("cluster_slots_fail"),
-        most("cluster_slots_pfail"),
-    )
+    assigned = min(_count(one, "cluster_slots_assigned") for one in answers)
+    failing, doubted = (max(_count(one, f"cluster_slots_{what}") for one in answers) for what in ("fail", "pfail"))
     if assigned < SLOTS:
         evidence = f"{SLOTS - assigned:,} of {SLOTS:,} slots have no owner; the sessions in them cannot be used"
         remedy = "assign them (`redis-cli --cluster fix HOST:PORT`)"
@@ -183,9 +174,8 @@ def _slots(answers: Sequence[ClusterReport]) -> Check:
         remedy = "wait a moment and run this again; if that goes on, check these masters and their network"
         return warned("slots", f"{doubted:,} slots are on masters that do not answer some node", remedy)
     moving = sum(node.moving for one in answers for node in one.nodes if "myself" in node.flags)
-    return passed(
-        "slots", f"all {SLOTS:,} have an owner" + (f"; {plural(moving, 'node')} moving slots" if moving else "")
-    )
+    moves = f"; slots are moving between {plural(moving, 'master')}" if moving else ""
+    return passed("slots", f"all {SLOTS:,} have an owner{moves}")
 
 
 def _count(report: ClusterReport, name: str) -> int:
@@ -203,14 +193,12 @@ def _nodes(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -
             if node.flags & {"fail", "fail?"}:
                 down[node.where] = "failed" if "fail" in node.flags else down.get(node.where, "does not answer")
     masters = [node for node in found.values() if "master" in node.flags and node.slots]
-    unreached = [f"{one.where} ({one.error})" for one in reports if one.error is not None and one.where not in down]
+    unreached = [one.error for one in reports if one.error is not None and one.where not in down]
     problems = [*(f"{where} {how}" for where, how in down.items()), *unreached]
     if problems:
-        remedy = (
-            "start these nodes, or repair the network; for nodes that are gone for good, `CLUSTER FORGET` on all others"
-        )
-        with_slots = {node.where for node in masters}
-        worst = any(where in with_slots for where in down) or bool(unreached)
+        remedy = "start them, or repair the network; if one is gone for good, `CLUSTER FORGET` it on all others"
+        silent = {*down, *(one.where for one in reports if one.error is not None)}
+        worst = any(node.where in silent for node in masters)
         evidence = f"{len(problems)} of {plural(len(found), 'node')} do not answer: {_listed(problems)}"
         return (failed if worst else warned)("nodes", evidence, remedy)
     replicated = {node.master for node in found.values() if "slave" in node.flags}

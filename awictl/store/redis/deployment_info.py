@@ -1,6 +1,6 @@
-"""What sentinels, and the nodes of a cluster, report about their deployment. Each is asked by itself; nothing is written.
+"""What sentinels, and the nodes of a cluster, report about their deployment. Nothing is written.
 
-Not over the router: it stops at the first answer that it needs, and raises if the deployment does not work.
+Each is asked by itself, not over the router, which raises if the deployment does not work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ...errors import AccessDenied, AwiError
 from ...settings import Settings
 from ...util.addresses import join_addresses
-from .connection import Server, connect
+from .server import Server, connect
 from .server_info import ServerInfo, fields_of
 
 #: Maximum number of nodes that are asked: a cluster should not have more than 1,000.
@@ -30,7 +30,7 @@ class SentinelReport(NamedTuple):
 
     #: Its address as HOST:PORT.
     where: str
-    #: Why it gave no answer; None if it gave one.
+    #: Why it gave no answer, with its address; None if it gave one.
     error: str | None
     #: The fields of SENTINEL MASTER; empty without an answer.
     master: Mapping[str, str] = {}
@@ -120,7 +120,7 @@ async def _ask_sentinel(settings: Settings, name: str, host: str, port: int) -> 
             _quorum(server, quorum),
         )
     except AwiError as error:
-        return SentinelReport(where, str(error))
+        return SentinelReport(where, _reason(error))
     finally:
         await server.close()
 
@@ -156,7 +156,7 @@ async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
     try:
         cluster, nodes = await server.execute_idempotent(("CLUSTER", "INFO"), ("CLUSTER", "NODES"))
         if isinstance(cluster, Exception) and "cluster support disabled" in str(cluster):
-            return ClusterReport(where, "it is not a node of a cluster")
+            return ClusterReport(where, f"{where} is not a node of a cluster")
         return ClusterReport(
             where,
             None,
@@ -164,7 +164,7 @@ async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
             parse_nodes(_text(nodes), host) if isinstance(nodes, bytes) else (),
         )
     except AwiError as error:
-        return ClusterReport(where, str(error))
+        return ClusterReport(where, _reason(error))
     finally:
         await server.close()
 
@@ -202,3 +202,8 @@ def _pairs(reply: Any) -> dict[str, str]:
 
 def _text(reply: Any) -> str:
     return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+
+
+def _reason(error: AwiError) -> str:
+    """What happened and where, without advice for operators of a single server."""
+    return str(error).partition(";")[0]

@@ -62,11 +62,15 @@ def check_wait(info: Info, settings: Settings) -> Check | None:
         return warned(name, evidence, f"set AWI_WAIT_REPLICAS={online}{_planned(settings)}")
     if "min_slaves_good_slaves" not in info:
         evidence = (
-            f"writes wait for all {plural(online, 'replica')}, but min-replicas-to-write is 0: a primary that was cut "
+            f"writes wait for {_every(online)}, but min-replicas-to-write is 0: a primary that was cut "
             "off goes on accepting writes, also the app's, which are lost when it rejoins"
         )
         return warned(name, evidence, "set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on every server")
-    return passed(name, f"writes wait for all {plural(online, 'replica')}; min-replicas-to-write is set")
+    return passed(name, f"writes wait for {_every(online)}; min-replicas-to-write is set")
+
+
+def _every(replicas: int) -> str:
+    return "the replica" if replicas == 1 else f"all {replicas} replicas"
 
 
 def _planned(settings: Settings) -> str:

@@ -220,7 +220,7 @@ def merged(name: str, found: Sequence[tuple[str, Check]]) -> Check:
         text = f"{of_all}{some[0][1].evidence}" + (f" (all {len(found)} nodes)" if not of_all else "")
         text += f" ({_listed(where for where, _ in some)})" if of_all else ""
     else:
-        text = of_all + _listed([f"{where} {check.evidence}" for where, check in some], "; ")
+        text = of_all + _listed([f"{where}: {check.evidence}" for where, check in some], "; ")
     return Check(name, worst, text, some[0][1].remedy)
 
 

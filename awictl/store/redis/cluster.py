@@ -1,0 +1,325 @@
+"""A Redis Cluster: every request goes to the masters of its keys, and is repeated where it may be."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from ...settings import Settings
+from .address import Access
+from .cluster_map import HostPort
+from .cluster_watch import ClusterWatch, Member
+from .connection import Command
+from .repeat import Repeat, after_error, after_loss
+from .replies import ErrorReply, Lost
+from .router import Source
+from .slots import command_slot
+
+#: Average seconds before a request is sent again, if nothing says where it has to go; half as long to 1.5 times as long.
+PAUSE_SECONDS = 0.05
+#: Number of times that a request is sent again without a pause, after MOVED or on a new connection.
+MAX_AT_ONCE = 5
+#: Commands that change nothing: they need no lease. Scripts may write, as far as is known here.
+_READS = frozenset(
+    "ACL CLUSTER CONFIG DBSIZE EXISTS GET GETRANGE HGET HKEYS HLEN HMGET INFO MEMORY MGET PING PTTL ROLE SCAN STRLEN TIME "
+    "TTL TYPE".split()
+)
+_ASKING = ("ASKING",)
+
+
+class _Unit:
+    """A command with a key, and the commands without keys after it, which have to follow it on the same connection."""
+
+    __slots__ = ("ask", "at_once", "failure", "first", "keyed", "last", "needs_lease", "slot", "tries")
+
+    def __init__(self, slot: int | None, first: int) -> None:
+        self.slot = slot
+        #: Positions in the request: of its first command, of the one with the key, and after its last one.
+        self.first = self.keyed = first
+        self.last = first + 1
+        self.needs_lease = False
+        #: Where to send it after ASKING, once.
+        self.ask: HostPort | None = None
+        #: How often it was sent, and whether to send it again without a pause.
+        self.tries = 0
+        self.at_once = False
+        #: Why it was not executed, the last time.
+        self.failure: ErrorReply | Lost | None = None
+
+
+class ClusterRouter:
+    """The `Router` to a Redis Cluster."""
+
+    slots = True
+
+    def __init__(self, seeds: Sequence[HostPort], access: Access, where: str) -> None:
+        self.where = where
+        self._timeout = access.timeout
+        # a frozen node accepts connections; only a reply shows that it is in service
+        self.watch = ClusterWatch(seeds, access.with_probe([("PING",)], lambda _: None), where)
+        self._answered = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> ClusterRouter:
+        """The cluster in the settings."""
+        return cls(settings.cluster_seeds, Access.of(settings), settings.redis_address)
+
+    @property
+    def answered(self) -> bool:
+        """Whether any node has ever sent a reply of the Redis protocol."""
+        return self.watch.map is not None or any(one.node.answered for one in self.watch.members.values())
+
+    async def masters(self) -> Sequence[Source]:
+        """The masters that have slots."""
+        if self.watch.map is None:
+            await self._first_map(asyncio.get_running_loop().time() + self._timeout)
+        return [one.node for one in self.watch.masters()]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.watch.close()
+
+    async def execute(self, commands: Sequence[Command], *, idempotent: bool, own: bool = False) -> list[Any]:
+        """Send each command to the master of its first key, and return the replies; see `Router.execute`.
+
+        Commands without a key follow the previous command with one; if there is none, any master executes them. The
+        commands for one master are sent together, and to all masters before the first reply is awaited.
+        """
+        if not commands:
+            return []
+        now = asyncio.get_running_loop().time()
+        deadline = now + self._timeout
+        self.watch.use(now)
+        if self.watch.map is None:
+            await self._first_map(deadline)
+        replies: list[Any] = [None] * len(commands)
+        pending = _units(commands)
+        executed = False
+        while True:
+            groups = await self._located(pending, deadline)
+            if groups is None:
+                raise _failure(pending, self.where, executed)
+            outcomes = [
+                self._send(member, units, commands, replies, idempotent=idempotent, own=own)
+                for member, units in groups.items()
+            ]
+            if len(outcomes) == 1:
+                again = await outcomes[0]
+            else:
+                again = await _all(outcomes)
+            if not again:
+                return replies
+            executed = executed or len(again) < len(pending)
+            pending = again
+            if not await self._prepare(pending, deadline):
+                if any(isinstance(unit.failure, Lost) for unit in pending):
+                    raise _failure(pending, self.where, executed)
+                for unit in pending:  # the servers' own words
+                    replies[unit.first : unit.last] = [unit.failure] * (unit.last - unit.first)
+                return replies
+
+    async def _first_map(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.watch.next_round()
+        except TimeoutError as error:
+            raise Lost(self.where, "no answer in time", sent=False, timed_out=True, opening=True) from error
+
+    async def _located(self, units: Sequence[_Unit], deadline: float) -> dict[Member, list[_Unit]] | None:
+        """The units by the master to send them to, once it may be sent what they contain; None if not in time."""
+        clock = asyncio.get_running_loop().time
+        asked = False
+        while True:
+            groups: dict[Member, list[_Unit]] = {}
+            now = clock()
+            ready = True
+            for unit in units:
+                member = self._member(unit)
+                if member is None:
+                    unit.failure = unit.failure or ErrorReply("CLUSTERDOWN Hash slot not served")
+                if member is None or (unit.needs_lease and member.lease_until < now):
+                    ready = False
+                    break
+                groups.setdefault(member, []).append(unit)
+            if ready:
+                return groups
+            if asked:
+                await asyncio.sleep(_pause())
+            if clock() >= deadline or not await self._ask_masters(deadline):
+                return None
+            asked = True
+
+    def _member(self, unit: _Unit) -> Member | None:
+        if unit.ask is not None:
+            return self.watch.member(unit.ask)
+        if unit.slot is not None:
+            return self.watch.of_slot(unit.slot)
+        masters = self.watch.masters()
+        # at first the one that answered last; after a failure any
+        return random.choice(masters) if unit.failure else max(masters, key=lambda one: one.alive_at)  # noqa: S311
+
+    async def _ask_masters(self, deadline: float) -> bool:
+        """Wait until the masters were asked who is in charge. Returns False if they do not answer in time."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.watch.next_round()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _send(
+        self,
+        member: Member,
+        units: Sequence[_Unit],
+        commands: Sequence[Command],
+        replies: list[Any],
+        *,
+        idempotent: bool,
+        own: bool,
+    ) -> list[_Unit]:
+        """Send units to a member, and put the replies in their places. Returns the units to send again.
+
+        Raises Lost if they may have been executed and must not be repeated, and an ErrorReply to the greeting.
+        """
+        request: list[Command] = []
+        places: list[int] = []
+        for unit in units:
+            unit.tries += 1
+            for i in range(unit.first, unit.last):
+                if i == unit.keyed and unit.ask is not None:
+                    request.append(_ASKING)
+                places.append(len(request))
+                request.append(commands[i])
+            unit.ask = None
+        try:
+            received = await member.node.execute(request, own=own)
+        except Lost as lost:
+            repeat = after_loss(lost, idempotent=idempotent)
+            if repeat is Repeat.NEVER:
+                raise
+            return _failed(units, lost, at_once=repeat is Repeat.NOW)
+        except ErrorReply as error:
+            if after_error(error) is not Repeat.LATER:
+                raise
+            return _failed(units, error)
+        if any(unit.needs_lease for unit in units):
+            now = asyncio.get_running_loop().time()
+            if member.lease_until < now and not await self._is_still_master(member, now):
+                lost = Lost(member.node.where, "it was replaced by another node meanwhile", sent=True)
+                if idempotent:
+                    return _failed(units, lost)
+                raise lost
+        again = []
+        place = iter(places)
+        for unit in units:
+            for i in range(unit.first, unit.last):
+                replies[i] = received[next(place)]
+            reply = replies[unit.keyed]
+            if type(reply) is ErrorReply and (repeat := after_error(reply)) is not Repeat.NEVER:
+                unit.failure = reply
+                self._redirect(unit, reply, repeat, member)
+                again.append(unit)
+        return again
+
+    async def _is_still_master(self, member: Member, since: float) -> bool:
+        """Whether a member was in charge at a time, which the others say after it. Waits until they do."""
+        deadline = since + self._timeout
+        while await self._ask_masters(deadline):
+            if member.confirmed_at >= since:
+                return True
+            if self.watch.members.get(member.address) is not member:
+                return False
+            await asyncio.sleep(_pause())
+        return False
+
+    def _redirect(self, unit: _Unit, reply: ErrorReply, repeat: Repeat, member: Member) -> None:
+        """Note where a unit has to go, as a node has replied."""
+        unit.at_once = False
+        if repeat is Repeat.MOVED or repeat is Repeat.ASK:
+            try:
+                _, slot, where = str(reply).split(" ")[:3]
+                host, _, port = where.rpartition(":")
+                address = (host.strip("[]") or member.address[0], int(port))
+                number = int(slot)
+            except ValueError:
+                self.watch.is_stale = True
+                return
+            unit.at_once = True
+            if repeat is Repeat.ASK:
+                unit.ask = address
+            else:
+                self.watch.move(number, address)
+        elif reply.code != "TRYAGAIN":
+            self.watch.is_stale = True
+
+    async def _prepare(self, units: Sequence[_Unit], deadline: float) -> bool:
+        """Wait as long as necessary before units are sent again. Returns False if it would be too late."""
+        clock = asyncio.get_running_loop().time
+        if clock() >= deadline:
+            return False
+        if all(unit.at_once and unit.tries <= MAX_AT_ONCE for unit in units):
+            return True
+        pause = _pause()
+        if clock() + pause >= deadline:
+            return False
+        await asyncio.sleep(pause)
+        if all(isinstance(unit.failure, ErrorReply) and unit.failure.code == "TRYAGAIN" for unit in units):
+            return True
+        return await self._ask_masters(deadline)
+
+
+def _units(commands: Sequence[Command]) -> list[_Unit]:
+    units: list[_Unit] = []
+    for i, command in enumerate(commands):
+        slot = command_slot(command)
+        if slot is None and units:
+            units[-1].last = i + 1
+        elif units and units[-1].slot is None:  # commands without keys before the first one with a key
+            units[-1].slot = slot
+            units[-1].keyed = i
+            units[-1].last = i + 1
+        else:
+            units.append(_Unit(slot, i))
+        if command[0] not in _READS:
+            units[-1].needs_lease = True
+    return units
+
+
+def _pause() -> float:
+    return PAUSE_SECONDS * (0.5 + random.random())  # noqa: S311
+
+
+def _failed(units: Sequence[_Unit], failure: Lost | ErrorReply, *, at_once: bool = False) -> list[_Unit]:
+    for unit in units:
+        unit.failure = failure
+        unit.at_once = at_once
+    return list(units)
+
+
+async def _all(outcomes: Sequence[Any]) -> list[_Unit]:
+    """Wait for all; raise the first exception after that, the gravest first. Returns the units to send again."""
+    results = await asyncio.gather(*outcomes, return_exceptions=True)
+    failures = [one for one in results if isinstance(one, BaseException)]
+    if failures:
+        lost = next((one for one in failures if not isinstance(one, Lost)), failures[0])
+        if isinstance(lost, Lost) and not lost.sent:
+            lost.sent = True  # the others may have executed their part
+        raise lost
+    return [unit for units in results if isinstance(units, list) for unit in units]
+
+
+def _failure(units: Sequence[_Unit], where: str, executed: bool) -> Lost:
+    """Why units could not be sent in time."""
+    failures = [unit.failure for unit in units if unit.failure is not None]
+    lost = next((one for one in failures if isinstance(one, Lost)), None)
+    sent = executed or any(isinstance(one, Lost) and one.sent for one in failures)
+    if lost is not None:
+        again = Lost(lost.where, lost.reason, sent=sent, timed_out=lost.timed_out, opening=lost.opening and not sent)
+        again.__cause__ = lost.__cause__
+        return again
+    if failures:
+        return Lost(where, str(failures[0]), sent=sent)
+    reason = "a majority of its masters did not confirm in time which node is in charge, so nothing was sent"
+    return Lost(where, reason, sent=sent, timed_out=True)

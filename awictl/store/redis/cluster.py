@@ -56,7 +56,8 @@ class ClusterRouter:
 
     def __init__(self, seeds: Sequence[HostPort], access: Access, where: str) -> None:
         self.where = where
-        self._timeout = access.timeout
+        #: Seconds until a request fails.
+        self.timeout = access.timeout
         # a frozen node accepts connections; only a reply shows that it is in service
         self.watch = ClusterWatch(seeds, access.with_probe([("PING",)], lambda _: None), where)
         self._answered = False
@@ -74,7 +75,7 @@ class ClusterRouter:
     async def masters(self) -> Sequence[Source]:
         """The masters that have slots."""
         if self.watch.map is None:
-            await self._first_map(asyncio.get_running_loop().time() + self._timeout)
+            await self._first_map(asyncio.get_running_loop().time() + self.timeout)
         return [one.node for one in self.watch.masters()]
 
     async def close(self) -> None:
@@ -90,7 +91,7 @@ class ClusterRouter:
         if not commands:
             return []
         now = asyncio.get_running_loop().time()
-        deadline = now + self._timeout
+        deadline = now + self.timeout
         self.watch.use(now)
         if self.watch.map is None:
             await self._first_map(deadline)
@@ -114,11 +115,7 @@ class ClusterRouter:
             executed = executed or len(again) < len(pending)
             pending = again
             if not await self._prepare(pending, deadline):
-                if any(isinstance(unit.failure, Lost) for unit in pending):
-                    raise _failure(pending, self.where, executed)
-                for unit in pending:  # the servers' own words
-                    replies[unit.first : unit.last] = [unit.failure] * (unit.last - unit.first)
-                return replies
+                raise _failure(pending, self.where, executed)
 
     async def _first_map(self, deadline: float) -> None:
         try:
@@ -225,7 +222,7 @@ class ClusterRouter:
 
     async def _is_still_master(self, member: Member, since: float) -> bool:
         """Whether a member was in charge at a time, which the others say after it. Waits until they do."""
-        deadline = since + self._timeout
+        deadline = since + self.timeout
         while await self._ask_masters(deadline):
             if member.confirmed_at >= since:
                 return True

@@ -7,7 +7,7 @@ epoch has it. So a node that was frozen, and does not know yet that it was repla
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -15,11 +15,14 @@ from .slots import SLOTS
 
 #: Host and port of a node.
 HostPort = tuple[str, int]
+#: A slot that moves to another node, and the ids of both nodes.
+Move = tuple[int, str, str]
 
 #: What a node is asked for its view, in one request. CLUSTER NODES has the epochs; CLUSTER SLOTS has the endpoints that
 #: the cluster prefers (`cluster-preferred-endpoint-type`). Both exist in all versions.
 VIEW_COMMANDS = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
 
+_MOVING = re.compile(r"\[(\d+)-([<>])-(\w+)\]")
 _ADDRESS = re.compile(r"(.*):(\d+)(?:@\d+)?$")
 
 
@@ -39,8 +42,8 @@ class ClusterNode(NamedTuple):
     epoch: int
     #: First and last slot of each range.
     slots: tuple[tuple[int, int], ...]
-    #: Whether slots are moving to it or from it.
-    moving: bool
+    #: Slots that are moving to it or from it, each with the ids of both nodes. Only a node itself reports that.
+    moving: tuple[Move, ...]
 
 
 class View(NamedTuple):
@@ -125,9 +128,15 @@ def _parse_nodes(
             "fail?" in flags,
             int(epoch),
             tuple(_range(one) for one in held),
-            len(held) < len(ranges),
+            tuple(_moves(node_id, ranges)),
         )
     return found, myself
+
+
+def _moves(node_id: str, ranges: Sequence[str]) -> Iterator[Move]:
+    for match in filter(None, map(_MOVING.fullmatch, ranges)):
+        other = match[3]
+        yield int(match[1]), *((node_id, other) if match[2] == ">" else (other, node_id))
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -167,7 +176,7 @@ def _parse_slots(slots: Sequence[Any], asked: HostPort, epoch: int) -> dict[str,
             False,
             epoch,
             tuple(held.get(node_id, ())),
-            False,
+            (),
         )
         for node_id, (host, port) in _endpoints(slots).items()
     }
@@ -188,8 +197,8 @@ class ClusterMap(NamedTuple):
     doubtful: frozenset[HostPort]
     #: Whether no promotion may be under way: no epoch was voted on without a result, and no master is suspected.
     settled: bool
-    #: Masters that slots are moving to or from.
-    moving: frozenset[HostPort]
+    #: Slots that are moving now.
+    moving: frozenset[Move]
 
     @property
     def quorum(self) -> int:
@@ -215,7 +224,6 @@ def merge(views: Iterable[View]) -> ClusterMap:
     with_replicas = {node.master_id for node in everyone if node.master_id}
     failed = {node.id for node in everyone if node.failed}
     suspected = {node.id for node in everyone if node.suspected}
-    moving = {node.id for node in everyone if node.moving}
     epoch = max((view.epoch for view in views), default=0)
     return ClusterMap(
         epoch,
@@ -225,5 +233,5 @@ def merge(views: Iterable[View]) -> ClusterMap:
         frozenset(a for a, node in masters.items() if node.id in failed and node.id in with_replicas),
         epoch <= max((node.epoch for node in masters.values()), default=0)
         and not any(node.id in failed or node.id in suspected for node in masters.values()),
-        frozenset(a for a, node in masters.items() if node.id in moving),
+        frozenset(chain.from_iterable(node.moving for node in everyone)),
     )

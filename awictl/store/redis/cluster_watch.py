@@ -89,6 +89,14 @@ class ClusterWatch:
             self.map.slots[slot] = address
         self.is_stale = True
 
+    async def fresh_map(self) -> ClusterMap:
+        """The map as all masters report it from now on. Raises as `next_round` does."""
+        self.is_stale = True
+        await self.next_round()
+        if self.map is None or self.is_stale:
+            raise Lost(self.where, "none of its nodes reports which node has which slots", sent=False, opening=True)
+        return self.map
+
     def use(self, now: float) -> None:
         """Note a request, and ask periodically while there are more."""
         self._used_at = now

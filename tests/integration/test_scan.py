@@ -6,7 +6,7 @@ import pytest
 from support.valkey import ValkeyServer
 
 from awictl.errors import InvalidData
-from awictl.store.redis import keyspace
+from awictl.store.redis import keyspace, scan_keys
 from awictl.store.redis.scan_progress import ScanProgress
 from awictl.store.redis.server import connect
 
@@ -16,7 +16,7 @@ def fill(server: ValkeyServer, prefix: str, count: int) -> None:
 
 
 async def test_a_table_that_is_resized(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyspace, "SCAN_COUNT", 50)
+    monkeypatch.setattr(scan_keys, "SCAN_COUNT", 50)
     fill(valkey, "stays:", 3_000)
     server = connect(valkey.settings())
     found: set[bytes] = set()

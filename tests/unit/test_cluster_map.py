@@ -19,7 +19,13 @@ def view(*lines: str, epoch: int = 9, slots: object = (), asked: tuple[str, int]
 
 
 def line(
-    name: str, address: tuple[str, int], flags: str = "master", *slots: str, epoch: int = 1, of: str = "-", more: str = ""
+    name: str,
+    address: tuple[str, int],
+    flags: str = "master",
+    *slots: str,
+    epoch: int = 1,
+    of: str = "-",
+    more: str = "",
 ) -> str:
     """A line of CLUSTER NODES."""
     host, port = address
@@ -63,7 +69,9 @@ def test_slot_of_a_command(command: tuple[str, ...], key: str | None) -> None:
 
 
 def test_the_claim_with_the_highest_epoch_wins() -> None:
-    stale = view(line("a", A, "myself,master", "0-8191", epoch=1), line("b", B, "master", "8192-16383", epoch=2), epoch=2)
+    stale = view(
+        line("a", A, "myself,master", "0-8191", epoch=1), line("b", B, "master", "8192-16383", epoch=2), epoch=2
+    )
     current = view(
         line("a", A, "master,fail", epoch=1),
         line("r", REPLICA, "master", "0-8191", epoch=3),
@@ -96,7 +104,10 @@ def test_quorum(masters: int, quorum: int) -> None:
 
 
 def test_addresses() -> None:
-    mine, other = line("a", ("", 6379), "myself,master", "0-1"), line("b", B, "master", "2-3", more=",b.example,shard-id=x")
+    mine, other = (
+        line("a", ("", 6379), "myself,master", "0-1"),
+        line("b", B, "master", "2-3", more=",b.example,shard-id=x"),
+    )
     assert list(view(mine, other).nodes["a"].address) == list(A), "a node that does not know its own address"
     assert view(mine, other).nodes["b"].address == B
     assert view(mine, other, tls=True).nodes["b"].address == ("b.example", 6379), "certificates contain names"

@@ -17,14 +17,16 @@ from .replies import ErrorReply, Lost
 from .router import Source
 from .slots import command_slot
 
-#: Average seconds before a request is sent again, if nothing says where it has to go; half as long to 1.5 times as long.
+#: Average seconds before a request is sent again, if nothing says where; the actual ones are random.
 PAUSE_SECONDS = 0.05
 #: Number of times that a request is sent again without a pause, after MOVED or on a new connection.
 MAX_AT_ONCE = 5
 #: Commands that change nothing: they need no lease. Scripts may write, as far as is known here.
 _READS = frozenset(
-    "ACL CLUSTER CONFIG DBSIZE EXISTS GET GETRANGE HGET HKEYS HLEN HMGET INFO MEMORY MGET PING PTTL ROLE SCAN STRLEN TIME "
-    "TTL TYPE".split()
+    {
+        *("ACL", "CLUSTER", "CONFIG", "DBSIZE", "EXISTS", "GET", "GETRANGE", "HGET", "HKEYS", "INFO", "MEMORY", "PING"),
+        *("PTTL", "ROLE", "SCAN", "STRLEN", "TIME", "TTL", "TYPE"),
+    }
 )
 _ASKING = ("ASKING",)
 
@@ -204,10 +206,10 @@ class ClusterRouter:
         if any(unit.needs_lease for unit in units):
             now = asyncio.get_running_loop().time()
             if member.lease_until < now and not await self._is_still_master(member, now):
-                lost = Lost(member.node.where, "it was replaced by another node meanwhile", sent=True)
+                replaced = Lost(member.node.where, "it was replaced by another node meanwhile", sent=True)
                 if idempotent:
-                    return _failed(units, lost)
-                raise lost
+                    return _failed(units, replaced)
+                raise replaced
         again = []
         place = iter(places)
         for unit in units:
@@ -313,7 +315,13 @@ def _failure(units: Sequence[_Unit], where: str, executed: bool) -> Lost:
     lost = next((one for one in failures if isinstance(one, Lost)), None)
     sent = executed or any(isinstance(one, Lost) and one.sent for one in failures)
     if lost is not None:
-        again = Lost(lost.where, lost.reason, sent=sent, timed_out=lost.timed_out, opening=lost.opening and not sent)
+        again = Lost(
+            where,
+            f"{lost.where}: {lost.reason}",
+            sent=sent,
+            timed_out=lost.timed_out,
+            opening=lost.opening and not sent,
+        )
         again.__cause__ = lost.__cause__
         return again
     if failures:

@@ -1,7 +1,7 @@
 """Scan the keys of all masters of a Redis Cluster, while slots may move between them.
 
-A key that moves to another master is missed if the scan of the old one reaches its place after that, and the scan of the
-new one has passed its place before. So all masters are scanned at the same time, and those that have received slots
+A key that moves to another master is missed if the scan of the old one reaches its place after that, and the scan of
+the new one has passed its place before. So all masters are scanned at the same time, and those that have received slots
 meanwhile are scanned again. A key can only be missed if it has moved during every one of these passes.
 """
 
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import cast
 
 from ...errors import Unreachable
 from .cluster import ClusterRouter
@@ -83,13 +84,14 @@ class SlotMoves:
 
 
 async def scan_masters(
-    server: Server, router: ClusterRouter, pattern: str | None, rate: float | None, on_step: StepCallback
+    server: Server, pattern: str | None, rate: float | None, on_step: StepCallback
 ) -> AsyncGenerator[list[bytes], None]:
     """The names of all keys on all masters, in batches. A key may be returned several times.
 
     `rate`: maximum number of keys per second on all masters together. Logs a warning if slots moved all the time, so
     that some keys may be missing. Raises Unreachable if a master cannot be reached, and none is promoted in time.
     """
+    router = cast("ClusterRouter", server.router)
     clock = asyncio.get_running_loop().time
     moves = SlotMoves(await _fresh_map(server, router))
     pending = router.watch.masters()

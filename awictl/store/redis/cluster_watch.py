@@ -50,7 +50,7 @@ class Member:
 
 
 class ClusterWatch:
-    """Asks all masters at once, in rounds: at the first request, every POLL_SECONDS while in use, and after failures."""
+    """Asks all masters at once: at the first request, every POLL_SECONDS while in use, and after failures."""
 
     def __init__(self, seeds: Sequence[HostPort], access: Access, where: str) -> None:
         self._seeds = tuple(seeds)
@@ -173,14 +173,16 @@ class ClusterWatch:
 
     def _grant(self, answers: dict[Member, Any], began: float) -> None:
         """Grant leases after a round, if a majority of masters has answered in it."""
-        assert self.map is not None
+        known = self.map
+        if known is None:
+            return
         masters = self.masters()
         answered = sum(isinstance(answers.get(one), (ClusterInfo, View)) for one in masters)
-        self._has_quorum = answered >= self.map.quorum
+        self._has_quorum = answered >= known.quorum
         if not self._has_quorum:
             return
         for member in masters:
-            if member.address not in self.map.doubtful:
+            if member.address not in known.doubtful:
                 member.confirmed_at = began
                 member.lease_until = max(member.lease_until, member.alive_at + LEASE_SECONDS)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...util.batched import batched, batched_by_bytes
 from .replies import ErrorReply
-from .scan_progress import ScanProgress
+from .scan_keys import StepCallback, scan_keys
 from .server import Argument, Script, Server
 
 if TYPE_CHECKING:
@@ -18,10 +16,6 @@ if TYPE_CHECKING:
     from .repairs import Repairable
     from .server_info import ServerInfo
 
-#: COUNT of a SCAN that is not paced: about a millisecond of the server's time, so that round trips hardly count.
-SCAN_COUNT = 2_000
-#: Steps per second of a paced scan: many short ones, so that other clients hardly wait.
-PACED_STEPS = 500
 #: Maximum number of keys of one script call: some hundred microseconds of the server's time.
 KEYS_PER_SCRIPT = 100
 #: Number of keys per request, for callers that examine many.
@@ -29,16 +23,10 @@ BATCH_KEYS = 500
 #: Maximum size of the replies to one request for several strings, in bytes; a larger string is requested alone.
 _REQUEST_BYTES = 4_194_304
 
-#: Number of keys that is assumed where DBSIZE is not available; servers support about as many.
-_MAX_KEYS = 2**32
-
 #: The error for a key whose length or bytes are of a wrong type.
 _NOT_A_STRING = ErrorReply("the server sent no string")
 
 _KEY_INFO = Script("key_info")
-
-#: Called after each step of a scan with the approximate number of keys that the server visited in it.
-StepCallback = Callable[[int], None]
 
 
 class KeyInfo(NamedTuple):
@@ -59,7 +47,7 @@ class KeyInfo(NamedTuple):
         return isinstance(self.error, ErrorReply) and self.error.code == "NOPERM"
 
 
-async def scan(
+def scan(
     server: Server, pattern: str | None, rate: float | None = None, on_step: StepCallback = lambda _: None
 ) -> AsyncGenerator[list[bytes], None]:
     """The names of all keys, or of those that match a pattern, in batches. A key may be returned twice.
@@ -67,24 +55,11 @@ async def scan(
     `rate`: maximum number of keys per second (None: not paced). `on_step`: called with the number of keys of each step.
     Raises InvalidData if the scan does not end.
     """
-    count = SCAN_COUNT if rate is None else max(1, min(SCAN_COUNT, int(rate / PACED_STEPS)))
-    matching: Sequence[Argument] = ("MATCH", pattern) if pattern is not None else ()
-    cursor = b"0"
-    progress = ScanProgress(server.where, count)
-    while True:
-        started = time.monotonic()
-        [reply] = await server.execute_idempotent(("SCAN", cursor, *matching, "COUNT", count))
-        cursor, names = server.checked(reply, pattern or "*")
-        if progress.step(cursor, len(names)):
-            [size] = await server.execute_idempotent(("DBSIZE",))
-            progress.set_size(size if isinstance(size, int) else _MAX_KEYS)
-        on_step(count)
-        if names:
-            yield names
-        if cursor == b"0":
-            return
-        if rate is not None:
-            await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
+    if server.router.slots:
+        from .cluster_scan import scan_masters
+
+        return scan_masters(server, pattern, rate, on_step)
+    return scan_keys(server.execute_idempotent, server, pattern, rate, on_step)
 
 
 async def key_info(

@@ -70,7 +70,7 @@ class Server:
         try:
             replies = await self.router.execute(commands, idempotent=idempotent, own=own)
         except (Lost, ErrorReply) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
         self._check(commands, replies)
         return replies
 
@@ -83,7 +83,7 @@ class Server:
         try:
             replies = await source.execute(commands)
         except (Lost, ErrorReply) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
         self._check(commands, replies)
         return replies
 
@@ -92,7 +92,7 @@ class Server:
         try:
             return await self.router.masters()
         except (Lost, ErrorReply) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
 
     def _check(self, commands: Sequence[Command], replies: Sequence[Any]) -> None:
         for command, reply in zip(commands, replies, strict=True):
@@ -181,7 +181,8 @@ class Server:
                 "increase AWI_MAX_DOCUMENT_BYTES to read it"
             )
 
-    def _failure(self, error: Lost | ErrorReply) -> AwiError:
+    def failure(self, error: Lost | ErrorReply) -> AwiError:
+        """The error of awictl for what a router raises."""
         if isinstance(error, ErrorReply):
             return self.translate(error)
         return of_lost(error, self.where, self.router.answered)
@@ -212,6 +213,10 @@ def connect(settings: Settings, client: Any = None) -> Server:
         from .redis_client import ClientRouter
 
         return Server(ClientRouter(client))
+    if settings.topology == "cluster":
+        from .cluster import ClusterRouter
+
+        return Server(ClusterRouter.of(settings))
     from .standalone import Standalone
 
     return Server(Standalone.of(settings))

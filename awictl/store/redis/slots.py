@@ -13,10 +13,7 @@ SLOTS = 16_384
 
 #: Position of the first key in a command, if it is not 1; 0: it has none.
 _FIRST_KEY = dict.fromkeys(
-    (
-        "ACL ASKING AUTH CLIENT CLUSTER COMMAND CONFIG DBSIZE ECHO HELLO INFO LATENCY MONITOR PING READONLY READWRITE "
-        "ROLE SCAN SCRIPT SELECT SLOWLOG TIME WAIT WAITAOF"
-    ).split(),
+    ("ACL", "ASKING", "AUTH", "CLUSTER", "CONFIG", "DBSIZE", "INFO", "MONITOR", "PING", "ROLE", "SCAN", "TIME", "WAIT"),
     0,
 ) | {"MEMORY": 2, "OBJECT": 2}
 #: Commands whose keys follow their number, which is their third word.
@@ -37,10 +34,9 @@ def key_slot(key: bytes | str) -> int:
 def command_slot(command: Sequence[bytes | str | int]) -> int | None:
     """The slot of the first key of a command; None if it has no key."""
     name = command[0]
+    position = _FIRST_KEY.get(name, 1)  # type: ignore[arg-type]
     if name in _NUMBERED:
-        position = 3 if len(command) > 3 and int(command[2]) > 0 else 0
-    else:
-        position = _FIRST_KEY.get(name, 1)  # type: ignore[arg-type]
+        position = 3 if int(command[2]) > 0 else 0
     if not 0 < position < len(command):
         return None
     key = command[position]

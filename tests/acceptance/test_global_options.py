@@ -11,7 +11,7 @@ from support.documents import AGENT_ID, SESSION_ID, agent_key, compact, document
 from support.valkey import ValkeyServer, free_port
 
 from awictl import __version__
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 
 #: The cache key of the empty query.
 CACHE_KEY = "879870e3b305b9f50961e6ab28b8707f"
@@ -93,7 +93,7 @@ NODES = list(tree().walk())
 COMMANDS = [node for node in NODES if not node.children]
 
 
-def name_of(node: Node) -> str:
+def name_of(node: CommandNode) -> str:
     return " ".join(node.path[1:]) or "awictl"
 
 
@@ -360,7 +360,7 @@ def test_a_table_in_a_pipe_is_not_truncated(awictl: Cli, valkey: ValkeyServer) -
 
 
 @pytest.mark.parametrize("node", NODES, ids=name_of)
-def test_help_has_an_example_and_imports_no_driver(user: Cli, node: Node) -> None:
+def test_help_has_an_example_and_imports_no_driver(user: Cli, node: CommandNode) -> None:
     result = user.python("-X", "importtime", "-m", "awictl", *node.path[1:], "--help")
     assert result.code == 0
     assert result.text.startswith(f"Usage: {' '.join(node.path)}")

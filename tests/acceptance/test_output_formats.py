@@ -17,7 +17,7 @@ from support.mongo import MongoServer
 from support.terminal import on_terminal
 from support.valkey import ValkeyServer
 
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 from awictl.document.byte_layout import encode
 
 #: A cell that a spreadsheet would take for a formula, with all that CSV has to quote.
@@ -194,7 +194,7 @@ sys.exit(run(["session", "end", "sess_b", "--discard", "--yes", *sys.argv[1:]]))
     assert three.raw.exists("AWI:SESSION:sess_b"), "nothing was done"
 
 
-def commands(node: Node) -> list[Node]:
+def commands(node: CommandNode) -> list[CommandNode]:
     return [one for one in node.walk() if not one.children]
 
 

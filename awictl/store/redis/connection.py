@@ -95,7 +95,8 @@ class Connection(asyncio.Protocol):
                 lost = Lost(where, error.reason, sent=False, timed_out=error.timed_out, opening=True)
                 raise lost from error.__cause__
             if isinstance(error, Exception):
-                raise opening_failed(where, error) from error.__cause__
+                failed = opening_failed(where, error)
+                raise failed from failed.__cause__
             raise
         return connection
 

@@ -111,9 +111,9 @@ _awictl() {
     "keys stats") commands="" own="--all --rate --sample" ;;
     "serve") commands="" own="--host --port --workers --allow-register --register-permission --register-limit --rate-limit --max-body --request-timeout --unknown-key-limit --access-log --behind-tls --proxy --cors" ;;
     "embedded") commands="start status stop" own="" ;;
-    "embedded start") commands="" own="" ;;
-    "embedded status") commands="" own="" ;;
-    "embedded stop") commands="" own="" ;;
+    "embedded start") commands="" own="--cluster --sentinel" ;;
+    "embedded status") commands="" own="--cluster --sentinel" ;;
+    "embedded stop") commands="" own="--cluster --sentinel" ;;
     "demo") commands="" own="" ;;
     "health") commands="" own="" ;;
     "top") commands="" own="--interval --seconds --rate" ;;

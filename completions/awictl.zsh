@@ -1214,7 +1214,7 @@ _awictl_embedded() {
       local -a commands=(
       'start:Start the embedded server, if it is not running'
       'status:Show whether the embedded server is running, and where its data is'
-      'stop:Stop the embedded server'
+      'stop:Stop the embedded server, or one of the deployments'
       )
       _describe command commands ;;
     argument)
@@ -1228,6 +1228,8 @@ _awictl_embedded() {
 
 _awictl_embedded_start() {
   _arguments \
+    '--cluster[The embedded cluster, three masters on ports of 127.0.0.1.]' \
+    '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -1245,6 +1247,8 @@ _awictl_embedded_start() {
 
 _awictl_embedded_status() {
   _arguments \
+    '--cluster[The embedded cluster, three masters on ports of 127.0.0.1.]' \
+    '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -1262,6 +1266,8 @@ _awictl_embedded_status() {
 
 _awictl_embedded_stop() {
   _arguments \
+    '--cluster[The embedded cluster, three masters on ports of 127.0.0.1.]' \
+    '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

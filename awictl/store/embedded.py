@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
@@ -44,12 +45,24 @@ _MAX_SOCKET_PATH = 100
 log = logging.getLogger("awictl")
 
 
+class Membership(NamedTuple):
+    """What a server needs to be a member of an embedded cluster or Sentinel deployment (`embedded_topology`)."""
+
+    #: TCP port on 127.0.0.1.
+    port: int
+    password: str
+    #: Whether it is a sentinel.
+    sentinel: bool = False
+
+
 @dataclass(frozen=True)
 class EmbeddedServer:
     """The embedded server of one user. Methods block: call them in a thread, or before the event loop starts."""
 
     #: The folder with its data, lock, log and socket.
     folder: Path
+    #: None if it serves alone. A member has further options, and its password, in `valkey.conf` in its folder.
+    member: Membership | None = None
 
     @property
     def socket(self) -> Path:
@@ -188,7 +201,13 @@ class EmbeddedServer:
             "pidfile": str(self.folder / "valkey.pid"),
             "logfile": str(self.log),
         }
-        command = [_server_program(), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        command = [_server_program()]
+        if self.member:
+            options |= {"port": str(self.member.port), "bind": "127.0.0.1"}
+            command += [str(self.folder / "valkey.conf")]
+        command += [word for name, value in options.items() for word in (f"--{name}", value)]
+        if self.member and self.member.sentinel:
+            command += ["--sentinel"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, pass_fds=(lock,), check=False)
         if done.returncode:
             printed = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()
@@ -200,9 +219,18 @@ class EmbeddedServer:
         Raises Refused if another user could receive it.
         """
         with suppress(OSError), private_socket.connect(self.socket, timeout)[0] as connection:
+            if self.member:
+                connection.sendall(b"AUTH %s\r\n" % self.member.password.encode())
+                if connection.recv(512) != b"+OK\r\n":
+                    return b""
             connection.sendall(command)
             return connection.recv(512)
         return b""
+
+    def reports(self, command: bytes, *expected: bytes) -> bool:
+        """Whether the first 512 bytes of the reply to an inline command contain all that is expected."""
+        reply = self._send(command + b"\r\n", 1.0)
+        return all(one in reply for one in expected)
 
     def _recorded_pid(self) -> int | None:
         """The process id in the server's pid file, which may be out of date."""

@@ -121,7 +121,7 @@ def test_completion_finds_the_sessions_of_a_running_server_only(laptop: Cli) -> 
 # -- concurrent commands
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [4, pytest.param(8, marks=pytest.mark.soak)])
 def test_concurrent_commands_share_one_server(laptop: Cli, count: int) -> None:
     words = ("--embedded", "session", "create", "--agent", "a", "-o", "ids", "-q")
     made: list[str] = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from support import forking
 from support.mongo import DATABASE, MongoServer
 from support.proxy import hanging_writes
 from support.valkey import ValkeyServer, free_port
@@ -52,15 +51,8 @@ def run(valkey: ValkeyServer, mongo: MongoServer | str, *words: str) -> Done:
         "XDG_CONFIG_HOME": str(valkey.folder),
     }
     began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "awictl", *words],
-        env=env,
-        cwd=valkey.folder,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr.decode(), time.monotonic() - began)
+    code, out, err = forking.run(words, cwd=valkey.folder, env=env, stdin=b"", timeout=60)
+    return Done(code, out, err.decode(), time.monotonic() - began)
 
 
 def run_with_mongodb(valkey: ValkeyServer, mongo: MongoServer) -> Done:

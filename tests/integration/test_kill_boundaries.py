@@ -25,6 +25,8 @@ from awictl.document.schema import new_document
 
 #: Number of concurrent processes.
 AT_ONCE = 3
+#: Whether to kill both before and after each request.
+EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["few", "all"])
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,12 @@ async def _archived(manager: StateManager, case: Case) -> dict[str, Any]:
     return decode(found.raw)
 
 
+def _moments(steps: list[str], every: bool) -> list[tuple[int, Moment]]:
+    """When to kill a command. After a step, the servers have what they have before the next one: one kill will do."""
+    moments = [(step, moment) for step in range(len(steps)) for moment in Moment]
+    return [one for one in moments if every or one[1] is Moment.AFTER or one == moments[0]]
+
+
 def _steps(prepare: Callable[[], Case]) -> list[str]:
     """Return the steps of a command in its second run, when the servers have its scripts and indexes."""
     for _ in range(2):
@@ -128,13 +136,14 @@ def _steps(prepare: Callable[[], Case]) -> list[str]:
     return recorder.steps
 
 
+@EVERY
 async def test_an_end_killed_at_any_step_is_completed_by_the_next(
-    servers: tuple[ValkeyServer, MongoServer],
+    servers: tuple[ValkeyServer, MongoServer], every: bool
 ) -> None:
     valkey, mongo = servers
     rehearsed = itertools.count(10_000)
     steps = _steps(lambda: end_case(valkey, mongo, next(rehearsed)))
-    boundaries = [(step, moment) for step in range(len(steps)) for moment in Moment]
+    boundaries = _moments(steps, every)
 
     def killed(number: int) -> tuple[Case, bool]:
         case = end_case(valkey, mongo, number)
@@ -160,8 +169,9 @@ async def test_an_end_killed_at_any_step_is_completed_by_the_next(
             assert document["page_state"]["filters"] == {"a.b": {"$in": [2**63, "🙂", None, 1.5]}}
 
 
+@EVERY
 async def test_a_sweep_killed_at_any_step_is_completed_by_the_next(
-    servers: tuple[ValkeyServer, MongoServer],
+    servers: tuple[ValkeyServer, MongoServer], every: bool
 ) -> None:
     """One session about to expire, and one that has ended; the archive is empty before each kill."""
     valkey, mongo = servers
@@ -185,17 +195,16 @@ async def test_a_sweep_killed_at_any_step_is_completed_by_the_next(
     before = {case: case.in_redis() for case in (expiring, ended)}
     async with StateManager.open(valkey.settings(mongodb_uri=mongo.uri)) as manager:
         sweeper = manager.sweeper(300_000)
-        for step in range(len(steps)):
-            for moment in Moment:
-                prepare()
-                killer = Killer(step, moment)
-                assert expiring.run(killer) == -9 and killer.killed, (step, moment)
-                assert expiring.in_redis() is not None, "a live session is never deleted"
-                assert ended.in_redis() is not None or len(ended.in_archive()) == 1, "lost"
-                swept = await sweeper.sweep(await sweeper.candidates())
-                assert (swept.failed, swept.stopped) == ({}, None)
-                assert ended.in_redis() is None and expiring.in_redis() is not None
-                for case, document in before.items():
-                    [found] = case.in_archive()
-                    assert found["state"] == ("live" if case is expiring else "ended")
-                    assert_same(await _archived(manager, case), document)
+        for step, moment in _moments(steps, every):
+            prepare()
+            killer = Killer(step, moment)
+            assert expiring.run(killer) == -9 and killer.killed, (step, moment)
+            assert expiring.in_redis() is not None, "a live session is never deleted"
+            assert ended.in_redis() is not None or len(ended.in_archive()) == 1, "lost"
+            swept = await sweeper.sweep(await sweeper.candidates())
+            assert (swept.failed, swept.stopped) == ({}, None)
+            assert ended.in_redis() is None and expiring.in_redis() is not None
+            for case, document in before.items():
+                [found] = case.in_archive()
+                assert found["state"] == ("live" if case is expiring else "ended")
+                assert_same(await _archived(manager, case), document)

@@ -57,7 +57,7 @@ async def archived(manager: StateManager, session_id: str) -> dict[str, Any]:
     return decode(found.raw)
 
 
-@pytest.mark.parametrize(("sweepers", "sessions"), [(3, 300), pytest.param(8, 1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("sweepers", "sessions"), [(3, 120), pytest.param(8, 1_000, marks=pytest.mark.soak)])
 async def test_concurrent_sweepers_archive_each_session_once_in_its_last_version(
     valkey: ValkeyServer, mongo: MongoServer, settings: Settings, sweepers: int, sessions: int
 ) -> None:

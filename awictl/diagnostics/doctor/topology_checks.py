@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...settings import Settings
-from ...store.redis.deployment_info import ClusterNode, ClusterReport, SentinelReport
+from ...store.redis.deployment_info import ReportedNode, ClusterReport, SentinelReport
 from ...util.humanize import plural
 from .report import Check, Status, failed, not_permitted, passed, warned
 
@@ -185,7 +185,7 @@ def _count(report: ClusterReport, name: str) -> int:
 
 def _nodes(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -> Check:
     """Check the nodes that do not answer others, or do not answer awictl; and masters without a replica."""
-    found: dict[str, ClusterNode] = {}
+    found: dict[str, ReportedNode] = {}
     down: dict[str, str] = {}
     for report in answers:
         for node in report.nodes:

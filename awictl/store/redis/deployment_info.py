@@ -46,7 +46,7 @@ class SentinelReport(NamedTuple):
         return (host, int(port)) if host and port.isascii() and port.isdecimal() and len(port) < 6 else None
 
 
-class ClusterNode(NamedTuple):
+class ReportedNode(NamedTuple):
     """A line of CLUSTER NODES."""
 
     id: str
@@ -76,7 +76,7 @@ class ClusterReport(NamedTuple):
     #: The fields of CLUSTER INFO; empty if not available.
     cluster: Mapping[str, str] = {}
     #: CLUSTER NODES; empty if not available.
-    nodes: Sequence[ClusterNode] = ()
+    nodes: Sequence[ReportedNode] = ()
 
 
 def node_settings(settings: Settings, host: str, port: int) -> Settings:
@@ -169,7 +169,7 @@ async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
         await server.close()
 
 
-def parse_nodes(text: str, asked_host: str) -> list[ClusterNode]:
+def parse_nodes(text: str, asked_host: str) -> list[ReportedNode]:
     """Parse the reply to CLUSTER NODES of a node that was reached as `asked_host`."""
     found = []
     for line in text.splitlines()[:MAX_NODES]:
@@ -180,7 +180,7 @@ def parse_nodes(text: str, asked_host: str) -> list[ClusterNode]:
         slots, moving = _slots(words[8:])
         host = address["host"] or (asked_host if "myself" in words[2] else "")
         flags = frozenset(words[2].split(","))
-        found.append(ClusterNode(words[0], host, int(address["port"]), flags, words[3].strip("-"), slots, moving))
+        found.append(ReportedNode(words[0], host, int(address["port"]), flags, words[3].strip("-"), slots, moving))
     return found
 
 

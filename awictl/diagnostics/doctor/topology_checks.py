@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...settings import Settings
-from ...store.redis.deployment_info import ReportedNode, ClusterReport, SentinelReport
+from ...store.redis.deployment_info import ClusterReport, ReportedNode, SentinelReport
 from ...util.humanize import plural
 from .report import Check, Status, failed, not_permitted, passed, warned
 

@@ -58,8 +58,8 @@ class Access:
             settings.redis_db,
             settings.redis_tls,
             settings.redis_tls_ca_certs,
-            getattr(settings, "redis_tls_cert", None),
-            getattr(settings, "redis_tls_key", None),
+            settings.redis_tls_cert,
+            settings.redis_tls_key,
             settings.embedded,
             settings.timeout,
             settings.max_document_bytes,
@@ -81,11 +81,10 @@ class Access:
 
     @cached_property
     def tls_context(self) -> ssl.SSLContext:
-        """Verifies the server's certificate and its host name. Raises OSError if a file cannot be read."""
-        context = ssl.create_default_context(cafile=self.tls_ca_certs)
-        if self.tls_cert:
-            context.load_cert_chain(self.tls_cert, self.tls_key)
-        return context
+        """Verifies the server's certificate and its host name. Raises InvalidInput if a file cannot be used."""
+        from .tls import context
+
+        return context(self.tls_ca_certs, self.tls_cert, self.tls_key)
 
     def url(self, address: Address) -> str:
         """The URL of a server without credentials, for messages."""
@@ -131,10 +130,10 @@ def reason_of(error: BaseException | None) -> str:
         return "the connection was closed"
     if isinstance(error, TimeoutError) and not error.errno:
         return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}"
+        from .tls import reason
+
+        return reason(error)
     numbers = {int(one) for one in re.findall(r"\[Errno (\d+)\]", str(error))}  # of several addresses, perhaps
     if isinstance(error, OSError) and (error.errno or numbers):
         number = error.errno or min(numbers)

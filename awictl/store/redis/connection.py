@@ -294,9 +294,18 @@ class Connection(asyncio.Protocol):
 
     def _lost(self, *, sent: bool) -> Lost:
         error = self._error
+        if sent and not self.answered and isinstance(error, OSError):
+            sent = not _ended_handshake(error)
         lost = Lost(self.where, reason_of(error), sent=sent, timed_out=isinstance(error, TimeoutError))
         lost.__cause__ = error
         return lost
+
+
+def _ended_handshake(error: OSError) -> bool:
+    """Whether a server with TLS rejected the client's certificate; see `tls.is_rejection`."""
+    from .tls import is_rejection
+
+    return is_rejection(error)
 
 
 def pack(commands: Sequence[Command]) -> bytes:

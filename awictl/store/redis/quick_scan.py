@@ -62,12 +62,10 @@ def _connected(settings: Settings) -> socket.socket:
     connection = socket.create_connection((settings.redis_host, settings.redis_port), settings.timeout)
     if not settings.redis_tls:
         return connection
-    import ssl
+    from .tls import context
 
-    context = ssl.create_default_context(cafile=settings.redis_tls_ca_certs)
-    if settings.redis_tls_cert:
-        context.load_cert_chain(settings.redis_tls_cert, settings.redis_tls_key)
-    return context.wrap_socket(connection, server_hostname=settings.redis_host)
+    made = context(settings.redis_tls_ca_certs, settings.redis_tls_cert, settings.redis_tls_key)
+    return made.wrap_socket(connection, server_hostname=settings.redis_host)
 
 
 def _greeting(settings: Settings) -> Iterator[Sequence[Any]]:

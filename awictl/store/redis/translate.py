@@ -6,8 +6,12 @@ from ...errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
 from ..errors import MalformedReply, ReplyLost, cannot_save
 from .replies import ErrorReply, Lost, NotAReply, ReplyTooLarge
 
-#: What to check if a server without TLS has never replied.
-_TLS_HINT = "; if that goes on, check whether it expects TLS (rediss://)"
+#: What to check if a server has never replied, by the scheme of its URL.
+_HINTS = {
+    "redis": "; if that goes on, check whether it expects TLS (rediss://)",
+    "rediss": "; if that goes on, check whether it has TLS on this port, and requires a client certificate "
+    "(REDIS_TLS_CERT, REDIS_TLS_KEY)",
+}
 
 
 def of_lost(lost: Lost, where: str, answered: bool, *, streaming: bool = False) -> AwiError:
@@ -19,16 +23,38 @@ def of_lost(lost: Lost, where: str, answered: bool, *, streaming: bool = False) 
         )
     if isinstance(cause, NotAReply) and not answered:
         return not_redis(where, str(cause))
+    if isinstance(cause, OSError) and (advice := _advice_for_tls(cause)) is not None:
+        text = f"cannot reach Redis at {where}: {lost.reason}; {advice}"
+        return ReplyLost(text, retryable=True) if lost.sent else Unreachable(text)
     if not lost.sent:
         return Unreachable(
             f"cannot reach Redis at {where}: {lost.reason}; check that it is running and that the address is right "
-            "(`awictl config show`)"
+            f"(`awictl config show`){_hint(where, answered) if _was_accepted(cause) else ''}"
         )
     if streaming:
         return Unreachable(f"{where} closed the connection: {lost.reason}")
-    hint = "" if answered or not where.startswith("redis://") else _TLS_HINT
+    hint = _hint(where, answered)
     text = f"{where} closed the connection before it replied: {lost.reason}{hint}"
     return ReplyLost(text, retryable=not lost.timed_out)
+
+
+def _hint(where: str, answered: bool) -> str:
+    return "" if answered else _HINTS.get(where.partition("://")[0], "")
+
+
+def _was_accepted(cause: BaseException | None) -> bool:
+    """Whether a server accepted the connection before that failed, as one does that expects TLS, or has none."""
+    return cause is None or isinstance(cause, ConnectionResetError | TimeoutError)
+
+
+def _advice_for_tls(error: OSError) -> str | None:
+    import ssl
+
+    if not isinstance(error, ssl.SSLError):
+        return None
+    from .tls import remedy
+
+    return remedy(error)
 
 
 def of_error(error: Exception, where: str, key: str | None = None) -> AwiError:

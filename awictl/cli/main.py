@@ -4,17 +4,14 @@ import errno
 import importlib
 import io
 import sys
-from typing import Annotated, Any
-
-import typer
-from typer.main import get_command
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..errors import InvalidInput
 from .framework.error_report import report
-from .framework.global_options import CONTEXT_SETTINGS, remember_options, with_global_options
-from .framework.group import LazyGroup, load_command, load_group
-from .framework.stdout import flush
+from .framework.stdout import flush, print_lines
+
+if TYPE_CHECKING:
+    from .framework.group import LazyGroup
 
 #: Groups and commands, in the order of the help. Each has a folder of its name.
 COMMANDS = {
@@ -40,51 +37,19 @@ COMMANDS = {
 
 def _load(name: str) -> Any:
     """Import a group or a command of the root. A group's folder names its commands; a command is in `command.py`."""
+    from .framework.group import load_command, load_group
+
     package = importlib.import_module(f".{name}", __package__)
     if names := getattr(package, "COMMANDS", None):
         return load_group(package.__name__, names, COMMANDS[name])
     return load_command(f"{package.__name__}.command", name)
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
-        typer.echo(f"awictl {__version__}")
-        raise typer.Exit
-
-
-app = typer.Typer(
-    cls=LazyGroup,
-    help="Inspect and manage AWI sessions: the state that a site keeps for each web agent in Redis.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings=CONTEXT_SETTINGS,
-)
-
-
-@app.callback(
-    epilog="\b\nExamples:\n  awictl demo\n  awictl --embedded session list\n"
-    "  awictl --redis redis://redis.example.com session list --idle 20m\n"
-    "  awictl session show ID | jq .page_state"
-)
-@with_global_options
-def root(
-    ctx: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
-    ] = False,
-    **options: Any,
-) -> None:
-    remember_options(ctx, **options)
-
-
-def root_group() -> LazyGroup:
+def root_group() -> "LazyGroup":
     """The command tree; its branches are not imported yet."""
-    group = get_command(app)
-    assert isinstance(group, LazyGroup)  # noqa: S101  # `cls` above
-    group.set_commands(COMMANDS, _load, COMMANDS)
-    return group
+    from .framework.root import build_root
+
+    return build_root(COMMANDS, _load)
 
 
 def run(arguments: list[str]) -> int:
@@ -97,32 +62,24 @@ def run(arguments: list[str]) -> int:
             sys.__stdout__ = sys.stdout  # type: ignore[misc]  # the terminal's size is asked of this one
         sys.stdout.reconfigure(errors="backslashreplace")  # stdout may not be UTF-8
     try:
-        code = root_group().main(arguments, prog_name="awictl", standalone_mode=False)
+        code = _run(arguments)
         flush()
-    except typer.TyperException as error:  # a usage error
-        return _report_usage(error)
     except SystemExit:  # raised by Click if the reader of a help page has closed the pipe
         return report(BrokenPipeError())
     except BaseException as error:
         return report(error)
-    return code if isinstance(code, int) else 0
+    return code
 
 
-#: Click's names of number types, as in "'abc' is not a valid int range".
-_NUMBER_TYPES = {
-    "int range": "an integer",
-    "float range": "a number",
-    "integer": "an integer",
-    "float": "a number",
-}
+def _run(arguments: list[str]) -> int:
+    """Run the command line. Typer, whose import takes longer than most commands, is asked only if need be."""
+    if arguments == ["--version"]:
+        print_lines([f"awictl {__version__}"])
+        return 0
+    from .framework.quick_parse import quick_parse
 
+    if (invocation := quick_parse(arguments, __package__, COMMANDS)) is not None:
+        return invocation()
+    from .framework.root import run_with_typer
 
-def _report_usage(error: typer.TyperException) -> int:
-    if type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(error.format_message(), err=True)
-        return 2
-    path = getattr(getattr(error, "ctx", None), "command_path", "awictl")
-    message = error.format_message().removesuffix(".")
-    for name, plain in _NUMBER_TYPES.items():
-        message = message.replace(f"is not a valid {name}", f"is not {plain}")
-    return report(InvalidInput(f"{message} (see `{path} --help`)"))
+    return run_with_typer(root_group(), arguments)

@@ -179,7 +179,9 @@ def _program(block: str) -> str:
 def _as_module(block: Block) -> str:
     """A program that defines the command of a module as awictl would, and runs it."""
     package, _, verb = block.module.rpartition(".")
-    return f"__package__ = {package!r}\n{block.text}\ncommand.build({verb!r}).main([], standalone_mode=False)\n"
+    run = f"build_command(command, {verb!r}).main([], standalone_mode=False)"
+    start = f"from awictl.cli.framework.typer_command import build_command\n{run}"
+    return f"__package__ = {package!r}\n{block.text}\n{start}\n"
 
 
 def _on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:

@@ -97,3 +97,48 @@ print(*(name.removeprefix('awictl.') for name in sys.modules if name.startswith(
     assert not [name for folder, _, name in modules if folder == "archive"], "an archive is loaded when it is needed"
     imported = {name for folder, _, name in modules if folder == "cli" and name and name.split(".")[0] not in SHARED}
     assert imported == {"main"} | expected
+
+
+@pytest.mark.parametrize("module", ["typer", "rich"])
+def test_no_command_module_imports_what_only_help_and_tables_need(module: str) -> None:
+    script = """
+import importlib, sys
+for name in sys.argv[2:]:
+    importlib.import_module(f'awictl.cli.{name}')
+    assert sys.argv[1] not in sys.modules, f'{name}: declare options with framework/params.py, and import the rest late'
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, module, *COMMAND_MODULES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_printed_without_anything_heavy() -> None:
+    """It takes less than an import of Typer: no parser, no event loop, no settings."""
+    script = """
+import sys
+before = set(sys.modules)
+sys.argv = ['awictl', '--version']
+from awictl.__main__ import main
+try:
+    main()
+except SystemExit as error:
+    assert not error.code, error
+imported = set(sys.modules) - before
+print(*imported, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("awictl "), done.stderr
+    imported = set(done.stderr.split())
+    assert "awictl.cli.main" in imported
+    assert not imported & {
+        "typer",
+        "rich",
+        "asyncio",
+        "inspect",
+        "dataclasses",
+        "enum",
+        "re",
+        "typing",
+        "awictl.settings",
+    }

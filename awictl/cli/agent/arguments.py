@@ -3,30 +3,29 @@
 from datetime import datetime
 from typing import Annotated
 
-import typer
-
+from ..framework.params import argument, option
 from ..framework.parsers import parse_moment, plain_id, plain_ids
 
 Agent = Annotated[
-    str, typer.Argument(metavar="AGENT", help="Id or name of the agent.", show_default=False, callback=plain_id)
+    str, argument(metavar="AGENT", help="Id or name of the agent.", show_default=False, callback=plain_id)
 ]
 Agents = Annotated[
     list[str],
-    typer.Argument(
+    argument(
         metavar="AGENT...",
         help="Ids or names of agents, or - to read them from stdin, one per line.",
         show_default=False,
         callback=plain_ids,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show what would change.")]
 Since = Annotated[
     datetime | None,
-    typer.Option(
+    option(
         "--since",
         parser=parse_moment,
         metavar="TIME",
         help="Only those at or after this time, such as 2026-11-23, or 7d ago.",
     ),
 ]
-AuditLimit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows.")]
+AuditLimit = Annotated[int, option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows.")]

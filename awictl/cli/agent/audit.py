@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from ..framework.parsers import parse_moment
 from . import audit_view
 from .arguments import Agent, AuditLimit, Since
@@ -14,12 +13,12 @@ from .audit_query import agent_of
 
 Until = Annotated[
     datetime | None,
-    typer.Option("--until", parser=parse_moment, metavar="TIME", help="Only entries at or before this time."),
+    option("--until", parser=parse_moment, metavar="TIME", help="Only entries at or before this time."),
 ]
 Operation = Annotated[
-    str | None, typer.Option("--operation", metavar="NAME", help="Only entries about this operation or action.")
+    str | None, option("--operation", metavar="NAME", help="Only entries about this operation or action.")
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Only entries about something that failed.")]
+Failed = Annotated[bool, option("--failed", help="Only entries about something that failed.")]
 
 
 @cli_command(

@@ -4,11 +4,10 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from ..framework.parsers import plain_id
 from . import audit_view
 from .arguments import AuditLimit, DryRun, Since
@@ -19,17 +18,15 @@ if TYPE_CHECKING:
 
 EventAgent = Annotated[
     str | None,
-    typer.Option("--agent", metavar="AGENT", callback=plain_id, help="Only events of this agent (id or name)."),
+    option("--agent", metavar="AGENT", callback=plain_id, help="Only events of this agent (id or name)."),
 ]
 Severity = Annotated[
     list[str] | None,
-    typer.Option("--severity", metavar="LEVEL", help="Only events of this severity, such as high; repeatable."),
+    option("--severity", metavar="LEVEL", help="Only events of this severity, such as high; repeatable."),
 ]
-Unresolved = Annotated[bool, typer.Option("--unresolved", help="Only events that are not resolved.")]
-Resolve = Annotated[
-    str | None, typer.Option("--resolve", metavar="ID", help="Mark this event as resolved, and print it.")
-]
-Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="With --resolve: add a note to the event.")]
+Unresolved = Annotated[bool, option("--unresolved", help="Only events that are not resolved.")]
+Resolve = Annotated[str | None, option("--resolve", metavar="ID", help="Mark this event as resolved, and print it.")]
+Note = Annotated[str | None, option("--note", metavar="TEXT", help="With --resolve: add a note to the event.")]
 
 
 @cli_command(

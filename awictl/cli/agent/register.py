@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...agents.api_keys import Permission
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.params import argument, option
 from ..framework.parsers import parse_duration
 from ..framework.tables import fields_of
 from . import view
@@ -14,26 +13,24 @@ from . import view
 if TYPE_CHECKING:
     from ...agents.registry import Registered
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.", show_default=False)]
+Name = Annotated[str, argument(metavar="NAME", help="Name of the agent.", show_default=False)]
 Permissions = Annotated[
     list[Permission] | None,
-    typer.Option(
-        "--permission", help="Permission of the key; repeatable.  [default: read and write]", show_default=False
-    ),
+    option("--permission", help="Permission of the key; repeatable.  [default: read and write]", show_default=False),
 ]
 Expires = Annotated[
     Any,
-    typer.Option(
+    option(
         "--expires",
         parser=parse_duration,
         metavar="DURATION",
         help="Time until the key expires, such as 30d.  [default: never]",
     ),
 ]
-Description = Annotated[str | None, typer.Option("--description", help="Description of the agent.", metavar="TEXT")]
+Description = Annotated[str | None, option("--description", help="Description of the agent.", metavar="TEXT")]
 
 AllowDuplicate = Annotated[
-    bool, typer.Option("--allow-duplicate", help="Register the agent even if another one has this name.")
+    bool, option("--allow-duplicate", help="Register the agent even if another one has this name.")
 ]
 
 

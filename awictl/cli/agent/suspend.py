@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from ..framework.parsers import parse_duration
 from . import view
 from .arguments import Agents, DryRun
@@ -17,16 +16,14 @@ if TYPE_CHECKING:
 
 For = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--for",
         parser=parse_duration,
         metavar="DURATION",
         help="End the suspension after this time, such as 2h.  [default: until it is resumed]",
     ),
 ]
-Reason = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Why; the agent gets it with each refusal.")
-]
+Reason = Annotated[str | None, option("--reason", metavar="TEXT", help="Why; the agent gets it with each refusal.")]
 
 
 @cli_command(

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...agents.records import UsageSort, sorted_records
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from . import view
 
 if TYPE_CHECKING:
@@ -14,14 +13,14 @@ if TYPE_CHECKING:
 
 Sort = Annotated[
     UsageSort,
-    typer.Option(
+    option(
         "--sort",
         help="Sort key: requests (most first), last-used (latest first), violations, score (highest first), name, "
         "state (a to z).",
     ),
 ]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Sort in the opposite direction.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
+Reverse = Annotated[bool, option("--reverse", help="Sort in the opposite direction.")]
+Limit = Annotated[int | None, option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
 
 @cli_command(

@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...archive.base import ArchiveQuery
 from ...errors import AwiError, InvalidInput
 from ..framework.archived_view import is_incomplete
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import EachId, each, outcome_of
 from ..framework.output import Format
+from ..framework.params import argument, option
 from ..framework.stdout import flush
 from .filters import Agent, Failed, Since, Until, load
 
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", help="Session ids, or - to read them from stdin.  [default: all that match]"),
+    argument(metavar="[ID...]", help="Session ids, or - to read them from stdin.  [default: all that match]"),
 ]
 #: What is reported of an incomplete session.
 _REPORTED = ("state", "last_seen_at", "missing_actions", "gaps", "overwritten_actions")
 
-Actions = Annotated[bool, typer.Option("--actions", help="Print one action per line instead of one session per line.")]
+Actions = Annotated[bool, option("--actions", help="Print one action per line instead of one session per line.")]
 
 
 @cli_command(

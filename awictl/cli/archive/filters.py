@@ -3,9 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...document.keys import check_session_id
+from ..framework.params import option
 from ..framework.parsers import parse_moment, plain_id
 
 if TYPE_CHECKING:
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
 Agent = Annotated[
     str | None,
-    typer.Option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
+    option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
 ]
 Since = Annotated[
     datetime | None,
-    typer.Option(
+    option(
         "--since",
         parser=parse_moment,
         metavar="TIME",
@@ -27,9 +26,9 @@ Since = Annotated[
 ]
 Until = Annotated[
     datetime | None,
-    typer.Option("--until", parser=parse_moment, metavar="TIME", help="Only sessions not active after this time."),
+    option("--until", parser=parse_moment, metavar="TIME", help="Only sessions not active after this time."),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Only sessions with a failed action.")]
+Failed = Annotated[bool, option("--failed", help="Only sessions with a failed action.")]
 
 
 async def load(manager: "StateManager", session_id: str) -> "Archived":

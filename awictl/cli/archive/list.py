@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...archive.base import ArchiveQuery, Cursor
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from . import view
 from .filters import Agent, Failed, Since, Until
 
@@ -17,12 +16,10 @@ if TYPE_CHECKING:
     from ..framework.output import Row
 
 Limit = Annotated[
-    int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of sessions on a page.")
+    int, option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of sessions on a page.")
 ]
-All = Annotated[bool, typer.Option("--all", help="List all sessions instead of one page.")]
-After = Annotated[
-    str | None, typer.Option("--cursor", metavar="CURSOR", help="Cursor that the previous page reported.")
-]
+All = Annotated[bool, option("--all", help="List all sessions instead of one page.")]
+After = Annotated[str | None, option("--cursor", metavar="CURSOR", help="Cursor that the previous page reported.")]
 
 
 @cli_command(

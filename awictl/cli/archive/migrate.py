@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
+from ..framework.params import CommandExit, option
 from . import view
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 #: Maximum number of failures that are reported one by one.
 MOST_FAILURES = 10
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the sessions that would be migrated.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only count the sessions that would be migrated.")]
 
 
 @cli_command(examples=["awictl archive migrate --dry-run", "awictl archive migrate"])
@@ -43,7 +42,7 @@ async def run(ctx: CommandContext, dry_run: bool) -> None:
         with ctx.out.progress(total, "migrating") as progress:
             done = await manager.migrate_archive(progress)
     if code := render(ctx, done):
-        raise typer.Exit(code)
+        raise CommandExit(code)
 
 
 def render(ctx: CommandContext, done: "Migrated") -> int:

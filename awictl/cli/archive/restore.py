@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import EachId
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from . import view
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check that the sessions can be restored.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only check that the sessions can be restored.")]
 
 
 @cli_command(

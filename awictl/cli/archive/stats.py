@@ -4,14 +4,13 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import typer
-
 from ...archive.base import ArchiveQuery
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.params import option
 from . import view
 from .filters import Agent, Failed, Since, Until
 
-Top = Annotated[int, typer.Option("--top", min=0, metavar="N", help="Number of most used actions to show.")]
+Top = Annotated[int, option("--top", min=0, metavar="N", help="Number of most used actions to show.")]
 
 
 @cli_command(examples=["awictl archive stats --since 30d", "awictl archive stats -o json | jq .success_rate"])

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import AwiError, InvalidInput, as_awi_error
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
 from ..framework.output import LISTING, Format
+from ..framework.params import CommandExit, option
 from ..framework.parsers import check_finite, parse_duration
 from . import view
 
@@ -29,17 +28,17 @@ SNAPSHOT_AGE_MS = 60_000
 #: Seconds that a sweep may take to finish its batch after Ctrl-C, before it is cancelled.
 STOP_SECONDS = 0.4
 
-Once = Annotated[bool, typer.Option("--once", help="Sweep once. This is the default.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Sweep repeatedly, until SIGTERM or Ctrl-C.")]
+Once = Annotated[bool, option("--once", help="Sweep once. This is the default.")]
+Watch = Annotated[bool, option("--watch", help="Sweep repeatedly, until SIGTERM or Ctrl-C.")]
 Margin = Annotated[
     int,
-    typer.Option(
+    option(
         "--margin", parser=parse_duration, metavar="DURATION", help="Archive sessions that expire within this time."
     ),
 ]
 SweepInterval = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--interval",
         parser=parse_duration,
         metavar="DURATION",
@@ -48,7 +47,7 @@ SweepInterval = Annotated[
 ]
 SnapshotAge = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--snapshot-age",
         parser=parse_duration,
         metavar="DURATION",
@@ -57,13 +56,13 @@ SnapshotAge = Annotated[
 ]
 ArchiveRate = Annotated[
     float | None,
-    typer.Option("--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most N sessions per second."),
+    option("--rate", min=0.1, metavar="N", callback=check_finite, help="Archive at most N sessions per second."),
 ]
 ScanRate = Annotated[
     float | None,
-    typer.Option("--scan-rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second."),
+    option("--scan-rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions are due.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show which sessions are due.")]
 
 
 @cli_command(
@@ -116,7 +115,7 @@ async def run(ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
         if code := render(ctx, await _sweep(ctx, manager, sweeper)):
-            raise typer.Exit(code)
+            raise CommandExit(code)
 
 
 async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) -> None:

@@ -2,20 +2,19 @@
 
 from typing import Annotated, Any
 
-import typer
-
 from ..framework.input import read_json
+from ..framework.params import argument, option
 
 _JSON = "a JSON object, @FILE, or - for stdin."
 Filters = Annotated[
-    str | None, typer.Option("--filters", metavar="JSON", help=f"Filters of the query: {_JSON}", show_default=False)
+    str | None, option("--filters", metavar="JSON", help=f"Filters of the query: {_JSON}", show_default=False)
 ]
 Sort = Annotated[
-    str | None, typer.Option("--sort", metavar="JSON", help=f"Sort order of the query: {_JSON}", show_default=False)
+    str | None, option("--sort", metavar="JSON", help=f"Sort order of the query: {_JSON}", show_default=False)
 ]
 Keys = Annotated[
     list[str],
-    typer.Argument(metavar="KEY...", help="Cache keys, or - to read them from stdin.", show_default=False),
+    argument(metavar="KEY...", help="Cache keys, or - to read them from stdin.", show_default=False),
 ]
 
 

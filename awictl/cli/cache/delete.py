@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
-import typer
-
 from ...document.keys import check_cache_key, is_cache_key
 from ...errors import AwiError, NotFound
 from ...util.humanize import plural
@@ -14,10 +12,11 @@ from ..framework.confirm import confirm
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from . import view
 from .arguments import Keys
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show what would be deleted.")]
 
 
 @cli_command(

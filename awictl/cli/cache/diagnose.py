@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import InvalidData, InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
+from ..framework.params import CommandExit, option
 from ..framework.parsers import plain_id
 from . import view
 from .arguments import Filters, Sort, read_query
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
 SessionOption = Annotated[
     str | None,
-    typer.Option("--session", metavar="ID", callback=plain_id, help="Diagnose the current query of this session."),
+    option("--session", metavar="ID", callback=plain_id, help="Diagnose the current query of this session."),
 ]
-NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the sessions for similar queries.")]
-ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if the query is not cached.")]
+NoSessions = Annotated[bool, option("--no-sessions", help="Do not scan the sessions for similar queries.")]
+ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if the query is not cached.")]
 
 
 @cli_command(
@@ -63,7 +62,7 @@ async def run(
         found = await manager.diagnose_query(*query, rate=rate, sessions=sessions)
     render(ctx, found)
     if exit_code and not found.hit:
-        raise typer.Exit(1)
+        raise CommandExit(1)
 
 
 async def _query_of(manager: "StateManager", session_id: str) -> tuple[Any, Any]:

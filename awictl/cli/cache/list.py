@@ -3,17 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from . import view
 
 if TYPE_CHECKING:
     from ..framework.output import Row
 
-NoSessions = Annotated[bool, typer.Option("--no-sessions", help="Do not scan the sessions for references.")]
+NoSessions = Annotated[bool, option("--no-sessions", help="Do not scan the sessions for references.")]
 
 
 @cli_command(

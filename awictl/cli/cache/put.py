@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.input import read_json
 from ..framework.output import Format
+from ..framework.params import argument, option
 from ..framework.parsers import plain_id
 from ..framework.tables import Rows
 from . import view
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
     from ...query_cache.cache import Cached
 
 Results = Annotated[
-    str, typer.Argument(metavar="RESULTS", help="Results: a JSON array, @FILE, or - for stdin.", show_default=False)
+    str, argument(metavar="RESULTS", help="Results: a JSON array, @FILE, or - for stdin.", show_default=False)
 ]
 SessionOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--session", metavar="ID", callback=plain_id, help="Session in which to record the query as the active one."
     ),
 ]
 OpId = Annotated[
-    str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the query is recorded at most once per id.")
+    str | None, option("--op-id", metavar="ID", help="Operation id: the query is recorded at most once per id.")
 ]
 
 

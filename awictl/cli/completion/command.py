@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.params import argument
+from ..framework.stdout import write
 
 
 class Shell(StrEnum):
@@ -17,7 +17,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-Name = Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)]
+Name = Annotated[Shell, argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)]
 
 
 @cli_command(
@@ -46,4 +46,4 @@ async def run(shell: Shell) -> None:
 
 def render(script: str) -> None:
     """Print the script."""
-    typer.echo(script, nl=False)
+    write(script.encode())

@@ -2,26 +2,25 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import AwiError, InvalidInput
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Yes
 from ..framework.confirm import confirm
 from ..framework.output import Format
+from ..framework.params import CommandExit, option
 from ..framework.parsers import check_finite
 from . import view
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
 
-Fix = Annotated[bool, typer.Option("--fix", help="Repair derived data: mappings, diffs and TTLs.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="With --fix, only show the repairs.")]
-NoData = Annotated[bool, typer.Option("--no-data", help="Do not scan the keys.")]
+Fix = Annotated[bool, option("--fix", help="Repair derived data: mappings, diffs and TTLs.")]
+DryRun = Annotated[bool, option("--dry-run", help="With --fix, only show the repairs.")]
+NoData = Annotated[bool, option("--no-data", help="Do not scan the keys.")]
 ScanRate = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--rate", min=1, metavar="N", callback=check_finite, help="Scan at most N keys per second.  [default: 50,000]"
     ),
 ]
@@ -82,7 +81,7 @@ async def run(ctx: CommandContext, rate: float | None, *, data: bool, fix: bool,
     elif fix and not answer["repairs"]:
         ctx.out.notice("nothing to repair")
     if report.status is Status.FAIL:
-        raise typer.Exit(1)
+        raise CommandExit(1)
 
 
 async def _size(manager: "StateManager") -> int:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-import typer
+from ..framework.params import option
 
-Cluster = Annotated[bool, typer.Option("--cluster", help="The embedded cluster: three masters on ports of 127.0.0.1.")]
+Cluster = Annotated[bool, option("--cluster", help="The embedded cluster: three masters on ports of 127.0.0.1.")]
 Sentinel = Annotated[
     bool,
-    typer.Option("--sentinel", help="The embedded Sentinel deployment: a primary, two replicas and three sentinels."),
+    option("--sentinel", help="The embedded Sentinel deployment: a primary, two replicas and three sentinels."),
 ]
 
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.params import CommandExit
 from .arguments import Cluster, Sentinel, kind_of
 from .view import counts_of, print_state, state_of, topology_state_of
 
@@ -26,7 +25,7 @@ def command(ctx: CommandContext, cluster: Cluster = False, sentinel: Sentinel = 
 
 
 async def run(ctx: CommandContext, kind: Any) -> None:
-    """Examine the servers. Raises typer.Exit(3) if one of them is not running."""
+    """Examine the servers. Raises CommandExit(3) if one of them is not running."""
     from ...store.embedded import embedded_server
     from ...store.embedded_topology import embedded_topology
     from ...util.daemon_thread import in_daemon_thread
@@ -39,7 +38,7 @@ async def run(ctx: CommandContext, kind: Any) -> None:
     found = await in_daemon_thread(state)
     render(ctx, found)
     if not found["running"]:
-        raise typer.Exit(3)
+        raise CommandExit(3)
 
 
 def render(ctx: CommandContext, state: dict[str, Any]) -> None:

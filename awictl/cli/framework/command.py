@@ -1,48 +1,24 @@
-"""The decorator that makes a command of a function, and the command as Typer sees it."""
+"""The decorator that makes a command of a function."""
 
-import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import typer
-from typer.core import TyperCommand
-from typer.main import get_command
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .context import CommandContext
 from .execute import Work, execute
-from .global_options import CONTEXT_SETTINGS, PANEL, signature_with_globals
+from .global_options import GlobalOptions
 from .output import COMMON, Format
 
 #: With `CommandContext` and `Work`, so that one import has all that a command needs.
-__all__ = ["AwictlCommand", "CommandContext", "CommandSpec", "Work", "cli_command"]
+__all__ = ["CommandContext", "CommandSpec", "Work", "cli_command"]
 
 if TYPE_CHECKING:
     import asyncio
 
-_CONTEXT = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 #: Type of the `command` functions: they get a `CommandContext` and the parsed values, and return the work.
 Parse = Callable[..., Work]
 
 
-class AwictlCommand(TyperCommand):
-    """A command whose help lists the global options in a section of their own."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the sections: arguments, the command's own options, global options."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], PANEL: []}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                own = "Arguments" if param.param_type_name == "argument" else "Options"
-                sections[getattr(param, "rich_help_panel", None) or own].append(record)
-        for title, records in sections.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-
-
-@dataclass(frozen=True)
-class CommandSpec:
+class CommandSpec(NamedTuple):
     """A command as its module declares it. Typer's own object is built when the command is needed."""
 
     parse: Parse
@@ -54,26 +30,9 @@ class CommandSpec:
     #: Whether an error is logged instead of printed.
     logs_errors: bool
 
-    def build(self, name: str) -> TyperCommand:
-        """The Typer command of that name, with the parameters of `parse` (but the first) and the global options."""
-        own = list(inspect.signature(self.parse).parameters.values())[1:]
-
-        def entry(ctx: typer.Context, **values: Any) -> None:
-            execute(ctx, self.parse, values, self.formats, self.loop_factory, logs_errors=self.logs_errors)
-
-        entry.__signature__ = signature_with_globals([_CONTEXT, *own], self.formats)  # type: ignore[attr-defined]
-        epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in self.examples)
-        app = typer.Typer(rich_markup_mode=None, add_completion=False)
-        app.command(
-            name,
-            cls=AwictlCommand,
-            help=inspect.getdoc(self.parse),
-            epilog=epilog,
-            context_settings=CONTEXT_SETTINGS,
-        )(entry)
-        built = get_command(app)
-        assert isinstance(built, TyperCommand)  # noqa: S101  # Typer declares it as a command or a group
-        return built
+    def invoke(self, outer: GlobalOptions, values: dict[str, Any]) -> int:
+        """Run the command with parsed values. Returns the exit code. `outer`: the global options before its name."""
+        return execute(outer, self.parse, values, self.formats, self.loop_factory, logs_errors=self.logs_errors)
 
 
 def cli_command(

@@ -3,18 +3,19 @@
 import signal
 import sys
 
-import typer
-
 from ...errors import Refused
 from .escape import printable
+from .params import CommandExit
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask a question on the terminal, unless `yes`. Raises Refused without a terminal, and typer.Exit if declined."""
+    """Ask a question on the terminal, unless `yes`. Raises Refused without a terminal, and CommandExit if declined."""
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise Refused(f"{question} stdin is not a terminal; pass --yes to confirm")
+    import typer
+
     # the event loop's handler would run only after the answer
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -24,4 +25,4 @@ def confirm(question: str, yes: bool) -> None:
     finally:
         signal.signal(signal.SIGINT, handler)
     if not agreed:
-        raise typer.Exit(1)
+        raise CommandExit(1)

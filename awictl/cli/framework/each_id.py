@@ -4,12 +4,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from typing import TypeVar
 
-import typer
-
 from ...errors import Unreachable
 from .context import CommandContext
 from .error_report import report
 from .input import BATCH_IDS, stream_ids
+from .params import CommandExit
 
 T = TypeVar("T")
 #: Maximum seconds to count the ids on stdin that were not tried.
@@ -151,9 +150,9 @@ class EachId:
         return [text]
 
     def exit(self) -> None:
-        """Raise typer.Exit with the exit code of the first error, if there was one."""
+        """Raise CommandExit with the exit code of the first error, if there was one."""
         if self._code:
-            raise typer.Exit(self._code)
+            raise CommandExit(self._code)
 
 
 async def _count(ids: AsyncGenerator[list[str], None]) -> str:
@@ -174,7 +173,7 @@ async def outcome_of(one: Callable[[str], Awaitable[T | None]], session_id: str)
     """What `one` returns for an id, or the error that concerns only this id."""
     try:
         return await one(session_id)
-    except (OSError, typer.Exit):  # stdout is closed
+    except (OSError, CommandExit):  # stdout is closed
         raise
     except Exception as error:
         return error

@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ...errors import InvalidInput
 from .cells import LOCAL_TIMES
 from .context import CommandContext
@@ -13,6 +11,7 @@ from .error_report import report
 from .exit_after import exit_after
 from .global_options import GlobalOptions
 from .output import Format
+from .params import CommandExit
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,20 +23,23 @@ INTERRUPT_SECONDS = 0.7
 
 
 def execute(
-    ctx: typer.Context,
+    outer: GlobalOptions,
     parse: Callable[..., Work],
     values: dict[str, Any],
     formats: tuple[Format, ...],
     loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None",
     *,
     logs_errors: bool = False,
-) -> None:
-    """Parse `values`, and run the coroutine that `parse` returns. Raises typer.Exit with the exit code of an error."""
+) -> int:
+    """Parse `values`, and run the coroutine that `parse` returns. Returns the exit code.
+
+    `outer`: the global options that precede the command.
+    """
     import logging  # here, so that a page of help does not wait for it
 
     from .log_format import configure_logging
 
-    options = GlobalOptions.taken_from(values).over(ctx.obj or GlobalOptions())
+    options = GlobalOptions.taken_from(values).over(outer)
     level = logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING
     configure_logging(sys.stderr, level)
     LOCAL_TIMES.set(options.local)
@@ -45,10 +47,11 @@ def execute(
         context = CommandContext(options)
         _check_format(context, formats)
         _run(parse(context, **values), loop_factory)
-    except typer.Exit:
-        raise
+    except CommandExit as error:
+        return error.code
     except BaseException as error:
-        raise typer.Exit(report(error, verbose=options.verbose, to_log=logs_errors)) from None
+        return report(error, verbose=options.verbose, to_log=logs_errors)
+    return 0
 
 
 def _check_format(context: CommandContext, formats: tuple[Format, ...]) -> None:

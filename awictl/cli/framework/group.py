@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from .global_options import CONTEXT_SETTINGS, remember_options
+from .typer_command import CONTEXT_SETTINGS, build_command, remember_options
 
 #: Names that other programs give to what a command does → awictl's names for it.
 _SYNONYMS = {
@@ -96,7 +96,7 @@ class LazyGroup(TyperGroup):
 
 def load_command(module: str, name: str) -> Any:
     """Import the command that a module declares, and build it under a name."""
-    return importlib.import_module(module).command.build(name)
+    return build_command(importlib.import_module(module).command, name)
 
 
 def load_group(package: str, names: Iterable[str], help: str) -> LazyGroup:

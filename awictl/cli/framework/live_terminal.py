@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
 from .exit_after import exit_after
+from .params import CommandExit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,7 +95,7 @@ class LiveTerminal:
                     self._stop()
         except asyncio.CancelledError:
             if codes:
-                raise typer.Exit(codes[0]) from None
+                raise CommandExit(codes[0]) from None
             raise
         finally:
             loop.remove_signal_handler(signal.SIGTSTP)

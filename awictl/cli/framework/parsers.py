@@ -2,9 +2,10 @@
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import typer
+from .params import bad_parameter
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,9 +18,16 @@ _UNITS_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 
 def parse_duration(text: str) -> int:
     """Parse a duration such as 20m, 90s or 1h30m. Returns milliseconds. Raises typer.BadParameter."""
+    duration_ms = _duration_ms(text)
+    if duration_ms is None:
+        raise bad_parameter(f"{text!r} is not a duration such as 20m, 90s or 1h30m")
+    return duration_ms
+
+
+def _duration_ms(text: str) -> int | None:
     match = _DURATION.fullmatch(text.strip().lower())
     if not text.strip() or match is None:
-        raise typer.BadParameter(f"{text!r} is not a duration such as 20m, 90s or 1h30m")
+        return None
     return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
 
 
@@ -32,7 +40,7 @@ def parse_ttl(text: str) -> int:
     try:
         check_ttl(ttl_ms)
     except InvalidInput:
-        raise typer.BadParameter(f"{text!r} is not between 1s and 365d") from None
+        raise bad_parameter(f"{text!r} is not between 1s and 365d") from None
     return ttl_ms
 
 
@@ -63,14 +71,14 @@ def parse_interval(text: str) -> float:
     except ValueError:
         seconds = parse_duration(text) / 1000
     if not MIN_INTERVAL <= seconds < math.inf:
-        raise typer.BadParameter(f"{text!r} is not an interval of at least {MIN_INTERVAL:g} seconds")
+        raise bad_parameter(f"{text!r} is not an interval of at least {MIN_INTERVAL:g} seconds")
     return seconds
 
 
 def check_finite(value: float | None) -> float | None:
     """Return the number itself. Raises typer.BadParameter for NaN and infinity."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a finite number")
+        raise bad_parameter(f"{value} is not a finite number")
     return value
 
 
@@ -81,14 +89,11 @@ def parse_moment(text: str) -> "datetime":
     """
     from datetime import UTC, datetime, timedelta
 
-    try:
-        return datetime.now(UTC) - timedelta(milliseconds=parse_duration(text))
-    except (typer.BadParameter, OverflowError):
-        pass
+    if (duration_ms := _duration_ms(text)) is not None:
+        with suppress(OverflowError):
+            return datetime.now(UTC) - timedelta(milliseconds=duration_ms)
     try:
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is not a time such as 2026-11-23, 2026-11-23T08:00 or 7d (7 days ago)"
-        ) from None
+        raise bad_parameter(f"{text!r} is not a time such as 2026-11-23, 2026-11-23T08:00 or 7d (7 days ago)") from None

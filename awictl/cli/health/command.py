@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ...errors import AwiError, NotFound
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
+from ..framework.params import CommandExit
 from ..framework.tables import fields_of
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ async def run(ctx: CommandContext) -> None:
         error = None
     render(ctx, answer | archive)
     if error is not None:
-        raise typer.Exit(report(error, verbose=ctx.options.verbose))
+        raise CommandExit(report(error, verbose=ctx.options.verbose))
 
 
 async def _ping_archive(manager: "StateManager") -> tuple[dict[str, Any], AwiError | None]:

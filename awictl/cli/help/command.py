@@ -2,17 +2,15 @@
 
 from typing import Annotated
 
-import typer
-
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.global_options import CONTEXT_SETTINGS
-from ..framework.group import LazyGroup
 from ..framework.output import Format
+from ..framework.params import argument
+from ..framework.stdout import print_lines
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[COMMAND]...", help="Words of the command, such as: session list.", show_default=False),
+    argument(metavar="[COMMAND]...", help="Words of the command, such as: session list.", show_default=False),
 ]
 
 
@@ -24,6 +22,10 @@ def command(ctx: CommandContext, words: Words = None) -> Work:
 
 async def run(ctx: CommandContext, words: list[str]) -> None:
     """Find the command, and print its help. Raises InvalidInput if there is none of that name."""
+    import typer
+
+    from ..framework.group import LazyGroup
+    from ..framework.typer_command import CONTEXT_SETTINGS
     from ..main import root_group
 
     context = typer.Context(root_group(), info_name="awictl", help_option_names=CONTEXT_SETTINGS["help_option_names"])
@@ -40,4 +42,4 @@ async def run(ctx: CommandContext, words: list[str]) -> None:
 
 def render(text: str) -> None:
     """Print a page of help."""
-    typer.echo(text)
+    print_lines([text])

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-import typer
+from ..framework.params import argument, option
 
 Pattern = Annotated[
     str | None,
-    typer.Argument(
+    argument(
         metavar="[PATTERN]", help="Only keys that match this pattern: * ? [abc], as in Redis.", show_default=False
     ),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="Include keys that do not belong to AWI.")]
+Everything = Annotated[bool, option("--all", help="Include keys that do not belong to AWI.")]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", min=1, metavar="N", help="Read about N keys; count the others.  [default: 100,000]"),
+    option("--sample", min=1, metavar="N", help="Read about N keys; count the others.  [default: 100,000]"),
 ]

@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...document.keys import KeyKind
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from . import view
 from .agent_limits import AgentLimits
 from .arguments import Everything, Pattern
@@ -18,10 +17,10 @@ from .arguments import Everything, Pattern
 if TYPE_CHECKING:
     from ...diagnostics.inventory import Key
 
-Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only keys of this kind; repeatable.")]
+Kinds = Annotated[list[KeyKind] | None, option("--kind", help="Only keys of this kind; repeatable.")]
 #: The fields that only some rows have.
 MAY_HAVE = ("error", "holder", "requests", "limit", "limit_is_default")
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
+Limit = Annotated[int | None, option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 
 
 @cli_command(

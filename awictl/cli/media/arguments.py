@@ -3,17 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...errors import InvalidInput
 from ..framework.input import read_stdin
+from ..framework.params import argument
 
 if TYPE_CHECKING:
     from ...media.embeddings import Vector
 
 ImageIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Image ids, or - to read them from stdin, one per line.", show_default=False),
+    argument(metavar="ID...", help="Image ids, or - to read them from stdin, one per line.", show_default=False),
 ]
 
 

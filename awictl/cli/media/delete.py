@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...errors import NotFound
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
@@ -12,13 +10,14 @@ from ..framework.common_options import Rate, Yes
 from ..framework.confirm import confirm
 from ..framework.input import read_ids
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from . import view
 from .arguments import ImageIds
 
 if TYPE_CHECKING:
     from ...media.images import ImageDeletion
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show what would be deleted.")]
 
 
 @cli_command(

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.params import argument, option
 from ..framework.parsers import plain_id
 from ..framework.tables import fields_of
 from . import view
@@ -14,12 +13,12 @@ from .arguments import read_embedding
 if TYPE_CHECKING:
     from ...media.images import Image
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the image.", show_default=False, callback=plain_id)]
-Thumbnail = Annotated[str | None, typer.Option("--thumbnail", metavar="URL", help="URL of the thumbnail.")]
-Full = Annotated[str | None, typer.Option("--full", metavar="URL", help="URL of the full image.")]
+Id = Annotated[str, argument(metavar="ID", help="Id of the image.", show_default=False, callback=plain_id)]
+Thumbnail = Annotated[str | None, option("--thumbnail", metavar="URL", help="URL of the thumbnail.")]
+Full = Annotated[str | None, option("--full", metavar="URL", help="URL of the full image.")]
 Embedding = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--embedding",
         metavar="FILE",
         help="Embedding: a JSON array of numbers, .npy, .f32 or .bin (float32, little-endian), or - for stdin.",
@@ -27,7 +26,7 @@ Embedding = Annotated[
 ]
 EmbeddingKey = Annotated[
     str | None,
-    typer.Option("--embedding-key", metavar="KEY", help="Key of the embedding.  [default: the id of the image]"),
+    option("--embedding-key", metavar="KEY", help="Key of the embedding.  [default: the id of the image]"),
 ]
 
 

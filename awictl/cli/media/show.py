@@ -3,11 +3,10 @@
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.each_id import are_several, each
 from ..framework.output import Format
+from ..framework.params import option
 from ..framework.tables import fields_of
 from . import view
 from .arguments import ImageIds
@@ -15,7 +14,7 @@ from .arguments import ImageIds
 if TYPE_CHECKING:
     from ...media.images import Image
 
-Full = Annotated[bool, typer.Option("--full", help="Also show the full URL and unknown fields.")]
+Full = Annotated[bool, option("--full", help="Also show the full URL and unknown fields.")]
 
 
 @cli_command(

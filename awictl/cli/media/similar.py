@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...errors import NotFound
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Format
+from ..framework.params import argument, option
 from ..framework.parsers import plain_id
 from . import view
 from .arguments import read_embedding
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
 Query = Annotated[
     str,
-    typer.Argument(
+    argument(
         metavar="ID|FILE",
         help="Id of an image, a file with an embedding, or - for stdin.",
         show_default=False,
         callback=plain_id,
     ),
 ]
-Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="Maximum number of images.")]
+Top = Annotated[int, option("--top", min=1, metavar="N", help="Maximum number of images.")]
 
 
 @cli_command(

@@ -4,11 +4,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...document.keys import KeyKind
 from ...util.humanize import duration, plural
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.params import option
 from ..framework.parsers import check_finite, plain_id
 from . import view
 
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
 Seconds = Annotated[
     float,
-    typer.Option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="Stop after this many seconds."),
+    option("--seconds", min=0.05, metavar="SECONDS", callback=check_finite, help="Stop after this many seconds."),
 ]
 SessionOption = Annotated[
-    str | None, typer.Option("--session", metavar="ID", callback=plain_id, help="Only commands that name this session.")
+    str | None, option("--session", metavar="ID", callback=plain_id, help="Only commands that name this session.")
 ]
-Kinds = Annotated[list[KeyKind] | None, typer.Option("--kind", help="Only commands on keys of this kind.")]
-Full = Annotated[bool, typer.Option("--full", help="Print arguments in full instead of their first bytes.")]
+Kinds = Annotated[list[KeyKind] | None, option("--kind", help="Only commands on keys of this kind.")]
+Full = Annotated[bool, option("--full", help="Print arguments in full instead of their first bytes.")]
 
 
 @cli_command(

@@ -5,12 +5,11 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...agents.api_keys import Permission
 from ...errors import InvalidInput
 from ...util.converters import origins
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.params import option
 from ..framework.parsers import parse_duration
 
 if TYPE_CHECKING:
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 
     from ...server.options import ServerOptions
 
-Host = Annotated[str, typer.Option("--host", help="Address to listen on.", metavar="ADDRESS")]
+Host = Annotated[str, option("--host", help="Address to listen on.", metavar="ADDRESS")]
 Port = Annotated[
-    int, typer.Option("--port", metavar="PORT", help="Port to listen on; 0 selects a free one.", min=0, max=65535)
+    int, option("--port", metavar="PORT", help="Port to listen on; 0 selects a free one.", min=0, max=65535)
 ]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", help="Number of worker processes.", min=1, max=256)]
-AllowRegister = Annotated[bool, typer.Option("--allow-register", help="Allow any client to register as an agent.")]
+Workers = Annotated[int, option("--workers", metavar="N", help="Number of worker processes.", min=1, max=256)]
+AllowRegister = Annotated[bool, option("--allow-register", help="Allow any client to register as an agent.")]
 RegisterPermissions = Annotated[
     list[Permission] | None,
-    typer.Option(
+    option(
         "--register-permission",
         help="Permission that an agent may have if it registers itself; repeatable.  [default: read]",
         show_default=False,
@@ -34,22 +33,20 @@ RegisterPermissions = Annotated[
 ]
 RegisterLimit = Annotated[
     int,
-    typer.Option(
+    option(
         "--register-limit", help="Registrations per hour for each address; 0 disables the limit.", metavar="N", min=0
     ),
 ]
 RateLimit = Annotated[
     int,
-    typer.Option(
+    option(
         "--rate-limit", help="Requests per hour for each agent and operation; 0 disables the limit.", metavar="N", min=0
     ),
 ]
-MaxBody = Annotated[
-    int, typer.Option("--max-body", help="Maximum size of a request body, in bytes.", metavar="BYTES", min=2)
-]
+MaxBody = Annotated[int, option("--max-body", help="Maximum size of a request body, in bytes.", metavar="BYTES", min=2)]
 RequestTimeout = Annotated[
     Any,
-    typer.Option(
+    option(
         "--request-timeout",
         help="Maximum duration of a request, such as 10s.",
         metavar="DURATION",
@@ -58,18 +55,18 @@ RequestTimeout = Annotated[
 ]
 UnknownKeys = Annotated[
     int,
-    typer.Option(
+    option(
         "--unknown-key-limit",
         help="Requests with unknown API keys per minute for each address; 0 disables the limit.",
         metavar="N",
         min=0,
     ),
 ]
-AccessLog = Annotated[bool, typer.Option("--access-log", help="Log each request.")]
-BehindTls = Annotated[bool, typer.Option("--behind-tls", help="A proxy terminates TLS: do not warn about plain HTTP.")]
+AccessLog = Annotated[bool, option("--access-log", help="Log each request.")]
+BehindTls = Annotated[bool, option("--behind-tls", help="A proxy terminates TLS: do not warn about plain HTTP.")]
 Proxies = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--proxy",
         help="Address or network of a proxy whose X-Forwarded-For names the client; repeatable.",
         metavar="ADDRESS",
@@ -78,7 +75,7 @@ Proxies = Annotated[
 ]
 Cors = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--cors",
         help="Origin of web pages that may call the API, such as https://example.com, or * for any; repeatable.",
         metavar="ORIGIN",

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
 from ..framework.input import read_json
 from ..framework.output import Format
+from ..framework.params import argument, option
 from ..framework.session_view import update as update_table
 from . import view
 
@@ -17,25 +16,25 @@ if TYPE_CHECKING:
 
 Delta = Annotated[
     str | None,
-    typer.Argument(metavar="[DELTA]", help="Delta: a JSON object, @FILE, or - for stdin.", show_default=False),
+    argument(metavar="[DELTA]", help="Delta: a JSON object, @FILE, or - for stdin.", show_default=False),
 ]
 Action = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--action", metavar="NAME", help="Name of the action to record. By default, the app's name that fits the delta."
     ),
 ]
 Input = Annotated[
-    str | None, typer.Option("--input", metavar="JSON", help="Input of the action: JSON, @FILE, or - for stdin.")
+    str | None, option("--input", metavar="JSON", help="Input of the action: JSON, @FILE, or - for stdin.")
 ]
 Observation = Annotated[
-    str | None, typer.Option("--observation", metavar="TEXT", help="Observation to record with the action.")
+    str | None, option("--observation", metavar="TEXT", help="Observation to record with the action.")
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Record the action as failed.")]
+Failed = Annotated[bool, option("--failed", help="Record the action as failed.")]
 OpId = Annotated[
-    str | None, typer.Option("--op-id", metavar="ID", help="Operation id: the update is applied at most once per id.")
+    str | None, option("--op-id", metavar="ID", help="Operation id: the update is applied at most once per id.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what the delta would change; write nothing.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show what the delta would change; write nothing.")]
 #: Fields that every update changes.
 ALWAYS_CHANGED = ("history", "statistics", "last_updated")
 

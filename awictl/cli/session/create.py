@@ -2,16 +2,15 @@
 
 from typing import Annotated, Any
 
-import typer
-
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Ttl
 from ..framework.output import Format
+from ..framework.params import option
 from ..framework.session_view import session as session_table
 
-Agent = Annotated[str, typer.Option("--agent", metavar="ID", help="Id of the agent.", show_default=False)]
-Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the agent.  [default: its id]")]
-Route = Annotated[str, typer.Option("--route", metavar="PATH", help="Route on which the session starts.")]
+Agent = Annotated[str, option("--agent", metavar="ID", help="Id of the agent.", show_default=False)]
+Name = Annotated[str | None, option("--name", metavar="TEXT", help="Name of the agent.  [default: its id]")]
+Route = Annotated[str, option("--route", metavar="PATH", help="Route on which the session starts.")]
 
 
 @cli_command(

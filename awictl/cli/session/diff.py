@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any
 
-import typer
-
 from ...document.merge import DocumentDifference, compare
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
+from ..framework.params import CommandExit, argument, option
 from ..framework.parsers import plain_id
 from ..framework.session_view import last_delta
 from . import view
@@ -15,10 +14,10 @@ from . import view
 OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
 
 OtherId = Annotated[
-    str | None, typer.Argument(metavar="[ID2]", help="Id of another session.", show_default=False, callback=plain_id)
+    str | None, argument(metavar="[ID2]", help="Id of another session.", show_default=False, callback=plain_id)
 ]
-AllFields = Annotated[bool, typer.Option("--all", help="Also compare ids, histories and statistics.")]
-ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there is a difference.")]
+AllFields = Annotated[bool, option("--all", help="Also compare ids, histories and statistics.")]
+ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a difference.")]
 
 
 @cli_command(
@@ -51,7 +50,7 @@ async def run(ctx: CommandContext, session_id: str, other: str | None, all_field
             differs = bool(comparison)
             render(ctx, first, second, comparison)
     if exit_code and differs:
-        raise typer.Exit(1)
+        raise CommandExit(1)
 
 
 def _state(document: dict[str, Any]) -> dict[str, Any]:

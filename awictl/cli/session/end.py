@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...document.keys import check_session_id
 from ...errors import AwiError, InvalidInput
 from ...store.errors import no_session
@@ -14,6 +12,7 @@ from ..framework.confirm import confirm
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from ..framework.session_view import ENDED
 
 if TYPE_CHECKING:
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 #: Number of sessions that are ended at the same time.
 AT_ONCE = 8
 
-Discard = Annotated[bool, typer.Option("--discard", help="Delete the sessions without archiving them.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation before --discard.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which sessions would end.")]
+Discard = Annotated[bool, option("--discard", help="Delete the sessions without archiving them.")]
+Yes = Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation before --discard.")]
+DryRun = Annotated[bool, option("--dry-run", help="Only show which sessions would end.")]
 
 
 @cli_command(

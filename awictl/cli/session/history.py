@@ -4,8 +4,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ...document.action_numbers import t_of
 from ...document.schema import as_object
 from ...errors import InvalidInput
@@ -13,6 +11,7 @@ from ..framework.archived_view import is_incomplete, notices
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
 from ..framework.output import LISTING, Format
+from ..framework.params import option
 from ..framework.session_view import ACTIONS
 from . import view
 from .follow import follow
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from ...archive.base import ArchivedSummary
     from ...store.base import HistoryPage
 
-Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of actions.")]
-Offset = Annotated[int, typer.Option("--offset", min=0, metavar="N", help="Number of newest actions to skip.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new actions as they are recorded.")]
+Limit = Annotated[int, option("--limit", min=0, metavar="N", help="Maximum number of actions.")]
+Offset = Annotated[int, option("--offset", min=0, metavar="N", help="Number of newest actions to skip.")]
+Follow = Annotated[bool, option("--follow", "-f", help="Keep printing new actions as they are recorded.")]
 
 #: Polling interval of --follow, in seconds.
 DEFAULT_INTERVAL = 1.0

@@ -5,8 +5,6 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ...errors import InvalidInput
 from ...sessions.list_filter import SessionQuery, SortKey, sorted_summaries
 from ...util.humanize import plural
@@ -14,6 +12,7 @@ from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Batches, Format
+from ..framework.params import option
 from ..framework.parsers import parse_duration, plain_id
 from . import view
 
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
 
 Agent = Annotated[
     str | None,
-    typer.Option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
+    option("--agent", metavar="NAME", callback=plain_id, help="Only sessions of this agent (id or name)."),
 ]
 Route = Annotated[
-    str | None, typer.Option("--route", metavar="PATTERN", help="Only sessions on this route; * and ? are wildcards.")
+    str | None, option("--route", metavar="PATTERN", help="Only sessions on this route; * and ? are wildcards.")
 ]
 Idle = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--idle",
         parser=parse_duration,
         metavar="DURATION",
@@ -39,27 +38,27 @@ Idle = Annotated[
 ]
 TtlBelow = Annotated[
     int | None,
-    typer.Option(
+    option(
         "--ttl-below",
         parser=parse_duration,
         metavar="DURATION",
         help="Only sessions that expire within this time, such as 5m.",
     ),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Only sessions in which an action ever failed.")]
+Failed = Annotated[bool, option("--failed", help="Only sessions in which an action ever failed.")]
 Sort = Annotated[
     SortKey | None,
-    typer.Option(
+    option(
         "--sort",
         help="Sort key; rows are printed once all are read: activity (latest first), ttl (soonest first), actions, "
         "failed, bytes (largest first), agent, route, id (a to z).  [default: unsorted]",
     ),
 ]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Sort in the opposite direction.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
+Reverse = Annotated[bool, option("--reverse", help="Sort in the opposite direction.")]
+Limit = Annotated[int | None, option("--limit", min=1, metavar="N", help="Maximum number of rows.")]
 Columns = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--columns",
         metavar="NAMES",
         help="Columns of the table or CSV, separated by commas: session, agent, agent_id, state, route, actions, "

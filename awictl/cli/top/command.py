@@ -6,12 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import typer
-
 from ...errors import AwiError
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Interval, Rate, Seconds
 from ..framework.error_report import INTERRUPTED
+from ..framework.params import CommandExit
 from . import view
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ async def run(ctx: CommandContext, interval: float, seconds: float | None, rate:
                 code = await TopScreen(manager, sampler, interval, colors=ctx.out.color).run_for(seconds)
                 if code == INTERRUPTED:
                     raise KeyboardInterrupt
-                raise typer.Exit(code)
+                raise CommandExit(code)
         async with aclosing(_samples(ctx, sampler, interval, seconds)) as samples:
             async for sample in samples:
                 render(ctx, sample)

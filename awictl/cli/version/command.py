@@ -1,10 +1,9 @@
 """`awictl version`."""
 
-import typer
-
 from ..._version import __version__
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.output import Format
+from ..framework.stdout import print_lines
 
 
 @cli_command(examples=["awictl version", "awictl version -o json"])
@@ -23,4 +22,4 @@ def render(ctx: CommandContext) -> None:
     if ctx.out.format in (Format.JSON, Format.JSONL):
         ctx.out.one({"version": __version__}, table=lambda: "")
     else:
-        typer.echo(f"awictl {__version__}")
+        print_lines([f"awictl {__version__}"])

@@ -131,14 +131,4 @@ print(*imported, file=sys.stderr)
     assert done.stdout.startswith("awictl "), done.stderr
     imported = set(done.stderr.split())
     assert "awictl.cli.main" in imported
-    assert not imported & {
-        "typer",
-        "rich",
-        "asyncio",
-        "inspect",
-        "dataclasses",
-        "enum",
-        "re",
-        "typing",
-        "awictl.settings",
-    }
+    assert not imported & {"typer", "rich", "asyncio", "inspect", "dataclasses", "subprocess", "awictl.settings"}

@@ -17,7 +17,7 @@ from awictl.cli import main
 from awictl.cli.framework.command import CommandSpec
 from awictl.cli.framework.global_options import GlobalOptions
 from awictl.cli.framework.quick_parse import quick_parse
-from awictl.cli.reference.tree import Node, tree
+from awictl.cli.reference.tree import CommandNode, tree
 
 #: Texts as values of arguments and options, right ones and wrong ones.
 VALUES = (
@@ -26,7 +26,7 @@ VALUES = (
 )
 
 
-def _leaves(node: Node) -> Iterator[Node]:
+def _leaves(node: CommandNode) -> Iterator[CommandNode]:
     for child in node.children:
         yield from _leaves(child) if child.children else [child]
 
@@ -58,7 +58,7 @@ def _comparable(value: Any) -> tuple[type, str]:
     return type(value), "" if isinstance(value, datetime) else repr(value)
 
 
-def _words(leaf: Node) -> st.SearchStrategy[list[str]]:
+def _words(leaf: CommandNode) -> st.SearchStrategy[list[str]]:
     """Arguments for a command: options with their values, words, in any order, some of them wrong."""
     value = st.sampled_from(VALUES)
     own = sorted({name for option in leaf.options for name in option.names})

@@ -29,6 +29,8 @@ class Node:
         self.where = access.url(address)
         self._shared: Connection | None = None
         self._opening: asyncio.Task[Connection] | None = None
+        #: With which the connections that are being opened can be given up.
+        self._openings: set[asyncio.Timeout] = set()
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
         self._free = asyncio.Semaphore(MAX_CONNECTIONS - 1)
@@ -76,7 +78,15 @@ class Node:
     async def _open(self) -> Connection:
         if self._closed:
             raise Lost(self.where, "this client is closed", sent=False, opening=True)
-        return await Connection.open(self.address, self._access)
+        opening = asyncio.timeout(None)
+        try:
+            async with opening:
+                self._openings.add(opening)
+                return await Connection.open(self.address, self._access)
+        except TimeoutError:
+            raise Lost(self.where, "the connection was closed", sent=False, opening=True) from None
+        finally:
+            self._openings.discard(opening)
 
     async def _execute_alone(self, commands: Sequence[Command], packed: bytes) -> list[Any]:
         async with self._free:
@@ -114,14 +124,19 @@ class Node:
         for connection in (*self._idle, *self._used):
             connection.abort()
         self._idle.clear()
+        while self._openings:
+            self._openings.pop().reschedule(0.0)
+
+    def abandon(self) -> None:
+        """Close all connections for good. Requests that wait get Lost."""
+        self._closed = True
+        self.disconnect()
 
     async def close(self) -> None:
-        """Close all connections for good."""
-        self._closed = True
+        """Close all connections for good, and wait until that has happened."""
+        self.abandon()
         if self._opening is not None:
-            self._opening.cancel()
             await asyncio.wait([self._opening])
-        self.disconnect()
 
 
 def _is_large(command: Command) -> bool:

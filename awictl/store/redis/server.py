@@ -217,6 +217,10 @@ def connect(settings: Settings, client: Any = None) -> Server:
         from .cluster import ClusterRouter
 
         return Server(ClusterRouter.of(settings))
+    if settings.topology == "sentinel":
+        from .sentinel import SentinelRouter
+
+        return Server(SentinelRouter.of(settings))
     from .standalone import Standalone
 
     return Server(Standalone.of(settings))

@@ -17,7 +17,8 @@ from .schema import SESSION_END, SESSION_START, as_object
 
 #: All numbers of actions are smaller: up to there, the numbers of JavaScript are exact.
 MAX_NUMBER = 2**53
-_FIRST_T = re.compile(rb'\{"t":([0-9]{1,16})[,}]')
+#: The start of an action, as awictl writes it, with its number.
+FIRST_T = re.compile(rb'\{"t":([0-9]{1,16})[,}]')
 
 
 def actions_of(document: dict[str, Any]) -> list[Any] | None:
@@ -114,7 +115,7 @@ def count_up_to(next_t: int, trimmed: Any, following: bytes, start: int = 0) -> 
 
 def first_t_in(following: bytes, start: int = 0) -> int | None:
     """The number of the action that starts at `start`, as awictl writes it; None if it has none there."""
-    first = _FIRST_T.match(following, start)
+    first = FIRST_T.match(following, start)
     return int(first[1]) if first is not None else None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from ..document.json_codec import dumps
-from ..document.timestamps import parse_timestamp
+from ..document.timestamps import EPOCH, parse_timestamp
 from ..store.session_fields import SessionFields
 
 
@@ -55,40 +55,45 @@ class Summary(msgspec.Struct, gc=False, omit_defaults=True):
         return row
 
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
-def json_line(one: Summary) -> bytes:
-    """The row of a summary as JSON, without a newline."""
+def json_lines(batch: Sequence[Summary]) -> bytes:
+    """The rows of summaries as JSON, each followed by a newline."""
     try:
-        return _encode(one)
+        return _encoder.encode_lines(batch)
     except UnicodeEncodeError:  # a lone surrogate, which the app may have stored
-        return dumps(one.row())
+        return b"".join(dumps(one.row()) + b"\n" for one in batch)
 
 
-def summary(fields: SessionFields) -> Summary:
-    """The summary of a listed session."""
-    return Summary(
-        fields.session_id,
-        fields.agent_id,
-        fields.agent_name,
-        fields.route,
-        fields.actions,
-        fields.last_activity,
-        idle_since(fields.last_activity),
-        fields.ttl_ms,
-        fields.bytes,
-        fields.failed_actions,
-        _state(fields),
-        fields.error,
-    )
+def summaries(batch: Sequence[SessionFields]) -> list[Summary]:
+    """The summaries of listed sessions."""
+    now = int(time.time() * 1000)
+    return [
+        Summary(
+            fields.session_id,
+            fields.agent_id,
+            fields.agent_name,
+            fields.route,
+            fields.actions,
+            fields.last_activity,
+            None if (moment := _epoch_ms(fields.last_activity)) is None else now - moment if moment < now else 0,
+            fields.ttl_ms,
+            fields.bytes,
+            fields.failed_actions,
+            _LIVE if fields.error is None and not fields.ended else _other_state(fields),
+            fields.error,
+        )
+        for fields in batch
+    ]
 
 
-def _state(fields: SessionFields) -> SessionState:
+_LIVE = SessionState.LIVE
+
+
+def _other_state(fields: SessionFields) -> SessionState:
     if fields.error is not None:
         return SessionState.UNREADABLE
-    if not fields.ended:
-        return SessionState.LIVE
     return SessionState.ENDING if fields.ttl_ms is None else SessionState.ENDED
 
 
@@ -99,23 +104,13 @@ def idle_since(activity: Any) -> int | None:
 
 
 def _epoch_ms(activity: Any) -> int | None:
-    """A stored timestamp in milliseconds since 1970; None if it is not one.
-
-    For timestamps in the usual form, the minute is parsed once and cached: parsing each takes a third of the time of a
-    listing.
-    """
-    usual = _USUAL.fullmatch(activity) if isinstance(activity, str) else None
-    if usual is not None and (minute := _minute_ms(usual[1])) is not None:
-        return minute + int(usual[2]) * 1000 + int(usual[3])
-    moment = parse_timestamp(activity)
-    return int(moment.timestamp() * 1000) if moment is not None else None
+    """A stored timestamp in milliseconds since 1970; None if it is not one."""
+    try:
+        return (_from_iso(activity) - EPOCH) // _MILLISECOND
+    except (TypeError, ValueError):  # not a timestamp, or one without a time zone
+        moment = parse_timestamp(activity)
+        return (moment - EPOCH) // _MILLISECOND if moment is not None else None
 
 
-#: A timestamp in the usual form: 2026-11-23T07:09:41.403Z.
-_USUAL = re.compile(r"(.{16}):([0-5][0-9])\.([0-9]{3})Z")
-
-
-@lru_cache(maxsize=4096)
-def _minute_ms(minute: str) -> int | None:
-    moment = parse_timestamp(f"{minute}:00Z")
-    return int(moment.timestamp() * 1000) if moment is not None else None
+_from_iso = datetime.fromisoformat
+_MILLISECOND = timedelta(milliseconds=1)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 #: Iterations of the event loop that a request needs to get from its task to the socket. A caller that never awaits
 #: would otherwise delay it until its own work is done.
-SEND_ITERATIONS = 8
+SEND_ITERATIONS = 4
 #: Returned by `anext` after the last item.
 _END: Any = object()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.documents import document
 from support.valkey import ValkeyServer
 
+from awictl.document.byte_layout import decode_counted_head, encode
 from awictl.errors import InvalidData
 from awictl.store.redis import keyspace, scan_keys
 from awictl.store.redis.scan_progress import ScanProgress
@@ -53,3 +55,28 @@ def test_more_steps_or_names_than_there_are_keys() -> None:
             for step in range(1, most):
                 if progress.step(b"%d" % step, names):
                     progress.set_size(1_000)
+
+
+async def test_the_padding_of_a_head_is_not_fetched(valkey: ValkeyServer) -> None:
+    server = connect(valkey.settings())
+    raws = {
+        "long": encode(document([1, 2, 3])),
+        "empty": encode(document([])),
+        "two": b'{"actions":[ 1],"x":"actions":[   \n{"t":0}]}}',
+        "line": b'{"a":"b   \n{"t":0}]}}',
+    }
+    valkey.raw.mset(raws)
+    try:
+        for scripts in (True, False):
+            server.scripts_forbidden = not scripts
+            infos = await keyspace.key_info(server, list(raws), 4_096, 32)
+            starts = {name: info.start for name, info in zip(raws, infos, strict=True) if info is not None}
+            assert {name: decode_counted_head(start, len(raws[name])) for name, start in starts.items()} == {
+                name: decode_counted_head(raw, len(raw)) for name, raw in raws.items()
+            }
+            if scripts:
+                head, _, after = raws["long"].partition(b"\n")
+                assert starts["long"] == head.rstrip() + b"\n" + after[:32] and len(head) > len(head.rstrip()) + 500
+                assert all(starts[name] == raws[name] for name in ("empty", "two", "line"))
+    finally:
+        await server.close()

@@ -15,8 +15,9 @@ from support.documents import APP_FILES, action, compact, document
 from awictl.document.byte_layout import encode, encode_head
 from awictl.document.splice import base_from_string
 from awictl.document.timestamps import parse_timestamp
-from awictl.sessions.summaries import _epoch_ms, json_line, summary
-from awictl.store.session_fields import SessionFields, decode_fields, fields_of
+from awictl.sessions.summaries import _epoch_ms, json_lines, summaries
+from awictl.store import session_fields
+from awictl.store.session_fields import SessionFields, decode_batch, decode_fields, fields_of
 
 NASTY = [
     "plain",
@@ -106,12 +107,13 @@ def test_a_session_with_values_of_other_types_is_decoded_in_full(others: dict[st
 def test_a_summary_as_json_is_its_row(others: dict[str, Any], error: str | None) -> None:
     fields = full(encode(document([1, 2, 3], **others)), 1234)
     fields.error = error
-    one = summary(fields)
+    [one] = summaries([fields])
     row = one.row()
     names = [field.name for field in msgspec.structs.fields(one)]
     assert list(row) == (names if error else names[:-1])
-    assert json.loads(json_line(one)) == row
-    assert b"\n" not in json_line(one)
+    line, end = json_lines([one]).split(b"\n")
+    assert json.loads(line) == row and not end
+    assert json_lines([one, one]) == 2 * (line + b"\n")
     assert isinstance(one.idle_ms, int) and (one.ttl_ms, one.actions) == (1234, 3)
 
 
@@ -184,3 +186,72 @@ def test_an_incomplete_head_is_not_decoded() -> None:
         assert quick(raw[:cut], len(raw)) is None
     head = encode_head({**document([]), "history": {"last_action": action(4), "more": {"actions": 1}}})
     assert quick(head.replace(b'"actions":[ ', b'"actions":{ '), 5000) is None
+
+
+def _heads() -> st.SearchStrategy[bytes]:
+    """First bytes of strings: of ordinary sessions, of odd ones, of others in disguise, and mutilated ones."""
+    values = st.sampled_from(
+        [
+            {}, {"agent_name": "文字 🙂"}, {"agent_name": NASTY[4]}, {"agent_name": None}, {"agent_id": 7},
+            {"page_state": {}}, {"statistics": {"last_activity": ""}}, {"forged": FORGED}, {"agent_name": "\ud800"},
+            {"statistics": {"last_activity": "x", "total_actions": 7, "failed_actions": 2}},
+        ]
+    )  # fmt: skip
+    sessions = st.builds(lambda sizes, one: encode(document(sizes, **one)), st.sampled_from([[], [0], [9] * 5]), values)
+    cuts = st.tuples(sessions, st.integers(0, 1200), st.integers(0, 3), st.sampled_from(SPLICED)).map(
+        lambda one: one[0][: one[1]] + one[3] + one[0][one[1] + one[2] :]
+    )
+    forged = st.sampled_from(
+        [
+            b'{"agent_id":"a","x":"' + b'"actions":[\n',
+            b'{"agent_id":["actions":[\n',
+            encode(document([1])).replace(b'"history":', b'"other":'),
+            encode(document([1])).replace(b'"history":', b'"history":{"actions":[]},"other":'),
+            encode(document([1])).replace(b'{"session_id"', b'{"agent_id":1},{"session_id"'),
+            encode(document([1])).replace(b'"last_action":', b'"actions":[null],"last_action":'),
+            encode(document([1])).replace(b'"last_action":', b'"actions":[1],"trimmed_actions":-5,"last_action":'),
+            compact(document([1, 2])),
+            b"",
+            b"\n",
+        ]
+    )
+    return st.one_of(sessions, cuts, forged)
+
+
+#: Bytes that are inserted into heads.
+SPLICED = [b"", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"\n", b" ", b'"}},{"', b'"actions":[', b"\xff", b"\x00"]
+
+
+@given(st.lists(_heads(), max_size=20))
+def test_a_batch_is_decoded_as_each_head_alone(raws: list[bytes]) -> None:
+    ids = [f"sess_{number}" for number in range(len(raws))]
+    chunks = [raw[:4096] for raw in raws]
+    found = decode_batch(ids, [(1234, len(raw), chunk, None) for raw, chunk in zip(raws, chunks, strict=True)])
+    assert found == [
+        decode_fields(one, chunk, len(raw), 1234) for one, chunk, raw in zip(ids, chunks, raws, strict=True)
+    ]
+
+
+def test_heads_that_complete_each_other_are_not_taken_for_sessions() -> None:
+    line = encode(document([1]))
+    opens, closes = line.replace(b'"actions":[', b'"x":"actions":['), b'{"a":"' + line
+    raws = [line, line[:40] + b'"' + line[40:], line, opens, closes, line]
+    found = decode_batch([SESSION_ID] * len(raws), [(None, len(raw), raw, None) for raw in raws])
+    assert [one is not None for one in found] == [True, False, True, False, False, True]
+
+
+def test_heads_are_decoded_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    decode = session_fields._decode_marked_heads
+
+    def counting(text: bytes) -> list[Any]:
+        calls.append(len(text))
+        return decode(text)
+
+    monkeypatch.setattr(session_fields, "_decode_marked_heads", counting)
+    raw = encode(document([1]))
+    starts: list[session_fields.Start] = [(None, len(raw), raw, None)] * 200
+    assert None not in decode_batch([SESSION_ID] * 200, starts) and len(calls) == 1
+    odd = encode(document([1], agent_id=None))
+    starts[77] = (None, len(odd), odd, None)
+    assert decode_batch([SESSION_ID] * 200, starts).count(None) == 1 and len(calls) < 15

@@ -63,8 +63,8 @@ class Batches:
     rows: AsyncGenerator[Sequence[Any], None]
     #: Maximum number of rows; None: no maximum.
     limit: int | None = None
-    #: Whether the rows are encoded JSON already, for JSONL.
-    encoded: bool = False
+    #: Encodes rows as lines of JSON, each with its newline, for JSONL; by default each row by itself.
+    json_lines: Callable[[Sequence[Any]], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,12 @@ class Output:
                     found = [row async for batch in batches for row in batch]
                     self.json_line(envelope(found) if envelope else found)
                 case Format.JSONL if self.jq is not None:
+                    encode = _json_lines(rows)
                     async for batch in batches:
-                        for row in batch:
-                            self.json_line(row, _EACH_ROW)
+                        for line in encode(batch).splitlines():
+                            self.json_line(line, _EACH_ROW)
                 case Format.JSONL:
-                    encoded = isinstance(rows, Batches) and rows.encoded
-                    await write_lines(batches, bytes if encoded else json_dumps())
+                    await write_lines(batches, _json_lines(rows))
                 case Format.YAML:
                     async for batch in batches:
                         write(b"".join(yaml_document([row]) for row in batch))
@@ -179,7 +179,7 @@ class Output:
                     if not count:
                         write(csv_rows.encode([]))
                 case Format.IDS if id_field is not None:
-                    await write_lines(batches, lambda row: printable(str(row[id_field])).encode())
+                    await write_lines(batches, lambda batch: _id_lines(row[id_field] for row in batch))
                 case other:
                     raise InvalidInput(f"-o {other} is not supported by this command")
         flush()
@@ -262,6 +262,20 @@ class Output:
         bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
         bar.add_task(what, total=total)
         return bar
+
+
+def _json_lines(rows: Any) -> Callable[[Sequence[Any]], bytes]:
+    if isinstance(rows, Batches) and rows.json_lines is not None:
+        return rows.json_lines
+    encode = json_dumps()
+    return lambda batch: b"".join([encode(row) + b"\n" for row in batch])
+
+
+def _id_lines(ids: Iterable[Any]) -> bytes:
+    texts = [*map(str, ids)]
+    if not "".join(texts).isprintable():
+        texts = [*map(printable, texts)]
+    return "".join([f"{one}\n" for one in texts]).encode()
 
 
 async def _batches(

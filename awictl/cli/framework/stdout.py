@@ -78,12 +78,13 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-async def write_lines(batches: AsyncIterator[Sequence[Any]], encode: Callable[[Any], bytes]) -> None:
+async def write_lines(batches: AsyncIterator[Sequence[Any]], encode: Callable[[Sequence[Any]], bytes]) -> None:
+    """Write rows as they arrive. `encode`: returns the lines of some rows, each with its newline."""
     waiting: list[bytes] = []
     written = 0.0
     try:
         async for batch in batches:
-            waiting += map(encode, batch)
+            waiting.append(encode(batch))
             if (now := time.monotonic()) - written > FLUSH_SECONDS:
                 _write_all(waiting)
                 written = now
@@ -93,10 +94,10 @@ async def write_lines(batches: AsyncIterator[Sequence[Any]], encode: Callable[[A
 
 def _write_all(lines: list[bytes]) -> None:
     """Write the lines, and clear the list."""
-    if lines:
-        write(b"\n".join(lines) + b"\n")
+    if any(lines):
+        write(b"".join(lines))
         flush()
-        lines.clear()
+    lines.clear()
 
 
 def is_terminal(stream: Any) -> bool:

@@ -1,5 +1,6 @@
 """`awictl session list`."""
 
+import gc
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from . import view
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
+    from ...sessions.summaries import Summary
     from ..framework.output import Row
 
 Agent = Annotated[
@@ -70,6 +72,8 @@ Columns = Annotated[
 _SORTED = {SortKey.ACTIVITY: "IDLE", SortKey.ID: "SESSION"}
 #: The names of fields in JSON, and of the sort key, that are not those of their columns → the columns.
 _ALIASES = {"id": "session"} | {field: name for name, (_, field) in view.SESSION_COLUMNS.items()}
+#: Objects after which the garbage collector runs: by default, it takes a tenth of the time of a long listing.
+_GC_THRESHOLDS = 100_000, 10, 10
 #: Maximum number of unreadable sessions that are named.
 MOST_NAMED = 10
 
@@ -153,14 +157,19 @@ async def run(
 ) -> None:
     """Print the sessions that match the query, their number, and which were unreadable."""
     counts = ListingCounts()
-    encoded = ctx.out.chosen(Format.JSONL) is Format.JSONL
     async with ctx.manager() as manager:
+        gc.freeze()  # what was imported; a listing makes few objects that outlive a batch, and no cycles
+        gc.set_threshold(*_GC_THRESHOLDS)
         if ctx.out.format is Format.IDS and query.matches_all and order.key is None:
             batches = Batches(_ids(manager, rate), limit)
         else:
             if query.agent is not None:
                 query = replace(query, registered_id=await registered_id(ctx, manager, query.agent))
-            batches = Batches(_rows(ctx, manager, query, order, rate, encoded, counts), limit, encoded)
+            from ...sessions.summaries import Summary, json_lines
+
+            as_rows = None if ctx.out.chosen(Format.JSONL) is Format.JSONL else Summary.row
+            rows = _rows(ctx, manager, query, order, rate, as_rows, counts)
+            batches = Batches(rows, limit, json_lines if as_rows is None else None)
         await render(ctx, batches, order, columns, counts)
     if counts.unreadable:
         more = counts.unreadable - len(counts.named)
@@ -184,36 +193,36 @@ async def _rows(
     query: SessionQuery,
     order: ListOrder,
     rate: float | None,
-    encoded: bool,
+    convert: "Callable[[Summary], Row] | None",
     counts: ListingCounts,
-) -> "AsyncGenerator[Sequence[Row | bytes], None]":
-    """The sessions that match, as they are found, or sorted in one batch; as lines of JSON if `encoded`.
+) -> "AsyncGenerator[Sequence[Row | Summary], None]":
+    """The sessions that match, as they are found, or sorted in one batch; converted, if there is a `convert`.
 
     There is a progress bar until the first row is printed.
     """
-    from ...sessions.summaries import Summary, json_line, summary
+    from ...sessions.summaries import summaries
 
-    convert: Callable[[Summary], Row | bytes] = json_line if encoded else Summary.row
     matching: list[Summary] = []
     with ExitStack() as waiting:
         on_step = waiting.enter_context(ctx.out.progress(None, "reading sessions"))
         async with aclosing(manager.list_session_fields(rate=rate)) as found:
             async for batch in found:
-                summaries = [summary(one) for one in batch]
-                unreadable = [one.session_id for one in summaries if one.error is not None]
-                wanted = summaries if query.matches_all else [one for one in summaries if query.matches(one)]
-                counts.live += len(summaries)
+                read = summaries(batch)
+                unreadable = [one.session_id for one in read if one.error is not None]
+                wanted = read if query.matches_all else [one for one in read if query.matches(one)]
+                counts.live += len(read)
                 counts.matching += len(wanted)
                 counts.unreadable += len(unreadable)
                 counts.named += unreadable[: MOST_NAMED - len(counts.named)]
-                on_step(len(summaries))
+                on_step(len(read))
                 if order.key is not None:
                     matching += wanted
                 elif wanted:
                     waiting.close()
-                    yield [convert(one) for one in wanted]
+                    yield wanted if convert is None else [*map(convert, wanted)]
     if order.key is not None:
-        yield [convert(one) for one in sorted_summaries(matching, order.key, reverse=order.reverse)]
+        ordered = sorted_summaries(matching, order.key, reverse=order.reverse)
+        yield ordered if convert is None else [*map(convert, ordered)]
 
 
 async def render(

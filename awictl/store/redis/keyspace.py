@@ -77,7 +77,7 @@ async def key_info(
         calls = [(some, arguments) for some in batched(names, KEYS_PER_SCRIPT)]
         replies = await server.run(_KEY_INFO, *calls, idempotent=True)
         if not any(isinstance(reply, Exception) for reply in replies):
-            found = _key_infos(one for reply in replies for one in reply)
+            found = _key_infos([one for reply in replies for one in reply])
             if len(found) != len(names):
                 raise server.malformed(f"it describes {len(found):,} keys instead of {len(names):,}")
             return found
@@ -88,8 +88,14 @@ async def key_info(
     return _key_infos(await server.execute_idempotent(*commands))
 
 
-def _key_infos(replies: Iterable[Any]) -> list[KeyInfo | None]:
+def _key_infos(replies: Sequence[Any]) -> list[KeyInfo | None]:
     """The replies, three per key, as records."""
+    ttls, lengths, starts = replies[::3], replies[1::3], replies[2::3]
+    if set(map(type, ttls)) == {int} == set(map(type, lengths)) and set(map(type, starts)) == {bytes}:  # as usual
+        return [
+            KeyInfo(ttl if ttl >= 0 else None, length, start) if ttl != -2 else None
+            for ttl, length, start in zip(ttls, lengths, starts, strict=True)
+        ]
     flat = iter(replies)
     found: list[KeyInfo | None] = []
     for ttl, length, start in zip(flat, flat, flat, strict=True):

@@ -29,9 +29,9 @@ HEAD_CHUNK = 4_096
 #: Factor by which the number of bytes grows for each further attempt.
 _GROWTH = 16
 
-#: A decoder of some fields: from the id of a session, the first bytes of its string, the length of the string in bytes,
-#: and its TTL in milliseconds. Returns None if the head has to be decoded in full.
-Decode = Callable[[str, bytes, int, int | None], T | None]
+#: A decoder of some fields of sessions, from their ids and the first bytes of their strings. Returns None for those
+#: whose heads have to be decoded in full.
+Decode = Callable[[Sequence[str], Sequence[keyspace.KeyInfo]], Sequence[T | None]]
 
 
 async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
@@ -74,9 +74,9 @@ async def list_all(
 
 def list_fields(server: Server, max_bytes: int, rate: float | None) -> AsyncGenerator[list[SessionFields], None]:
     """List all sessions with the fields that lists show; see `list_all`."""
-    from ..session_fields import decode_fields, fields_of  # imports msgspec, which few commands need
+    from ..session_fields import decode_batch, fields_of  # imports msgspec, which few commands need
 
-    return list_all(server, max_bytes, rate, lambda listed: fields_of(*listed), decode_fields)
+    return list_all(server, max_bytes, rate, lambda listed: fields_of(*listed), decode_batch)
 
 
 def _unchanged(listed: Listed) -> Listed:
@@ -111,14 +111,16 @@ async def _decoded(
     chunk = HEAD_CHUNK
 
     def decode_all(ids: Sequence[str], infos: Sequence[keyspace.KeyInfo | None]) -> None:
-        for session_id, info in zip(ids, infos, strict=True):
-            if info is None:
-                continue
-            if info.error is not None:
+        if None in infos:
+            ids = [one for one, info in zip(ids, infos, strict=True) if info is not None]
+        existing = [info for info in infos if info is not None]
+        values = decode(ids, existing) if decode is not None else [None] * len(existing)
+        for session_id, info, value in zip(ids, existing, values, strict=True):
+            if value is not None:
+                found[session_id] = value
+            elif info.error is not None:
                 why = str(server.translate(info.error, keys.session_key(session_id)))
                 found[session_id] = convert(Listed(session_id, {}, None, info.ttl_ms, 0, why))
-            elif decode is not None and (value := decode(session_id, info.start, info.length, info.ttl_ms)) is not None:
-                found[session_id] = value
             elif (listed := _decode_head(session_id, info)) is not None:
                 found[session_id] = convert(listed)
             elif chunk >= max_bytes:

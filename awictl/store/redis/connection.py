@@ -56,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._in_flight = 0
         self._flushing = False
         self._writable = True
+        #: When the server stopped to read what is sent.
+        self._paused_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         #: When the last bytes arrived, and the last complete reply.
         self._received_at = self._replied_at = self._loop.time()
@@ -109,8 +111,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request waits for its replies."""
-        return not self._pending and not self._unsent
+        """Whether no request waits for its replies, or to be sent: a server may reply before it has read a request."""
+        buffered = self._transport is not None and self._transport.get_write_buffer_size()
+        return not self._pending and not self._unsent and not buffered
 
     def send(self, commands: Sequence[Command], packed: bytes | None = None) -> asyncio.Future[list[Any]]:
         """Send commands together. The future gets their replies, error replies among them; or Lost.
@@ -118,6 +121,9 @@ class Connection(asyncio.Protocol):
         `packed`: the commands as they are sent, if the caller has that already.
         """
         future: asyncio.Future[list[Any]] = self._loop.create_future()
+        if not commands:
+            future.set_result([])
+            return future
         if packed is None:
             packed = pack(commands)
         if not self.is_open:
@@ -145,10 +151,12 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
+        now = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_at(now + self._timeout, self._check_time)
         if not self._writable or self._transport is None:
             return
         unsent, pending = self._unsent, self._pending
-        now = self._loop.time()
         parts = []
         while unsent and (self._in_flight < MAX_IN_FLIGHT):
             request = unsent.popleft()
@@ -161,15 +169,14 @@ class Connection(asyncio.Protocol):
             request.packed = b""
         if not parts:
             return
-        if self._timer is None:
-            self._timer = self._loop.call_at(now + self._timeout, self._check_time)
         self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _check_time(self) -> None:
         self._timer = None
-        if not self._pending:
+        if not self._pending and not self._unsent:
             return
-        due = max(self._pending[0].sent_at, self._replied_at) + self._timeout
+        since = self._pending[0].sent_at if self._pending else self._paused_at
+        due = max(since, self._replied_at) + self._timeout
         if self._loop.time() >= due:
             self._close(TimeoutError())
         else:
@@ -189,6 +196,8 @@ class Connection(asyncio.Protocol):
             self._take(data)
         except NotAReply as error:
             self._close(error)
+        except TypeError as error:  # hiredis makes a dict of a map, whose keys may be arrays
+            self._close(NotAReply(f"its reply cannot be parsed: {error}"))
 
     def _take(self, data: bytes) -> None:
         reader, pending = self._reader, self._pending
@@ -197,6 +206,8 @@ class Connection(asyncio.Protocol):
         complete = False
         while (reply := gets()) is not PARTIAL:
             complete = True
+            if type(reply) is hiredis.PushNotification:
+                raise NotAReply(f"it sent the message {reply!r:.80}, to which nothing subscribed")
             if not pending:
                 self._take_unrequested(reply)
                 continue
@@ -229,6 +240,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The server does not read: what was not sent waits."""
         self._writable = False
+        self._paused_at = self._loop.time()
 
     def resume_writing(self) -> None:
         """The server reads again."""

@@ -129,7 +129,7 @@ class ReplyReader:
             self._chunks.clear()
         searched = self._end + data
         if _LARGE.search(searched):
-            self._check_announced()
+            self._check_announced(searched)
         self._end = searched[-_LONGEST_START:]
         self._received += size
         if self._received > self._limit:
@@ -149,14 +149,16 @@ class ReplyReader:
         if not self._reader.has_data():
             self._forget()
 
-    def _check_announced(self) -> None:
+    def _check_announced(self, searched: bytes) -> None:
         """Raise ReplyTooLarge if replies announce too large a string or array.
 
         Stored text may look like an announcement, so the replies are followed from the first one. In replies that are
-        too large to be kept for that, any such text is taken for one.
+        too large or too many to be kept for that, any such text in the last bytes, `searched`, is taken for one.
         """
         if not self._chunks:
-            raise ReplyTooLarge("it announced a large reply within another one")
+            for kind, digits in _LARGE.findall(searched):
+                self._check_size(kind, int(digits[:20]))
+            return
         data = b"".join(self._chunks)
         while (end := data.find(b"\r\n", self._at)) >= 0:
             kind, number = data[self._at : self._at + 1], data[self._at + 1 : end]
@@ -164,13 +166,16 @@ class ReplyReader:
             if kind not in b"$=!*~>%|" or not number.isdigit():
                 continue  # a line
             size = int(number[:20])
-            if kind in b"*~>%|":
-                if size >= MAX_ELEMENTS:
-                    raise ReplyTooLarge(f"it announced {size:,} elements")
-            elif size > self._limit:
-                raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}, {_HINT}")
-            else:
+            self._check_size(kind, size)
+            if kind not in b"*~>%|":
                 self._at += size + 2
+
+    def _check_size(self, kind: bytes, size: int) -> None:
+        if kind in b"*~>%|":
+            if size >= MAX_ELEMENTS:
+                raise ReplyTooLarge(f"it announced {size:,} elements")
+        elif size > self._limit:
+            raise ReplyTooLarge(f"it announced {size:,} bytes, more than the limit of {self._limit:,}, {_HINT}")
 
 
 def _not_a_reply(text: str) -> NotAReply:

@@ -208,7 +208,7 @@ async def test_a_server_that_may_evict_sessions_fails(new_valkey: Callable[..., 
 
 
 async def test_a_replica(valkey: ValkeyServer, new_valkey: Callable[..., ValkeyServer]) -> None:
-    replica = new_valkey("--replicaof", "127.0.0.1 1")
+    replica = new_valkey("--replicaof", "127.0.0.1", "1")
     async with StateManager.open(replica.settings()) as manager:
         checks, _ = await examined(manager, data=False)
     assert checks["replication"].status is Status.FAIL and "lost its primary" in checks["replication"].evidence

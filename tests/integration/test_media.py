@@ -277,6 +277,7 @@ def during_the_scan(manager: StateManager, meanwhile: Callable[[], Awaitable[obj
         reader.scan = scan  # type: ignore[method-assign]
         async for batch in scan(rate):
             yield batch
+        await asyncio.sleep(0.005)  # an expiry is compared to the millisecond, on Redis 6.2 to two
         await meanwhile()
 
     reader.scan = scanned  # type: ignore[method-assign]

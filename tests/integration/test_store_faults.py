@@ -414,7 +414,7 @@ async def test_a_write_to_a_replica_raises_an_error_that_names_the_cause(
 ) -> None:
     primary = new_valkey()
     put(primary, encode(document([0] * 5)))
-    replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
+    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
     while not replica.raw.exists(session_key()):
         await asyncio.sleep(0.01)
     async with StateManager.open(replica.settings()) as manager:
@@ -599,7 +599,7 @@ async def test_waiting_for_a_replica(
     new_valkey: Callable[..., ValkeyServer], caplog: pytest.LogCaptureFixture, paused: bool
 ) -> None:
     primary = new_valkey()
-    replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
+    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
     while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
         await asyncio.sleep(0.01)
     async with StateManager.open(primary.settings(wait_replicas=1, timeout=TIMEOUT)) as manager:
@@ -622,7 +622,7 @@ async def test_each_of_many_concurrent_writes_waits_for_the_replica(
 ) -> None:
     """WAIT applies to the writes of its own connection."""
     primary = new_valkey()
-    replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
+    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
     while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
         await asyncio.sleep(0.01)
     async with StateManager.open(primary.settings(wait_replicas=1, timeout=2.0)) as manager:

@@ -45,7 +45,7 @@ def tls_program() -> str | None:
     Debian's package redis-tools has the server, too, as `redis-check-rdb`.
     """
     for path in (os.environ.get("AWICTL_TEST_SERVER"), shutil.which("redis-server"), shutil.which("redis-check-rdb")):
-        if path:
+        if path and b"SSL_CTX_new" in Path(path).read_bytes():
             return path
     return None
 

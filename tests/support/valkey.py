@@ -59,11 +59,13 @@ class ValkeyServer:
         """Start the process and wait until it responds on its socket."""
         for _ in range(START_TRIES):
             self.port = free_port()
-            command = [server_program(), "--port", str(self.port), "--bind", "127.0.0.1"]
+            command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
             command += ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
             command += ["--logfile", str(self.folder / "log"), "--repl-diskless-sync-delay", "0"]
             command += self._options
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, executable=server_program(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
             if self._answers(self._process):
                 return self
             self._process.wait()

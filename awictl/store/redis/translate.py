@@ -13,6 +13,9 @@ _HINTS = {
     "(REDIS_TLS_CERT, REDIS_TLS_KEY)",
 }
 
+#: What Redis 6.2 and 7.0 say about a command in a script that the user may not use, or on another key. Others: NOPERM.
+_SCRIPT_MAY_NOT = "The user executing the script can't "
+
 
 def of_lost(lost: Lost, where: str, answered: bool, *, streaming: bool = False) -> AwiError:
     """The error for a request without a reply. `answered`: whether the server has ever replied."""
@@ -70,6 +73,8 @@ def of_error(error: Exception, where: str, key: str | None = None) -> AwiError:
         return AccessDenied(
             f"{where} rejected the user name or password: check REDIS_USERNAME and REDIS_PASSWORD ({said})"
         )
+    if _SCRIPT_MAY_NOT in text:
+        return AccessDenied(f"{at}: this user has no permission for what a script of awictl does: {said}")
     if code == "NOPERM" or "ACL failure" in text:
         return AccessDenied(f"{at}: this user has no permission: {said.removeprefix('NOPERM ')}")
     if code == "READONLY":

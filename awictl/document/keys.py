@@ -186,6 +186,11 @@ def agent_key(agent_id: str) -> str:
     return AGENT_PREFIX + agent_id
 
 
+def ending_key(session_id: str) -> str:
+    """The key of a session that is being ended, on a cluster: a hash as `ENDING_KEY`, in the slot of the session."""
+    return f"{ENDING_KEY}:{{{session_key(session_id)}}}"
+
+
 def ended_key(agent_id: str) -> str:
     """The key of the sessions that an agent has ended, and that are not archived yet: ids with spaces between."""
     return ENDED_PREFIX + agent_key(agent_id).removeprefix(AGENT_PREFIX)

@@ -90,6 +90,7 @@ _TWO_PARTS = _is_list_of(int, bytes)
 #: By the name of a script; the others return an integer.
 SCRIPTS: dict[str, Check] = {
     "commit": _is_commit,
+    "count_request": _is_list_of(int, int),
     "create": _TWO_PARTS,
     "create_if_absent": _TWO_PARTS,
     "delete": _is_one_of(b"deleted", b"changed", b"gone"),
@@ -97,6 +98,7 @@ SCRIPTS: dict[str, Check] = {
     "key_versions": _are_versions,
     "read_base": _is_list_of(int, bytes, bytes),
     "read_for_request": _is_request,
+    "replace_mapping": _TWO_PARTS,
     "restore": _TWO_PARTS,
     "session_versions": _are_session_versions,
     "take": _TWO_PARTS,

@@ -6,11 +6,8 @@ have executed it (ReplyLost).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import AwiError, TooLarge
 from ...settings import Settings
@@ -19,34 +16,16 @@ from .connection import Command
 from .replies import ErrorReply, Lost
 from .reply_shapes import is_expected, is_expected_of_script
 from .router import Router, Source
+from .script import Argument as Argument
+from .script import Call as Call
+from .script import Script as Script
 from .translate import not_redis, of_error, of_lost
 
-Argument = bytes | str | int
-#: The keys and arguments of one call of a script.
-Call = tuple[Sequence[str | bytes], Sequence[Argument]]
+if TYPE_CHECKING:
+    from .split_calls import Split
 
 #: Errors that concern the connection, not only the command that they reply to.
 _OF_CONNECTION = frozenset({"LOADING", "NOAUTH", "WRONGPASS"})
-
-
-class Script:
-    """A Lua script in `scripts/`, called by its hash; its source is sent only if the server does not have it cached.
-
-    The file is read at the first call, because most commands use one script or none.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @cached_property
-    def source(self) -> bytes:
-        """The contents of the file."""
-        return (Path(__file__).parent / "scripts" / f"{self.name}.lua").read_bytes()
-
-    @cached_property
-    def sha(self) -> str:
-        """The SHA-1 of the source in hex, as EVALSHA takes it."""
-        return hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
 class Server:
@@ -58,6 +37,11 @@ class Server:
         self.where = router.where
         #: Whether the server denies scripts to this user; reads then use plain commands.
         self.scripts_forbidden = False
+        self._split: Split | None = None
+        if router.slots:
+            from .split import split_of  # only clusters need it
+
+            self._split = split_of(self)
 
     async def execute(self, *commands: Sequence[Argument], idempotent: bool = False, own: bool = False) -> list[Any]:
         """Send commands in one round trip. Returns their replies; error replies are returned as ErrorReply.
@@ -67,6 +51,11 @@ class Server:
         """
         if not commands:
             return []
+        if self._split is not None:
+            await self._split.following.finished(command[1] for command in commands if len(command) > 1)
+        return await self._execute(commands, idempotent=idempotent, own=own)
+
+    async def _execute(self, commands: Sequence[Command], *, idempotent: bool, own: bool = False) -> list[Any]:
         try:
             replies = await self.router.execute(commands, idempotent=idempotent, own=own)
         except (Lost, ErrorReply) as error:
@@ -122,6 +111,8 @@ class Server:
 
     async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """Run an idempotent script and return its reply. Like `run_each`, but with less overhead, for hot paths."""
+        if self._split is not None:
+            return (await self.run_each([(script, (keys, arguments))], idempotent=True))[0]
         [reply] = await self.execute_idempotent(("EVALSHA", script.sha, len(keys), *keys, *arguments))
         if _is_unknown(reply):
             [reply] = await self.execute_idempotent(("EVAL", script.source, len(keys), *keys, *arguments))
@@ -144,19 +135,31 @@ class Server:
 
         `idempotent`: whether to retry once if the connection breaks. A script that the server does not have cached runs
         after the others, in a second round trip.
+
+        On a cluster, a script with several keys becomes several requests; see `split`. Then `then` follows the one
+        with the first key, on the same connection.
         """
-        replies = await self.execute(
-            *(("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls),
-            *then,
-            idempotent=idempotent,
-        )
+        if self._split is not None:
+            if any(len(keys) > 1 for _, (keys, _) in calls):
+                return await self._split.run_each(calls, idempotent=idempotent, then=then)
+            await self._split.following.finished(key for _, (keys, _) in calls for key in keys)
+        return await self.run_in_slots(calls, idempotent=idempotent, then=then)
+
+    async def run_in_slots(
+        self, calls: Sequence[tuple[Script, Call]], *, idempotent: bool, then: Sequence[Sequence[Argument]] = ()
+    ) -> list[Any]:
+        """Like `run_each`, for scripts whose keys are in one slot each. Does not wait for derived keys."""
+        sent = [("EVALSHA", one.sha, len(keys), *keys, *args) for one, (keys, args) in calls]
+        if not sent and not then:
+            return []
+        replies = await self._execute([*sent, *then], idempotent=idempotent)
         unknown = [i for i, reply in enumerate(replies) if _is_unknown(reply)]
         if unknown:  # these calls did nothing
             again = [
                 ("EVAL", calls[i][0].source, len(calls[i][1][0]), *calls[i][1][0], *calls[i][1][1]) for i in unknown
             ]
             places = [*unknown, *range(len(calls), len(replies))]
-            for i, reply in zip(places, await self.execute(*again, *then, idempotent=idempotent), strict=True):
+            for i, reply in zip(places, await self._execute([*again, *then], idempotent=idempotent), strict=True):
                 replies[i] = reply
         for (script, _), reply in zip(calls, replies, strict=False):
             self._checked_of_script(script, reply)
@@ -203,7 +206,9 @@ class Server:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, after the writes that nobody waited for."""
+        if self._split is not None:
+            await self._split.following.close()
         await self.router.close()
 
 

@@ -1,9 +1,10 @@
 -- commit: write an update of a session if the session has not changed since it was read (compare-and-set).
 --
 -- EVALSHA commit 3 SESSION DIFF MAPPING  EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID ENDED
+-- EVALSHA commit 1 SESSION               EXPECTED LENGTH HEAD KEEP_FROM KEEP_TO TAIL TTL MARK DELTA DELTA_TTL ID ENDED
 --
 -- KEYS[1]  string  AWI:SESSION:<session_id>, the session document
--- KEYS[2]  string  AWI:DIFF:<session_id>, the last delta; derived
+-- KEYS[2]  string  AWI:DIFF:<session_id>, the last delta; derived. On a cluster the derived keys are omitted, see split.py
 -- KEYS[3]  string  AGENT:SESSION:<agent_id>, the agent's current session id; derived
 -- ARGV[1]  bytes   first bytes that the session string must have
 -- ARGV[2]  int     length that the session string must have
@@ -78,8 +79,10 @@ else
 end
 
 -- the derived keys can be repaired: an error here does not undo the update
-try('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
-if try('GET', KEYS[3]) == ARGV[11] and not without_ttl then
-  try('PEXPIRE', KEYS[3], ARGV[7])
+if KEYS[2] then
+  try('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
+  if try('GET', KEYS[3]) == ARGV[11] and not without_ttl then
+    try('PEXPIRE', KEYS[3], ARGV[7])
+  end
 end
 return {'ok', fault}

@@ -2,10 +2,11 @@
 --
 -- EVALSHA finish_end 4 SESSION ENDING DIFF MAPPING  ID DIGEST
 -- EVALSHA finish_end 3 SESSION ENDING DIFF          ID DIGEST
+-- EVALSHA finish_end 2 SESSION ENDING               ID DIGEST
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>, which must not exist
--- KEYS[2] hash    AWI:ENDING, see take.lua
--- KEYS[3] string  AWI:DIFF:<session_id>, the last delta; derived
+-- KEYS[2] hash    AWI:ENDING, or of one session on a cluster; see take.lua
+-- KEYS[3] string  AWI:DIFF:<session_id>, the last delta; derived; omitted on a cluster
 -- KEYS[4] string  AGENT:SESSION:<agent_id>, derived; omitted if the agent is unknown
 -- ARGV[1] bytes   session id: KEYS[4] is deleted only if this is its value
 -- ARGV[2] hex     SHA-1 of the archived value
@@ -21,7 +22,9 @@ if redis.sha1hex(taken) ~= ARGV[2] or redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
 redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('DEL', KEYS[3])
+if KEYS[3] then
+  redis.call('DEL', KEYS[3])
+end
 if KEYS[4] and redis.pcall('GET', KEYS[4]) == ARGV[1] then
   redis.call('DEL', KEYS[4])
 end

@@ -3,7 +3,7 @@
 -- EVALSHA replace_taken 2 SESSION ENDING  ID DIGEST VALUE
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>, which must not exist
--- KEYS[2] hash    AWI:ENDING, see take.lua
+-- KEYS[2] hash    AWI:ENDING, or of one session on a cluster; see take.lua
 -- ARGV[1] bytes   session id
 -- ARGV[2] hex     SHA-1 of the value that was taken
 -- ARGV[3] bytes   new value

@@ -3,7 +3,8 @@
 -- EVALSHA take 2 SESSION ENDING  ID MAX
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>
--- KEYS[2] hash    AWI:ENDING: by session id, the session strings that were taken, with a null byte between them
+-- KEYS[2] hash    AWI:ENDING: by session id, the session strings that were taken, with a null byte between them; on a
+--                 cluster AWI:ENDING:{AWI:SESSION:<session_id>}, which is in the slot of KEYS[1]
 -- ARGV[1] bytes   session id
 -- ARGV[2] int     maximum length of a session string, in bytes; a longer one is not taken
 --

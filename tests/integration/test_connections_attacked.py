@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import pytest
 from support.valkey import ValkeyServer
 
 from awictl.store.redis.address import Access, Address
 from awictl.store.redis.connection import Connection
-from awictl.store.redis.node import Node
+from awictl.store.redis.node import MAX_CONNECTIONS, Node
 from awictl.store.redis.replies import Lost
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -198,8 +199,13 @@ async def test_a_cancelled_caller_at_every_step_takes_no_reply_of_others(valkey:
         assert await _connected(valkey) <= 4
     finally:
         await node.close()
+    await _no_connection_is_left(valkey)
+
+
+async def _no_connection_is_left(valkey: ValkeyServer) -> None:
+    """Except that of the test."""
     async with asyncio.timeout(LIMIT):
-        while await _connected(valkey) > 1:  # the one of the test
+        while await _connected(valkey) > 1:
             await asyncio.sleep(0.01)
 
 
@@ -207,19 +213,77 @@ async def _connected(valkey: ValkeyServer) -> int:
     return len(valkey.raw.client_list())
 
 
-async def test_a_connection_of_a_closed_node_is_not_used(valkey: ValkeyServer) -> None:
-    node = Node(Address(socket=str(valkey.socket)), Access())
-    asking: list[asyncio.Task[list[Any]]] = [
-        asyncio.create_task(node.execute([("INCR", "n")], own=own)) for own in (False, True) * 3
-    ]
-    for _ in range(2):
-        await asyncio.sleep(0)
-    await node.close()
-    outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    acknowledged = sum(isinstance(one, list) for one in outcomes)
-    unknown = sum(isinstance(one, Lost) and one.sent for one in outcomes)
+async def test_a_node_is_closed_at_any_step_of_its_requests(valkey: ValkeyServer) -> None:
+    """What was acknowledged was executed, what was not sent was not, and no caller is cancelled."""
+    acknowledged = unknown = 0
+    for steps in range(16):
+        node = Node(Address(socket=str(valkey.socket)), Access())
+        asking = [asyncio.create_task(node.execute([("INCR", "n")], own=own)) for own in (False, True) * 3]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await node.close()
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(one) for one in outcomes} <= {list, Lost}
+        acknowledged += sum(isinstance(one, list) for one in outcomes)
+        unknown += sum(isinstance(one, Lost) and one.sent for one in outcomes)
+    await _no_connection_is_left(valkey)
     assert acknowledged <= int(valkey.raw.get("n") or 0) <= acknowledged + unknown
-    assert not any(isinstance(one, asyncio.CancelledError) for one in outcomes)
+
+
+async def test_a_stream_is_cancelled_at_any_step(valkey: ValkeyServer) -> None:
+    node = Node(Address(socket=str(valkey.socket)), Access())
+
+    async def watch() -> None:
+        async for _ in node.stream(("MONITOR",), LIMIT):
+            pass
+
+    for steps in range(16):
+        watching = asyncio.create_task(watch())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait([watching])
+        assert watching.cancelled()
+    await _no_connection_is_left(valkey)
+    assert node._free._value == MAX_CONNECTIONS - 1, "none counts as used"
+    await node.close()
+
+
+async def test_thousands_of_callers_at_once(valkey: ValkeyServer) -> None:
+    node = Node(Address(socket=str(valkey.socket)), Access(timeout=LIMIT))
+    names = [f"{number}" for number in range(5_000)]
+    found = await asyncio.gather(*(node.execute([("ECHO", one)], own=one.endswith("7")) for one in names))
+    assert [one.decode() for [one] in found] == names
+    assert await _connected(valkey) <= MAX_CONNECTIONS + 1
+    await node.close()
+    await _no_connection_is_left(valkey)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [("silence", "no answer in time"), ("drip", "no answer in time"), ("close", "closed"), ("reset", "reset")],
+)
+async def test_half_a_reply(end: str, reason: str) -> None:
+    """It is none, and the second request of the same connection, which was sent too, has no reply either."""
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"$1000\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        if end == "reset":
+            reset = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        while end in ("silence", "drip"):
+            await asyncio.sleep(0.05)
+            if end == "drip":
+                writer.write(b"x")
+
+    async with served(half, timeout=0.3) as node:
+        asking = (node.execute([("ECHO", "a")]), node.execute([("ECHO", "b"), ("ECHO", "c")]))
+        for outcome in await asyncio.gather(*asking, return_exceptions=True):
+            assert isinstance(outcome, Lost) and outcome.sent and reason in outcome.reason, outcome
+            assert outcome.timed_out == (reason == "no answer in time")
 
 
 async def test_opening_is_cancelled_without_a_trace(valkey: ValkeyServer) -> None:
@@ -231,6 +295,4 @@ async def test_opening_is_cancelled_without_a_trace(valkey: ValkeyServer) -> Non
         await asyncio.wait([opening])
         if not opening.cancelled():
             opening.result().abort()
-    async with asyncio.timeout(LIMIT):
-        while await _connected(valkey) > 1:
-            await asyncio.sleep(0.01)
+    await _no_connection_is_left(valkey)

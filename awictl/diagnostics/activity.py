@@ -177,7 +177,6 @@ class Sampler:
 
     async def _memory(self) -> tuple[int | None, int | None]:
         try:
-            info = await self._store.keyspace.server_info.info()
-            return int(info["used_memory"]), int(info.get("maxmemory", "0")) or None
-        except (NotAvailable, KeyError, ValueError, AwiError):
+            return await self._store.keyspace.server_info.memory()
+        except (NotAvailable, AwiError):
             return None, None

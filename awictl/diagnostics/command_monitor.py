@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,7 +142,7 @@ def _named(key: bytes) -> tuple[KeyKind, str]:
 
 
 class OperationMonitor:
-    """Monitors the operations on AWI keys on one server."""
+    """Monitors the operations on AWI keys on one server, or on all masters."""
 
     def __init__(self, keyspace: Keyspace, session_id: str | None = None, kinds: Collection[KeyKind] = ()) -> None:
         """Select operations on one session or on keys of these kinds; default: all. FLUSHALL and the like are included.
@@ -160,13 +160,17 @@ class OperationMonitor:
         """Number of commands that the server has sent, whatever their keys."""
         return self._monitor.total
 
-    async def follow(self, seconds: float) -> AsyncGenerator[Operation, None]:
+    async def follow(
+        self, seconds: float, on_change: Callable[[str], None] = lambda _: None
+    ) -> AsyncGenerator[Operation, None]:
         """Yield operations as they happen, for this number of seconds.
+
+        `on_change`: called with a sentence for operators when a master of a deployment is lost or replaced.
 
         Raises AccessDenied if the user may not run MONITOR, Refused if the server runs more commands than this client
         can read, and Unreachable.
         """
-        async with aclosing(self._monitor.commands(_WANTED, seconds)) as commands:
+        async with aclosing(self._monitor.commands(_WANTED, seconds, on_change)) as commands:
             async for command in commands:
                 one = operation(command)
                 if one is not None and self._matches(one):

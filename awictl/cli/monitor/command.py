@@ -57,7 +57,7 @@ async def run(ctx: CommandContext, seconds: float, session_id: str | None, kinds
         ctx.out.notice(
             f"MONITOR slows {manager.store.where} down for {duration(seconds * 1000)}: it sends a copy of every command"
         )
-        async with aclosing(operations.follow(seconds)) as found:
+        async with aclosing(operations.follow(seconds, ctx.out.notice)) as found:
             async for one in found:
                 render(ctx, one, shown_bytes)
         ctx.out.notice(f"{plural(operations.received, 'command')} received, {operations.matched:,} shown")

@@ -76,8 +76,12 @@ class ClusterRouter:
 
     async def masters(self) -> Sequence[Source]:
         """The masters that have slots."""
+        now = asyncio.get_running_loop().time()
         if self.watch.map is None:
-            await self._first_map(asyncio.get_running_loop().time() + self.timeout)
+            await self._first_map(now + self.timeout)
+        elif not self.watch.in_use:
+            await self._ask_masters(now + self.timeout)
+        self.watch.use(now)
         return [one.node for one in self.watch.masters()]
 
     async def close(self) -> None:

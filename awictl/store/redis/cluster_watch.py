@@ -97,6 +97,11 @@ class ClusterWatch:
             raise Lost(self.where, "none of its nodes reports which node has which slots", sent=False, opening=True)
         return self.map
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the masters are asked periodically at the moment."""
+        return self._poll is not None
+
     def use(self, now: float) -> None:
         """Note a request, and ask periodically while there are more."""
         self._used_at = now

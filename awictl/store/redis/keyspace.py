@@ -114,7 +114,7 @@ def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
 
 
 class Keyspace:
-    """The keys of one server, of any kind. Raises Unreachable, AccessDenied."""
+    """The keys of one server or deployment, of any kind. Raises Unreachable, AccessDenied."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -122,9 +122,10 @@ class Keyspace:
         self.where = server.where
 
     async def size(self) -> int | None:
-        """Number of keys; None if not available."""
-        [reply] = await self._server.execute_idempotent(("DBSIZE",))
-        return reply if isinstance(reply, int) else None
+        """Number of keys, on all masters; None if not available."""
+        replies = await self.server_info.of_all_masters("DBSIZE")
+        sizes = [reply for reply in replies if isinstance(reply, int)]
+        return sum(sizes) if len(sizes) == len(replies) else None
 
     def scan(
         self, pattern: str | None = None, rate: float | None = None, on_step: StepCallback = lambda _: None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
@@ -73,21 +73,24 @@ def script_name(source_or_hash: bytes) -> str | None:
 
 
 class Monitor:
-    """Reads the commands of one server for a limited time."""
+    """Reads the commands of one server, or of all masters, for a limited time."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         #: Number of commands read, including those that did not match.
         self.total = 0
 
-    async def commands(self, pattern: re.Pattern[bytes], seconds: float) -> AsyncGenerator[MonitoredCommand, None]:
+    async def commands(
+        self, pattern: re.Pattern[bytes], seconds: float, on_change: Callable[[str], None] = lambda _: None
+    ) -> AsyncGenerator[MonitoredCommand, None]:
         """The commands whose lines match a pattern, as they are executed, for a number of seconds.
 
+        `on_change`: called with a sentence for operators when a master of a deployment is lost or replaced.
         Raises AccessDenied, Unreachable, and Refused if the server executes more commands than can be read.
         """
-        clock_offset: float | None = None
-        async with aclosing(self._server.stream(("MONITOR",), seconds)) as lines:
-            async for line in lines:
+        clock_offsets: dict[str, float] = {}
+        async with aclosing(self._lines(seconds, on_change)) as lines:
+            async for where, line in lines:
                 self.total += 1
                 if self.total % _CHECK_INTERVAL == 1:
                     await asyncio.sleep(0)
@@ -96,11 +99,25 @@ class Monitor:
                     except ValueError:
                         raise self._server.malformed(f"its MONITOR sends {line!r:.80}") from None
                     # the smallest age of a line so far approximates the difference between the two clocks
-                    clock_offset = age if clock_offset is None else min(age, clock_offset)
+                    clock_offset = clock_offsets[where] = min(age, clock_offsets.get(where, age))
                     if age - clock_offset > MAX_LAG_SECONDS:
                         raise Refused(
-                            f"{self._server.where} executes more commands than can be read: stopped after "
+                            f"{where} executes more commands than can be read: stopped after "
                             f"{self.total:,}, so that the server need not buffer them"
                         )
                 if pattern.search(line) and (command := parse_line(line)) is not None:
                     yield command
+
+    async def _lines(self, seconds: float, on_change: Callable[[str], None]) -> AsyncGenerator[tuple[str, bytes], None]:
+        """The address of a server, and a line that its MONITOR sent."""
+        from .master_streams import MasterStreams, has_one_server
+
+        where = self._server.where
+        if await has_one_server(self._server):
+            async with aclosing(self._server.stream(("MONITOR",), seconds)) as lines:
+                async for line in lines:
+                    yield where, line
+            return
+        async with aclosing(MasterStreams(self._server, ("MONITOR",), on_change).read(seconds)) as found:
+            async for one in found:
+                yield one

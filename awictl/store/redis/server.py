@@ -107,7 +107,8 @@ class Server:
         except ErrorReply as error:
             raise self.translate(error) from error
         except Lost as lost:
-            raise of_lost(lost, self.where, self.router.answered, streaming=True) from lost
+            where = source.where if source is not None else self.where
+            raise of_lost(lost, where, self.router.answered, streaming=True) from lost
 
     async def run_one(self, script: Script, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """Run an idempotent script and return its reply. Like `run_each`, but with less overhead, for hot paths."""

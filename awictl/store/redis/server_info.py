@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from ...errors import Refused
+from ...errors import AwiError, Refused
 from .replies import ErrorReply
 from .server import Argument, Server
 
@@ -25,7 +27,10 @@ class ServerInfo:
         self._server = server
 
     async def ping(self) -> dict[str, Any]:
-        """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if INFO is available."""
+        """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if INFO is available.
+
+        Of a cluster also `masters` (their number) and `cluster_state`, and with Sentinel `primary` (its address).
+        """
         started = time.perf_counter()
         [pong] = await self._server.execute_idempotent(("PING",))
         latency = time.perf_counter() - started
@@ -37,6 +42,14 @@ class ServerInfo:
             answer["server"] = fields.get("server_name", "redis")
             answer["version"] = fields.get("valkey_version") or fields.get("redis_version")
             answer["role"] = fields.get("role")
+        masters = await self._server.masters()
+        if self._server.router.slots:
+            answer["masters"] = len(masters)
+            [cluster] = await self._server.execute_idempotent(("CLUSTER", "INFO"))
+            if isinstance(cluster, bytes):
+                answer["cluster_state"] = fields_of(cluster).get("cluster_state")
+        elif masters[0].where != self._server.where:
+            answer["primary"] = masters[0].where
         return answer
 
     async def latency_ms(self) -> float:
@@ -53,6 +66,28 @@ class ServerInfo:
     async def info(self) -> dict[str, str]:
         """The fields of INFO."""
         return fields_of(await self._execute("INFO"))
+
+    async def of_all_masters(self, *command: Argument) -> list[Any]:
+        """The replies of all masters to a command that changes nothing; an error reply, or Unreachable, is among them.
+
+        Raises Unreachable if it is not known which they are, or if there is only one.
+        """
+        if not self._server.router.slots:
+            return await self._server.execute_idempotent(command)
+        asked = (self._server.execute_on(one, command) for one in await self._server.masters())
+        replies = await asyncio.gather(*asked, return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, AwiError):
+                raise reply
+        return [reply[0] if isinstance(reply, list) else reply for reply in replies]
+
+    async def memory(self) -> tuple[int | None, int | None]:
+        """Bytes of memory in use on all masters, and the limits of all; None if not available, or without a limit."""
+        found = [
+            fields_of(one) if isinstance(one, bytes) else {} for one in await self.of_all_masters("INFO", "memory")
+        ]
+        used, limits = ([_count(one.get(name, "")) for one in found] for name in ("used_memory", "maxmemory"))
+        return _sum(used), _sum([one or None for one in limits])
 
     async def config(self, name: str) -> str:
         """The value of one parameter, from CONFIG GET."""
@@ -88,3 +123,14 @@ def fields_of(text: bytes) -> dict[str, str]:
     """The fields in the reply to INFO or CLUSTER INFO."""
     lines = text.decode("utf-8", "replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def _count(text: str) -> int | None:
+    """A number in INFO; None if it is not one that a server could report."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """The sum; None if one of them is unknown."""
+    known = [one for one in counts if one is not None]
+    return sum(known) if known and len(known) == len(counts) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -94,11 +93,15 @@ MAX_MEDIA_ID = 256
 
 def new_session_id() -> str:
     """A new session id: `sess_` and 32 random hex digits."""
+    import secrets  # seldom needed, and slow to import
+
     return f"sess_{secrets.token_hex(16)}"
 
 
 def new_op_id() -> str:
     """A new op_id: `op_` and 32 hex digits. The first 12 are the time in milliseconds, the rest is random."""
+    import secrets
+
     return f"op_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import InvalidData
@@ -55,8 +54,7 @@ class Base(NamedTuple):
         return has_no_action(self.length, len(self.prefix))
 
 
-@dataclass(frozen=True)
-class Splice:
+class Splice(NamedTuple):
     """The change of a stored string: a new head, then a range of the old bytes to keep, then a new tail."""
 
     head: bytes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
 from ..store.base import HistoryPage, SessionStore, Stored
@@ -12,8 +11,7 @@ from ..store.endings import SEPARATOR
 from ..store.errors import no_session
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A session from Redis or from the archive."""
 
     #: Its string in Redis; None if it is from the archive.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from ..document.splice import Base
-from ..document.update import Change
 from ..errors import AwiError
 
 if TYPE_CHECKING:
+    from ..document.splice import Base
+    from ..document.update import Change
     from .endings import EndingStore
     from .get_or_create import GetOrCreateStore
     from .redis.keyspace import Keyspace
@@ -45,8 +44,7 @@ class DeleteOutcome(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """A session string as stored."""
 
     raw: bytes
@@ -54,8 +52,7 @@ class Stored:
     ttl_ms: int | None
 
 
-@dataclass(frozen=True)
-class Lifetime:
+class Lifetime(NamedTuple):
     """TTL and size of a session."""
 
     session_id: str
@@ -100,8 +97,7 @@ class Listed(NamedTuple):
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class HistoryPage:
+class HistoryPage(NamedTuple):
     """A page of a trajectory, newest action first."""
 
     trajectory: list[Any]
@@ -111,8 +107,7 @@ class HistoryPage:
     offset: int
 
 
-@dataclass(frozen=True)
-class Traces:
+class Traces(NamedTuple):
     """What a server reports about a session that does not exist."""
 
     #: Milliseconds until the session's last delta expires; None if there is none.
@@ -123,8 +118,7 @@ class Traces:
     database: int
 
 
-@dataclass(frozen=True)
-class AgentSession:
+class AgentSession(NamedTuple):
     """The session that an agent is mapped to."""
 
     session_id: str

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ..errors import AwiError, InvalidInput, Unreachable
 from ..settings import Settings
 from ..util.config_files import check_home
+from ..util.user_folders import user_data_folder
 from . import private_socket
 
 #: Seconds that the server may take to send its first reply.
@@ -280,10 +281,8 @@ def embedded_server(settings: Settings) -> EmbeddedServer:
         if settings.embedded_dir.startswith("~"):
             check_home("HOME", f"AWI_EMBEDDED_DIR={settings.embedded_dir}")
         return EmbeddedServer(Path(settings.embedded_dir).expanduser().absolute())
-    import platformdirs
-
     check_home("XDG_DATA_HOME", "the data of the embedded server")
-    return EmbeddedServer(platformdirs.user_data_path("awictl") / "embedded")
+    return EmbeddedServer(user_data_folder() / "embedded")
 
 
 def attach(settings: Settings) -> Settings:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InvalidInput
 from .nearest import nearest
+from .user_folders import user_config_folder
 
 #: A path at which no file can be: for settings without a `.env`.
 NO_FILE = Path(os.devnull) / "none"
@@ -131,10 +132,8 @@ def read_profile(name: str | Profile | None, path: Path | None = None) -> Profil
 
 def default_config_file() -> Path:
     """Return the path of `config.toml`, in the user's config folder. Raises InvalidInput without HOME."""
-    import platformdirs
-
     check_home("XDG_CONFIG_HOME", "config.toml")
-    return platformdirs.user_config_path("awictl") / "config.toml"
+    return user_config_folder() / "config.toml"
 
 
 def check_home(variable: str, what: str) -> None:

@@ -1,8 +1,9 @@
 """What a command works with: its settings, its output, and the state manager."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from ...settings import Settings
 
 
-@dataclass(frozen=True)
 class CommandContext:
     """One invocation of a command; the first argument of its functions."""
 
-    options: GlobalOptions
+    def __init__(self, options: GlobalOptions) -> None:
+        self.options = options
 
     @cached_property
-    def settings(self) -> "Settings":
+    def settings(self) -> Settings:
         """The settings, loaded on first use. Raises InvalidInput for an invalid one."""
         from ...settings import Settings
         from ...util.urls import with_redis_scheme
@@ -48,7 +49,7 @@ class CommandContext:
         return Output(options.output, not options.no_color, options.quiet, jq)
 
     @asynccontextmanager
-    async def manager(self) -> "AsyncIterator[StateManager]":
+    async def manager(self) -> AsyncIterator[StateManager]:
         """Open the state manager, and close it afterwards. A missing session is reported with the reason."""
         from ...sessions.manager import StateManager
 

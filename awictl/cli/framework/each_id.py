@@ -1,5 +1,7 @@
 """Commands on several ids, from arguments and stdin: an error with one id does not stop the others."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from typing import TypeVar

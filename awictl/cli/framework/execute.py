@@ -1,5 +1,8 @@
 """Runs one command from its parsed values to its exit code: the only place that starts an event loop."""
 
+from __future__ import annotations
+
+import gc
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What a command returns after it has parsed its arguments: the coroutine that does the work.
 Work = Coroutine[Any, Any, None]
+#: Seconds after which garbage is collected: most commands end before, and need not.
+COLLECT_AFTER_SECONDS = 0.5
 #: Seconds after Ctrl-C within which a command has to end by itself.
 INTERRUPT_SECONDS = 0.7
 
@@ -27,7 +32,7 @@ def execute(
     parse: Callable[..., Work],
     values: dict[str, Any],
     formats: tuple[Format, ...],
-    loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None",
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
     *,
     logs_errors: bool = False,
 ) -> int:
@@ -64,7 +69,7 @@ def _check_format(context: CommandContext, formats: tuple[Format, ...]) -> None:
     context.out.chosen(Format.JSON)  # is made now: a missing package is reported before anything is done
 
 
-def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | None") -> None:
+def _run(work: Work, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
     """Run a coroutine on an event loop of its own. Raises KeyboardInterrupt after Ctrl-C.
 
     Its arguments are those of the CancelledError that ended the coroutine: what an interrupted command wants to report.
@@ -78,6 +83,7 @@ def _run(work: Work, loop_factory: "Callable[[], asyncio.AbstractEventLoop] | No
 
     async def main() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop.call_later(COLLECT_AFTER_SECONDS, gc.enable)
 
         def interrupt() -> None:
             nonlocal interruption

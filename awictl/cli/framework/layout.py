@@ -6,8 +6,7 @@ A layout is computed from some rows and then holds for all, so that a table can 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .escape import printable
 from .stdout import can_print
@@ -19,8 +18,7 @@ ID_WIDTH = 37
 GAP = "  "
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table: its title, and a function that returns the text of its cell in a row."""
 
     title: str
@@ -44,8 +42,7 @@ def cells_of(columns: Sequence[Column], row: Mapping[str, Any]) -> list[str]:
     return [printable(column.cell(row)) for column in columns]
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The columns of a table with their widths."""
 
     columns: Sequence[Column]

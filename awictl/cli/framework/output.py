@@ -18,8 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidInput
 from .escape import printable, without_secrets
@@ -56,8 +55,7 @@ PROGRESS_DELAY_SECONDS = 0.5
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Batches:
+class Batches(NamedTuple):
     """Rows in batches of some hundred, for lists that may be very long."""
 
     rows: AsyncGenerator[Sequence[Any], None]
@@ -67,8 +65,7 @@ class Batches:
     json_lines: Callable[[Sequence[Any]], bytes] | None = None
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Where and how a command prints."""
 
     #: The format that the user chose; None: a table on a terminal, JSON elsewhere.

@@ -6,8 +6,7 @@ Control characters in stored text are escaped, so that it cannot control the ter
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .escape import json_escape, printable
 from .layout import Column, cells_of, fitted
@@ -22,8 +21,7 @@ __all__ = ["Column", "Rows", "compact", "fields_of", "printable_json"]
 LABEL_WIDTH = 30
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """A table as a Rich renderable."""
 
     rows: Sequence[Mapping[str, Any]]
@@ -40,8 +38,7 @@ class Rows:
             yield Text(line, style="bold" if number == 0 else "", no_wrap=True, overflow="ignore")
 
 
-@dataclass(frozen=True)
-class Fields:
+class Fields(NamedTuple):
     """Labels and values as a Rich renderable. A value without spaces, such as an id or a URL, is kept in one piece."""
 
     pairs: Sequence[tuple[str, str]]
@@ -52,7 +49,7 @@ class Fields:
         rows = [(printable(name), printable(value)) for name, value in self.pairs]
         label = Column("", lambda row: row["name"], narrow="fold", least=LABEL_WIDTH)
         folding = fitted([label, Column("", lambda row: row["value"], narrow="fold")], rows, options.max_width)
-        whole = replace(folding, columns=[label, Column("", lambda row: row["value"], narrow="id")])
+        whole = folding._replace(columns=[label, Column("", lambda row: row["value"], narrow="id")])
         for row in rows:
             layout = folding if " " in row[1] else whole
             for number, line in enumerate(layout.lines(row)):

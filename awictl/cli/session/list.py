@@ -238,7 +238,7 @@ async def render(
     shown = [view.SESSION_COLUMNS[name] for name in columns] if columns is not None else None
     printed = await ctx.out.many(
         batches,
-        [replace(column, wide=False) for column, _ in shown] if shown is not None else view.SESSIONS,
+        [column._replace(wide=False) for column, _ in shown] if shown is not None else view.SESSIONS,
         id_field="session_id",
         empty=empty,
         keep=order.keep,

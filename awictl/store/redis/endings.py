@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import aclosing
 
 from ...document import keys
@@ -105,4 +104,6 @@ class RedisEndings:
 
 
 def _digest(value: bytes) -> str:
+    import hashlib  # not needed by every command
+
     return hashlib.sha1(value, usedforsecurity=False).hexdigest()

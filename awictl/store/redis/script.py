@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,4 +28,6 @@ class Script:
     @cached_property
     def sha(self) -> str:
         """The SHA-1 of the source in hex, as EVALSHA takes it."""
+        import hashlib  # not needed by every command
+
         return hashlib.sha1(self.source, usedforsecurity=False).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
@@ -185,6 +184,8 @@ class RedisStore:
         Nothing is deleted if the session's string is not `raw`. None: delete without comparing.
         """
         key = keys.session_key(session_id)
+        import hashlib  # not needed by every command
+
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
         names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
         call: Call = (names, [digest, session_id])

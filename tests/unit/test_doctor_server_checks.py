@@ -107,6 +107,18 @@ async def test_a_good_server_passes_everything() -> None:
         ("replication", {"slave0": "ip=1,port=2,state=online,offset=1,lag=0"}, Status.PASS, "1 of 1"),
         ("replication", {"slave0": "ip=1,port=2,state=wait_bgsave,offset=1,lag=0"}, Status.WARN, "0 of 1"),
         ("replication", {"slave0": "ip=1,port=2,state=online,offset=1,lag=60"}, Status.WARN, "1 of them more than"),
+        (
+            "replication",
+            {"slave0": "ip=1,port=2,state=online,offset=1000,lag=0", "master_repl_offset": "17000000"},
+            Status.WARN,
+            "1 of 1 replicas online, 1 of them more than 10 s or 16 MiB behind",
+        ),
+        (
+            "replication",
+            {"slave0": "ip=1,port=2,state=online,offset=16000000,lag=1", "master_repl_offset": "17000000"},
+            Status.PASS,
+            "1 of 1",
+        ),
         ("replication", {"slave0": f"state=online,lag={'9' * 5_000}"}, Status.WARN, "1 of them more than"),
         ("eviction", {"maxmemory": "none", "evicted_keys": "9" * 5_000}, Status.PASS, "no limit"),
         ("memory", {"used_memory": "\x1b[2J"}, Status.WARN, "not permitted"),

@@ -10,8 +10,9 @@ from ...store.redis.server_info import NotAvailable, ServerInfo
 from ...util.humanize import plural
 from .report import Check, failed, passed, warned
 
-#: Replication lag in seconds above which a replica is reported as late.
+#: Seconds since its last acknowledgement, and bytes that it has not acknowledged, from which a replica is late.
 LAG_SECONDS = 10
+LAG_BYTES = 16_777_216
 
 Info = Mapping[str, str]
 
@@ -33,7 +34,7 @@ async def check_replication(server_info: ServerInfo, info: Info, settings: Setti
         remedy = "connect to the primary for writes; reading from a replica is fine"
         return warned("replication", "a replica: it refuses writes", remedy)
     replicas, online = _replicas(info)
-    late = [line for line in online if int((re.search(r"lag=(\d{1,9})", line) or ["", "0"])[1]) > LAG_SECONDS]
+    late = [line for line in online if _is_late(line, info)]
     evidence = f"{role}, {len(online)} of {len(replicas)} replicas online" if replicas else f"{role}, no replicas"
     if len(online) < wanted:
         remedy = (
@@ -43,8 +44,22 @@ async def check_replication(server_info: ServerInfo, info: Info, settings: Setti
         return failed("replication", f"{evidence}, but AWI_WAIT_REPLICAS is {wanted}", remedy)
     if len(online) < len(replicas) or late:
         remedy = "check the replicas' logs and the network"
-        return warned("replication", f"{evidence}, {len(late)} of them more than {LAG_SECONDS} s behind", remedy)
+        return warned(
+            "replication", f"{evidence}, {len(late)} of them more than {LAG_SECONDS} s or 16 MiB behind", remedy
+        )
     return passed("replication", evidence)
+
+
+def _is_late(line: str, info: Info) -> bool:
+    """Whether a replica, in a line of INFO, is too far behind."""
+
+    def number(name: str) -> int | None:
+        found = re.search(rf"\b{name}=(\d{{1,18}})", line)
+        return int(found[1]) if found else None
+
+    written, offset = info.get("master_repl_offset", ""), number("offset")
+    behind = int(written) - offset if written.isdecimal() and len(written) < 19 and offset is not None else 0
+    return (number("lag") or 0) > LAG_SECONDS or behind > LAG_BYTES
 
 
 def check_wait(info: Info, settings: Settings) -> Check | None:

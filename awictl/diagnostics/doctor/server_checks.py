@@ -112,7 +112,8 @@ async def _authentication(server_info: ServerInfo, settings: Settings) -> Check:
 
 def _encryption(settings: Settings) -> Check:
     if settings.redis_tls:
-        return passed("tls", "encrypted; the server's certificate is verified")
+        shown = ", and a client certificate is shown" if settings.redis_tls_cert else ""
+        return passed("tls", f"encrypted; the server's certificate is verified{shown}")
     if _is_local(settings):
         return passed("tls", "not encrypted, but the connection does not leave this machine")
     return warned(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers; `tests/unit/test_exports.py` compares it
     from .errors import ReadOnly as ReadOnly
     from .errors import Refused as Refused
     from .errors import TooLarge as TooLarge
+    from .errors import Unconfirmed as Unconfirmed
     from .errors import Unreachable as Unreachable
     from .errors import UpdateConflict as UpdateConflict
     from .query_cache.cache import Cached as Cached
@@ -70,6 +71,7 @@ _EXPORTS = {
         "ReadOnly",
         "Refused",
         "TooLarge",
+        "Unconfirmed",
         "Unreachable",
         "UpdateConflict",
     ),

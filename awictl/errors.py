@@ -14,6 +14,7 @@
     ├── Unreachable          5   backend unreachable: worth a retry
     ├── InvalidData          6   stored data that violates the data contract (DESIGN, section 2)
     └── OutcomeUnknown       7   a write that may or may not have been applied
+        └── Unconfirmed          a write that was applied, and that a failover may lose
 
 The docstring of each class is its default message.
 """
@@ -114,6 +115,19 @@ class OutcomeUnknown(AwiError):
     def __init__(self, message: str, *, op_id: str) -> None:
         super().__init__(message)
         self.op_id = op_id
+
+
+class Unconfirmed(OutcomeUnknown):
+    """The write was applied, but fewer replicas than AWI_WAIT_REPLICAS acknowledged it, so a failover may lose it.
+
+    A retry (of an update: with the same `op_id`) applies nothing twice, and waits for the replicas again.
+    """
+
+    def __init__(self, message: str, *, op_id: str = "", acknowledged: int, wanted: int) -> None:
+        super().__init__(message, op_id=op_id)
+        #: How many replicas acknowledged it, and how many should have.
+        self.acknowledged = acknowledged
+        self.wanted = wanted
 
 
 def as_awi_error(error: Exception) -> AwiError:

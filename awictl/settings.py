@@ -126,7 +126,10 @@ class Settings:
         67_108_864, "AWI_MAX_DOCUMENT_BYTES", "Maximum size of a document read or written, in bytes.", integer(1024)
     )
     wait_replicas: int = _setting(
-        0, "AWI_WAIT_REPLICAS", "Number of replicas that must acknowledge a write (WAIT).", integer(0)
+        0,
+        "AWI_WAIT_REPLICAS",
+        "Number of replicas that must acknowledge a write; if fewer do, it is reported as unconfirmed.",
+        integer(0),
     )
     mongodb_uri: str | None = _setting(
         None, "MONGODB_URI", "URL of the MongoDB server and database to archive sessions in.", secret=True

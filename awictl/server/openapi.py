@@ -23,7 +23,7 @@ ERRORS = {
     409: "Concurrent requests kept changing the session, or its stored data cannot be read.",
     413: "The request body, the updated session, or what a page of the history takes to read is too large.",
     429: "Too many requests of the agent, registrations, or unknown API keys; `Retry-After` says when to try again.",
-    503: "A backend does not respond, or the outcome of the update named by `op_id` is unknown.",
+    503: "A backend does not respond, or the outcome of the update named by `op_id` is unknown or unconfirmed.",
 }
 #: Errors of every route that requires an API key.
 KEY_ERRORS = (401, 403, 404, 408, 409, 413, 429, 503)

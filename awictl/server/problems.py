@@ -17,6 +17,7 @@ from ..errors import (
     OutcomeUnknown,
     RateLimited,
     TooLarge,
+    Unconfirmed,
     Unreachable,
     UpdateConflict,
 )
@@ -29,6 +30,12 @@ RETRY_SECONDS = 1
 #: The message of a 503 if it is not known whether the update was applied.
 UNKNOWN_OUTCOME = (
     "The update may or may not have been applied. Repeat it with this op_id; it will not be applied twice."
+)
+
+#: The message of a 503 if the update was applied, but not acknowledged by enough replicas.
+UNCONFIRMED = (
+    "The update was applied, but too few replicas have acknowledged it, so that a failover may lose it. Repeat it with "
+    "this op_id; it will not be applied twice."
 )
 
 
@@ -97,6 +104,10 @@ def problem_of(error: AwiError) -> HTTPProblem:
             return HTTPProblem(
                 413, "Too large", "The session would be larger than its size limit. Nothing was written."
             )
+        case Unconfirmed():
+            problem = unavailable(UNCONFIRMED, op_id=error.op_id or None)
+            problem.body["unconfirmed"] = True
+            return problem
         case OutcomeUnknown():
             return unavailable(UNKNOWN_OUTCOME, op_id=error.op_id)
         case Unreachable():

@@ -30,7 +30,8 @@ class ErrorResponse(TypedDict):
     error: str
     message: str
     errorCode: NotRequired[str]
-    op_id: NotRequired[Annotated[str, Meta(description="the update whose outcome is unknown")]]
+    op_id: NotRequired[Annotated[str, Meta(description="the update whose outcome is unknown, or unconfirmed")]]
+    unconfirmed: NotRequired[Annotated[bool, Meta(description="applied, but a failover may lose it; repeat it")]]
     suspendedUntil: NotRequired[Annotated[Timestamp | None, Meta(description="null if the suspension has no end")]]
     suspensionReason: NotRequired[str | None]
 

@@ -97,7 +97,7 @@ class Updater:
         that the trajectory has to be searched. `base`: the session as the caller just read it, which saves a read.
         `whole`: read the whole session, not only its head, so that no other array can pass for the trajectory.
 
-        Raises NotFound, UpdateConflict, OutcomeUnknown, and the errors of the store.
+        Raises NotFound, UpdateConflict, OutcomeUnknown, Unconfirmed, and the errors of the store.
         """
         async with self._locks.taken(session_id):
             return await self._attempts(session_id, build, op_id, look_for_op_id, base, whole)
@@ -130,6 +130,7 @@ class Updater:
                     if applied is None:
                         raise self._trimmed_away(op_id)
                     if applied:
+                        await self._store.confirm(session_id, op_id)
                         return Updated(base.head, None, op_id)
                 change = await self.change(session_id, base, build(base.head))
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent is not None)
@@ -137,6 +138,7 @@ class Updater:
                     self._remember(session_id, base_after(base, change.head, change.splice))
                     return Updated(change.head, change.action, op_id, base.head)
                 if outcome is CommitOutcome.APPLIED:
+                    await self._store.confirm(session_id, op_id)
                     now = await self._store.read_base(session_id)
                     return Updated((now or base).head, None, op_id)
                 if outcome is CommitOutcome.ENDED:

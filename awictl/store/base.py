@@ -183,7 +183,14 @@ class SessionStore(Protocol):
     ) -> CommitOutcome:
         """Write `change` if the session has not changed since `base` was read (compare-and-set).
 
-        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
+        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown,
+        and Unconfirmed if it was written, but not acknowledged by enough replicas.
+        """
+
+    async def confirm(self, session_id: str, op_id: str) -> None:
+        """Wait until replicas acknowledge all earlier writes to a session, if the settings demand that.
+
+        `op_id`: the update that was found in it. Raises Unconfirmed.
         """
 
     async def touch(

@@ -591,54 +591,6 @@ async def test_an_update_is_retried_while_the_server_restarts(new_valkey: Callab
         assert [action.get("op_id") for action in actions].count("mine") == 1
 
 
-# -- waiting for replicas
-
-
-@pytest.mark.parametrize("paused", [False, True], ids=["working", "paused"])
-async def test_waiting_for_a_replica(
-    new_valkey: Callable[..., ValkeyServer], caplog: pytest.LogCaptureFixture, paused: bool
-) -> None:
-    primary = new_valkey()
-    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
-    while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
-        await asyncio.sleep(0.01)
-    async with StateManager.open(primary.settings(wait_replicas=1, timeout=TIMEOUT)) as manager:
-        # opens several connections, so that each request may get another one
-        await asyncio.gather(*(manager.get_session_state(SESSION_ID) for _ in range(5)))
-        if paused:
-            replica.pause()
-        with caplog.at_level(logging.WARNING, "awictl"):
-            await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
-            await manager.update_state_with_delta(SESSION_ID, {"n": 1})
-        replica.resume()
-        warnings = [record.message for record in caplog.records if "replicas" in record.message]
-        assert len(warnings) == (2 if paused else 0)
-        actions = await assert_consistent(manager, primary)
-        assert len(actions) == 2, "written once, and counted as written"
-
-
-async def test_each_of_many_concurrent_writes_waits_for_the_replica(
-    new_valkey: Callable[..., ValkeyServer], caplog: pytest.LogCaptureFixture
-) -> None:
-    """WAIT applies to the writes of its own connection."""
-    primary = new_valkey()
-    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
-    while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
-        await asyncio.sleep(0.01)
-    async with StateManager.open(primary.settings(wait_replicas=1, timeout=2.0)) as manager:
-        await asyncio.gather(*(manager.get_session_state(SESSION_ID) for _ in range(40)))
-        replica.pause()
-        try:
-            with caplog.at_level(logging.WARNING, "awictl"):
-                created = await asyncio.gather(
-                    *(manager.initialize_session(f"agent-{n}", "Agent") for n in range(20)), return_exceptions=True
-                )
-        finally:
-            replica.resume()
-        assert [one for one in created if isinstance(one, BaseException)] == []
-        assert len([record for record in caplog.records if "replicas" in record.message]) == 20
-
-
 # -- TLS
 
 

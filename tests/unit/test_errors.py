@@ -24,10 +24,11 @@ EXIT_CODES = {
     "Unreachable": 5,
     "InvalidData": 6,
     "OutcomeUnknown": 7,
+    "Unconfirmed": 7,
 }
 CLASSES = dict(inspect.getmembers(errors, inspect.isclass))
 #: The exceptions that need no message.
-WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "RateLimited", "NoSession"})
+WITH_DEFAULT = sorted(CLASSES.keys() - {"OutcomeUnknown", "Unconfirmed", "RateLimited", "NoSession"})
 
 
 def test_exit_codes() -> None:
@@ -55,3 +56,9 @@ def test_the_docstring_is_the_default_message(name: str) -> None:
 def test_outcome_unknown_has_an_op_id() -> None:
     error = errors.OutcomeUnknown("the reply was lost", op_id="op_1")
     assert (str(error), error.op_id) == ("the reply was lost", "op_1")
+
+
+def test_unconfirmed_says_how_many_acknowledged() -> None:
+    error = errors.Unconfirmed("1 of 2", op_id="op_1", acknowledged=1, wanted=2)
+    assert isinstance(error, errors.OutcomeUnknown)
+    assert (str(error), error.op_id, error.acknowledged, error.wanted) == ("1 of 2", "op_1", 1, 2)

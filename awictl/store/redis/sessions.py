@@ -27,6 +27,7 @@ from ..base import (
 )
 from ..errors import ReplyLost, already_live
 from . import bulk_read, history, listing, touch
+from .confirmation import ConfirmedWrites, retry_of
 from .keyspace import Keyspace
 from .server import Call, Script, Server, connect
 
@@ -55,8 +56,7 @@ class RedisStore:
         self._server = server
         self._ttl_ms = settings.session_ttl_ms
         self._max_bytes = settings.max_document_bytes
-        self._wait_replicas = settings.wait_replicas
-        self._timeout_ms = int(settings.timeout * 1000)
+        self._writes = ConfirmedWrites(server, settings)
         self.where = server.where
         self._settings = settings
 
@@ -111,14 +111,19 @@ class RedisStore:
         """
         key = keys.session_key(session_id)
         call: Call = ([key, keys.agent_key(agent_id)], [raw, ttl_ms or self._ttl_ms, session_id])
+        messages = (
+            f"{session_id} was created",
+            f"check after a failover that `awictl session show {session_id}` finds it",
+        )
         try:
-            reply = await self._write(_CREATE, call)
+            reply = await self._writes.run(_CREATE, call, *messages)
         except ReplyLost:
             # retry with the same new id: if it exists now with these bytes, the first attempt created it
-            reply = await self._write(_CREATE, call)
+            reply = await self._writes.run(_CREATE, call, *messages)
             if isinstance(reply, list) and not reply[0]:
                 stored = await self.read(session_id)
                 if stored is not None and stored.raw == raw:
+                    await self._writes.run(_RESTORE, call, *messages, idempotent=True)
                     return None
         created, previous = self._server.checked(reply, key)
         if not created:
@@ -130,7 +135,8 @@ class RedisStore:
     ) -> CommitOutcome:
         """Write `change` if the session has not changed since `base` was read (compare-and-set).
 
-        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown.
+        `look_for_op_id`: search the trajectory for the op_id first. Raises ReplyLost if the outcome is unknown,
+        and Unconfirmed if it was written, but not acknowledged by enough replicas.
         """
         key = keys.session_key(session_id)
         splice = change.splice
@@ -154,7 +160,9 @@ class RedisStore:
             int(has_ended(base.document) and not change.ends),
         ]
         names = [key, keys.diff_key(session_id), keys.agent_key(agent_id)]
-        reply = await self._write(_COMMIT, (names, arguments))
+        op_id = change.action["op_id"]
+        done = f"the update of {session_id} with op_id {op_id} was applied"
+        reply = await self._writes.run(_COMMIT, (names, arguments), done, retry_of(op_id), op_id=op_id)
         reply = self._server.checked(reply, key)
         try:
             outcome, *rest = (one.decode("utf-8", "replace") for one in reply)
@@ -205,23 +213,16 @@ class RedisStore:
         """Store an archived session. Returns the session id that its agent is mapped to now. Raises Refused."""
         key = keys.session_key(session_id)
         call: Call = ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id])
-        reply = await self._write(_RESTORE, call, idempotent=True)
+        done = f"{session_id} was restored"
+        reply = await self._writes.run(_RESTORE, call, done, "restore it again", idempotent=True)
         restored, current = self._server.checked(reply, key)
         if not restored:
             raise already_live(session_id, self.where)
         return current.decode("utf-8", "replace") or None
 
-    async def _write(self, script: Script, call: Call, *, idempotent: bool = False) -> Any:
-        """Run a script that writes, and wait until as many replicas confirm it as the settings demand."""
-        if not self._wait_replicas:
-            return (await self._server.run(script, call, idempotent=idempotent))[0]
-        wait = ("WAIT", self._wait_replicas, self._timeout_ms // 2)  # WAIT applies to the writes of its own connection
-        reply, reached = await self._server.run(script, call, idempotent=idempotent, then=[wait])
-        if not isinstance(reply, Exception) and (not isinstance(reached, int) or reached < self._wait_replicas):
-            log.warning(
-                "%s: written, but only %s of %s replicas confirmed it", self.where, reached, self._wait_replicas
-            )
-        return reply
+    async def confirm(self, session_id: str, op_id: str) -> None:
+        """Wait until replicas acknowledge all earlier writes to a session; see `ConfirmedWrites.confirm`."""
+        await self._writes.confirm(session_id, op_id)
 
     # -- reading
 

@@ -32,9 +32,7 @@ _DIFF_BYTES = 32_768
 
 _COMMIT = Script("commit")
 _COMPARE_AND_SET = Script("compare_and_set")
-_CONFIRMED_CREATE = Script("restore")  # idempotent, unlike `create`
 _COUNT_REQUEST = Script("count_request")
-_CREATE = Script("create")
 _DELETE = Script("delete")
 _DELETE_MAPPING = Script("delete_mapping")
 _EXTEND_MAPPING = Script("extend_mapping")
@@ -63,9 +61,12 @@ async def commit(split: Split, call: Call, then: Commands) -> list[Any]:
 
 
 async def create(split: Split, call: Call, then: Commands) -> list[Any]:
-    """The session, then the mapping. If only the mapping cannot be written, the session is created nevertheless."""
+    """The session, then the mapping. If only the mapping cannot be written, the session is created nevertheless.
+
+    By `restore`, which a retry after a lost reply can repeat: a session with the same bytes is the same creation.
+    """
     (session, mapping), (raw, ttl, session_id) = call
-    replies = await split.one(_CREATE, ([session], [raw, ttl, session_id]), then)
+    replies = await split.one(_RESTORE, ([session], [raw, ttl, session_id]), then, idempotent=True)
     if replies[0] == [1, b""]:
         previous = await _map(split, mapping, session_id, ttl)
         replies[0] = [1, previous if previous != _bytes(session_id) else b""]
@@ -180,7 +181,7 @@ async def create_if_absent(split: Split, call: Call, then: Commands) -> list[Any
         return [[1, b""]]
     if current != _bytes(expected) or any(there):
         return [[0, current]]
-    [created, *rest] = await split.one(_CONFIRMED_CREATE, ([session], [raw, ttl, session_id]), then, idempotent=True)
+    [created, *rest] = await split.one(_RESTORE, ([session], [raw, ttl, session_id]), then, idempotent=True)
     if type(created) is not list:
         return [created, *rest]
     if not created[0]:

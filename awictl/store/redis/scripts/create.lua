@@ -1,10 +1,9 @@
 -- create: store a new session and map its agent to it.
 --
 -- EVALSHA create 2 SESSION MAPPING  DOCUMENT TTL ID
--- EVALSHA create 1 SESSION          DOCUMENT TTL ID
 --
 -- KEYS[1] string  AWI:SESSION:<session_id>, which must not exist
--- KEYS[2] string  AGENT:SESSION:<agent_id>; omitted on a cluster
+-- KEYS[2] string  AGENT:SESSION:<agent_id>
 -- ARGV[1] bytes   session document
 -- ARGV[2] int     TTL of both keys, milliseconds
 -- ARGV[3] bytes   session id
@@ -13,9 +12,6 @@
 
 if not redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then
   return {0, ''}
-end
-if not KEYS[2] then
-  return {1, ''}
 end
 local previous = redis.pcall('GET', KEYS[2])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])

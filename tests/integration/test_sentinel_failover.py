@@ -11,7 +11,7 @@ from support.cli import Cli
 from support.failover import fail_over, writing
 from support.sentinels import Sentinels
 
-from awictl import StateManager
+from awictl import AccessDenied, StateManager
 
 
 @pytest.mark.parametrize("way", ["kill", "freeze"])
@@ -57,3 +57,12 @@ async def test_a_command_with_a_frozen_and_a_dead_sentinel(sentinels: Sentinels,
     assert cli.ok("session", "show", session_id).json["session_id"] == session_id
     sentinels.kill(third)
     cli("session", "show", session_id).error(5, "only 1 of 3 Sentinels answer, which is no majority")
+
+
+async def test_servers_and_sentinels_have_passwords_of_their_own() -> None:
+    with Sentinels(replicas=0, sentinels=1, password="secret", sentinel_password="watch") as guarded:
+        async with StateManager.open(guarded.settings()) as manager:
+            assert await manager.initialize_session("agent", "Agent")
+        async with StateManager.open(guarded.settings(redis_sentinel_password="secret")) as manager:
+            with pytest.raises(AccessDenied, match="REDIS_SENTINEL_PASSWORD"):
+                await manager.initialize_session("agent", "Agent")

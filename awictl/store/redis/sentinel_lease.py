@@ -173,14 +173,18 @@ class SentinelLease:
 
     def _failure(self) -> Exception:
         """The error if it is not known which server is the primary."""
-        failures = [watch.failure for watch in self._watches.values() if watch.failure is not None]
+        watches = self._watches.items()
+        failures = [(address, watch.failure) for address, watch in watches if watch.failure is not None]
         at = f"the Sentinels {self.where}"
-        for failure in failures:
+        for _, failure in failures:
             if isinstance(failure, ErrorReply) and failure.code in ("NOAUTH", "WRONGPASS", "NOPERM"):
                 hint = "check REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD"
                 return AccessDenied(f"{at} rejected the user name or password: {hint} ({failure})")
             if isinstance(failure, ErrorReply) and "No such master" in str(failure):
                 return Refused(f"{at} know no primary called {self._name}: check REDIS_SENTINEL_MASTER")
-        reasons = [one.reason if isinstance(one, Lost) else str(one) for one in failures]
+        reasons = [
+            f"{address.host}:{address.port}: {failure.reason if isinstance(failure, Lost) else failure}"
+            for address, failure in failures
+        ]
         why = self._verdict.why or "no Sentinel answers"
-        return Lost(self.where, "; ".join(dict.fromkeys([why, *reasons])), sent=False, opening=True)
+        return Lost(self.where, ", ".join([why, *reasons]), sent=False, opening=True)

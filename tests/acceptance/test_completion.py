@@ -14,6 +14,7 @@ import pytest
 from support.cli import Cli, unchanged
 from support.documents import SESSION_ID, compact, document, put
 from support.shells import Shell, shell_on_terminal
+from support.topologies import Cluster, Sentinels
 from support.valkey import ValkeyServer, free_port
 
 from awictl.document.keys import AGENT_PREFIX
@@ -72,6 +73,20 @@ def test_servers_that_keep_values_for_themselves(stored: Cli, valkey: ValkeyServ
     apart = stored.having(REDIS_PORT=str(free_port()), AWI_CACHE_REDIS_URL=url, AWI_MEDIA_REDIS_URL=url)
     assert values(apart, "cache", "") == ["0a" * 16] and values(apart, "image", "") == ["picture-1"]
     assert values(apart, "session", "") == []
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinels"])
+def test_values_from_a_deployment(user: Cli, kind: str, request: pytest.FixtureRequest) -> None:
+    """Of all masters of a cluster; of the primary, also if the first sentinel does not answer."""
+    deployment: Cluster | Sentinels = request.getfixturevalue(kind)
+    masters = deployment.masters if isinstance(deployment, Cluster) else [deployment.primary]
+    keys = [deployment.key(one, AGENT_PREFIX) for one in masters] if isinstance(deployment, Cluster) else ["a"]
+    for master, key in zip(masters, keys, strict=True):
+        master.raw.set(key if isinstance(deployment, Cluster) else AGENT_PREFIX + key, SESSION_ID)
+    there = user.having(REDIS_URL=deployment.url(), AWI_COMPLETION_SECONDS="20")
+    if isinstance(deployment, Sentinels):
+        deployment.pause(deployment.sentinels[0])
+    assert values(there, "agent", "") == sorted(one.removeprefix(AGENT_PREFIX) for one in keys)
 
 
 def test_a_password_and_a_database(stored: Cli, valkey: ValkeyServer) -> None:

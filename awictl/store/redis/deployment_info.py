@@ -9,12 +9,12 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...errors import AccessDenied, AwiError
 from ...settings import Settings
 from ...util.addresses import join_addresses
+from ..one_server import node_settings, sentinel_settings
 from .server import Server, connect
 from .server_info import ServerInfo, fields_of
 
@@ -79,11 +79,6 @@ class ClusterReport(NamedTuple):
     nodes: Sequence[ReportedNode] = ()
 
 
-def node_settings(settings: Settings, host: str, port: int) -> Settings:
-    """Return settings for one server of a deployment by itself."""
-    return replace(settings, redis_sentinels=None, redis_cluster=False, redis_host=host, redis_port=port)
-
-
 @asynccontextmanager
 async def node_info(settings: Settings, host: str, port: int) -> AsyncGenerator[ServerInfo, None]:
     """Queries to one server of a deployment, on a connection of their own."""
@@ -96,19 +91,12 @@ async def node_info(settings: Settings, host: str, port: int) -> AsyncGenerator[
 
 async def ask_sentinels(settings: Settings) -> list[SentinelReport]:
     """Ask all sentinels in the settings at once."""
-    own = replace(
-        settings,
-        redis_username=settings.redis_sentinel_username,
-        redis_password=settings.redis_sentinel_password,
-        redis_db=0,
-    )
-    name = settings.redis_sentinel_master
-    return await asyncio.gather(*(_ask_sentinel(own, name, *one) for one in settings.sentinel_addresses))
+    return await asyncio.gather(*(_ask_sentinel(settings, *one) for one in settings.sentinel_addresses))
 
 
-async def _ask_sentinel(settings: Settings, name: str, host: str, port: int) -> SentinelReport:
-    where = join_addresses([(host, port)])
-    server = connect(node_settings(settings, host, port))
+async def _ask_sentinel(settings: Settings, host: str, port: int) -> SentinelReport:
+    where, name = join_addresses([(host, port)]), settings.redis_sentinel_master
+    server = connect(sentinel_settings(settings, host, port))
     try:
         commands = [("SENTINEL", what, name) for what in ("MASTER", "REPLICAS", "CKQUORUM")]
         master, replicas, quorum = await server.execute_idempotent(*commands)

@@ -9,6 +9,8 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from .. import private_socket
 #: COUNT of each SCAN, and pause after it in seconds, so that other clients hardly wait.
 SCAN_COUNT = 500
 PAUSE_SECONDS = 0.001
+#: Seconds that a sentinel, or a node of a cluster, may take to say where the primaries are; then the next one is asked.
+#: If none answers in that time, all are asked once more, with more time.
+ASK_SECONDS = 0.05
 #: Maximum number of bytes that are read in all.
 MAX_BYTES = 4_194_304
 #: The announcement of a reply that would not fit: hiredis would reserve memory for it.
@@ -32,8 +37,43 @@ def quick_scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
     Blocks; the caller limits the time. Raises OSError, ValueError and hiredis errors if the server does not answer as
     Redis does, or with an error.
     """
-    if settings.topology != "standalone":
-        return []  # to find the primary takes more than one connection
+    found: list[bytes] = []
+    for server in _servers(settings):
+        found += _scan(server, prefix, limit - len(found))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _servers(settings: Settings) -> list[Settings]:
+    """Settings for each server that has keys of its own."""
+    if settings.topology == "standalone":
+        return [settings]
+    from ..one_server import node_settings, sentinel_settings
+
+    if settings.topology == "sentinel":
+        question: Sequence[Any] = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings.redis_sentinel_master)
+        asked = [sentinel_settings(settings, *one) for one in settings.sentinel_addresses]
+    else:
+        question = ("CLUSTER", "SLOTS")
+        asked = [node_settings(settings, *one) for one in settings.cluster_seeds]
+    for seconds, one in product((ASK_SECONDS, settings.timeout), asked):
+        try:
+            with _connected(replace(one, timeout=min(one.timeout, seconds))) as connection:
+                replies = _replies(connection)
+                for command in (*_greeting(one), question):
+                    _send(connection, command)
+                    answer = next(replies)
+        except (OSError, hiredis.HiredisError):
+            continue
+        if settings.topology == "sentinel":
+            return [node_settings(settings, answer[0].decode(), int(answer[1]))] if answer else []
+        masters = {(master[0].decode() or one.redis_host, master[1]) for _, _, master, *_ in answer}
+        return [node_settings(settings, *master) for master in sorted(masters)]
+    return []
+
+
+def _scan(settings: Settings, prefix: str, limit: int) -> list[bytes]:
     pattern = re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix) + "*"
     with _connected(settings) as connection:
         replies = _replies(connection)

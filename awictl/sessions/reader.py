@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..document import byte_layout, keys
-from ..document.update import decode_diff
 from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
 from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
 from ..store.errors import no_session
@@ -84,6 +83,8 @@ class SessionReader:
             if not exists:
                 raise no_session(session_id, self._store.where)
             return None
+        from ..document.update import decode_diff  # most reads do not need it
+
         return decode_diff(raw, f"{self._store.where}, key {keys.diff_key(session_id)}")
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:

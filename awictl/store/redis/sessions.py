@@ -11,7 +11,6 @@ from ...document import keys
 from ...document.byte_layout import op_id_mark
 from ...document.schema import has_ended
 from ...document.splice import FOLLOWING_BYTES, Base
-from ...document.update import Change
 from ...errors import AwiError, InvalidData, Refused, TooLarge
 from ...settings import Settings
 from ..base import (
@@ -32,6 +31,7 @@ from .keyspace import Keyspace
 from .server import Call, Script, Server, connect
 
 if TYPE_CHECKING:
+    from ...document.update import Change
     from ..session_fields import SessionFields
     from .endings import RedisEndings
     from .get_or_create import RedisGetOrCreate

@@ -40,7 +40,7 @@ def _parsed(arguments: list[str], *, quick: bool) -> Any:
 
     def invoke(spec: CommandSpec, outer: GlobalOptions, values: dict[str, Any]) -> int:
         options = GlobalOptions.taken_from(values).over(outer)
-        calls.append((spec.parse, options, {name: _comparable(value) for name, value in values.items()}))
+        calls.append((spec.parse, repr(options), {name: _comparable(value) for name, value in values.items()}))
         return 0
 
     with pytest.MonkeyPatch.context() as patch:

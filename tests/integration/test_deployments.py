@@ -15,6 +15,7 @@ from support.valkey import ValkeyServer
 from awictl import Settings, StateManager
 from awictl.diagnostics.command_monitor import Operation, OperationMonitor
 from awictl.diagnostics.doctor import Check, Status, examine
+from awictl.errors import Refused
 
 needs_tls = pytest.mark.skipif(tls_program() is None, reason="no server with TLS is installed (Debian: redis-tools)")
 LOCK = "LOCK:SESSION:"
@@ -80,6 +81,15 @@ async def test_caches_and_media_on_deployments_of_their_own(
         assert await manager.get_cached_query_results(stored.cache_key) == [{"id": 7}]
         assert await manager.inventory.size() == 1
     assert sum(master.raw.dbsize() for master in cluster.masters) == 1 and valkey.raw.dbsize() == 0
+    # a node used as a single server says so, whatever is asked
+    alone = Settings(redis_host="127.0.0.1", redis_port=cluster.masters[0].port)
+    async with StateManager.open(alone) as manager:
+        session_id = cluster.key(cluster.masters[1], "AWI:SESSION:sess_").removeprefix("AWI:SESSION:")
+        with pytest.raises(Refused, match=r"is a node of a Redis Cluster.*set REDIS_CLUSTER=true"):
+            await manager.get_session_state(session_id)
+    found = (await examined(alone))["replication"]
+    assert found.status is Status.FAIL and "REDIS_CLUSTER=true" in found.remedy
+
     checks = await examined(settings)
     assert checks["cache: slots"].status is Status.PASS
     assert checks["media: quorum"].status is Status.PASS
@@ -138,6 +148,15 @@ async def test_a_sentinel_deployment_is_examined_and_monitored_also_after_a_fail
     assert "set AWI_WAIT_REPLICAS=2" in checks["acknowledged writes"].remedy
     other_name = await examined(sentinels.settings(redis_sentinel_master="other"))
     assert other_name["sentinels"].status is Status.FAIL and "REDIS_SENTINEL_MASTER" in other_name["sentinels"].remedy
+
+    rules = ["on", ">secret", "+@all", "-sentinel|ckquorum", "-sentinel|replicas"]
+    for sentinel in sentinels.sentinels:
+        sentinel.raw.execute_command("ACL", "SETUSER", "limited", *rules)
+    limited = sentinels.settings(redis_sentinel_username="limited", redis_sentinel_password="secret")
+    checks = await examined(limited)
+    assert {checks[name].status for name in ("reachable", "sentinels", "primary")} == {Status.PASS}
+    for name in ("quorum", "replicas"):
+        assert checks[name].status is Status.WARN and "not permitted: SENTINEL" in checks[name].evidence
 
     async with StateManager.open(settings) as manager:
         assert (await manager.store.ping())["primary"] == f"redis://{old.address}/0"

@@ -73,6 +73,7 @@ def test_a_sentinel_deployment_without_problems_passes() -> None:
         ("primary", [*ALL[:2], answer("c:3", flags="master,s_down,o_down")], Status.FAIL, "does not answer 1 of 3"),
         ("primary", [answer("a:1", flags="master,o_down,failover_in_progress")], Status.WARN, "is being replaced"),
         ("replicas", [ALL[0]._replace(replicas=())], Status.FAIL, "no replica"),
+        ("replicas", [ALL[0]._replace(replicas=None)], Status.WARN, "not permitted: SENTINEL REPLICAS"),
         (
             "replicas",
             [ALL[0]._replace(replicas=[REPLICAS[0], REPLICAS[1] | {"flags": "s_down,slave,disconnected"}])],
@@ -179,6 +180,11 @@ def test_a_cluster_without_problems_passes() -> None:
 def test_what_nodes_of_a_cluster_report(name: str, reports: list[ClusterReport], status: Status, evidence: str) -> None:
     check = by_name(cluster_checks(reports))[name]
     assert check.status is status and evidence in check.evidence, check
+
+
+def test_no_node_of_a_cluster_answers() -> None:
+    found = by_name(cluster_checks([ClusterReport("a:1", "a:1 refuses"), ClusterReport("b:1", "b:1 refuses")]))
+    assert found.keys() == {"cluster"} and "a:1 refuses, b:1 refuses" in found["cluster"].evidence
 
 
 def test_lines_of_cluster_nodes() -> None:

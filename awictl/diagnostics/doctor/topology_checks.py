@@ -86,8 +86,10 @@ def _primary(answers: Sequence[SentinelReport]) -> Check:
 def _sentinel_replicas(answers: Sequence[SentinelReport]) -> Check:
     """Check the replicas that the sentinels know, which include those that are down."""
     replicas: dict[str, list[set[str]]] = {}
+    if all(one.replicas is None for one in answers):
+        return not_permitted("replicas", "SENTINEL REPLICAS")
     for one in answers:
-        for replica in one.replicas:
+        for replica in one.replicas or ():
             where = f"{replica.get('ip', '?')}:{replica.get('port', '?')}"
             replicas.setdefault(where, []).append(set(replica.get("flags", "").split(",")))
     if not replicas:
@@ -137,7 +139,10 @@ def cluster_checks(reports: Sequence[ClusterReport]) -> list[Check]:
     answers = [one for one in reports if one.cluster]
     checks = [_state(answers, reports), *([_slots(answers)] if answers else [])]
     nodes = [one for one in reports if one.nodes]
-    return [*checks, _nodes(nodes, reports) if nodes else not_permitted("nodes", "CLUSTER NODES")]
+    if nodes:
+        return [*checks, _nodes(nodes, reports)]
+    denied = any(one.error is None for one in reports)
+    return [*checks, not_permitted("nodes", "CLUSTER NODES")] if denied else checks
 
 
 def _state(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -> Check:
@@ -145,7 +150,7 @@ def _state(answers: Sequence[ClusterReport], reports: Sequence[ClusterReport]) -
         errors = [one.error for one in reports if one.error is not None]
         if not errors:
             return not_permitted("cluster", "CLUSTER INFO")
-        remedy = "start the nodes, or correct the seeds in REDIS_HOST or REDIS_URL"
+        remedy = "start the nodes, or correct REDIS_HOST or REDIS_URL; do not set REDIS_CLUSTER for a single server"
         return failed("cluster", f"no node answered: {_listed(errors)}", remedy)
     down = [one.where for one in answers if one.cluster.get("cluster_state") != "ok"]
     if down:

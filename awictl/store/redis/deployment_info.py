@@ -34,8 +34,8 @@ class SentinelReport(NamedTuple):
     error: str | None
     #: The fields of SENTINEL MASTER; empty without an answer.
     master: Mapping[str, str] = {}
-    #: The fields of SENTINEL REPLICAS for each replica.
-    replicas: Sequence[Mapping[str, str]] = ()
+    #: The fields of SENTINEL REPLICAS for each replica; None if not available.
+    replicas: Sequence[Mapping[str, str]] | None = None
     #: The answer to SENTINEL CKQUORUM, and whether it is positive; None if not available.
     quorum: tuple[bool, str] | None = None
 
@@ -104,7 +104,7 @@ async def _ask_sentinel(settings: Settings, host: str, port: int) -> SentinelRep
             where,
             None,
             _pairs(server.checked(master, "")),
-            [_pairs(one) for one in replicas] if isinstance(replicas, list) else (),
+            [_pairs(one) for one in replicas] if isinstance(replicas, list) else None,
             _quorum(server, quorum),
         )
     except AwiError as error:

@@ -79,6 +79,11 @@ def of_error(error: Exception, where: str, key: str | None = None) -> AwiError:
         return AccessDenied(f"{at}: this user has no permission: {said.removeprefix('NOPERM ')}")
     if code == "READONLY":
         return Refused(f"{where} is a read-only replica: connect to its primary")
+    if code in ("MOVED", "ASK") and not where.partition("://")[0].endswith("+cluster"):
+        return Refused(
+            f"{where} is a node of a Redis Cluster, and another node has this key: set REDIS_CLUSTER=true, or use "
+            "redis+cluster://HOST:PORT,HOST:PORT"
+        )
     if code == "OOM":
         return Refused(f"{where} is out of memory and rejects writes. Nothing was written")
     if code == "LOADING":

@@ -1,0 +1,168 @@
+"""Sixteen writers through the whole state manager while masters of a cluster die, freeze, and hand over their slots."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from support.cluster import Cluster
+from support.processes import Member
+
+from awictl import Settings, StateManager
+from awictl.document import keys
+from awictl.errors import AwiError, OutcomeUnknown, Unreachable
+from awictl.store.redis.slots import key_slot
+
+#: Number of faults of each kind.
+FAULTS = int(os.environ.get("FAULTS", "20"))
+WRITERS = 16
+#: Maximum seconds until every writer goes on after a fault.
+PATIENCE = 60.0
+#: Milliseconds without an answer after which the cluster suspects a master.
+NODE_TIMEOUT = 2500
+
+
+@dataclass
+class Writer:
+    """A task that updates a session of its own without pause, each time with a new op_id."""
+
+    session_id: str
+    #: The op_ids of updates by outcome.
+    acknowledged: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    #: When an update was sent whose outcome is known, and when that was known, of the latest.
+    sent_at: float = 0.0
+    acknowledged_at: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    unexpected: list[str] = field(default_factory=list)
+
+    async def run(self, manager: StateManager, pause: float) -> None:
+        """Write until cancelled."""
+        for number in range(10_000_000):
+            op_id = f"{self.session_id}-{number}"
+            sent_at = time.monotonic()
+            try:
+                await manager.update_state_with_delta(self.session_id, {"n": number}, {"op_id": op_id})
+            except OutcomeUnknown as error:
+                self.unknown.append(op_id)
+                self.errors[str(error)[:200]] += 1
+            except AwiError as error:
+                self.failed.append(op_id)
+                self.errors[str(error)[:200]] += 1
+                if not isinstance(error, Unreachable):
+                    self.unexpected.append(f"{type(error).__name__}: {error}"[:300])
+            else:
+                self.acknowledged.append(op_id)
+                self.sent_at, self.acknowledged_at = sent_at, time.monotonic()
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def writing(settings: Settings, pause: float = 0.005) -> AsyncIterator[list[Writer]]:
+    """Sixteen writers of one process, each with a session of its own."""
+    async with StateManager.open(settings) as manager:
+        writers = [Writer(f"sess_writer{number}") for number in range(WRITERS)]
+        for one in writers:
+            await manager.initialize_session(f"agent-{one.session_id}", "Agent", session_id=one.session_id)
+        tasks = [asyncio.create_task(one.run(manager, pause)) for one in writers]
+        try:
+            yield writers
+        finally:
+            await asyncio.sleep(0.2)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def check(cluster: Cluster, settings: Settings, writers: list[Writer]) -> tuple[int, list[str]]:
+    """Read all sessions. Returns how many updates were acknowledged, and which of those are not in the trajectories.
+
+    Fails if one was applied twice, or is there although it was reported as not applied.
+    """
+    missing = []
+    async with StateManager.open(settings) as manager:
+        for one in writers:
+            stored = await manager.store.read_base(one.session_id, full=True)
+            assert stored is not None, f"{one.session_id} is gone"
+            applied = Counter(action.get("op_id") for action in stored.document["history"]["actions"])
+            twice = {op_id: times for op_id, times in applied.items() if times > 1 and op_id is not None}
+            assert not twice, f"applied twice: {twice}"
+            contradicted = [op_id for op_id in one.failed if op_id in applied]
+            assert not contradicted, f"reported as not applied, but applied: {contradicted}"
+            missing += [op_id for op_id in one.acknowledged if op_id not in applied]
+    return sum(len(one.acknowledged) for one in writers), missing
+
+
+def masters_of(cluster: Cluster, writers: list[Writer]) -> dict[Member, list[Writer]]:
+    """The writers by the master of their session."""
+    found: dict[Member, list[Writer]] = {}
+    for one in writers:
+        found.setdefault(cluster.owner(key_slot(keys.session_key(one.session_id))), []).append(one)
+    return found
+
+
+async def resumed(writers: list[Writer], since: float) -> list[float]:
+    """Wait until each writer had an update acknowledged that was sent after a time. Returns the seconds until then."""
+    times: dict[str, float] = {}
+    while len(times) < len(writers):
+        if time.monotonic() > since + PATIENCE:
+            raise TimeoutError([one for one in writers if one.session_id not in times])
+        for one in writers:
+            if one.acknowledged_at > since and one.session_id not in times:
+                times[one.session_id] = one.acknowledged_at - since
+        await asyncio.sleep(0.005)
+    return sorted(times.values())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("wait_replicas", [0, 1], ids=["no WAIT", "WAIT for all replicas"])
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_faults(fault: str, wait_replicas: int, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(11)
+    with Cluster(masters=3, replicas=1, node_timeout=NODE_TIMEOUT) as cluster:
+        settings = cluster.settings(wait_replicas=wait_replicas, max_actions=1_000_000)
+        seconds = []
+        async with writing(settings, 0.02) as writers:
+            for number in range(FAULTS):
+                await asyncio.sleep(chance.uniform(0.3, 1.5))
+                master, affected = chance.choice(list((await asyncio.to_thread(masters_of, cluster, writers)).items()))
+                (cluster.kill if fault == "kill" else cluster.pause)(master)
+                promoted = await asyncio.to_thread(cluster.failed_over, master)
+                since = time.monotonic()
+                if fault == "freeze" and number % 2:
+                    cluster.resume(master)  # while it does not know yet that it was replaced
+                if not wait_replicas:
+                    times = await resumed(affected, since)
+                    seconds += [times[0]]
+                del promoted
+                await asyncio.sleep(chance.uniform(0, 0.5))
+                await asyncio.to_thread(cluster.settle)
+                if wait_replicas:
+                    await resumed(affected, time.monotonic())
+        acknowledged, missing = await check(cluster, settings, writers)
+        errors: Counter[str] = sum((one.errors for one in writers), Counter())
+        unknown = sum(len(one.unknown) for one in writers)
+        with capsys.disabled():
+            print(f"\n{FAULTS} x {fault}, WAIT {wait_replicas}: {acknowledged:,} acknowledged, {len(missing)} of them missing,")
+            print(f"{unknown} unknown, {sum(len(one.failed) for one in writers)} failed; resumed after {rounded(seconds)}")
+            for text, times_ in errors.most_common(12):
+                print(f"  {times_} x {text}")
+        assert not [text for one in writers for text in one.unexpected]
+        if wait_replicas or fault == "freeze":
+            assert not missing
+        assert not seconds or max(seconds) < 10
+
+
+def rounded(seconds: list[float]) -> str:
+    if not seconds:
+        return "-"
+    ordered = sorted(seconds)
+    return f"p50 {ordered[len(ordered) // 2]:.2f} s, max {ordered[-1]:.2f} s"

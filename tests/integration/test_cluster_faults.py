@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from awictl.errors import AwiError, OutcomeUnknown, Unreachable
 from awictl.store.redis.slots import key_slot
 
 #: Number of faults of each kind.
-FAULTS = int(os.environ.get("FAULTS", "20"))
+FAULTS = 20
 WRITERS = 16
 #: Maximum seconds until every writer goes on after a fault.
 PATIENCE = 60.0
@@ -151,8 +150,12 @@ async def test_faults(fault: str, wait_replicas: int, capsys: pytest.CaptureFixt
         errors: Counter[str] = sum((one.errors for one in writers), Counter())
         unknown = sum(len(one.unknown) for one in writers)
         with capsys.disabled():
-            print(f"\n{FAULTS} x {fault}, WAIT {wait_replicas}: {acknowledged:,} acknowledged, {len(missing)} of them missing,")
-            print(f"{unknown} unknown, {sum(len(one.failed) for one in writers)} failed; resumed after {rounded(seconds)}")
+            print(
+                f"\n{FAULTS} x {fault}, WAIT {wait_replicas}: {acknowledged:,} acknowledged, {len(missing)} of them missing,"
+            )
+            print(
+                f"{unknown} unknown, {sum(len(one.failed) for one in writers)} failed; resumed after {rounded(seconds)}"
+            )
             for text, times_ in errors.most_common(12):
                 print(f"  {times_} x {text}")
         assert not [text for one in writers for text in one.unexpected]

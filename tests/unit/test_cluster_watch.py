@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -204,3 +205,20 @@ async def test_nothing_is_asked_while_the_cluster_is_not_in_use(monkeypatch: pyt
             await asyncio.sleep(0.01)
         assert [task for task in asyncio.all_tasks() if "_keep_asking" in repr(task)] == []
         assert await router.execute([WRITE], idempotent=False) == [b"OK"]
+
+
+async def test_a_round_that_has_just_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even before the event loop has run its callbacks: waiting for it would not yield, for ever."""
+    watch = ClusterRouter([("127.0.0.1", 1)], Access(), "redis+cluster://fake").watch
+    rounds: list[asyncio.Task[None]] = []
+
+    async def ask_round() -> None:
+        # runs directly after this round
+        if not rounds:
+            rounds.append(asyncio.create_task(watch.next_round()))
+
+    monkeypatch.setattr(watch, "_ask_round", ask_round)
+    faulthandler.dump_traceback_later(30, exit=True)
+    await watch.next_round()
+    await rounds[0]
+    faulthandler.cancel_dump_traceback_later()

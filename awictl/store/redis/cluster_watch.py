@@ -130,7 +130,7 @@ class ClusterWatch:
         called = asyncio.get_running_loop().time()
         while True:
             task = self._round
-            if task is None:
+            if task is None or task.done():
                 self._round_began = asyncio.get_running_loop().time()
                 task = self._round = asyncio.create_task(self._ask_round())
                 task.add_done_callback(self._round_ended)
@@ -140,7 +140,8 @@ class ClusterWatch:
                 return
 
     def _round_ended(self, task: asyncio.Task[None]) -> None:
-        self._round = None
+        if self._round is task:
+            self._round = None
         if not task.cancelled():
             task.exception()  # retrieved even if no waiter is left
 

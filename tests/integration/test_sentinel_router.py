@@ -9,9 +9,11 @@ import pytest
 from support.fake_sentinels import FakeDeployment, fake_deployment
 
 from awictl import AccessDenied, Refused
+from awictl.store.redis.keyspace import scan
 from awictl.store.redis.replies import Lost
 from awictl.store.redis.sentinel import SentinelRouter
 from awictl.store.redis.sentinel_answers import LEASE_SECONDS
+from awictl.store.redis.server import Server
 
 WRITE = ("SET", "key", "value")
 
@@ -173,6 +175,19 @@ async def test_wait_is_repeated_with_its_write(fakes: FakeDeployment) -> None:
     async with fakes.router() as router:
         replies = await router.execute([WRITE, ("WAIT", "1", "10")], idempotent=False, own=True)
     assert replies == [b"old", b"old"]
+
+
+async def test_a_scan_starts_again_on_a_new_primary(fakes: FakeDeployment) -> None:
+    fakes.old.next = [["7", ["AWI:a"]]]
+    fakes.new.next = [["0", ["AWI:c"]], ["3", ["AWI:a"]], ["0", ["AWI:b"]]]
+    async with fakes.router() as router:
+        batches = scan(Server(router), None)
+        assert await anext(batches) == [b"AWI:a"]
+        fakes.now += LEASE_SECONDS + 0.1
+        fakes.promote()
+        # the cursor 7 means nothing to the new one, whatever it replies
+        assert [names async for names in batches] == [[b"AWI:a"], [b"AWI:b"]]
+    assert [command[1] for command in fakes.new.commands] == ["7", "0", "3"]
 
 
 async def test_a_replica_is_never_written(fakes: FakeDeployment) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...util.batched import batched, batched_by_bytes
 from .replies import ErrorReply
-from .scan_keys import StepCallback, scan_keys
+from .scan_keys import StepCallback, scan_primary
 from .server import Argument, Script, Server
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def scan(
         from .cluster_scan import scan_masters
 
         return scan_masters(server, pattern, rate, on_step)
-    return scan_keys(server.execute_idempotent, server, pattern, rate, on_step)
+    return scan_primary(server, pattern, rate, on_step)
 
 
 async def key_info(

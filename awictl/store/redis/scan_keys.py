@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from .scan_progress import ScanProgress
@@ -51,3 +52,32 @@ async def scan_keys(
             return
         if rate is not None:
             await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
+
+
+class _Replaced(Exception):
+    """Another server has become the primary."""
+
+
+async def scan_primary(
+    server: Server, pattern: str | None, rate: float | None, on_step: StepCallback
+) -> AsyncGenerator[list[bytes], None]:
+    """Like `scan_keys`, on the only server with keys.
+
+    Starts again if another one takes its place, where a cursor of the first would skip keys.
+    """
+    while True:
+        [primary] = await server.masters()
+
+        async def execute(*commands: Sequence[Argument], primary: Any = primary) -> list[Any]:
+            replies = await server.execute_idempotent(*commands)
+            if (await server.masters())[0] is not primary:
+                raise _Replaced
+            return replies
+
+        try:
+            async with aclosing(scan_keys(execute, server, pattern, rate, on_step)) as batches:
+                async for names in batches:
+                    yield names
+        except _Replaced:
+            continue
+        return

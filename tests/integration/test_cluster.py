@@ -14,7 +14,7 @@ from support.valkey import ValkeyServer
 
 from awictl import Refused, Settings
 from awictl.store.errors import ReplyLost
-from awictl.store.redis import cluster_scan, keyspace, scan_keys
+from awictl.store.redis import cluster_scan, cluster_watch, keyspace, scan_keys
 from awictl.store.redis.cluster import ClusterRouter
 from awictl.store.redis.server import Script, Server, connect
 from awictl.store.redis.slots import key_slot
@@ -109,8 +109,14 @@ async def test_a_master_dies(cluster: Cluster, server: Server) -> None:
         await asyncio.to_thread(cluster.settle)
 
 
-async def test_a_master_that_was_replaced_while_it_was_frozen(cluster: Cluster) -> None:
-    """After it thaws, it accepts writes until it hears that it was replaced: they would be lost."""
+async def test_a_master_that_was_replaced_while_it_was_frozen(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it thaws, it accepts writes until it hears that it was replaced: they would be lost.
+
+    A single request that waits for it goes to the new master, also if the promotion takes long.
+    """
+    monkeypatch.setattr(cluster_watch, "IDLE_SECONDS", 0.3)
     master = cluster.masters[0]
     key = cluster.key(master)
     server = connect(cluster.settings(timeout=20))

@@ -96,6 +96,13 @@ class ClusterRouter:
         """
         if not commands:
             return []
+        self.watch.requests += 1
+        try:
+            return await self._execute(commands, idempotent=idempotent, own=own)
+        finally:
+            self.watch.requests -= 1
+
+    async def _execute(self, commands: Sequence[Command], *, idempotent: bool, own: bool) -> list[Any]:
         now = asyncio.get_running_loop().time()
         deadline = now + self.timeout
         self.watch.use(now)

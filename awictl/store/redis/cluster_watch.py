@@ -65,6 +65,8 @@ class ClusterWatch:
         self._round_began = 0.0
         self._poll: asyncio.Task[None] | None = None
         self._used_at = 0.0
+        #: Number of requests that are under way: while there are any, the masters are asked.
+        self.requests = 0
         self._background: set[asyncio.Task[Any]] = set()
 
     def member(self, address: HostPort) -> Member:
@@ -111,7 +113,7 @@ class ClusterWatch:
     async def _keep_asking(self) -> None:
         clock = asyncio.get_running_loop().time
         try:
-            while (now := clock()) - self._used_at < IDLE_SECONDS:
+            while (now := clock()) - self._used_at < IDLE_SECONDS or self.requests:
                 pause = self._round_began + POLL_SECONDS - now
                 if pause > 0:
                     await asyncio.sleep(pause)

@@ -194,6 +194,8 @@ def test_lines_of_cluster_nodes() -> None:
     assert (first.where, first.slots, first.moving, first.master) == ("10.9.9.9:7000", 101, True, "")
     assert (second.where, second.slots, second.moving) == ("10.0.0.2:7000", 5462, False)
     assert found[3].master == "aa"
+    by_name = parse_nodes(NODES, "10.9.9.9", by_name=True)  # as certificates do
+    assert [one.where for one in by_name][:3] == ["10.0.0.1:7000", "host-b:7000", "10.0.0.3:7000"]
 
 
 ONLINE = "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0"

@@ -22,7 +22,7 @@ from .server_info import ServerInfo, fields_of
 MAX_NODES = 1_000
 #: Number of nodes that are asked at a time.
 _AT_A_TIME = 20
-_NODE = re.compile(r"(?P<host>[^,]*):(?P<port>\d{1,5})(?:@\d+)?")
+_NODE = re.compile(r"(?P<host>[^,]*):(?P<port>\d{1,5})(?:@\d+)?(?:,(?P<name>[^,]*))?")
 
 
 class SentinelReport(NamedTuple):
@@ -149,7 +149,7 @@ async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
             where,
             None,
             fields_of(cluster) if isinstance(cluster, bytes) else {},
-            parse_nodes(_text(nodes), host) if isinstance(nodes, bytes) else (),
+            parse_nodes(_text(nodes), host, by_name=settings.redis_tls) if isinstance(nodes, bytes) else (),
         )
     except AwiError as error:
         return ClusterReport(where, _reason(error))
@@ -157,8 +157,11 @@ async def _ask_node(settings: Settings, host: str, port: int) -> ClusterReport:
         await server.close()
 
 
-def parse_nodes(text: str, asked_host: str) -> list[ReportedNode]:
-    """Parse the reply to CLUSTER NODES of a node that was reached as `asked_host`."""
+def parse_nodes(text: str, asked_host: str, *, by_name: bool = False) -> list[ReportedNode]:
+    """Parse the reply to CLUSTER NODES of a node that was reached as `asked_host`.
+
+    `by_name`: use the host names that nodes announce, which certificates contain, instead of addresses.
+    """
     found = []
     for line in text.splitlines()[:MAX_NODES]:
         words = line.split(" ")
@@ -166,7 +169,11 @@ def parse_nodes(text: str, asked_host: str) -> list[ReportedNode]:
         if address is None:
             continue
         slots, moving = _slots(words[8:])
-        host = address["host"] or (asked_host if "myself" in words[2] else "")
+        host = (
+            (address["name"] if by_name else "")
+            or address["host"].strip("[]")
+            or (asked_host if "myself" in words[2] else "")
+        )
         flags = frozenset(words[2].split(","))
         found.append(ReportedNode(words[0], host, int(address["port"]), flags, words[3].strip("-"), slots, moving))
     return found

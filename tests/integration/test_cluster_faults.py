@@ -164,3 +164,73 @@ def rounded(seconds: list[float]) -> str:
         return "-"
     ordered = sorted(seconds)
     return f"p50 {ordered[len(ordered) // 2]:.2f} s, max {ordered[-1]:.2f} s"
+
+
+#: Sessions that nobody changes, for the scans, and the seconds during which slots move.
+UNCHANGED = 3_000
+MOVING_SECONDS = 60.0
+
+
+def supports_atomic(member: Member) -> bool:
+    """Whether a server can migrate slots at once (Valkey 9)."""
+    return int(str(member.info("server").get("valkey_version", "0")).partition(".")[0]) >= 9
+
+
+def move_some(cluster: Cluster, chance: random.Random, atomic: bool) -> None:
+    """Move some slots to another master: key by key, or atomically."""
+    source, target = chance.sample(cluster.masters, 2)
+    low, high = chance.choice(next(row for row in cluster.nodes(source) if row.myself).slots)
+    first = chance.randint(low, high)
+    if atomic:
+        cluster.migrate_slots(first, min(high, first + 200), target)
+    else:
+        for slot in range(first, min(high, first + 5) + 1):
+            cluster.move_slot(slot, target)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("atomic", [False, True], ids=["key by key", "atomic"])
+async def test_resharding(atomic: bool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(13)
+    with Cluster(masters=3, replicas=0) as cluster:
+        if atomic and not supports_atomic(cluster.masters[0]):
+            pytest.skip("this server cannot migrate slots at once")
+        settings = cluster.settings(max_actions=1_000_000)
+        moves = complete = warned = 0
+        async with StateManager.open(settings) as lister, writing(settings, 0.01) as writers:
+            ids = {f"sess_unchanged{number}" for number in range(UNCHANGED)}
+            commands = [("SET", keys.session_key(one), "{}") for one in ids]
+            for i in range(0, UNCHANGED, 500):
+                await lister.store.keyspace._server.execute(*commands[i : i + 500])  # type: ignore[attr-defined]
+            wanted = ids | {one.session_id for one in writers}
+            end = time.monotonic() + MOVING_SECONDS
+
+            async def reshard() -> None:
+                nonlocal moves
+                while time.monotonic() < end:
+                    await asyncio.to_thread(move_some, cluster, chance, atomic)
+                    moves += 1
+                    await asyncio.sleep(chance.uniform(0, 1.0))
+
+            moving = asyncio.create_task(reshard())
+            while not moving.done():
+                caplog.clear()
+                batches = lister.list_session_ids(rate=chance.choice([None, 20_000]))
+                found = [one async for batch in batches for one in batch]
+                assert len(found) == len(set(found)), "listed twice"
+                if "slots kept moving" in caplog.text:
+                    warned += 1
+                else:
+                    complete += 1
+                    assert wanted <= set(found), f"missed without a warning: {len(wanted - set(found))}"
+            await moving
+        acknowledged, missing = await check(cluster, settings, writers)
+        unknown = sum(len(one.unknown) for one in writers)
+        failed = sum(len(one.failed) for one in writers)
+        with capsys.disabled():
+            print(f"\n{moves} moves, atomic: {atomic}; {acknowledged:,} acknowledged, {len(missing)} missing,")
+            print(f"{unknown} unknown, {failed} failed; {complete} complete scans, {warned} with a warning")
+            for text, times in sum((one.errors for one in writers), Counter()).most_common(8):
+                print(f"  {times} x {text}")
+        assert not missing and moves and complete
+        assert not [text for one in writers for text in one.unexpected]

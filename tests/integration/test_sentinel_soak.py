@@ -80,3 +80,29 @@ async def test_failovers(deployment: Sentinels, way: str, wait_replicas: int) ->
         assert max(resumed) <= RESUMED_SECONDS
     else:
         assert [marker for marker in found.missing if marker not in writers.tally.unconfirmed] == []
+
+
+async def test_idle_clients_and_primaries_that_thaw(deployment: Sentinels) -> None:
+    times = max(1, TIMES // 4)
+    async with writing(deployment.settings(max_actions=100_000)) as writers:
+        for _ in range(times):
+            await asyncio.sleep(1)
+            await writers.stop()  # idle
+            await asyncio.sleep(0.5)  # replicated
+            old, _ = await fail_over(deployment, deployment.pause)
+            # from the promotion on: the Sentinels do not know of it at first
+            await asyncio.sleep(random.uniform(0, 1.5))
+            deployment.resume(old)
+            await writers.start()
+            await asyncio.sleep(3)
+            await asyncio.to_thread(deployment.settle)
+        await writers.stop()
+        found = await writers.found()
+    report(
+        f"{times} x idle client and a thawed primary",
+        writers,
+        [0.0],
+        f"{found.acknowledged} acknowledged, {len(found.twice)} twice, {len(found.missing)} missing",
+    )
+    assert found.acknowledged > 1000 * times
+    assert found.twice == found.missing == []

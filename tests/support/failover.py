@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from awictl import AwiError, NotFound, OutcomeUnknown, Settings, StateManager
-from awictl import errors as awi_errors
+from awictl import AwiError, NotFound, OutcomeUnknown, Settings, StateManager, Unconfirmed
 
 from .processes import Member
 from .sentinels import Sentinels
@@ -100,7 +99,7 @@ class Writers:
                 return False
             except AwiError as error:
                 self.tally.errors[type(error).__name__] += 1
-                if isinstance(error, _UNCONFIRMED):
+                if isinstance(error, Unconfirmed):
                     self.tally.unconfirmed.add(marker)
                     return True
                 if isinstance(error, OutcomeUnknown) and self._tasks:
@@ -123,12 +122,6 @@ class Writers:
             twice += [marker for marker, times in stored.items() if times > 1]
             missing += markers - stored.keys()
         return Found(sum(map(len, self.tally.acknowledged.values())), twice, missing)
-
-
-#: The error for an update that not all replicas confirmed.
-_UNCONFIRMED: tuple[type[Exception], ...] = tuple(
-    kind for name, kind in vars(awi_errors).items() if name == "Unconfirmed" and isinstance(kind, type)
-)
 
 
 @asynccontextmanager

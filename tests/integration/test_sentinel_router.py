@@ -177,6 +177,26 @@ async def test_wait_is_repeated_with_its_write(fakes: FakeDeployment) -> None:
     assert replies == [b"old", b"old"]
 
 
+async def test_closing_ends_requests_and_leaves_no_task(fakes: FakeDeployment) -> None:
+    before = asyncio.all_tasks()
+    async with fakes.router() as router:
+        await write(router)
+        fakes.old.thawed.clear()
+        sent = asyncio.create_task(write(router, idempotent=True))
+        await until(lambda: len(fakes.old.commands) == 2)
+        fakes.sentinels[1].flags = fakes.sentinels[2].flags = "o_down"
+        fakes.now += LEASE_SECONDS + 0.1
+        waiting = asyncio.create_task(write(router))
+        await asyncio.sleep(0.05)
+    with pytest.raises(Lost, match="closed"):
+        await sent
+    with pytest.raises(Lost, match="closed") as caught:
+        await waiting
+    assert not caught.value.sent
+    ours = {task for task in asyncio.all_tasks() - before if "FakeServer" not in repr(task)}
+    assert ours == set()
+
+
 async def test_a_scan_starts_again_on_a_new_primary(fakes: FakeDeployment) -> None:
     fakes.old.next = [["7", ["AWI:a"]]]
     fakes.new.next = [["0", ["AWI:c"]], ["3", ["AWI:a"]], ["0", ["AWI:b"]]]

@@ -13,7 +13,7 @@ from .address import Access, Address
 from .connection import Command
 from .node import Node
 from .repeat import Repeat, after_error, after_loss
-from .replies import ErrorReply, Lost
+from .replies import ErrorReply, Lost, NotAReply
 from .router import Source
 from .sentinel_answers import Primary
 from .sentinel_lease import ANSWER_SECONDS, SentinelLease, boot_time
@@ -73,6 +73,7 @@ class SentinelRouter:
         """Send commands together, and return their replies; see `Router.execute`."""
         lease, clock = self._lease, self._clock
         deadline = clock() + self._timeout
+        tries = 0
         lease.users += 1
         try:
             while True:
@@ -88,9 +89,10 @@ class SentinelRouter:
                 except Lost as error:
                     lost = error
                 again = after_loss(lost, idempotent=idempotent)
-                if again is Repeat.NEVER or clock() >= deadline:
+                if again is Repeat.NEVER or isinstance(lost.__cause__, NotAReply) or clock() >= deadline:
                     raise lost
-                if again is Repeat.LATER:
+                tries += 1
+                if again is Repeat.LATER or tries > 1:
                     await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1))  # noqa: S311
         finally:
             lease.users -= 1

@@ -64,6 +64,7 @@ class SentinelLease:
         self._clock = clock
         self._watches = {address: _Watch(Node(address, access)) for address in sentinels}
         self._running = 0
+        self._closed = False
         self._used_at = clock()
         self._news = asyncio.Event()
         self._verdict = Verdict(None)
@@ -88,6 +89,8 @@ class SentinelLease:
         Raises Lost if it is not known by then; AccessDenied and Refused if the Sentinels reject the question.
         """
         start = self._used_at = self._clock()
+        if self._closed:
+            raise Lost(self.where, "this client is closed", sent=False, opening=True)
         if self._running < len(self._watches):
             self._start()
         if self._verdict.primary is not None and start <= self._verdict.until:
@@ -104,7 +107,7 @@ class SentinelLease:
                     continue
                 if self.last is None:
                     raise self._failure()  # as for a server that refuses connections
-            if now >= deadline:
+            if now >= deadline or self._closed:
                 raise self._failure()
             limit = grace if known is not None else deadline
             self._news.clear()
@@ -115,7 +118,10 @@ class SentinelLease:
                 pass
 
     async def close(self) -> None:
-        """Stop asking, and close all connections."""
+        """Stop asking, and close all connections. Requests that wait for the primary get Lost."""
+        self._closed = True
+        self._verdict = Verdict(None, why="this client is closed")
+        self._news.set()
         tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
         for task in tasks:
             task.cancel()

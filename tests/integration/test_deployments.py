@@ -96,7 +96,11 @@ async def test_caches_and_media_on_deployments_of_their_own(
     assert "eviction" in checks and not {"cache: eviction", "media: persistence"} & checks.keys()
 
 
-async def test_a_cluster_is_examined_counted_and_monitored_also_after_a_failover(cluster: Cluster) -> None:
+async def test_a_cluster_is_examined_counted_and_monitored_also_after_a_failover(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nobody asks who is in charge between two looks of the monitor
+    monkeypatch.setattr("awictl.store.redis.cluster_watch.IDLE_SECONDS", 0.05)
     masters = cluster.masters
     keys = [cluster.key(master, LOCK) for master in masters]
     for master, key in zip(masters, keys, strict=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import trustme
@@ -18,6 +20,8 @@ from support.valkey import ValkeyServer
 from awictl import Settings, StateManager
 from awictl.errors import AwiError, InvalidInput, Unreachable
 from awictl.store.errors import ReplyLost
+from awictl.store.redis.connection import Connection
+from awictl.store.redis.replies import Lost
 from awictl.store.redis.tls import context
 
 needs_tls = pytest.mark.skipif(tls_program() is None, reason="no server with TLS is installed (Debian: redis-tools)")
@@ -91,6 +95,32 @@ async def test_a_server_without_tls_is_not_used(valkey: ValkeyServer, files: Cer
     assert isinstance(error, Unreachable)
     assert "rediss://" in str(error) and "TLS" in str(error)
     assert valkey.raw.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"),
+    [
+        (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required"), False),
+        (ssl.SSLError(1, "[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca"), False),
+        (ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] bad record"), True),
+        (ConnectionResetError(104, "Connection reset by peer"), True),
+    ],
+    ids=str,
+)
+async def test_a_request_is_not_executed_if_the_server_rejects_the_handshake(error: OSError, sent: bool) -> None:
+    """With TLS 1.3 a request is written before the client learns of that. After a reply, nothing is certain."""
+    if isinstance(error, ssl.SSLError):
+        error.reason = error.args[1].partition("] ")[0].removeprefix("[SSL: ")
+    for answered in (False, True):
+        connection = Connection("rediss://h:1/0", 5.0, 1024)
+        connection.connection_made(Mock())
+        future = connection.send([("PING",)])
+        await asyncio.sleep(0)
+        connection.answered = answered
+        connection.connection_lost(error)
+        with pytest.raises(Lost) as raised:
+            await future
+        assert raised.value.sent is (sent or answered)
 
 
 @pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from support.cluster_server import ClusterServer, wait_for_derived_keys
 from support.mongo import MongoServer
 from support.proxy import Proxy, proxied
 from support.topologies import Cluster, Sentinels
@@ -41,10 +42,17 @@ def _worker_valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def valkey(_worker_valkey: ValkeyServer) -> ValkeyServer:
-    """The Valkey server of this worker, emptied."""
-    _worker_valkey.raw.flushall()
-    return _worker_valkey
+def valkey(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValkeyServer]:
+    """The Valkey server of this worker, emptied; with AWICTL_TEST_TOPOLOGY=cluster, a cluster in its place."""
+    if os.environ.get("AWICTL_TEST_TOPOLOGY") == "cluster":
+        wait_for_derived_keys(monkeypatch)
+        stand_in = ClusterServer(request.getfixturevalue("cluster"))
+        yield stand_in  # type: ignore[misc]
+        stand_in.close()
+        return
+    server: ValkeyServer = request.getfixturevalue("_worker_valkey")
+    server.raw.flushall()
+    yield server
 
 
 @pytest.fixture
@@ -167,5 +175,7 @@ async def manager(settings: Settings) -> AsyncIterator[StateManager]:
 @pytest.fixture
 async def proxy(valkey: ValkeyServer) -> AsyncIterator[Proxy]:
     """A proxy to the Valkey server of this worker."""
+    if isinstance(valkey, ClusterServer):
+        pytest.skip("needs one server")
     async with proxied(valkey) as opened:
         yield opened

@@ -10,45 +10,17 @@ from typing import Any
 from ...settings import Settings
 from .address import Access
 from .cluster_map import HostPort
+from .cluster_units import Unit, failure_of, mark_failed, request_of, units_of
 from .cluster_watch import ClusterWatch, Member
 from .connection import Command
 from .repeat import Repeat, after_error, after_loss
 from .replies import ErrorReply, Lost
 from .router import Source
-from .slots import command_slot
 
 #: Average seconds before a request is sent again, if nothing says where; the actual ones are random.
 PAUSE_SECONDS = 0.05
 #: Number of times that a request is sent again without a pause, after MOVED or on a new connection.
 MAX_AT_ONCE = 5
-#: Commands that change nothing: they need no lease. Scripts may write, as far as is known here.
-_READS = frozenset(
-    {
-        *("ACL", "CLUSTER", "CONFIG", "DBSIZE", "EXISTS", "GET", "GETRANGE", "HGET", "HKEYS", "INFO", "MEMORY", "PING"),
-        *("PTTL", "ROLE", "SCAN", "STRLEN", "TIME", "TTL", "TYPE"),
-    }
-)
-_ASKING = ("ASKING",)
-
-
-class _Unit:
-    """A command with a key, and the commands without keys after it, which have to follow it on the same connection."""
-
-    __slots__ = ("ask", "at_once", "failure", "first", "keyed", "last", "needs_lease", "slot", "tries")
-
-    def __init__(self, slot: int | None, first: int) -> None:
-        self.slot = slot
-        #: Positions in the request: of its first command, of the one with the key, and after its last one.
-        self.first = self.keyed = first
-        self.last = first + 1
-        self.needs_lease = False
-        #: Where to send it after ASKING, once.
-        self.ask: HostPort | None = None
-        #: How often it was sent, and whether to send it again without a pause.
-        self.tries = 0
-        self.at_once = False
-        #: Why it was not executed, the last time.
-        self.failure: ErrorReply | Lost | None = None
 
 
 class ClusterRouter:
@@ -109,26 +81,24 @@ class ClusterRouter:
         if self.watch.map is None:
             await self._first_map(deadline)
         replies: list[Any] = [None] * len(commands)
-        pending = _units(commands)
+        pending = units_of(commands)
         executed = False
         while True:
-            groups = await self._located(pending, deadline)
+            groups = self._groups(pending, now) or await self._located(pending, deadline)
             if groups is None:
-                raise _failure(pending, self.where, executed)
+                raise failure_of(pending, self.where, executed)
             outcomes = [
                 self._send(member, units, commands, replies, idempotent=idempotent, own=own)
                 for member, units in groups.items()
             ]
-            if len(outcomes) == 1:
-                again = await outcomes[0]
-            else:
-                again = await _all(outcomes)
+            again = await (outcomes[0] if len(outcomes) == 1 else _all(outcomes))
             if not again:
                 return replies
             executed = executed or len(again) < len(pending)
             pending = again
             if not await self._prepare(pending, deadline):
-                raise _failure(pending, self.where, executed)
+                raise failure_of(pending, self.where, executed)
+            now = asyncio.get_running_loop().time()
 
     async def _first_map(self, deadline: float) -> None:
         try:
@@ -137,31 +107,32 @@ class ClusterRouter:
         except TimeoutError as error:
             raise Lost(self.where, "no answer in time", sent=False, timed_out=True, opening=True) from error
 
-    async def _located(self, units: Sequence[_Unit], deadline: float) -> dict[Member, list[_Unit]] | None:
+    async def _located(self, units: Sequence[Unit], deadline: float) -> dict[Member, list[Unit]] | None:
         """The units by the master to send them to, once it may be sent what they contain; None if not in time."""
         clock = asyncio.get_running_loop().time
         asked = False
-        while True:
-            groups: dict[Member, list[_Unit]] = {}
-            now = clock()
-            ready = True
-            for unit in units:
-                member = self._member(unit)
-                if member is None:
-                    unit.failure = unit.failure or ErrorReply("CLUSTERDOWN Hash slot not served")
-                if member is None or (unit.needs_lease and member.lease_until < now):
-                    ready = False
-                    break
-                groups.setdefault(member, []).append(unit)
-            if ready:
-                return groups
+        while (groups := self._groups(units, clock())) is None:
             if asked:
                 await asyncio.sleep(_pause())
             if clock() >= deadline or not await self._ask_masters(deadline):
                 return None
             asked = True
+        return groups
 
-    def _member(self, unit: _Unit) -> Member | None:
+    def _groups(self, units: Sequence[Unit], now: float) -> dict[Member, list[Unit]] | None:
+        """The units by the master to send them to; None if one has no master, or must not be sent to it now."""
+        groups: dict[Member, list[Unit]] = {}
+        for unit in units:
+            member = self._member(unit)
+            if member is None:
+                unit.failure = unit.failure or ErrorReply("CLUSTERDOWN Hash slot not served")
+                return None
+            if unit.needs_lease and member.lease_until < now:
+                return None
+            groups.setdefault(member, []).append(unit)
+        return groups
+
+    def _member(self, unit: Unit) -> Member | None:
         if unit.ask is not None:
             return self.watch.member(unit.ask)
         if unit.slot is not None:
@@ -182,50 +153,40 @@ class ClusterRouter:
     async def _send(
         self,
         member: Member,
-        units: Sequence[_Unit],
+        units: Sequence[Unit],
         commands: Sequence[Command],
         replies: list[Any],
         *,
         idempotent: bool,
         own: bool,
-    ) -> list[_Unit]:
+    ) -> list[Unit]:
         """Send units to a member, and put the replies in their places. Returns the units to send again.
 
         Raises Lost if they may have been executed and must not be repeated, and an ErrorReply to the greeting.
         """
-        request: list[Command] = []
-        places: list[int] = []
-        for unit in units:
-            unit.tries += 1
-            for i in range(unit.first, unit.last):
-                if i == unit.keyed and unit.ask is not None:
-                    request.append(_ASKING)
-                places.append(len(request))
-                request.append(commands[i])
-            unit.ask = None
+        request, places = request_of(units, commands)
         try:
             received = await member.node.execute(request, own=own)
         except Lost as lost:
             repeat = after_loss(lost, idempotent=idempotent)
             if repeat is Repeat.NEVER:
                 raise
-            return _failed(units, lost, at_once=repeat is Repeat.NOW)
+            return mark_failed(units, lost, at_once=repeat is Repeat.NOW)
         except ErrorReply as error:
             if after_error(error) is not Repeat.LATER:
                 raise
-            return _failed(units, error)
+            return mark_failed(units, error)
         if any(unit.needs_lease for unit in units):
             now = asyncio.get_running_loop().time()
             if member.lease_until < now and not await self._is_still_master(member, now):
                 replaced = Lost(member.node.where, "it was replaced by another node meanwhile", sent=True)
                 if idempotent:
-                    return _failed(units, replaced)
+                    return mark_failed(units, replaced)
                 raise replaced
+        for i, place in places:
+            replies[i] = received[place]
         again = []
-        place = iter(places)
         for unit in units:
-            for i in range(unit.first, unit.last):
-                replies[i] = received[next(place)]
             reply = replies[unit.keyed]
             if type(reply) is ErrorReply and (repeat := after_error(reply)) is not Repeat.NEVER:
                 unit.failure = reply
@@ -244,7 +205,7 @@ class ClusterRouter:
             await asyncio.sleep(_pause())
         return False
 
-    def _redirect(self, unit: _Unit, reply: ErrorReply, repeat: Repeat, member: Member) -> None:
+    def _redirect(self, unit: Unit, reply: ErrorReply, repeat: Repeat, member: Member) -> None:
         """Note where a unit has to go, as a node has replied."""
         unit.at_once = False
         if repeat is Repeat.MOVED or repeat is Repeat.ASK:
@@ -264,7 +225,7 @@ class ClusterRouter:
         elif reply.code != "TRYAGAIN":
             self.watch.is_stale = True
 
-    async def _prepare(self, units: Sequence[_Unit], deadline: float) -> bool:
+    async def _prepare(self, units: Sequence[Unit], deadline: float) -> bool:
         """Wait as long as necessary before units are sent again. Returns False if it would be too late."""
         clock = asyncio.get_running_loop().time
         if clock() >= deadline:
@@ -280,35 +241,11 @@ class ClusterRouter:
         return await self._ask_masters(deadline)
 
 
-def _units(commands: Sequence[Command]) -> list[_Unit]:
-    units: list[_Unit] = []
-    for i, command in enumerate(commands):
-        slot = command_slot(command)
-        if slot is None and units:
-            units[-1].last = i + 1
-        elif units and units[-1].slot is None:  # commands without keys before the first one with a key
-            units[-1].slot = slot
-            units[-1].keyed = i
-            units[-1].last = i + 1
-        else:
-            units.append(_Unit(slot, i))
-        if command[0] not in _READS:
-            units[-1].needs_lease = True
-    return units
-
-
 def _pause() -> float:
     return PAUSE_SECONDS * (0.5 + random.random())  # noqa: S311
 
 
-def _failed(units: Sequence[_Unit], failure: Lost | ErrorReply, *, at_once: bool = False) -> list[_Unit]:
-    for unit in units:
-        unit.failure = failure
-        unit.at_once = at_once
-    return list(units)
-
-
-async def _all(outcomes: Sequence[Any]) -> list[_Unit]:
+async def _all(outcomes: Sequence[Any]) -> list[Unit]:
     """Wait for all; raise the first exception after that, the gravest first. Returns the units to send again."""
     results = await asyncio.gather(*outcomes, return_exceptions=True)
     failures = [one for one in results if isinstance(one, BaseException)]
@@ -318,24 +255,3 @@ async def _all(outcomes: Sequence[Any]) -> list[_Unit]:
             lost.sent = True  # the others may have executed their part
         raise lost
     return [unit for units in results if isinstance(units, list) for unit in units]
-
-
-def _failure(units: Sequence[_Unit], where: str, executed: bool) -> Lost:
-    """Why units could not be sent in time."""
-    failures = [unit.failure for unit in units if unit.failure is not None]
-    lost = next((one for one in failures if isinstance(one, Lost)), None)
-    sent = executed or any(isinstance(one, Lost) and one.sent for one in failures)
-    if lost is not None:
-        again = Lost(
-            where,
-            f"{lost.where}: {lost.reason}",
-            sent=sent,
-            timed_out=lost.timed_out,
-            opening=lost.opening and not sent,
-        )
-        again.__cause__ = lost.__cause__
-        return again
-    if failures:
-        return Lost(where, str(failures[0]), sent=sent)
-    reason = "a majority of its masters did not confirm in time which node is in charge, so nothing was sent"
-    return Lost(where, reason, sent=sent, timed_out=True)

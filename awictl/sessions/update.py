@@ -24,7 +24,7 @@ from ..document.update import Change, Update, actions_to_drop, apply_update
 from ..errors import AwiError, OutcomeUnknown, Unreachable, UpdateConflict
 from ..settings import Settings
 from ..store.base import CommitOutcome, SessionStore
-from ..store.errors import ReplyLost, has_ended, no_session
+from ..store.errors import ClientClosed, ReplyLost, has_ended, no_session
 from ..util.bounded_dict import BoundedByteDict
 from ..util.keyed_slots import KeyedSlots
 from .applied_before import is_found, may_be_trimmed, was_applied
@@ -156,6 +156,8 @@ class Updater:
                 if sent is None:
                     raise
                 failure = self._unknown(op_id, str(error))
+                if isinstance(error, ClientClosed):
+                    raise failure from error
             except AwiError as error:
                 if sent is None or isinstance(error, OutcomeUnknown):
                     raise

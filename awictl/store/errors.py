@@ -47,6 +47,10 @@ class ReplyLost(Unreachable):
         self.retryable = retryable
 
 
+class ClientClosed(Unreachable):
+    """This client was closed, so a retry would not help. Nothing was sent."""
+
+
 class MalformedReply(ReplyLost):
     """The server sent something that is no reply to the request, so it is not known whether it executed it."""
 

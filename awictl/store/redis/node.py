@@ -77,7 +77,7 @@ class Node:
 
     async def _open(self) -> Connection:
         if self._closed:
-            raise Lost(self.where, "this client is closed", sent=False, opening=True)
+            raise Lost(self.where, "this client is closed", sent=False, opening=True, closed=True)
         opening = asyncio.timeout(None)
         try:
             async with opening:

@@ -41,6 +41,8 @@ def after_error(reply: ErrorReply) -> Repeat:
 
 def after_loss(lost: Lost, *, idempotent: bool) -> Repeat:
     """What to do if there is no reply. A request that was sent is repeated only if it is idempotent."""
+    if lost.closed:
+        return Repeat.NEVER
     if not lost.sent:
         return Repeat.LATER if lost.opening else Repeat.NOW
     return Repeat.NOW if idempotent and not lost.timed_out else Repeat.NEVER

@@ -50,10 +50,20 @@ class Lost(Exception):
     """A request to which there is no reply.
 
     `sent`: whether the server may have executed it. `timed_out`: whether that is because it did not reply in time.
-    `opening`: whether no connection could be opened. The cause is `__cause__`.
+    `opening`: whether no connection could be opened. `closed`: whether that is because the client was closed. The cause
+    is `__cause__`.
     """
 
-    def __init__(self, where: str, reason: str, *, sent: bool, timed_out: bool = False, opening: bool = False) -> None:
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        *,
+        sent: bool,
+        timed_out: bool = False,
+        opening: bool = False,
+        closed: bool = False,
+    ) -> None:
         super().__init__(f"{where}: {reason}")
         #: The address of the server, for messages.
         self.where = where
@@ -61,6 +71,7 @@ class Lost(Exception):
         self.sent = sent
         self.timed_out = timed_out
         self.opening = opening
+        self.closed = closed
 
 
 class NotAReply(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
-from ..errors import MalformedReply, ReplyLost, cannot_save
+from ..errors import ClientClosed, MalformedReply, ReplyLost, cannot_save
 from .replies import ErrorReply, Lost, NotAReply, ReplyTooLarge
 
 #: What to check if a server has never replied, by the scheme of its URL.
@@ -19,6 +19,8 @@ _SCRIPT_MAY_NOT = "The user executing the script can't "
 
 def of_lost(lost: Lost, where: str, answered: bool, *, streaming: bool = False) -> AwiError:
     """The error for a request without a reply. `answered`: whether the server has ever replied."""
+    if lost.closed:
+        return ClientClosed(f"cannot reach Redis at {where}: {lost.reason}")
     cause = lost.__cause__
     if isinstance(cause, ReplyTooLarge):
         return MalformedReply(

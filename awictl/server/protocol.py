@@ -39,6 +39,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from .asgi import DRAINING
 from .connections import Admission, ConnectionLimits
+from .joined_writes import JoinedWrites
 
 log = logging.getLogger("awictl.server")
 
@@ -90,6 +91,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._repeating = False
         #: The request that is being answered; `cycle` is the last one that was received.
         self._running: RequestResponseCycle | None = None
+        self._writes: JoinedWrites | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout for the first byte; refuse the connection if there are too many."""
@@ -187,6 +189,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        self._writes = JoinedWrites(cycle)
+        cycle.transport = self._writes  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -196,6 +200,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Start the next request, or wait for it."""
+        if self._writes is not None:
+            self._writes.flush()  # there is no body, as in reply to HEAD
         self._limits.responded(self)
         super().on_response_complete()
 

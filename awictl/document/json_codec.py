@@ -104,7 +104,7 @@ def check_input(value: Any) -> Any:
 
 
 def _checked(value: Any, depth: int) -> Any:
-    if value is None or value is True or value is False:
+    if value is None or value is True or value is False or (type(value) is str and value.isascii()):
         return value
     if isinstance(value, str):
         return _text(value)
@@ -117,7 +117,11 @@ def _checked(value: Any, depth: int) -> Any:
     if depth >= MAX_INPUT_DEPTH:
         raise InvalidInput(f"nested deeper than {MAX_INPUT_DEPTH} levels")
     if isinstance(value, dict):
-        return {_key(key): _checked(item, depth + 1) for key, item in value.items()}
+        depth += 1
+        return {
+            key if type(key) is str and key.isascii() else _key(key): _checked(item, depth)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_checked(item, depth + 1) for item in value]
     raise InvalidInput(f"not representable as JSON: a value of type {type(value).__name__}")

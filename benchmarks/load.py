@@ -21,6 +21,8 @@ class Client(asyncio.Protocol):
     def __init__(self) -> None:
         self.request = b""
         self.answers = 0
+        #: What the server sent instead of a successful response.
+        self.failure = b""
         self.idle = asyncio.Event()
         self.idle.set()
         self._buffer = b""
@@ -37,13 +39,21 @@ class Client(asyncio.Protocol):
             self.idle.clear()
             self._transport.write(request)
 
+    def connection_lost(self, _: Exception | None) -> None:
+        """Wait for no response any more."""
+        self.failure = self.failure or b"the connection was closed"
+        self.idle.set()
+
     def data_received(self, data: bytes) -> None:
         """Count a complete response, and repeat the request."""
         self._buffer += data
         head, found, body = self._buffer.partition(b"\r\n\r\n")
         if not found or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0]):
             return
-        assert head.startswith(b"HTTP/1.1 200 "), self._buffer[:300]
+        if not head.startswith(b"HTTP/1.1 200 "):
+            self.failure = self._buffer[:300]
+            self._transport.abort()
+            return
         self._buffer = b""
         self.answers += 1
         if self.request:
@@ -61,23 +71,36 @@ class Slice(NamedTuple):
     cost: float
 
 
-async def connected(port: int) -> list[Client]:
-    """Open CONNECTIONS connections to a server."""
+async def connected(port: int, connections: int = CONNECTIONS) -> list[Client]:
+    """Open connections to a server."""
     loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(CONNECTIONS)]
+    return [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(connections)]
 
 
 async def loaded(clients: Sequence[Client], path: str, pids: Sequence[int], *headers: str) -> Slice:
     """Request a path over all connections for SLICE_SECONDS. `pids`: the ids of the server's processes."""
-    head = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers])
-    request = f"{head}\r\n\r\n".encode()
+    return await loaded_with(clients, [request("GET", path, b"", *headers)] * len(clients), pids, SLICE_SECONDS)
+
+
+def request(method: str, path: str, body: bytes, *headers: str) -> bytes:
+    """A request as it is sent."""
+    length = [f"Content-Length: {len(body)}", "Content-Type: application/json"] if body else []
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *length, *headers])
+    return f"{head}\r\n\r\n".encode() + body
+
+
+async def loaded_with(
+    clients: Sequence[Client], requests: Sequence[bytes], pids: Sequence[int], seconds: float
+) -> Slice:
+    """Repeat one request per connection for a number of seconds."""
     before, cpu, started = sum(one.answers for one in clients), sum(map(cpu_seconds, pids)), time.perf_counter()
-    for one in clients:
-        one.start(request)
-    await asyncio.sleep(SLICE_SECONDS)
+    for one, its in zip(clients, requests, strict=True):
+        one.start(its)
+    await asyncio.sleep(seconds)
     for one in clients:
         one.start(b"")
     await asyncio.gather(*(one.idle.wait() for one in clients))
+    assert not any(one.failure for one in clients), [one.failure for one in clients]
     answers = sum(one.answers for one in clients) - before
     speed = answers / (time.perf_counter() - started)
     return Slice(speed, (sum(map(cpu_seconds, pids)) - cpu) / answers * 1e6)

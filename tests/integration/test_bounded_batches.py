@@ -10,7 +10,7 @@ from support.documents import compact, document, session_key
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.store.redis.server import Server
+from awictl.store.redis.standalone import Standalone
 
 COUNT = 3_500
 
@@ -19,13 +19,13 @@ COUNT = 3_500
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of commands in each request."""
     counts: list[int] = []
-    execute = Server.execute
+    execute = Standalone.execute
 
-    async def counted(self: Server, *commands: Sequence[Any], **options: Any) -> list[Any]:
+    async def counted(self: Standalone, commands: Sequence[Sequence[Any]], **options: Any) -> list[Any]:
         counts.append(len(commands))
-        return await execute(self, *commands, **options)
+        return await execute(self, commands, **options)
 
-    monkeypatch.setattr(Server, "execute", counted)
+    monkeypatch.setattr(Standalone, "execute", counted)
     return counts
 
 

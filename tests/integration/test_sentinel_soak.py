@@ -38,7 +38,7 @@ def deployment(_deployment: Sentinels) -> Sentinels:
 
 def report(name: str, writers: Writers, resumed: list[float], lines: str) -> None:
     """Print the figures."""
-    times = ", ".join(f"{one:.2f}" for one in sorted(resumed))
+    times = ", ".join(f"{one:.2f}" for one in sorted(resumed))  # inf: none was confirmed until all were back
     print(f"\n{name}: {lines}\n  errors {dict(writers.tally.errors)}\n  resumed after {times} s")
 
 

@@ -34,7 +34,7 @@ class Pair:
 @pytest.fixture
 async def pair(new_valkey: Callable[..., ValkeyServer]) -> AsyncIterator[Pair]:
     primary = new_valkey()
-    replica = new_valkey("--replicaof", f"127.0.0.1 {primary.port}")
+    replica = new_valkey("--replicaof", "127.0.0.1", str(primary.port))
     while primary.raw.wait(1, 100) < 1 or replica.raw.info("replication")["master_link_status"] != "up":
         await asyncio.sleep(0.01)
     yield Pair(primary, replica)

@@ -135,7 +135,7 @@ def _decoded(heads: Sequence[bytes]) -> Sequence[_MarkedHead | None]:
     """
     try:
         decoded = _decode_marked_heads(b"[" + _BETWEEN.join(heads) + _CLOSE_MARKED + b"]") if heads else []
-    except (msgspec.DecodeError, RecursionError):  # also if a field has another type
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also if a field has another type
         decoded = []
     if len(decoded) == len(heads):
         return decoded
@@ -183,7 +183,7 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
     try:
         head = _decode_head(line)
         history = _decode_history(head.history)
-    except (msgspec.DecodeError, RecursionError):  # also if a field has another type
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also if a field has another type
         return None
     # the array that the line leaves open must be the trajectory, so the history must be the last field
     if history.actions or not line.endswith(bytes(head.history) + b"}"):

@@ -240,6 +240,14 @@ def test_heads_that_complete_each_other_are_not_taken_for_sessions() -> None:
     assert [one is not None for one in found] == [True, False, True, False, False, True]
 
 
+def test_text_that_is_not_utf_8_is_left_to_full_decoding() -> None:
+    raw = encode(document([1]))
+    odd = raw.replace(b'"agent_name":"', b'"agent_name":"\xff')
+    assert odd != raw and quick(odd) is None
+    found = decode_batch([SESSION_ID] * 2, [(None, len(one), one, None) for one in (odd, raw)])
+    assert found[0] is None and found[1] is not None
+
+
 def test_heads_are_decoded_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     decode = session_fields._decode_marked_heads

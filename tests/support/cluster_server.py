@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
 import redis
 
 from awictl import Settings
-from awictl.store.redis.following import Following
+from awictl.store.redis.split_calls import Split
 
 from .cluster import Cluster
 
@@ -51,14 +50,13 @@ class ClusterServer:
 
 
 def wait_for_derived_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every write wait for those that follow it: these tests look at the keys right after a write."""
-    start = Following.start
+    """Let every call of a script wait for what follows it: these tests look at the keys right after a write."""
+    run_each = Split.run_each
 
-    async def start_and_wait(
-        following: Following, keys: Iterable[str | bytes], write: Callable[[], Awaitable[list[Any]]]
-    ) -> None:
-        names = tuple(keys)
-        await start(following, names, write)
-        await following.finished(names)
+    async def run_and_wait(split: Split, *arguments: Any, **options: Any) -> list[Any]:
+        replies = await run_each(split, *arguments, **options)
+        while split.following.is_busy:
+            await split.following.flush()
+        return replies
 
-    monkeypatch.setattr(Following, "start", start_and_wait)
+    monkeypatch.setattr(Split, "run_each", run_and_wait)

@@ -56,7 +56,7 @@ async def commit(split: Split, call: Call, then: Commands) -> list[Any]:
     if type(replies[0]) is list and replies[0][0] == b"ok":
         ttl, session_id = arguments[6], arguments[10]
         extended = [(_EXTEND_MAPPING, ([mapping], [session_id, ttl]))] if ttl else []
-        await split.follow(extended, [("SET", diff, delta, "PX", delta_ttl)])
+        split.follow(extended, [("SET", diff, delta, "PX", delta_ttl)])
     return replies
 
 
@@ -106,7 +106,7 @@ async def delete(split: Split, call: Call, then: Commands) -> list[Any]:
     (session, diff, *mapping), (digest, session_id) = call
     replies = await split.one(_DELETE, ([session], [digest, session_id]), then)
     if replies[0] in (b"deleted", b"gone"):
-        await split.follow([(_DELETE_MAPPING, ([one], [session_id])) for one in mapping], [("DEL", diff)])
+        split.follow([(_DELETE_MAPPING, ([one], [session_id])) for one in mapping], [("DEL", diff)])
     return replies
 
 
@@ -118,7 +118,7 @@ async def finish_end(split: Split, call: Call, then: Commands) -> list[Any]:
     )
     if replies[0] == 1 and derived:
         diff, *mapping = derived
-        await split.follow([(_DELETE_MAPPING, ([one], [session_id])) for one in mapping], [("DEL", diff)])
+        split.follow([(_DELETE_MAPPING, ([one], [session_id])) for one in mapping], [("DEL", diff)])
     return replies
 
 
@@ -129,7 +129,7 @@ async def touch(split: Split, call: Call, then: Commands) -> list[Any]:
     if type(replies[0]) is list:
         replies[0] = [replies[0][0], b""]
         if replies[0][0] == 1:
-            await split.follow([(_EXTEND_MAPPING, ([mapping], [session_id, ttl]))])
+            split.follow([(_EXTEND_MAPPING, ([mapping], [session_id, ttl]))])
     return replies
 
 
@@ -165,7 +165,7 @@ async def read_for_request(split: Split, call: Call, then: Commands) -> list[Any
         [delta] = await split.read([("GET", diff[0])])
     if isinstance(delta, ErrorReply):
         return [delta, *rest]
-    await split.follow([(_TOUCH, ([session], [ttl, session_id, 1])), (_EXTEND_MAPPING, ([mapping], [session_id, ttl]))])
+    split.follow([(_TOUCH, ([session], [ttl, session_id, 1])), (_EXTEND_MAPPING, ([mapping], [session_id, ttl]))])
     return [[count, left, current, *found, delta or None], *rest]
 
 
@@ -189,7 +189,7 @@ async def create_if_absent(split: Split, call: Call, then: Commands) -> list[Any
     [mapped] = await split.one(_REPLACE_MAPPING, ([mapping], [session_id, ttl, expected]), idempotent=True)
     if type(mapped) is not list or not mapped[0]:
         digest = hashlib.sha1(_bytes(raw), usedforsecurity=False).hexdigest()
-        await split.follow([(_DELETE, ([session], [digest, session_id]))])
+        split.follow([(_DELETE, ([session], [digest, session_id]))])
     return [mapped, *rest]
 
 

@@ -39,7 +39,7 @@ class Split:
     def __init__(self, server: Sender, functions: Mapping[str, One]) -> None:
         self.server = server
         self._functions = functions
-        self.following = Following()
+        self.following = Following(lambda calls, commands: server.run_in_slots(calls, idempotent=True, then=commands))
 
     async def run_each(
         self, calls: Sequence[tuple[Script, Call]], *, idempotent: bool, then: Commands = ()
@@ -65,11 +65,9 @@ class Split:
         """Run a script with one key, and commands."""
         return await self.server.run_in_slots([(script, call)], idempotent=idempotent, then=then)
 
-    async def follow(self, calls: Sequence[tuple[Script, Call]], commands: Commands = ()) -> None:
+    def follow(self, calls: Sequence[tuple[Script, Call]], commands: Commands = ()) -> None:
         """Start calls with one key each, and commands, without waiting for them. All of them are idempotent."""
-        names = [*(keys[0] for _, (keys, _) in calls), *(str(one[1]) for one in commands)]
-        if names:
-            await self.following.start(names, lambda: self.server.run_in_slots(calls, idempotent=True, then=commands))
+        self.following.start([*calls, *commands])
 
     async def read(self, commands: Commands) -> list[Any]:
         """Execute idempotent commands, after what this process has written to their keys."""

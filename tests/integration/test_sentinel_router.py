@@ -75,6 +75,18 @@ async def test_a_minority_is_not_believed(fakes: FakeDeployment) -> None:
     assert fakes.old.commands == []
 
 
+async def test_sentinels_that_do_not_answer_in_time_are_asked_again(fakes: FakeDeployment) -> None:
+    fakes.sentinels[0].close()
+    for slow in fakes.sentinels[1:]:
+        slow.thawed.clear()
+    async with fakes.router(answer_timeout=0.2) as router:
+        task = asyncio.create_task(write(router))
+        await until(lambda: task.done() or len(fakes.sentinels[1].connections) > 1)
+        for slow in fakes.sentinels[1:]:
+            slow.thawed.set()
+        assert await task == "old"
+
+
 async def test_the_others_are_found_if_one_is_configured(fakes: FakeDeployment) -> None:
     async with fakes.router(count=1) as router:
         assert await write(router) == "old"

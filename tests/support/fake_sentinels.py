@@ -34,7 +34,8 @@ class FakeServer:
         self.thawed.set()
         #: The commands that arrived, without those of the greeting.
         self.commands: list[list[str]] = []
-        self._writers: list[asyncio.StreamWriter] = []
+        #: All connections that there were.
+        self.connections: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -46,11 +47,11 @@ class FakeServer:
         """Refuse connections, and end those that there are."""
         if self._server is not None:
             self._server.close()
-        for writer in self._writers:
+        for writer in self.connections:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
+        self.connections.append(writer)
         parser = hiredis.Reader(notEnoughData=None)
         with suppress(OSError):
             while data := await reader.read(1 << 16):
@@ -138,11 +139,18 @@ class FakeDeployment:
             sentinel.name(self.new, 2)
 
     @asynccontextmanager
-    async def router(self, count: int = 3, timeout: float = 20.0) -> AsyncIterator[SentinelRouter]:
+    async def router(
+        self, count: int = 3, timeout: float = 20.0, answer_timeout: float = 30.0
+    ) -> AsyncIterator[SentinelRouter]:
         """A router that is configured with some of the Sentinels, and whose clock stands still."""
         addresses = [Address("127.0.0.1", one.port) for one in self.sentinels[:count]]
         router = SentinelRouter(
-            addresses, Access(timeout=30), "mymaster", Access(timeout=30), "redis+sentinel://fake", self.clock
+            addresses,
+            Access(timeout=answer_timeout),
+            "mymaster",
+            Access(timeout=30),
+            "redis+sentinel://fake",
+            self.clock,
         )
         router._timeout = timeout  # by its own clock; connections have that of the machine
         try:

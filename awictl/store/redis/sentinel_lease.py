@@ -105,7 +105,8 @@ class SentinelLease:
             if settled and self._verdict.too_few:
                 if self._add_peers():
                     continue
-                if self.last is None:
+                slow = any(isinstance(one.failure, Lost) and one.failure.timed_out for one in self._watches.values())
+                if self.last is None and not slow:
                     raise self._failure()  # as for a server that refuses connections
             if now >= deadline or self._closed:
                 raise self._failure()

@@ -175,7 +175,5 @@ async def manager(settings: Settings) -> AsyncIterator[StateManager]:
 @pytest.fixture
 async def proxy(valkey: ValkeyServer) -> AsyncIterator[Proxy]:
     """A proxy to the Valkey server of this worker."""
-    if isinstance(valkey, ClusterServer):
-        pytest.skip("needs one server")
     async with proxied(valkey) as opened:
         yield opened

@@ -186,7 +186,14 @@ def test_log_messages_and_tracebacks_are_escaped(victim: Cli) -> None:
 def test_nothing_prints_past_the_escaping_functions() -> None:
     """Views return data; only these modules print. So no view can forget to escape what it shows."""
     doors = {f"framework/{name}.py" for name in ("stdout", "output", "error_report", "confirm", "log_format")}
-    doors |= {"framework/root.py", "main.py", "reference/__main__.py", "help/command.py", "version/command.py", "completion/command.py"}
+    doors |= {
+        "framework/root.py",
+        "main.py",
+        "reference/__main__.py",
+        "help/command.py",
+        "version/command.py",
+        "completion/command.py",
+    }
     doors |= {"config/init.py", "completion/values.py"}  # a file; names for the shell, which does not print them
     printing = {"print", "echo", "secho", "Console", "basicConfig", "print_exception", "StreamHandler", "write"}
     console = ("ctx.out.console().print(", "console.print(", "write(")  # these are the doors

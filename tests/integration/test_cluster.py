@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from support.processes import Member
@@ -167,16 +168,28 @@ async def test_a_scan_while_slots_move(
     source = cluster.owner(first)
     target = another(cluster, source)
     low, _ = next(row for row in cluster.nodes(source) if row.myself).slots[0]
-    found: set[bytes] = set()
+    scanned, scan = asyncio.Event(), cluster_scan.scan_keys
     moved = False
+
+    async def in_order(execute: Any, *others: Any) -> AsyncGenerator[list[bytes], None]:
+        """The scan of the source begins when the target was scanned, and some slots have moved after that."""
+        nonlocal moved
+        if execute.args[0].address.port == source.port and not moved:
+            moved = True
+            await scanned.wait()
+            await asyncio.to_thread(cluster.move_slot, first, target)
+            if first != low and supports_atomic(source):
+                await asyncio.to_thread(cluster.migrate_slots, low, min(first - 1, low + 2000), target)
+        async for names in scan(execute, *others):
+            yield names
+        if execute.args[0].address.port == target.port:
+            scanned.set()
+
+    monkeypatch.setattr(cluster_scan, "scan_keys", in_order)
+    found: set[bytes] = set()
     async with aclosing(keyspace.scan(server, None)) as batches:
         async for names in batches:
             found.update(names)
-            if not moved:
-                moved = True
-                cluster.move_slot(first, target)
-                if first != low and supports_atomic(source):
-                    await asyncio.to_thread(cluster.migrate_slots, low, min(first - 1, low + 2000), target)
     assert len(found) == 650
     assert not caplog.records
 

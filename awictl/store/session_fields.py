@@ -158,19 +158,7 @@ def _fields(session_id: str, start: Start, end: int, following: bytes, head: _Ma
         actions = count_actions(last_t, history.trimmed_actions, start[2], end, length)
     if actions is None or history.actions or not statistics.last_activity:
         return None
-    return SessionFields(
-        session_id,
-        head.agent_id,
-        head.agent_name,
-        head.page_state.route,
-        actions,
-        statistics.last_activity,
-        statistics.total_actions,
-        statistics.failed_actions,
-        start[0],
-        length,
-        last_name == SESSION_END,
-    )
+    return _of_head(session_id, head, actions, start[0], length, last_name == SESSION_END)
 
 
 def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None) -> SessionFields | None:
@@ -195,6 +183,14 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
     actions = count_actions(last_t, history.trimmed_actions, chunk, end, length)
     if actions is None:
         return None
+    has_ended = history.last_action is not None and history.last_action.action == SESSION_END
+    return _of_head(session_id, head, actions, ttl_ms, length, has_ended)
+
+
+def _of_head(
+    session_id: str, head: _Head | _MarkedHead, actions: int, ttl_ms: int | None, length: int, has_ended: bool
+) -> SessionFields:
+    statistics = head.statistics
     return SessionFields(
         session_id,
         head.agent_id,
@@ -206,7 +202,7 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
         statistics.failed_actions,
         ttl_ms,
         length,
-        history.last_action is not None and history.last_action.action == SESSION_END,
+        has_ended,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ...errors import AwiError
 from ...settings import Settings
+from ...util.addresses import in_brackets
 from .replies import ErrorReply, Lost
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -90,7 +91,7 @@ class Access:
         """The URL of a server without credentials, for messages."""
         if address.socket:
             return f"unix://{address.socket}"
-        host = f"[{address.host}]" if ":" in address.host else address.host
+        host = in_brackets(address.host)
         return f"{'rediss' if self.tls else 'redis'}://{host}:{address.port}/{self.db}"
 
     async def connect(self, address: Address, protocol: Callable[[], P]) -> P:

@@ -14,7 +14,7 @@ from .cluster_units import Unit, failure_of, mark_failed, request_of, units_of
 from .cluster_watch import ClusterWatch, Member
 from .connection import Command
 from .repeat import Repeat, after_error, after_loss
-from .replies import ErrorReply, Lost
+from .replies import ErrorReply, Lost, client_closed
 from .router import Source
 
 #: Average seconds before a request is sent again, if nothing says where; the actual ones are random.
@@ -34,7 +34,6 @@ class ClusterRouter:
         self.timeout = access.timeout
         # a frozen node accepts connections; only a reply shows that it is in service
         self.watch = ClusterWatch(seeds, access.with_probe([("PING",)], lambda _: None), where)
-        self._answered = False
 
     @classmethod
     def of(cls, settings: Settings) -> ClusterRouter:
@@ -49,6 +48,8 @@ class ClusterRouter:
     async def masters(self) -> Sequence[Source]:
         """The masters that have slots."""
         now = asyncio.get_running_loop().time()
+        if self.watch.closed:
+            raise client_closed(self.where)
         if self.watch.map is None:
             await self._first_map(now + self.timeout)
         elif not self.watch.in_use:
@@ -77,6 +78,8 @@ class ClusterRouter:
     async def _execute(self, commands: Sequence[Command], *, idempotent: bool, own: bool) -> list[Any]:
         now = asyncio.get_running_loop().time()
         deadline = now + self.timeout
+        if self.watch.closed:
+            raise client_closed(self.where)
         self.watch.use(now)
         if self.watch.map is None:
             await self._first_map(deadline)
@@ -86,7 +89,7 @@ class ClusterRouter:
         while True:
             groups = self._groups(pending, now) or await self._located(pending, deadline)
             if groups is None:
-                raise failure_of(pending, self.where, executed)
+                raise self._failure(pending, executed)
             outcomes = [
                 self._send(member, units, commands, replies, idempotent=idempotent, own=own)
                 for member, units in groups.items()
@@ -97,8 +100,13 @@ class ClusterRouter:
             executed = executed or len(again) < len(pending)
             pending = again
             if not await self._prepare(pending, deadline):
-                raise failure_of(pending, self.where, executed)
+                raise self._failure(pending, executed)
             now = asyncio.get_running_loop().time()
+
+    def _failure(self, units: Sequence[Unit], executed: bool) -> Lost:
+        """Why units could not be sent."""
+        lost = failure_of(units, self.where, executed)
+        return client_closed(self.where) if self.watch.closed and not lost.sent else lost
 
     async def _first_map(self, deadline: float) -> None:
         try:
@@ -142,11 +150,18 @@ class ClusterRouter:
         return random.choice(masters) if unit.failure else max(masters, key=lambda one: one.alive_at)  # noqa: S311
 
     async def _ask_masters(self, deadline: float) -> bool:
-        """Wait until the masters were asked who is in charge. Returns False if they do not answer in time."""
+        """Wait until the masters were asked who is in charge.
+
+        Returns False if they do not answer in time, or the client is closed meanwhile.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 await self.watch.next_round()
         except TimeoutError:
+            return False
+        except Lost as lost:
+            if not lost.closed:
+                raise
             return False
         return True
 

@@ -17,7 +17,7 @@ from ...errors import Refused
 from .address import Access, Address
 from .cluster_map import VIEW_COMMANDS, ClusterInfo, ClusterMap, HostPort, View, merge, parse_info, parse_view
 from .node import Node
-from .replies import ErrorReply, Lost
+from .replies import ErrorReply, Lost, client_closed
 
 #: Seconds for which a lease is valid after its master has answered; shorter than `cluster-node-timeout`.
 LEASE_SECONDS = 0.8
@@ -57,6 +57,7 @@ class ClusterWatch:
         self._access = access
         self.where = where
         self.map: ClusterMap | None = None
+        self.closed = False
         self.members: dict[HostPort, Member] = {}
         #: Whether the map may be wrong, so that the next round has to ask for all of it.
         self.is_stale = False
@@ -131,13 +132,18 @@ class ClusterWatch:
         """
         called = asyncio.get_running_loop().time()
         while True:
+            if self.closed:
+                raise client_closed(self.where)
             task = self._round
             if task is None or task.done():
                 self._round_began = asyncio.get_running_loop().time()
                 task = self._round = asyncio.create_task(self._ask_round())
                 task.add_done_callback(self._round_ended)
             began = self._round_began
-            await asyncio.shield(task)
+            await asyncio.wait([task])
+            if self.closed:
+                raise client_closed(self.where)
+            task.result()
             if began >= called:
                 return
 
@@ -278,7 +284,8 @@ class ClusterWatch:
         task.add_done_callback(self._background.discard)
 
     async def close(self) -> None:
-        """Ask nothing any more, and close all connections."""
+        """Ask nothing any more, and close all connections. Requests that wait for the answers get Lost."""
+        self.closed = True
         tasks = [self._poll, self._round, *(one.probe for one in self.members.values())]
         running = [task for task in tasks if task is not None]
         for task in running:

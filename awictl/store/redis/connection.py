@@ -69,8 +69,6 @@ class Connection(asyncio.Protocol):
         self.is_open = True
         #: Whether any reply has arrived.
         self.answered = False
-        #: The replies to the probe; see `Access`.
-        self.greeted: Sequence[Any] = ()
 
     @classmethod
     async def open(cls, address: Address, access: Access) -> Connection:
@@ -88,8 +86,7 @@ class Connection(asyncio.Protocol):
                     for reply in replies:
                         if isinstance(reply, ErrorReply):
                             raise reply
-                    connection.greeted = replies[len(replies) - len(access.probe) :]
-                    access.check(connection.greeted)
+                    access.check(replies[len(replies) - len(access.probe) :])
         except BaseException as error:
             if connection is not None:
                 connection.abort()
@@ -101,13 +98,6 @@ class Connection(asyncio.Protocol):
                 raise failed from failed.__cause__
             raise
         return connection
-
-    @property
-    def silent_for(self) -> float:
-        """Seconds for which the server has sent nothing although a reply is due; 0 if none is."""
-        if not self._pending:
-            return 0.0
-        return self._loop.time() - max(self._received_at, self._pending[0].sent_at)
 
     @property
     def is_idle(self) -> bool:

@@ -119,7 +119,6 @@ def _quorum(server: Server, reply: Any) -> tuple[bool, str] | None:
     if not isinstance(reply, Exception) or isinstance(server.translate(reply), AccessDenied):
         return None
     text = str(reply)
-    # redis-py removes the code of an error that it knows
     return (False, text.removeprefix("NOQUORUM ")) if "usable Sentinels" in text else None
 
 

@@ -70,8 +70,8 @@ async def key_info(
     `more`: return only this many bytes after the first newline.
 
     Uses a script, because decoding three replies per key costs a client more than anything else; uses plain commands if
-    the user has no permission for scripts. So it does on a cluster: a call per key takes 1.4
-    times as long, and 2.5 times as much of the servers' time.
+    the user has no permission for scripts. So it does on a cluster, where a call per slot takes 1.4 times as long, and
+    2.5 times as much of the servers' time.
     """
     if not (server.scripts_forbidden or server.router.slots):
         arguments = (size, more if more is not None else -1)

@@ -8,12 +8,12 @@ from typing import Any
 
 from .address import Access, Address
 from .connection import Command, Connection, pack
-from .replies import Lost
+from .replies import Lost, client_closed
 
 #: Maximum number of connections to one server; further requests wait for a free one.
 MAX_CONNECTIONS = 64
 #: Commands that get a connection of their own: they block it, take long, or have a large reply.
-_OWN = frozenset({"SCAN", "WAIT", "GET", "INFO", "MEMORY", "HKEYS", "MONITOR"})
+_OWN = frozenset({"SCAN", "WAIT", "GET", "INFO", "MEMORY", "HKEYS"})
 #: A request with as many bytes or commands, or that may read as many bytes of a string, gets one too.
 _LARGE_BYTES = 65_536
 _MANY_COMMANDS = 50
@@ -37,12 +37,6 @@ class Node:
         self._closed = False
         #: Whether it has ever sent a reply of the Redis protocol.
         self.answered = False
-
-    @property
-    def silent_for(self) -> float:
-        """Seconds for which it has sent nothing although a reply is due, on any connection; 0 if none is."""
-        connections = [*self._used, *([self._shared] if self._shared is not None else [])]
-        return max((one.silent_for for one in connections if one.is_open), default=0.0)
 
     async def execute(self, commands: Sequence[Command], *, own: bool = False) -> list[Any]:
         """Send commands together, and return their replies; error replies are returned as ErrorReply.
@@ -77,7 +71,7 @@ class Node:
 
     async def _open(self) -> Connection:
         if self._closed:
-            raise Lost(self.where, "this client is closed", sent=False, opening=True, closed=True)
+            raise client_closed(self.where)
         opening = asyncio.timeout(None)
         try:
             async with opening:

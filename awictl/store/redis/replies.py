@@ -74,6 +74,11 @@ class Lost(Exception):
         self.closed = closed
 
 
+def client_closed(where: str) -> Lost:
+    """The exception for a request on a client that was closed."""
+    return Lost(where, "this client is closed", sent=False, opening=True, closed=True)
+
+
 class NotAReply(Exception):
     """The server sent something that the Redis protocol does not have."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from ...errors import AccessDenied, Refused
 from .address import Access, Address
 from .node import Node
-from .replies import ErrorReply, Lost
+from .replies import ErrorReply, Lost, client_closed
 from .sentinel_answers import Answer, Primary, Verdict, parse, question, verdict
 
 #: Seconds from one question to the next while the primary is in use.
@@ -90,7 +90,7 @@ class SentinelLease:
         """
         start = self._used_at = self._clock()
         if self._closed:
-            raise Lost(self.where, "this client is closed", sent=False, opening=True)
+            raise client_closed(self.where)
         if self._running < len(self._watches):
             self._start()
         if self._verdict.primary is not None and start <= self._verdict.until:
@@ -108,7 +108,9 @@ class SentinelLease:
                 slow = any(isinstance(one.failure, Lost) and one.failure.timed_out for one in self._watches.values())
                 if self.last is None and not slow:
                     raise self._failure()  # as for a server that refuses connections
-            if now >= deadline or self._closed:
+            if self._closed:
+                raise client_closed(self.where)
+            if now >= deadline:
                 raise self._failure()
             limit = grace if known is not None else deadline
             self._news.clear()
@@ -121,7 +123,7 @@ class SentinelLease:
     async def close(self) -> None:
         """Stop asking, and close all connections. Requests that wait for the primary get Lost."""
         self._closed = True
-        self._verdict = Verdict(None, why="this client is closed")
+        self._verdict = Verdict(None)
         self._news.set()
         tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
         for task in tasks:

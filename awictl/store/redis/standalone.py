@@ -10,7 +10,7 @@ from .address import Access, Address
 from .connection import Command
 from .node import Node
 from .repeat import Repeat, after_loss
-from .replies import Lost
+from .replies import Lost, NotAReply
 from .router import Source
 
 
@@ -39,9 +39,7 @@ class Standalone:
         try:
             return await self._node.execute(commands, own=own)
         except Lost as lost:
-            if after_loss(lost, idempotent=idempotent) is not Repeat.NOW or (
-                lost.__cause__ is not None and not isinstance(lost.__cause__, OSError)
-            ):
+            if after_loss(lost, idempotent=idempotent) is not Repeat.NOW or isinstance(lost.__cause__, NotAReply):
                 raise
         return await self._node.execute(commands, own=own)
 

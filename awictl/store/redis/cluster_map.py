@@ -23,7 +23,8 @@ Move = tuple[int, str, str]
 VIEW_COMMANDS = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
 
 _MOVING = re.compile(r"\[(\d+)-([<>])-(\w+)\]")
-_ADDRESS = re.compile(r"(.*):(\d+)(?:@\d+)?$")
+#: An address in CLUSTER NODES, with the host name that the node announces, if any, and more that is not used.
+_ADDRESS = re.compile(r"(?P<host>[^,]*):(?P<port>\d{1,5})(?:@\d+)?(?:,(?P<name>[^,]*).*)?")
 
 
 class ClusterNode(NamedTuple):
@@ -93,42 +94,65 @@ def parse_view(replies: Sequence[Any], asked: HostPort, *, tls: bool = False) ->
     return View(summary.epoch, summary.ok, found, myself)
 
 
+class NodeLine(NamedTuple):
+    """A line of CLUSTER NODES."""
+
+    id: str
+    #: Empty: not known.
+    host: str
+    port: int
+    #: The host name that the node announces; empty if it announces none.
+    name: str
+    #: `myself`, `master`, `slave`, `fail`, `fail?`, `handshake`, `noaddr` …
+    flags: frozenset[str]
+    #: Id of the master of a replica; empty for a master.
+    master_id: str
+    epoch: str
+    #: Ranges of slots such as `0-5460` and `7000`, and slots that are moving, such as `[93-<-id]`.
+    ranges: Sequence[str]
+
+
+def split_line(line: str) -> NodeLine | None:
+    """Split a line of CLUSTER NODES; None if it is not one."""
+    words = line.split(" ")
+    address = _ADDRESS.fullmatch(words[1]) if len(words) >= 8 else None
+    if address is None:
+        return None
+    node_id, _, flags, master_id, _, _, epoch, _, *ranges = words
+    host, port, name = address["host"].strip("[]"), int(address["port"]), address["name"] or ""
+    return NodeLine(node_id, host, port, name, frozenset(flags.split(",")), master_id.strip("-"), epoch, ranges)
+
+
 def _parse_nodes(
     text: str, asked: HostPort, endpoints: dict[str, HostPort], tls: bool
 ) -> tuple[dict[str, ClusterNode], str]:
     found = {}
     myself = ""
-    for line in text.splitlines():
-        if not line:
-            continue
-        node_id, address, flag_text, master_id, _, _, epoch, _, *ranges = line.split(" ")
-        flags = flag_text.split(",")
-        where, *names = address.split(",")
-        match = _ADDRESS.match(where)
-        if match is None:
+    for line in filter(None, text.splitlines()):
+        node = split_line(line)
+        if node is None:
             raise ValueError(f"CLUSTER NODES: {line:.200}")
-        host, port = match[1].strip("[]"), int(match[2])
-        hostname = names[0] if names else ""
-        if "myself" in flags:
-            myself = node_id
+        host = node.host
+        if "myself" in node.flags:
+            myself = node.id
             host = host or asked[0]
-        if tls and hostname:
-            host = hostname
-        elif node_id in endpoints and endpoints[node_id][0]:
-            host = endpoints[node_id][0]
-        if "noaddr" in flags or "handshake" in flags:
+        if tls and node.name:
+            host = node.name
+        elif node.id in endpoints and endpoints[node.id][0]:
+            host = endpoints[node.id][0]
+        if node.flags & {"noaddr", "handshake"}:
             continue
-        held = [one for one in ranges if not one.startswith("[")]
-        found[node_id] = ClusterNode(
-            node_id,
-            (host, port),
-            "master" in flags,
-            master_id if master_id != "-" else "",
-            "fail" in flags,
-            "fail?" in flags,
-            int(epoch),
+        held = [one for one in node.ranges if not one.startswith("[")]
+        found[node.id] = ClusterNode(
+            node.id,
+            (host, node.port),
+            "master" in node.flags,
+            node.master_id,
+            "fail" in node.flags,
+            "fail?" in node.flags,
+            int(node.epoch),
             tuple(_range(one) for one in held),
-            tuple(_moves(node_id, ranges)),
+            tuple(_moves(node.id, node.ranges)),
         )
     return found, myself
 

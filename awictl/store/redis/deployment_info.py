@@ -6,7 +6,6 @@ Each is asked by itself, not over the router, which raises if the deployment doe
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from ...errors import AccessDenied, AwiError
 from ...settings import Settings
 from ...util.addresses import join_addresses
 from ..one_server import node_settings, sentinel_settings
+from .cluster_map import split_line
 from .server import Server, connect
 from .server_info import ServerInfo, fields_of
 
@@ -22,7 +22,6 @@ from .server_info import ServerInfo, fields_of
 MAX_NODES = 1_000
 #: Number of nodes that are asked at a time.
 _AT_A_TIME = 20
-_NODE = re.compile(r"(?P<host>[^,]*):(?P<port>\d{1,5})(?:@\d+)?(?:,(?P<name>[^,]*))?")
 
 
 class SentinelReport(NamedTuple):
@@ -163,18 +162,12 @@ def parse_nodes(text: str, asked_host: str, *, by_name: bool = False) -> list[Re
     """
     found = []
     for line in text.splitlines()[:MAX_NODES]:
-        words = line.split(" ")
-        address = _NODE.match(words[1]) if len(words) >= 8 else None
-        if address is None:
+        node = split_line(line)
+        if node is None:
             continue
-        slots, moving = _slots(words[8:])
-        host = (
-            (address["name"] if by_name else "")
-            or address["host"].strip("[]")
-            or (asked_host if "myself" in words[2] else "")
-        )
-        flags = frozenset(words[2].split(","))
-        found.append(ReportedNode(words[0], host, int(address["port"]), flags, words[3].strip("-"), slots, moving))
+        slots, moving = _slots(node.ranges)
+        host = (node.name if by_name else "") or node.host or (asked_host if "myself" in node.flags else "")
+        found.append(ReportedNode(node.id, host, node.port, node.flags, node.master_id, slots, moving))
     return found
 
 

@@ -79,9 +79,7 @@ def _worker_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(_worker_cluster: Cluster) -> Cluster:
     """The cluster of this worker with three masters and a replica of each, healthy and emptied."""
-    _worker_cluster.settle()
-    _worker_cluster.clear()
-    return _worker_cluster
+    return _worker_cluster.emptied()
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +91,7 @@ def _worker_sentinels() -> Iterator[Sentinels]:
 @pytest.fixture
 def sentinels(_worker_sentinels: Sentinels) -> Sentinels:
     """The primary, two replicas and three sentinels of this worker, in agreement and emptied."""
-    _worker_sentinels.settle()
-    _worker_sentinels.clear()
-    return _worker_sentinels
+    return _worker_sentinels.emptied()
 
 
 @pytest.fixture(scope="session")

@@ -31,9 +31,7 @@ def _deployment() -> Iterator[Sentinels]:
 @pytest.fixture
 def deployment(_deployment: Sentinels) -> Sentinels:
     """A primary, two replicas and three sentinels, which agree."""
-    _deployment.settle()
-    _deployment.clear()
-    return _deployment
+    return _deployment.emptied()
 
 
 def report(name: str, writers: Writers, resumed: list[float], lines: str) -> None:

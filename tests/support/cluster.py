@@ -163,15 +163,6 @@ class Cluster(Topology):
                 return False
         return True
 
-    def settle(self) -> None:
-        """Start the dead members, continue the suspended ones, and wait until the cluster is healthy."""
-        for member in self.members:
-            if member.running:
-                member.resume()
-            else:
-                member.start()
-        await_that(self.healthy, "the cluster is healthy")
-
     def failed_over(self, old: Member) -> Member:
         """Wait until another member of the shard of a killed or suspended master has been promoted. Returns it."""
         found: list[Member | None] = [None]

@@ -149,16 +149,10 @@ class Sentinels(Topology):
             and all(row[b"master-link-status"] == b"ok" for row in replicas)
         )
 
-    def settle(self) -> None:
-        """Start the dead members, continue the suspended ones, and wait until all agree."""
-        for member in self.members:
-            if not member.running:
-                member.start()
-                if member in self.sentinels:
-                    self._tune(member)
-            else:
-                member.resume()
-        await_that(self.healthy, "the sentinels and servers agree")
+    def _restart(self, member: Member) -> None:
+        super()._restart(member)
+        if member in self.sentinels:
+            self._tune(member)
 
     def failed_over(self, old: Member) -> Member:
         """Wait until another server is the primary, and says so. Returns it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ _DATA = ["save ''", "appendonly no", "repl-diskless-sync yes", "repl-diskless-sy
 _T = TypeVar("_T", bound="Topology")
 
 
-class Topology:
+class Topology(ABC):
     """What both have in common: start members, stop them, and the TLS files."""
 
     def __init__(self, *, password: str | None, tls: bool) -> None:
@@ -79,8 +80,35 @@ class Topology:
                 raise
         raise AssertionError
 
+    @abstractmethod
     def _begin(self) -> None:
-        raise NotImplementedError
+        """Start all members, once."""
+
+    @abstractmethod
+    def healthy(self) -> bool:
+        """Whether all members are in service, and agree."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Delete all keys."""
+
+    def settle(self) -> None:
+        """Start the dead members, continue the suspended ones, and wait until all are in service, and agree."""
+        for member in self.members:
+            if member.running:
+                member.resume()
+            else:
+                self._restart(member)
+        await_that(self.healthy, f"the {type(self).__name__.lower()} are healthy")
+
+    def _restart(self, member: Member) -> None:
+        member.start()
+
+    def emptied(self: _T) -> _T:
+        """The same deployment, healthy and without keys."""
+        self.settle()
+        self.clear()
+        return self
 
     def __enter__(self: _T) -> _T:
         return self.begin()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # for type checkers; `tests/unit/test_exports.py` compares it
     from .query_cache.cache_key import cache_key as cache_key
     from .query_cache.diagnose import Diagnosis as Diagnosis
     from .sessions.end import Ended as Ended
-    from .sessions.fallback import Found as Found
+    from .sessions.find import Found as Found
     from .sessions.get_or_create import Visit as Visit
     from .sessions.manager import StateManager as StateManager
     from .sessions.update import Updated as Updated
@@ -79,7 +79,7 @@ _EXPORTS = {
     "query_cache.cache_key": ("cache_key",),
     "query_cache.diagnose": ("Diagnosis",),
     "sessions.end": ("Ended",),
-    "sessions.fallback": ("Found",),
+    "sessions.find": ("Found",),
     "sessions.get_or_create": ("Visit",),
     "sessions.manager": ("StateManager",),
     "sessions.update": ("Updated",),

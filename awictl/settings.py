@@ -140,6 +140,15 @@ class Settings:
         "URL of the archive, used instead of MONGODB_URI: mongodb://HOST/DATABASE or sqlite:///FILE.",
         secret=True,
     )
+    use_redis: bool = _setting(
+        True, "AWI_USE_REDIS", "Keep live sessions in Redis; if off, in the MongoDB of MONGODB_URI.", boolean
+    )
+    fallback: bool = _setting(
+        True,
+        "AWI_FALLBACK",
+        "Record updates in the MongoDB of MONGODB_URI while Redis is unreachable, and apply them to Redis afterwards.",
+        boolean,
+    )
     serve_cors: str | None = _setting(
         None, "AWI_SERVE_CORS", "Origins of web pages that may call `awictl serve`, separated by commas.", origins
     )

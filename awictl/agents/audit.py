@@ -19,14 +19,14 @@ from pymongo.errors import NetworkTimeout
 
 from ..archive.base import Archive
 from ..archive.mongo.archive import MongoArchive
-from ..archive.mongo.connection import Document, MongoConnection
-from ..archive.mongo.errors import translate_errors
 from ..archive.mongo.values import possible_ids, to_json
 from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
 from ..document.timestamps import timestamp
 from ..errors import InvalidInput, NotFound, Refused, Unreachable
 from ..settings import Settings
+from ..store.mongo.connection import Document, MongoConnection
+from ..store.mongo.errors import translate_errors
 from .secret import masked
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from bson import DatetimeMS, ObjectId
 from pymongo import ASCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from ..archive.mongo.connection import Document, MongoConnection
-from ..archive.mongo.errors import translate_errors
 from ..archive.mongo.values import as_datetime, possible_ids, to_json
 from ..document.schema import as_array, as_object, as_text
 from ..document.timestamps import EPOCH
 from ..errors import Refused
+from ..store.mongo.connection import Document, MongoConnection
+from ..store.mongo.errors import translate_errors
 from ..util.batched import batched
 from .api_keys import AgentKey, newest_first, permissions_of
 from .records import AgentRecord

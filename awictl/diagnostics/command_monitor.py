@@ -13,7 +13,7 @@ from ..document.keys import PREFIXES, KeyKind, check_session_id, decode_key, kin
 from ..store.redis.monitor import MonitoredCommand, script_name
 
 if TYPE_CHECKING:
-    from ..store.redis.keyspace import Keyspace
+    from ..store.keyspace import Keyspace
 
 #: Bytes of each argument that are shown by default.
 SHOWN_BYTES = 60

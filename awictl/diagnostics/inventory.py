@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from ..document.keys import KeyKind, decode_key, kind_of
-from ..store.redis.keyspace import BATCH_KEYS, Keyspace
-from ..store.redis.scan_keys import StepCallback
+from ..store.keyspace import BATCH_KEYS, Keyspace, StepCallback
 from ..util.batched import batched
 from ..util.fingerprint_set import FingerprintSet
 from ..util.prefetch import prefetch

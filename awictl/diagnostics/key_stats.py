@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..document.keys import KeyKind, decode_key
-from ..store.redis.keyspace import KeyInfo
+from ..store.keyspace import KeyInfo
 
 #: Upper bounds of the buckets of the TTL histogram, in milliseconds; the last bucket has no upper bound.
 BOUNDS_MS = (1_000, 10_000, 60_000, 300_000, 600_000, 1_200_000, 1_800_000, 3_600_000)

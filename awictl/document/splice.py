@@ -29,6 +29,8 @@ class Base(NamedTuple):
     spliceable: bool
     #: The first bytes after the head: FOLLOWING_BYTES, or what there is.
     following: bytes = b""
+    #: The revision of the stored version, if the store counts them; each write adds 1.
+    revision: int = 0
 
     @property
     def head(self) -> dict[str, Any]:
@@ -161,4 +163,4 @@ def base_after(base: Base, head: dict[str, Any], change: Splice) -> Base:
     if change.keep_from != len(base.prefix) or change.keep_to <= change.keep_from:
         # The first action is another one now. Unless it is the new action, `head` determines the number of actions.
         following = b"" if change.keep_to > change.keep_from else change.tail[:FOLLOWING_BYTES]
-    return Base(head, change.head, change.length, None, True, following)
+    return Base(head, change.head, change.length, None, True, following, base.revision + 1)

@@ -11,7 +11,7 @@ from ..document import keys
 from ..document.json_codec import dumps
 from ..errors import InvalidData, InvalidInput, NotFound, UpdateConflict
 from ..settings import Settings
-from ..store.redis.strings import Strings
+from ..store.strings import StringStore
 from ..util.batched import batched
 from ..util.prefetch import prefetch
 from . import embeddings
@@ -30,7 +30,7 @@ PUT_ATTEMPTS = 20
 class MediaCache:
     """Reads and writes cached images and embeddings. Every method also raises Unreachable and AccessDenied."""
 
-    def __init__(self, strings: Strings, settings: Settings) -> None:
+    def __init__(self, strings: StringStore, settings: Settings) -> None:
         self._strings = strings
         self._reader = MediaReader(strings)
         self._settings = settings

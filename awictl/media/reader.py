@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..document import keys
 from ..document.json_codec import loads_at
 from ..errors import AwiError, InvalidData
-from ..store.redis.strings import Strings
+from ..store.strings import StringStore
 from ..util.batched import batched
 from .embeddings import decode
 from .images import Embedding, Image
 
 if TYPE_CHECKING:
-    from ..store.redis.keyspace import KeyInfo
+    from ..store.keyspace import KeyInfo
 
 #: Common prefix of the keys of images and embeddings.
 _PREFIX = "MEDIA:"
@@ -37,7 +37,7 @@ class StoredValue(NamedTuple):
 class MediaReader:
     """Reads the images and embeddings of one server."""
 
-    def __init__(self, strings: Strings) -> None:
+    def __init__(self, strings: StringStore) -> None:
         self._strings = strings
         #: The server, without passwords, for messages.
         self.where = strings.where

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..sessions.reader import SessionReader
     from ..sessions.writer import SessionWriter
     from ..settings import Settings
-    from ..store.redis.strings import Strings
+    from ..store.strings import StringStore
 
 #: Maximum number of entries that are read in one round trip.
 _BATCH = 200
@@ -54,7 +54,7 @@ class Cached:
 class QueryCache:
     """Reads and writes cached query results. Every method also raises Unreachable and AccessDenied."""
 
-    def __init__(self, strings: Strings, reader: SessionReader, writer: SessionWriter, settings: Settings) -> None:
+    def __init__(self, strings: StringStore, reader: SessionReader, writer: SessionWriter, settings: Settings) -> None:
         self._strings = strings
         self._reader = reader
         self._writer = writer

@@ -20,7 +20,7 @@ from ..document.timestamps import parse_timestamp
 from ..errors import InvalidData, OutcomeUnknown
 from ..store.base import SessionStore
 from ..util.bounded_dict import BoundedByteDict
-from .fallback import OpenArchive
+from .find import OpenArchive
 from .get_or_create import Visit
 
 log = logging.getLogger("awictl")

@@ -28,7 +28,7 @@ from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
 from ..store.base import DeleteOutcome, Listed, SessionStore
 from ..store.errors import already_live, no_session
-from .fallback import OpenArchive
+from .find import OpenArchive
 from .taking import Taking
 from .update import Updater
 

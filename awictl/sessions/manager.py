@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from ..media.cache import MediaCache
     from ..query_cache.cache import QueryCache
     from ..query_cache.diagnose import Diagnosis
-    from ..store.redis.keyspace import Keyspace
-    from ..store.redis.strings import Strings
+    from ..store.keyspace import Keyspace
     from ..store.session_fields import SessionFields
+    from ..store.strings import StringStore
     from .earlier_sessions import EarlierSessions
     from .end import Ended, SessionEndings
-    from .fallback import Found
+    from .find import Found
     from .get_or_create import AgentSessions
     from .update import Updated, Updater
     from .writer import SessionWriter
@@ -53,7 +53,7 @@ class StateManager:
         self.settings = settings
         self._reader = SessionReader(store, lambda: self.archive)
         #: Strings on servers other than the sessions', by URL; closed together with the store.
-        self._other_servers: dict[str, Strings] = {}
+        self._other_servers: dict[str, StringStore] = {}
 
     @classmethod
     @asynccontextmanager
@@ -224,7 +224,7 @@ class StateManager:
 
         return SessionEndings(self.store, self._updater, lambda: self.archive)
 
-    def _strings(self, url: str | None) -> Strings:
+    def _strings(self, url: str | None) -> StringStore:
         """Plain string keys: on the sessions' server, or on the one that a URL names."""
         if url is None:
             return self.store.strings

@@ -9,7 +9,7 @@ from ..document.keys import DIFF_TTL_SECONDS
 from ..errors import AwiError, NoSession
 from ..store.base import SessionStore, Traces
 from ..util.humanize import duration, plural
-from .fallback import OpenArchive
+from .find import OpenArchive
 
 _GENERATED_ID = re.compile(r"sess_[0-9a-f]{32}", re.ASCII)
 

@@ -12,7 +12,7 @@ from ..store.errors import no_session
 
 # imported when needed: most commands never read the archive
 if TYPE_CHECKING:
-    from .fallback import Found, OpenArchive
+    from .find import Found, OpenArchive
 
 T = TypeVar("T")
 
@@ -48,9 +48,9 @@ class SessionReader:
 
     async def find(self, session_id: str) -> Found:
         """A session from Redis; from the archive if it is not live, or Redis is unreachable. Raises NotFound."""
-        from . import fallback
+        from . import find
 
-        return await fallback.find(keys.check_session_id(session_id), self._store, self._open_archive)
+        return await find.find(keys.check_session_id(session_id), self._store, self._open_archive)
 
     async def history(
         self, session_id: str, limit: int = 20, offset: int = 0, *, max_bytes: int | None = None
@@ -71,10 +71,10 @@ class SessionReader:
         try:
             return await self.history(session_id, limit, offset), None
         except (NotFound, Unreachable) as error:
-            from . import fallback
+            from . import find
 
-            found = await fallback.from_archive(session_id, self._open_archive, error)
-            return fallback.history_of(found.document, limit, offset), found
+            found = await find.from_archive(session_id, self._open_archive, error)
+            return find.history_of(found.document, limit, offset), found
 
     async def diff(self, session_id: str) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None if it has expired. Raises NotFound. One round trip."""
@@ -99,10 +99,10 @@ class SessionReader:
 
     async def why_missing(self, session_id: str) -> AwiError:
         """The error for writing to a session that is not live: NotFound; Refused if the app archived it."""
-        from . import fallback
+        from . import find
 
         missing = no_session(keys.check_session_id(session_id), self._store.where)
-        return await fallback.why_missing(session_id, self._open_archive, missing)
+        return await find.why_missing(session_id, self._open_archive, missing)
 
     async def explain(self, error: NoSession) -> NoSession:
         """The same error with hints: is the id complete, is the session archived, is this the right database?"""

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ..document.update import Change
     from .endings import EndingStore
     from .get_or_create import GetOrCreateStore
-    from .redis.keyspace import Keyspace
-    from .redis.strings import Strings
+    from .keyspace import Keyspace
     from .session_fields import SessionFields
+    from .strings import StringStore
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ class SessionStore(Protocol):
         """The identity of the server and database, as archives record it for the sessions that are live there."""
 
     @property
-    def strings(self) -> Strings:
+    def strings(self) -> StringStore:
         """Plain string keys on the same server, for caches and media."""
 
     @property

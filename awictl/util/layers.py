@@ -13,7 +13,7 @@ from .urls import check_archive_url, has_password, parse_redis_url
 #: The options of the command line that give a setting another name.
 OPTIONS = {"mongodb_uri": "--mongo", "archive_url": "--archive"}
 #: Variables that start like a setting but are none: of awictl itself, and of the app.
-_NOT_SETTINGS = ("AWI_PROFILE", "AWI_COMPLETION_SECONDS", "AWI_USE_REDIS")
+_NOT_SETTINGS = ("AWI_PROFILE", "AWI_COMPLETION_SECONDS")
 
 
 class Layer(NamedTuple):

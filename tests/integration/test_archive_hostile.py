@@ -36,8 +36,8 @@ from awictl.archive.base import Archive, ArchiveQuery
 from awictl.archive.chunks import Chunk
 from awictl.archive.compression import compress
 from awictl.archive.mongo.archive import MongoArchive
-from awictl.archive.mongo.errors import translate_errors
 from awictl.errors import AwiError, InvalidData
+from awictl.store.mongo.errors import translate_errors
 
 #: BSON values of many types, and extreme ones.
 VALUES: list[Any] = [

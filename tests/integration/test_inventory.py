@@ -14,7 +14,7 @@ from awictl.diagnostics import inventory
 from awictl.diagnostics.inventory import Key
 from awictl.diagnostics.key_stats import BOUNDS_MS, KeyStats
 from awictl.document.keys import KeyKind
-from awictl.store.redis.keyspace import KeyInfo
+from awictl.store.keyspace import KeyInfo
 
 NAMES = {
     b"AWI:SESSION:sess_a": KeyKind.SESSION,

@@ -8,11 +8,11 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from ...errors import Unreachable
+from ...store.mongo.connection import Document
+from ...store.mongo.errors import only_duplicates
 from ..chunks import Chunk, ChunkDecoder, agent_key, encode_chunk
 from ..compression import compress, decompress
 from .collections import Collections
-from .connection import Document
-from .errors import only_duplicates
 
 
 class ArchivedActions:

@@ -12,6 +12,8 @@ from pymongo import UpdateOne
 
 from ...errors import AwiError, Unreachable
 from ...settings import Settings
+from ...store.mongo.connection import Document, MongoConnection
+from ...store.mongo.errors import translate_errors
 from ..base import Archived, ArchivedSummary, ArchiveQuery, Cursor, GoneSession
 from ..chunks import Chunk
 from ..compression import MAX_BYTES
@@ -20,9 +22,7 @@ from ..snapshot import Snapshot
 from . import indexes, legacy, listing, views
 from .actions import ArchivedActions
 from .collections import Collections
-from .connection import Document, MongoConnection
 from .documents import VERSION_FIELDS, unchanged, version_of
-from .errors import translate_errors
 from .migration import Migration, OtherVersion
 from .reader import ArchiveReader
 from .values import as_datetime

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from .connection import Document, MongoConnection
+from ...store.mongo.connection import Document, MongoConnection
 
 SESSIONS = "awi_sessions"
 PARTS = "awi_sessions.parts"

@@ -16,6 +16,7 @@ from ...document.action_numbers import actions_of
 from ...document.json_codec import encodable
 from ...document.keys import is_object_id
 from ...document.schema import as_array, as_object, as_text
+from ...store.mongo.connection import Document
 from ...util.batched import batched
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from ..compression import compress
@@ -25,7 +26,6 @@ from ..merged_trajectory import MergedTrajectory
 from ..snapshot import Revision, Snapshot
 from ..trajectory import ActionCount
 from ..values import as_count
-from .connection import Document
 from .stored_bytes import part_names
 from .values import as_datetime, as_int
 

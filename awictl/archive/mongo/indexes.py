@@ -8,8 +8,8 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 
+from ...store.mongo.connection import Document
 from .collections import Collections
-from .connection import Document
 
 _NEWEST = ("lastActivityAt", DESCENDING)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...document.schema import as_object, as_text
+from ...store.mongo.connection import Document
 from ..base import ArchivedSummary, Shape
 from ..decision import ArchivedState, ArchivedVersion
 from ..snapshot import Revision
 from ..values import as_count
 from . import app_documents
-from .connection import Document
 from .documents import counts_of
 from .values import as_datetime, as_int
 

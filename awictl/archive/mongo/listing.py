@@ -12,11 +12,11 @@ from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
 from ...document.json_codec import encodable
+from ...store.mongo.connection import Document
 from ..base import ArchivedSummary, ArchiveQuery, Cursor
 from . import app_documents, documents, legacy
 from .app_view import app_agent_id
 from .collections import Collections
-from .connection import Document
 from .documents import range_of
 from .values import as_datetime
 

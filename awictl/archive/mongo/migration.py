@@ -19,6 +19,8 @@ from pymongo.errors import BulkWriteError
 from ...document.action_keys import keys_of
 from ...document.action_numbers import actions_of
 from ...errors import AwiError, Refused
+from ...store.mongo.connection import Document
+from ...store.mongo.errors import only_duplicates
 from ...util.batched import batched_by_bytes
 from ..base import BATCH_BYTES, BATCH_SESSIONS
 from ..chunks import Chunk, ChunkDecoder
@@ -30,9 +32,7 @@ from ..values import as_count, damaged_unless_readable
 from . import legacy
 from .actions import ArchivedActions
 from .collections import Collections
-from .connection import Document
 from .documents import STORED_FIELDS, Write, document_of
-from .errors import only_duplicates
 from .stored_bytes import stored_bytes
 from .values import as_datetime
 from .views import view_of

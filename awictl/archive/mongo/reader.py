@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import AwiError
+from ...store.mongo.connection import Document
 from ..base import MAX_SAVE_ATTEMPTS, Archived, only
 from ..chunks import Chunk
 from ..snapshot import Snapshot
@@ -12,7 +13,6 @@ from ..values import as_count, damaged_unless_readable
 from . import app_documents, documents, legacy
 from .actions import ArchivedActions
 from .collections import Collections
-from .connection import Document
 from .stored_bytes import stored_bytes
 
 

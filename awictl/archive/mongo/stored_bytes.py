@@ -7,9 +7,9 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 
 from ...errors import AwiError
+from ...store.mongo.connection import Document
 from ..compression import decompress
 from ..values import as_count
-from .connection import Document
 
 #: Maximum number of parts of a session that are read.
 MAX_PARTS = 10_000

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from ...store.mongo.connection import Document
+from ...store.mongo.errors import only_duplicates
 from ..snapshot import Snapshot
 from .app_view import app_view
 from .collections import Collections
-from .connection import Document
 from .documents import Write
-from .errors import only_duplicates
 from .values import as_datetime
 
 #: Version of the views.

@@ -16,6 +16,8 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from ...errors import AwiError, Refused, as_awi_error
+from ...store.mongo.connection import Document
+from ...store.mongo.errors import write_errors
 from ..base import MAX_SAVE_ATTEMPTS, concurrent_writers
 from ..chunks import Chunk
 from ..compression import digest_of
@@ -25,9 +27,7 @@ from ..snapshot import Snapshot
 from . import views
 from .actions import ArchivedActions
 from .collections import Collections
-from .connection import Document
 from .documents import STORED_FIELDS, VERSION_FIELDS, Write, document_of, extension, unchanged, version_of
-from .errors import write_errors
 from .migration import Migration
 from .stored_bytes import stored_bytes
 

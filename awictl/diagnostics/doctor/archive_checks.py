@@ -12,7 +12,7 @@ from .report import Check, failed, passed, warned
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...sessions.fallback import OpenArchive
+    from ...sessions.find import OpenArchive
 
 #: Number of sessions that are loaded from the archive at once.
 _BATCH = 20

@@ -13,9 +13,8 @@ from ...document.keys import KeyKind, decode_key
 from ...document.schema import as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed, SessionStore, Stored
-from ...store.redis.keyspace import KeyInfo, Keyspace
+from ...store.keyspace import KeyInfo, Keyspace, StepCallback
 from ...store.redis.repairs import MissingMapping, MissingTtl, Orphan
-from ...store.redis.scan_keys import StepCallback
 from ...util.batched import batched_by_bytes
 from ...util.humanize import duration
 from ..inventory import Inventory

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...document import keys
 from ...errors import AccessDenied, AwiError
-from ...store.redis.scan_keys import StepCallback
+from ...store.keyspace import StepCallback
 from .archive_checks import check_archive, is_configured, not_archived
 from .data_checks import data_checks
 from .data_scan import DataScan

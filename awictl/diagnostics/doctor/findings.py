@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ...document.keys import KeyKind
-from ...store.redis.keyspace import Keyspace
+from ...store.keyspace import Keyspace
 from ...store.redis.repairs import Repairable
 from .repair import Repair
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...document.keys import decode_key
-from ...store.redis.keyspace import Keyspace
+from ...store.keyspace import Keyspace
 from ...store.redis.repairs import MissingTtl, Orphan, Repairable
 from ...util.batched import batched
 from ...util.humanize import duration

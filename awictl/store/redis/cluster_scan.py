@@ -16,11 +16,12 @@ from functools import partial
 from typing import cast
 
 from ...errors import Unreachable
+from ..keyspace import StepCallback
 from .cluster import ClusterRouter
 from .cluster_map import ClusterMap, HostPort
 from .cluster_watch import Member
 from .replies import ErrorReply, Lost
-from .scan_keys import StepCallback, scan_keys
+from .scan_keys import scan_keys
 from .server import Server
 
 log = logging.getLogger("awictl")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...util.batched import batched, batched_by_bytes
+from ..keyspace import KeyInfo, StepCallback
 from .replies import ErrorReply
-from .scan_keys import StepCallback, scan_primary
+from .scan_keys import scan_primary
 from .server import Argument, Script, Server
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Maximum number of keys of one script call: some hundred microseconds of the server's time.
 KEYS_PER_SCRIPT = 100
-#: Number of keys per request, for callers that examine many.
-BATCH_KEYS = 500
 #: Maximum size of the replies to one request for several strings, in bytes; a larger string is requested alone.
 _REQUEST_BYTES = 4_194_304
 
@@ -27,24 +26,6 @@ _REQUEST_BYTES = 4_194_304
 _NOT_A_STRING = ErrorReply("the server sent no string")
 
 _KEY_INFO = Script("key_info")
-
-
-class KeyInfo(NamedTuple):
-    """TTL, length and first bytes of a string key."""
-
-    #: Milliseconds until the key expires; None if it has no TTL.
-    ttl_ms: int | None
-    #: Length of the string in bytes.
-    length: int
-    #: The first bytes of the string, as many as were requested.
-    start: bytes
-    #: The server's error if the key is not a string or the user has no permission to read it; None otherwise.
-    error: Exception | None = None
-
-    @property
-    def forbidden(self) -> bool:
-        """Whether the user has no permission to read the key. Then its TTL and length are unknown too."""
-        return isinstance(self.error, ErrorReply) and self.error.code == "NOPERM"
 
 
 def scan(
@@ -114,7 +95,7 @@ def groups(sizes: Mapping[str, int]) -> Iterable[list[str]]:
     return batched_by_bytes(sizes, sizes.__getitem__, _REQUEST_BYTES)
 
 
-class Keyspace:
+class RedisKeyspace:
     """The keys of one server or deployment, of any kind. Raises Unreachable, AccessDenied."""
 
     def __init__(self, server: Server) -> None:

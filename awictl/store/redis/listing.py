@@ -14,6 +14,7 @@ from ...util.batched import batched
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
 from ..base import Listed
+from ..keyspace import KeyInfo
 from . import keyspace
 from .server import Server
 
@@ -31,7 +32,7 @@ _GROWTH = 16
 
 #: A decoder of some fields of sessions, from their ids and the first bytes of their strings. Returns None for those
 #: whose heads have to be decoded in full.
-Decode = Callable[[Sequence[str], Sequence[keyspace.KeyInfo]], Sequence[T | None]]
+Decode = Callable[[Sequence[str], Sequence[KeyInfo]], Sequence[T | None]]
 
 
 async def scan(server: Server, rate: float | None = None) -> AsyncGenerator[list[str], None]:
@@ -85,14 +86,14 @@ def _unchanged(listed: Listed) -> Listed:
 
 async def _chunks(
     server: Server, batches: AsyncIterable[Sequence[str]]
-) -> AsyncGenerator[tuple[Sequence[str], list[keyspace.KeyInfo | None]], None]:
+) -> AsyncGenerator[tuple[Sequence[str], list[KeyInfo | None]], None]:
     """The first bytes of sessions, LIST_BATCH at a time."""
     async for batch in batches:
         for ids in batched(batch, LIST_BATCH):
             yield ids, await _read_chunks(server, ids, HEAD_CHUNK)
 
 
-async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) -> list[keyspace.KeyInfo | None]:
+async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) -> list[KeyInfo | None]:
     more = FOLLOWING_BYTES if size == HEAD_CHUNK else None  # usually the first line is enough
     return await keyspace.key_info(server, [keys.SESSION_PREFIX + one for one in session_ids], size, more)
 
@@ -100,7 +101,7 @@ async def _read_chunks(server: Server, session_ids: Sequence[str], size: int) ->
 async def _decoded(
     server: Server,
     session_ids: Sequence[str],
-    infos: Sequence[keyspace.KeyInfo | None],
+    infos: Sequence[KeyInfo | None],
     max_bytes: int,
     convert: Callable[[Listed], T],
     decode: Decode[T] | None = None,
@@ -110,7 +111,7 @@ async def _decoded(
     larger: dict[str, int] = {}
     chunk = HEAD_CHUNK
 
-    def decode_all(ids: Sequence[str], infos: Sequence[keyspace.KeyInfo | None]) -> None:
+    def decode_all(ids: Sequence[str], infos: Sequence[KeyInfo | None]) -> None:
         if None in infos:
             ids = [one for one, info in zip(ids, infos, strict=True) if info is not None]
         existing = [info for info in infos if info is not None]
@@ -138,7 +139,7 @@ async def _decoded(
     return [found[session_id] for session_id in session_ids if session_id in found]
 
 
-def _decode_head(session_id: str, info: keyspace.KeyInfo) -> Listed | None:
+def _decode_head(session_id: str, info: KeyInfo) -> Listed | None:
     """A session from the first bytes of its string; None if they are not enough."""
     if (counted := decode_counted_head(info.start, info.length)) is not None:
         return Listed(session_id, *counted, info.ttl_ms, info.length)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from ..keyspace import StepCallback
 from .scan_progress import ScanProgress
 from .server import Argument, Server
 
@@ -17,9 +18,6 @@ SCAN_COUNT = 2_000
 PACED_STEPS = 500
 #: Number of keys that is assumed where DBSIZE is not available; servers support about as many.
 _MAX_KEYS = 2**32
-
-#: Called after each step of a scan with the approximate number of keys that the server visited in it.
-StepCallback = Callable[[int], None]
 
 
 async def scan_keys(

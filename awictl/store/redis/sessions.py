@@ -27,7 +27,7 @@ from ..base import (
 from ..errors import ReplyLost, already_live
 from . import bulk_read, history, listing, touch
 from .confirmation import ConfirmedWrites, retry_of
-from .keyspace import Keyspace
+from .keyspace import RedisKeyspace
 from .server import Call, Script, Server, connect
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ class RedisStore:
         return RedisEndings(self._server, self._settings)
 
     @cached_property
-    def keyspace(self) -> Keyspace:
+    def keyspace(self) -> RedisKeyspace:
         """All keys of the server, of any kind."""
-        return Keyspace(self._server)
+        return RedisKeyspace(self._server)
 
     @cached_property
     def strings(self) -> Strings:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import AwiError
 from ...settings import Settings
 from ...util.batched import batched
 from ...util.fingerprint_set import FingerprintSet
 from ...util.prefetch import prefetch
+from ..keyspace import KeyInfo
+from ..strings import KeyVersion
 from . import keyspace
-from .keyspace import KeyInfo, groups
+from .keyspace import groups
 from .server import Argument, Call, Script, Server, connect
 
 #: Maximum number of keys that are deleted in one request (DESIGN, promise 9).
@@ -26,15 +28,6 @@ _DELETE_UNCHANGED = Script("delete_unchanged")
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]\\^"})
 
 
-class KeyVersion(NamedTuple):
-    """What changes if a key is written to, or its TTL is set."""
-
-    #: SHA-1 of its value in hex; empty if it is not a string.
-    digest: str
-    #: When it expires, in milliseconds since 1970; negative if it has no TTL.
-    expires_at: int
-
-
 class Strings:
     """The string keys of one server. Methods raise Unreachable, AccessDenied, InvalidData, TooLarge."""
 
@@ -42,7 +35,7 @@ class Strings:
         self._server = server
         self._max_bytes = settings.max_document_bytes
         self.where = server.where
-        self.keyspace = keyspace.Keyspace(server)
+        self.keyspace = keyspace.RedisKeyspace(server)
 
     @classmethod
     def open(cls, settings: Settings) -> Strings:

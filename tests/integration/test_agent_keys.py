@@ -38,7 +38,7 @@ from awictl.agents.registry import AgentRegistry
 from awictl.agents.secret import digest_of
 from awictl.agents.suspension import Suspension
 from awictl.agents.usage import Usage, Use
-from awictl.archive.mongo import connection
+from awictl.store.mongo import connection
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from support.valkey import ValkeyServer, free_port
 from awictl import Settings, StateManager
 from awictl.archive import sweep
 from awictl.archive.base import BATCH_SESSIONS
-from awictl.archive.mongo import connection
 from awictl.document.byte_layout import decode, encode
 from awictl.document.schema import new_document
 from awictl.errors import Unreachable
+from awictl.store.mongo import connection
 
 #: Maximum seconds until `session end` exits if MongoDB is down, and those for what a command does if MongoDB is up.
 END_SECONDS, UP_SECONDS = 5.0, 1.0

@@ -34,9 +34,10 @@ from awictl.archive.base import Archive
 from awictl.archive.chunks import Chunk
 from awictl.archive.connect import open_archive
 from awictl.archive.decision import Outdated
-from awictl.archive.mongo import connection, documents, errors
+from awictl.archive.mongo import documents
 from awictl.archive.mongo.archive import MongoArchive
 from awictl.errors import AccessDenied, AwiError, InvalidData, Refused, Unreachable
+from awictl.store.mongo import connection, errors
 
 Request = Callable[[Archive], Coroutine[Any, Any, Any]]
 

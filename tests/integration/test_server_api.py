@@ -17,11 +17,11 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl import Permission, Settings, StateManager
-from awictl.archive.mongo import connection
 from awictl.document import keys
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
 from awictl.server.routes import ROUTES, Route
+from awictl.store.mongo import connection
 
 
 async def test_the_state_has_the_apps_shape(agent: Agent, valkey: ValkeyServer) -> None:

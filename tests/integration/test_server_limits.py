@@ -20,7 +20,6 @@ from support.valkey import ValkeyServer
 
 from awictl import Permission, Settings, StateManager, Unreachable
 from awictl.agents import key_cache
-from awictl.archive.mongo import connection
 from awictl.document import keys
 from awictl.document.byte_layout import encode
 from awictl.document.splice import Base, base_from_head
@@ -32,6 +31,7 @@ from awictl.server.options import CONCURRENT_REQUESTS, UNUSED_KEY_MS, ServerOpti
 from awictl.sessions import get_or_create as agent_sessions
 from awictl.sessions import update
 from awictl.sessions.get_or_create import AgentSessions
+from awictl.store.mongo import connection
 from awictl.store.redis import get_or_create
 
 # -- unknown API keys

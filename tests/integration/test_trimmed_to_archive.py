@@ -19,9 +19,9 @@ from support.writer import Order, assert_nothing_lost, run_writers
 
 from awictl import Settings, StateManager
 from awictl.archive.base import Archived
-from awictl.archive.mongo import connection
 from awictl.errors import Unreachable
 from awictl.sessions import update
+from awictl.store.mongo import connection
 
 LIMIT = 10
 

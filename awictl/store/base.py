@@ -219,6 +219,22 @@ class SessionStore(Protocol):
         it was restored before, and only its TTL is set. Raises Refused if it exists with others.
         """
 
+    async def put(
+        self,
+        session_id: str,
+        agent_id: str | None,
+        raw: bytes,
+        ttl_ms: int | None,
+        diff: tuple[bytes, int] | None = None,
+    ) -> str | None:
+        """Store a session exactly as another store has it. Returns the session id that its agent is mapped to now.
+
+        `agent_id`: the agent to map to it, unless that is mapped to another session; None: map nobody. `ttl_ms`: TTL in
+        milliseconds; None: it never expires. `diff`: its last delta, and the TTL of that in milliseconds. If the
+        session exists with the same bytes, it was stored before, and only its TTL is set. Raises Refused if it exists
+        with others. Idempotent.
+        """
+
     def scan(self, rate: float | None = None) -> AsyncGenerator[list[str], None]:
         """The ids of all sessions, each once, in batches. `rate`: maximum number of keys to scan per second."""
 

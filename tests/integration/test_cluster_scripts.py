@@ -51,6 +51,13 @@ STEPS: dict[str, list[Step]] = {
         ("restore", [ANOTHER, MAPPING], ["{}", 60_000, OTHER]),
         ("restore", [ANOTHER], ["{}", 60_000, OTHER]),
     ],
+    "put": [
+        ("put", [SESSION, DIFF, MAPPING], ["{}", 60_000, ID, 60_000, "d", 50_000]),
+        ("put", [SESSION, DIFF, MAPPING], ["{}", 0, ID, 70_000, "", 0]),
+        ("put", [SESSION, DIFF, MAPPING], ["{2}", 60_000, ID, 60_000, "e", 50_000]),
+        ("put", [ANOTHER, DIFF, MAPPING], ["{}", 60_000, OTHER, 60_000, "", 0]),
+        ("put", [ANOTHER, DIFF], ["{}", 50_000, OTHER, 60_000, "f", 50_000]),
+    ],
     "delete": [
         *((SET, [name], [value]) for name, value in ((SESSION, "{}"), (DIFF, "d"), (MAPPING, ID))),
         ("delete", [SESSION, DIFF, MAPPING], [SHA, ID]),

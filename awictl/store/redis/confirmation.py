@@ -1,8 +1,8 @@
 """Writes that replicas have to acknowledge: AWI_WAIT_REPLICAS, and the error if too few do.
 
-Creating, updating and restoring a session are confirmed. What follows the archive, or only concerns TTLs, is not: a
-session that is deleted after it was archived, a touch, and a session that a request creates for an agent without one,
-which has no action yet: the first update of it confirms it, too, since WAIT covers all earlier writes of a server.
+Creating, updating, restoring and putting a session are confirmed. What follows the archive, or only concerns TTLs, is
+not: a session that is deleted after it was archived, a touch, and a session that a request creates for an agent without
+one, which has no action yet: the first update of it confirms it, too, since WAIT covers all earlier writes of a server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .server import Server
 
 _CONFIRM = Script("confirm")
 #: By the name of a script, the first element of its reply if it has written.
-_WRITTEN = {"commit": b"ok", "create": 1, "restore": 1}
+_WRITTEN = {"commit": b"ok", "create": 1, "put": 1, "restore": 1}
 
 
 class ConfirmedWrites:

@@ -96,6 +96,7 @@ SCRIPTS: dict[str, Check] = {
     "delete": _is_one_of(b"deleted", b"changed", b"gone"),
     "key_info": _is_key_info,
     "key_versions": _are_versions,
+    "put": _TWO_PARTS,
     "read_base": _is_list_of(int, bytes, bytes),
     "read_for_request": _is_request,
     "replace_mapping": _TWO_PARTS,

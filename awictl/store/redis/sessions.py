@@ -24,8 +24,8 @@ from ..base import (
     Stored,
     Traces,
 )
-from ..errors import ReplyLost, already_live
-from . import bulk_read, history, listing, touch
+from ..errors import ReplyLost
+from . import bulk_read, history, listing, restore, touch
 from .confirmation import ConfirmedWrites, retry_of
 from .keyspace import RedisKeyspace
 from .server import Call, Script, Server, connect
@@ -44,7 +44,6 @@ T = TypeVar("T")
 _CREATE = Script("create")
 _COMMIT = Script("commit")
 _DELETE = Script("delete")
-_RESTORE = Script("restore")
 _SET_MIN_TTL = Script("set_min_ttl")
 _READ_BASE = Script("read_base")
 
@@ -123,7 +122,7 @@ class RedisStore:
             if isinstance(reply, list) and not reply[0]:
                 stored = await self.read(session_id)
                 if stored is not None and stored.raw == raw:
-                    await self._writes.run(_RESTORE, call, *messages, idempotent=True)
+                    await self._writes.run(restore.RESTORE, call, *messages, idempotent=True)
                     return None
         created, previous = self._server.checked(reply, key)
         if not created:
@@ -195,7 +194,7 @@ class RedisStore:
         import hashlib  # not needed by every command
 
         digest = "" if raw is None else hashlib.sha1(raw, usedforsecurity=False).hexdigest()
-        names = [key, keys.diff_key(session_id), *_mapping(agent_id)]
+        names = [key, keys.diff_key(session_id), *restore.mapping(agent_id)]
         call: Call = (names, [digest, session_id])
         lost = False
         try:
@@ -211,14 +210,18 @@ class RedisStore:
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         """Store an archived session. Returns the session id that its agent is mapped to now. Raises Refused."""
-        key = keys.session_key(session_id)
-        call: Call = ([key, *_mapping(agent_id)], [raw, self._ttl_ms, session_id])
-        done = f"{session_id} was restored"
-        reply = await self._writes.run(_RESTORE, call, done, "restore it again", idempotent=True)
-        restored, current = self._server.checked(reply, key)
-        if not restored:
-            raise already_live(session_id, self.where)
-        return current.decode("utf-8", "replace") or None
+        return await restore.restore(self._server, self._writes, session_id, agent_id, raw, self._ttl_ms)
+
+    async def put(
+        self,
+        session_id: str,
+        agent_id: str | None,
+        raw: bytes,
+        ttl_ms: int | None,
+        diff: tuple[bytes, int] | None = None,
+    ) -> str | None:
+        """Store a session exactly as another store has it; see `SessionStore.put`. Raises Refused. One round trip."""
+        return await restore.put(self._server, self._writes, session_id, agent_id, raw, ttl_ms, diff, self._ttl_ms)
 
     async def confirm(self, session_id: str, op_id: str) -> None:
         """Wait until replicas acknowledge all earlier writes to a session; see `ConfirmedWrites.confirm`."""
@@ -341,8 +344,3 @@ class RedisStore:
         from .server_info import ServerInfo
 
         return await ServerInfo(self._server).ping()
-
-
-def _mapping(agent_id: str | None) -> list[str]:
-    """The key of an agent's mapping in a list; an empty list if there is no agent."""
-    return [] if agent_id is None else [keys.agent_key(agent_id)]

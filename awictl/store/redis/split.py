@@ -37,6 +37,7 @@ _DELETE = Script("delete")
 _DELETE_MAPPING = Script("delete_mapping")
 _EXTEND_MAPPING = Script("extend_mapping")
 _FINISH_END = Script("finish_end")
+_PUT = Script("put")
 _READ_BASE = Script("read_base")
 _REMOVE_ORPHAN = Script("remove_orphan")
 _REPLACE_MAPPING = Script("replace_mapping")
@@ -78,14 +79,31 @@ async def restore(split: Split, call: Call, then: Commands) -> list[Any]:
     (session, mapping), (raw, ttl, session_id) = call
     replies = await split.one(_RESTORE, ([session], [raw, ttl, session_id]), then, idempotent=True)
     if replies[0] == [1, b""]:
-        written, current = await split.read(
-            [("SET", mapping, session_id, "PX", ttl, "NX"), ("GETRANGE", mapping, 0, _MAPPING_BYTES)]
-        )
-        if isinstance(written, Exception):
-            replies[0] = written
-        else:
-            replies[0] = [1, current if isinstance(current, bytes) else b""]
+        replies[0] = await _map_if_unmapped(split, mapping, session_id, ttl)
     return replies
+
+
+async def put(split: Split, call: Call, then: Commands) -> list[Any]:
+    """The session, then the last delta, and the mapping unless the agent has one."""
+    (session, diff, *mapping), arguments = call
+    _, _, session_id, mapping_ttl, delta, delta_ttl = arguments
+    replies = await split.one(_PUT, ([session], arguments), then, idempotent=True)
+    if replies[0] == [1, b""]:
+        if delta:
+            split.follow([], [("SET", diff, delta, "PX", delta_ttl)])
+        for one in mapping:
+            replies[0] = await _map_if_unmapped(split, one, session_id, mapping_ttl)
+    return replies
+
+
+async def _map_if_unmapped(split: Split, mapping: str | bytes, session_id: Argument, ttl: Argument) -> Any:
+    """Map an agent to a session unless it has a mapping. Returns [1, the mapping now], or an error."""
+    written, current = await split.read(
+        [("SET", mapping, session_id, "PX", ttl, "NX"), ("GETRANGE", mapping, 0, _MAPPING_BYTES)]
+    )
+    if isinstance(written, Exception):
+        return written
+    return [1, current if isinstance(current, bytes) else b""]
 
 
 async def _map(split: Split, mapping: str | bytes, session_id: Argument, ttl: Argument) -> bytes:
@@ -284,6 +302,7 @@ SPLIT: dict[str, One] = {
     "finish_end": finish_end,
     "key_info": _per_slot("key_info", 3),
     "key_versions": _per_slot("key_versions", 2),
+    "put": put,
     "read_for_request": read_for_request,
     "remove_orphan": remove_orphan,
     "restore": restore,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import InvalidData
@@ -144,17 +145,22 @@ def splice(base: Base, head: dict[str, Any], action: dict[str, Any], drop: int =
 
     A `drop` above 0 needs a base from the full string.
     """
-    line = encode_action(action)
+    return splice_many(base, head, [action], drop)
+
+
+def splice_many(base: Base, head: dict[str, Any], actions: Sequence[dict[str, Any]], drop: int = 0) -> Splice:
+    """Like `splice`, for several further actions; there must be at least one."""
+    lines = [encode_action(one) for one in actions]
     if not base.spliceable:
         kept = [encode_action(one) for one in base.document["history"]["actions"][drop:]]
-        return Splice(encode_head(head), 0, 0, b",\n".join([*kept, line]) + CLOSE)
+        return Splice(encode_head(head), 0, 0, b",\n".join([*kept, *lines]) + CLOSE)
     start = end = len(base.prefix)
     if not base.empty:
         end = base.length - len(CLOSE)
     if drop and base.lines is not None:
         start = base.lines[drop] if drop < len(base.lines) else end
     joint = b",\n" if end > start else b""
-    return Splice(encode_head(head, len(base.prefix)), start, end, joint + line + CLOSE)
+    return Splice(encode_head(head, len(base.prefix)), start, end, joint + b",\n".join(lines) + CLOSE)
 
 
 def base_after(base: Base, head: dict[str, Any], change: Splice) -> Base:

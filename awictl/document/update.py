@@ -109,7 +109,7 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
     """
     t = next_t(base)
     if update.ends:
-        now = _after(base.document.get("last_updated"), now)
+        now = after_update(base.document.get("last_updated"), now)
     action: dict[str, Any] = {
         "t": t,
         "action": update.action,
@@ -124,20 +124,28 @@ def apply_update(base: Base, update: Update, now: str, drop: int = 0) -> Change:
     action["op_id"] = update.op_id
 
     head = merge(base.head, update.delta)
-    history = {**head["history"], "last_action": action}
+    history = {**head["history"], "last_action": action, **trimmed_before(base, t, drop)}
     actions = base.document["history"].get("actions")
-    if actions is not None:
-        trimmed = t - (len(actions) - drop)
-        first = actions[drop].get("t") if len(actions) > drop and isinstance(actions[drop], dict) else None
-        if drop or "trimmed_actions" in history or (actions and (type(first) is not int or first != trimmed)):
-            history["trimmed_actions"] = trimmed
     head = {**head, "history": history}
     if "statistics" in head:
         head["statistics"] = (
-            _ended(head["statistics"], now) if update.ends else _counted(head["statistics"], update.success, now)
+            end_counted(head["statistics"], now) if update.ends else counted(head["statistics"], update.success, now)
         )
     head["last_updated"] = now
     return Change(head, action, splice(base, head, action, drop), (actions or ())[:drop], update.persist, update.ends)
+
+
+def trimmed_before(base: Base, t: int, drop: int) -> dict[str, int]:
+    """`trimmed_actions` of a history if the next action is number `t`; empty if it is not to be recorded."""
+    history = base.document["history"]
+    actions = history.get("actions")
+    if actions is None:
+        return {}
+    trimmed = t - (len(actions) - drop)
+    first = actions[drop].get("t") if len(actions) > drop and isinstance(actions[drop], dict) else None
+    if drop or "trimmed_actions" in history or (actions and (type(first) is not int or first != trimmed)):
+        return {"trimmed_actions": trimmed}
+    return {}
 
 
 def actions_to_drop(count: int, limit: int) -> int:
@@ -179,7 +187,8 @@ def page_delta(page: dict[str, Any]) -> dict[str, Any]:
     return delta
 
 
-def _counted(statistics: Any, success: bool, now: str) -> Any:
+def counted(statistics: Any, success: bool, now: str) -> Any:
+    """The statistics of a document after one more action at `now`."""
     if not isinstance(statistics, dict):
         return statistics  # stored data of another type stays as it is
     counted = dict(statistics)
@@ -191,7 +200,7 @@ def _counted(statistics: Any, success: bool, now: str) -> Any:
     return counted
 
 
-def _after(last_updated: Any, now: str) -> str:
+def after_update(last_updated: Any, now: str) -> str:
     """`now`, or a millisecond after the last update if that is later by up to a day."""
     last, moment = parse_timestamp(last_updated), parse_timestamp(now)
     if last is None or moment is None or not timedelta(0) <= last - moment < timedelta(days=1):
@@ -199,7 +208,8 @@ def _after(last_updated: Any, now: str) -> str:
     return timestamp(last + timedelta(milliseconds=1))
 
 
-def _ended(statistics: Any, now: str) -> Any:
+def end_counted(statistics: Any, now: str) -> Any:
+    """The statistics of a document after its end at `now`, which they do not count."""
     return {**statistics, "session_end": now} if isinstance(statistics, dict) else statistics
 
 

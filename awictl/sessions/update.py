@@ -62,11 +62,19 @@ class Updated:
 class Updater:
     """Applies updates to the sessions of a store. Many tasks may share it; it serializes their updates per session.
 
-    With `trimmed`, actions are trimmed only after they were archived; while that fails, none are trimmed.
+    With `trimmed`, actions are trimmed only after they were archived; while that fails, none are trimmed. `away`:
+    whether the server is known to be away, so that a lost reply is not retried.
     """
 
-    def __init__(self, store: SessionStore, settings: Settings, trimmed: TrimmedActions | None = None) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        settings: Settings,
+        trimmed: TrimmedActions | None = None,
+        away: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
+        self._away = away
         self._trimmed = trimmed
         self._no_trimming_until = 0.0
         self._max_actions = settings.max_actions
@@ -162,6 +170,8 @@ class Updater:
                 if sent is None or isinstance(error, OutcomeUnknown):
                     raise
                 raise self._unknown(op_id, str(error)) from error
+            if sent is not None and self._away():
+                raise failure
             base = None
             delay = random.uniform(0, min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2 ** min(attempt, 16)))  # noqa: S311
             if clock() + delay > deadline:

@@ -6,12 +6,13 @@ have executed it (ReplyLost).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AwiError, TooLarge
+from ...errors import AwiError, TooLarge, Unreachable
 from ...settings import Settings
-from ..errors import MalformedReply
+from ..errors import ClientClosed, MalformedReply
 from .connection import Command
 from .replies import ErrorReply, Lost
 from .reply_shapes import is_expected, is_expected_of_script
@@ -22,10 +23,11 @@ from .script import Script as Script
 from .translate import not_redis, of_error, of_lost
 
 if TYPE_CHECKING:
+    from ..breaker import CircuitBreaker
     from .split_calls import Split
 
 #: Errors that concern the connection, not only the command that they reply to.
-_OF_CONNECTION = frozenset({"LOADING", "NOAUTH", "WRONGPASS"})
+_OF_CONNECTION = frozenset({"LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"})
 
 
 class Server:
@@ -37,6 +39,9 @@ class Server:
         self.where = router.where
         #: Whether the server denies scripts to this user; reads then use plain commands.
         self.scripts_forbidden = False
+        #: Refuses requests at once while the servers are away; None without a fallback (see `guard`).
+        self.breaker: CircuitBreaker | None = None
+        self._recovery: asyncio.Task[None] | None = None
         self._split: Split | None = None
         if router.slots:
             from .split import split_of  # only clusters need it
@@ -56,12 +61,44 @@ class Server:
         return await self._execute(commands, idempotent=idempotent, own=own)
 
     async def _execute(self, commands: Sequence[Command], *, idempotent: bool, own: bool = False) -> list[Any]:
+        breaker = self.breaker
+        began_at = breaker.before() if breaker is not None else 0.0
         try:
-            replies = await self.router.execute(commands, idempotent=idempotent, own=own)
-        except (Lost, ErrorReply) as error:
-            raise self.failure(error) from error
-        self._check(commands, replies)
+            try:
+                replies = await self.router.execute(commands, idempotent=idempotent, own=own)
+            except (Lost, ErrorReply) as error:
+                raise self.failure(error) from error
+            self._check(commands, replies)
+        except AwiError as error:
+            self._count(error, began_at)
+            raise
+        if breaker is not None:
+            breaker.succeeded(began_at)
         return replies
+
+    def _count(self, error: AwiError, began_at: float) -> None:
+        """Tell the breaker about a request that failed; start to probe the servers if that opens it."""
+        breaker = self.breaker
+        if breaker is None or isinstance(error, ClientClosed | MalformedReply):
+            return
+        if not isinstance(error, Unreachable):
+            breaker.succeeded(began_at)
+        elif breaker.failed(began_at, str(error)):
+            from .recovery import recover  # rarely needed
+
+            self._recovery = asyncio.create_task(recover(Server(self.router).execute, breaker))
+
+    def guard(self, timeout: float) -> CircuitBreaker:
+        """Refuse requests at once while the servers are away. `timeout`: that of a request, in seconds. Idempotent."""
+        if self.breaker is None:
+            from ..breaker import CircuitBreaker  # only processes with a fallback need it
+
+            self.breaker = CircuitBreaker(self.where, timeout)
+        return self.breaker
+
+    def unguarded(self) -> Server:
+        """The same servers, whose requests are sent even if the breaker is open, and do not count for it."""
+        return self if self.breaker is None else Server(self.router)
 
     async def execute_idempotent(self, *commands: Sequence[Argument]) -> list[Any]:
         """Like `execute`, for idempotent commands: sent again if the connection breaks."""
@@ -208,6 +245,9 @@ class Server:
 
     async def close(self) -> None:
         """Close all connections, after the writes that nobody waited for."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
         if self._split is not None:
             await self._split.following.close()
         await self.router.close()

@@ -57,6 +57,8 @@ class RedisStore:
         self._max_bytes = settings.max_document_bytes
         self._writes = ConfirmedWrites(server, settings)
         self.where = server.where
+        #: Sets the circuit breaker of the server, and returns it.
+        self.guard = server.guard
         self._settings = settings
 
     @classmethod
@@ -343,4 +345,4 @@ class RedisStore:
         """Check that the server responds: `latency_ms`, and `version`, `server` and `role` if available."""
         from .server_info import ServerInfo
 
-        return await ServerInfo(self._server).ping()
+        return await ServerInfo(self._server.unguarded()).ping()

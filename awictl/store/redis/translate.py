@@ -90,6 +90,8 @@ def of_error(error: Exception, where: str, key: str | None = None) -> AwiError:
         return Refused(f"{where} is out of memory and rejects writes. Nothing was written")
     if code == "LOADING":
         return Unreachable(f"{where} is still loading its data; try again later")
+    if code in ("MASTERDOWN", "CLUSTERDOWN"):
+        return Unreachable(f"{where} is not in service: {said}; try again later")
     if code == "MISCONF":
         return cannot_save(where, text)
     if code == "WRONGTYPE":

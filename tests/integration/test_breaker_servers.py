@@ -1,0 +1,172 @@
+"""The circuit breaker on real servers: what opens it, what does not, and that probes close it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from support.proxy import Cut, Proxy
+from support.topologies import Cluster, Sentinels
+from support.valkey import ValkeyServer
+
+from awictl import Settings, StateManager, Unreachable
+from awictl.errors import AwiError, OutcomeUnknown
+from awictl.store import breaker as breaker_module
+from awictl.store.breaker import BreakerState, CircuitBreaker
+from awictl.store.redis import recovery
+from awictl.store.redis.sessions import RedisStore
+
+SESSION_ID = "sess_0001"
+#: Seconds until a request fails; long, so that nothing times out on a slow machine unless it should.
+TIMEOUT = 20.0
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker_module, "PAUSE_SECONDS", (0.02, 0.05, 0.05))
+
+
+@pytest.fixture
+async def store(proxy: Proxy) -> AsyncIterator[RedisStore]:
+    """A store behind the proxy, with a breaker."""
+    settings = proxy.settings(timeout=TIMEOUT)
+    opened = RedisStore.open(settings)
+    opened.guard(TIMEOUT)
+    yield opened
+    await opened.close()
+
+
+async def closed(breaker: CircuitBreaker) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while not breaker.is_closed:
+            await asyncio.sleep(0.005)
+
+
+async def failures(store: RedisStore, count: int) -> list[str]:
+    """The messages of requests in a row, each of which has to fail."""
+    messages = []
+    for _ in range(count):
+        with pytest.raises(Unreachable) as caught:
+            await store.read(SESSION_ID)
+        messages.append(str(caught.value))
+    return messages
+
+
+async def test_three_refused_requests_open_it_and_the_fourth_is_not_sent(store: RedisStore, proxy: Proxy) -> None:
+    breaker = store.guard(TIMEOUT)
+    assert await store.read(SESSION_ID) is None
+    proxy.rule = lambda _: Cut.REQUEST
+    first = await failures(store, 3)
+    assert breaker.state is BreakerState.OPEN and "no request is sent" not in first[2]
+    sent = proxy.all_cuts
+    [message] = await failures(store, 1)
+    assert "no request is sent before it answers" in message and proxy.all_cuts == sent
+    proxy.rule = lambda _: None
+    await closed(breaker)
+    assert await store.read(SESSION_ID) is None
+    assert breaker.times_opened == 1
+
+
+async def test_a_request_that_takes_the_full_timeout_opens_it(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "PROBE_SECONDS", 0.05)
+    store = RedisStore.open(valkey.settings(timeout=0.2))
+    breaker = store.guard(0.2)
+    await store.read(SESSION_ID)
+    try:
+        valkey.pause()
+        await failures(store, 1)
+        assert breaker.state is BreakerState.OPEN
+        await asyncio.sleep(0.2)  # some probes are given up meanwhile
+        assert not breaker.is_closed
+        valkey.resume()
+        await closed(breaker)
+        assert await store.read(SESSION_ID) is None
+    finally:
+        valkey.resume()
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "opens"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", True),
+        (b"-MASTERDOWN Link with MASTER is down\r\n", True),
+        (b"-CLUSTERDOWN The cluster is down\r\n", True),
+        (b"-NOPERM User has no permissions to run the 'evalsha' command\r\n", False),
+        (b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", False),
+        (b"-NOAUTH Authentication required.\r\n", False),
+    ],
+    ids=["LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOPERM", "WRONGTYPE", "NOAUTH"],
+)
+async def test_error_replies(store: RedisStore, proxy: Proxy, reply: bytes, *, opens: bool) -> None:
+    breaker = store.guard(TIMEOUT)
+    await store.diff(SESSION_ID)
+    proxy.replacement = lambda request: reply * request.count(b"\r\n$3\r\nGET\r\n")
+    unreachable = 0
+    for _ in range(4):
+        try:
+            await store._server.execute(("GET", "AWI:SESSION:sess_0001"))  # as reads without scripts do
+        except Unreachable:
+            unreachable += 1
+        except AwiError:
+            pass
+    assert unreachable == (4 if opens else 0)
+    assert (breaker.state is BreakerState.OPEN) == opens
+
+
+async def test_pings_are_sent_although_it_is_open(store: RedisStore, proxy: Proxy) -> None:
+    breaker = store.guard(TIMEOUT)
+    proxy.rule = lambda request: None if b"PING" in request or b"INFO" in request else Cut.REQUEST
+    await failures(store, 3)
+    assert breaker.state is not BreakerState.CLOSED
+    assert (await store.ping())["latency_ms"] > 0
+    assert breaker.state is not BreakerState.CLOSED  # a ping of the health check does not close it
+
+
+async def test_an_update_does_not_retry_a_lost_reply_while_it_is_open(
+    proxy: Proxy, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from awictl.sessions.update import Updater
+
+    monkeypatch.setattr(breaker_module, "PAUSE_SECONDS", (1_000.0,))
+    settings = proxy.settings(timeout=TIMEOUT)
+    async with StateManager.open(settings) as manager:
+        assert isinstance(manager.store, RedisStore)
+        breaker = manager.store.guard(TIMEOUT)
+        manager.__dict__["_updater"] = Updater(manager.store, settings, away=lambda: not breaker.is_closed)
+        await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
+        await manager.update_state_with_delta(SESSION_ID, {"n": 0})
+        proxy.rule = lambda request: Cut.REPLY if b"op-1" in request else Cut.REQUEST
+        # without it, this is retried for RETRY_SECONDS
+        monkeypatch.setattr("awictl.sessions.update.RETRY_SECONDS", 1_000.0)
+        async with asyncio.timeout(TIMEOUT):
+            with pytest.raises(OutcomeUnknown, match="op-1"):
+                await manager.apply(SESSION_ID, {"n": 1}, {"op_id": "op-1"})
+    assert valkey.raw.get("AWI:SESSION:sess_0001").count(b'"op-1"') >= 1
+
+
+@pytest.mark.parametrize("kind", ["cluster", "sentinel"])
+async def test_deployments_without_any_server(kind: str, request: pytest.FixtureRequest) -> None:
+    """One request that finds no server until its deadline opens it; when the servers are back, probes close it."""
+    deployment: Cluster | Sentinels = request.getfixturevalue("cluster" if kind == "cluster" else "sentinels")
+    settings: Settings = deployment.settings(timeout=0.5)
+    store = RedisStore.open(settings)
+    breaker = store.guard(0.5)
+    try:
+        await store.read(SESSION_ID)
+        for member in deployment.members:
+            member.pause()
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                await store.read(SESSION_ID)
+        assert breaker.state is not BreakerState.CLOSED
+        for member in deployment.members:
+            member.resume()
+        await closed(breaker)
+    finally:
+        for member in deployment.members:
+            member.resume()
+        await store.close()

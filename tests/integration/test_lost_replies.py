@@ -61,10 +61,10 @@ async def test_a_session_that_another_client_deletes_meanwhile_is_not_found(
 async def test_a_session_is_restored_although_the_reply_was_lost(
     behind: StateManager, proxy: Proxy, valkey: ValkeyServer, cut: Cut
 ) -> None:
-    from awictl.store.redis.sessions import _RESTORE
+    from awictl.store.redis.restore import RESTORE
 
     await behind.end_session(SESSION_ID)
-    proxy.rule = once(cut, _RESTORE.sha.encode())
+    proxy.rule = once(cut, RESTORE.sha.encode())
     archived, current = await behind.restore_session(SESSION_ID)
     assert (current, proxy.cuts[cut]) == (SESSION_ID, 1)
     assert valkey.raw.get(session_key()) == archived.raw

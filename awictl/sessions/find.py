@@ -19,6 +19,8 @@ class Found(NamedTuple):
     archived: Archived | None = None
     #: Where it is from and why, for a notice; empty if it is live and not being ended.
     origin: str = ""
+    #: Whether Redis is unreachable, and may have a newer state.
+    degraded: bool = False
 
     @property
     def document(self) -> dict[str, Any]:
@@ -59,10 +61,11 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
         if isinstance(missing, NoSession):
             raise NoSession(f"{missing}; it is not in {archive.where} either", session_id, archive_asked=True)
         raise missing
-    why = "Redis is unreachable and may have a newer state" if isinstance(missing, Unreachable) else "not live"
+    degraded = isinstance(missing, Unreachable)
+    why = "Redis is unreachable and may have a newer state" if degraded else "not live"
     if archived.raw is None:
         why += "; archived by the app, which kept only a part of it"
-    return Found(None, archived, f"{session_id} is read from the archive at {archive.where} ({why})")
+    return Found(None, archived, f"{session_id} is read from the archive at {archive.where} ({why})", degraded)
 
 
 async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) -> Found:
@@ -103,7 +106,7 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     )
 
 
-def history_of(document: dict[str, Any], limit: int, offset: int) -> HistoryPage:
+def history_of(document: dict[str, Any], limit: int, offset: int, *, degraded: bool = False) -> HistoryPage:
     """A page of the trajectory of a whole document, newest first."""
     actions = document["history"]["actions"]
-    return HistoryPage(actions[::-1][offset : offset + limit], len(actions), limit, offset)
+    return HistoryPage(actions[::-1][offset : offset + limit], len(actions), limit, offset, degraded)

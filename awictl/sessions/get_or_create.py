@@ -54,6 +54,8 @@ class Visit(NamedTuple):
     #: The stored diff of its last update; None if it was not requested or has expired.
     diff: bytes | None
     rate_limit: RateLimitStatus
+    #: Whether it is what was known when Redis was unreachable.
+    degraded: bool = False
 
     @property
     def head(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..errors import AwiError, NoSession
 from ..settings import Settings
 from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
 from ..util.daemon_thread import in_daemon_thread
-from .reader import SessionReader
+from .reader import LastDiff, SessionReader
 
 # Services are imported when they are first used: a command needs few of them.
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .find import Found
     from .get_or_create import AgentSessions
     from .update import Updated, Updater
-    from .writer import SessionWriter
+    from .writer import Created, SessionWriter
 
 
 class StateManager:
@@ -249,8 +249,7 @@ class StateManager:
 
         `ttl_ms`: its first TTL in milliseconds, instead of SESSION_TTL_MINUTES. Each update sets the usual TTL again.
         """
-        document, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)
-        return document
+        return (await self.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)).document
 
     async def create_session(
         self,
@@ -262,6 +261,19 @@ class StateManager:
         ttl_ms: int | None = None,
     ) -> tuple[dict[str, Any], str | None]:
         """Like `initialize_session`; also returns the session that the agent was mapped to before, if any."""
+        created = await self.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)
+        return created.document, created.previous
+
+    async def create(
+        self,
+        agent_id: str,
+        agent_name: str,
+        route: str = "/",
+        *,
+        session_id: str | None = None,
+        ttl_ms: int | None = None,
+    ) -> Created:
+        """Like `create_session`; also returns whether Redis is unreachable, so that the session is in MongoDB."""
         return await self._writer.create(agent_id, agent_name, route, session_id=session_id, ttl_ms=ttl_ms)
 
     async def update_state_with_delta(
@@ -385,7 +397,11 @@ class StateManager:
 
         Raises NotFound if there is neither a diff nor a session. One round trip.
         """
-        return await self._reader.diff(session_id)
+        return (await self.find_diff(session_id)).diff
+
+    async def find_diff(self, session_id: str) -> LastDiff:
+        """Like `get_state_diff`; also returns whether Redis is unreachable, so that it is what MongoDB has."""
+        return LastDiff(await self._reader.diff(session_id))
 
     async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """The TTL in milliseconds of each existing key of a session and its agent; None for a key without a TTL."""
@@ -462,13 +478,15 @@ class StateManager:
         self.settings.check_writable()
         return await self._endings.finish_taken()
 
-    async def record_end(self, session_id: str) -> None:
+    async def record_end(self, session_id: str) -> bool:
         """Record the end of a session without archiving it yet: `end_session` or a sweep does that. Idempotent.
 
-        With an archive, the session loses its TTL until it is archived. Raises NotFound, Unreachable, InvalidData.
+        With an archive, the session loses its TTL until it is archived. Returns whether Redis is unreachable, so that
+        the end is recorded in MongoDB. Raises NotFound, Unreachable, InvalidData.
         """
         self.settings.check_writable()
         await self._endings.record(session_id)
+        return False
 
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..document import byte_layout, keys
 from ..errors import AwiError, InvalidData, InvalidInput, NoSession, NotFound, Unreachable
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from .find import Found, OpenArchive
 
 T = TypeVar("T")
+
+
+class LastDiff(NamedTuple):
+    """The last delta of a session."""
+
+    #: `{"delta", "last_action"}`; None if there was no update in the last five minutes.
+    diff: dict[str, Any] | None
+    #: Whether it is what was known when Redis was unreachable.
+    degraded: bool = False
 
 
 class SessionReader:
@@ -74,7 +83,7 @@ class SessionReader:
             from . import find
 
             found = await find.from_archive(session_id, self._open_archive, error)
-            return find.history_of(found.document, limit, offset), found
+            return find.history_of(found.document, limit, offset, degraded=found.degraded), found
 
     async def diff(self, session_id: str) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None if it has expired. Raises NotFound. One round trip."""

@@ -57,6 +57,8 @@ class Updated:
     op_id: str
     #: The document before it, without its trajectory; None if this op_id had already been applied.
     before: dict[str, Any] | None = None
+    #: Whether it was recorded in MongoDB, because Redis is unreachable; it is applied to Redis afterwards.
+    degraded: bool = False
 
 
 class Updater:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import byte_layout, keys
 from ..document.json_codec import check_input
@@ -19,6 +19,16 @@ from .update import Updated, Updater
 
 if TYPE_CHECKING:
     from ..document.splice import Base
+
+
+class Created(NamedTuple):
+    """A new session."""
+
+    document: dict[str, Any]
+    #: The session that its agent was mapped to before, if any.
+    previous: str | None
+    #: Whether it is in MongoDB, because Redis is unreachable; it is put into Redis afterwards.
+    degraded: bool = False
 
 
 class SessionWriter:
@@ -38,8 +48,8 @@ class SessionWriter:
         *,
         session_id: str | None = None,
         ttl_ms: int | None = None,
-    ) -> tuple[dict[str, Any], str | None]:
-        """Create a session and map its agent to it. Returns the document and the session mapped before, if any."""
+    ) -> Created:
+        """Create a session and map its agent to it."""
         self._settings.check_writable()
         keys.check_ttl(ttl_ms)
         keys.check_agent_id(agent_id)
@@ -49,7 +59,7 @@ class SessionWriter:
             raise InvalidInput("the name of an agent and a route must be text")
         document = new_document(session_id, agent_id, texts[0], texts[1], timestamp())
         previous = await self._store.create(session_id, agent_id, byte_layout.encode(document), ttl_ms)
-        return document, previous
+        return Created(document, previous)
 
     async def apply(
         self,

@@ -105,6 +105,8 @@ class HistoryPage(NamedTuple):
     total: int
     limit: int
     offset: int
+    #: Whether it is what was known when Redis was unreachable; see `docs/fallback.md`.
+    degraded: bool = False
 
 
 class Traces(NamedTuple):
@@ -126,6 +128,8 @@ class AgentSession(NamedTuple):
     ttl_ms: int | None
     #: Whether the session exists.
     exists: bool
+    #: Whether it is what was known when Redis was unreachable.
+    degraded: bool = False
 
 
 class SessionStore(Protocol):

@@ -241,6 +241,11 @@ class Settings:
         """URL of the archive, with credentials; None if there is none, or only that of the embedded server."""
         return self.archive_url or self.mongodb_uri
 
+    @property
+    def falls_back(self) -> bool:
+        """Whether sessions go on in MongoDB while Redis is unreachable."""
+        return self.fallback and self.use_redis and (self.archive or "").startswith("mongodb")
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value, _ in self.rows())
         return f"Settings({shown})"

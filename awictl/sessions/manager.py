@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..media.cache import MediaCache
     from ..query_cache.cache import QueryCache
     from ..query_cache.diagnose import Diagnosis
+    from ..store.breaker import CircuitBreaker
     from ..store.keyspace import Keyspace
     from ..store.session_fields import SessionFields
     from ..store.strings import StringStore
@@ -205,12 +206,23 @@ class StateManager:
         self.settings.check_writable()
 
     @cached_property
+    def breaker(self) -> CircuitBreaker | None:
+        """Refuses requests to Redis at once while it is away; None without a fallback (`Settings.falls_back`)."""
+        from ..store.redis.sessions import RedisStore
+
+        if not self.settings.falls_back or not isinstance(self.store, RedisStore):
+            return None
+        return self.store.guard(self.settings.timeout)
+
+    @cached_property
     def _updater(self) -> Updater:
         from .trimmed import TrimmedActions
         from .update import Updater
 
         archived = self.settings.archive is not None or self.settings.embedded
-        return Updater(self.store, self.settings, TrimmedActions(self.required_archive) if archived else None)
+        trimmed = TrimmedActions(self.required_archive) if archived else None
+        breaker = self.breaker
+        return Updater(self.store, self.settings, trimmed, lambda: breaker is not None and not breaker.is_closed)
 
     @cached_property
     def _writer(self) -> SessionWriter:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from support.mongo import MongoServer
 from support.proxy import Cut, Proxy
 from support.topologies import Cluster, Sentinels
 from support.valkey import ValkeyServer
@@ -127,16 +128,11 @@ async def test_pings_are_sent_although_it_is_open(store: RedisStore, proxy: Prox
 
 
 async def test_an_update_does_not_retry_a_lost_reply_while_it_is_open(
-    proxy: Proxy, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, valkey: ValkeyServer, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from awictl.sessions.update import Updater
-
     monkeypatch.setattr(breaker_module, "PAUSE_SECONDS", (1_000.0,))
-    settings = proxy.settings(timeout=TIMEOUT)
+    settings = proxy.settings(timeout=TIMEOUT, mongodb_uri=mongo.uri)
     async with StateManager.open(settings) as manager:
-        assert isinstance(manager.store, RedisStore)
-        breaker = manager.store.guard(TIMEOUT)
-        manager.__dict__["_updater"] = Updater(manager.store, settings, away=lambda: not breaker.is_closed)
         await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)
         await manager.update_state_with_delta(SESSION_ID, {"n": 0})
         proxy.rule = lambda request: Cut.REPLY if b"op-1" in request else Cut.REQUEST

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from awictl import Settings, StateManager
 from awictl.errors import Unreachable
 from awictl.store.breaker import (
     FAILURES,
@@ -261,3 +263,20 @@ class BreakerMachine(RuleBasedStateMachine):
 
 TestBreakerMachine = BreakerMachine.TestCase
 TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "falls_back"),
+    [
+        ({"mongodb_uri": "mongodb://localhost/awi"}, True),
+        ({"archive_url": "mongodb+srv://mongo.example.com/awi"}, True),
+        ({}, False),
+        ({"archive_url": "sqlite:///archive.db"}, False),
+        ({"archive_url": "sqlite:///archive.db", "mongodb_uri": "mongodb://localhost/awi"}, False),
+        ({"mongodb_uri": "mongodb://localhost/awi", "fallback": False}, False),
+        ({"mongodb_uri": "mongodb://localhost/awi", "use_redis": False}, False),
+    ],
+)
+async def test_there_is_a_breaker_only_with_a_fallback(given: dict[str, Any], *, falls_back: bool) -> None:
+    async with StateManager.open(Settings(**given)) as manager:
+        assert (manager.breaker is not None) == manager.settings.falls_back == falls_back

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document.timestamps import timestamp
+from ..document.token_estimate import estimated_tokens
 from ..errors import AwiError
 from ..sessions.summaries import idle_since
 from ..store.base import SessionStore
@@ -48,6 +49,9 @@ class Activity(NamedTuple):
     rate: float | None = None
     #: Id of the agent; None if unknown.
     agent_id: str | None = None
+    #: About how many tokens an action is on average, which is what a step costs an agent that reads diffs; None if
+    #: there is no action.
+    estimated_tokens_per_step: int | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the session as JSON-compatible data, with `error` only if there is one."""
@@ -69,7 +73,12 @@ def _activity(fields: SessionFields) -> Activity:
         fields.bytes,
         fields.error,
         agent_id=fields.agent_id,
+        estimated_tokens_per_step=_tokens_per_step(fields.trajectory_bytes, fields.actions),
     )
+
+
+def _tokens_per_step(size: int | None, actions: int | None) -> int | None:
+    return estimated_tokens(size / actions) if size is not None and actions else None
 
 
 class Order(StrEnum):

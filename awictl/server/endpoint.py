@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Any
 
+from ..document.token_estimate import estimated_tokens
 from ..errors import AwiError, RateLimited
 from .api_request import ApiRequest
 from .asgi import (
@@ -44,6 +45,8 @@ class Endpoint:
         self._seconds = metrics.seconds.labels(route.path)
         self._in_flight = metrics.in_flight
         self._requests = metrics.requests
+        #: Of the routes whose responses are what an agent reads of its session.
+        self._tokens = metrics.tokens.labels(route.method, route.path) if route.operation else None
         self._counters: dict[tuple[str, int], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +57,8 @@ class Endpoint:
             response = await self._respond(scope, receive)
             status = response.status
             await response.send(send, head_only=method == "HEAD")
+            if self._tokens is not None and status == 200 and method != "HEAD":
+                self._tokens.inc(estimated_tokens(len(response.body)))
         finally:
             self._in_flight.dec()
             seconds = time.perf_counter() - started

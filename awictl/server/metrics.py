@@ -11,6 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from .._version import __version__
+from ..document.token_estimate import BYTES_PER_TOKEN
 
 #: Environment variable of the client library: the folder in which several workers share their metrics.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -46,6 +47,13 @@ class Metrics:
             "Number of HTTP requests that are being processed.",
             registry=self._registry,
             multiprocess_mode="livesum",
+        )
+        self.tokens = Counter(
+            "awictl_estimated_tokens",
+            "Estimated total number of tokens of the responses that agents read, by method and route: their size in "
+            f"bytes / {BYTES_PER_TOKEN}.",
+            ["method", "route"],
+            registry=self._registry,
         )
         self.not_archived = Counter(
             "awictl_sessions_ended_unarchived",

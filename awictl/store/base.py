@@ -95,6 +95,8 @@ class Listed(NamedTuple):
     bytes: int
     #: Why it could not be read; None if it could.
     error: str | None = None
+    #: Size of all actions together in bytes; None if unknown.
+    trajectory_bytes: int | None = None
 
 
 class HistoryPage(NamedTuple):

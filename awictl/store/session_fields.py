@@ -45,6 +45,8 @@ class SessionFields(msgspec.Struct, gc=False):
     ended: bool = False
     #: Why it could not be read; then the fields above are None.
     error: str | None = None
+    #: Size of all actions together in bytes; None if unknown.
+    trajectory_bytes: int | None = None
 
 
 class _Page(msgspec.Struct, gc=False):
@@ -158,7 +160,7 @@ def _fields(session_id: str, start: Start, end: int, following: bytes, head: _Ma
         actions = count_actions(last_t, history.trimmed_actions, start[2], end, length)
     if actions is None or history.actions or not statistics.last_activity:
         return None
-    return _of_head(session_id, head, actions, start[0], length, last_name == SESSION_END)
+    return _of_head(session_id, head, actions, start[0], length, end, last_name == SESSION_END)
 
 
 def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None) -> SessionFields | None:
@@ -184,12 +186,13 @@ def decode_fields(session_id: str, chunk: bytes, length: int, ttl_ms: int | None
     if actions is None:
         return None
     has_ended = history.last_action is not None and history.last_action.action == SESSION_END
-    return _of_head(session_id, head, actions, ttl_ms, length, has_ended)
+    return _of_head(session_id, head, actions, ttl_ms, length, end, has_ended)
 
 
 def _of_head(
-    session_id: str, head: _Head | _MarkedHead, actions: int, ttl_ms: int | None, length: int, has_ended: bool
+    session_id: str, head: _Head | _MarkedHead, actions: int, ttl_ms: int | None, length: int, end: int, has_ended: bool
 ) -> SessionFields:
+    """`end`: length of the first line, newline included."""
     statistics = head.statistics
     return SessionFields(
         session_id,
@@ -203,6 +206,8 @@ def _of_head(
         ttl_ms,
         length,
         has_ended,
+        None,
+        length - end - len(CLOSE),
     )
 
 
@@ -213,6 +218,7 @@ def fields_of(
     ttl_ms: int | None,
     length: int,
     error: str | None = None,
+    trajectory_bytes: int | None = None,
 ) -> SessionFields:
     """The same fields from a head that was decoded in full. The arguments are the fields of a `Listed`."""
     statistics = as_object(head.get("statistics"))
@@ -229,6 +235,7 @@ def fields_of(
         length,
         has_ended(head),
         error,
+        trajectory_bytes,
     )
 
 

@@ -121,6 +121,13 @@ def test_show_as_a_table_has_the_state_and_the_latest_actions(awictl: Cli, valke
     assert "page 1 " not in table, "only the latest actions are shown"
 
 
+def test_show_as_a_table_estimates_the_tokens_of_a_step(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, APP_FILES[3].read_bytes())
+    shown = awictl.ok("session", "show", SESSION_ID, "-o", "table")
+    assert re.search(r"tokens per step +≈ 67 as a diff, ≈ 409 as the whole state", shown.table())
+    assert "tokens" not in awictl.ok("session", "show", SESSION_ID).text, "JSON is the document itself"
+
+
 # -- apply
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.cli import unchanged
-from support.documents import document, put, session_key
+from support.documents import APP_FILES, LAYOUTS, Layout, document, put, session_key
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.diagnostics import activity
 from awictl.diagnostics.activity import Order, Sampler
 from awictl.document.byte_layout import encode
+from awictl.document.token_estimate import tokens_per_step
 
 
 def counted(server: ValkeyServer, name: str, total: object, failed: object = 0, **others: object) -> None:
@@ -64,3 +67,19 @@ async def test_a_sample_keeps_only_the_first_sessions(
     assert (sample.sessions, sample.matching) == (1000, 100)
     assert [one.total for one in sample.shown] == [99, 98, 97]
     assert [row["total"] for row in sample.row(2)["top"]] == [99, 98]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+async def test_the_tokens_of_a_step_are_those_of_its_actions(
+    manager: StateManager, valkey: ValkeyServer, layout: Layout
+) -> None:
+    """A listing has only the size of the trajectory, `session show` all of it."""
+    made = json.loads(APP_FILES[3].read_bytes())
+    made |= {"filler": "x" * 5000}
+    put(valkey, layout(made), "sess_steps")
+    put(valkey, layout(document([], "sess_none")), "sess_none")
+    put(valkey, b"{", "sess_bad")
+    shown = {one.session_id: one for one in (await Sampler(manager.store).sample()).shown}
+    assert shown["sess_steps"].estimated_tokens_per_step == tokens_per_step(made["history"]["actions"]) == 67
+    assert shown["sess_none"].estimated_tokens_per_step is None
+    assert shown["sess_bad"].estimated_tokens_per_step is None

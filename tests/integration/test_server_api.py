@@ -18,6 +18,7 @@ from support.valkey import ValkeyServer
 
 from awictl import Permission, Settings, StateManager
 from awictl.document import keys
+from awictl.document.token_estimate import estimated_tokens
 from awictl.server.app import Api
 from awictl.server.options import ServerOptions
 from awictl.server.routes import ROUTES, Route
@@ -574,6 +575,20 @@ async def test_metrics_do_not_identify_agents(agent: Agent) -> None:
     assert 'route="other",status="404"' in answer.text
     for hidden in (session_id, agent.agent_id, agent.secret, "Browser agent"):
         assert hidden not in answer.text
+
+
+async def test_metrics_count_the_estimated_tokens_that_agents_were_sent(agent: Agent) -> None:
+    answers = [await agent.get("state"), await agent.get("state"), await agent.get("diff"), await agent.get("nowhere")]
+    answers.append(await agent.client.head(f"{SESSION}/state", headers={"X-Agent-API-Key": agent.secret}))
+    await agent.client.get("/api/health")
+    await agent.client.get(f"{SESSION}/state")
+    lines = (await agent.client.get("/metrics")).text.splitlines()
+    counts = dict(line.rsplit(" ", 1) for line in lines if line.startswith("awictl_estimated_tokens_total{"))
+    expected = {"state": answers[:2], "diff": answers[2:3], "history": []}
+    for path, sent in expected.items():
+        count = counts[f'awictl_estimated_tokens_total{{method="GET",route="{SESSION}/{path}"}}']
+        assert float(count) == sum(estimated_tokens(len(one.content)) for one in sent)
+    assert sum(float(count) > 0 for count in counts.values()) == 2, "of what agents read of their sessions"
 
 
 UNKNOWN_PATHS = ["/", "/api", "/api/agent/session", "/openapi.json/x", "//api/health", "/api//health"]

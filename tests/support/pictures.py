@@ -22,7 +22,7 @@ from .guides import REPOSITORY
 from .terminal import on_terminal
 
 FOLDER = REPOSITORY / "docs" / "images"
-COLUMNS, TOP_COLUMNS = 110, 124
+COLUMNS, TOP_COLUMNS = 110, 133
 #: Width of a character in Rich's pictures.
 _CELL_WIDTH = 12.2
 #: Rich's picture of a terminal, without its web fonts: `textLength` keeps the columns straight in any other font.

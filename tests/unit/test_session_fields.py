@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.documents import APP_FILES, action, compact, document
 
-from awictl.document.byte_layout import encode, encode_head
+from awictl.document.byte_layout import CLOSE, encode, encode_head
 from awictl.document.splice import base_from_string
 from awictl.document.timestamps import parse_timestamp
 from awictl.sessions.summaries import _epoch_ms, json_lines, summaries
@@ -44,7 +44,9 @@ SESSION_ID = "sess_test"
 def full(raw: bytes, ttl_ms: int | None = None) -> SessionFields:
     """The fields by full decoding."""
     base = base_from_string(raw)
-    return fields_of(SESSION_ID, base.head, len(base.document["history"]["actions"]), ttl_ms, len(raw))
+    actions = len(base.document["history"]["actions"])
+    size = len(raw) - raw.find(b"\n") - 1 - len(CLOSE)
+    return fields_of(SESSION_ID, base.head, actions, ttl_ms, len(raw), None, size)
 
 
 def quick(raw: bytes, length: int | None = None, ttl_ms: int | None = None) -> SessionFields | None:

@@ -15,4 +15,4 @@ def test_a_wider_terminal_shows_more_columns() -> None:
     shown = [[field.title for field, _ in fields_for(width)] for width in (40, 80, 200)]
     assert shown[0] == ["SESSION"]
     assert shown[1] == ["SESSION", "AGENT", "IDLE", "TTL", "ACT/S", "FAILED"]
-    assert shown[2] == ["SESSION", "AGENT", "ROUTE", "IDLE", "TTL", "ACT/S", "ACTIONS", "FAILED", "BYTES"]
+    assert shown[2] == ["SESSION", "AGENT", "ROUTE", "IDLE", "TTL", "ACT/S", "ACTIONS", "FAILED", "BYTES", "TOK/STEP"]

@@ -29,6 +29,11 @@ def number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def about(value: int | None) -> str:
+    """An estimate: a number after `≈`; `-` for None."""
+    return "-" if value is None else f"≈{value:,}"
+
+
 def moment(value: Any, unit: str = "milliseconds") -> str:
     """An ISO 8601 timestamp as `YYYY-MM-DD HH:MM:SS.mmmZ`, or with --local as local time with its offset from UTC.
 

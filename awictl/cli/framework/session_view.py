@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...document.action_numbers import t_of
@@ -61,8 +61,13 @@ def session(
     return Group(*parts)
 
 
-def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterator[tuple[str, str]]:
-    """The fields of a session with their labels. `actions`: their number; `expiry`: the TTL as text, if it is shown."""
+def facts(
+    document: dict[str, Any], actions: int, expiry: str | None, newest: Sequence[Any] = ()
+) -> Iterator[tuple[str, str]]:
+    """The fields of a session with their labels. `actions`: their number; `expiry`: the TTL as text, if it is shown.
+
+    `newest`: actions from which the tokens of a step are estimated if the document has none.
+    """
     page = as_object(document.get("page_state"))
     pagination = as_object(page.get("pagination"))
     state = as_object(document.get("action_state"))
@@ -91,6 +96,13 @@ def facts(document: dict[str, Any], actions: int, expiry: str | None) -> Iterato
         "outcomes",
         f"{known(statistics.get('successful_actions'))} succeeded, {known(statistics.get('failed_actions'))} failed",
     )
+    if steps := kept or newest:
+        from ...document.token_estimate import state_tokens, tokens_per_step
+
+        yield (
+            "tokens per step",
+            f"≈ {tokens_per_step(steps):,} as a diff, ≈ {state_tokens(document):,} as the whole state",
+        )
     yield "started", moment(statistics.get("session_start"))
     yield "last activity", moment(statistics.get("last_activity"))
     if "session_end" in statistics:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ...diagnostics.activity import Activity
 from ...util.humanize import duration, lifetime
-from ..framework.cells import number
+from ..framework.cells import about, number
 from ..framework.escape import printable
 
 
@@ -35,6 +35,7 @@ FIELDS = [
     Field("ACTIONS", lambda one: number(one.total), 7, 5),
     Field("FAILED", lambda one: number(one.failed), 6, 4),
     Field("BYTES", lambda one: f"{one.bytes:,}", 9, 7),
+    Field("TOK/STEP", lambda one: about(one.estimated_tokens_per_step), 8, 8),
 ]
 #: Width of the gap between two columns, and maximum width of a wide cell.
 GAP = 1

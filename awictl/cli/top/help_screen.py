@@ -31,6 +31,7 @@ COLUMNS = [
     ("ACT/S", "actions per second since the previous sample"),
     ("ACTIONS, FAILED", "all actions ever, and those that failed"),
     ("BYTES", "size of the stored document"),
+    ("TOK/STEP", "estimated tokens that an agent reads per step if it reads diffs: the mean size of an action"),
 ]
 
 

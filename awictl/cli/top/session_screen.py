@@ -69,7 +69,7 @@ class SessionScreen(Screen[None]):
         diff = await self._state_manager.get_state_diff(self._session_id)
         head, ttl_ms = (listed[0].head, listed[0].ttl_ms) if listed else ({}, None)
         actions = [one if isinstance(one, dict) else {"action": one} for one in page.trajectory]
-        described = facts(head, page.total, lifetime(ttl_ms))
+        described = facts(head, page.total, lifetime(ttl_ms), actions)
         return Group(
             fields_of((name, shortened(value, SHOWN_CHARACTERS)) for name, value in described),
             Text("\nlast delta", style="bold"),

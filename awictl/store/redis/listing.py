@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from ...document import keys
-from ...document.byte_layout import decode_counted_head
+from ...document.byte_layout import CLOSE, OPEN, decode_counted_head
+from ...document.json_codec import dumps
 from ...document.splice import FOLLOWING_BYTES, base_from_string
 from ...errors import InvalidData
 from ...util.batched import batched
@@ -142,11 +143,14 @@ async def _decoded(
 def _decode_head(session_id: str, info: KeyInfo) -> Listed | None:
     """A session from the first bytes of its string; None if they are not enough."""
     if (counted := decode_counted_head(info.start, info.length)) is not None:
-        return Listed(session_id, *counted, info.ttl_ms, info.length)
+        following = info.length - info.start.index(b"\n") - 1 - len(CLOSE)
+        return Listed(session_id, *counted, info.ttl_ms, info.length, None, following)
     if len(info.start) < info.length:
         return None
     try:
         base = base_from_string(info.start)
     except InvalidData as error:
         return Listed(session_id, {}, None, info.ttl_ms, info.length, str(error))
-    return Listed(session_id, base.head, len(base.document["history"]["actions"]), info.ttl_ms, info.length)
+    # what a compact head leaves of the string; dumping the actions would take longer
+    rest = info.length - len(dumps(base.head)) - len(OPEN)
+    return Listed(session_id, base.head, len(base.document["history"]["actions"]), info.ttl_ms, info.length, None, rest)

@@ -86,6 +86,8 @@ class Proxy:
         self.replacement: Callable[[bytes], bytes | None] = never
         #: Awaited before a connection is cut, while the client waits for the reply.
         self.before_cut: Callable[[], Awaitable[None]] = at_once
+        #: Whether new connections are closed at once, as if the network refused them.
+        self.refusing = False
 
     @property
     def all_cuts(self) -> int:
@@ -112,9 +114,16 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def cut_off(self) -> None:
+        """Cut all connections, and refuse new ones, until `refusing` is False again."""
+        self.refusing = True
+        await self.close()
+
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         to_server: asyncio.StreamWriter | None = None
         try:
+            if self.refusing:
+                return
             server, to_server = await asyncio.open_unix_connection(str(self._target.socket))
             await _Connection(self, client, to_client, server, to_server).run()
         except OSError:

@@ -1,0 +1,231 @@
+"""Agents that update and read their sessions through several servers, and check every answer.
+
+An agent does one thing after the other, so it knows what each answer must contain. It repeats what was not
+acknowledged, under the op_id that it chose, or that the server named; an update that was sent without one, and never
+answered, is given up: it may be in the session or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .agent_requests import Answer, Connection, NoAnswer
+
+#: Seconds between two attempts.
+RETRY_SECONDS = 0.05
+#: Actions of a page of the history.
+PAGE = 12
+
+
+class Act(NamedTuple):
+    """An acknowledged update."""
+
+    n: int
+    op_id: str
+    session_id: str
+    degraded: bool
+    #: When it was acknowledged, in seconds of the monotonic clock; and by the server on which port.
+    at: float
+    port: int
+
+
+class Read(NamedTuple):
+    """An answered read."""
+
+    path: str
+    sent: float
+    seconds: float
+    degraded: bool
+
+
+@dataclass
+class Ledger:
+    """What an agent was told."""
+
+    acts: list[Act] = field(default_factory=list)
+    #: Numbers of updates that may have been applied.
+    maybe: set[int] = field(default_factory=set)
+    #: Markers of attempts of which the server said that nothing was changed.
+    refused: set[str] = field(default_factory=set)
+    reads: list[Read] = field(default_factory=list)
+    #: Times at which 503 was answered.
+    refusals: list[float] = field(default_factory=list)
+    #: Answers that contradict what the agent was told before, and when they came.
+    wrong: list[tuple[float, str]] = field(default_factory=list)
+    broken: int = 0
+
+    @property
+    def last(self) -> Act | None:
+        return self.acts[-1] if self.acts else None
+
+    def journaled(self, session_id: str) -> list[int]:
+        """Numbers of the updates of a session that were acknowledged as degraded, the newest first."""
+        return [act.n for act in reversed(self.acts) if act.degraded and act.session_id == session_id]
+
+
+class Agent:
+    """One agent. `ports`: of the servers, one of which is chosen for each request."""
+
+    def __init__(self, number: int, secret: str, ports: Sequence[int], think: float, exact: bool = True) -> None:
+        self.number = number
+        self.ledger = Ledger()
+        self._connections = [Connection(port, secret) for port in ports]
+        self._random = random.Random(number)
+        self._think = think
+        #: Whether answers that are not degraded have all that was acknowledged; not if a server is cut off on its own.
+        self._exact = exact
+        self._n = 0
+
+    def moved(self, ports: Sequence[int]) -> None:
+        """Use servers on other ports from now on."""
+        for one, port in zip(self._connections, ports, strict=True):
+            one.port = port
+
+    async def run(self, going: asyncio.Event, stop: asyncio.Event) -> None:
+        """Work while `going` is set, until `stop` is."""
+        try:
+            while not stop.is_set():
+                await going.wait()
+                if stop.is_set():
+                    break
+                await self.update(stop)
+                for _ in range(self._random.choice((0, 1, 2))):
+                    await self.read()
+                await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._think)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for one in self._connections:
+            await one.close()
+
+    async def update(self, stop: asyncio.Event | None = None, op_id: str | None = None) -> bool:
+        """Send the next update until it is acknowledged. Returns whether it is.
+
+        `op_id`: half of the updates have one that the agent chose; None: decide here.
+        """
+        self._n += 1
+        n, attempt, known = self._n, 0, False
+        if op_id is None and self._random.random() < 0.5:
+            op_id = f"agent{self.number}-op-{n}"
+        while True:
+            attempt += 1
+            marker = f"{self.number}.{n}.{attempt}"
+            body: dict[str, Any] = {
+                "delta": {"page_state": {"filters": {"n": n}}},
+                "action": "filter",
+                "input": {"n": n, "marker": marker},
+            }
+            if op_id is not None:
+                body["op_id"] = op_id
+            connection = self._random.choice(self._connections)
+            try:
+                answer = await connection.send("POST", "state", body)
+            except NoAnswer as error:
+                self.ledger.broken += 1
+                if error.sent:
+                    if op_id is None:
+                        self.ledger.maybe.add(n)
+                        return False
+                    known = True
+            else:
+                if answer.status == 200:
+                    self._acknowledged(n, answer, connection.port)
+                    return True
+                self._refused(answer)
+                if "op_id" in answer.body:
+                    op_id, known = answer.body["op_id"], True
+                elif op_id is None:
+                    self.ledger.refused.add(marker)
+            if stop is not None and stop.is_set():
+                if known:
+                    self.ledger.maybe.add(n)
+                return False
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _refused(self, answer: Answer) -> None:
+        self.ledger.refusals.append(time.monotonic())
+        if answer.status != 503 or "retry-after" not in answer.headers or answer.body.get("success") is not False:
+            self._wrong(f"not a 503 with Retry-After: {answer}")
+
+    def _acknowledged(self, n: int, answer: Answer, port: int) -> None:
+        body = answer.body
+        act = Act(n, body["op_id"], body["sessionId"], answer.degraded, time.monotonic(), port)
+        self.ledger.acts.append(act)
+        if body["appliedTo"] is None and body["currentState"]["filters"] != {"n": n}:
+            self._wrong(f"update {n} is answered with {body['currentState']['filters']}; applied: {body['applied']}")
+
+    async def read(self, path: str | None = None) -> Answer | None:
+        """Read something, and compare it with what the agent was told. Returns the answer; None without one."""
+        path = path or self._random.choice(("state", "state", "diff", f"history?limit={PAGE}"))
+        sent = time.monotonic()
+        try:
+            answer = await self._random.choice(self._connections).send("GET", path)
+        except NoAnswer:
+            self.ledger.broken += 1
+            return None
+        if answer.status != 200:
+            self._refused(answer)
+            return answer
+        now = time.monotonic()
+        self.ledger.reads.append(Read(path.partition("?")[0], sent, now - sent, answer.degraded))
+        last = self.ledger.last
+        if last is not None:
+            match path.partition("?")[0]:
+                case "state":
+                    self._check_state(answer, last)
+                case "diff":
+                    self._check_diff(answer, last)
+                case _:
+                    self._check_history(answer, last)
+        return answer
+
+    def _may_be(self, last: Act) -> set[int]:
+        return {last.n} | {n for n in self.ledger.maybe if n > last.n}
+
+    def _check_state(self, answer: Answer, last: Act) -> None:
+        n = (answer.body["currentState"]["filters"] or {}).get("n", 0)
+        if answer.degraded or not self._exact:
+            journaled = self.ledger.journaled(answer.body["sessionId"])
+            if journaled and n < journaled[0] and answer.degraded:
+                self._wrong(f"degraded state {n} lacks the journaled {journaled[0]}")
+        elif n not in self._may_be(last):
+            self._wrong(f"state {n} instead of {last.n}")
+
+    def _check_diff(self, answer: Answer, last: Act) -> None:
+        if answer.body["success"] and not answer.degraded and self._exact:
+            n = answer.body["last_action"]["input"]["n"]
+            if n not in self._may_be(last):
+                self._wrong(f"diff of {n} instead of {last.n}")
+
+    def _check_history(self, answer: Answer, last: Act) -> None:
+        session_id = answer.body["sessionId"]
+        seen = numbers(answer.body["trajectory"])
+        sure = [n for n in seen if n not in self.ledger.maybe]
+        if len(set(seen)) < len(seen):
+            self._wrong(f"history has actions twice: {seen}")
+        journaled = self.ledger.journaled(session_id)
+        if answer.degraded:
+            there = [n for n in sure if n in set(journaled)]
+            complete = len(answer.body["trajectory"]) < PAGE
+            newer = not complete and sure and min(sure) > journaled[0] if journaled else True
+            if there != journaled[: len(there)] or not (there or newer) or (complete and there != journaled):
+                self._wrong(f"degraded history {seen} lacks some of the journaled {journaled[:PAGE]}")
+        elif self._exact:
+            acknowledged = [act.n for act in reversed(self.ledger.acts) if act.session_id == session_id]
+            if sure != acknowledged[: len(sure)] or (not sure and last.session_id == session_id):
+                self._wrong(f"history {seen} instead of {acknowledged[:PAGE]}")
+
+    def _wrong(self, what: str) -> None:
+        self.ledger.wrong.append((time.monotonic(), f"agent {self.number}: {what}"))
+
+
+def numbers(actions: Sequence[dict[str, Any]]) -> list[int]:
+    """The numbers of an agent's updates among actions, in their order."""
+    return [action["input"]["n"] for action in actions if "marker" in (action.get("input") or {})]

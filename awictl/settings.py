@@ -14,20 +14,23 @@ The names in the environment are those of the Express app (REDIS_HOST …). A pr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from .errors import InvalidInput, ReadOnly
 from .util.addresses import addresses, canonical_host, canonical_list, in_brackets, join_addresses, parse_addresses
 from .util.config_files import Profile, read_dotenv, read_profile
-from .util.converters import boolean, integer, number, origins, text
+from .util.converters import boolean, integer, number, origins
 from .util.layers import OPTIONS, options_layer, profile_layer, variables_layer
 from .util.precedence import resolve_conflicts
+from .util.setting import Setting
+from .util.setting import setting as _setting
 from .util.urls import (
     OTHER_SERVERS,
     SENTINEL_PORT,
+    canonical_mongodb,
     check_archive_url,
     parse_redis_url,
     user_info,
@@ -43,23 +46,6 @@ SERVER = (
     *("redis_sentinels", "redis_sentinel_master", "redis_sentinel_username", "redis_sentinel_password"),
     "redis_cluster",
 )
-
-
-class Setting(NamedTuple):
-    """The description of one setting."""
-
-    #: Its name in the environment.
-    env: str
-    #: One sentence for the documentation.
-    help: str
-    #: Converts a value of any type; see `awictl.util.converters`.
-    convert: Callable[[Any], Any]
-    #: Whether the value is a secret, or may contain one.
-    secret: bool
-
-
-def _setting(default: Any, env: str, help: str, convert: Callable[[Any], Any] = text, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"setting": Setting(env, help, convert, secret)})
 
 
 @dataclass(frozen=True)
@@ -188,7 +174,7 @@ class Settings:
         """Return these settings for the server of a Redis URL, with no other credentials than those in the URL."""
         defaults: dict[str, Any] = {name: getattr(Settings, name) for name in SERVER}
         found = _parsed(url, "AWI_CACHE_REDIS_URL or AWI_MEDIA_REDIS_URL")
-        return replace(self, **(defaults | found), embedded=False)
+        return replace(self, **(defaults | found), embedded=False, use_redis=True)
 
     @property
     def topology(self) -> Literal["standalone", "sentinel", "cluster"]:
@@ -214,6 +200,8 @@ class Settings:
         The same after a failover: that of Sentinel is the name of the primary and the sentinels, that of a cluster the
         nodes that the settings name, in any order.
         """
+        if not self.use_redis:
+            return canonical_mongodb(self.live_mongodb or ""), 0, 0
         if self.topology == "sentinel":
             name = f"sentinel://{canonical_list(self.sentinel_addresses)}/{self.redis_sentinel_master}"
             return name, 0, self.redis_db
@@ -235,6 +223,12 @@ class Settings:
         if self.topology == "cluster":
             return f"{scheme}+cluster://{join_addresses(self.cluster_seeds)}"
         return f"{scheme}://{in_brackets(self.redis_host)}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def live_mongodb(self) -> str | None:
+        """URL of the MongoDB database, with credentials, that has the live sessions if Redis has not; None if none."""
+        urls = (self.mongodb_uri, self.archive_url)
+        return next((one for one in urls if one and not one.startswith("sqlite:")), None)
 
     @property
     def archive(self) -> str | None:

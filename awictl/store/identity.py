@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from ..settings import Settings
+from ..util.urls import canonical_mongodb
 
 
 def identity_of(settings: Settings) -> str:
@@ -23,3 +24,14 @@ def identity_of(settings: Settings) -> str:
         return f"redis+{scheme}://{local}{addresses}/{database}"
     host = f"{socket.gethostname()}/localhost" if where == "localhost" else where
     return f"redis://{host}:{port}/{database}"
+
+
+def identity_of_mongodb(url: str, prefix: str) -> str:
+    """Return the identity of live sessions in a MongoDB database: its address without credentials, and the collections.
+
+    `prefix`: of the names of the collections.
+    """
+    scheme, _, rest = canonical_mongodb(url).partition("://")
+    hosts = rest.partition("/")[0].split(",")
+    local = f"{socket.gethostname()}/" if any(one.startswith("localhost:") for one in hosts) else ""
+    return f"{scheme}://{local}{rest}#{prefix}"

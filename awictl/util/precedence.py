@@ -23,6 +23,7 @@ def resolve_conflicts(values: dict[str, Any], sources: dict[str, str], order: li
         return order.index(sources[name]) if values.get(name) else len(order)
 
     server = min(distance(name) for name in ("redis_host", *_EXCLUSIVE))
+    _choose_store(values, sources, order, server, distance("embedded"))
     # a server holds all kinds of keys, unless the same or a nearer layer names other servers for some of them
     for name in OTHER_SERVERS:
         if min(server, distance("embedded")) < distance(name):
@@ -42,6 +43,23 @@ def resolve_conflicts(values: dict[str, Any], sources: dict[str, str], order: li
         values["mongodb_uri"] = None
     if distance("mongodb_uri") < distance("archive_url") or embedded < distance("archive_url"):
         values["archive_url"] = None
+
+
+def _choose_store(
+    values: dict[str, Any], sources: dict[str, str], order: list[str], server: int, embedded: int
+) -> None:
+    """Keep live sessions in MongoDB (AWI_USE_REDIS=false) unless a nearer source names a Redis server."""
+    if values.get("use_redis") is not False:
+        return
+    here = order.index(sources["use_redis"])
+    if embedded == here:
+        raise InvalidInput(
+            f"AWI_EMBEDDED and AWI_USE_REDIS=false ({sources['use_redis']}) name two stores; remove one of them"
+        )
+    if min(server, embedded) < here:
+        values["use_redis"] = True
+    else:
+        values["embedded"] = False
 
 
 def _choose_deployment(values: dict[str, Any], distances: dict[str, int]) -> None:

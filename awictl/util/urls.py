@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import InvalidInput
-from .addresses import join_addresses, parse_addresses
+from .addresses import canonical_list, join_addresses, parse_addresses
 
 #: The settings that are URLs of Redis servers besides the one for sessions.
 OTHER_SERVERS = ("cache_redis_url", "media_redis_url")
 #: The port of a sentinel.
 SENTINEL_PORT = 26379
+#: The port of MongoDB, and the database if a URL names none: the default of mongoose, and so of the app.
+MONGODB_PORT, MONGODB_DATABASE = 27017, "test"
 _EXPECTED = (
     "expected redis://HOST, rediss://HOST, unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or "
     "redis+cluster://HOST:PORT,HOST:PORT (rediss+… with TLS)"
@@ -147,3 +149,14 @@ def without_credentials(url: str) -> str:
         before = rest.rpartition("@")[2].partition("?")[0]
     shown = before.rpartition("@")[2]
     return f"{scheme}://{shown if _HOSTS.fullmatch(shown) else ''}"
+
+
+def canonical_mongodb(url: str) -> str:
+    """A MongoDB URL for comparison: scheme, hosts in any order, and database, without credentials and parameters."""
+    scheme, _, rest = without_credentials(url).partition("://")
+    hosts, _, database = rest.partition("/")
+    try:
+        hosts = canonical_list(parse_addresses(hosts, MONGODB_PORT))
+    except ValueError:
+        hosts = hosts.lower()
+    return f"{scheme}://{hosts}/{database or MONGODB_DATABASE}"

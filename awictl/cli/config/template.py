@@ -6,7 +6,8 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from ...settings import Setting, Settings
+from ...settings import Settings
+from ...util.setting import Setting
 
 _HEAD = """\
 # Settings of awictl. If one is given in several places, the first of these counts:

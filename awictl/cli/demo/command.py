@@ -53,7 +53,7 @@ async def run(ctx: CommandContext) -> None:
     from ...sessions.manager import StateManager
 
     # the embedded archive too, even if another one is configured
-    settings = replace(ctx.settings, embedded=True, mongodb_uri=None, archive_url=None)
+    settings = replace(ctx.settings, embedded=True, use_redis=True, mongodb_uri=None, archive_url=None)
     async with StateManager.open(settings) as manager:
         render(ctx, f"a private Valkey is running at {manager.store.where}")
         ended_id = await _session(manager)

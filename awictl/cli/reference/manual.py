@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from ..._version import __version__
-from ...settings import Setting, Settings
+from ...settings import Settings
+from ...util.setting import Setting
 from .tree import CommandNode, Option
 
 #: Exit codes and their meanings, as on the pages.

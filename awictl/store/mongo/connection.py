@@ -90,6 +90,10 @@ class MongoConnection:
         """Return a collection of the database, with the options of this connection."""
         return self._client.get_default_database(DEFAULT_DATABASE).get_collection(name, **self._options)
 
+    async def command(self, name: str) -> dict[str, Any]:
+        """The reply to a command without arguments, such as `hello`."""
+        return dict(await self._client.admin.command(name))
+
     async def ping(self) -> dict[str, Any]:
         """Measure the latency of the server. Returns `latency_ms` and `version`."""
         with translate_errors(self.where), pymongo.timeout(self.connect_timeout):

@@ -15,7 +15,7 @@ from .worker import Worker
 class ApiRequest:
     """One request, with what was found out about it so far."""
 
-    __slots__ = ("body", "key", "op_id", "operation", "rate_limit", "scope", "worker")
+    __slots__ = ("body", "degraded", "key", "op_id", "operation", "rate_limit", "scope", "worker")
 
     def __init__(self, worker: Worker, scope: Scope, body: Body, operation: str = "") -> None:
         self.worker = worker
@@ -29,6 +29,8 @@ class ApiRequest:
         self.rate_limit: RateLimitStatus | None = None
         #: The op_id of the update that was sent to the store; None before that.
         self.op_id: str | None = None
+        #: Whether MongoDB was used because Redis is unreachable.
+        self.degraded = False
 
     @property
     def caller(self) -> AgentKey:
@@ -60,6 +62,7 @@ class ApiRequest:
             create=create,
         )
         self.rate_limit = visit.rate_limit
+        self.degraded = visit.degraded
         return visit
 
     async def count(self) -> None:

@@ -49,6 +49,10 @@ COMMON_HEADERS = [
 ]
 
 
+#: Header of the response to a request for which MongoDB was used because Redis is unreachable.
+DEGRADED = (b"x-awi-degraded", b"1")
+
+
 @dataclass
 class Response:
     """A response with its whole body."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .asgi import COMMON_HEADERS, Message, Response, Scope, Send
+from .asgi import COMMON_HEADERS, DEGRADED, Message, Response, Scope, Send
 
 #: Any origin, in the options.
 ANY = "*"
@@ -27,7 +27,7 @@ _PREFLIGHT: Headers = [
 ]
 _DISCOVERY = [name for name, _ in COMMON_HEADERS if name.startswith((b"x-agent", b"x-awi"))]
 _LIMITS = [b"retry-after", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"]
-_EXPOSED: Headers = [(b"access-control-expose-headers", b", ".join([*_LIMITS, *_DISCOVERY]))]
+_EXPOSED: Headers = [(b"access-control-expose-headers", b", ".join([*_LIMITS, *_DISCOVERY, DEGRADED[0]]))]
 _VARY: Headers = [(b"vary", b"Origin")]
 
 

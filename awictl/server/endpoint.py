@@ -11,6 +11,7 @@ from ..document.token_estimate import estimated_tokens
 from ..errors import AwiError, RateLimited
 from .api_request import ApiRequest
 from .asgi import (
+    DEGRADED,
     DRAINING,
     Body,
     Receive,
@@ -95,6 +96,9 @@ class Endpoint:
             )
         if request.rate_limit is not None:
             response.headers += limit_headers(request.rate_limit, time.time())
+        if request.degraded:
+            response.headers.append(DEGRADED)
+            self._worker.metrics.degraded.inc()
         scope[DRAINING] = True
         if await body.left_unread():
             response.headers.append((b"connection", b"close"))
@@ -135,4 +139,6 @@ class Endpoint:
                 value = await route.handler(request)
         except AwiError as error:
             raise problem_of(error) from error
-        return value if isinstance(value, Response) else json_response(value)
+        if isinstance(value, Response):
+            return value
+        return json_response({**value, "degraded": True} if request.degraded else value)

@@ -14,7 +14,7 @@ from ..agents.api_keys import Permission
 from ..document import keys
 from ..document.schema import as_object
 from ..document.timestamps import timestamp
-from ..errors import AwiError, TooLarge
+from ..errors import AwiError, TooLarge, Unreachable
 from . import response_bodies
 from . import response_types as types
 from .addresses import client_address
@@ -57,6 +57,7 @@ async def get_history(request: ApiRequest) -> types.HistoryResponse:
     except TooLarge:
         why = f"These actions, with those that are newer, have more than {MAX_HISTORY_BYTES:,} bytes. Ask for fewer."
         raise HTTPProblem(413, "Too large", why) from None
+    request.degraded |= page.degraded
     return response_bodies.history(visit.session_id, page)
 
 
@@ -67,7 +68,11 @@ async def get_cache(request: ApiRequest) -> types.CacheResponse:
     cache_key = cache.get("active_cache_key")
     results = None
     if isinstance(cache_key, str):
-        results = await request.worker.manager.get_cached_query_results(cache_key)
+        try:
+            results = await request.worker.manager.get_cached_query_results(cache_key)
+        except Unreachable:
+            if not request.degraded:
+                raise
     return response_bodies.cached(cache_key, cache.get("cached_at"), results)
 
 
@@ -92,6 +97,7 @@ async def update_state(request: ApiRequest) -> types.UpdateResponse:
     fresh = keys.new_op_id()
     request.op_id = update.op_id or fresh
     updated = await manager.apply(visit.session_id, update.delta, update.entry(), base=visit.base, fresh_op_id=fresh)
+    request.degraded |= updated.degraded
     return {
         **response_bodies.state(visit.session_id, updated.head, datetime.now(UTC)),
         "action": updated.action,
@@ -106,11 +112,12 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
     await request.body.read()
     manager = request.worker.manager
     visit = await request.visit(create=False)
-    await manager.record_end(visit.session_id)
-    await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
-    await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
+    request.degraded |= await manager.record_end(visit.session_id)
+    if not request.degraded:
+        await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
+        await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
     archived = False
-    if manager.archive is not None:
+    if manager.archive is not None and not request.degraded:
         try:
             async with asyncio.timeout(ARCHIVE_SECONDS):
                 await manager.end_session(visit.session_id)
@@ -160,11 +167,17 @@ async def register(request: ApiRequest) -> Response:
 
 async def get_health(request: ApiRequest) -> Response:
     """Check whether Redis and the archive respond."""
-    redis, archived = await request.worker.health.statuses(request.worker.manager)
+    manager = request.worker.manager
+    redis, archived = await request.worker.health.statuses(manager)
     to_mongodb = request.worker.archives_to_mongodb
+    breaker = manager.breaker
+    away = redis == "disconnected" or (breaker is not None and not breaker.is_closed)
+    degraded = breaker is not None and away and archived == "connected"
     body: types.HealthResponse = {
-        "success": not {redis, archived} & {"disconnected", "error"},
+        "success": degraded or not {redis, archived} & {"disconnected", "error"},
         "services": {"redis": redis, "mongodb": archived if to_mongodb else "disabled"},
+        "degraded": degraded,
+        "breaker": breaker.state.value if breaker is not None else "disabled",
         "timestamp": timestamp(),
     }
     if not to_mongodb:

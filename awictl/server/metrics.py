@@ -60,6 +60,17 @@ class Metrics:
             "Total number of sessions that an agent ended and that could not be archived immediately.",
             registry=self._registry,
         )
+        self.degraded = Counter(
+            "awictl_degraded_requests",
+            "Total number of HTTP requests for which MongoDB was used because Redis is unreachable.",
+            registry=self._registry,
+        )
+        self.breaker_state = Gauge(
+            "awictl_redis_breaker_state",
+            "Which requests are sent to Redis: 0 closed (all), 1 half-open (only probes), 2 open (none).",
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
         Gauge(
             "awictl_build_info",
             "Version of the running server, in the label; the value is always 1.",

@@ -33,6 +33,7 @@ HEADERS = {
     "X-RateLimit-Remaining": "requests left in this hour",
     "X-RateLimit-Reset": "when the hour ends, in seconds since 1970",
     "Retry-After": "seconds until the request should be repeated",
+    "X-AWI-Degraded": "1 if MongoDB was used because Redis is unreachable; otherwise absent",
 }
 RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -93,7 +94,7 @@ def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
         responses[str(status)] = _response(
             HTTPStatus(status).phrase,
             schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-            () if route.public else RATE_LIMIT_HEADERS,
+            () if route.public else (*RATE_LIMIT_HEADERS, "X-AWI-Degraded"),
             "text/plain" if kind is str else "application/json",
         )
     for status in sorted({*route.errors, *(() if route.public else KEY_ERRORS)}):

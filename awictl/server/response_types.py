@@ -22,6 +22,9 @@ Count = Annotated[int, Meta(ge=0)]
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SessionId = Annotated[str, Meta(pattern=f"^{SESSION_ID_PATTERN}$")]
 Stored = Annotated[Any, Meta(description="as stored in the session; null if it has none")]
+Degraded = Annotated[
+    bool, Meta(description="whether MongoDB was used because Redis is unreachable", extra_json_schema={"const": True})
+]
 Status = Literal["connected", "disconnected", "error", "disabled"]
 
 
@@ -75,6 +78,7 @@ class StateResponse(TypedDict):
     statistics: SessionStatistics
     cacheInfo: CacheInfo
     timestamp: Timestamp
+    degraded: NotRequired[Degraded]
 
 
 class UpdateResponse(StateResponse):
@@ -97,6 +101,7 @@ class HistoryResponse(TypedDict):
     total: Count
     limit: Count
     offset: Count
+    degraded: NotRequired[Degraded]
 
 
 class DiffResponse(TypedDict):
@@ -104,12 +109,14 @@ class DiffResponse(TypedDict):
     delta: Stored
     last_action: Stored
     timestamp: Timestamp
+    degraded: NotRequired[Degraded]
 
 
 class NoDiffResponse(TypedDict):
     success: FalseFlag
     message: str
     timestamp: Timestamp
+    degraded: NotRequired[Degraded]
 
 
 class CacheResponse(TypedDict):
@@ -120,6 +127,7 @@ class CacheResponse(TypedDict):
     cachedAt: NotRequired[Stored]
     resultCount: NotRequired[Count]
     results: NotRequired[Annotated[list[Any], Meta(description=f"the first {CACHE_PREVIEW} results")]]
+    degraded: NotRequired[Degraded]
 
 
 class EndResponse(TypedDict):
@@ -129,6 +137,7 @@ class EndResponse(TypedDict):
     archived: Annotated[bool, Meta(description="whether the session is in the archive, of whatever kind")]
     archivedToMongoDB: Annotated[bool, Meta(description="whether the session is in MongoDB")]
     timestamp: Timestamp
+    degraded: NotRequired[Degraded]
 
 
 class AgentRateLimit(TypedDict):
@@ -167,6 +176,11 @@ class HealthStatuses(TypedDict):
 class HealthResponse(TypedDict):
     success: bool
     services: HealthStatuses
+    degraded: Annotated[bool, Meta(description="whether MongoDB is used because Redis is unreachable")]
+    breaker: Annotated[
+        Literal["closed", "open", "half-open", "disabled"],
+        Meta(description="whether this worker sends requests to Redis: all, none, or only probes"),
+    ]
     timestamp: Timestamp
 
 

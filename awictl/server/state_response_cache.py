@@ -57,6 +57,8 @@ class StateResponseCache:
     def body(self, visit: Visit) -> bytes:
         """The body of the response about the session of a request, at this moment."""
         now = datetime.now(UTC)
+        if visit.degraded:
+            return dumps({**response_bodies.state(visit.session_id, visit.head, now), "degraded": True})
         entry = self._entries.get(visit.session_id)
         if entry is None or entry.base is not visit.base:
             body = dict(response_bodies.state(visit.session_id, visit.head, now))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
+from ..store.breaker import BreakerState
 from ..util.keyed_slots import KeyedSlots
 from .addresses import UnknownKeyLimit
 from .health import HealthCheck
@@ -49,8 +50,15 @@ class Worker:
         """Keep the state manager open in a block."""
         async with StateManager.open(self._settings) as manager:
             self._manager = manager
+            self._report_breaker(manager)
             yield
         self._manager = None
+
+    def _report_breaker(self, manager: StateManager) -> None:
+        """Keep the metric of the breaker's state up to date."""
+        breaker = manager.breaker
+        if breaker is not None:
+            breaker.on_change = lambda: self.metrics.breaker_state.set(list(BreakerState).index(breaker.state))
 
     @property
     def manager(self) -> StateManager:

@@ -34,14 +34,14 @@ RELAPSE_SECONDS = 10.0
 
 
 class BreakerState(StrEnum):
-    """Whether requests are sent."""
+    """Whether requests are sent, from best to worst."""
 
     #: All are sent.
     CLOSED = "closed"
-    #: None is sent.
-    OPEN = "open"
     #: Only one probe at a time is sent.
     HALF_OPEN = "half-open"
+    #: None is sent.
+    OPEN = "open"
 
 
 class CircuitBreaker:
@@ -49,6 +49,8 @@ class CircuitBreaker:
 
     def __init__(self, where: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = BreakerState.CLOSED
+        #: Called after the state has changed.
+        self.on_change: Callable[[], object] = lambda: None
         #: How often it has opened.
         self.times_opened = 0
         self._where = where
@@ -123,7 +125,7 @@ class CircuitBreaker:
         if self.state is BreakerState.CLOSED or self._probing or self._clock() < self._probe_at:
             return False
         self._probing = True
-        self.state = BreakerState.HALF_OPEN
+        self._set(BreakerState.HALF_OPEN)
         return True
 
     def probe_succeeded(self) -> None:
@@ -133,9 +135,9 @@ class CircuitBreaker:
         if self._successful_probes < PROBES:
             return
         now = self._clock()
-        self.state = BreakerState.CLOSED
         self._closed_at = self._failed_at = now
         self._failures = 0
+        self._set(BreakerState.CLOSED)
         log.warning("%s answers again after %.1f s", self._where, now - self._opened_at)
 
     def probe_failed(self, why: str = "") -> None:
@@ -143,9 +145,9 @@ class CircuitBreaker:
         self._probing = False
         self._successful_probes = 0
         self._why = why or self._why
-        self.state = BreakerState.OPEN
         self._pause = min(self._pause + 1, len(PAUSE_SECONDS) - 1)
         self._probe_at = self._clock() + PAUSE_SECONDS[self._pause]
+        self._set(BreakerState.OPEN)
 
     def _open(self, now: float) -> None:
         relapse = now - self._closed_at < RELAPSE_SECONDS
@@ -154,5 +156,10 @@ class CircuitBreaker:
         self._successful_probes = self._failures = 0
         self._opened_at = now
         self.times_opened += 1
-        self.state = BreakerState.OPEN
+        self._set(BreakerState.OPEN)
         log.warning("no more requests are sent to %s until it answers: %s", self._where, self._why)
+
+    def _set(self, state: BreakerState) -> None:
+        if state is not self.state:
+            self.state = state
+            self.on_change()

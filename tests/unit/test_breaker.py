@@ -178,6 +178,18 @@ def test_opening_again_soon_goes_on_with_the_longer_pause(
     assert breaker.times_opened == 2
 
 
+def test_reports_each_change_once(breaker: CircuitBreaker, clock: Clock) -> None:
+    states: list[BreakerState] = []
+    breaker.on_change = lambda: states.append(breaker.state)
+    opened(breaker, clock)
+    clock.now += 0.5
+    assert breaker.begin_probe()
+    breaker.probe_failed(WHY)
+    closed_again(breaker, clock)
+    once = [BreakerState.OPEN, BreakerState.HALF_OPEN]
+    assert states == [*once, *once, BreakerState.CLOSED]
+
+
 def test_says_for_how_long_it_has_been_closed(breaker: CircuitBreaker, clock: Clock) -> None:
     assert breaker.seconds_closed() == math.inf
     opened(breaker, clock)

@@ -44,6 +44,8 @@ class AgentRequest:
     delta: dict[str, Any] = field(default_factory=dict)
     #: Whether the request is recorded.
     record: bool = True
+    #: Whether the session is what MongoDB has, because Redis is unreachable.
+    degraded: bool = False
 
 
 def agent_request(scope: Scope) -> AgentRequest | None:

@@ -88,7 +88,8 @@ class _Enriching:
         if STATE_MEMBER in value:
             return None
         inside = body[1:-1].strip(b" \t\r\n")
-        state = dumps(response_bodies.session_state(self._found.session_id, self._found.head))
+        described = response_bodies.session_state(self._found.session_id, self._found.head)
+        state = dumps({**described, "degraded": True} if self._found.degraded else described)
         return b"".join((b"{", inside, b"," if inside else b"", b'"%s":' % STATE_MEMBER.encode(), state, b"}"))
 
 

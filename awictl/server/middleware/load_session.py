@@ -68,7 +68,8 @@ class LoadSession:
             check_agent_id(agent.agent_id)
             manager = await self._opened()
             visit = await manager.agent_sessions.get_or_create(agent.agent_id, agent.name, route=url_of(scope))
-            return AgentRequest(manager, agent, visit.session_id, copy.deepcopy(visit.head))
+            head = copy.deepcopy(visit.head)
+            return AgentRequest(manager, agent, visit.session_id, head, degraded=visit.degraded)
         except AwiError as error:
             log.warning("request is served without its session: %s", error, extra={"kind": type(error).__name__})
             return None

@@ -18,11 +18,11 @@ _awictl() {
     word="${line[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$path $word" in
-      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --snapshot-age"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"agent session --rate"|"agent audit --since"|"agent audit --until"|"agent audit --operation"|"agent audit --limit"|"agent events --agent"|"agent events --severity"|"agent events --since"|"agent events --limit"|"agent events --resolve"|"agent events --note"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate") skip="$path $word" ;;
+      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --rate"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session history --limit"|"session history --offset"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --ttl"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --snapshot-age"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"agent session --rate"|"agent audit --since"|"agent audit --until"|"agent audit --operation"|"agent audit --limit"|"agent events --agent"|"agent events --severity"|"agent events --since"|"agent events --limit"|"agent events --resolve"|"agent events --note"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate"|"bench tokens --html"|"bench tokens --session"|"bench tokens --vocabulary") skip="$path $word" ;;
       *" -"?*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
-        elif [[ $path =~ ^(session|archive|agent|cache|media|keys|embedded|config)$ ]]; then path="$path $word"
+        elif [[ $path =~ ^(session|archive|agent|cache|media|keys|embedded|bench|config)$ ]]; then path="$path $word"
         else position=$((position + 1))
         fi ;;
     esac
@@ -59,10 +59,12 @@ _awictl() {
       "serve --register-permission") words="read write delete" ;;
       "monitor --session") kind="session" ;;
       "monitor --kind") words="session diff agent cache image embedding lock ratelimit other" ;;
+      "bench tokens --session") kind="session" ;;
+      "bench tokens --vocabulary") words="o200k_base cl100k_base" ;;
     esac
   else
     case "$path" in
-    "") commands="session archive agent cache media keys serve embedded demo health top monitor doctor config completion help version" own="--version" ;;
+    "") commands="session archive agent cache media keys serve embedded demo health top monitor doctor bench config completion help version" own="--version" ;;
     "session") commands="create list show apply diff history watch touch end" own="" ;;
     "session create") commands="" own="--agent --name --route --ttl" ;;
     "session list") commands="" own="--agent --route --idle --ttl-below --failed --sort --reverse --limit --columns --rate" ;;
@@ -119,6 +121,8 @@ _awictl() {
     "top") commands="" own="--interval --seconds --rate" ;;
     "monitor") commands="" own="--seconds --session --kind --full" ;;
     "doctor") commands="" own="--fix -y --yes --dry-run --no-data --rate" ;;
+    "bench") commands="tokens" own="" ;;
+    "bench tokens") commands="" own="--html --session --vocabulary" ;;
     "config") commands="show profiles path init" own="" ;;
     "config show") commands="" own="" ;;
     "config profiles") commands="" own="" ;;

@@ -44,6 +44,7 @@ _awictl() {
       'top:Monitor all sessions on a full screen'
       'monitor:Print the commands that clients run on AWI'\''s keys'
       'doctor:Check the server, the data and the archive, and suggest remedies'
+      'bench:Measure your own servers, sessions and pages'
       'config:Show the settings in use, list profiles, and create config.toml'
       'completion:Print the completion script of a shell'
       'help:Show the help of awictl, of a group or of a command, like --help'
@@ -65,6 +66,7 @@ _awictl() {
         top) _awictl_top ;;
         monitor) _awictl_monitor ;;
         doctor) _awictl_doctor ;;
+        bench) _awictl_bench ;;
         config) _awictl_config ;;
         completion) _awictl_completion ;;
         help) _awictl_help ;;
@@ -1365,6 +1367,57 @@ _awictl_doctor() {
     '--dry-run[With --fix, only show the repairs.]' \
     '--no-data[Do not scan the keys.]' \
     '--rate=[Scan at most N keys per second.  (default, 50,000)]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
+}
+
+_awictl_bench() {
+  local context state state_descr line
+  typeset -A opt_args
+  _arguments -C -A '-*' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1: :->command' '*:: :->argument'
+  case $state in
+    command)
+      local -a commands=(
+      'tokens:Count the tokens of pages, and of the session state that describes them'
+      )
+      _describe command commands ;;
+    argument)
+      case $line[1] in
+        tokens) _awictl_bench_tokens ;;
+      esac ;;
+  esac
+}
+
+_awictl_bench_tokens() {
+  _arguments \
+    '--html=[An HTML file, or a folder with HTML files, to count.]:PATH: ' \
+    '--session=[A live or archived session to count, with the diffs of its actions.]:ID: _awictl_values session' \
+    '--vocabulary=[o200k_base or cl100k_base.]:NAME:(o200k_base cl100k_base)' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

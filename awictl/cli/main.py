@@ -28,6 +28,7 @@ COMMANDS = {
     "top": "Monitor all sessions on a full screen.",
     "monitor": "Print the commands that clients run on AWI's keys.",
     "doctor": "Check the server, the data and the archive, and suggest remedies.",
+    "bench": "Measure your own servers, sessions and pages.",
     "config": "Show the settings in use, list profiles, and create config.toml.",
     "completion": "Print the completion script of a shell.",
     "help": "Show the help of awictl, of a group or of a command, like --help.",

@@ -1,0 +1,64 @@
+"""How measurements look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...util.humanize import plural
+from ..framework.cells import number
+from ..framework.tables import Column, Rows
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_TOKENS = [
+    Column("WHAT", lambda row: row["what"]),
+    Column("COUNT", lambda row: number(row["count"]), right=True, drop=2),
+    Column("TOKENS", lambda row: number(row["tokens"]["median"]), right=True),
+    Column("MIN TO MAX", lambda row: _spread(row["tokens"]), right=True, drop=1),
+    Column("BYTES", lambda row: number(row["bytes"]["median"]), right=True, drop=3),
+]
+
+
+def _spread(row: Mapping[str, int]) -> str:
+    return "" if row["min"] == row["max"] else f"{row['min']:,} to {row['max']:,}"
+
+
+def tokens(row: Mapping[str, Any]) -> RenderableType:
+    """The tokens of pages and of the parts of a session, the ratios, and whether they reach the claim."""
+    from rich.console import Group
+
+    pages = [{"what": f"page ({kind})", **sizes} for kind, sizes in row["pages"].items()]
+    parts = [{"what": part, **sizes} for part, sizes in row["parts"].items()]
+    shown: list[RenderableType] = [f"medians, in tokens of {row['vocabulary']}", "", Rows([*pages, *parts], _TOKENS)]
+    if row["ratios"]:
+        shown += ["", Rows(row["ratios"], _RATIOS), "", *(_claim(row, kind) for kind in row["pages"])]
+    return Group(*shown)
+
+
+_RATIOS = [
+    Column("PAGE", lambda row: row["page"]),
+    Column("AGAINST", lambda row: row["part"]),
+    Column("RATIO", lambda row: times(row["median"]), right=True),
+    Column("MIN TO MAX", lambda row: f"{times(row['min'])} to {times(row['max'])}", right=True),
+]
+
+
+def times(ratio: float) -> str:
+    """A ratio with three digits at most: `0.25 ×`, `12.5 ×`, `1,234 ×`."""
+    digits = 0 if ratio >= 100 else 1 if ratio >= 10 else 2
+    return f"{ratio:,.{digits}f} ×"
+
+
+def _claim(row: Mapping[str, Any], kind: str) -> str:
+    """How often the diffs of a session reach the claim against pages of a kind."""
+    lowest, highest = row["claim"]["min"], row["claim"]["max"]
+    against = "diff" if "diff" in row["parts"] else "head"
+    [ratio] = [one for one in row["ratios"] if one["page"] == kind and one["part"] == against]
+    reached = ratio[f"at_least_{lowest}"]
+    return (
+        f"claim: {lowest:,} × to {highest:,} × fewer tokens. page ({kind}) against {against}: "
+        f"{lowest:,} × reached in {reached:,} of {plural(ratio['pairs'], 'comparison')}, "
+        f"{highest:,} × in {ratio[f'at_least_{highest}']:,}"
+    )

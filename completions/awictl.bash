@@ -66,10 +66,10 @@ _awictl() {
     case "$path" in
     "") commands="session archive agent cache media keys serve embedded demo health top monitor doctor bench config completion help version" own="--version" ;;
     "session") commands="create list show apply diff history watch touch end" own="" ;;
-    "session create") commands="" own="--agent --name --route --ttl" ;;
+    "session create") commands="" own="--agent --name --route --ttl --no-fallback" ;;
     "session list") commands="" own="--agent --route --idle --ttl-below --failed --sort --reverse --limit --columns --rate" ;;
     "session show") commands="" own="" ;;
-    "session apply") commands="" own="--action --input --observation --failed --op-id --dry-run" ;;
+    "session apply") commands="" own="--action --input --observation --failed --op-id --dry-run --no-fallback" ;;
     "session diff") commands="" own="--all --exit-code" ;;
     "session history") commands="" own="--limit --offset -f --follow --interval --seconds" ;;
     "session watch") commands="" own="--interval --seconds" ;;
@@ -111,7 +111,7 @@ _awictl() {
     "keys list") commands="" own="--kind --all --limit --rate" ;;
     "keys ttl") commands="" own="--all --rate --sample" ;;
     "keys stats") commands="" own="--all --rate --sample" ;;
-    "serve") commands="" own="--host --port --workers --allow-register --register-permission --register-limit --rate-limit --max-body --request-timeout --unknown-key-limit --access-log --behind-tls --proxy --cors" ;;
+    "serve") commands="" own="--host --port --workers --allow-register --register-permission --register-limit --rate-limit --max-body --request-timeout --unknown-key-limit --access-log --behind-tls --proxy --cors --no-fallback" ;;
     "embedded") commands="start status stop" own="" ;;
     "embedded start") commands="" own="--cluster --sentinel" ;;
     "embedded status") commands="" own="--cluster --sentinel" ;;

@@ -128,6 +128,7 @@ _awictl_session_create() {
     '--name=[Name of the agent.  (default, its id)]:TEXT: ' \
     '--route=[Route on which the session starts.]:PATH: ' \
     '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
+    '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -196,6 +197,7 @@ _awictl_session_apply() {
     '--failed[Record the action as failed.]' \
     '--op-id=[Operation id, the update is applied at most once per id.]:ID: ' \
     '--dry-run[Only show what the delta would change; write nothing.]' \
+    '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -1178,6 +1180,7 @@ _awictl_serve() {
     '--behind-tls[A proxy terminates TLS, do not warn about plain HTTP.]' \
     '--proxy=[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
     '--cors=[Origin of web pages that may call the API, such as https,//example.com, or * for any; repeatable.]:ORIGIN: ' \
+    '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \

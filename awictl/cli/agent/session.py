@@ -9,6 +9,7 @@ from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import Format
+from ..framework.session_view import marked
 from ..framework.tables import fields_of
 from .arguments import Agent
 
@@ -53,7 +54,9 @@ async def run(ctx: CommandContext, agent: str, rate: float | None) -> None:
                 agent_id, found = registered, await manager.get_agent_session(registered)
         if found is None:
             raise await _not_found(ctx, manager, agent, agent_id, rate, names_away)
-        live = [] if ctx.out.format is Format.IDS else await _live(ctx, manager, agent_id, rate)
+        live = [] if ctx.out.format is Format.IDS or found.degraded else await _live(ctx, manager, agent_id, rate)
+    if found.degraded:
+        ctx.out.notice("Redis is unreachable and may have a newer state: this is the session that MongoDB has")
     if not found.exists:
         ctx.out.notice(f"the agent is mapped to {found.session_id}, which does not exist any more")
     others = [one for one in live if one != found.session_id]
@@ -120,6 +123,7 @@ def render(ctx: CommandContext, agent_id: str, found: "AgentSession", others: li
         "session_exists": found.exists,
         "other_sessions": others,
     }
+    row = marked(row, found.degraded)
     shown = [
         ("agent", agent_id),
         ("session", found.session_id + ("" if found.exists else " (gone)")),

@@ -40,4 +40,7 @@ Ttl = Annotated[
         help="TTL to set, such as 2h; the next update sets the usual one again.  [default: SESSION_TTL_MINUTES]",
     ),
 ]
+NoFallback = Annotated[
+    bool, option("--no-fallback", help="Fail while Redis is unreachable, instead of going on in MongoDB.")
+]
 Yes = Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -22,6 +22,8 @@ class CommandContext:
 
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
+        #: Whether to fail while Redis is unreachable, whatever the settings say. To be set before they are loaded.
+        self.no_fallback = False
 
     @cached_property
     def settings(self) -> Settings:
@@ -35,6 +37,7 @@ class CommandContext:
             "archive_url": self.options.archive,
             "embedded": self.options.embedded or None,
             "timeout": self.options.timeout,
+            "fallback": False if self.no_fallback else None,
         }
         options = {name: value for name, value in given.items() if value is not None}
         return Settings.load(options, profile=self.options.profile)

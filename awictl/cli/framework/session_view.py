@@ -122,17 +122,22 @@ def last_delta(diff: dict[str, Any]) -> RenderableType:
     return update(as_object(diff["last_action"]), {})
 
 
-def print_archived(out: Output, archived: Archived, title: str | None = None) -> None:
+def marked(document: dict[str, Any], degraded: bool) -> dict[str, Any]:
+    """A document as it is printed; with the field `degraded` if it is what MongoDB has while Redis is unreachable."""
+    return {**document, "degraded": True} if degraded else document
+
+
+def print_archived(out: Output, archived: Archived, title: str | None = None, *, degraded: bool = False) -> None:
     """Print a session from the archive; `raw` is the string that was in Redis, or the app's own document.
 
-    What is missing from it is reported on stderr: the document is printed as it is.
+    What is missing from it is reported on stderr: the document is printed as it is. `degraded`: see `marked`.
     """
     for notice in archived_view.notices(archived.summary):
         out.notice(notice)
     document = archived.document
     session_id = archived.summary.session_id
     out.one(
-        document,
+        marked(document, degraded),
         table=lambda: session(session_id, document, None, archived.summary),
         ids=[session_id],
         title=title,

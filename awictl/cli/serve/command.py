@@ -9,6 +9,7 @@ from ...agents.api_keys import Permission
 from ...errors import InvalidInput
 from ...util.converters import origins
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.common_options import NoFallback
 from ..framework.params import option
 from ..framework.parsers import parse_duration
 
@@ -119,6 +120,7 @@ def command(
     behind_tls: BehindTls = False,
     proxy: Proxies = None,
     cors: Cors = None,
+    no_fallback: NoFallback = False,
 ) -> Work:
     """Serve the HTTP API of the Express app. Stops at Ctrl-C or SIGTERM.
 
@@ -126,6 +128,7 @@ def command(
     """
     from ...server.options import ServerOptions
 
+    ctx.no_fallback = no_fallback
     options = ServerOptions(
         host=host,
         port=port,

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.common_options import SessionId
+from ..framework.common_options import NoFallback, SessionId
 from ..framework.input import read_json
 from ..framework.output import Format
 from ..framework.params import argument, option
+from ..framework.session_view import marked
 from ..framework.session_view import update as update_table
 from . import view
 
@@ -59,6 +60,7 @@ def command(
     failed: Failed = False,
     op_id: OpId = None,
     dry_run: DryRun = False,
+    no_fallback: NoFallback = False,
 ) -> Work:
     """Merge a delta into a session, and record the action. Prints the new state without the trajectory.
 
@@ -66,6 +68,7 @@ def command(
     """
     if delta is None and action is None:
         raise InvalidInput("nothing to apply: pass a DELTA, or an --action to record")
+    ctx.no_fallback = no_fallback
     limit = ctx.settings.max_delta_bytes
     entry: dict[str, Any] = {"success": not failed}
     if action is not None:
@@ -97,6 +100,10 @@ async def run(ctx: CommandContext, session_id: str, delta: Any, entry: dict[str,
             ) from None
     if updated.action is None:
         ctx.out.notice(f"{updated.op_id} was already applied: nothing was changed")
+    if updated.degraded:
+        ctx.out.notice(
+            "Redis is unreachable: the update is recorded in MongoDB, and is applied to Redis when that is back"
+        )
     _warn(ctx, updated, delta)
     render(ctx, session_id, updated)
 
@@ -129,4 +136,5 @@ def _warn(ctx: CommandContext, updated: "Updated", delta: Any) -> None:
 
 def render(ctx: CommandContext, session_id: str, updated: "Updated") -> None:
     """Print the state after the update."""
-    ctx.out.one(updated.head, table=lambda: update_table(updated.action, updated.head), ids=[session_id])
+    head = marked(updated.head, updated.degraded)
+    ctx.out.one(head, table=lambda: update_table(updated.action, updated.head), ids=[session_id])

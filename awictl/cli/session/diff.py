@@ -7,7 +7,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
 from ..framework.params import CommandExit, argument, option
 from ..framework.parsers import plain_id
-from ..framework.session_view import last_delta
+from ..framework.session_view import last_delta, marked
 from . import view
 
 #: Fields that are not part of the state, and differ between any two sessions.
@@ -38,11 +38,14 @@ async def run(ctx: CommandContext, session_id: str, other: str | None, all_field
     """Print the last delta of a session, or the difference from the `other` one."""
     async with ctx.manager() as manager:
         if other is None:
-            last = await manager.get_state_diff(session_id)
+            last, degraded = await manager.find_diff(session_id)
+            if degraded:
+                ctx.out.notice("Redis is unreachable and may have a newer state: this is the last update in MongoDB")
             differs = last is not None
             if last is None:
                 ctx.out.notice(f"{session_id} was not updated in the last five minutes")
-            ctx.out.one(last, table=lambda: last_delta(last) if last else "no delta")
+            shown = marked(last, degraded) if last else None
+            ctx.out.one(shown, table=lambda: last_delta(last) if last else "no delta")
         else:
             documents = [manager.decoded(one, await manager.read_session(one)) for one in (session_id, other)]
             first, second = (one if all_fields else _state(one) for one in documents)

@@ -12,7 +12,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
 from ..framework.output import LISTING, Format
 from ..framework.params import option
-from ..framework.session_view import ACTIONS
+from ..framework.session_view import ACTIONS, marked
 from . import view
 from .follow import follow
 
@@ -63,7 +63,8 @@ async def run(ctx: CommandContext, session_id: str, limit: int, offset: int) -> 
         page, found = await manager.find_history(session_id, limit, offset)
     if found is not None:
         ctx.out.notice(found.origin)
-    envelope = {"session_id": session_id, "total": page.total, "limit": limit, "offset": offset}
+    envelope: dict[str, Any] = {"session_id": session_id, "total": page.total, "limit": limit, "offset": offset}
+    envelope = marked(envelope, page.degraded)
     await render(ctx, page, envelope, found.archived.summary if found is not None and found.archived else None)
 
 

@@ -7,7 +7,7 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import are_several, each
 from ..framework.output import Format
-from ..framework.session_view import print_archived
+from ..framework.session_view import marked, print_archived
 from ..framework.session_view import session as session_table
 from ..framework.stdout import write
 
@@ -39,14 +39,22 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
             if found.origin:
                 ctx.out.notice(found.origin)
             if found.archived is not None:
-                print_archived(ctx.out, found.archived, title)
+                print_archived(ctx.out, found.archived, title, degraded=found.degraded)
             elif found.stored is not None:
-                render(ctx, manager, session_id, found.stored, title)
+                render(ctx, manager, session_id, found.stored, title, degraded=found.degraded)
 
         await each(ctx, ids, one)
 
 
-def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored: "Stored", title: str | None) -> None:
+def render(
+    ctx: CommandContext,
+    manager: "StateManager",
+    session_id: str,
+    stored: "Stored",
+    title: str | None,
+    *,
+    degraded: bool,
+) -> None:
     """Print a live session. Raises InvalidData if it cannot be decoded, unless its bytes are printed."""
     if ctx.out.format is Format.RAW:
         write(stored.raw)
@@ -55,4 +63,4 @@ def render(ctx: CommandContext, manager: "StateManager", session_id: str, stored
     if (other := document.get("session_id", session_id)) != session_id:
         ctx.out.notice(f"{session_id}: the document has another session_id: {other!a:.80} (see `awictl doctor`)")
     table = partial(session_table, session_id, document, stored.ttl_ms)
-    ctx.out.one(document, table=table, ids=[session_id], title=title)
+    ctx.out.one(marked(document, degraded), table=table, ids=[session_id], title=title)

@@ -185,7 +185,10 @@ class Sampler:
         await asyncio.sleep(max(interval - sample.seconds, min(sample.seconds, interval)))
 
     async def _memory(self) -> tuple[int | None, int | None]:
+        info = self._store.keyspace.server_info
+        if info is None:
+            return None, None
         try:
-            return await self._store.keyspace.server_info.memory()
+            return await info.memory()
         except (NotAvailable, AwiError):
             return None, None

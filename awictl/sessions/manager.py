@@ -63,16 +63,15 @@ class StateManager:
 
         With `embedded` in the settings, starts the embedded server if it is not running. `redis`: a
         `redis.asyncio.Redis` of the caller, whose connections are used for sessions instead; it is not closed. Raises
-        InvalidInput if it is another kind of client.
+        InvalidInput if it is another kind of client, or sessions are to be in MongoDB (AWI_USE_REDIS=false), and the
+        settings name none.
         """
-        from ..store.redis.sessions import RedisStore
-
         if settings.embedded and redis is None:
             from ..store import embedded
 
             configured = settings
             settings = await in_daemon_thread(lambda: embedded.attach(configured))
-        manager = cls(RedisStore.open(settings, redis), settings)
+        manager = cls(_open_store(settings, redis), settings)
         try:
             yield manager
         except BaseException:
@@ -527,3 +526,14 @@ class StateManager:
         """A session from the archive with its complete trajectory; None if it is not there, or there is no archive."""
         keys.check_session_id(session_id)
         return await self.archive.load(session_id) if self.archive is not None else None
+
+
+def _open_store(settings: Settings, redis: Any) -> SessionStore:
+    """The store of live sessions that the settings name. Sends nothing yet."""
+    if not settings.use_redis and redis is None:
+        from ..store.mongo.sessions import MongoStore
+
+        return MongoStore.open(settings)
+    from ..store.redis.sessions import RedisStore
+
+    return RedisStore.open(settings, redis)

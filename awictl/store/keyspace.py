@@ -62,8 +62,8 @@ class Keyspace(Protocol):
         """Memory that each key takes, in bytes; None if not available."""
 
     @property
-    def server_info(self) -> ServerInfo:
-        """Queries about the server itself."""
+    def server_info(self) -> ServerInfo | None:
+        """Queries about the Redis server itself; None if it is another kind of server."""
 
     def monitor(self) -> Monitor:
         """A reader of the commands that the server executes. Raises Refused if it cannot report them."""

@@ -46,8 +46,8 @@ class DataScan:
         self._unmapped: dict[str, tuple[str, str]] = {}
         #: For each agent, some of the live sessions that it is not mapped to.
         self._unreached: dict[str, list[str]] = {}
-        #: How many bytes of trajectories may still be read; None: no check needs them.
-        self._bytes_left = app_end.MAX_BYTES if settings.mongodb_uri is not None else None
+        #: How many bytes of trajectories may still be read; None: no check needs them, as the app does not end these.
+        self._bytes_left = app_end.MAX_BYTES if settings.mongodb_uri is not None and settings.use_redis else None
         self.found = Findings()
 
     async def run(self, rate: float | None, on_step: StepCallback) -> None:

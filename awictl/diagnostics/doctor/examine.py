@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...document import keys
 from ...errors import AccessDenied, AwiError
@@ -40,7 +40,7 @@ async def examine(
     def open_archive() -> Archive | None:  # raises AwiError if it cannot be opened
         return manager.archive
 
-    checks = await check_deployment(manager.store.keyspace.server_info, manager.settings)
+    checks = await _check_store(manager)
     reached = checks[0].status is not Status.FAIL
     checks += await _check_other_servers(manager)
     plan = RepairPlan()
@@ -61,12 +61,24 @@ async def examine(
     return Report(checks), plan
 
 
+async def _check_store(manager: StateManager) -> list[Check]:
+    """Check the server with the sessions. The first check is `reachable`."""
+    server_info = manager.store.keyspace.server_info
+    if server_info is not None:
+        return await check_deployment(server_info, manager.settings)
+    from ...store.mongo.sessions import MongoStore  # imports pymongo
+    from .mongo_checks import check_mongodb
+
+    return await check_mongodb(cast(MongoStore, manager.store), manager.settings)
+
+
 async def _check_other_servers(manager: StateManager) -> list[Check]:
     """Check the separate servers for caches and media, if there are any."""
     checks: list[Check] = []
     for name, url in (("cache", manager.settings.cache_redis_url), ("media", manager.settings.media_redis_url)):
         if url is not None:
             settings = manager.settings.for_server(url)
-            results = await check_deployment(manager.keyspace_at(url).server_info, settings, sessions=False)
+            server_info = manager.keyspace_at(url).server_info
+            results = await check_deployment(server_info, settings, sessions=False) if server_info else []
             checks += [Check(f"{name}: {one.name}", one.status, one.evidence, one.remedy) for one in results]
     return checks

@@ -195,7 +195,7 @@ class Contents:
             found = await self.find(session_id, HEAD)
             if found is None:
                 return None
-            if (base := self._base_of_head(session_id, found)) is not None:
+            if (base := self.base_of_head(session_id, found)) is not None:
                 return base
         whole = await self.whole(session_id)
         if whole is None:
@@ -205,7 +205,7 @@ class Contents:
         except InvalidData as error:
             raise self.invalid(session_id, error) from None
 
-    def _base_of_head(self, session_id: str, found: Document) -> Base | None:
+    def base_of_head(self, session_id: str, found: Document) -> Base | None:
         """The base from a document with the fields HEAD; None if its string does not have the layout."""
         try:
             if count_of(found) is None:
@@ -246,6 +246,13 @@ class Contents:
         which["expires_at"] = {"$ne": None} if expires_at is None else {"$lt": expires_at}
         with self._database.request():
             await self._database.parts.update_many(which, {"$set": {"expires_at": expires_at}})
+
+    async def shorten_parts(self, session_id: str, until: datetime) -> None:
+        """Let the parts of a session that never expire, expire: after its document has got this `parts_until`."""
+        with self._database.request():
+            await self._database.parts.update_many(
+                {"session": session_id, "expires_at": None}, {"$set": {"expires_at": expiry_of_parts(until)}}
+            )
 
     async def delete_parts(self, parts: Iterable[Part]) -> None:
         """Delete parts to which no session refers any more."""

@@ -11,12 +11,11 @@ from pymongo.errors import DuplicateKeyError
 
 from ...document import keys
 from ...document.json_codec import encodable
-from ...document.splice import FOLLOWING_BYTES
 from ...errors import Refused
 from ..errors import already_live
 from .contents import Contents, parts_until
 from .database import LiveDatabase
-from .documents import FOREVER, Document, divide, op_ids_of, size_of, stored_parts
+from .documents import FOREVER, Document, divide, string_fields
 from .lifetimes import Lifetimes
 from .mapping import Mappings
 
@@ -43,7 +42,7 @@ class Creation:
     async def create(self, session_id: str, agent_id: str, raw: bytes, ttl_ms: int | None) -> str | None:
         """See `SessionStore.create`. `ttl_ms`: TTL in milliseconds; None: it never expires."""
         expires_at = expiry(await self._database.now(), ttl_ms)
-        if not await self._insert(session_id, agent_id, raw, expires_at):
+        if not await self.insert(session_id, agent_id, raw, expires_at):
             # with these bytes, an earlier attempt created it whose reply was lost: the ids are random
             whole = await self._contents.whole(session_id)
             if whole is None or whole.raw != raw or whole.agent_id != encodable(agent_id):
@@ -62,7 +61,7 @@ class Creation:
         """See `SessionStore.put`."""
         now = await self._database.now()
         expires_at = expiry(now, ttl_ms)
-        if not await self._insert(session_id, agent_id, raw, expires_at, diff):
+        if not await self.insert(session_id, agent_id, raw, expires_at, diff):
             whole = await self._contents.whole(session_id)
             if whole is None or whole.raw != raw or not await self._lifetimes.set(session_id, expires_at):
                 raise already_live(session_id, self._database.where)
@@ -75,7 +74,7 @@ class Creation:
             return None
         return await self._mappings.set_if_absent(agent_id, session_id, expiry(now, ttl_ms or self._ttl_ms))
 
-    async def _insert(
+    async def insert(
         self,
         session_id: str,
         agent_id: str | None,
@@ -98,15 +97,7 @@ class Creation:
             "_id": session_id,
             "revision": Int64(revision),
             "agent_id": None if of is None else encodable(of),
-            "head": divided.head,
-            "following": raw[len(divided.head) :][:FOLLOWING_BYTES],
-            "parts": stored_parts(parts),
-            "lines": divided.lines,
-            "op_ids": op_ids_of(divided.lines),
-            "inline": len(divided.lines),
-            "inline_bytes": size_of(divided.lines),
-            "count": divided.actions,
-            "length": divided.length,
+            **string_fields(raw, divided),
             "expires_at": expires_at,
             "parts_until": until if parts else FOREVER,
             **_diff_fields(now, diff),

@@ -52,6 +52,7 @@ LIVE = "awi_live"
 _EXPIRY = IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0)
 _BY_SESSION = IndexModel([("session", ASCENDING)])
 _BY_AGENT = IndexModel([("agent_id", ASCENDING)])
+_TAKEN = IndexModel([("taken", ASCENDING)], partialFilterExpression={"taken": True})
 
 
 class LiveDatabase:
@@ -75,7 +76,7 @@ class LiveDatabase:
     def indexes(self) -> list[tuple[AsyncCollection[Document], list[IndexModel]]]:
         """The indexes of each collection."""
         return [
-            (self.sessions, [_EXPIRY, _BY_AGENT]),
+            (self.sessions, [_EXPIRY, _BY_AGENT, _TAKEN]),
             (self.parts, [_EXPIRY, _BY_SESSION]),
             (self.agents, [_EXPIRY]),
             (self.strings, [_EXPIRY]),
@@ -136,6 +137,16 @@ class LiveDatabase:
             elif isinstance(outcome, BaseException):
                 raise outcome
         self._prepared = True
+
+    async def missing_indexes(self) -> list[str]:
+        """The indexes that do not exist, as COLLECTION (FIELD)."""
+        missing = []
+        with self.request():
+            for collection, wanted in self.indexes:
+                existing = [list(index["key"]) async for index in await collection.list_indexes()]
+                fields = [next(iter(index.document["key"])) for index in wanted]
+                missing += [f"{collection.name} ({field})" for field in fields if [field] not in existing]
+        return missing
 
     def _translated(self, error: PyMongoError) -> AwiError:
         return translate(error, self.where)

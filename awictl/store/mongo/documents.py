@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...document.byte_layout import CLOSE
 from ...document.schema import as_text
-from ...document.splice import base_from_string
+from ...document.splice import FOLLOWING_BYTES, base_from_string
 from ...errors import InvalidData
 from ...util.batched import batched, batched_by_bytes
 
@@ -91,8 +91,8 @@ def divide(session_id: str, revision: int, raw: bytes) -> Divided:
 def _lines_of(raw: bytes) -> tuple[bytes, list[bytes] | None, str | None]:
     """The head, the action lines, and the id of the agent.
 
-    None instead of the lines if the string does not have the layout, or is such that its head or one of its lines is too
-    large for a document.
+    None instead of the lines if the string does not have the layout, or its head or one of its lines is too large for a
+    document.
     """
     try:
         base = base_from_string(raw)
@@ -166,6 +166,21 @@ def without_first(
         first += dropped
         drop -= dropped
     return left, list(lines[drop:])
+
+
+def string_fields(raw: bytes, divided: Divided) -> Document:
+    """The fields of a session's document that its string determines. `raw`: the string that was divided."""
+    return {
+        "head": divided.head,
+        "following": raw[len(divided.head) :][:FOLLOWING_BYTES],
+        "parts": stored_parts([new.part for new in divided.parts]),
+        "lines": divided.lines,
+        "op_ids": op_ids_of(divided.lines),
+        "inline": len(divided.lines),
+        "inline_bytes": size_of(divided.lines),
+        "count": divided.actions,
+        "length": divided.length,
+    }
 
 
 def stored_parts(parts: Sequence[Part]) -> list[Document]:

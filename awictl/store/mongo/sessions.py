@@ -39,6 +39,10 @@ from .mapping import Mappings
 if TYPE_CHECKING:
     from ...document.update import Change
     from ..session_fields import SessionFields
+    from .endings import MongoEndings
+    from .get_or_create import MongoGetOrCreate
+    from .keyspace import MongoKeyspace
+    from .strings import MongoStrings
 
 T = TypeVar("T")
 
@@ -73,7 +77,7 @@ class MongoStore:
         self._lifetimes = Lifetimes(self.database, self.contents, self.mappings)
         self._listing = Listing(self.database, self.contents)
         self._history = HistoryPages(self.contents)
-        self._creation = Creation(
+        self.creation = Creation(
             self.database, self.contents, self.mappings, self._lifetimes, self._ttl_ms, self._marks
         )
         self._commits = Commits(self.database, self.contents, self.mappings, self._ttl_ms, self._max_bytes, self._marks)
@@ -81,9 +85,12 @@ class MongoStore:
     @classmethod
     def open(cls, settings: Settings) -> MongoStore:
         """The store in the database that the settings name, without connecting yet. Raises InvalidInput."""
-        url = next((one for one in (settings.mongodb_uri, settings.archive_url) if one and is_mongodb(one)), None)
+        url = settings.live_mongodb
         if url is None:
-            raise InvalidInput("live sessions are to be kept in MongoDB (AWI_USE_REDIS=false): set MONGODB_URI")
+            raise InvalidInput(
+                "live sessions are to be kept in MongoDB (AWI_USE_REDIS=false), but the settings name none: set "
+                "MONGODB_URI, or give --mongo URL"
+            )
         return cls(MongoConnection.open(url, without_credentials(url), settings), settings)
 
     async def close(self) -> None:
@@ -93,7 +100,37 @@ class MongoStore:
     @cached_property
     def identity(self) -> str:
         """The identity of the database and the collections, as archives record it for what is live there."""
-        return f"{self.where}#{self.database.prefix}"
+        from ..identity import identity_of_mongodb
+
+        return identity_of_mongodb(self.where, self.database.prefix)
+
+    @cached_property
+    def strings(self) -> MongoStrings:
+        """Plain string keys in the same database, for caches and media."""
+        from .strings import MongoStrings
+
+        return MongoStrings(self.database, self._settings, self.keyspace)
+
+    @cached_property
+    def keyspace(self) -> MongoKeyspace:
+        """All that is live in the database, of any kind."""
+        from .keyspace import MongoKeyspace
+
+        return MongoKeyspace(self.database, self.contents, lambda: self.strings)
+
+    @cached_property
+    def get_or_create(self) -> MongoGetOrCreate:
+        """Lookup and creation of agents' current sessions."""
+        from .get_or_create import MongoGetOrCreate
+
+        return MongoGetOrCreate(self.database, self.contents, self.creation, self._lifetimes, self._settings)
+
+    @cached_property
+    def endings(self) -> MongoEndings:
+        """Sessions that were taken away from their agents, to end them."""
+        from .endings import MongoEndings
+
+        return MongoEndings(self.database, self.contents, self.mappings)
 
     # -- writing
 
@@ -102,11 +139,11 @@ class MongoStore:
 
         `ttl_ms`: TTL in milliseconds, instead of the usual one. Raises Refused if the session exists.
         """
-        return await self._creation.create(session_id, agent_id, raw, ttl_ms or self._ttl_ms)
+        return await self.creation.create(session_id, agent_id, raw, ttl_ms or self._ttl_ms)
 
     async def restore(self, session_id: str, agent_id: str | None, raw: bytes) -> str | None:
         """Store an archived session. Returns the session id that its agent is mapped to now. Raises Refused."""
-        return await self._creation.put(session_id, agent_id, raw, self._ttl_ms, None)
+        return await self.creation.put(session_id, agent_id, raw, self._ttl_ms, None)
 
     async def put(
         self,
@@ -117,7 +154,7 @@ class MongoStore:
         diff: tuple[bytes, int] | None = None,
     ) -> str | None:
         """Store a session exactly as another store has it; see `SessionStore.put`. Raises Refused."""
-        return await self._creation.put(session_id, agent_id, raw, ttl_ms, diff)
+        return await self.creation.put(session_id, agent_id, raw, ttl_ms, diff)
 
     async def commit(
         self, session_id: str, agent_id: str, base: Base, change: Change, *, look_for_op_id: bool
@@ -249,14 +286,11 @@ class MongoStore:
         return ttls
 
     async def traces(self, session_id: str) -> Traces:
-        """Nothing: a last delta does not outlive its session here, and there are no numbered databases."""
-        return Traces(None, {}, 0)
+        """The number of sessions. A last delta does not outlive its session here, and there is only one database."""
+        with self.database.request():
+            count = await self.database.sessions.estimated_document_count()
+        return Traces(None, {0: count} if count else {}, 0)
 
     async def ping(self) -> dict[str, Any]:
         """Check that the server responds: `latency_ms` and `version`."""
         return await self.database.connection.ping()
-
-
-def is_mongodb(url: str) -> bool:
-    """Whether a URL is that of a MongoDB server."""
-    return url.startswith(("mongodb:", "mongodb+srv:"))

@@ -113,9 +113,8 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
     manager = request.worker.manager
     visit = await request.visit(create=False)
     request.degraded |= await manager.record_end(visit.session_id)
-    if not request.degraded:
-        await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
-        await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
+    await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
+    await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
     archived = False
     if manager.archive is not None and not request.degraded:
         try:

@@ -32,10 +32,11 @@ def test_the_readme_and_all_guides_are_found() -> None:
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: str(page.relative_to(guides.REPOSITORY)))
-def test_every_block_runs_and_prints_what_is_shown(laptop: Cli, page: Path) -> None:
+def test_every_block_runs_and_prints_what_is_shown(laptop: Cli, page: Path, request: pytest.FixtureRequest) -> None:
     if missing := guides.missing_tools(page):
         pytest.skip(f"not installed: {', '.join(missing)}")
-    done = guides.run(page, laptop)
+    needed = guides.needs_mongodb(page)
+    done = guides.run(page, laptop, request.getfixturevalue("mongo").uri if needed else guides.MONGODB)
     if os.environ.get("AWICTL_UPDATE_DOCS"):
         guides.update(page, done)
         return

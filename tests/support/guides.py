@@ -31,6 +31,7 @@ import sys
 import termios
 import textwrap
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPO
 PAGES = [page for page in PAGES if page.exists()]
 #: The port that the pages let servers listen on; a free one takes its place.
 PORT = 8080
+#: The MongoDB that the pages name; that of the tests takes its place.
+MONGODB = "mongodb://localhost/awi"
 #: What the pages show instead of the home folder of the user who runs them.
 HOME = "/home/me"
 ROWS, COLUMNS = 30, 100
@@ -115,8 +118,16 @@ def _console_steps(block: Block) -> list[Step]:
     return found
 
 
-def run(page: Path, user: Cli) -> list[tuple[Step, str]]:
-    """Run all steps of a page. Returns each with its output. Fails if a step of a `sh` or `python` block does."""
+def needs_mongodb(page: Path) -> bool:
+    """Whether a page uses a MongoDB."""
+    return any(MONGODB in step.command for step in steps(page))
+
+
+def run(page: Path, user: Cli, mongodb: str = MONGODB) -> list[tuple[Step, str]]:
+    """Run all steps of a page. Returns each with its output. Fails if a step of a `sh` or `python` block does.
+
+    `mongodb`: the URL of the MongoDB to use.
+    """
     todo = steps(page)
     user = user.lacking("XDG_CONFIG_HOME", "XDG_DATA_HOME")
     shims = user.home / ".shims"
@@ -125,7 +136,7 @@ def run(page: Path, user: Cli) -> list[tuple[Step, str]]:
     script = ["set -euo pipefail", jq]
     port = free_port()
     for number, step in enumerate(todo):
-        script += _lines(number, step, user, port)
+        script += _lines(number, step, user, {str(PORT): str(port), MONGODB: mongodb})
     file = user.home / ".page.sh"
     file.write_text("\n".join(script) + "\n")
     env = user.env | {"PATH": f"{shims}{os.pathsep}{user.env['PATH']}", "AWI_EMBEDDED": "1"} | _TERMINAL
@@ -134,7 +145,9 @@ def run(page: Path, user: Cli) -> list[tuple[Step, str]]:
     if len(parts) // 2 < len(todo):
         failed = todo[len(parts) // 2]
         raise AssertionError(f"{page.name}: this block failed:\n{failed.command}\n{parts[-1]}")
-    shown = [_anonymous(text, user.home).replace(str(port), str(PORT)) for text in parts[:-1:2]]
+    shown = [
+        _anonymous(text, user.home).replace(mongodb, MONGODB).replace(str(port), str(PORT)) for text in parts[:-1:2]
+    ]
     return list(zip(todo, shown, strict=True))
 
 
@@ -157,9 +170,11 @@ def _prepare(user: Cli, shims: Path) -> None:
     shim.chmod(0o755)
 
 
-def _lines(number: int, step: Step, user: Cli, port: int) -> list[str]:
-    """A step as lines of the script."""
-    command = step.command.replace(str(PORT), str(port))
+def _lines(number: int, step: Step, user: Cli, instead: Mapping[str, str]) -> list[str]:
+    """A step as lines of the script. `instead`: what takes the place of what the page names."""
+    command = step.command
+    for named, real in instead.items():
+        command = command.replace(named, real)
     if step.language == "python":
         file = user.home / f".block{number}.py"
         file.write_text(_program(command))

@@ -12,12 +12,17 @@ from typing import Any
 from ..document.json_codec import dumps
 from . import response_types as types
 from .asgi import CAPABILITIES, LLM_TEXT, OPENAPI
-from .openapi import document
+from .openapi import DEGRADED_HEADER, document
 from .options import ServerOptions
 from .routes import REGISTER, SESSION, Route
 from .worker import Descriptions
 
 _KEY = "X-Agent-API-Key: KEY, Authorization: Bearer KEY, or Authorization: KEY"
+
+_DEGRADATION = (
+    "A response with it was made while a backend was unreachable: the state may lack recent updates of other programs. "
+    "Updates are recorded, and applied afterwards."
+)
 
 
 def describe(options: ServerOptions, routes: Sequence[Route]) -> Descriptions:
@@ -42,7 +47,10 @@ def capabilities(openapi: dict[str, Any], options: ServerOptions, routes: Sequen
             "description": f"Send the API key as {_KEY}.",
             "registration": REGISTER if options.allow_register else None,
         },
-        "features": {"sessionState": {"enabled": True, "endpoints": sessions}},
+        "features": {
+            "sessionState": {"enabled": True, "endpoints": sessions},
+            "degradation": {"header": DEGRADED_HEADER, "field": "degraded", "description": _DEGRADATION},
+        },
         "rateLimit": {"default": options.rate_limit or None, "unit": "requests per hour for each operation"},
         "maxBodyBytes": options.max_body_bytes,
         "dataFormats": ["application/json"],
@@ -79,6 +87,8 @@ def text(found: types.Capabilities) -> str:
     )
     if limit:
         lines.append(f"- Limit: {limit:,} {found['rateLimit']['unit']}.")
+    degradation = found["features"]["degradation"]
+    lines.append(f'- {degradation["header"]}: 1 and "{degradation["field"]}": true. {degradation["description"]}')
     lines += [f"- A request body is JSON of at most {found['maxBodyBytes']:,} bytes.", "", "## Operations", ""]
     for one in found["operations"]:
         key = "".join(f", permission {name}" for name in one["permissions"]) if one["requiresAuth"] else ", no API key"

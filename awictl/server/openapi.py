@@ -27,13 +27,15 @@ ERRORS = {
 }
 #: Errors of every route that requires an API key.
 KEY_ERRORS = (401, 403, 404, 408, 409, 413, 429, 503)
+#: Name of the header `asgi.DEGRADED`, as it is documented.
+DEGRADED_HEADER = "X-AWI-Degraded"
 #: Response headers, and what they mean.
 HEADERS = {
     "X-RateLimit-Limit": "maximum number of requests for this operation per hour",
     "X-RateLimit-Remaining": "requests left in this hour",
     "X-RateLimit-Reset": "when the hour ends, in seconds since 1970",
     "Retry-After": "seconds until the request should be repeated",
-    "X-AWI-Degraded": "1 if MongoDB was used because Redis is unreachable; otherwise absent",
+    DEGRADED_HEADER: "1 if MongoDB was used because Redis is unreachable; otherwise absent",
 }
 RATE_LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -94,7 +96,7 @@ def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
         responses[str(status)] = _response(
             HTTPStatus(status).phrase,
             schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
-            () if route.public else (*RATE_LIMIT_HEADERS, "X-AWI-Degraded"),
+            () if route.public else (*RATE_LIMIT_HEADERS, DEGRADED_HEADER),
             "text/plain" if kind is str else "application/json",
         )
     for status in sorted({*route.errors, *(() if route.public else KEY_ERRORS)}):

@@ -217,8 +217,15 @@ class SessionFeature(TypedDict):
     endpoints: dict[str, str]
 
 
+class DegradationFeature(TypedDict):
+    header: str
+    field: str
+    description: str
+
+
 class Features(TypedDict):
     sessionState: SessionFeature
+    degradation: DegradationFeature
 
 
 class DefaultRateLimit(TypedDict):

@@ -67,6 +67,11 @@ async def test_the_descriptions_are_what_is_served(agent: Agent, valkey: ValkeyS
     assert {name: one["default"] for name, one in history["parameters"].items()} == {"limit": 20, "offset": 0}
     endpoints = found["features"]["sessionState"]["endpoints"]
     assert endpoints == {name: f"{SESSION}/{name}" for name in ("state", "diff", "history", "cache", "end")}
+    degradation = found["features"]["degradation"]
+    assert (degradation["header"], degradation["field"]) == ("X-AWI-Degraded", "degraded")
+    assert "X-AWI-Degraded: 1" in text
+    ok = openapi["paths"][f"{SESSION}/state"]["get"]["responses"]["200"]
+    assert "X-AWI-Degraded" in ok["headers"]
     assert found["documentation"] == {"openapi": OPENAPI, "wellKnown": LLM_TEXT}
     assert len(text) < 4_000
 

@@ -1406,14 +1406,35 @@ _awictl_bench() {
   case $state in
     command)
       local -a commands=(
+      'latency:Measure operations on sessions at Redis and at MongoDB, side by side'
       'tokens:Count the tokens of pages, and of the session state that describes them'
       )
       _describe command commands ;;
     argument)
       case $line[1] in
+        latency) _awictl_bench_latency ;;
         tokens) _awictl_bench_tokens ;;
       esac ;;
   esac
+}
+
+_awictl_bench_latency() {
+  _arguments \
+    '--seconds=[How long to measure, in all.]:SECONDS: ' \
+    '--clients=[Number of requests that are sent at once.]:N: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
 }
 
 _awictl_bench_tokens() {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..util.percentile import percentile
 from .base import ArchivedSummary
 from .decision import ArchivedState
 
@@ -89,4 +89,4 @@ class ArchiveStats:
         ordered = sorted(self.durations)
         if not ordered:
             return dict.fromkeys(_PERCENTILES)
-        return {name: ordered[max(0, math.ceil(len(ordered) * share) - 1)] for name, share in _PERCENTILES.items()}
+        return {name: percentile(ordered, share) for name, share in _PERCENTILES.items()}

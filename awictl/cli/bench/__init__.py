@@ -1,4 +1,4 @@
 """`awictl bench`: measure the user's own servers, sessions and pages."""
 
 #: The commands, in the order of the help.
-COMMANDS = ("tokens",)
+COMMANDS = ("latency", "tokens")

@@ -62,3 +62,42 @@ def _claim(row: Mapping[str, Any], kind: str) -> str:
         f"{lowest:,} × reached in {reached:,} of {plural(ratio['pairs'], 'comparison')}, "
         f"{highest:,} × in {ratio[f'at_least_{highest}']:,}"
     )
+
+
+_LATENCY = [
+    Column("OPERATION", lambda row: row["operation"]),
+    Column("SERVER", lambda row: row["server"]),
+    Column("REQUESTS", lambda row: row["requests"], right=True, drop=1),
+    Column("P50", lambda row: row["p50"], right=True),
+    Column("P90", lambda row: row["p90"], right=True),
+    Column("P99", lambda row: row["p99"], right=True),
+    Column("CLAIMED", lambda row: row["claimed"], right=True),
+]
+_PERCENTILES = ("p50", "p90", "p99")
+_SERVERS = {"redis": "Redis", "mongodb": "MongoDB"}
+
+
+def latency(row: Mapping[str, Any]) -> RenderableType:
+    """The times of each operation at each server, and the ratios."""
+    from rich.console import Group
+
+    shown = []
+    for one in row["operations"]:
+        name = one["operation"].replace("_", " ")
+        for server, label in _SERVERS.items():
+            if taken := one[server]:
+                times_ms = {each: f"{taken[f'{each}_ms']:,.2f} ms" for each in _PERCENTILES}
+                shown.append(_latency_row(name, label, number(taken["requests"]), times_ms, ""))
+                name = ""
+        if ratio := one["ratio"]:
+            claimed = times(one["claimed_ratio"]) if one["claimed_ratio"] else "-"
+            shown.append(_latency_row("", "ratio", "", {each: times(ratio[each]) for each in _PERCENTILES}, claimed))
+    what = (
+        f"{plural(row['clients'], 'client')}, {row['seconds']:g} s, sessions of {row['actions']} actions "
+        f"({row['document_bytes']:,} bytes)"
+    )
+    return Group(what, "", Rows(shown, _LATENCY))
+
+
+def _latency_row(operation: str, server: str, requests: str, shown: Mapping[str, str], claimed: str) -> dict[str, str]:
+    return {"operation": operation, "server": server, "requests": requests, **shown, "claimed": claimed}

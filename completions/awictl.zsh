@@ -45,6 +45,7 @@ _awictl() {
       'monitor:Print the commands that clients run on AWI'\''s keys'
       'doctor:Check the server, the data and the archive, and suggest remedies'
       'bench:Measure your own servers, sessions and pages'
+      'migrate:Move all live sessions from Redis to MongoDB, or back'
       'config:Show the settings in use, list profiles, and create config.toml'
       'completion:Print the completion script of a shell'
       'help:Show the help of awictl, of a group or of a command, like --help'
@@ -67,6 +68,7 @@ _awictl() {
         monitor) _awictl_monitor ;;
         doctor) _awictl_doctor ;;
         bench) _awictl_bench ;;
+        migrate) _awictl_migrate ;;
         config) _awictl_config ;;
         completion) _awictl_completion ;;
         help) _awictl_help ;;
@@ -1448,6 +1450,28 @@ _awictl_bench_tokens() {
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
+}
+
+_awictl_migrate() {
+  _arguments \
+    '--to=[Where the sessions are to be afterwards.]:redis|mongo:(redis mongo)' \
+    '--from-app[Also copy the active sessions that the app itself keeps in MongoDB.]' \
+    '--rate=[Move at most N sessions per second.]:N: ' \
+    '--dry-run[Only show what would be moved.]' \
+    '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
     '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
     '--local[Print times in the local time zone instead of UTC.]' \
     '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \

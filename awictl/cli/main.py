@@ -29,6 +29,7 @@ COMMANDS = {
     "monitor": "Print the commands that clients run on AWI's keys.",
     "doctor": "Check the server, the data and the archive, and suggest remedies.",
     "bench": "Measure your own servers, sessions and pages.",
+    "migrate": "Move all live sessions from Redis to MongoDB, or back.",
     "config": "Show the settings in use, list profiles, and create config.toml.",
     "completion": "Print the completion script of a shell.",
     "help": "Show the help of awictl, of a group or of a command, like --help.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .end import Ended, SessionEndings
     from .find import Found
     from .get_or_create import AgentSessions
+    from .migrate import StoreMigration
     from .update import Updated, Updater
     from .writer import Created, SessionWriter
 
@@ -212,6 +213,15 @@ class StateManager:
         if not self.settings.falls_back or not isinstance(self.store, RedisStore):
             return None
         return self.store.guard(self.settings.timeout)
+
+    def migration(
+        self, *, to_redis: bool, from_app: bool = False, rate: float | None = None, dry_run: bool = False
+    ) -> AbstractAsyncContextManager[StoreMigration]:
+        """Moves all live sessions between Redis and MongoDB; see `open_migration`."""
+        from .open_migration import open_migration
+
+        options: dict[str, Any] = {"from_app": from_app, "rate": rate, "dry_run": dry_run}
+        return open_migration(self.store, self.settings, lambda: self.archive, to_redis=to_redis, **options)
 
     @cached_property
     def _updater(self) -> Updater:

@@ -1,0 +1,1 @@
+"""`awictl migrate`: move live sessions between Redis and MongoDB."""

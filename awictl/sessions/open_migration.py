@@ -1,0 +1,55 @@
+"""Open the two stores that sessions are moved between: the one that the settings use, and the other one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ..archive.connect import required
+from ..settings import Settings
+from ..store.base import SessionStore
+from ..store.mongo.sessions import MongoStore
+from ..store.redis.sessions import RedisStore
+from .end import SessionEndings
+from .find import OpenArchive
+from .from_app import AppSessions
+from .migrate import StoreMigration
+from .trimmed import TrimmedActions
+from .update import Updater
+
+
+@asynccontextmanager
+async def open_migration(
+    store: SessionStore,
+    settings: Settings,
+    open_archive: OpenArchive,
+    *,
+    to_redis: bool,
+    from_app: bool,
+    rate: float | None,
+    dry_run: bool,
+) -> AsyncIterator[StoreMigration]:
+    """Moves all live sessions from MongoDB to Redis (`to_redis`), or from Redis to MongoDB.
+
+    `store`: the one that the settings use; the other one is closed on exit. `from_app`: also copy the app's own
+    sessions. `rate`: maximum number of sessions per second. Raises InvalidInput if the settings name no MongoDB.
+    """
+    if isinstance(store, MongoStore):
+        other: SessionStore = RedisStore.open(settings)
+        redis, mongo = other, store
+    else:
+        redis, other = store, (mongo := MongoStore.open(settings))
+    try:
+        source, target = (mongo, redis) if to_redis else (redis, mongo)
+        updater = Updater(source, settings, TrimmedActions(lambda: required(open_archive())))
+        yield StoreMigration(
+            source,
+            target,
+            open_archive,
+            SessionEndings(source, updater, open_archive).finish_taken,
+            app=AppSessions(mongo, settings.session_ttl_ms) if from_app else None,
+            rate=rate,
+            dry_run=dry_run,
+        )
+    finally:
+        await other.close()

@@ -20,7 +20,7 @@ def test_the_built_in_example_needs_no_server(user: Cli) -> None:
         None,
         {"min": 500, "max": 10000},
     )
-    assert found["parts"].keys() == {"state", "head", "diff", "delta"}
+    assert found["parts"].keys() == {"state", "head", "api_state", "diff", "delta"}
     assert found["pages"]["lean"]["count"] == found["parts"]["diff"]["count"] == 12
     heavy = {one["part"]: one for one in found["ratios"] if one["page"] == "heavy"}
     assert 15 < heavy["diff"]["median"] < 25 and heavy["diff"]["at_least_500"] == 0
@@ -31,7 +31,8 @@ def test_the_built_in_example_needs_no_server(user: Cli) -> None:
 def test_the_table_shows_ratios_beside_the_claim(user: Cli) -> None:
     shown = user.on_screen("bench", "tokens", rows=40).text
     assert "page (heavy)" in shown and " × to " in shown
-    assert "claim: 500 × to 10,000 × fewer tokens" in shown
+    assert "claim: state and diffs have 500 to 10,000 times fewer tokens than a page" in shown
+    assert "500 × IN" in shown and "0 of 12" in shown and "API state" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -6,6 +6,7 @@ import codecs
 import html
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -150,6 +151,10 @@ def test_a_state_of_any_type_is_rendered(kind: PageKind, state: Any) -> None:
 # -- comparisons
 
 
+def respond(document: Mapping[str, Any]) -> bytes:
+    return b"response"
+
+
 def sizes(*tokens: int) -> Sizes:
     return Sizes([*tokens], [4 * one for one in tokens])
 
@@ -174,16 +179,16 @@ def test_otherwise_every_page_is_compared_with_every_part() -> None:
 
 def test_a_session_is_compared_with_its_own_page(steps: list[ExampleStep]) -> None:
     document = steps[-1].document
-    whole = compare_session(document, None, len)
+    whole = compare_session(document, None, len, respond)
     assert whole.pages.keys() == {"lean", "heavy"} and len(whole.parts["diff"].tokens) == len(steps)
-    assert whole.parts["state"].tokens == [len(state_text(document))]
-    assert whole.pages["lean"].tokens == compare_steps(steps, len).pages["lean"].tokens[-1:]
-    assert compare_session(document, sizes(7), len).pages == {"html": sizes(7)}
+    assert whole.parts["state"].tokens == [len(state_text(document))] and whole.parts["api_state"].tokens == [8]
+    assert whole.pages["lean"].tokens == compare_steps(steps, len, respond).pages["lean"].tokens[-1:]
+    assert compare_session(document, sizes(7), len, respond).pages == {"html": sizes(7)}
 
 
 @pytest.mark.parametrize("history", [None, {}, {"actions": None}, {"actions": ["x", None]}, {"actions": []}])
 def test_a_session_with_any_history_is_counted(history: Any) -> None:
-    found = compare_session({"history": history}, None, len).row()
+    found = compare_session({"history": history}, None, len, respond).row()
     assert found["parts"]["state"]["count"] == 1 and found["ratios"]
 
 

@@ -1,5 +1,7 @@
 """`awictl bench tokens`."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,9 +50,9 @@ def command(
 ) -> Work:
     """Count the tokens of pages, and of the session state that describes them.
 
-    A page is compared with the whole session document (state), with the same without its trajectory (head), and with
-    the diff of each step. Without --html, pages are rendered from the session's own page state, because only equal
-    contents can be compared. Requires the extra `bench`.
+    A page is compared with the whole session document (state), with the same without its trajectory (head), with the
+    response to GET /api/agent/session/state (API state), and with the diff of each step. Without --html, pages are
+    rendered from the session's own page state, because only equal contents can be compared. Requires the extra `bench`.
     """
     return run(ctx, html, session, vocabulary)
 
@@ -106,10 +108,20 @@ def _compare(document: dict[str, Any] | None, html: "Sizes | None", counter: Tok
     from ...diagnostics.bench.tokens import TokenComparison, compare_session, compare_steps
 
     if document is not None:
-        return compare_session(document, html, counter.count)
+        return compare_session(document, html, counter.count, api_state)
     if html is not None:
         return TokenComparison({"html": html}, {}, by_step=False)
-    return compare_steps(example_steps(ExampleSite()), counter.count)
+    return compare_steps(example_steps(ExampleSite()), counter.count, api_state)
+
+
+def api_state(document: Mapping[str, Any]) -> bytes:
+    """The response of GET …/session/state."""
+    from ...document.json_codec import dumps
+    from ...document.timestamps import parse_timestamp
+    from ...server import response_bodies
+
+    now = parse_timestamp(document.get("last_updated")) or datetime.now(UTC)
+    return dumps(response_bodies.state(str(document.get("session_id")), dict(document), now))
 
 
 def render(ctx: CommandContext, found: "TokenComparison", session_id: str | None, vocabulary: Vocabulary) -> None:

@@ -26,42 +26,45 @@ def _spread(row: Mapping[str, int]) -> str:
 
 
 def tokens(row: Mapping[str, Any]) -> RenderableType:
-    """The tokens of pages and of the parts of a session, the ratios, and whether they reach the claim."""
+    """The tokens of pages and of the parts of a session, the ratios, and how many of them reach the claim."""
     from rich.console import Group
 
     pages = [{"what": f"page ({kind})", **sizes} for kind, sizes in row["pages"].items()]
-    parts = [{"what": part, **sizes} for part, sizes in row["parts"].items()]
+    parts = [{"what": _part(part), **sizes} for part, sizes in row["parts"].items()]
     shown: list[RenderableType] = [f"medians, in tokens of {row['vocabulary']}", "", Rows([*pages, *parts], _TOKENS)]
     if row["ratios"]:
-        shown += ["", Rows(row["ratios"], _RATIOS), "", *(_claim(row, kind) for kind in row["pages"])]
+        lowest, highest = row["claim"]["min"], row["claim"]["max"]
+        claim = f"claim: state and diffs have {lowest:,} to {highest:,} times fewer tokens than a page"
+        shown += ["", Rows(row["ratios"], [*_RATIOS, _reached(lowest), _reached(highest)]), "", claim]
     return Group(*shown)
+
+
+def _part(name: str) -> str:
+    return "API state" if name == "api_state" else name
 
 
 _RATIOS = [
     Column("PAGE", lambda row: row["page"]),
-    Column("AGAINST", lambda row: row["part"]),
+    Column("AGAINST", lambda row: _part(row["part"])),
     Column("RATIO", lambda row: times(row["median"]), right=True),
     Column("MIN TO MAX", lambda row: f"{times(row['min'])} to {times(row['max'])}", right=True),
 ]
+
+
+def _reached(bound: int) -> Column:
+    """In how many of the comparisons the ratio is at least `bound`."""
+    return Column(
+        f"{bound:,} × IN",
+        lambda row: f"{row[f'at_least_{bound}']:,} of {row['pairs']:,}",
+        right=True,
+        drop=1,
+    )
 
 
 def times(ratio: float) -> str:
     """A ratio with three digits at most: `0.25 ×`, `12.5 ×`, `1,234 ×`."""
     digits = 0 if ratio >= 100 else 1 if ratio >= 10 else 2
     return f"{ratio:,.{digits}f} ×"
-
-
-def _claim(row: Mapping[str, Any], kind: str) -> str:
-    """How often the diffs of a session reach the claim against pages of a kind."""
-    lowest, highest = row["claim"]["min"], row["claim"]["max"]
-    against = "diff" if "diff" in row["parts"] else "head"
-    [ratio] = [one for one in row["ratios"] if one["page"] == kind and one["part"] == against]
-    reached = ratio[f"at_least_{lowest}"]
-    return (
-        f"claim: {lowest:,} × to {highest:,} × fewer tokens. page ({kind}) against {against}: "
-        f"{lowest:,} × reached in {reached:,} of {plural(ratio['pairs'], 'comparison')}, "
-        f"{highest:,} × in {ratio[f'at_least_{highest}']:,}"
-    )
 
 
 _LATENCY = [

@@ -18,11 +18,14 @@ CLAIM = (500, 10_000)
 PARTS = {
     "state": "the whole session document",
     "head": "the session document without its trajectory",
+    "api_state": "the response of GET …/session/state, which has the number of visible items instead of the items",
     "diff": "the delta and the action of one step, as AWI:DIFF has them",
     "delta": "the delta of one step alone",
 }
 
 Count = Callable[[str | bytes], int]
+#: Makes the response of GET …/session/state from a document. Passed in, because services do not know the server.
+Respond = Callable[[Mapping[str, Any]], bytes]
 
 
 class Sizes(NamedTuple):
@@ -112,7 +115,7 @@ def diff_texts(document: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def compare_steps(steps: Iterable[ExampleStep], count: Count) -> TokenComparison:
+def compare_steps(steps: Iterable[ExampleStep], count: Count, respond: Respond) -> TokenComparison:
     """Compare the pages and the state after each step of the example."""
     found = list(steps)
     pages = {
@@ -122,13 +125,14 @@ def compare_steps(steps: Iterable[ExampleStep], count: Count) -> TokenComparison
     parts = {
         "state": Sizes.of((state_text(step.document) for step in found), count),
         "head": Sizes.of((head_text(step.document) for step in found), count),
+        "api_state": Sizes.of((respond(step.document) for step in found), count),
         "diff": Sizes.of((step.diff for step in found), count),
         "delta": Sizes.of((dumps(step.delta) for step in found), count),
     }
     return TokenComparison(pages, parts, by_step=True)
 
 
-def compare_session(document: Mapping[str, Any], html: Sizes | None, count: Count) -> TokenComparison:
+def compare_session(document: Mapping[str, Any], html: Sizes | None, count: Count, respond: Respond) -> TokenComparison:
     """Compare a session with the pages of the user; without any (None), with pages rendered from its state.
 
     The diffs are those of its recorded actions.
@@ -138,8 +142,9 @@ def compare_session(document: Mapping[str, Any], html: Sizes | None, count: Coun
     else:
         state = document.get("page_state")
         pages = {kind.value: Sizes.of([render_page(state, kind)], count) for kind in PageKind}
-    parts = {"state": Sizes.of([state_text(document)], count), "head": Sizes.of([head_text(document)], count)}
-    if texts := diff_texts(document):
-        parts["diff"] = Sizes.of((diff for diff, _ in texts), count)
-        parts["delta"] = Sizes.of((delta for _, delta in texts), count)
+    texts = {"state": state_text(document), "head": head_text(document), "api_state": respond(document)}
+    parts = {part: Sizes.of([text], count) for part, text in texts.items()}
+    if steps := diff_texts(document):
+        parts["diff"] = Sizes.of((diff for diff, _ in steps), count)
+        parts["delta"] = Sizes.of((delta for _, delta in steps), count)
     return TokenComparison(pages, parts, by_step=False)

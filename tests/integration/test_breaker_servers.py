@@ -166,3 +166,20 @@ async def test_deployments_without_any_server(kind: str, request: pytest.Fixture
         for member in deployment.members:
             member.resume()
         await store.close()
+
+
+async def test_an_unexpected_error_does_not_end_the_probes(caplog: pytest.LogCaptureFixture) -> None:
+    breaker = CircuitBreaker("redis", TIMEOUT)
+    for _ in range(3):
+        breaker.failed(breaker.before(), "connection refused")
+    errors: list[Exception] = [ValueError("unexpected"), Unreachable("away"), ValueError("unexpected")]
+
+    async def execute(*_: object, **__: object) -> list[bytes]:
+        if errors:
+            raise errors.pop()
+        return [b""]
+
+    async with asyncio.timeout(TIMEOUT):
+        await recovery.recover(execute, breaker)
+    assert breaker.is_closed and not errors
+    assert [one.message for one in caplog.records].count("a probe failed") == 2

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...document import keys
 from ...errors import AwiError, Unreachable
 from ..breaker import CircuitBreaker
+
+log = logging.getLogger("awictl")
 
 #: `Server.execute` of the servers, without the breaker.
 Execute = Callable[..., Awaitable[Any]]
@@ -47,4 +50,7 @@ async def _probe(execute: Execute, *, own: bool) -> str | None:
         return f"no answer to a probe within {PROBE_SECONDS:g} s"
     except AwiError:
         return None
+    except Exception as error:  # an unexpected one must not end the probes
+        log.exception("a probe failed")
+        return str(error)
     return None

@@ -85,16 +85,16 @@ class SessionReader:
             found = await find.from_archive(session_id, self._open_archive, error)
             return find.history_of(found.document, limit, offset, degraded=found.degraded), found
 
-    async def diff(self, session_id: str) -> dict[str, Any] | None:
-        """`{"delta", "last_action"}` of the last update; None if it has expired. Raises NotFound. One round trip."""
+    async def diff(self, session_id: str) -> LastDiff:
+        """The last delta of a session. Raises NotFound. One round trip."""
         raw, exists = await self._store.diff(keys.check_session_id(session_id))
         if raw is None:
             if not exists:
                 raise no_session(session_id, self._store.where)
-            return None
+            return LastDiff(None)
         from ..document.update import decode_diff  # most reads do not need it
 
-        return decode_diff(raw, f"{self._store.where}, key {keys.diff_key(session_id)}")
+        return LastDiff(decode_diff(raw, f"{self._store.where}, key {keys.diff_key(session_id)}"))
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to, even if that is gone; None without a mapping. One round trip."""

@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..document.fold import fold
 from ..document.schema import as_text
 from ..document.splice import Base, action_count, base_after
 from ..document.timestamps import timestamp
@@ -192,9 +193,22 @@ class Updater:
 
     async def change(self, session_id: str, base: Base, update: Update) -> Change:
         """What an update makes of a session, without writing it; what it trims is archived before."""
+        return await self._trimmed_change(session_id, base, lambda drop: apply_update(base, update, timestamp(), drop))
+
+    async def fold(
+        self, session_id: str, base: Base, records: Sequence[Mapping[str, Any]], *, persist: bool = False
+    ) -> Change:
+        """What recorded actions make of a session (see `document.fold`), without writing it; otherwise like `change`.
+
+        `base`: with its trajectory. The caller commits the change.
+        """
+        self._heads.pop(session_id, None)
+        return await self._trimmed_change(session_id, base, lambda drop: fold(base, records, drop, persist=persist))
+
+    async def _trimmed_change(self, session_id: str, base: Base, make: Callable[[int], Change]) -> Change:
+        """The change that `make` returns for a number of actions to drop, after these were archived."""
         actions = base.document["history"].get("actions")
-        drop = self._to_drop(len(actions)) if actions is not None else 0
-        change = apply_update(base, update, timestamp(), drop)
+        change = make(self._to_drop(len(actions)) if actions is not None else 0)
         if not change.dropped or self._trimmed is None:
             return change
         try:
@@ -204,7 +218,7 @@ class Updater:
                 "%s: no actions are trimmed for now, since the oldest cannot be archived: %s", session_id, error
             )
             self._no_trimming_until = asyncio.get_running_loop().time() + ARCHIVE_RETRY_SECONDS
-            return apply_update(base, update, timestamp())
+            return make(0)
         return change
 
     def _to_drop(self, count: int) -> int:

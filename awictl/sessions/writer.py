@@ -86,20 +86,31 @@ class SessionWriter:
         return Updated(change.head, change.action, update.op_id, base.head)
 
     async def update_page_state(
-        self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+        self,
+        session_id: str,
+        page: Mapping[str, Any],
+        entry: Mapping[str, Any] | None = None,
+        *,
+        fresh_op_id: str | None = None,
     ) -> Updated:
         """Record the page that the agent now sees; see `StateManager.update_page_state`."""
         page = checked_object(page, "a page", self._settings.max_delta_bytes)
-        return await self.apply(session_id, page_delta(page), {"input": page, **(entry or {})})
+        entry = {"input": page, **(entry or {})}
+        return await self.apply(session_id, page_delta(page), entry, fresh_op_id=fresh_op_id)
 
     async def update_pagination(
-        self, session_id: str, pagination: Mapping[str, Any], entry: Mapping[str, Any] | None = None
+        self,
+        session_id: str,
+        pagination: Mapping[str, Any],
+        entry: Mapping[str, Any] | None = None,
+        *,
+        fresh_op_id: str | None = None,
     ) -> Updated:
         """Move to another page of results; see `StateManager.update_pagination`."""
         limit = self._settings.max_delta_bytes
         pagination = checked_object(pagination, "a pagination", limit)
         entry = {"action": "paginate", "input": pagination, **(entry or {})}
-        sample, given = checked_update({}, entry, limit)
+        sample, given = checked_update({}, entry, limit, fresh_op_id)
 
         def build(head: dict[str, Any]) -> Update:
             return checked_update(pagination_delta(head, pagination), {**entry, "op_id": sample.op_id}, limit)[0]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..archive.sweep import Sweeper
     from ..diagnostics.inventory import Inventory
     from ..document.splice import Base
+    from ..fallback.reads import FallbackReader
+    from ..fallback.services import FallbackAgentSessions, FallbackEarlierSessions, FallbackWriter
+    from ..fallback.switch import SessionFallback
     from ..media.cache import MediaCache
     from ..query_cache.cache import QueryCache
     from ..query_cache.diagnose import Diagnosis
@@ -91,9 +94,12 @@ class StateManager:
         before = [agents.close()] if agents is not None else []  # it still writes to the archive
         results: list[Any] = await asyncio.gather(*before, return_exceptions=True)
         archive: Archive | None = vars(self).get("archive")
+        fallback: SessionFallback | None = vars(self).get("fallback")
         closing = [self.store.close(), *(one.close() for one in self._other_servers.values())]
         if archive is not None:
             closing.append(archive.close())
+        if fallback is not None:
+            closing.append(fallback.close())
         results += await asyncio.gather(*closing, return_exceptions=True)
         if errors := [one for one in results if isinstance(one, BaseException)]:
             for other in errors[1:]:
@@ -127,7 +133,7 @@ class StateManager:
         from ..query_cache.cache import QueryCache
 
         strings = self._strings(self.settings.cache_redis_url)
-        return QueryCache(strings, self._reader, self._writer, self.settings)
+        return QueryCache(strings, self._reader, self._redis_writer, self.settings)
 
     @cached_property
     def media(self) -> MediaCache:
@@ -159,19 +165,32 @@ class StateManager:
         return agents
 
     @cached_property
-    def agent_sessions(self) -> AgentSessions:
+    def agent_sessions(self) -> AgentSessions | FallbackAgentSessions:
         """Gets or creates the sessions of agents for their requests; this extends their TTL. Raises ReadOnly."""
         from .get_or_create import AgentSessions
 
         self.settings.check_writable()
-        return AgentSessions(self.store.get_or_create, self.earlier_sessions.ended)
+        sessions = AgentSessions(self.store.get_or_create, self._earlier_sessions.ended)
+        if self.fallback is None:
+            return sessions
+        from ..fallback.services import FallbackAgentSessions
+
+        return FallbackAgentSessions(sessions, self.fallback)
 
     @cached_property
-    def earlier_sessions(self) -> EarlierSessions:
-        """The op_ids of agents' earlier sessions."""
+    def _earlier_sessions(self) -> EarlierSessions:
         from .earlier_sessions import EarlierSessions
 
         return EarlierSessions(self.store, lambda: self.archive, self.settings.session_ttl_ms)
+
+    @cached_property
+    def earlier_sessions(self) -> EarlierSessions | FallbackEarlierSessions:
+        """The op_ids of agents' earlier sessions."""
+        if self.fallback is None:
+            return self._earlier_sessions
+        from ..fallback.services import FallbackEarlierSessions
+
+        return FallbackEarlierSessions(self._earlier_sessions, self.fallback)
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -224,6 +243,31 @@ class StateManager:
         return open_migration(self.store, self.settings, lambda: self.archive, to_redis=to_redis, **options)
 
     @cached_property
+    def fallback(self) -> SessionFallback | None:
+        """Lets sessions go on in MongoDB while Redis is away; None without a fallback (`Settings.falls_back`)."""
+        if self.breaker is None:
+            return None
+        from ..fallback.open import open_fallback
+
+        def services() -> tuple[Updater, SessionEndings, EarlierSessions]:
+            return self._updater, self._endings, self._earlier_sessions
+
+        return open_fallback(self.store, self.settings, self.breaker, lambda: self.archive, services)
+
+    @asynccontextmanager
+    async def journal_watched(self) -> AsyncIterator[None]:
+        """Bring home what is journaled, by this process or another, as soon as Redis is there, while a block runs."""
+        if self.fallback is None:
+            yield
+            return
+        watching = asyncio.create_task(self.fallback.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    @cached_property
     def _updater(self) -> Updater:
         from .trimmed import TrimmedActions
         from .update import Updater
@@ -234,10 +278,26 @@ class StateManager:
         return Updater(self.store, self.settings, trimmed, lambda: breaker is not None and not breaker.is_closed)
 
     @cached_property
-    def _writer(self) -> SessionWriter:
+    def _redis_writer(self) -> SessionWriter:
         from .writer import SessionWriter
 
         return SessionWriter(self.store, self._updater, self._reader, self.settings)
+
+    @cached_property
+    def _writer(self) -> SessionWriter | FallbackWriter:
+        if self.fallback is None:
+            return self._redis_writer
+        from ..fallback.services import FallbackWriter
+
+        return FallbackWriter(self._redis_writer, self.fallback)
+
+    @cached_property
+    def _readers(self) -> FallbackReader | SessionReader:
+        if not self.settings.falls_back:
+            return self._reader
+        from ..fallback.reads import FallbackReader
+
+        return FallbackReader(self._reader, lambda: self.fallback, lambda: self.archive)
 
     @cached_property
     def _endings(self) -> SessionEndings:
@@ -377,7 +437,7 @@ class StateManager:
 
     async def find_session(self, session_id: str) -> Found:
         """A session from Redis; from the archive if it is not live, or Redis is unreachable. Raises NotFound."""
-        return await self._reader.find(session_id)
+        return await self._readers.find(session_id)
 
     async def read_session(self, session_id: str) -> Stored:
         """The stored string and its TTL. Raises NotFound. One round trip."""
@@ -389,12 +449,12 @@ class StateManager:
 
     async def find_session_for_agent(self, agent_id: str) -> str | None:
         """The id of the agent's current session; None if it has none."""
-        found = await self._reader.agent_session(agent_id)
+        found = await self._readers.agent_session(agent_id)
         return found.session_id if found is not None and found.exists else None
 
     async def get_agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to, even if that is gone; None without a mapping."""
-        return await self._reader.agent_session(agent_id)
+        return await self._readers.agent_session(agent_id)
 
     async def get_action_history(
         self, session_id: str, limit: int = 20, offset: int = 0, *, max_bytes: int | None = None
@@ -403,7 +463,7 @@ class StateManager:
 
         Raises NotFound, and TooLarge if more than `max_bytes` of the session would have to be read.
         """
-        return await self._reader.history(session_id, limit, offset, max_bytes=max_bytes)
+        return await self._readers.history(session_id, limit, offset, max_bytes=max_bytes)
 
     async def find_history(self, session_id: str, limit: int = 20, offset: int = 0) -> tuple[HistoryPage, Found | None]:
         """Like `get_action_history`, with the archive as a fallback if the session is not live or Redis is unreachable.
@@ -411,7 +471,7 @@ class StateManager:
         An archived trajectory is complete: it includes actions that were trimmed. Also returns what the archive
         returned; None if the page is from Redis.
         """
-        return await self._reader.find_history(session_id, limit, offset)
+        return await self._readers.find_history(session_id, limit, offset)
 
     async def get_state_diff(self, session_id: str) -> dict[str, Any] | None:
         """`{"delta", "last_action"}` of the last update; None if there was none in the last five minutes.
@@ -422,7 +482,7 @@ class StateManager:
 
     async def find_diff(self, session_id: str) -> LastDiff:
         """Like `get_state_diff`; also returns whether Redis is unreachable, so that it is what MongoDB has."""
-        return LastDiff(await self._reader.diff(session_id))
+        return await self._readers.diff(session_id)
 
     async def get_expiries(self, session_id: str, agent_id: str) -> dict[str, int | None]:
         """The TTL in milliseconds of each existing key of a session and its agent; None for a key without a TTL."""
@@ -506,8 +566,10 @@ class StateManager:
         the end is recorded in MongoDB. Raises NotFound, Unreachable, InvalidData.
         """
         self.settings.check_writable()
-        await self._endings.record(session_id)
-        return False
+        if self.fallback is None:
+            await self._endings.record(session_id)
+            return False
+        return await self.fallback.record_end(session_id, self._endings.record)
 
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""

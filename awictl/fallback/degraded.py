@@ -1,0 +1,261 @@
+"""Read and write sessions while Redis is away: in the journal, begun from the newest version that is known."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..document import keys
+from ..document.byte_layout import encode
+from ..document.json_codec import encodable
+from ..document.schema import has_ended, new_document
+from ..document.splice import Base, base_from_string
+from ..document.timestamps import timestamp
+from ..errors import NotFound, UpdateConflict
+from ..sessions.earlier_sessions import EarlierSessions
+from ..sessions.end import SessionEndings
+from ..sessions.get_or_create import RateLimitStatus, Visit
+from ..sessions.reader import LastDiff, SessionReader
+from ..sessions.update import Updated, Updater
+from ..sessions.writer import Created, SessionWriter
+from ..settings import Settings
+from ..store.base import HistoryPage, Stored
+from ..store.errors import no_session
+from ..util.bounded_dict import BoundedDict
+from .journal import Journal
+from .known import KnownSessions
+from .local_limits import LocalRateLimits
+from .newest import NewestVersions
+from .progress import is_newer
+
+if TYPE_CHECKING:
+    from ..sessions.find import OpenArchive
+
+log = logging.getLogger("awictl")
+
+#: Attempts of a request while other processes begin and end sessions of the same agent.
+ATTEMPTS = 8
+#: Maximum number of sessions and agents whose records this process knows to be up to date.
+MAX_CHECKED = 65_536
+#: No action of a journaled session is trimmed: it is trimmed when it is home.
+_NO_TRIMMING = 2**53
+
+
+class DegradedSessions:
+    """Reads and writes journaled sessions. Raises Unreachable if MongoDB is away, too."""
+
+    def __init__(self, journal: Journal, known: KnownSessions, settings: Settings, open_archive: OpenArchive) -> None:
+        self.journal = journal
+        self._store = journal.store
+        self._known = known
+        ttl = timedelta(milliseconds=settings.session_ttl_ms)
+        self._newest = NewestVersions(known, open_archive, ttl)
+        self._limits = LocalRateLimits()
+        journaled = replace(settings, max_actions=_NO_TRIMMING)
+        self._updater = Updater(self._store, journaled, _DecidedAtHome())  # type: ignore[arg-type]
+        self._reader = SessionReader(self._store, open_archive)
+        self._writer = SessionWriter(self._store, self._updater, self._reader, journaled)
+        self._endings = SessionEndings(self._store, self._updater, open_archive)
+        #: The op_ids of agents' earlier sessions, as far as they are in the archive and in the journal.
+        self.earlier = EarlierSessions(self._store, open_archive, settings.session_ttl_ms)
+        #: Sessions that were compared with what else is known since Redis went away; and agents with their sessions.
+        self._checked: BoundedDict[str, None] = BoundedDict(MAX_CHECKED)
+        self._agents: BoundedDict[str, str] = BoundedDict(MAX_CHECKED)
+
+    def begin_outage(self) -> None:
+        """Compare each session with what else is known of it, once more: Redis has answered in the meantime."""
+        self._checked.clear()
+        self._agents.clear()
+
+    # -- sessions of agents
+
+    async def visit(
+        self,
+        agent_id: str,
+        agent_name: str,
+        *,
+        route: str = "/",
+        operation: str = "",
+        limit: int = 0,
+        diff: bool = False,
+        create: bool = True,
+    ) -> Visit:
+        """Like `AgentSessions.get_or_create`; requests are counted by this process. Usually two requests at once."""
+        rate_limit = self._limits.count(agent_id, operation, limit)
+        for _ in range(ATTEMPTS):
+            session_id, base = await self._current(agent_id)
+            if (
+                session_id is not None
+                and base is not None
+                and base.document.get("agent_id") == agent_id
+                and not (create and has_ended(base.document))
+            ):
+                raw = (await self._store.diff(session_id))[0] if diff else None
+                return Visit(session_id, base, raw, rate_limit, degraded=True)
+            if not create:
+                raise NotFound(f"agent {agent_id} has no session at {self.journal.where}, where Redis' are journaled")
+            new_id = keys.new_session_id()
+            document = new_document(new_id, agent_id, encodable(agent_name), encodable(route), timestamp())
+            raw = encode(document)
+            await self.journal.begin(new_id, raw)
+            self._checked[new_id] = None
+            if await self.journal.map(agent_id, new_id, session_id) == new_id:
+                self._agents[agent_id] = new_id
+                return Visit(new_id, base_from_string(raw), None, rate_limit, degraded=True)
+        raise UpdateConflict(
+            f"{self.journal.where}: other requests keep creating and ending sessions of agent {agent_id}; try again"
+        )
+
+    async def _current(self, agent_id: str) -> tuple[str | None, Base | None]:
+        """The current session of an agent and its head; begun if it is known, but not in the journal yet."""
+        expected = self._agents.get(agent_id)
+        if expected is not None:
+            session_id, base = await asyncio.gather(self.journal.session_of(agent_id), self._head(expected))
+            if session_id == expected and base is not None:
+                return session_id, base
+        mapped = await self.journal.session_of(agent_id)
+        session_id = mapped
+        if expected is None:  # the first request since Redis went away: the agent may have gone on there
+            session_id = await self._latest(agent_id, mapped)
+        if session_id is None or not await self.ensure(session_id):
+            return mapped, None
+        if session_id != mapped:
+            session_id = await self.journal.map(agent_id, session_id, mapped)
+            await self.ensure(session_id)
+        self._agents[agent_id] = session_id
+        return session_id, await self._head(session_id)
+
+    async def _latest(self, agent_id: str, mapped: str | None) -> str | None:
+        """The session that an agent used last. `mapped`: the one that it has in the journal."""
+        if mapped is None:
+            return await self._newest.session_of(agent_id)
+        entry = await self.journal.entry(mapped)
+        if entry is None or entry.pending:
+            return mapped
+        other = await self._newest.session_of(agent_id)
+        if other is None or other == mapped:
+            return mapped
+        version, base = await self._newest.find(other), await self._head(mapped)
+        return other if version is not None and (base is None or is_newer(version.head, base.head)) else mapped
+
+    async def _head(self, session_id: str) -> Base | None:
+        return await self._store.read_base(session_id)
+
+    def count(self, who: str, operation: str, limit: int) -> RateLimitStatus:
+        """Count a request without looking for a session. Raises RateLimited."""
+        return self._limits.count(who, operation, limit)
+
+    async def unmap(self, agent_id: str, session_id: str) -> None:
+        """Remove the mapping of an agent to a session, so that its next request begins another one."""
+        self._agents.pop(agent_id, None)
+        self._known.forget(session_id, agent_id)
+        await self.journal.unmap(agent_id, session_id)
+
+    # -- sessions by their id
+
+    async def ensure(self, session_id: str) -> bool:
+        """Begin to journal a session, from the newest version that is known. Returns whether one is.
+
+        A record that is home is replaced if a newer version is known: the session has gone on in Redis.
+        """
+        if session_id in self._checked:
+            return True
+        entry = await self.journal.entry(session_id)
+        version = None
+        if entry is None or not entry.pending:
+            version = await self._newest.find(session_id)
+        if entry is not None and version is not None:
+            base = await self._head(session_id)
+            if base is not None and is_newer(version.head, base.head):
+                await self.journal.drop(entry)
+                entry = await self.journal.entry(session_id)
+        if entry is None:
+            if version is None:
+                return False
+            await self.journal.begin(session_id, version.raw)
+        elif entry.home is None:
+            await self.journal.adopt(session_id)
+        self._checked[session_id] = None
+        return True
+
+    async def _required(self, session_id: str) -> None:
+        if not await self.ensure(keys.check_session_id(session_id)):
+            raise no_session(session_id, self.journal.where)
+
+    async def create(self, agent_id: str, agent_name: str, route: str, *, session_id: str) -> Created:
+        """Like `SessionWriter.create`. The TTL of a journaled session begins when it is home."""
+        document, previous, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id)
+        await self.journal.adopt(session_id)
+        self._checked[session_id] = None
+        self._agents[agent_id] = session_id
+        return Created(document, previous or self._known.session_of(agent_id), degraded=True)
+
+    async def apply(
+        self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
+    ) -> Updated:
+        """Like `SessionWriter.apply`. `op_id`: that of the update if the entry has none."""
+        await self._required(session_id)
+        return _marked(await self._writer.apply(session_id, delta, entry, fresh_op_id=op_id))
+
+    async def update_page_state(
+        self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
+    ) -> Updated:
+        """Like `SessionWriter.update_page_state`."""
+        await self._required(session_id)
+        return _marked(await self._writer.update_page_state(session_id, page, entry, fresh_op_id=op_id))
+
+    async def update_pagination(
+        self, session_id: str, pagination: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
+    ) -> Updated:
+        """Like `SessionWriter.update_pagination`."""
+        await self._required(session_id)
+        return _marked(await self._writer.update_pagination(session_id, pagination, entry, fresh_op_id=op_id))
+
+    async def record_end(self, session_id: str) -> None:
+        """Like `SessionEndings.record`. The session is archived when it is home."""
+        await self._required(session_id)
+        await self._endings.record(session_id)
+        base = await self._head(session_id)
+        if base is not None and isinstance(agent_id := base.document.get("agent_id"), str):
+            await self.earlier.ended(agent_id, session_id)
+
+    async def history(self, session_id: str, limit: int, offset: int, max_bytes: int | None) -> HistoryPage | None:
+        """A page of a journaled trajectory, newest first; None if the journal does not have the session."""
+        page = await self._store.history(session_id, limit, offset, max_bytes)
+        return page._replace(degraded=True) if page is not None else None
+
+    async def diff(self, session_id: str) -> LastDiff | None:
+        """The last delta of a session; None if the journal does not have the session."""
+        try:
+            return (await self._reader.diff(session_id))._replace(degraded=True)
+        except NotFound:
+            return None
+
+    async def session_of(self, agent_id: str) -> str | None:
+        """The session of an agent: in the journal or, if it has none there, the newest that is known."""
+        return await self.journal.session_of(agent_id) or await self._newest.session_of(agent_id)
+
+    async def stored(self, session_id: str) -> Stored | None:
+        """The string of a session, if the journal has something of it that Redis may lack."""
+        entry = await self.journal.entry(session_id)
+        return await self._store.read(session_id) if entry is not None and entry.pending else None
+
+
+class _DecidedAtHome:
+    """Takes the place of the trimmed actions of a session.
+
+    Whether an update was applied before it was journaled, by an action that is not in the journal, is decided when it
+    is brought home: Redis and its archive then have all actions.
+    """
+
+    async def have(self, session_id: str, base: Base, op_id: str) -> bool:
+        """Always false."""
+        return False
+
+
+def _marked(updated: Updated) -> Updated:
+    return replace(updated, degraded=True)

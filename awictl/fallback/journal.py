@@ -1,0 +1,310 @@
+"""The journal: the sessions that go on in MongoDB while Redis is away, as far as they are not in Redis yet.
+
+A journaled session is an ordinary session of a `MongoStore`, in collections of its own, begun from the newest version
+that is known. Its further actions are the entries of the journal. Beside the fields of that store, its document has
+
+    server       the identity of the Redis deployment that it belongs to
+    pending      whether it may have something that Redis lacks; every write sets it
+    home         how many of its actions need not be brought home: those that it began with, and later all that were
+    progress     how far the version had come that it began with: [total actions, next `t`, last update in milliseconds]
+    home_at      when everything was brought home last
+
+`awi_journal_aside` has the actions that could not be brought home, each with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo.errors import OperationFailure
+
+from ..archive.snapshot import Revision
+from ..document.json_codec import dumps
+from ..document.splice import Base, action_count
+from ..errors import Refused
+from ..settings import Settings
+from ..store.mongo.connection import MongoConnection
+from ..store.mongo.mapping import id_of
+from ..store.mongo.sessions import MongoStore
+from ..util.urls import without_credentials
+from .progress import progress_of
+
+#: Prefix of the collections.
+JOURNAL = "awi_journal"
+#: For how long what is home stays, so that processes that have not noticed Redis' return find it, in seconds.
+KEPT_SECONDS = 1_800.0
+#: Number of sessions that are deleted in one step after that time.
+BATCH = 100
+
+_ENTRY = dict.fromkeys(("agent_id", "revision", "pending", "home", "progress", "count"), 1)
+
+
+class JournalCounts(NamedTuple):
+    """What waits in the journal."""
+
+    #: Number of sessions with something that may not be in Redis yet.
+    pending: int
+    #: Number of actions that could not be brought home.
+    set_aside: int
+
+
+class Entry(NamedTuple):
+    """What the journal has of a session, besides the session itself."""
+
+    session_id: str
+    agent_id: str | None
+    revision: int
+    pending: bool
+    #: Number of its first actions that need not be brought home; None if the record has just been begun.
+    home: int | None
+    #: How far the version had come that it began with.
+    progress: Revision
+
+
+class SetAside(NamedTuple):
+    """An action that could not be brought home."""
+
+    session_id: str
+    agent_id: str | None
+    op_id: str
+    reason: str
+    at: datetime | None
+    #: The action as recorded, as JSON.
+    action: bytes
+
+
+class Journal:
+    """The journal of one Redis deployment. `server`: its identity. Raises the errors of `awictl.errors`."""
+
+    def __init__(self, store: MongoStore, server: str) -> None:
+        #: The sessions.
+        self.store = store
+        self.where = store.where
+        self._server = server
+        database = store.database
+        self._request = database.request
+        self._sessions, self._parts, self._agents = database.sessions, database.parts, database.agents
+        self._aside = database.connection.collection(f"{JOURNAL}_aside")
+        self._prepared = False
+
+    @classmethod
+    def open(cls, settings: Settings, server: str) -> Journal:
+        """The journal in the MongoDB that the settings name. Sends nothing yet. Raises Refused if they name none."""
+        url = settings.live_mongodb
+        if url is None:
+            raise Refused("nothing can be journaled: set MONGODB_URI")
+        connection = MongoConnection.open(url, without_credentials(url), settings)
+        marks = {"pending": True, "server": server}
+        return cls(MongoStore(connection, settings, JOURNAL, ttl_ms=None, marks=marks), server)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.store.close()
+
+    # -- sessions
+
+    async def entry(self, session_id: str) -> Entry | None:
+        """What the journal has of a session; None if it does not have it. One request."""
+        with self._request():
+            found = await self._sessions.find_one({"_id": session_id}, _ENTRY)
+        return _entry(found) if found is not None else None
+
+    async def begin(self, session_id: str, raw: bytes) -> None:
+        """Begin to journal a session from this version of it, unless another process has begun it."""
+        await self._prepare()
+        try:
+            await self.store.put(session_id, None, raw, None)
+        except Refused:
+            if await self.entry(session_id) is None:
+                raise
+        await self.adopt(session_id)
+
+    async def adopt(self, session_id: str) -> None:
+        """Record which actions a session began with, if that is still to be done.
+
+        Every process does that before its first update of the session, so that a crash after `begin` loses nothing.
+        """
+        base = await self.store.read_base(session_id)
+        if base is None:
+            return
+        count = action_count(base)
+        if count is None and (whole := await self.store.read_base(session_id, full=True)) is not None:
+            base, count = whole, action_count(whole)
+        with self._request():
+            await self._sessions.update_one(
+                {"_id": session_id, "revision": base.revision, "home": {"$exists": False}},
+                {"$set": {"home": count or 0, "progress": list(progress_of(base.head))}},
+            )
+
+    async def drop(self, entry: Entry) -> None:
+        """Delete a session that is home, if nothing was added to it since it was read."""
+        with self._request():
+            gone = await self._sessions.delete_one(
+                {"_id": entry.session_id, "revision": entry.revision, "pending": False}
+            )
+            if gone.deleted_count:
+                await self._parts.delete_many({"session": entry.session_id})
+
+    async def mark_home(self, entry: Entry, base: Base) -> bool:
+        """Record that everything in a session is home, unless it has changed since `base` was read.
+
+        `base`: the session with its trajectory. Returns whether it has not changed.
+        """
+        change = {"pending": False, "home": len(base.document["history"]["actions"]), "home_at": datetime.now(UTC)}
+        with self._request():
+            result = await self._sessions.update_one(
+                {"_id": entry.session_id, "revision": base.revision}, {"$set": change}
+            )
+        return result.matched_count == 1
+
+    async def has_pending(self) -> bool:
+        """Whether a session may have something to bring home. One request."""
+        with self._request():
+            return await self._sessions.find_one({"pending": True, "server": self._server}, {"_id": 1}) is not None
+
+    async def pending_of(self, session_id: str | None, agent_id: str | None) -> list[str]:
+        """The pending sessions among this one and those of an agent, oldest first. One request."""
+        which = [{"_id": session_id}] if session_id is not None else []
+        if agent_id is not None:
+            which.append({"agent_id": agent_id})
+        return [one async for one in self._pending({"$or": which})]
+
+    def pending(self) -> AsyncGenerator[str, None]:
+        """The sessions that may have something to bring home, oldest first."""
+        return self._pending({"server": self._server})
+
+    async def _pending(self, which: dict[str, Any]) -> AsyncGenerator[str, None]:
+        with self._request():
+            found = self._sessions.find({"pending": True, **which}, {"_id": 1}).sort("revision", ASCENDING)
+            session_ids = [str(one["_id"]) async for one in found]
+        for session_id in session_ids:
+            yield session_id
+
+    async def clean(self) -> None:
+        """Delete sessions that have been home for `KEPT_SECONDS`, and their agents' mappings."""
+        old = {"pending": False, "home_at": {"$lt": datetime.now(UTC) - timedelta(seconds=KEPT_SECONDS)}}
+        with self._request():
+            found = [one async for one in self._sessions.find(old, _ENTRY).limit(BATCH)]
+        for entry in map(_entry, found):
+            await self.drop(entry)
+            if entry.agent_id is not None:
+                await self.unmap(entry.agent_id, entry.session_id)
+
+    # -- agents
+
+    async def session_of(self, agent_id: str) -> str | None:
+        """The session that an agent is mapped to here; None if there is no mapping. One request."""
+        with self._request():
+            found = await self._agents.find_one({"_id": id_of(agent_id)})
+        value = found.get("session_id") if found is not None else None
+        return value if isinstance(value, str) else None
+
+    async def map(self, agent_id: str, session_id: str, before: str | None) -> str:
+        """Map an agent to a session if it is still mapped to `before`. Returns what it is mapped to now."""
+        await self._prepare()
+        made = {"session_id": session_id, "expires_at": None}
+        with self._request():
+            if before is not None:
+                await self._agents.update_one({"_id": id_of(agent_id), "session_id": before}, {"$set": made})
+            else:
+                await self._agents.bulk_write(
+                    [UpdateOne({"_id": id_of(agent_id)}, {"$setOnInsert": made}, upsert=True)]
+                )
+        return await self.session_of(agent_id) or session_id
+
+    async def unmap(self, agent_id: str, session_id: str) -> None:
+        """Remove an agent's mapping if it points to this session."""
+        with self._request():
+            await self._agents.delete_one({"_id": id_of(agent_id), "session_id": session_id})
+
+    # -- what cannot be brought home
+
+    async def set_aside(self, entry: Entry, actions: Sequence[dict[str, Any]], reason: str) -> None:
+        """Keep actions aside that cannot be brought home. Idempotent."""
+        now = datetime.now(UTC)
+        writes = [
+            UpdateOne(
+                {"_id": f"{entry.session_id}:{action.get('op_id') or action.get('t')}"},
+                {
+                    "$setOnInsert": {
+                        "session_id": entry.session_id,
+                        "agent_id": entry.agent_id,
+                        "op_id": str(action.get("op_id")),
+                        "action": dumps(action),
+                        "reason": reason,
+                        "at": now,
+                    }
+                },
+                upsert=True,
+            )
+            for action in actions
+        ]
+        if writes:
+            with self._request():
+                await self._aside.bulk_write(writes, ordered=False)
+
+    async def aside_of(self, session_id: str) -> set[str]:
+        """The op_ids of the actions of a session that are kept aside. One request."""
+        with self._request():
+            return {str(one.get("op_id")) async for one in self._aside.find({"session_id": session_id}, {"op_id": 1})}
+
+    async def aside(self, limit: int = 1_000) -> list[SetAside]:
+        """The actions that are kept aside, oldest first."""
+        with self._request():
+            found = [one async for one in self._aside.find().sort("at", ASCENDING).limit(limit)]
+        return [
+            SetAside(
+                str(one.get("session_id")),
+                one.get("agent_id"),
+                str(one.get("op_id")),
+                str(one.get("reason")),
+                one.get("at"),
+                one.get("action") or b"",
+            )
+            for one in found
+        ]
+
+    async def counts(self) -> JournalCounts:
+        """What waits in the journal."""
+        with self._request():
+            return JournalCounts(
+                await self._sessions.count_documents({"pending": True, "server": self._server}),
+                await self._aside.count_documents({}),
+            )
+
+    async def _prepare(self) -> None:
+        """Create the indexes, once per process."""
+        if self._prepared:
+            return
+        with self._request():
+            try:
+                await self._sessions.create_indexes(
+                    [IndexModel([("pending", ASCENDING)], partialFilterExpression={"pending": True})]
+                )
+                await self._aside.create_indexes([IndexModel([("session_id", ASCENDING)])])
+            except OperationFailure as error:  # without them, a look takes longer
+                if error.timeout:
+                    raise
+        self._prepared = True
+
+
+def _entry(found: dict[str, Any]) -> Entry:
+    progress = found.get("progress")
+    numbers = progress if isinstance(progress, list) and len(progress) == len(Revision._fields) else [0, 0, 0]
+    agent_id = found.get("agent_id")
+    return Entry(
+        str(found["_id"]),
+        agent_id if isinstance(agent_id, str) else None,
+        _number(found.get("revision")) or 0,
+        found.get("pending") is True,
+        _number(found.get("home")),
+        Revision(*(_number(one) or 0 for one in numbers)),
+    )
+
+
+def _number(value: Any) -> int | None:
+    """A stored number, which is of another type if it has 64 bits; None if it is not one."""
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,109 @@
+"""The newest version of a session that is known without Redis: from this process' memory, and from the archive."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..archive.base import ArchiveQuery
+from ..document.action_numbers import actions_of, are_consecutive, next_t_of, t_of
+from ..document.byte_layout import decode, encode
+from ..document.schema import SESSION_START, as_object, as_text
+from .known import KnownSessions
+from .progress import is_newer
+
+if TYPE_CHECKING:
+    from ..archive.base import Archive, ArchivedSummary
+    from ..sessions.find import OpenArchive
+
+#: How many of an agent's latest archived sessions are looked at.
+SEARCHED_SESSIONS = 5
+
+
+class Version(NamedTuple):
+    """A version of a session."""
+
+    #: The stored string.
+    raw: bytes
+    #: The document without its trajectory.
+    head: dict[str, Any]
+
+
+class NewestVersions:
+    """Finds the newest versions of sessions. `ttl`: how long a session lasts without being used."""
+
+    def __init__(self, known: KnownSessions, open_archive: OpenArchive, ttl: timedelta) -> None:
+        self._known = known
+        self._open_archive = open_archive
+        self._ttl = ttl
+
+    async def find(self, session_id: str) -> Version | None:
+        """The newest version of a session that may still be live; None if there is none. Raises Unreachable."""
+        head = self._known.head(session_id)
+        document = await self._archived(session_id)
+        if head is not None and (document is None or is_newer(head, document)):
+            return _version(_joined(head, document))
+        return _version(document) if document is not None else None
+
+    async def session_of(self, agent_id: str) -> str | None:
+        """The session that an agent used last, and that may still be live; None if there is none."""
+        known = self._known.session_of(agent_id)
+        if known is not None:
+            return known
+        archive = self._open_archive()
+        if archive is None:
+            return None
+        query = ArchiveQuery(agent=agent_id, since=datetime.now(UTC) - self._ttl)
+        async with aclosing(archive.find(query, limit=SEARCHED_SESSIONS)) as summaries:
+            async for one in summaries:
+                if one.agent_id == agent_id and self._may_be_live(one):
+                    return one.session_id
+        return None
+
+    async def _archived(self, session_id: str) -> dict[str, Any] | None:
+        """The document of a session's newest snapshot; None if it was not live."""
+        archive: Archive | None = self._open_archive()
+        archived = await archive.load(session_id) if archive is not None else None
+        if archived is None or archived.raw is None or not self._may_be_live(archived.summary):
+            return None
+        return decode(archived.raw)
+
+    def _may_be_live(self, summary: ArchivedSummary) -> bool:
+        seen = [one for one in (summary.last_activity_at, summary.last_seen_at) if one is not None]
+        return summary.active and bool(seen) and max(seen) > datetime.now(UTC) - self._ttl
+
+
+def _version(document: dict[str, Any]) -> Version:
+    history = {name: value for name, value in as_object(document.get("history")).items() if name != "actions"}
+    return Version(encode(document), {**document, "history": history})
+
+
+def _joined(head: dict[str, Any], archived: dict[str, Any] | None) -> dict[str, Any]:
+    """The document of a head, with what is known of its trajectory: that of the archive, and the last action.
+
+    What is missing in between is counted as trimmed.
+    """
+    history = as_object(head.get("history"))
+    actions = list(actions_of(archived) or ()) if archived is not None else []
+    last = history.get("last_action")
+    if isinstance(last, dict):
+        if all(_is_before(one, last) for one in actions):
+            actions.append(last)
+    elif not actions:  # nothing has happened since the session began
+        actions.append(_start(head))
+    document = {**head, "history": {**history, "actions": actions}}
+    if not are_consecutive(document):
+        document["history"]["trimmed_actions"] = next_t_of(document) - len(actions)
+    return document
+
+
+def _is_before(action: Any, last: dict[str, Any]) -> bool:
+    t, last_t = t_of(action), t_of(last)
+    return t is None or last_t is None or t < last_t
+
+
+def _start(head: dict[str, Any]) -> dict[str, Any]:
+    """The first action of a session, as it was created."""
+    started = as_text(as_object(head.get("statistics")).get("session_start")) or head.get("last_updated")
+    return {"t": 0, "action": SESSION_START, "input": {}, "delta": {}, "timestamp": started}

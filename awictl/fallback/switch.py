@@ -1,0 +1,275 @@
+"""Redis, or the journal while Redis is away: for each operation on sessions, which of the two does it.
+
+An operation goes to Redis. If Redis is away, it is done in the journal, with the same op_id. Before the next operation
+of that session or agent reaches Redis, in any process, what is journaled of it is brought home. To find out whether
+there is something, a process looks into the journal: at every operation while it knows of something, and for
+`LOOK_SECONDS` after Redis has returned; otherwise every `PAUSE_SECONDS`, in the background or at its next operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import AwiError, NotFound, OutcomeUnknown, Unconfirmed, Unreachable, as_awi_error
+from ..store.errors import ClientClosed
+from ..util.bounded_dict import BoundedDict
+
+if TYPE_CHECKING:
+    from ..store.breaker import CircuitBreaker
+    from .degraded import DegradedSessions
+    from .homecoming import Homecoming
+    from .journal import Journal
+    from .known import KnownSessions
+
+log = logging.getLogger("awictl")
+
+T = TypeVar("T")
+
+#: Seconds after Redis' return in which every operation looks into the journal.
+LOOK_SECONDS = 10.0
+#: Seconds between two looks of a process that knows of nothing in the journal, and of one whose Redis is away.
+PAUSE_SECONDS, AWAY_SECONDS = 1.0, 0.1
+#: Seconds after which a session is tried again that cannot be brought home, at most.
+RETRY_SECONDS = 60.0
+#: Seconds for which MongoDB is not asked again after it did not answer.
+JOURNAL_AWAY_SECONDS = 1.0
+#: Number of sessions that are brought home at the same time.
+CONCURRENT = 8
+#: Seconds between two deletions of what has been home for long.
+CLEAN_SECONDS = 60.0
+#: Maximum number of sessions and agents that this process remembers to have journaled.
+MAX_JOURNALED = 65_536
+
+
+class SessionFallback:
+    """Decides for each operation. `open_degraded`, `open_homecoming`: create these services at first use."""
+
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        known: KnownSessions,
+        open_degraded: Callable[[], DegradedSessions],
+        open_homecoming: Callable[[], Homecoming],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.known = known
+        #: How many operations were done in the journal.
+        self.degraded_operations = 0
+        self._breaker = breaker
+        self._open_degraded = open_degraded
+        self._open_homecoming = open_homecoming
+        self._degraded: DegradedSessions | None = None
+        self._clock = clock
+        #: Whether something is, or may be, in the journal; and when that was looked up last.
+        self._pending = False
+        self._looked_at = -1e9
+        #: Whether Redis has done an operation since the last one in the journal.
+        self._was_there = True
+        #: Sessions and agents that this process has journaled something of since everything was home.
+        self._journaled: BoundedDict[str, None] = BoundedDict(MAX_JOURNALED)
+        #: How many operations in the journal have begun, and how many of them have not finished.
+        self._operations = self._running = 0
+        #: Until when MongoDB is not asked again, and why.
+        self._journal_away: tuple[float, Unreachable | None] = (0.0, None)
+        self._homecoming: Homecoming | None = None
+        #: Sessions that could not be brought home: how often, and when they are tried again.
+        self._failed: dict[str, tuple[int, float]] = {}
+        self._cleaned_at = clock()
+
+    @property
+    def degraded(self) -> DegradedSessions:
+        """Sessions in the journal."""
+        if self._degraded is None:
+            self._degraded = self._open_degraded()
+        return self._degraded
+
+    @property
+    def journal(self) -> Journal:
+        """The journal."""
+        return self.degraded.journal
+
+    async def close(self) -> None:
+        """Close the connections to the journal."""
+        if self._degraded is not None:
+            await self._degraded.journal.close()
+
+    async def run(
+        self,
+        normal: Callable[[], Awaitable[T]],
+        degraded: Callable[[], Awaitable[T]],
+        *,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> T:
+        """Do an operation in Redis (`normal`) or, if Redis is away, in the journal (`degraded`).
+
+        `session_id`, `agent_id`: the session that it concerns, or the agent. Raises the errors of both.
+        """
+        if self._is_away():
+            return await self._run_degraded(degraded, self._breaker.refusal(), session_id, agent_id)
+        try:
+            if self._pending or self._breaker.seconds_closed() < LOOK_SECONDS:
+                await self._bring_first(session_id, agent_id)
+            result = await normal()
+        except (Unconfirmed, ClientClosed):
+            raise
+        except Unreachable as error:
+            failure: AwiError = error
+        except OutcomeUnknown as error:
+            if not self._is_away():
+                raise
+            failure = error
+        else:
+            self._was_there = True
+            return result
+        return await self._run_degraded(degraded, failure, session_id, agent_id)
+
+    async def record_end(self, session_id: str, normal: Callable[[str], Awaitable[None]]) -> bool:
+        """Record the end of a session, which `normal` does in Redis. Returns whether it was done in the journal."""
+
+        async def in_redis() -> bool:
+            await normal(session_id)
+            return False
+
+        async def in_journal() -> bool:
+            await self.degraded.record_end(session_id)
+            return True
+
+        degraded = await self.run(in_redis, in_journal, session_id=session_id)
+        self.known.forget(session_id)
+        return degraded
+
+    def _is_away(self) -> bool:
+        return not self._breaker.is_closed
+
+    async def _run_degraded(
+        self, degraded: Callable[[], Awaitable[T]], failure: AwiError, session_id: str | None, agent_id: str | None
+    ) -> T:
+        """Do an operation in the journal, after `failure` of Redis."""
+        until, why = self._journal_away
+        if why is not None and self._clock() < until:
+            raise _both(failure, why)
+        if self._was_there:
+            self._was_there = False
+            self.degraded.begin_outage()
+        self._pending = True
+        for name in (session_id, agent_id):
+            if name is not None:
+                self._journaled[name] = None
+        self._operations += 1
+        self._running += 1
+        try:
+            result = await degraded()
+        except Unreachable as error:
+            self._journal_away = (self._clock() + JOURNAL_AWAY_SECONDS, error)
+            raise _both(failure, error) from failure
+        except NotFound as error:
+            raise _both(failure, error) from failure  # Redis may have it
+        finally:
+            self._running -= 1
+        self.degraded_operations += 1
+        return result
+
+    # -- bringing home
+
+    async def _bring_first(self, session_id: str | None, agent_id: str | None) -> None:
+        """Bring home what is journaled of a session or an agent, before Redis is asked. Raises Unreachable."""
+        try:
+            await self._look()
+            found = await self.journal.pending_of(session_id, agent_id)
+        except Unreachable as error:
+            # without MongoDB, only those have to wait of whom something is known to be there
+            if session_id in self._journaled or agent_id in self._journaled:
+                raise
+            log.warning("whether something is journaled cannot be looked up: %s", error)
+            return
+        for one in found:
+            await self._bring(one)
+
+    async def _bring(self, session_id: str) -> None:
+        """Bring a session home. Raises Unreachable if that fails, for whatever reason."""
+        tries, again_at = self._failed.get(session_id, (0, 0.0))
+        if self._clock() < again_at:
+            raise Unreachable(f"{session_id} has journaled updates that cannot be brought home at the moment")
+        if self._homecoming is None:
+            self._homecoming = self._open_homecoming()
+        try:
+            await self._homecoming.bring(session_id)
+        except Unreachable:
+            raise
+        except Exception as error:
+            seconds = min(RETRY_SECONDS, 2.0**tries)
+            self._failed[session_id] = (tries + 1, self._clock() + seconds)
+            failure = as_awi_error(error)
+            log.error("%s cannot be brought home; it is tried again in %g s: %s", session_id, seconds, failure)
+            raise Unreachable(f"{session_id} has journaled updates that cannot be brought home: {failure}") from error
+        self._failed.pop(session_id, None)
+
+    async def _look(self) -> None:
+        """Look whether anything is in the journal, unless that was done just now."""
+        if self._clock() - self._looked_at < PAUSE_SECONDS:
+            return
+        self._looked_at = self._clock()
+        began = (self._operations, self._running)
+        pending = await self.journal.has_pending()
+        if not pending and began == (self._operations, 0):
+            self._pending = False
+            self._journaled.clear()
+        elif pending:
+            self._pending = True
+
+    async def bring_all(self) -> int:
+        """Bring all sessions home, the oldest first. Returns how many could not be. Raises Unreachable."""
+        failed = 0
+        slots = asyncio.Semaphore(CONCURRENT)
+
+        async def bring(session_id: str) -> None:
+            nonlocal failed
+            async with slots:
+                try:
+                    await self._bring(session_id)
+                except Unreachable:
+                    failed += 1
+                    if self._is_away():
+                        raise
+
+        async with asyncio.TaskGroup() as tasks:
+            async for session_id in self.journal.pending():
+                tasks.create_task(bring(session_id))
+        return failed
+
+    async def watch(self) -> None:
+        """Bring home what is in the journal whenever Redis is there, until this is cancelled."""
+        while True:
+            away = self._is_away()
+            if not away:
+                try:
+                    await self.step()
+                except* AwiError as group:
+                    log.warning("the journal cannot be brought home at the moment: %s", group.exceptions[0])
+                except* Exception:
+                    log.exception("the journal cannot be brought home at the moment")
+            await asyncio.sleep(AWAY_SECONDS if away else PAUSE_SECONDS)
+
+    async def step(self) -> None:
+        """Look into the journal, and bring home what is there. Raises Unreachable."""
+        self._looked_at = -1e9
+        await self._look()
+        if self._pending:
+            await self.bring_all()
+            self._looked_at = -1e9
+            await self._look()
+        if self._clock() - self._cleaned_at > CLEAN_SECONDS:
+            self._cleaned_at = self._clock()
+            await self.journal.clean()
+
+
+def _both(failure: AwiError, error: AwiError) -> AwiError:
+    """The error of Redis, which says what the journal could not do about it either."""
+    if isinstance(failure, OutcomeUnknown):
+        return failure
+    return Unreachable(f"{failure}; and {error}")

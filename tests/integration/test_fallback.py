@@ -1,0 +1,184 @@
+"""Redis away: sessions go on in the journal, and everything is brought home afterwards, once and in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.fallback_site import Site, site_of
+from support.mongo import MongoServer
+from support.proxy import Proxy
+from support.valkey import ValkeyServer
+
+from awictl.errors import HasEnded, Unreachable
+
+
+@pytest.fixture
+async def site(valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer) -> AsyncIterator[Site]:
+    """A process with a fallback, and Redis behind a proxy."""
+    async with site_of(valkey, proxy, mongo) as opened:
+        yield opened
+
+
+async def test_an_agent_goes_on_while_redis_is_away(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.apply(session_id, 1)
+    await site.redis_away()
+    visit = await site.visit("a")
+    assert visit.degraded and visit.session_id == session_id
+    assert visit.head["n"] == 1
+    updated = await site.apply(session_id, 2)
+    assert updated.degraded and updated.action is not None
+    assert (await site.visit("a")).head["n"] == 2
+    assert (await site.visit("a", diff=True)).last_delta["delta"] == {"n": 2}
+    page = await site.manager.get_action_history(session_id)
+    assert page.degraded and [one.get("op_id") for one in page.trajectory[:2]] == ["op_2", "op_1"]
+    await site.redis_back()
+    visit = await site.visit("a")
+    assert not visit.degraded and visit.session_id == session_id and visit.head["n"] == 2
+    assert site.op_ids(session_id) == ["op_1", "op_2"]
+    assert site.document(session_id)["statistics"]["total_actions"] == 2
+    assert await site.pending() == []
+
+
+async def test_an_update_is_brought_home_before_the_next_one(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    for number in range(1, 4):
+        assert (await site.apply(session_id, number)).degraded
+    await site.redis_back()
+    assert not (await site.apply(session_id, 4)).degraded
+    assert site.op_ids(session_id) == ["op_1", "op_2", "op_3", "op_4"]
+
+
+async def test_a_session_that_redis_has_lost_is_put_back(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.apply(session_id, 1)
+    await site.archive(session_id)
+    await site.redis_away()
+    await site.apply(session_id, 2)
+    site.valkey.raw.flushall()
+    await site.redis_back()
+    await site.manager.fallback.step()
+    assert site.op_ids(session_id) == ["op_1", "op_2"]
+    assert site.valkey.raw.get("AGENT:SESSION:a") == session_id.encode()
+    assert 0 < site.valkey.raw.pttl(f"AWI:SESSION:{session_id}") <= site.manager.settings.session_ttl_ms
+    assert (await site.visit("a")).head["n"] == 2
+
+
+async def test_a_session_begins_while_redis_is_away(site: Site) -> None:
+    await site.redis_away()
+    visit = await site.visit("a")
+    assert visit.degraded
+    assert (await site.visit("a")).session_id == visit.session_id
+    await site.apply(visit.session_id, 1)
+    await site.redis_back()
+    assert (await site.visit("a")).session_id == visit.session_id
+    assert site.op_ids(visit.session_id) == ["op_1"]
+
+
+async def test_both_versions_are_merged_if_the_session_went_on_in_redis(site: Site, mongo: MongoServer) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    async with site.another() as other:  # a process that can reach Redis
+        await other.apply(session_id, 2)
+        await site.apply(session_id, 3)
+        await other.apply(session_id, 4)
+    await site.redis_back()
+    assert not (await site.visit("a")).degraded
+    assert site.op_ids(session_id) == ["op_2", "op_4", "op_1", "op_3"]
+    document = site.document(session_id)
+    assert [one["t"] for one in document["history"]["actions"]] == [0, 1, 2, 3, 4]
+    assert document["n"] == 3
+
+
+async def test_an_op_id_is_applied_once_across_the_switch(site: Site, proxy: Proxy) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away(after_commit=True)  # Redis applies the next update, and its reply is lost
+    updated = await site.apply(session_id, 1)
+    assert updated.degraded
+    assert site.op_ids(session_id) == ["op_1"]
+    again = await site.apply(session_id, 1)
+    assert again.degraded and again.action is None
+    await site.apply(session_id, 2)
+    await site.redis_back()
+    assert (await site.apply(session_id, 1)).action is None
+    assert site.op_ids(session_id) == ["op_1", "op_2"]
+
+
+async def test_a_session_that_ends_while_redis_is_away_is_archived_when_it_is_back(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    assert await site.manager.record_end(session_id)
+    with pytest.raises(HasEnded):
+        await site.apply(session_id, 2)
+    other = await site.visit("a")
+    assert other.session_id != session_id
+    await site.apply(other.session_id, 3)
+    await site.redis_back()
+    assert (await site.visit("a")).session_id == other.session_id
+    assert site.op_ids(other.session_id) == ["op_3"]
+    assert not site.valkey.raw.exists(f"AWI:SESSION:{session_id}")
+    archived = await site.manager.get_archived_session(session_id)
+    assert archived is not None and not archived.summary.active
+    assert [one["action"] for one in archived.document["history"]["actions"]][-1] == "session_end"
+    assert archived.document["history"]["actions"][-2]["op_id"] == "op_1"
+
+
+async def test_what_an_ended_session_cannot_take_is_kept_aside(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    async with site.another() as other:
+        await other.manager.end_session(session_id)
+    await site.redis_back()
+    assert (await site.visit("a")).session_id != session_id
+    [kept] = await site.manager.fallback.journal.aside()
+    assert (kept.session_id, kept.op_id) == (session_id, "op_1")
+    assert "ended" in kept.reason
+    assert await site.pending() == []
+    counts = await site.manager.fallback.journal.counts()
+    assert (counts.pending, counts.set_aside) == (0, 1)
+
+
+async def test_without_either_server_nothing_is_written(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    with site.mongo_away(), pytest.raises(Unreachable, match="MongoDB"):
+        await site.apply(session_id, 1)
+    await site.redis_back()
+    assert not (await site.apply(session_id, 2)).degraded
+    assert site.op_ids(session_id) == ["op_2"]
+
+
+async def test_two_processes_journal_one_session(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.archive(session_id)
+    await site.redis_away()
+    async with site.another(proxied=True) as other:
+        for number in range(1, 7, 2):
+            await site.apply(session_id, number)
+            await other.apply(session_id, number + 1)
+        assert (await other.visit("a")).head["n"] == 6
+        await site.redis_back()
+        assert (await site.visit("a")).head["n"] == 6
+        assert site.op_ids(session_id) == [f"op_{number}" for number in range(1, 7)]
+        await other.redis_back()
+        assert not (await other.apply(session_id, 7)).degraded
+    assert site.op_ids(session_id) == [f"op_{number}" for number in range(1, 8)]
+
+
+async def test_a_second_outage_begins_from_where_the_session_is_then(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    await site.redis_back()
+    await site.apply(session_id, 2)
+    await site.redis_away()
+    assert (await site.visit("a")).head["n"] == 2
+    await site.apply(session_id, 3)
+    await site.redis_back()
+    assert (await site.visit("a")).head["n"] == 3
+    assert site.op_ids(session_id) == ["op_1", "op_2", "op_3"]

@@ -19,7 +19,7 @@ MeasuredSeconds = Annotated[
     option("--seconds", min=0.1, metavar="SECONDS", callback=check_finite, help="How long to measure, in all."),
 ]
 Clients = Annotated[
-    int, option("--clients", min=1, max=256, metavar="N", help="Number of requests that are sent at once.")
+    int, option("--clients", min=1, max=64, metavar="N", help="Number of requests that are sent at once.")
 ]
 
 

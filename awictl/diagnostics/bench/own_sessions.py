@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from itertools import islice
 from typing import Any
@@ -41,12 +41,17 @@ RESULTS = 20
 _AT_ONCE = 32
 
 
+Drop = Callable[[str], Awaitable[bool]]
+
+
 class OwnSessions:
     """The sessions of one run at one store: for each client one that is read, and one that is updated."""
 
-    def __init__(self, manager: StateManager, clients: int) -> None:
+    def __init__(self, manager: StateManager, clients: int, drop: Drop | None = None) -> None:
+        """`drop`: deletes everything at once, unless there are sessions without this prefix. Returns whether it did."""
         self.manager = manager
         self.clients = clients
+        self._drop = drop
         run_id = secrets.token_hex(8)
         self._start = f"{PREFIX}{run_id}"
         self._query = {"bench": run_id}
@@ -97,6 +102,8 @@ class OwnSessions:
 
     async def remove(self) -> None:
         """Delete everything again. Deletes what it can; raises the first error."""
+        if self._drop is not None and await self._drop(self._start):
+            return
         outcomes: list[Any] = list(
             await asyncio.gather(self.manager.cache.delete([self.cache_key]), return_exceptions=True)
         )

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from ...errors import AwiError, Refused
+from ...errors import AccessDenied, AwiError, Refused
 from ...sessions.manager import StateManager
 from ...settings import Settings
 from ...util.urls import without_credentials
@@ -78,36 +79,37 @@ async def open_stores(settings: Settings) -> AsyncIterator[OpenStores]:
 
 @asynccontextmanager
 async def _mongodb(url: str, settings: Settings) -> AsyncIterator[StateManager]:
-    """A manager on collections of its own, which are dropped at the end."""
+    """A manager on collections of its own."""
     from ...store.mongo.connection import MongoConnection
     from ...store.mongo.sessions import MongoStore
 
     store = MongoStore(MongoConnection.open(url, without_credentials(url), settings), settings, COLLECTIONS)
     manager = StateManager(store, settings)
     try:
-        await store.ping()  # without a server, there is nothing to drop
-        try:
-            yield manager
-        finally:
-            with suppress(AwiError):  # not permitted, or unreachable; what is in them expires
-                await _drop(store)
+        yield manager
     finally:
         await manager.close()
 
 
-async def _drop(store: MongoStore) -> None:
-    """Drop the collections, unless another run uses them."""
-    async for names in store.scan():
-        if names:
-            return
-    with store.database.request():
-        await asyncio.gather(*(collection.drop() for collection, _ in store.database.indexes))
+async def _drop(store: MongoStore, prefix: str) -> bool:
+    """Drop the collections, unless they have sessions of another run. Returns whether they were dropped."""
+    with suppress(AccessDenied), store.database.request():
+        others = await store.database.sessions.find_one({"_id": {"$not": {"$regex": f"^{prefix}"}}})
+        if others is None:
+            await asyncio.gather(*(collection.drop() for collection, _ in store.database.indexes))
+        return others is None
+    return False
 
 
 @asynccontextmanager
 async def own_sessions(managers: Mapping[str, StateManager], clients: int) -> AsyncIterator[dict[str, OwnSessions]]:
     """The sessions of a run at each store, which are deleted at the end."""
-    own = {name: OwnSessions(manager, clients) for name, manager in managers.items()}
+    own = {
+        name: OwnSessions(
+            manager, clients, partial(_drop, cast("MongoStore", manager.store)) if name == MONGODB else None
+        )
+        for name, manager in managers.items()
+    }
     try:
         for one in own.values():
             await one.create()

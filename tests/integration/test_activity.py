@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from support.cli import unchanged
 from support.documents import APP_FILES, LAYOUTS, Layout, document, put, session_key
+from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
-from awictl import StateManager
+from awictl import Settings, StateManager
 from awictl.diagnostics import activity
 from awictl.diagnostics.activity import Order, Sampler
 from awictl.document.byte_layout import encode
 from awictl.document.token_estimate import tokens_per_step
+from awictl.store.base import SessionStore
+from awictl.store.mongo.sessions import MongoStore
 
 
 def counted(server: ValkeyServer, name: str, total: object, failed: object = 0, **others: object) -> None:
@@ -69,17 +73,40 @@ async def test_a_sample_keeps_only_the_first_sessions(
     assert [row["total"] for row in sample.row(2)["top"]] == [99, 98]
 
 
+STEPS = json.loads(APP_FILES[3].read_bytes())
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
 async def test_the_tokens_of_a_step_are_those_of_its_actions(
     manager: StateManager, valkey: ValkeyServer, layout: Layout
 ) -> None:
     """A listing has only the size of the trajectory, `session show` all of it."""
-    made = json.loads(APP_FILES[3].read_bytes())
-    made |= {"filler": "x" * 5000}
-    put(valkey, layout(made), "sess_steps")
+    put(valkey, layout(STEPS | {"filler": "x" * 5000}), "sess_steps")
+    put(valkey, layout(STEPS | {"agent_name": None}), "sess_unnamed")
     put(valkey, layout(document([], "sess_none")), "sess_none")
     put(valkey, b"{", "sess_bad")
-    shown = {one.session_id: one for one in (await Sampler(manager.store).sample()).shown}
-    assert shown["sess_steps"].estimated_tokens_per_step == tokens_per_step(made["history"]["actions"]) == 67
+    await check_tokens(manager.store)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))
+async def test_the_tokens_of_a_step_are_the_same_in_mongodb(
+    settings: Settings, mongo: MongoServer, layout: Layout
+) -> None:
+    store = MongoStore.open(replace(settings, mongodb_uri=mongo.uri))
+    try:
+        await store.put("sess_steps", None, layout(STEPS | {"filler": "x" * 5000}), None)
+        await store.put("sess_unnamed", None, layout(STEPS | {"agent_name": None}), None)
+        await store.put("sess_none", None, layout(document([], "sess_none")), None)
+        await store.put("sess_bad", None, b"{", None)
+        await check_tokens(store)
+    finally:
+        await store.close()
+
+
+async def check_tokens(store: SessionStore) -> None:
+    shown = {one.session_id: one for one in (await Sampler(store).sample()).shown}
+    expected = tokens_per_step(STEPS["history"]["actions"])
+    assert shown["sess_steps"].estimated_tokens_per_step == shown["sess_unnamed"].estimated_tokens_per_step == expected
+    assert expected == 67
     assert shown["sess_none"].estimated_tokens_per_step is None
     assert shown["sess_bad"].estimated_tokens_per_step is None

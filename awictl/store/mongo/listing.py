@@ -9,7 +9,8 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from ...document.byte_layout import decode_head
+from ...document.byte_layout import CLOSE, OPEN, decode_head
+from ...document.json_codec import dumps
 from ...document.keys import is_session_id
 from ...document.splice import base_from_string
 from ...errors import AwiError, InvalidData
@@ -112,15 +113,17 @@ class Listing:
             ttl, length = ttl_ms(expiry_of(document), now), of_type(document, "length", int)
             count = count_of(document)
             if count is not None:
-                head = decode_head(of_type(document, "head", bytes))
+                line = of_type(document, "head", bytes)
+                head = decode_head(line)
                 if head is None:
                     raise InvalidData("its head is not the start of a session document")
-                return Listed(session_id, head, count, ttl, length)
+                return Listed(session_id, head, count, ttl, length, None, length - len(line) - len(CLOSE))
             whole = await self._contents.whole(session_id)
             if whole is None:
                 return None
             base = base_from_string(whole.raw)
-            return Listed(session_id, base.head, len(base.document["history"]["actions"]), ttl, length)
+            rest = length - len(dumps(base.head)) - len(OPEN)
+            return Listed(session_id, base.head, len(base.document["history"]["actions"]), ttl, length, None, rest)
         except AwiError as error:
             return Listed(session_id, {}, None, ttl, length, str(error))
 

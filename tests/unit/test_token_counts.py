@@ -25,7 +25,7 @@ from awictl.diagnostics.bench.tokens import (
     head_text,
     state_text,
 )
-from awictl.diagnostics.bench.vocabulary import KNOWN_IDS, TokenCounter, Vocabulary
+from awictl.diagnostics.bench.vocabulary import KNOWN_IDS, PIECE, TokenCounter, Vocabulary, pieces
 from awictl.document.json_codec import loads
 from awictl.errors import AwiError, InvalidInput, NotFound
 
@@ -83,6 +83,24 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_any_text_has_tokens(counter: TokenCounter, text: str | bytes, tokens: int) -> None:
     assert counter.count(text) == tokens
+
+
+@pytest.mark.parametrize("vocabulary", list(Vocabulary))
+def test_long_texts_are_counted_in_pieces(vocabulary: Vocabulary, steps: list[ExampleStep]) -> None:
+    """The library holds the GIL while it encodes a text: Ctrl-C has to wait for no more than a piece."""
+    import splintr
+
+    page = render_page(steps[0].document["page_state"], PageKind.HEAVY) * 3
+    divided = [*pieces(page)]
+    assert "".join(divided) == page and len(divided) > 4 and max(map(len, divided)) <= PIECE
+    whole = splintr.Tokenizer.from_pretrained(vocabulary.value).encode_ordinary(page)
+    assert TokenCounter(vocabulary).count(page) == len(whole)
+
+
+@pytest.mark.parametrize("character", [" ", "a", "\n", "<", "漢", "\N{SLIGHTLY SMILING FACE}"])
+def test_text_without_words_is_cut_anywhere(character: str) -> None:
+    text = character * (PIECE * 2 + 1)
+    assert [len(piece) for piece in pieces(text)] == [PIECE, PIECE, 1]
 
 
 # -- the example and its pages

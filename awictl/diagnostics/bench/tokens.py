@@ -101,8 +101,9 @@ def state_text(document: Mapping[str, Any]) -> bytes:
 
 def head_text(document: Mapping[str, Any]) -> bytes:
     """The session document without its trajectory."""
-    history = {key: value for key, value in as_object(document.get("history")).items() if key != "actions"}
-    return dumps({**document, "history": history})
+    if not isinstance(history := document.get("history"), dict):
+        return dumps(document)
+    return dumps({**document, "history": {key: value for key, value in history.items() if key != "actions"}})
 
 
 def diff_texts(document: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import AwiError, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Vocabulary(StrEnum):
@@ -42,6 +42,11 @@ KNOWN_IDS: Mapping[Vocabulary, Mapping[str, Sequence[int]]] = {
 }
 
 
+#: Maximum length of the text that is encoded at once, in characters. splintr-rs holds the GIL meanwhile, so that Ctrl-C
+#: has to wait, and takes long for very long runs of spaces.
+PIECE = 65_536
+
+
 class TokenCounter:
     """Counts the tokens of texts."""
 
@@ -67,4 +72,24 @@ class TokenCounter:
         """The number of tokens of a text. Bytes are UTF-8; those that are not count as the replacement character."""
         if isinstance(text, str):
             text = text.encode(errors="surrogatepass")
-        return len(self._encode(text.decode(errors="replace")))
+        return sum(len(self._encode(piece)) for piece in pieces(text.decode(errors="replace")))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Divide a text into pieces of at most PIECE characters, so that their tokens add up to those of the text.
+
+    Both vocabularies divide a text between a letter and the space or the tag that follows, before anything else. A text
+    without such a place is cut anyway, which may change the count by a token or two.
+    """
+    start = 0
+    while len(text) - start > PIECE:
+        end = start + PIECE
+        cuts = (i for i in range(end, end - PIECE // 2, -1) if text[i] in " <" and _is_letter(text[i - 1]))
+        end = next(cuts, end)
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _is_letter(character: str) -> bool:
+    return character.isascii() and character.isalpha()

@@ -77,6 +77,9 @@ def test_a_live_or_archived_session_is_counted_and_stays_as_it_is(sqlite_user: C
     archived = sqlite_user.ok("bench", "tokens", "--session", made["session_id"])
     assert archived.json["parts"]["diff"] == live["parts"]["diff"] and "archive" in archived.err
     sqlite_user("bench", "tokens", "--session", "sess_none").error(3, "sess_none")
+    assert "degraded" not in archived.json
+    away = sqlite_user.having(REDIS_PORT="1").ok("bench", "tokens", "--session", made["session_id"])
+    assert away.json == archived.json | {"degraded": True} and "unreachable" in away.err
 
 
 def test_without_the_extra_the_command_says_what_to_install(user: Cli) -> None:

@@ -13,6 +13,7 @@ from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.params import option
 from ..framework.parsers import plain_id
+from ..framework.session_view import marked
 from . import view
 
 if TYPE_CHECKING:
@@ -60,21 +61,22 @@ def command(
 async def run(ctx: CommandContext, html: Path | None, session_id: str | None, vocabulary: Vocabulary) -> None:
     """Count the tokens, in a thread."""
     counter = await in_daemon_thread(lambda: TokenCounter(vocabulary))
-    document = await _document(ctx, session_id) if session_id is not None else None
+    document, degraded = await _document(ctx, session_id) if session_id is not None else (None, False)
     sizes = await _count_files(ctx, html, counter) if html is not None else None
     if sizes is not None and document is None:
         ctx.out.notice("pages are compared with the session that describes them: name it with --session")
     found = await in_daemon_thread(partial(_compare, document, sizes, counter))
-    render(ctx, found, session_id, vocabulary)
+    render(ctx, {"vocabulary": vocabulary.value, "session_id": session_id, **found.row()}, degraded)
 
 
-async def _document(ctx: CommandContext, session_id: str) -> dict[str, Any]:
-    """The document of a live or archived session. Raises NotFound."""
+async def _document(ctx: CommandContext, session_id: str) -> tuple[dict[str, Any], bool]:
+    """The document of a live or archived session, and whether Redis is unreachable. Raises NotFound."""
     async with ctx.manager() as manager:
         found = await manager.find_session(session_id)
         if found.origin:
             ctx.out.notice(found.origin)
-        return found.document if found.stored is None else manager.decoded(session_id, found.stored)
+        document = found.document if found.stored is None else manager.decoded(session_id, found.stored)
+        return document, found.degraded
 
 
 async def _count_files(ctx: CommandContext, path: Path, counter: TokenCounter) -> "Sizes":
@@ -124,7 +126,6 @@ def api_state(document: Mapping[str, Any]) -> bytes:
     return dumps(response_bodies.state(str(document.get("session_id")), dict(document), now))
 
 
-def render(ctx: CommandContext, found: "TokenComparison", session_id: str | None, vocabulary: Vocabulary) -> None:
+def render(ctx: CommandContext, row: dict[str, Any], degraded: bool) -> None:
     """Print the numbers and ratios."""
-    row = {"vocabulary": vocabulary.value, "session_id": session_id, **found.row()}
-    ctx.out.one(row, table=lambda: view.tokens(row))
+    ctx.out.one(marked(row, degraded), table=lambda: view.tokens(row))

@@ -29,6 +29,8 @@ log = logging.getLogger("awictl.server")
 #: Seconds that an agent waits for its session to be archived; after that, a sweep archives it.
 ARCHIVE_SECONDS = 5.0
 
+#: Seconds that a scrape of the metrics waits for the journal.
+JOURNAL_SECONDS = 1.0
 #: Maximum number of bytes of a session that are read for a page of its history.
 MAX_HISTORY_BYTES = 8_388_608
 #: The page of a history.
@@ -186,7 +188,14 @@ async def get_health(request: ApiRequest) -> Response:
 
 async def get_metrics(request: ApiRequest) -> Response:
     """Get metrics in the Prometheus text format."""
-    return Response(200, request.worker.metrics.text(), content_type=request.worker.metrics.content_type)
+    metrics, fallback = request.worker.metrics, request.worker.manager.fallback
+    if fallback is not None:
+        with suppress(AwiError, TimeoutError):  # the numbers stay as they were
+            async with asyncio.timeout(JOURNAL_SECONDS):
+                counts = await fallback.journal.counts()
+            metrics.journal_pending.set(counts.pending)
+            metrics.journal_set_aside.set(counts.set_aside)
+    return Response(200, metrics.text(), content_type=metrics.content_type)
 
 
 async def get_description(request: ApiRequest) -> Response:

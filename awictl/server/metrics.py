@@ -71,6 +71,18 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
+        self.journal_pending = Gauge(
+            "awictl_journal_pending_sessions",
+            "Number of sessions that went on in MongoDB while Redis was away, and may not be in Redis yet.",
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.journal_set_aside = Gauge(
+            "awictl_journal_set_aside",
+            "Number of actions recorded while Redis was away that cannot be applied to Redis; see `awictl doctor`.",
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
         Gauge(
             "awictl_build_info",
             "Version of the running server, in the label; the value is always 1.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.cli import Cli
-from support.valkey import free_port
+from support.mongo import MongoServer
+from support.valkey import ValkeyServer, free_port
 
 
 def archived(user: Cli) -> tuple[Cli, str]:
@@ -42,3 +45,52 @@ def test_writes_fail_without_the_fallback(mongo_user: Cli, words: list[str]) -> 
     words = [session_id if one == "SESSION" else one for one in words]
     away("session", *words, "--no-fallback").error(5, "cannot reach Redis")
     away.having(AWI_FALLBACK="off")("session", *words).error(5, "cannot reach Redis")
+
+
+def checks_of(user: Cli) -> dict[str, dict[str, Any]]:
+    """The checks of doctor by name; it may fail."""
+    return {one["check"]: one for one in json.loads(user("doctor", "-o", "json", "--no-data").out)["checks"]}
+
+
+def test_sessions_go_on_in_mongodb_and_come_home(
+    user: Cli, mongo: MongoServer, new_valkey: Callable[..., ValkeyServer]
+) -> None:
+    server = new_valkey("--appendonly", "yes")
+    user = user.having(REDIS_SOCKET=str(server.socket), MONGODB_URI=mongo.uri)
+    first = user.ok("session", "create", "--agent", "browser-1").json["session_id"]
+    user.ok("archive", "sweep", "--margin", "1d")
+    before = user.ok("health").json
+    assert "degraded" not in before and (before["journal_pending"], before["journal_set_aside"]) == (0, 0)
+    assert checks_of(user)["journal"]["status"] == "pass"
+
+    server.kill()
+    applied = user.ok("session", "apply", first, json.dumps({"n": 1}), "--action", "filter", "--op-id", "op-1")
+    assert (applied.json["degraded"], applied.json["n"]) == (True, 1)
+    assert "the update is recorded in MongoDB" in applied.err
+    created = user.ok("session", "create", "--agent", "browser-2")
+    assert created.json["degraded"] is True and "the session begins in MongoDB" in created.err
+    second = created.json["session_id"]
+    for words in (["show", first], ["history", first, "-o", "json"], ["diff", first]):
+        read = user.ok("session", *words)
+        assert read.json["degraded"] is True and "Redis is unreachable" in read.err, words
+    assert b"degraded" not in user.ok("session", "show", first, "-o", "raw").out
+    mapped = user.ok("agent", "session", "browser-1")
+    assert (mapped.json["session_id"], mapped.json["degraded"]) == (first, True)
+    assert "Redis is unreachable" in mapped.err
+    health = user("health")
+    assert health.code == 5 and "cannot reach Redis" in health.err
+    found = health.json
+    assert (found["redis"], found["archive"], found["degraded"]) == ("disconnected", "connected", True)
+    assert (found["journal_pending"], found["journal_set_aside"]) == (2, 0)
+    journal = checks_of(user)["journal"]
+    assert journal["status"] == "warn" and "2 sessions" in journal["evidence"]
+
+    server.start()
+    assert checks_of(user)["journal"]["remedy"].startswith("run `awictl archive sweep`")
+    user.ok("archive", "sweep", "--margin", "1s")
+    for session_id in (first, second):
+        shown = user.ok("session", "show", session_id)
+        assert "degraded" not in shown.json and shown.err == ""
+    assert user.ok("session", "history", first).rows[0]["op_id"] == "op-1"
+    assert user.ok("health").json["journal_pending"] == 0
+    assert checks_of(user)["journal"]["status"] == "pass"

@@ -2,33 +2,58 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AwiError, NotFound
+from ...errors import AwiError, NotFound, Unreachable
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
 from ..framework.params import CommandExit
 from ..framework.tables import fields_of
 
 if TYPE_CHECKING:
+    from ...fallback.journal import Journal
     from ...sessions.manager import StateManager
 
 
 @cli_command(examples=["awictl health", "awictl --profile production health && echo up"])
 def command(ctx: CommandContext) -> Work:
-    """Check that Redis and the archive respond. Shows latency and version; exits with 5 if one does not respond."""
+    """Check that Redis and the archive respond. Shows latency and version; exits with 5 if one does not respond.
+
+    With a fallback, also shows what is recorded in MongoDB because Redis was unreachable, and is not in Redis yet.
+    """
     return run(ctx)
 
 
 async def run(ctx: CommandContext) -> None:
-    """Ping Redis and the archive."""
+    """Ping Redis and the archive. If Redis is away, the archive is still of interest if sessions go on there."""
+    away: Unreachable | None = None
     async with ctx.manager() as manager:
-        answer = {"redis": "connected", "address": manager.store.where, **await manager.store.ping()}
+        answer: dict[str, Any] = {"redis": "connected", "address": manager.store.where}
+        try:
+            answer |= await manager.store.ping()
+        except Unreachable as unreachable:
+            if manager.fallback is None:
+                raise
+            away, answer["redis"] = unreachable, "disconnected"
         archive, error = await _ping_archive(manager)
+        if away is not None:
+            answer["degraded"] = archive["archive"] == "connected"
+        answer |= archive
+        if manager.fallback is not None and error is None:
+            answer |= await _journal(manager.fallback.journal)
     if isinstance(error, NotFound):  # no reason to fail: the first sweep creates it
         ctx.out.notice(str(error))
         error = None
-    render(ctx, answer | archive)
-    if error is not None:
-        raise CommandExit(report(error, verbose=ctx.options.verbose))
+    render(ctx, answer)
+    if codes := [report(one, verbose=ctx.options.verbose) for one in (away, error) if one is not None]:
+        raise CommandExit(codes[0])
+
+
+async def _journal(journal: "Journal") -> dict[str, Any]:
+    """What waits in the journal; blank if that is not available."""
+    try:
+        counts = await journal.counts()
+    except AwiError:
+        return {"journal_pending": None, "journal_set_aside": None}
+    return {"journal_pending": counts.pending, "journal_set_aside": counts.set_aside}
 
 
 async def _ping_archive(manager: "StateManager") -> tuple[dict[str, Any], AwiError | None]:

@@ -11,6 +11,7 @@ from .archive_checks import check_archive, is_configured, not_archived
 from .data_checks import data_checks
 from .data_scan import DataScan
 from .deployment import check_deployment
+from .journal_checks import check_journal
 from .repair import RepairPlan
 from .report import Check, Report, Status, failed, not_permitted
 
@@ -58,6 +59,8 @@ async def examine(
             checks += data_checks(scan.found, archive_configured=is_configured(open_archive))
             plan = RepairPlan(scan.found.repairs, scanned=True, truncated=scan.found.repairs_truncated)
     checks += await check_archive(open_archive)
+    if manager.fallback is not None:
+        checks += await check_journal(manager.fallback.journal, redis_answers=reached)
     return Report(checks), plan
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from support.api import Agent, an_agent, client_of, served
 from support.archives import forget_sockets
+from support.documents import SESSION_ID, action, compact, document
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
@@ -106,6 +107,18 @@ async def test_cached_results_are_a_miss_while_redis_is_away(
     monkeypatch.setattr(manager.agent_sessions, "get_or_create", degraded)
     missed = (await agent.get("cache")).json()
     assert (missed["cached"], missed["resultCount"], missed["degraded"]) == (False, 0, True)
+
+
+async def test_metrics_have_what_waits_in_the_journal(api: Api, agent: Agent) -> None:
+    assert "awictl_journal_pending_sessions 0.0" in (await agent.client.get("/metrics")).text
+    assert api.worker.manager.fallback is not None
+    journal = api.worker.manager.fallback.journal
+    await journal.begin(SESSION_ID, compact(document([0])))
+    entry = await journal.entry(SESSION_ID)
+    assert entry is not None
+    await journal.set_aside(entry, [{**action(1), "op_id": "op-1"}], "the session has ended meanwhile")
+    metrics = (await agent.client.get("/metrics")).text
+    assert "awictl_journal_pending_sessions 1.0" in metrics and "awictl_journal_set_aside 1.0" in metrics
 
 
 async def test_pages_of_other_origins_may_read_the_mark(agent: Agent) -> None:

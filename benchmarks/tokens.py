@@ -1,9 +1,9 @@
 """The tokens of real pages, and of rendered pages against the session state that describes them.
 
-    uv run python benchmarks/tokens.py [--pages DIR] [--vocabulary cl100k_base]
+    uv run python benchmarks/tokens.py [--vocabulary cl100k_base] [--keep DIR | --pages DIR]
 
 The real pages are those of the npm package `htmlparser-benchmark`, articles of news sites from 2013, which npm fetches
-into a temporary folder. They only show how large pages are: what no session describes has no ratio. The ratios
+into a temporary folder (or with `--keep` into one that stays, for `awictl bench tokens --html`). They only show how large pages are: what no session describes has no ratio. The ratios
 are those of `awictl bench tokens`, for sites with other sizes of page and lengths of text, step by step: the page after
 a step against the state after that step, and against the diff of that step.
 """
@@ -41,8 +41,11 @@ SMALL_DIFF = 250
 def fetch_corpus(folder: Path) -> Path:
     """Fetch the real pages with npm into a folder. Returns the folder with the HTML files."""
     print(f"fetching {CORPUS} with npm …", flush=True)
-    subprocess.run(["npm", "pack", "--silent", CORPUS], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    [archive] = folder.glob("*.tgz")
+    try:
+        subprocess.run(["npm", "pack", "--silent", CORPUS], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise SystemExit("npm is not installed; pass a folder with HTML files of your own (--pages DIR)") from None
+    archive = folder / f"{CORPUS.replace('@', '-')}.tgz"
     if hashlib.sha256(archive.read_bytes()).hexdigest() != CORPUS_SHA256:
         raise SystemExit(f"{CORPUS} has another content than the one that was measured")
     with tarfile.open(archive) as packed:
@@ -129,12 +132,16 @@ def whole_sessions(counter: TokenCounter) -> None:
 def main() -> None:
     """Fetch the real pages unless there is a folder of them, and measure."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pages", type=Path, help="folder with real pages, instead of those of npm")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--pages", type=Path, help="folder with real pages, instead of those of npm")
+    source.add_argument("--keep", type=Path, help="folder into which the pages of npm are fetched, and stay")
     parser.add_argument("--vocabulary", type=Vocabulary, choices=list(Vocabulary), default=Vocabulary.O200K_BASE)
     options = parser.parse_args()
     counter = TokenCounter(options.vocabulary)
-    with tempfile.TemporaryDirectory() as folder:
-        real = real_pages(options.pages or fetch_corpus(Path(folder)), counter)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        real = real_pages(options.pages or fetch_corpus(folder), counter)
     found = [
         compare_steps(example_steps(ExampleSite(page_size=size, excerpt_sentences=excerpt)), counter.count, api_state)
         for size in PAGE_SIZES

@@ -59,6 +59,7 @@ _awictl() {
       "serve --register-permission") words="read write delete" ;;
       "monitor --session") kind="session" ;;
       "monitor --kind") words="session diff agent cache image embedding lock ratelimit other" ;;
+      "bench tokens --html") kind="file" ;;
       "bench tokens --session") kind="session" ;;
       "bench tokens --vocabulary") words="o200k_base cl100k_base" ;;
       "migrate --to") words="redis mongo" ;;

@@ -285,7 +285,7 @@ complete -c awictl -n '__awictl_at '\''bench'\''' -a latency -d 'Measure operati
 complete -c awictl -n '__awictl_at '\''bench'\''' -a tokens -d 'Count the tokens of pages, and of the session state that describes them'
 complete -c awictl -n '__awictl_at '\''bench latency'\''' -l seconds -x -d 'How long to measure, in all.'
 complete -c awictl -n '__awictl_at '\''bench latency'\''' -l clients -x -d 'Number of requests that are sent at once.'
-complete -c awictl -n '__awictl_at '\''bench tokens'\''' -l html -x -d 'An HTML file, or a folder with HTML files, to count.'
+complete -c awictl -n '__awictl_at '\''bench tokens'\''' -l html -r -F -d 'An HTML file, or a folder with HTML files, to count.'
 complete -c awictl -n '__awictl_at '\''bench tokens'\''' -l session -x -a '(__awictl_values session)' -d 'A live or archived session to count, with the diffs of its actions.'
 complete -c awictl -n '__awictl_at '\''bench tokens'\''' -l vocabulary -x -a 'o200k_base cl100k_base' -d 'o200k_base or cl100k_base.'
 complete -c awictl -n '__awictl_at '\''migrate'\''' -l to -x -a 'redis mongo' -d 'Where the sessions are to be afterwards.'

@@ -1441,7 +1441,7 @@ _awictl_bench_latency() {
 
 _awictl_bench_tokens() {
   _arguments \
-    '--html=[An HTML file, or a folder with HTML files, to count.]:PATH: ' \
+    '--html=[An HTML file, or a folder with HTML files, to count.]:FILE:_files' \
     '--session=[A live or archived session to count, with the diffs of its actions.]:ID: _awictl_values session' \
     '--vocabulary=[o200k_base or cl100k_base.]:NAME:(o200k_base cl100k_base)' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Html = Annotated[
     Path | None,
-    option("--html", metavar="PATH", help="An HTML file, or a folder with HTML files, to count.", show_default=False),
+    option("--html", metavar="FILE", help="An HTML file, or a folder with HTML files, to count.", show_default=False),
 ]
 Session = Annotated[
     str | None,

@@ -3,9 +3,10 @@
     uv run python benchmarks/tokens.py [--vocabulary cl100k_base] [--keep DIR | --pages DIR]
 
 The real pages are those of the npm package `htmlparser-benchmark`, articles of news sites from 2013, which npm fetches
-into a temporary folder (or with `--keep` into one that stays, for `awictl bench tokens --html`). They only show how large pages are: what no session describes has no ratio. The ratios
-are those of `awictl bench tokens`, for sites with other sizes of page and lengths of text, step by step: the page after
-a step against the state after that step, and against the diff of that step.
+into a temporary folder (or with `--keep` into one that stays, for `awictl bench tokens --html`). They only show how
+large pages are: what no session describes has no ratio. The ratios are those of `awictl bench tokens`, for sites with
+other sizes of page and lengths of text, step by step: the page after a step against the state after that step, and
+against the diff of that step.
 """
 
 from __future__ import annotations

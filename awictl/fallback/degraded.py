@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from ..document.json_codec import encodable
 from ..document.schema import has_ended, new_document
 from ..document.splice import Base, base_from_string
 from ..document.timestamps import timestamp
-from ..errors import NotFound, UpdateConflict
+from ..errors import AwiError, NotFound, Unreachable, UpdateConflict
 from ..sessions.earlier_sessions import EarlierSessions
 from ..sessions.end import SessionEndings
 from ..sessions.get_or_create import RateLimitStatus, Visit
@@ -26,11 +26,12 @@ from ..settings import Settings
 from ..store.base import HistoryPage, Stored
 from ..store.errors import no_session
 from ..util.bounded_dict import BoundedDict
-from .journal import Journal
+from .journal import Entry, Journal
 from .known import KnownSessions
 from .local_limits import LocalRateLimits
 from .newest import NewestVersions
 from .progress import is_newer
+from .rebase import rebase
 
 if TYPE_CHECKING:
     from ..sessions.find import OpenArchive
@@ -160,27 +161,55 @@ class DegradedSessions:
     async def ensure(self, session_id: str) -> bool:
         """Begin to journal a session, from the newest version that is known. Returns whether one is.
 
-        A record that is home is replaced if a newer version is known: the session has gone on in Redis.
+        If it is in the journal, and this process knows a newer version of what it began with: it goes on from that.
         """
         if session_id in self._checked:
             return True
-        entry = await self.journal.entry(session_id)
-        version = None
-        if entry is None or not entry.pending:
-            version = await self._newest.find(session_id)
-        if entry is not None and version is not None:
-            base = await self._head(session_id)
-            if base is not None and is_newer(version.head, base.head):
-                await self.journal.drop(entry)
-                entry = await self.journal.entry(session_id)
-        if entry is None:
-            if version is None:
+        for _ in range(ATTEMPTS):
+            entry = await self.journal.entry(session_id)
+            if entry is None:
+                version = await self._newest.find(session_id)
+                if version is None:
+                    return False
+                await self.journal.begin(session_id, version.raw)
+            elif entry.home is None:
+                await self.journal.adopt(session_id)
+            elif not await self._renewed(entry):
+                continue
+            self._checked[session_id] = None
+            return True
+        raise UpdateConflict(f"{self.journal.where}: other writers kept changing {session_id}; try again")
+
+    async def _renewed(self, entry: Entry) -> bool:
+        """Let a journaled session go on from what this process knows, if that is newer. False: try again."""
+        if entry.pending:
+            head, written = self._known.head(entry.session_id), self._known.actions(entry.session_id)
+            if head is None:
+                return True
+            record = await self._store.read_base(entry.session_id, full=True)
+            if record is None:
                 return False
-            await self.journal.begin(session_id, version.raw)
-        elif entry.home is None:
-            await self.journal.adopt(session_id)
-        self._checked[session_id] = None
-        return True
+            return await rebase(self._store, entry, record, head, written)
+        version, base = await self._newest.find(entry.session_id), await self._head(entry.session_id)
+        if version is None or (base is not None and not is_newer(version.head, base.head)):
+            return True
+        await self.journal.drop(entry)
+        return False
+
+    async def save_known(self, go_on: Callable[[], bool]) -> None:
+        """Begin to journal the sessions of which this process wrote actions lately, as long as `go_on()` is true.
+
+        Redis may come back without its data; then these actions, which may not be archived yet, are in the journal.
+        """
+        for session_id in self._known.written_lately():
+            if not go_on():
+                return
+            try:
+                await self.ensure(session_id)
+            except Unreachable:
+                raise
+            except AwiError as error:
+                log.warning("what is known of %s cannot be journaled: %s", session_id, error)
 
     async def _required(self, session_id: str) -> None:
         if not await self.ensure(keys.check_session_id(session_id)):

@@ -8,6 +8,7 @@ attempt finds what is there already.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -124,9 +125,6 @@ class Homecoming:
         else:
             if ops:
                 await self._store.confirm(session_id, op_id_of(ops[-1]) or "")
-            agent_id = as_text(record.document.get("agent_id"))
-            if not is_end(ops[-1] if ops else None):
-                await self._store.touch([(session_id, agent_id)])
         await self._finish(entry, record)
         return True
 
@@ -186,6 +184,8 @@ class Homecoming:
             return True
         if ops and not todo:
             return True  # it was home before, and has expired since
+        if not ops and updated_ms(record.head) < time.time() * 1000 - self._ttl_ms:
+            return True  # it has expired, and nothing was added
         raw = await self._newest(entry, record, archived, todo)
         if raw is None:
             return False

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.base import ArchiveQuery
-from ..document.action_numbers import actions_of, are_consecutive, next_t_of, t_of
+from ..document.action_numbers import actions_of, t_of
 from ..document.byte_layout import decode, encode
 from ..document.schema import SESSION_START, as_object, as_text
 from .known import KnownSessions
 from .progress import is_newer
+from .versions import with_actions, with_later
 
 if TYPE_CHECKING:
     from ..archive.base import Archive, ArchivedSummary
@@ -43,7 +45,7 @@ class NewestVersions:
         head = self._known.head(session_id)
         document = await self._archived(session_id)
         if head is not None and (document is None or is_newer(head, document)):
-            return _version(_joined(head, document))
+            return _version(_joined(head, document, self._known.actions(session_id)))
         return _version(document) if document is not None else None
 
     async def session_of(self, agent_id: str) -> str | None:
@@ -79,28 +81,16 @@ def _version(document: dict[str, Any]) -> Version:
     return Version(encode(document), {**document, "history": history})
 
 
-def _joined(head: dict[str, Any], archived: dict[str, Any] | None) -> dict[str, Any]:
-    """The document of a head, with what is known of its trajectory: that of the archive, and the last action.
+def _joined(head: dict[str, Any], archived: dict[str, Any] | None, written: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The document of a head, with what is known of its trajectory: that of the archive, and the actions since then.
 
-    What is missing in between is counted as trimmed.
+    `written`: the actions that this process wrote. What is missing in between is counted as trimmed.
     """
-    history = as_object(head.get("history"))
     actions = list(actions_of(archived) or ()) if archived is not None else []
-    last = history.get("last_action")
-    if isinstance(last, dict):
-        if all(_is_before(one, last) for one in actions):
-            actions.append(last)
-    elif not actions:  # nothing has happened since the session began
+    last = as_object(head.get("history")).get("last_action")
+    if not actions and (not isinstance(last, dict) or (written and t_of(written[0]) == 1)):
         actions.append(_start(head))
-    document = {**head, "history": {**history, "actions": actions}}
-    if not are_consecutive(document):
-        document["history"]["trimmed_actions"] = next_t_of(document) - len(actions)
-    return document
-
-
-def _is_before(action: Any, last: dict[str, Any]) -> bool:
-    t, last_t = t_of(action), t_of(last)
-    return t is None or last_t is None or t < last_t
+    return with_actions(head, with_later(actions, [*written, last]))
 
 
 def _start(head: dict[str, Any]) -> dict[str, Any]:

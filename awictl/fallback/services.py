@@ -179,7 +179,7 @@ class FallbackWriter:
 
     def _seen(self, session_id: str, updated: Updated) -> Updated:
         if not updated.degraded:
-            self._fallback.known.saw(session_id, updated.head)
+            self._fallback.known.wrote(session_id, updated.head, updated.action, updated.size)
         return updated
 
     def _saw(self, document: dict[str, Any], *, degraded: bool) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AwiError, NotFound, OutcomeUnknown, Unconfirmed, Unreachable, as_awi_error
-from ..store.errors import ClientClosed
+from ..store.errors import ClientClosed, ReplyLost
 from ..util.bounded_dict import BoundedDict
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ T = TypeVar("T")
 #: Seconds after Redis' return in which every operation looks into the journal.
 LOOK_SECONDS = 10.0
 #: Seconds between two looks of a process that knows of nothing in the journal, and of one whose Redis is away.
-PAUSE_SECONDS, AWAY_SECONDS = 1.0, 0.1
+PAUSE_SECONDS, AWAY_SECONDS = 0.5, 0.1
+#: Seconds before an operation that could not reach Redis is tried again, while the breaker is still closed: so a lost
+#: connection, which the breaker tolerates, begins no journal.
+RETRY_PAUSES = (0.01, 0.04, 0.0)
 #: Seconds after which a session is tried again that cannot be brought home, at most.
 RETRY_SECONDS = 60.0
 #: Seconds for which MongoDB is not asked again after it did not answer.
@@ -79,6 +82,8 @@ class SessionFallback:
         #: Sessions that could not be brought home: how often, and when they are tried again.
         self._failed: dict[str, tuple[int, float]] = {}
         self._cleaned_at = clock()
+        #: How often Redis had gone away when the sessions that are known were saved.
+        self._saved = 0
 
     @property
     def degraded(self) -> DegradedSessions:
@@ -111,21 +116,27 @@ class SessionFallback:
         """
         if self._is_away():
             return await self._run_degraded(degraded, self._breaker.refusal(), session_id, agent_id)
-        try:
-            if self._pending or self._breaker.seconds_closed() < LOOK_SECONDS:
-                await self._bring_first(session_id, agent_id)
-            result = await normal()
-        except (Unconfirmed, ClientClosed):
-            raise
-        except Unreachable as error:
-            failure: AwiError = error
-        except OutcomeUnknown as error:
-            if not self._is_away():
+        for pause in RETRY_PAUSES:
+            try:
+                if self._pending or self._breaker.seconds_closed() < LOOK_SECONDS:
+                    await self._bring_first(session_id, agent_id)
+                result = await normal()
+            except (Unconfirmed, ClientClosed):
                 raise
-            failure = error
-        else:
-            self._was_there = True
-            return result
+            except ReplyLost as error:  # it may have been done: in the journal, nothing is in its way
+                return await self._run_degraded(degraded, error, session_id, agent_id)
+            except Unreachable as error:
+                failure: AwiError = error
+            except OutcomeUnknown as error:
+                if not self._is_away():
+                    raise
+                failure = error
+            else:
+                self._was_there = True
+                return result
+            if self._is_away():
+                break
+            await asyncio.sleep(pause)
         return await self._run_degraded(degraded, failure, session_id, agent_id)
 
     async def record_end(self, session_id: str, normal: Callable[[str], Awaitable[None]]) -> bool:
@@ -246,14 +257,27 @@ class SessionFallback:
         """Bring home what is in the journal whenever Redis is there, until this is cancelled."""
         while True:
             away = self._is_away()
-            if not away:
-                try:
-                    await self.step()
-                except* AwiError as group:
-                    log.warning("the journal cannot be brought home at the moment: %s", group.exceptions[0])
-                except* Exception:
-                    log.exception("the journal cannot be brought home at the moment")
+            try:
+                await (self._save_known() if away else self.step())
+            except* AwiError as group:
+                log.warning("the journal is not up to date: %s", group.exceptions[0])
+            except* Exception:
+                log.exception("the journal is not up to date")
             await asyncio.sleep(AWAY_SECONDS if away else PAUSE_SECONDS)
+
+    async def _save_known(self) -> None:
+        """Save what this process knows of sessions in the journal, once after Redis went away."""
+        if self._saved != self._breaker.times_opened and self._clock() >= self._journal_away[0]:
+            if self._was_there:
+                self._was_there = False
+                self.degraded.begin_outage()
+            saved, self._pending = self._breaker.times_opened, True
+            try:
+                await self.degraded.save_known(self._is_away)
+            except Unreachable as error:
+                self._journal_away = (self._clock() + JOURNAL_AWAY_SECONDS, error)
+                raise
+            self._saved = saved
 
     async def step(self) -> None:
         """Look into the journal, and bring home what is there. Raises Unreachable."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from ..document.action_numbers import are_consecutive, next_t_of, required_actions
+from ..document.action_numbers import are_consecutive, next_t_of, required_actions, t_of
 from ..document.byte_layout import encode
+from ..document.fold import fold_head
 from ..document.json_codec import json_equal
 from ..document.schema import SESSION_END, as_object
 from ..document.splice import Base, Splice, base_from_string
@@ -69,11 +70,58 @@ def replaced_older(base: Base, record: Base, home: int, aside: Collection[str], 
     if not lacking or op_id_of(last) is None or "delta" not in last:
         return None
     further = [one for one in actions[at + 1 :] if op_id_of(one) not in known]
-    history = {name: value for name, value in record.head["history"].items() if name != "trimmed_actions"}
-    document = {**record.head, "history": {**history, "actions": [*stored, *further]}}
-    if not are_consecutive(document):
-        document["history"]["trimmed_actions"] = next_t_of(document) - len(document["history"]["actions"])
+    document = with_actions(record.head, [*stored, *further])
     raw = encode(document)
     prefix = base_from_string(raw).prefix
     ends = is_end(last)
     return Change(record.head, last, Splice(prefix, 0, 0, raw[len(prefix) :]), (), persist and ends, ends)
+
+
+def with_actions(head: dict[str, Any], actions: list[Any]) -> dict[str, Any]:
+    """A document of a head and its trajectory. What is missing in the trajectory is counted as trimmed."""
+    document = {**head, "history": {**as_object(head.get("history")), "actions": actions}}
+    if not are_consecutive(document):
+        document["history"]["trimmed_actions"] = next_t_of(document) - len(actions)
+    return document
+
+
+def with_later(actions: Sequence[Any], others: Iterable[Any]) -> list[Any]:
+    """A trajectory, with those of other actions of its session that it lacks and that are later than its first.
+
+    They are inserted by their numbers, which never repeat. What has no number is left out.
+    """
+    known = op_ids_of(actions)
+    numbers = {t for one in actions if (t := t_of(one)) is not None}
+    first = min(numbers, default=0)
+    added = {
+        t: one
+        for one in others
+        if (t := t_of(one)) is not None and t > first and t not in numbers and op_id_of(one) not in known
+    }
+    joined = list(actions)
+    for t, action in sorted(added.items()):
+        place = len(joined)
+        while place and (t_of(joined[place - 1]) or 0) > t:
+            place -= 1
+        joined.insert(place, action)
+    return joined
+
+
+def rebased(record: Base, home: int, head: dict[str, Any] | None, others: Sequence[Any]) -> tuple[bytes, int] | None:
+    """A journaled session on a newer version of what it began with, and how many of its actions are of that version.
+
+    `home`: number of its actions that are not journaled ones. `head`: the newer version, without its trajectory; None
+    if it began with the newest. `others`: actions of the session in Redis that are known. None if nothing changes.
+    """
+    actions = trajectory(record)
+    last = as_object(as_object((head or {}).get("history")).get("last_action"))
+    known = with_later(actions[:home], [*others, last])
+    op_ids = op_ids_of(known)
+    ops = [one for one in actions[home:] if op_id_of(one) not in op_ids]  # the others were applied in Redis, too
+    if head is not None:
+        folded, ops = fold_head(head, ops, next_t_of(with_actions(head, known)))
+    elif len(known) == home:
+        return None
+    else:
+        folded = record.head
+    return encode(with_actions(folded, [*known, *ops])), len(known)

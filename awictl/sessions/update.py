@@ -60,6 +60,8 @@ class Updated:
     before: dict[str, Any] | None = None
     #: Whether it was recorded in MongoDB, because Redis is unreachable; it is applied to Redis afterwards.
     degraded: bool = False
+    #: Size of the recorded action in bytes, as stored; 0 if none was recorded.
+    size: int = 0
 
 
 class Updater:
@@ -147,7 +149,7 @@ class Updater:
                 outcome = await self._commit(session_id, base, change, look_for_op_id or sent is not None)
                 if outcome is CommitOutcome.OK:
                     self._remember(session_id, base_after(base, change.head, change.splice))
-                    return Updated(change.head, change.action, op_id, base.head)
+                    return Updated(change.head, change.action, op_id, base.head, size=len(change.splice.tail))
                 if outcome is CommitOutcome.APPLIED:
                     await self._store.confirm(session_id, op_id)
                     now = await self._store.read_base(session_id)

@@ -11,11 +11,15 @@ from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
 from awictl.errors import HasEnded, Unreachable
+from awictl.store import breaker
 
 
 @pytest.fixture
-async def site(valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer) -> AsyncIterator[Site]:
-    """A process with a fallback, and Redis behind a proxy."""
+async def site(
+    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Site]:
+    """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.05,))
     async with site_of(valkey, proxy, mongo) as opened:
         yield opened
 
@@ -182,3 +186,66 @@ async def test_a_second_outage_begins_from_where_the_session_is_then(site: Site)
     await site.redis_back()
     assert (await site.visit("a")).head["n"] == 3
     assert site.op_ids(session_id) == ["op_1", "op_2", "op_3"]
+
+
+async def test_actions_that_were_not_archived_survive_a_loss_of_redis_data(site: Site) -> None:
+    session_id = await site.new_session("a")
+    async with site.another(proxied=True) as other:
+        await site.apply(session_id, 1)
+        await site.archive(session_id)
+        for number in range(2, 8):
+            await (site, other)[number % 2].apply(session_id, number)
+        await site.redis_away()
+        site.valkey.raw.flushall()
+        for one in (site, other):
+            assert one.fallback.known.actions(session_id)
+            await one.fallback.degraded.save_known(lambda: True)
+        assert (await site.visit("a")).head["n"] == 7
+        await site.apply(session_id, 8)
+        await site.redis_back()
+        await site.fallback.step()
+    assert site.op_ids(session_id) == [f"op_{number}" for number in range(1, 9)]
+    document = site.document(session_id)
+    assert [one["t"] for one in document["history"]["actions"]] == list(range(9))
+    assert document["n"] == 8 and "trimmed_actions" not in document["history"]
+    assert document["statistics"]["total_actions"] == 8
+
+
+async def test_a_process_that_knows_a_newer_version_contributes_it(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.archive(session_id)
+    async with site.another(proxied=True) as other:
+        await other.apply(session_id, 1)  # which this process does not know
+        await site.redis_away()
+        await site.apply(session_id, 2)
+        assert "op_1" not in str((await site.manager.get_action_history(session_id)).trajectory)
+        assert (await other.visit("a")).head["n"] == 2
+        await other.apply(session_id, 3)
+        page = await site.manager.get_action_history(session_id)
+        assert [one["t"] for one in page.trajectory] == [3, 2, 1, 0]
+        await site.redis_back()
+        await site.visit("a")
+    assert site.op_ids(session_id) == ["op_1", "op_2", "op_3"]
+
+
+async def test_a_lost_connection_begins_no_journal(site: Site, proxy: Proxy) -> None:
+    session_id = await site.new_session("a")
+    await proxy.close()
+    assert not (await site.apply(session_id, 1)).degraded
+    assert not (await site.visit("a")).degraded
+
+
+async def test_an_old_dump_in_redis_is_replaced(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.apply(session_id, 1)
+    old = site.valkey.raw.dump(f"AWI:SESSION:{session_id}")
+    for number in (2, 3):
+        await site.apply(session_id, number)
+    await site.archive(session_id)
+    await site.redis_away()
+    await site.apply(session_id, 4)
+    site.valkey.raw.restore(f"AWI:SESSION:{session_id}", 60_000, old, replace=True)
+    await site.redis_back()
+    assert (await site.visit("a")).head["n"] == 4
+    assert site.op_ids(session_id) == ["op_1", "op_2", "op_3", "op_4"]
+    assert site.document(session_id)["statistics"]["total_actions"] == 4

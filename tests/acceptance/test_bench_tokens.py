@@ -56,6 +56,7 @@ def test_pages_of_the_user_are_counted_without_a_ratio(user: Cli) -> None:
     user("bench", "tokens", "--html", "pages", "-q").error(2, "none of the 2 files")
     user("bench", "tokens", "--html", "pages/pipe.html").error(2, "not a regular file")
     user("bench", "tokens", "--html", "none").error(3, "does not exist")
+    user("bench", "tokens", "--html", "").error(2, "--html is empty")
 
 
 def test_a_live_or_archived_session_is_counted_and_stays_as_it_is(sqlite_user: Cli, valkey: ValkeyServer) -> None:

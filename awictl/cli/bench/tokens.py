@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...diagnostics.bench.tokens import Sizes, TokenComparison
 
 Html = Annotated[
-    Path | None,
+    str | None,
     option("--html", metavar="FILE", help="An HTML file, or a folder with HTML files, to count.", show_default=False),
 ]
 Session = Annotated[
@@ -55,7 +55,9 @@ def command(
     response to GET /api/agent/session/state (API state), and with the diff of each step. Without --html, pages are
     rendered from the session's own page state, because only equal contents can be compared. Requires the extra `bench`.
     """
-    return run(ctx, html, session, vocabulary)
+    if html == "":
+        raise InvalidInput("--html is empty; it takes an HTML file, or a folder with HTML files")
+    return run(ctx, Path(html) if html is not None else None, session, vocabulary)
 
 
 async def run(ctx: CommandContext, html: Path | None, session_id: str | None, vocabulary: Vocabulary) -> None:

@@ -169,14 +169,19 @@ async def register(request: ApiRequest) -> Response:
 async def get_health(request: ApiRequest) -> Response:
     """Check whether Redis and the archive respond."""
     manager = request.worker.manager
-    redis, archived = await request.worker.health.statuses(manager)
+    live, archived = await request.worker.health.statuses(manager)
     to_mongodb = request.worker.archives_to_mongodb
+    redis: types.Status = live
+    mongodb: types.Status = archived if to_mongodb else "disabled"
+    if not manager.settings.use_redis:
+        redis = "disabled"
+        mongodb = live if live != "connected" or not to_mongodb else archived
     breaker = manager.breaker
     away = redis == "disconnected" or (breaker is not None and not breaker.is_closed)
     degraded = breaker is not None and away and archived == "connected"
     body: types.HealthResponse = {
-        "success": degraded or not {redis, archived} & {"disconnected", "error"},
-        "services": {"redis": redis, "mongodb": archived if to_mongodb else "disabled"},
+        "success": degraded or not {live, archived} & {"disconnected", "error"},
+        "services": {"redis": redis, "mongodb": mongodb},
         "degraded": degraded,
         "breaker": breaker.state.value if breaker is not None else "disabled",
         "timestamp": timestamp(),

@@ -144,7 +144,9 @@ class SessionEndings:
             put_back = False
         if isinstance(failure, Exception):
             error = as_awi_error(failure)
-            stays = "stays in Redis, marked as ended and without a TTL" if put_back else f"is kept in {keys.ENDING_KEY}"
+            stays = f"stays in {self._store.name}, marked as ended and without a TTL"
+            if not put_back:
+                stays = f"is kept in {keys.ENDING_KEY if self._store.name == 'Redis' else self._store.name}"
             error.args = (f"{error}. {session_id} {stays}: end it again later, or run `awictl archive sweep`",)
             raise error
 

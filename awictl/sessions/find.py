@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import AwiError, InvalidData, NoSession, NotFound, Unreachable
 from ..store.base import HistoryPage, SessionStore, Stored
 from ..store.endings import SEPARATOR
-from ..store.errors import no_session
+from ..store.errors import no_session, not_in_archive
 
 
 class Found(NamedTuple):
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 OpenArchive = Callable[[], "Archive | None"]
 
 
-async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiError) -> Found:
-    """A session from the archive, after reading it from Redis failed with `missing` (NotFound or Unreachable).
+async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiError, store: str = "Redis") -> Found:
+    """A session from the archive, after reading it from the store failed with `missing` (NotFound or Unreachable).
 
-    Raises `missing` if the archive does not have it either, or if there is no archive.
+    `store`: its name. Raises `missing` if the archive does not have it either, or if there is no archive.
     """
     try:
         archive = open_archive()
@@ -52,19 +52,23 @@ async def from_archive(session_id: str, open_archive: OpenArchive, missing: AwiE
         kind = Unreachable if isinstance(missing, Unreachable) else NotFound
         raise kind(f"{missing}; and {error}") from error
     except Unreachable as error:
-        if error is missing:
-            raise
+        if error is missing or str(error) == str(missing):  # the archive is in the database of the live sessions
+            raise missing from None
         raise Unreachable(f"{missing}; and {error}") from error
     except InvalidData as error:
         raise InvalidData(f"{missing}; whether it is archived is unknown: {error}") from error
     if archived is None:
         if isinstance(missing, NoSession):
-            raise NoSession(f"{missing}; it is not in {archive.where} either", session_id, archive_asked=True)
+            neither = not_in_archive(archive.where, str(missing))
+            raise NoSession(f"{missing}; {neither}", session_id, archive_asked=True)
         raise missing
     degraded = isinstance(missing, Unreachable)
-    why = "Redis is unreachable and may have a newer state" if degraded else "not live"
+    why = f"{store} is unreachable and may have a newer state" if degraded else "not live"
     if archived.raw is None:
-        why += "; archived by the app, which kept only a part of it"
+        if archived.summary.state.value == "live":
+            why = "a session of the app in MongoDB, which kept only a part of it; awictl never changes it"
+        else:
+            why += "; archived by the app, which kept only a part of it"
     return Found(None, archived, f"{session_id} is read from the archive at {archive.where} ({why})", degraded)
 
 
@@ -73,7 +77,7 @@ async def find(session_id: str, store: SessionStore, open_archive: OpenArchive) 
     try:
         stored = await store.read(session_id)
     except Unreachable as error:
-        return await from_archive(session_id, open_archive, error)
+        return await from_archive(session_id, open_archive, error, store.name)
     if stored is not None:
         return Found(stored)
     if taken := await store.endings.taken(session_id):
@@ -95,7 +99,8 @@ async def why_missing(session_id: str, open_archive: OpenArchive, missing: NotFo
     except AwiError as error:
         return NotFound(f"{missing}; whether it is archived is unknown: {error}")
     if archived is None:
-        return NoSession(f"{missing}; it is not in {archive.where} either", session_id, archive_asked=True)
+        neither = not_in_archive(archive.where, str(missing))
+        return NoSession(f"{missing}; {neither}", session_id, archive_asked=True)
     if archived.raw is None:
         from ..archive.base import app_document_read_only
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from ..document.keys import DIFF_TTL_SECONDS
 from ..errors import AwiError, NoSession
 from ..store.base import SessionStore, Traces
+from ..store.errors import not_in_archive
 from ..util.humanize import duration, plural
 from .find import OpenArchive
 
@@ -25,7 +26,7 @@ async def explained(error: NoSession, store: SessionStore, open_archive: OpenArc
     with suppress(AwiError):
         hints += _traced(await store.traces(error.session_id))
     if not error.archive_asked:
-        hints.append(await _archived(error.session_id, open_archive))
+        hints.append(await _archived(error.session_id, open_archive, error))
     message = "; ".join([str(error), *hints, "`awictl session list -o ids` lists the live sessions"])
     return NoSession(message, error.session_id, archive_asked=True)
 
@@ -48,7 +49,7 @@ def _traced(traces: Traces) -> list[str]:
     return hints
 
 
-async def _archived(session_id: str, open_archive: OpenArchive) -> str:
+async def _archived(session_id: str, open_archive: OpenArchive, missing: NoSession) -> str:
     try:
         archive = open_archive()
         if archive is None:
@@ -58,5 +59,5 @@ async def _archived(session_id: str, open_archive: OpenArchive) -> str:
     except AwiError as error:
         return f"whether it is archived is unknown: {error}"
     if found is None:
-        return f"it is not in {archive.where} either"
+        return not_in_archive(archive.where, str(missing))
     return f"it is in {archive.where}: `awictl archive show {session_id}`"

@@ -82,7 +82,7 @@ class SessionReader:
         except (NotFound, Unreachable) as error:
             from . import find
 
-            found = await find.from_archive(session_id, self._open_archive, error)
+            found = await find.from_archive(session_id, self._open_archive, error, self._store.name)
             return find.history_of(found.document, limit, offset, degraded=found.degraded), found
 
     async def diff(self, session_id: str) -> LastDiff:

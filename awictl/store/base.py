@@ -139,6 +139,8 @@ class SessionStore(Protocol):
 
     #: The server's address for messages, without secrets.
     where: str
+    #: What it is, for messages: Redis or MongoDB.
+    name: str
 
     @property
     def identity(self) -> str:

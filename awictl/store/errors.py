@@ -9,10 +9,15 @@ def no_session(session_id: str, where: str, archive: str | None = None) -> NoSes
     """The error for a session that is not in the store at `where` (nor in `archive`, if that was searched too)."""
     missing = f"there is no session {session_id} at {where}: it may have ended or expired"
     return NoSession(
-        f"{missing}; it is not in {archive} either" if archive else missing,
+        f"{missing}; {not_in_archive(archive, missing)}" if archive else missing,
         session_id,
         archive_asked=archive is not None,
     )
+
+
+def not_in_archive(archive: str, missing: str) -> str:
+    """The clause that an archive does not have a session either; `missing`: that the store does not have it."""
+    return "it is not archived either" if f" {archive}:" in missing else f"it is not in {archive} either"
 
 
 def has_ended(session_id: str, where: str) -> HasEnded:

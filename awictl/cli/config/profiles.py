@@ -42,7 +42,8 @@ def _row(profile: "Profile", default: bool) -> dict[str, Any]:
         settings = Settings.load(profile=profile, environ={}, dotenv_file=NO_FILE)
     except InvalidInput as error:
         return row | {"error": str(error).removeprefix(f"{profile.path}, profile {profile.name}: ")}
-    row["redis"] = "embedded" if settings.embedded else settings.redis_address
+    if settings.use_redis:
+        row["redis"] = "embedded" if settings.embedded else settings.redis_address
     row["archive"] = without_credentials(settings.archive) if settings.archive else None
     return row | {"read_only": settings.read_only}
 

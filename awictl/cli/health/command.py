@@ -26,7 +26,7 @@ async def run(ctx: CommandContext) -> None:
     """Ping Redis and the archive. If Redis is away, the archive is still of interest if sessions go on there."""
     away: Unreachable | None = None
     async with ctx.manager() as manager:
-        answer: dict[str, Any] = {"redis": "connected", "address": manager.store.where}
+        answer: dict[str, Any] = {manager.store.name.lower(): "connected", "address": manager.store.where}
         try:
             answer |= await manager.store.ping()
         except Unreachable as unreachable:

@@ -65,7 +65,7 @@ async def check_archive(open_archive: OpenArchive) -> list[Check]:
     except AwiError as error:
         remedy = (
             "start the archive's server, or correct MONGODB_URI or AWI_ARCHIVE_URL; until it is reachable, ended "
-            "sessions stay in Redis"
+            "sessions stay live"
         )
         return [failed("archive", str(error), remedy)]
     if old:

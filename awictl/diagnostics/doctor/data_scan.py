@@ -64,7 +64,7 @@ class DataScan:
                     raise
                 self.found.unreachable.add(str(error))
         for session_id in await self._store.endings.ids():
-            self.found.ended.add(f"{keys.ENDING_KEY}: {session_id}")
+            self.found.ended.add(f"{keys.ENDING_KEY}: {session_id}")  # in MongoDB, a mark in the session's document
         for agent_id, session_ids in self._unreached.items():
             mapped = self._unmapped.get(agent_id)
             others = [one for one in session_ids if mapped is None or one != mapped[1]]

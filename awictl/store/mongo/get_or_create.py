@@ -121,7 +121,8 @@ class MongoGetOrCreate:
         change = {"$set": {"session_id": session_id, "expires_at": expires_at}}
         as_before: Document = {"session_id": current.decode("utf-8", "replace"), **live_at(now)}
         if not current:
-            as_before = {"$or": [{"expires_at": {"$lte": now}}, {"session_id": {"$not": {"$type": "string"}}}]}
+            invalid = [{"session_id": ""}, {"session_id": {"$not": {"$type": "string"}}}]
+            as_before = {"$or": [{"expires_at": {"$lte": now}}, *invalid]}
         with self._database.request():
             try:
                 done = await agents.update_one({"_id": name, **as_before}, change, upsert=not current)
@@ -144,26 +145,37 @@ class MongoGetOrCreate:
 
     async def _count(self, name: str) -> tuple[int, int]:
         """Count a request. Returns the requests in the window, and the milliseconds until it ends."""
-        await self._database.prepare()
         window = timedelta(milliseconds=keys.RATE_LIMIT_WINDOW_MS)
         for _ in range(_ATTEMPTS):
             now = await self._database.now()
+            end = now + window
             with self._database.request():
-                try:
-                    found = await self._counters.find_one_and_update(
-                        {"_id": name, "expires_at": {"$gt": now}},
-                        {"$inc": {"count": 1}, "$setOnInsert": {"expires_at": now + window}},
-                        upsert=True,
-                        return_document=ReturnDocument.AFTER,
-                    )
-                except DuplicateKeyError:  # the window is over, or another request has just started one
-                    over = {"_id": name, "$nor": [{"expires_at": {"$gt": now}}]}
-                    await self._counters.update_one(over, {"$set": {"count": 0, "expires_at": now + window}})
-                    continue
-            if found is None:  # cannot be, after an upsert
-                continue
-            return int(found["count"]), max(0, (found["expires_at"] - now) // timedelta(milliseconds=1))
+                found = await self._counters.find_one_and_update(
+                    {"_id": name, "expires_at": {"$gt": now}},
+                    {"$inc": {"count": 1}},
+                    return_document=ReturnDocument.AFTER,
+                )
+            if found is not None:
+                return int(found["count"]), (found["expires_at"] - now) // timedelta(milliseconds=1)
+            if await self._starts_window(name, now, end):
+                return 1, keys.RATE_LIMIT_WINDOW_MS
         raise UpdateConflict(f"{self.where}: other requests keep changing {name}; try again")
+
+    async def _starts_window(self, name: str, now: datetime, end: datetime) -> bool:
+        """Start a window with one request. False if another request has done that, or the counter got an end."""
+        await self._database.prepare()
+        with self._database.request():
+            try:
+                await self._counters.insert_one({"_id": name, "count": 1, "expires_at": end})
+            except DuplicateKeyError:
+                over = {"_id": name, "expires_at": {"$lte": now}}
+                change = {"$set": {"count": 1, "expires_at": end}}
+                if (await self._counters.update_one(over, change)).matched_count:
+                    return True
+                without_end = {"_id": name, "expires_at": None}
+                await self._counters.update_one(without_end, {"$set": {"expires_at": end}})
+                return False
+        return True
 
 
 def _diff(found: Document, now: datetime) -> bytes | None:

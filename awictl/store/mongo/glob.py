@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 _SPECIAL = re.compile(r"[*?\[\\]")
-_SETS = re.compile(r"\[(\^?)((?:\\.|[^\]\\])*)\]?", re.DOTALL)
 
 
 def literal_start(pattern: str) -> str:
@@ -15,37 +14,42 @@ def literal_start(pattern: str) -> str:
 
 
 def matcher(pattern: str) -> Callable[[bytes], bool]:
-    """A function that returns whether a name matches."""
-    found, at = [], 0
-    while at < len(pattern):
-        character = pattern[at]
-        at += 1
+    """A function that returns whether a name matches, byte by byte, as `stringmatchlen` of Redis does."""
+    rest = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
+    found = []
+    while rest:
+        character, rest = rest[0], rest[1:]
         if character == "*":
             found.append(".*")
         elif character == "?":
             found.append(".")
-        elif character == "[" and (match := _SETS.match(pattern, at - 1)):
-            found.append(_set_of(match[1], match[2]))
-            at = match.end()
+        elif character == "[":
+            members, rest = _set_at(rest)
+            found.append(members)
         else:
-            if character == "\\" and at < len(pattern):
-                character = pattern[at]
-                at += 1
+            if character == "\\" and rest:
+                character, rest = rest[0], rest[1:]
             found.append(re.escape(character))
     expression = re.compile("".join(found), re.DOTALL)
-    return lambda name: expression.fullmatch(name.decode("utf-8", "surrogateescape")) is not None
+    return lambda name: expression.fullmatch(name.decode("latin-1")) is not None
 
 
-def _set_of(negated: str, members: str) -> str:
-    """The set of characters of a pattern as a regular expression. An empty one matches nothing; negated, anything."""
-    parts = re.findall(r"(\\.|.)-(\\.|.)|(\\.|.)", members, re.DOTALL)
-    found = []
-    for first, last, single in parts:
-        if single:
-            found.append(re.escape(single[-1:]))
+def _set_at(rest: str) -> tuple[str, str]:
+    """The set that `rest` starts with, after its bracket, as a regular expression; and what follows it."""
+    negated = rest.startswith("^")
+    rest = rest[1:] if negated else rest
+    members = []
+    while rest and rest[0] != "]":
+        if rest[0] == "\\" and len(rest) >= 2:
+            members.append(re.escape(rest[1]))
+            rest = rest[2:]
+        elif len(rest) >= 3 and rest[1] == "-":
+            low, high = sorted((rest[0], rest[2]))
+            members.append(f"{re.escape(low)}-{re.escape(high)}")
+            rest = rest[3:]
         else:
-            low, high = sorted((first[-1:], last[-1:]))
-            found.append(f"{re.escape(low)}-{re.escape(high)}")
-    if not found:
-        return "." if negated else "(?!)"
-    return f"[{negated}{''.join(found)}]"
+            members.append(re.escape(rest[0]))
+            rest = rest[1:]
+    if not members:  # nothing is in an empty set
+        return ("." if negated else "(?!)"), rest[1:]
+    return f"[{'^' if negated else ''}{''.join(members)}]", rest[1:]

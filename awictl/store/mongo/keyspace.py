@@ -157,7 +157,7 @@ class MongoKeyspace:
             documents = await collection.find(wanted, {field: 1, "expires_at": 1}).to_list()
         found = {}
         for one in documents:
-            value = str(one.get(field, "")).encode("utf-8", "replace")
+            value = repairs.value_of(one.get(field))
             try:
                 info = KeyInfo(ttl_ms(expiry_of(one), now), len(value), value[:size])
             except InvalidData as error:

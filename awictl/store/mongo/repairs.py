@@ -36,9 +36,13 @@ async def _delete_orphan(database: LiveDatabase, contents: Contents, fault: Orph
         return False
     if fault.session_id is not None and await contents.find(fault.session_id, EXISTS) is not None:
         return False
-    value = fault.session_id if fault.session_id is not None else fault.start.decode("utf-8", "replace")
     with database.request():
-        done = await database.agents.delete_one({"_id": _id(fault.name), "session_id": value})
+        found = await database.agents.find_one({"_id": _id(fault.name)}, {"session_id": 1})
+        value = found.get("session_id") if found is not None else None
+        raw = value_of(value)
+        if found is None or not raw.startswith(fault.start) or len(raw) != fault.length:
+            return False
+        done = await database.agents.delete_one({"_id": found["_id"], "session_id": value})
     return done.deleted_count > 0
 
 
@@ -63,6 +67,11 @@ async def _set_ttl(database: LiveDatabase, contents: Contents, fault: MissingTtl
     if done.matched_count and kind is KeyKind.SESSION:
         await contents.shorten_parts(name, parts_until(expires_at))
     return done.matched_count > 0
+
+
+def value_of(value: object) -> bytes:
+    """The string that Redis would have for a short value."""
+    return str(value if value is not None else "").encode("utf-8", "replace")
 
 
 def _id(name: bytes) -> str:

@@ -57,6 +57,8 @@ class MongoStore:
     `marks`: fields that every creation and every update sets in the session's document, too.
     """
 
+    name = "MongoDB"
+
     def __init__(
         self,
         connection: MongoConnection,

@@ -93,7 +93,7 @@ class MongoStrings:
         return {
             one["_id"]: bytes(one["value"])
             for one in documents
-            if isinstance(one.get("value"), bytes) and not has_expired(one, now)
+            if isinstance(one.get("value"), bytes) and not has_expired(one, now) and _has_expiry(one)
         }
 
     async def put(self, strings: Mapping[str, bytes], ttl_ms: int, also: Sequence[str] = ()) -> None:
@@ -239,6 +239,12 @@ def has_expired(document: Document, now: datetime) -> bool:
     """Whether a document has expired; False if what it has is no date."""
     expires_at = document.get("expires_at")
     return isinstance(expires_at, datetime) and expires_at <= now
+
+
+def _has_expiry(document: Document) -> bool:
+    """Whether the expiry of a document is a date or none."""
+    expires_at = document.get("expires_at", "")
+    return expires_at is None or isinstance(expires_at, datetime)
 
 
 def _set(raw: bytes, expiry: Document) -> Document:

@@ -51,6 +51,8 @@ _READ_BASE = Script("read_base")
 class RedisStore:
     """The `SessionStore` of a single Redis server."""
 
+    name = "Redis"
+
     def __init__(self, server: Server, settings: Settings) -> None:
         self._server = server
         self._ttl_ms = settings.session_ttl_ms

@@ -6,12 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from support.cli import Cli
+from support.mongo import MongoServer
 from support.serving import Server, serving
+from support.valkey import ValkeyServer
 
 from awictl.server.app import Api
 from awictl.server.openapi import document
@@ -23,11 +26,11 @@ from awictl.settings import Settings
 DOCUMENTED = {"200", "201", "400", "401", "403", "404", "405", "408", "409", "413", "429", "503"}
 
 
-def run_schemathesis(server: Server, secret: str, examples: int, folder: Path) -> int:
+def run_schemathesis(server: Server, secret: str, examples: int, folder: Path, *more: str) -> int:
     """The number of generated requests; all responses must conform to the document."""
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{server.url}/openapi.json"]
     command += ["--header", f"X-Agent-API-Key: {secret}", "--checks", "all", "--max-examples", str(examples)]
-    command += ["--no-color", "--generation-deterministic"]
+    command += ["--no-color", "--generation-deterministic", *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr
     found = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
@@ -56,6 +59,26 @@ def test_the_server_conforms_to_its_description(awictl: Cli) -> None:
 @pytest.mark.soak
 def test_the_server_conforms_to_its_description_for_thousands_of_requests(awictl: Cli) -> None:
     check(awictl, examples=400, least=2_000)
+
+
+@pytest.mark.soak
+def test_the_server_conforms_to_its_description_while_redis_is_away(
+    user: Cli, mongo: MongoServer, new_valkey: Callable[..., ValkeyServer]
+) -> None:
+    redis = new_valkey()
+    user = user.having(REDIS_SOCKET=str(redis.socket), MONGODB_URI=mongo.uri)
+    secret = user.ok("agent", "register", "tester", "-o", "raw", "-q").text.strip()
+    limits = ("--rate-limit", "0", "--unknown-key-limit", "0", "--register-limit", "0")
+    with serving(user, *limits, "--allow-register") as server:
+        redis.kill()
+        # ending a session that Redis may have, but MongoDB does not know, is a 503
+        run_schemathesis(server, secret, 40, user.home, "--exclude-checks", "not_a_server_error")
+        counts = httpx.get(f"{server.url}/metrics").text
+        statuses = set(re.findall(r'awictl_http_requests_total\{.*status="(\d+)"', counts))
+        assert "200" in statuses and statuses <= DOCUMENTED, statuses
+        degraded = re.search(r"^awictl_degraded_requests_total (\S+)", counts, re.MULTILINE)
+        assert degraded is not None and float(degraded[1]) > 100
+        assert "traceback" not in server.log() and secret not in server.log()
 
 
 def test_the_description_is_complete() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
-from awictl import NotFound, Settings
+from awictl import NotFound, Settings, Unreachable
 from awictl.diagnostics.bench.latency import measure
 from awictl.diagnostics.bench.stores import open_stores, own_sessions, remove_all_leftovers
 
@@ -71,3 +72,15 @@ async def test_a_session_that_is_deleted_meanwhile_is_an_error(settings: Setting
             valkey.raw.delete(f"AWI:SESSION:{own['redis'].read_id(0)}")
             await measure(own, 1)
     assert valkey.raw.keys("*") == []
+
+
+async def test_a_server_that_goes_away_does_not_keep_the_other_from_being_cleaned(
+    new_valkey: Callable[..., ValkeyServer], mongo: MongoServer
+) -> None:
+    server = new_valkey()
+    settings = replace(server.settings(), mongodb_uri=mongo.uri)
+    with pytest.raises(Unreachable):
+        async with open_stores(settings) as stores, own_sessions(stores.managers, 2) as own:
+            server.kill()
+            await measure(own, 1)
+    assert mongo.raw.list_collection_names() == []

@@ -17,6 +17,7 @@ from typing import Any
 from ...document.byte_layout import encode
 from ...document.keys import is_cache_key
 from ...document.schema import active_query
+from ...errors import Unreachable
 from ...query_cache.cache_key import cache_key
 from ...sessions.manager import StateManager
 from ...store.base import Listed
@@ -101,13 +102,15 @@ class OwnSessions:
         await self.manager.touch_sessions(sorted(self._created))
 
     async def remove(self) -> None:
-        """Delete everything again. Deletes what it can; raises the first error."""
+        """Delete everything again. Deletes what it can, unless the server is away; raises the first error."""
         if self._drop is not None and await self._drop(self._start):
             return
         outcomes: list[Any] = list(
             await asyncio.gather(self.manager.cache.delete([self.cache_key]), return_exceptions=True)
         )
         for some in batched(sorted(self._created), _AT_ONCE):
+            if any(isinstance(one, Unreachable) for one in outcomes):
+                break
             outcomes += await asyncio.gather(*map(self._delete, some), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):

@@ -12,11 +12,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from support.cluster_server import ClusterServer, wait_for_derived_keys
 from support.mongo import MongoServer
+from support.mongo_live import MongoLive
 from support.proxy import Proxy, proxied
 from support.topologies import Cluster, Sentinels
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+
+#: Whether the tests of the store run on MongoDB instead of Valkey.
+ON_MONGO = os.environ.get("AWICTL_TEST_STORE") == "mongo"
 
 
 def pytest_configure() -> None:
@@ -43,7 +47,13 @@ def _worker_valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def valkey(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ValkeyServer]:
-    """The Valkey server of this worker, emptied; with AWICTL_TEST_TOPOLOGY=cluster, a cluster in its place."""
+    """The Valkey server of this worker, emptied.
+
+    With AWICTL_TEST_TOPOLOGY=cluster, a cluster in its place; with AWICTL_TEST_STORE=mongo, MongoDB.
+    """
+    if ON_MONGO:
+        yield MongoLive(request.getfixturevalue("mongo"))  # type: ignore[misc]
+        return
     if os.environ.get("AWICTL_TEST_TOPOLOGY") == "cluster":
         wait_for_derived_keys(monkeypatch)
         stand_in = ClusterServer(request.getfixturevalue("cluster"))
@@ -96,7 +106,7 @@ def sentinels(_worker_sentinels: Sentinels) -> Sentinels:
 
 @pytest.fixture(scope="session")
 def _worker_mongo() -> Iterator[MongoServer]:
-    server = MongoServer()
+    server = MongoServer(durable=not ON_MONGO)
     try:
         yield server.start()
     finally:

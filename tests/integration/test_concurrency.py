@@ -117,7 +117,7 @@ async def test_one_cut_connection_does_not_stop_an_update(valkey: ValkeyServer, 
 async def test_a_session_is_created_once_if_the_connection_is_cut(valkey: ValkeyServer, cut: Cut) -> None:
     async with proxied(valkey) as proxy, StateManager.open(proxy.settings()) as manager:
         await manager.initialize_session("warm-up", "Agent")
-        proxy.rule = once(cut, b"AGENT:SESSION:mine")
+        proxy.rule = once(cut, b"mine")
         document = await manager.initialize_session("mine", "Agent")
         assert proxy.all_cuts == 1
         assert await manager.find_session_for_agent("mine") == document["session_id"]

@@ -27,9 +27,13 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 class MongoServer:
-    """A server process on a TCP port. Its data is kept until `stop`, even if the process is killed."""
+    """A server process on a TCP port. Its data is kept until `stop`, even if the process is killed.
 
-    def __init__(self) -> None:
+    `durable`: otherwise, a killed server loses acknowledged writes, but each write takes much less time.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="awi-mongo-", dir="/tmp"))
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +67,7 @@ class MongoServer:
             port = self.port or free_port()
             command = [str(Path(sys.executable).parent / "secantusd-py"), "--host", "127.0.0.1", "--port", str(port)]
             command += ["--storage-path", str(self.folder / "data"), "--cache-size", "256M", "--log-level", "ERROR"]
-            command += ["--sync-on-commit"]  # otherwise a killed server loses acknowledged writes
+            command += ["--sync-on-commit"] if self._durable else []
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log

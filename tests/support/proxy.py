@@ -18,6 +18,8 @@ import pytest
 
 from awictl import Settings
 
+from .mongo import DATABASE, MongoServer
+from .mongo_live import MongoLive, settings_for
 from .valkey import ValkeyServer
 
 _CHUNK = 1 << 18
@@ -69,9 +71,9 @@ def sometimes(share: float, seed: int) -> Rule:
 
 
 class Proxy:
-    """Listens on 127.0.0.1 and forwards to the Unix socket of a server; open one with `proxied`."""
+    """Listens on 127.0.0.1 and forwards to a server; open one with `proxied`."""
 
-    def __init__(self, target: ValkeyServer) -> None:
+    def __init__(self, target: ValkeyServer | MongoServer) -> None:
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
         self._forwarding = asyncio.Event()
@@ -96,6 +98,11 @@ class Proxy:
 
     def settings(self, **others: Any) -> Settings:
         """Return settings for the server behind this proxy."""
+        if isinstance(self._target, MongoServer):
+            # the driver must not look for the members of the replica set: it would bypass this. It must not repeat
+            # writes itself either, which would hide what the store does after a lost reply
+            options = "directConnection=true&retryWrites=false"
+            return settings_for(f"mongodb://127.0.0.1:{self.port}/{DATABASE}?{options}", **others)
         return Settings(**{"redis_host": "127.0.0.1", "redis_port": self.port, **others})
 
     def stop_forwarding(self) -> None:
@@ -124,7 +131,7 @@ class Proxy:
         try:
             if self.refusing:
                 return
-            server, to_server = await asyncio.open_unix_connection(str(self._target.socket))
+            server, to_server = await self._connect()
             await _Connection(self, client, to_client, server, to_server).run()
         except OSError:
             pass  # one side has disconnected, so the other is disconnected as well
@@ -133,6 +140,11 @@ class Proxy:
             for writer in writers:
                 writer.close()
             await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, MongoServer):
+            return await asyncio.open_connection("127.0.0.1", self._target.port)
+        return await asyncio.open_unix_connection(str(self._target.socket))
 
     async def forwarding(self) -> None:
         """Wait until forwarding is enabled."""
@@ -198,9 +210,13 @@ class _Connection:
 
 
 @asynccontextmanager
-async def proxied(target: ValkeyServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+async def proxied(
+    target: ValkeyServer | MongoServer | MongoLive, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Proxy]:
     """Open a proxy to `target`; with `tls`, clients connect to it with TLS."""
-    if not isinstance(target, ValkeyServer):
+    if isinstance(target, MongoLive):
+        target = target.server
+    if not isinstance(target, (ValkeyServer, MongoServer)):
         pytest.skip("needs one server")
     proxy = Proxy(target)
     listener = await asyncio.start_server(proxy.accept, "127.0.0.1", 0, ssl=tls)

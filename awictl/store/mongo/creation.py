@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from ...document import keys
 from ...document.json_codec import encodable
 from ...errors import Refused
-from ..errors import already_live
+from ..errors import ReplyLost, already_live
 from .contents import Contents, parts_until
 from .database import LiveDatabase
 from .documents import FOREVER, Document, divide, string_fields
@@ -103,25 +103,31 @@ class Creation:
             **_diff_fields(now, diff),
             **self._marks,
         }
+        try:
+            inserted = await self._insert_or_replace_expired(document, now)
+        except ReplyLost:  # it may have been inserted: then the second attempt finds it
+            inserted = await self._insert_or_replace_expired(document, now)
+        if inserted:
+            return True
         with self._database.request():
-            if await self._insert_or_replace_expired(document, now):
-                return True
             found = await self._database.sessions.find_one({"_id": session_id}, {"parts.id": 1}) if parts else None
         if found is not None and found.get("parts") == [{"id": part.id} for part in parts]:
-            return True  # the driver repeated the insertion after a lost reply
+            return True  # it was inserted by an attempt whose reply was lost
         await self._contents.delete_parts(parts)
         return False
 
     async def _insert_or_replace_expired(self, document: Document, now: datetime) -> bool:
         expired = {"_id": document["_id"], "expires_at": {"$lte": now}, "taken": {"$ne": True}}
-        for _ in range(2):
-            try:
-                await self._database.sessions.insert_one(document)
-            except DuplicateKeyError:
-                if not (await self._database.sessions.delete_one(expired)).deleted_count:
-                    return False
-            else:
-                return True
+        done = f"{document['_id']} was stored"
+        with self._database.write_once(done, "check after a failover that it is there"):
+            for _ in range(2):
+                try:
+                    await self._database.sessions.insert_one(document)
+                except DuplicateKeyError:
+                    if not (await self._database.sessions.delete_one(expired)).deleted_count:
+                        return False
+                else:
+                    return True
         return False
 
 

@@ -138,7 +138,7 @@ class CircuitBreaker:
         self._closed_at = self._failed_at = now
         self._failures = 0
         self._set(BreakerState.CLOSED)
-        log.warning("%s answers again after %.1f s", self._where, now - self._opened_at)
+        log.info("%s answers again after %.1f s", self._where, now - self._opened_at)
 
     def probe_failed(self, why: str = "") -> None:
         """The server has not answered the probe: open for the next pause. `why`: empty if it was given up."""
@@ -157,7 +157,7 @@ class CircuitBreaker:
         self._opened_at = now
         self.times_opened += 1
         self._set(BreakerState.OPEN)
-        log.warning("no more requests are sent to %s until it answers: %s", self._where, self._why)
+        log.info("no more requests are sent to %s until it answers: %s", self._where, self._why)
 
     def _set(self, state: BreakerState) -> None:
         if state is not self.state:

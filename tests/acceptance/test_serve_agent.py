@@ -120,3 +120,24 @@ def test_embedded(laptop: Cli) -> None:
             ended = agent.http.post(f"{API}/session/end").json()
         assert (ended["archived"], ended["archivedToMongoDB"]) == (True, False)
     assert laptop.ok("--embedded", "archive", "show", session_id).json["session_id"] == session_id
+
+
+def test_on_mongodb_alone(user: Cli, mongo: MongoServer) -> None:
+    """Two workers without Redis: they share sessions and the counts of requests."""
+    live = user.having(AWI_USE_REDIS="false", MONGODB_URI=mongo.uri, REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+    secret = live.ok("agent", "register", "bot", "-o", "raw", "-q").text.strip()
+    with serving(live, "--workers", "2", "--rate-limit", "9") as server:
+        with BrowserUseAgent.at(server, secret) as agent:
+            session_id = run_session(agent)
+            ended = agent.http.post(f"{API}/session/end").json()
+            assert (ended["sessionId"], ended["archivedToMongoDB"]) == (session_id, True)
+            assert agent.get("state")["sessionId"] != session_id, "a new session"
+            statuses = [agent.http.get(f"{API}/session/state").status_code for _ in range(9)]
+            assert statuses == sorted(statuses) and statuses.count(429) == 3, "six and three before"
+        health = httpx.get(f"{server.url}/api/health").json()
+        assert health["success"] and health["services"] == {"redis": "disabled", "mongodb": "connected"}
+        assert (health["breaker"], health["degraded"]) == ("disabled", False)
+    assert server.process.returncode == 0 and "Redis" not in server.log()
+    assert len(live.ok("session", "list").rows) == 1
+    actions = live.ok("archive", "show", session_id).json["history"]["actions"]
+    assert [one["action"] for one in actions][-2:] == ["get_post", SESSION_END]

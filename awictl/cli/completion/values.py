@@ -98,6 +98,8 @@ def _stored(kind: str, prefix: str, settings: Settings) -> list[str]:
     url = {KeyKind.CACHE: settings.cache_redis_url, KeyKind.IMAGE: settings.media_redis_url}.get(of)
     if url is not None:
         settings = settings.for_server(url)
+    elif not settings.use_redis:
+        return []  # pymongo is imported too slowly
     elif settings.embedded:
         from ...store.embedded import embedded_server
 

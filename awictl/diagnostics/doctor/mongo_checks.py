@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from ...errors import AccessDenied, AwiError, Refused
+from ...sessions.from_app import AppSessions
 from ...util.humanize import duration, plural
 from ...util.urls import canonical_mongodb, user_info
 from .report import Check, failed, not_permitted, passed, warned
@@ -36,6 +37,7 @@ async def check_mongodb(store: MongoStore, settings: Settings) -> list[Check]:
         _replication(hello),
         await _journal(store, hello),
         await _indexes(store),
+        await _app_sessions(store, settings),
     ]
 
 
@@ -128,6 +130,21 @@ async def _journal(store: MongoStore, hello: dict[str, Any]) -> Check:
             "use the storage engine wiredTiger",
         )
     return passed("persistence", "every update is acknowledged after it is in the journal")
+
+
+async def _app_sessions(store: MongoStore, settings: Settings) -> Check:
+    """The app's own live sessions, from before it used Redis: they are not among those that awictl keeps."""
+    try:
+        count = len(await AppSessions(store, settings.session_ttl_ms).active())
+    except AwiError as error:
+        return not_permitted("sessions of the app", f"find in agentsessions ({error})")
+    if not count:
+        return passed("sessions of the app", "no active session of the app itself in agentsessions")
+    evidence = (
+        f"{plural(count, 'active session')} of the app itself in agentsessions, which awictl reads and never changes; "
+        "`awictl migrate --from-app` copies what is there"
+    )
+    return passed("sessions of the app", evidence)
 
 
 async def _indexes(store: MongoStore) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -60,6 +61,8 @@ class _Keys:
             (keys.DIFF_PREFIX, "sessions", "diff_expires_at"),
             (keys.AGENT_PREFIX, "agents", "expires_at"),
         ):
+            if name.startswith(keys.RATE_LIMIT_PREFIX):
+                return self._collection("counters"), name, "expires_at"
             if name.startswith(prefix):
                 return self._collection(kind), name.removeprefix(prefix), expiry
         return self._collection("strings"), name, "expires_at"
@@ -83,13 +86,15 @@ class _Keys:
             return str(found["session_id"]).encode()
         if collection.name == f"{PREFIX}_strings":
             return bytes(found["value"])
+        if collection.name == f"{PREFIX}_counters":
+            return str(found["count"]).encode()
         parts = {one["_id"]: one["data"] for one in self._collection("parts").find({"session": found["_id"]})}
         pieces = [parts[one["id"]][one["skip"] :] for one in found["parts"]]
         return join(found["head"], [*pieces, *found["lines"]], found["count"])
 
     def set(self, key: str, value: Any, *, ex: int | None = None, px: int | None = None, keepttl: bool = False) -> None:
         """Store a string."""
-        raw = value.encode() if isinstance(value, str) else bytes(value)
+        raw = value if isinstance(value, bytes) else str(value).encode()
         now = datetime.now(UTC)
         milliseconds = px if px is not None else ex * 1000 if ex is not None else None
         expires_at = None if milliseconds is None else now + timedelta(milliseconds=milliseconds)
@@ -101,8 +106,13 @@ class _Keys:
         elif collection.name == f"{PREFIX}_agents":
             made = {"_id": one, "session_id": raw.decode("utf-8", "replace"), "expires_at": expires_at}
             collection.replace_one({"_id": one}, made, upsert=True)
+        elif collection.name == f"{PREFIX}_counters":
+            counter = {"_id": one, "count": int(raw), "expires_at": expires_at}
+            collection.replace_one({"_id": one}, counter, upsert=True)
         elif collection.name == f"{PREFIX}_strings":
-            collection.replace_one({"_id": one}, {"_id": one, "value": raw, "expires_at": expires_at}, upsert=True)
+            digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+            made = {"_id": one, "value": raw, "length": len(raw), "digest": digest, "expires_at": expires_at}
+            collection.replace_one({"_id": one}, made, upsert=True)
         else:
             until = parts_until(expires_at)
             divided = divide(one, int(now.timestamp() * 1_000_000), raw)

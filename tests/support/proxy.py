@@ -48,12 +48,12 @@ def never(_: bytes) -> None:
     """Rule: cut no connection."""
 
 
-def once(cut: Cut, containing: bytes = b"") -> Rule:
-    """Return a rule that cuts one connection, that of the next request containing `containing`."""
+def once(cut: Cut, *containing: bytes) -> Rule:
+    """Return a rule that cuts one connection, that of the next request containing all of `containing`."""
     left = [cut]
 
     def rule(request: bytes) -> Cut | None:
-        return left.pop() if left and containing in request else None
+        return left.pop() if left and all(one in request for one in containing) else None
 
     return rule
 
@@ -81,6 +81,8 @@ class Proxy:
         self.port = 0
         #: Number of round trips: requests that a client sent first, or after a reply.
         self.round_trips = 0
+        #: Number of bytes in both directions.
+        self.bytes = 0
         #: Number of connections that were cut, by point.
         self.cuts = dict.fromkeys(Cut, 0)
         self.rule: Rule = never
@@ -180,6 +182,7 @@ class _Connection:
 
     async def _requests(self) -> None:
         while data := await self._client.read(_CHUNK):
+            self._proxy.bytes += len(data)
             await self._proxy.forwarding()
             if self._server_spoke:
                 self._server_spoke = False
@@ -200,6 +203,7 @@ class _Connection:
 
     async def _replies(self) -> None:
         while data := await self._server.read(_CHUNK):
+            self._proxy.bytes += len(data)
             await self._proxy.forwarding()
             if self._swallow_reply:
                 await self._proxy.before_cut()

@@ -135,4 +135,7 @@ def _start(document: Document, now: datetime) -> tuple[int | None, int, bytes, N
         return None
     if not isinstance(document.get("count"), int):
         return None
-    return ttl_ms(expiry_of(document), now), length, head + following, None
+    try:
+        return ttl_ms(expiry_of(document), now), length, head + following, None
+    except InvalidData:
+        return None

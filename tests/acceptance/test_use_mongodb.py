@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from bson import BSON
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.mongo import MongoServer
+from support.serving import serving
 from support.valkey import ValkeyServer
 
 MISSING = "sess_" + "0" * 32
@@ -30,6 +34,13 @@ def app_documents(mongo: MongoServer) -> dict[Any, bytes]:
     """The bytes of everything in the app's collections."""
     names = ("agentsessions", "agentsessions.parts", "agentapikeys")
     return {(name, one["_id"]): BSON.encode(one) for name in names for one in mongo.raw[name].find()}
+
+
+def until_ok(request: Callable[[], httpx.Response]) -> None:
+    """Repeat a request until it succeeds, as an agent does."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while (answer := request()).status_code != 200:
+        assert answer.status_code == 503 and time.monotonic() < deadline, answer.text
 
 
 def test_the_life_of_a_session(live: Cli) -> None:
@@ -158,6 +169,19 @@ def test_a_database_that_is_away_or_not_named(live: Cli, user: Cli) -> None:
     sqlite("session", "list").error(2, "AWI_USE_REDIS=false", "set MONGODB_URI")
 
 
+def test_reading_creates_nothing(live: Cli, mongo: MongoServer) -> None:
+    for words in (
+        *(["session", verb, MISSING] for verb in ("show", "history", "diff")),
+        *([noun, "list"] for noun in ("session", "cache", "media", "keys", "agent", "archive")),
+        ["agent", "session", "nobody"],
+        ["keys", "stats"],
+        ["doctor"],
+        ["health"],
+    ):
+        assert live(*words).code in (0, 3), words
+    assert mongo.raw.list_collection_names() == []
+
+
 def test_read_only_settings_refuse_writes(live: Cli, mongo: MongoServer) -> None:
     session_id = create(live)
     before = {name: list(mongo.raw[name].find()) for name in sorted(mongo.raw.list_collection_names())}
@@ -192,6 +216,31 @@ def test_redis_py_is_not_imported(live: Cli) -> None:
     assert result.code == 0 and session_id in result.text
     imported = {line.rpartition("|")[2].strip() for line in result.err.splitlines()}
     assert "pymongo" in imported and "redis" not in imported and "typer" not in imported
+
+
+def test_the_server_says_when_mongodb_is_away_and_goes_on_afterwards(
+    live: Cli, new_mongo: Callable[[], MongoServer]
+) -> None:
+    mongo = new_mongo()
+    live = live.having(MONGODB_URI=mongo.uri)
+    secret = live.ok("agent", "register", "bot", "-o", "raw", "-q").text.strip()
+    state = "/api/agent/session/state"
+    update = {"delta": {"n": 1}, "action": "list_posts", "op_id": "op_1"}
+    with (
+        serving(live.having(AWI_TIMEOUT="0.5")) as server,
+        httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": secret}, timeout=60) as agent,
+    ):
+        until_ok(lambda: agent.get(state))
+        for stop, start in ((mongo.kill, mongo.start), (mongo.pause, mongo.resume)):
+            stop()
+            for answer in (agent.get(state), agent.post(state, json=update)):
+                assert answer.status_code == 503 and answer.headers["Retry-After"] == "1", answer.text
+            assert agent.get("/api/health").json()["services"] == {"redis": "disabled", "mongodb": "disconnected"}
+            start()
+            until_ok(lambda: agent.post(state, json=update))
+    [session] = live.ok("session", "list").rows
+    [action, _] = live.ok("session", "history", session["session_id"]).rows
+    assert action["op_id"] == "op_1", "applied once"
 
 
 def test_the_demo_uses_its_own_server(laptop: Cli, tmp_path: Path) -> None:

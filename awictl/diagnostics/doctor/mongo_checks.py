@@ -99,7 +99,7 @@ def _replication(hello: dict[str, Any]) -> Check:
     if hello.get("msg") == "isdbgrid":
         return passed("replication", "a sharded cluster")
     name, members = hello.get("setName"), hello.get("hosts")
-    if name is None or not isinstance(members, list):
+    if name is None or not isinstance(members, list) or len(members) < 2:
         return warned(
             "replication",
             "one server without replicas: its loss is the loss of its sessions",

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import AwiError, NotFound, OutcomeUnknown, Unconfirmed, Unreachable, as_awi_error
 from ..store.errors import ClientClosed, ReplyLost
@@ -153,6 +153,16 @@ class SessionFallback:
         degraded = await self.run(in_redis, in_journal, session_id=session_id)
         self.known.forget(session_id)
         return degraded
+
+    async def journal_end(self, session_id: str, head: dict[str, Any]) -> None:
+        """Record an end in the journal that Redis has, but that cannot be archived, because Redis has gone away since.
+
+        Otherwise, other processes would go on with the session. `head`: the session before. Raises Unreachable.
+        """
+        self.known.saw(session_id, head)
+        why = Unreachable(f"{session_id} has ended")
+        await self._run_degraded(lambda: self.degraded.record_end(session_id), why, session_id, None)
+        self.known.forget(session_id)
 
     def _is_away(self) -> bool:
         return not self._breaker.is_closed

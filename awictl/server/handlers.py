@@ -127,6 +127,8 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
             why = error if isinstance(error, AwiError) else f"the archive took longer than {ARCHIVE_SECONDS:g} s"
             log.warning("%s has ended, but is not archived yet: %s", visit.session_id, why)
             request.worker.metrics.not_archived.inc()
+            with suppress(AwiError):  # otherwise, only Redis has the end
+                await manager.journal_end(visit.session_id, visit.head)
     if archived:
         with suppress(AwiError):  # the note expires; until then, it costs the agent's next session a read
             await manager.earlier_sessions.archived(request.caller.agent_id, visit.session_id)

@@ -571,6 +571,14 @@ class StateManager:
             return False
         return await self.fallback.record_end(session_id, self._endings.record)
 
+    async def journal_end(self, session_id: str, head: dict[str, Any]) -> None:
+        """Note in the journal that a session has ended, which could not be archived: Redis may be unreachable now.
+
+        `head`: the session before its end, without its trajectory. Raises Unreachable.
+        """
+        if self.fallback is not None:
+            await self.fallback.journal_end(session_id, head)
+
     async def discard_session(self, session_id: str) -> Ended:
         """Delete a session for good, without archiving it. Raises NotFound."""
         self.settings.check_writable()

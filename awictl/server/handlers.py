@@ -55,7 +55,9 @@ async def get_history(request: ApiRequest) -> types.HistoryResponse:
     visit = await request.visit()
     manager = request.worker.manager
     try:
-        page = await manager.get_action_history(visit.session_id, limit, offset, max_bytes=MAX_HISTORY_BYTES)
+        page = await manager.get_action_history(
+            visit.session_id, limit, offset, max_bytes=MAX_HISTORY_BYTES, journaled=visit.degraded
+        )
     except TooLarge:
         why = f"These actions, with those that are newer, have more than {MAX_HISTORY_BYTES:,} bytes. Ask for fewer."
         raise HTTPProblem(413, "Too large", why) from None

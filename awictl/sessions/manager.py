@@ -457,12 +457,23 @@ class StateManager:
         return await self._readers.agent_session(agent_id)
 
     async def get_action_history(
-        self, session_id: str, limit: int = 20, offset: int = 0, *, max_bytes: int | None = None
+        self,
+        session_id: str,
+        limit: int = 20,
+        offset: int = 0,
+        *,
+        max_bytes: int | None = None,
+        journaled: bool = False,
     ) -> HistoryPage:
         """A page of the trajectory, newest first, with the total. At most two round trips.
 
+        `journaled`: whether to look into the journal first, where the session has just been found (`Visit.degraded`).
         Raises NotFound, and TooLarge if more than `max_bytes` of the session would have to be read.
         """
+        if journaled and self.fallback is not None:
+            page = await self.fallback.degraded.history(session_id, limit, offset, max_bytes)
+            if page is not None:
+                return page
         return await self._readers.history(session_id, limit, offset, max_bytes=max_bytes)
 
     async def find_history(self, session_id: str, limit: int = 20, offset: int = 0) -> tuple[HistoryPage, Found | None]:

@@ -29,9 +29,8 @@ class Act(NamedTuple):
     op_id: str
     session_id: str
     degraded: bool
-    #: When it was acknowledged, in seconds of the monotonic clock; and by the server on which port.
+    #: When it was acknowledged, in seconds of the monotonic clock.
     at: float
-    port: int
 
 
 class Read(NamedTuple):
@@ -57,6 +56,8 @@ class Ledger:
     refusals: list[float] = field(default_factory=list)
     #: Answers that contradict what the agent was told before, and when they came.
     wrong: list[tuple[float, str]] = field(default_factory=list)
+    #: Sessions that the agent has ended.
+    ended: list[str] = field(default_factory=list)
     broken: int = 0
 
     @property
@@ -71,7 +72,10 @@ class Ledger:
 class Agent:
     """One agent. `ports`: of the servers, one of which is chosen for each request."""
 
-    def __init__(self, number: int, secret: str, ports: Sequence[int], think: float, exact: bool = True) -> None:
+    def __init__(
+        self, number: int, secret: str, ports: Sequence[int], think: float, exact: bool = True, ends: float = 0.0
+    ) -> None:
+        """`ends`: share of the updates after which it ends its session."""
         self.number = number
         self.ledger = Ledger()
         self._connections = [Connection(port, secret) for port in ports]
@@ -79,7 +83,10 @@ class Agent:
         self._think = think
         #: Whether answers that are not degraded have all that was acknowledged; not if a server is cut off on its own.
         self._exact = exact
+        self._ends = ends
         self._n = 0
+        #: The last request.
+        self._doing = ""
 
     def moved(self, ports: Sequence[int]) -> None:
         """Use servers on other ports from now on."""
@@ -93,7 +100,8 @@ class Agent:
                 await going.wait()
                 if stop.is_set():
                     break
-                await self.update(stop)
+                if await self.update(stop) and self._random.random() < self._ends:
+                    await self.end()
                 for _ in range(self._random.choice((0, 1, 2))):
                     await self.read()
                 await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._think)
@@ -105,15 +113,15 @@ class Agent:
         for one in self._connections:
             await one.close()
 
-    async def update(self, stop: asyncio.Event | None = None, op_id: str | None = None) -> bool:
+    async def update(self, stop: asyncio.Event | None = None) -> bool:
         """Send the next update until it is acknowledged. Returns whether it is.
 
-        `op_id`: half of the updates have one that the agent chose; None: decide here.
+        Half of the updates have an op_id that the agent chose. Some of these are sent to all servers at the same time.
         """
         self._n += 1
         n, attempt, known = self._n, 0, False
-        if op_id is None and self._random.random() < 0.5:
-            op_id = f"agent{self.number}-op-{n}"
+        op_id = f"agent{self.number}-op-{n}" if self._random.random() < 0.5 else None
+        several = op_id is not None and self._exact and self._random.random() < 0.1
         while True:
             attempt += 1
             marker = f"{self.number}.{n}.{attempt}"
@@ -124,24 +132,21 @@ class Agent:
             }
             if op_id is not None:
                 body["op_id"] = op_id
-            connection = self._random.choice(self._connections)
-            try:
-                answer = await connection.send("POST", "state", body)
-            except NoAnswer as error:
-                self.ledger.broken += 1
-                if error.sent:
-                    if op_id is None:
-                        self.ledger.maybe.add(n)
-                        return False
-                    known = True
-            else:
-                if answer.status == 200:
-                    self._acknowledged(n, answer, connection.port)
-                    return True
-                self._refused(answer)
-                if "op_id" in answer.body:
-                    op_id, known = answer.body["op_id"], True
-                elif op_id is None:
+            chosen = self._connections if several else [self._random.choice(self._connections)]
+            answers = await self._sent(chosen, "state", body)
+            if any(isinstance(one, NoAnswer) and one.sent for one in answers):
+                if op_id is None:
+                    self.ledger.maybe.add(n)
+                    return False
+                known = True
+            served = [one for one in answers if isinstance(one, Answer) and one.status == 200]
+            if served:
+                self._acknowledged(n, served)
+                return True
+            for one in answers:
+                if isinstance(one, Answer) and "op_id" in one.body:
+                    op_id, known = one.body["op_id"], True
+                elif op_id is None and isinstance(one, Answer):
                     self.ledger.refused.add(marker)
             if stop is not None and stop.is_set():
                 if known:
@@ -149,24 +154,61 @@ class Agent:
                 return False
             await asyncio.sleep(RETRY_SECONDS)
 
+    async def end(self) -> None:
+        """End the session, until that is acknowledged; the agent's next request begins another one."""
+        if self.ledger.last is None or self.ledger.last.session_id in self.ledger.ended:
+            return
+        session_id, known = self.ledger.last.session_id, False
+        while True:
+            [answer] = await self._sent([self._random.choice(self._connections)], "end", {})
+            if isinstance(answer, NoAnswer):
+                known = known or answer.sent
+            elif answer.status == 200 or (known and answer.status == 404):
+                self.ledger.ended.append(session_id)
+                if answer.body.get("sessionId", session_id) != session_id:
+                    self._wrong(f"another session than {session_id} has ended: {answer.body}")
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _sent(self, chosen: Sequence[Connection], path: str, body: Any) -> list[Answer | NoAnswer]:
+        """Send the same request over several connections at the same time."""
+
+        async def one(connection: Connection) -> Answer | NoAnswer:
+            self._doing = f"{path} at port {connection.port}"
+            try:
+                answer = await connection.send("POST", path, body)
+            except NoAnswer as error:
+                self.ledger.broken += 1
+                return error
+            if answer.status not in (200, 404):
+                self._refused(answer)
+            return answer
+
+        return await asyncio.gather(*map(one, chosen))
+
     def _refused(self, answer: Answer) -> None:
         self.ledger.refusals.append(time.monotonic())
         if answer.status != 503 or "retry-after" not in answer.headers or answer.body.get("success") is not False:
             self._wrong(f"not a 503 with Retry-After: {answer}")
 
-    def _acknowledged(self, n: int, answer: Answer, port: int) -> None:
-        body = answer.body
-        act = Act(n, body["op_id"], body["sessionId"], answer.degraded, time.monotonic(), port)
-        self.ledger.acts.append(act)
-        if body["appliedTo"] is None and body["currentState"]["filters"] != {"n": n}:
-            self._wrong(f"update {n} is answered with {body['currentState']['filters']}; applied: {body['applied']}")
+    def _acknowledged(self, n: int, answers: Sequence[Answer]) -> None:
+        [session_id] = {one.body["sessionId"] for one in answers}
+        [op_id] = {one.body["op_id"] for one in answers}
+        self.ledger.acts.append(Act(n, op_id, session_id, any(one.degraded for one in answers), time.monotonic()))
+        if session_id in self.ledger.ended:
+            self._wrong(f"update {n} is in {session_id}, which has ended")
+        for one in answers:
+            if one.body["appliedTo"] is None and one.body["currentState"]["filters"] != {"n": n}:
+                self._wrong(f"update {n} is answered with {one.body['currentState']['filters']}")
 
     async def read(self, path: str | None = None) -> Answer | None:
         """Read something, and compare it with what the agent was told. Returns the answer; None without one."""
         path = path or self._random.choice(("state", "state", "diff", f"history?limit={PAGE}"))
         sent = time.monotonic()
+        connection = self._random.choice(self._connections)
+        self._doing = f"{path} at port {connection.port}"
         try:
-            answer = await self._random.choice(self._connections).send("GET", path)
+            answer = await connection.send("GET", path)
         except NoAnswer:
             self.ledger.broken += 1
             return None
@@ -176,7 +218,9 @@ class Agent:
         now = time.monotonic()
         self.ledger.reads.append(Read(path.partition("?")[0], sent, now - sent, answer.degraded))
         last = self.ledger.last
-        if last is not None:
+        if "sessionId" in answer.body and answer.body["sessionId"] in self.ledger.ended:
+            self._wrong(f"{path} is that of {answer.body['sessionId']}, which has ended")
+        elif last is not None and last.session_id not in self.ledger.ended:
             match path.partition("?")[0]:
                 case "state":
                     self._check_state(answer, last)
@@ -223,7 +267,7 @@ class Agent:
                 self._wrong(f"history {seen} instead of {acknowledged[:PAGE]}")
 
     def _wrong(self, what: str) -> None:
-        self.ledger.wrong.append((time.monotonic(), f"agent {self.number}: {what}"))
+        self.ledger.wrong.append((time.monotonic(), f"agent {self.number}: {what} ({self._doing})"))
 
 
 def numbers(actions: Sequence[dict[str, Any]]) -> list[int]:

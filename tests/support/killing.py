@@ -49,9 +49,12 @@ class Killer:
         #: Whether steps are counted; a test may begin later.
         self.counting = True
 
-    def redis(self, target: str | int) -> int:
-        """Start a proxy to a Redis server, given by its Unix socket or port. Returns the port of the proxy."""
-        return self._serve(target, lambda data: data.split(b"\r\n")[2:3][0].decode() if data[:1] == b"*" else "")
+    def redis(self, target: str | int, port: int = 0) -> int:
+        """Start a proxy to a Redis server, given by its Unix socket or port. Returns the port of the proxy.
+
+        `port`: the one to listen on; 0: any free one.
+        """
+        return self._serve(target, _redis_command, port)
 
     def mongo(self, port: int) -> int:
         """Start a proxy to a MongoDB-wire server. Returns the port of the proxy."""
@@ -62,8 +65,8 @@ class Killer:
         for listener in self._listeners:
             listener.close()
 
-    def _serve(self, target: str | int, name_of: Callable[[bytes], str]) -> int:
-        listener = socket.create_server(("127.0.0.1", 0))
+    def _serve(self, target: str | int, name_of: Callable[[bytes], str], port: int = 0) -> int:
+        listener = socket.create_server(("127.0.0.1", port))
         self._listeners.append(listener)
 
         def accept() -> None:
@@ -73,8 +76,8 @@ class Killer:
                     threading.Thread(target=self._forward, args=(client, target, name_of), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
-        port: int = listener.getsockname()[1]
-        return port
+        used: int = listener.getsockname()[1]
+        return used
 
     def _forward(self, client: socket.socket, target: str | int, name_of: Callable[[bytes], str]) -> None:
         server = socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET)
@@ -118,6 +121,11 @@ class Killer:
             time.sleep(0.001)
         os.kill(self.pid, signal.SIGKILL)
         self.killed = True
+
+
+def _redis_command(data: bytes) -> str:
+    """Return the first command of a request; empty for the rest of one."""
+    return data.split(b"\r\n")[2:3][0].decode() if data[:1] == b"*" else ""
 
 
 def _command(data: bytes) -> str:

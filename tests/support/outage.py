@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from awictl import Permission, Settings, StateManager
 
 from .cli import Cli
 from .fallback_agents import Agent, Ledger, numbers
-from .mongo import DATABASE, MongoServer
+from .mongo import MongoServer
 from .serving import Server, serving
 from .valkey import ValkeyServer
 
 #: Maximum seconds until something has happened that the servers do by themselves, on a very busy machine.
-PATIENCE = 90.0
+PATIENCE = 40.0
 #: Options of a Valkey that keeps every acknowledged write when it is killed.
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 JOURNAL = "awi_journal"
@@ -40,9 +40,12 @@ async def eventually(true: Callable[[], bool], what: str, seconds: float = PATIE
     return time.monotonic() - started
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
-    """Redis, MongoDB, and a user whose environment names them."""
+    """Redis, MongoDB, and a user whose environment names them.
+
+    All users of the site have to give Redis the same address, since the journal belongs to what is at an address.
+    """
 
     redis: ValkeyServer
     mongo: MongoServer
@@ -50,17 +53,28 @@ class Site:
     settings: Settings
 
     @classmethod
-    def of(cls, redis: ValkeyServer, mongo: MongoServer, home: Path, timeout: float = 2.0, **env: str) -> Site:
-        """A site. `timeout`: AWI_TIMEOUT in seconds."""
+    def of(
+        cls,
+        redis: ValkeyServer,
+        mongo: MongoServer,
+        home: Path,
+        *,
+        redis_port: int | None = None,
+        timeout: float = 2.0,
+        max_actions: int = 1_000_000,
+    ) -> Site:
+        """A site. `redis_port`: of a proxy to Redis; `timeout`: AWI_TIMEOUT, `max_actions`: AWI_MAX_ACTIONS…"""
+        where: dict[str, Any] = {"redis_socket": str(redis.socket)}
+        if redis_port is not None:
+            where = {"redis_host": "127.0.0.1", "redis_port": redis_port}
         user = Cli.at(
             home,
-            REDIS_SOCKET=str(redis.socket),
             MONGODB_URI=mongo.uri,
             AWI_TIMEOUT=str(timeout),
-            AWI_MAX_ACTIONS_PER_SESSION="1000000",
-            **env,
+            AWI_MAX_ACTIONS_PER_SESSION=str(max_actions),
+            **{name.upper(): str(value) for name, value in where.items()},
         )
-        settings = redis.settings(mongodb_uri=mongo.uri, timeout=timeout, max_actions=1_000_000)
+        settings = Settings(mongodb_uri=mongo.uri, timeout=timeout, max_actions=max_actions, **where)
         return cls(redis, mongo, user, settings)
 
     async def register(self, count: int) -> list[str]:
@@ -73,23 +87,10 @@ class Site:
         return [one.secret for one in made]
 
     @contextmanager
-    def serving(self, count: int = 2, *, redis_ports: Sequence[int | None] = ()) -> Iterator[list[Server]]:
-        """Run server processes. `redis_ports`: for each, the port of a proxy to Redis; None: no proxy."""
+    def serving(self, count: int = 2) -> Iterator[list[Server]]:
+        """Run server processes."""
         with ExitStack() as stack:
-            yield [
-                stack.enter_context(serving(self.through(port), "--rate-limit", "0"))
-                for port, _ in itertools.zip_longest(redis_ports, range(count))
-            ]
-
-    def through(self, redis_port: int | None, mongo_port: int | None = None) -> Cli:
-        """The user, with proxies to the servers on these ports."""
-        user = self.user
-        if redis_port is not None:
-            user = user.lacking("REDIS_SOCKET").having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(redis_port))
-        if mongo_port is not None:
-            # without directConnection the driver uses the address that the server reports
-            user = user.having(MONGODB_URI=f"mongodb://127.0.0.1:{mongo_port}/{DATABASE}?directConnection=true")
-        return user
+            yield [stack.enter_context(serving(self.user, "--rate-limit", "0")) for _ in range(count)]
 
     def start_redis(self, *, empty: bool = False) -> None:
         """Start Redis after a kill, with or without its data."""
@@ -133,6 +134,16 @@ def metric(server: Server, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
+def ports_of(pid: int) -> set[int]:
+    """The ports of this machine from which a process has TCP connections."""
+    inodes = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            inodes.add(str(file.readlink()))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in inodes}
+
+
 class Load:
     """Agents that work until they are stopped."""
 
@@ -151,6 +162,11 @@ class Load:
         self._going.set()
         self._stop.clear()
         self._tasks = [asyncio.create_task(agent.run(self._going, self._stop)) for agent in self.agents]
+
+    def add(self, agents: Sequence[Agent]) -> None:
+        """Let further agents work."""
+        self.agents = [*self.agents, *agents]
+        self._tasks += [asyncio.create_task(agent.run(self._going, self._stop)) for agent in agents]
 
     async def stop(self) -> None:
         """Stop after the requests in progress. Raises what an agent raised."""
@@ -232,20 +248,24 @@ async def found(settings: Settings, ledgers: Sequence[Ledger], *, apart: bool = 
             session_ids = dict.fromkeys(act.session_id for act in ledger.acts)
             result.sessions += len(session_ids)
             for session_id in session_ids:
-                compare(ledger, session_id, await _trajectory(manager, session_id), result, apart)
+                actions, live = await _trajectory(manager, session_id)
+                compare(ledger, session_id, actions, result, apart)
+                ends = sum(action["action"] == "session_end" for action in actions)
+                if (ends, live) != ((1, False) if session_id in ledger.ended else (0, True)):
+                    result.strange.append(f"{session_id} has {ends} ends, and is live: {live}")
     return result
 
 
-async def _trajectory(manager: StateManager, session_id: str) -> list[dict[str, Any]]:
-    """The actions of a session: those in Redis, after those that only the archive has."""
+async def _trajectory(manager: StateManager, session_id: str) -> tuple[list[dict[str, Any]], bool]:
+    """The actions of a session: those in Redis, after those that only the archive has; and whether it is live."""
     live = await manager.get_session_state(session_id)
     archived = await manager.get_archived_session(session_id)
     if live is None:
-        return list(archived.document["history"]["actions"]) if archived is not None else []
+        return list(archived.document["history"]["actions"]) if archived is not None else [], False
     actions = live["history"]["actions"]
     older = archived.document["history"]["actions"] if archived is not None else []
     first = actions[0]["t"] if actions else 0
-    return [*(one for one in older if one["t"] < first), *actions]
+    return [*(one for one in older if one["t"] < first), *actions], True
 
 
 def compare(ledger: Ledger, session_id: str, actions: Sequence[dict[str, Any]], result: Found, apart: bool) -> None:

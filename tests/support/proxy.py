@@ -75,7 +75,8 @@ class Proxy:
 
     def __init__(self, target: ValkeyServer | MongoServer) -> None:
         self._target = target
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: What serves a client, and the client's port.
+        self._tasks: dict[asyncio.Task[None], int] = {}
         self._forwarding = asyncio.Event()
         self._forwarding.set()
         self.port = 0
@@ -90,8 +91,9 @@ class Proxy:
         self.replacement: Callable[[bytes], bytes | None] = never
         #: Awaited before a connection is cut, while the client waits for the reply.
         self.before_cut: Callable[[], Awaitable[None]] = at_once
-        #: Whether new connections are closed at once, as if the network refused them.
+        #: Whether new connections of cut off clients are closed at once, as if the network refused them.
         self.refusing = False
+        self._is_cut_off: Callable[[int], bool] = lambda _: True
 
     @property
     def all_cuts(self) -> int:
@@ -114,24 +116,28 @@ class Proxy:
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client."""
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = writer.get_extra_info("peername")[1]
+        task.add_done_callback(self._tasks.pop)
 
     async def close(self) -> None:
         """Cut all remaining connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cut(list(self._tasks))
 
-    async def cut_off(self) -> None:
-        """Cut all connections, and refuse new ones, until `refusing` is False again."""
+    async def cut_off(self, is_cut_off: Callable[[int], bool] = lambda _: True) -> None:
+        """Cut the connections of these clients, given by their port, until `refusing` is False again."""
+        self._is_cut_off = is_cut_off
         self.refusing = True
-        await self.close()
+        await self._cut([task for task, port in list(self._tasks.items()) if is_cut_off(port)])
+
+    async def _cut(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         to_server: asyncio.StreamWriter | None = None
         try:
-            if self.refusing:
+            if self.refusing and self._is_cut_off(to_client.get_extra_info("peername")[1]):
                 return
             server, to_server = await self._connect()
             await _Connection(self, client, to_client, server, to_server).run()

@@ -13,7 +13,7 @@ SESSION_ID = "sess_1"
 
 
 def act(n: int, degraded: bool = False) -> Act:
-    return Act(n, f"op-{n}", SESSION_ID, degraded, float(n), 1)
+    return Act(n, f"op-{n}", SESSION_ID, degraded, float(n))
 
 
 def action(n: int, t: int | None = None) -> dict[str, Any]:

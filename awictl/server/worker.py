@@ -51,7 +51,8 @@ class Worker:
         async with StateManager.open(self._settings) as manager:
             self._manager = manager
             self._report_breaker(manager)
-            yield
+            async with manager.journal_watched():
+                yield
         self._manager = None
 
     def _report_breaker(self, manager: StateManager) -> None:

@@ -267,6 +267,16 @@ class StateManager:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
+    async def bring_home(self) -> int:
+        """Bring home all that is journaled, once. Returns how many sessions could not be. Raises Unreachable."""
+        if self.fallback is None:
+            return 0
+        self.settings.check_writable()
+        try:
+            return await self.fallback.bring_all()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+
     @cached_property
     def _updater(self) -> Updater:
         from .trimmed import TrimmedActions

@@ -52,7 +52,9 @@ def checks_of(user: Cli) -> dict[str, dict[str, Any]]:
     return {one["check"]: one for one in json.loads(user("doctor", "-o", "json", "--no-data").out)["checks"]}
 
 
-def test_sessions_go_on_in_mongodb(user: Cli, mongo: MongoServer, new_valkey: Callable[..., ValkeyServer]) -> None:
+def test_sessions_go_on_in_mongodb_and_come_home(
+    user: Cli, mongo: MongoServer, new_valkey: Callable[..., ValkeyServer]
+) -> None:
     server = new_valkey("--appendonly", "yes")
     user = user.having(REDIS_SOCKET=str(server.socket), MONGODB_URI=mongo.uri)
     first = user.ok("session", "create", "--agent", "browser-1").json["session_id"]
@@ -67,6 +69,7 @@ def test_sessions_go_on_in_mongodb(user: Cli, mongo: MongoServer, new_valkey: Ca
     assert "the update is recorded in MongoDB" in applied.err
     created = user.ok("session", "create", "--agent", "browser-2")
     assert created.json["degraded"] is True and "the session begins in MongoDB" in created.err
+    second = created.json["session_id"]
     for words in (["show", first], ["history", first, "-o", "json"], ["diff", first]):
         read = user.ok("session", *words)
         assert read.json["degraded"] is True and "Redis is unreachable" in read.err, words
@@ -84,3 +87,11 @@ def test_sessions_go_on_in_mongodb(user: Cli, mongo: MongoServer, new_valkey: Ca
 
     server.start()
     assert checks_of(user)["journal"]["remedy"].startswith("run `awictl archive sweep`")
+    user.ok("archive", "sweep", "--margin", "1s")
+    for session_id in (first, second):
+        shown = user.ok("session", "show", session_id)
+        assert "degraded" not in shown.json and shown.err == ""
+    assert user.ok("session", "history", first).rows[0]["op_id"] == "op-1"
+    after = user.ok("health").json
+    assert "degraded" not in after and after["journal_pending"] == 0
+    assert checks_of(user)["journal"]["status"] == "pass"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ...errors import AwiError, InvalidInput, as_awi_error
+from ...errors import AwiError, InvalidInput, Unreachable, as_awi_error
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.error_report import report
@@ -88,8 +88,9 @@ def command(
     """Archive sessions that are about to expire or have ended.
 
     A session that cannot be archived is kept from expiring until a later sweep archives it. Archived sessions that are
-    gone from Redis since are marked as expired, or as vanished if another program deleted them. With --watch, a recent
-    snapshot of every live session is kept, too. Several hosts may sweep at once.
+    gone from Redis since are marked as expired, or as vanished if another program deleted them. Sessions that went on
+    in MongoDB while Redis was unreachable are brought back to Redis first. With --watch, a recent snapshot of every
+    live session is kept, too. Several hosts may sweep at once.
     """
     if watch and (once or dry_run):
         raise InvalidInput(f"--watch and {'--once' if once else '--dry-run'} cannot be combined")
@@ -114,8 +115,14 @@ async def run(ctx: CommandContext, margin_ms: int, rate: float | None, scan_rate
     """Sweep once."""
     async with ctx.manager() as manager:
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
-        if code := render(ctx, await _sweep(ctx, manager, sweeper)):
-            raise CommandExit(code)
+        left = await manager.bring_home()
+        code = render(ctx, await _sweep(ctx, manager, sweeper))
+    if left:
+        ctx.out.notice(
+            f"{plural(left, 'session')} that went on in MongoDB cannot be brought back to Redis at the moment"
+        )
+    if code or left:
+        raise CommandExit(code or Unreachable.exit_code)
 
 
 async def run_dry(ctx: CommandContext, margin_ms: int, scan_rate: float | None) -> None:
@@ -154,7 +161,7 @@ async def run_watch(
     scan_rate: float | None,
 ) -> None:
     """Sweep, and watch the live sessions, until SIGTERM or Ctrl-C; batches in progress are finished first."""
-    async with ctx.manager() as manager:
+    async with ctx.manager() as manager, manager.journal_watched():
         sweeper = manager.sweeper(margin_ms, rate=rate, scan_rate=scan_rate)
         watcher = sweeper.watcher(age_ms / 1000) if age_ms else None
         stop = asyncio.Event()

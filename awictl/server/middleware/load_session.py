@@ -87,7 +87,9 @@ class LoadSession:
         if self._manager is None:
             async with self._opening:
                 if self._manager is None:
-                    self._manager = await self._open.enter_async_context(StateManager.open(self._settings))
+                    manager = await self._open.enter_async_context(StateManager.open(self._settings))
+                    await self._open.enter_async_context(manager.journal_watched())
+                    self._manager = manager
         return self._manager
 
     async def _close(self) -> None:

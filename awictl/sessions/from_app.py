@@ -14,7 +14,7 @@ from ..archive.mongo.values import as_datetime
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.merge import merge
-from ..document.schema import as_text, new_document
+from ..document.schema import as_object, as_text, new_document
 from ..document.timestamps import EPOCH, optional_timestamp
 from ..errors import AwiError, InvalidData
 from ..store.mongo.errors import translate_errors
@@ -81,12 +81,8 @@ def converted(found: dict[str, Any], ttl_ms: int, where: str) -> AppSession:
     except AwiError as error:
         raise InvalidData(f"{where}: {session_id!a:.80} cannot be copied: {error}") from error
     started = optional_timestamp(as_datetime(found.get("sessionStartedAt"))) or ""
-    page = document.get("page_state", {})
-    skeleton = new_document(
-        session_id,
-        agent_id,
-        as_text(document.get("agent_name")) or agent_id,
-        as_text(page.get("route")) or "/",
-        started,
-    )
+    # the other defaults of the app's schema, which `session_document` leaves out, are those of a new session
+    route = as_text(as_object(found.get("currentState")).get("currentRoute")) or "/"
+    agent_name = as_text(document.get("agent_name")) or agent_id
+    skeleton = new_document(session_id, agent_id, agent_name, route, started)
     return AppSession(session_id, agent_id, encode(merge(skeleton, document)), ttl_ms)

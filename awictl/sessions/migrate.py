@@ -19,7 +19,7 @@ from ..archive.pace import Pace
 from ..archive.transfer import Transfer
 from ..document.keys import is_session_id
 from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
-from ..store.base import Lifetime, SessionStore
+from ..store.base import SessionStore
 from ..util.batched import batched, batched_by_bytes
 from .find import OpenArchive
 from .session_mover import Move, MoveStep, SessionMover
@@ -34,7 +34,7 @@ PASSES = 5
 #: Number of times that a session is copied again because it changed before it could be deleted.
 MAX_ATTEMPTS = 20
 #: Maximum number and size in bytes of the sessions that are moved at the same time.
-AT_ONCE = 32
+AT_ONCE = 16
 AT_ONCE_BYTES = 4_194_304
 #: Number of sessions whose sizes are read in one request.
 _SIZES = 500
@@ -222,34 +222,36 @@ class StoreMigration:
                 self.result.counts.gone += 1
 
     async def _move_group(self, ids: Sequence[str]) -> None:
-        """Move sessions at the same time; those that change meanwhile are copied again."""
+        """Move sessions at the same time; then those that changed meanwhile again, one by one, which is quicker."""
         moves = [Move(one) for one in ids if one not in self._ending]
         self.result.counts.found += len(ids)
         for session_id in self._ending.intersection(ids):
             text = f"{self.target.where}: {session_id} is being ended there; it was left in {self.source.where}"
             self._leave(session_id, Refused(text))
-        for _ in range(MAX_ATTEMPTS):
-            steps = await self._each(moves, partial(self._mover.copy, dry_run=self._dry_run))
-            copied = [move for move, step in zip(moves, steps, strict=True) if step is MoveStep.COPIED]
-            if self._dry_run:
-                self._count_moved(copied)
-                return
-            moves = [move for move, step in zip(moves, steps, strict=True) if step is MoveStep.CHANGED]
-            if copied:
-                names = [one.session_id for one in copied]
-                await self._register(names)
-                now = {one.session_id: one for one in await self.source.lifetimes(names)}
-                steps = await self._each(copied, partial(self._delete, now))
-                moves += [move for move, step in zip(copied, steps, strict=True) if step is MoveStep.CHANGED]
-            if not moves:
-                return
-        for move in moves:
-            await self._mover.undo(move)
-            text = f"{self.source.where}: {move.session_id} kept changing while it was moved; it was left there"
-            self._leave(move.session_id, UpdateConflict(text), move.agent_id)
+        for move in await self._attempt(moves):
+            for _ in range(MAX_ATTEMPTS):
+                if not await self._attempt([move]):
+                    break
+            else:
+                await self._mover.undo(move)
+                text = f"{self.source.where}: {move.session_id} kept changing while it was moved; it was left there"
+                self._leave(move.session_id, UpdateConflict(text), move.agent_id)
 
-    async def _delete(self, lifetimes: Mapping[str, Lifetime], move: Move) -> MoveStep:
-        return await self._mover.delete(move, lifetimes.get(move.session_id))
+    async def _attempt(self, moves: Sequence[Move]) -> list[Move]:
+        """Copy sessions, and delete them from the source. Returns those that have changed meanwhile."""
+        steps = await self._each(moves, partial(self._mover.copy, dry_run=self._dry_run))
+        copied = [move for move, step in zip(moves, steps, strict=True) if step is MoveStep.COPIED]
+        if self._dry_run:
+            self._count_moved(copied)
+            return []
+        changed = [move for move, step in zip(moves, steps, strict=True) if step is MoveStep.CHANGED]
+        if copied:
+            names = [one.session_id for one in copied]
+            await self._register(names)
+            lifetimes = {one.session_id: one for one in await self.source.lifetimes(names)}
+            steps = await self._each(copied, lambda one: self._mover.delete(one, lifetimes.get(one.session_id)))
+            changed += [move for move, step in zip(copied, steps, strict=True) if step is MoveStep.CHANGED]
+        return changed
 
     async def _each(self, moves: Sequence[Move], step: Callable[[Move], Awaitable[MoveStep]]) -> list[MoveStep | None]:
         """Take a step with each session, and count those that are done. None: an error, for which it was left.

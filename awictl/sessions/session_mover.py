@@ -84,8 +84,9 @@ class SessionMover:
         if stored is None:
             return await self._without_source(move)
         move.snapshot, move.ttl_ms = self._parsed(move.session_id, stored), stored.ttl_ms
-        there = await self._target.read(move.session_id)
-        if there is not None and there.raw != stored.raw:
+        there, derived = await asyncio.gather(self._target.read(move.session_id), self._derived(move))
+        equal = there is not None and there.raw == stored.raw
+        if there is not None and not equal:
             if there.raw != move.stored:
                 self._check_older(there.raw, move.snapshot)
                 move.replaced = True
@@ -97,7 +98,12 @@ class SessionMover:
         if left is not None and left <= 0:
             await asyncio.sleep(_EXPIRED_SECONDS)
             return MoveStep.CHANGED
-        await self._put(move, move.snapshot, there if there is not None and there.raw == stored.raw else None)
+        if there is not None and equal and _is_longer(there.ttl_ms, left):
+            left = there.ttl_ms  # its agent uses it there
+        # also if it is equal: a move that was interrupted may lack the mapping
+        agent_id, diff = derived
+        move.agent_session = await self._target.put(move.session_id, agent_id, stored.raw, left, diff)
+        move.stored = stored.raw
         copied = await self._target.read(move.session_id)
         return MoveStep.COPIED if copied is not None and copied.raw == stored.raw else MoveStep.CHANGED
 
@@ -132,29 +138,14 @@ class SessionMover:
             return MoveStep.GONE
         return MoveStep.MOVED
 
-    async def _put(self, move: Move, snapshot: Snapshot, equal: Stored | None) -> None:
-        """Store the session in the target, with its mapping and its last delta.
-
-        `equal`: what the target has of it, if that has the same bytes: an interrupted move may lack the mapping. Its
-        TTL is kept if it is longer, since its agent may use it there.
-        """
-        agent_id, diff = await self._derived(move.session_id, snapshot.mapped_agent_id)
-        left = move.left_ms()
-        if left is not None and left <= 0:
-            return  # it has expired
-        if equal is not None and _is_longer(equal.ttl_ms, left):
-            left = equal.ttl_ms
-        move.agent_session = await self._target.put(move.session_id, agent_id, snapshot.raw, left, diff)
-        move.stored = snapshot.raw
-
-    async def _derived(self, session_id: str, agent_id: str | None) -> tuple[str | None, tuple[bytes, int] | None]:
+    async def _derived(self, move: Move) -> tuple[str | None, tuple[bytes, int] | None]:
         """The agent, if it is mapped to the session, and the session's last delta with its TTL in milliseconds."""
-        if agent_id is None:
-            return None, None
+        session_id, agent_id = move.session_id, move.agent_id
         try:
-            keys.check_agent_id(agent_id)
+            keys.check_agent_id(agent_id or "")
         except InvalidInput:
             return None, None
+        assert agent_id is not None  # noqa: S101  # it was checked
         ttls, (delta, _), mapped_id = await asyncio.gather(
             self._source.expiries(session_id, agent_id), self._source.diff(session_id), self._mapped_id(agent_id)
         )

@@ -1,0 +1,230 @@
+"""`kill -9` of a migration: no session is lost, changed or duplicated, and the next run completes it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from support import forking
+from support.archives import session
+from support.documents import compact
+from support.killing import Killer, Moment
+from support.mongo import DATABASE, MongoServer
+from support.valkey import ValkeyServer
+
+from awictl import NotFound, StateManager
+from awictl.document.byte_layout import encode
+from awictl.store.base import SessionStore, Stored
+from awictl.store.mongo.sessions import MongoStore
+from awictl.store.redis.sessions import RedisStore
+
+TTL_MS = 1_500_000
+#: Whether to kill before and after each request, or only after every second of those that write.
+EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["few", "all"])
+TO = pytest.mark.parametrize("to", ["mongo", "redis"])
+#: Requests that write, if a script does.
+WRITES = {"EVALSHA", "insert", "update", "findAndModify", "delete"}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A Redis and a MongoDB, and both as stores."""
+
+    valkey: ValkeyServer
+    mongo: MongoServer
+    redis_store: SessionStore
+    mongo_store: SessionStore
+
+    def between(self, to: str) -> tuple[SessionStore, SessionStore]:
+        """The source and the target."""
+        return (self.redis_store, self.mongo_store) if to == "mongo" else (self.mongo_store, self.redis_store)
+
+    def env(self, redis_port: int, mongo_port: int) -> dict[str, str]:
+        return {
+            **os.environ,
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(redis_port),
+            # without directConnection the driver uses the address that the server reports
+            "MONGODB_URI": f"mongodb://127.0.0.1:{mongo_port}/{DATABASE}?directConnection=true",
+            "HOME": str(self.valkey.folder),
+            "XDG_CONFIG_HOME": str(self.valkey.folder),
+        }
+
+    def migrate(self, to: str, killer: Killer | None = None) -> int:
+        """Run the command, through the proxies of `killer` if it is given. Returns the exit code."""
+        ports = self.valkey.port, self.mongo.port
+        if killer is not None:
+            ports = killer.redis(self.valkey.port), killer.mongo(self.mongo.port)
+        words = ("migrate", "--to", to, "--yes")
+        with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as empty:
+            fds = (empty.fileno(), output.fileno(), output.fileno())
+            with forking.start(words, env=self.env(*ports), cwd=self.valkey.folder, fds=fds) as process:
+                if killer is not None:
+                    killer.pid = process.pid
+                code = process.wait(600)
+            if killer is not None:
+                killer.close()
+            output.seek(0)
+            assert code in (0, -9), output.read()
+        return code
+
+
+@pytest.fixture
+async def servers(valkey: ValkeyServer, mongo: MongoServer) -> AsyncIterator[Servers]:
+    settings = valkey.settings(mongodb_uri=mongo.uri)
+    made = Servers(valkey, mongo, RedisStore.open(settings), MongoStore.open(settings))
+    yield made
+    await made.redis_store.close()
+    await made.mongo_store.close()
+
+
+async def sessions_in(store: SessionStore) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    async for ids in store.scan():
+        for name, stored in (await store.read_many(ids)).items():
+            assert isinstance(stored, Stored), stored
+            assert "agent" in name or 0 < (stored.ttl_ms or 0) <= TTL_MS
+            found[name] = stored.raw
+    return found
+
+
+async def put_two(store: SessionStore) -> dict[str, bytes]:
+    """A session with a last delta and a mapping, and one in the app's layout."""
+    found = {
+        "sess_a": encode(session(3, "sess_a", agent_id="agent-a")),
+        "sess_b": compact(session(1, "sess_b", agent_id="agent-b")),
+    }
+    for name, raw in found.items():
+        await store.put(name, f"agent-{name[-1]}", raw, TTL_MS, (b'{"delta":{},"action":{}}', 200_000))
+    return found
+
+
+@TO
+@EVERY
+async def test_a_migration_killed_at_any_step_is_completed_by_the_next(servers: Servers, to: str, every: bool) -> None:
+    source, target = servers.between(to)
+    for _ in range(2):  # in the second run, the servers have the scripts and indexes
+        recorder = Killer()
+        before = await put_two(source)
+        assert await asyncio.to_thread(servers.migrate, to, recorder) == 0
+        assert await sessions_in(target) == before and await sessions_in(source) == {}
+        for name in before:
+            await target.delete(name, f"agent-{name[-1]}", None)
+    assert {"EVALSHA", "find"} <= set(recorder.steps), recorder.steps
+    moments = [(step, moment) for step in range(len(recorder.steps)) for moment in Moment]
+    if not every:
+        moments = [one for one in moments if one[1] is Moment.AFTER and recorder.steps[one[0]] in WRITES][::2]
+    kills = 0
+    for step, moment in moments:
+        before = await put_two(source)
+        killer = Killer(step, moment)
+        code = await asyncio.to_thread(servers.migrate, to, killer)
+        kills += killer.killed
+        assert (code == -9) == killer.killed
+        here, there = await sessions_in(source), await sessions_in(target)
+        for name, raw in before.items():  # in one of them or in both, with these bytes
+            assert {here.get(name, raw), there.get(name, raw)} == {raw} and (name in here or name in there), (
+                step,
+                name,
+            )
+        assert await asyncio.to_thread(servers.migrate, to) == 0
+        assert await sessions_in(target) == before and await sessions_in(source) == {}, (step, moment)
+        for name in before:
+            mapped = await target.agent_session(f"agent-{name[-1]}")
+            assert mapped is not None and mapped.session_id == name, (step, moment)
+            await target.delete(name, f"agent-{name[-1]}", None)
+    assert kills >= len(moments) * 0.8, "the number of requests differs from run to run"
+
+
+#: Number of sessions of the long proof, of its agents, and of kills in each direction.
+SESSIONS, AGENTS, KILLS = 10_000, 6, 12
+
+
+@pytest.mark.soak
+async def test_ten_thousand_sessions_there_and_back_with_kills(servers: Servers) -> None:
+    """While agents use some of them, at the source, or if it is not there any more, in the target."""
+    chance = random.Random(16)
+    before = {}
+    for number in range(SESSIONS):
+        name = f"sess_{number:05}"
+        document = session(chance.choice((0, 1, 3, 20, 150)), name, agent_id=f"agent-{number}")
+        before[name] = chance.choice((encode, compact))(document)
+        await servers.redis_store.put(name, f"agent-{number}", before[name], TTL_MS)
+    settings = servers.valkey.settings(mongodb_uri=servers.mongo.uri)
+    acknowledged: dict[str, list[int]] = {f"sess_agent{number}": [] for number in range(AGENTS)}
+    stopped = asyncio.Event()
+    async with (
+        StateManager.open(settings) as on_redis,
+        StateManager.open(replace(settings, use_redis=False)) as on_mongo,
+    ):
+        managers = [on_redis, on_mongo]
+        for name in acknowledged:
+            await on_redis.initialize_session(f"agent-of-{name}", "Agent", session_id=name)
+
+        async def agent(name: str) -> None:
+            number = 0
+            while not stopped.is_set():
+                for manager in managers:
+                    with suppress(NotFound):
+                        await manager.apply(name, {"n": number}, {"op_id": f"op-{number}", "input": number})
+                        acknowledged[name].append(number)
+                        break
+                number += 1
+                await asyncio.sleep(chance.uniform(0.2, 1))
+
+        async def migrate(to: str) -> Counter[str]:
+            """Run it again and again, killed at random moments, until it completes."""
+            seen: Counter[str] = Counter()
+            env = servers.env(servers.valkey.port, servers.mongo.port)
+            while True:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "awictl", "migrate", "--to", to, "--yes"),
+                    env=env, cwd=servers.valkey.folder, stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                )  # fmt: skip
+                waiting = asyncio.ensure_future(process.communicate())
+                if seen["killed"] < KILLS:
+                    await asyncio.wait([waiting], timeout=chance.uniform(0.6, 4))
+                    if process.returncode is None:
+                        process.send_signal(signal.SIGKILL)
+                        seen["killed"] += 1
+                out, err = await waiting
+                assert b"Traceback" not in err, err
+                if process.returncode == 0:
+                    print(f"\n{to}: {dict(seen)} {out.decode()}")
+                    return seen
+                assert process.returncode in (-9, 4), (out, err)
+                if process.returncode == 4:  # an agent has found its session in both
+                    seen["conflicts"] += 1
+                    assert seen["conflicts"] < 100, err
+
+        agents = [asyncio.create_task(agent(name)) for name in acknowledged]
+        there = await migrate("mongo")
+        found = await sessions_in(servers.mongo_store)
+        assert {name: raw for name, raw in found.items() if name in before} == before
+        assert not (await sessions_in(servers.redis_store)).keys() & before.keys()
+        managers.reverse()
+        back = await migrate("redis")
+        stopped.set()
+        await asyncio.gather(*agents)
+        await migrate("redis")
+        found = await sessions_in(servers.redis_store)
+        assert await sessions_in(servers.mongo_store) == {}
+        assert {name: raw for name, raw in found.items() if name in before} == before
+        for name, numbers in acknowledged.items():
+            document = await on_redis.get_session_state(name)
+            assert document is not None, name
+            actions = document["history"]["actions"][1:]
+            assert [one["input"] for one in actions if one["input"] in set(numbers)] == numbers, name
+            assert len({one["op_id"] for one in actions}) == len(actions)
+    assert there["killed"] > KILLS // 2 and back["killed"] > KILLS // 2

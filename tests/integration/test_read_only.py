@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, agent_key, compact, document, put
+from support.mongo import MongoServer
+from support.mongo_live import MongoLive
 from support.monitor import monitored
 from support.valkey import ValkeyServer
 
@@ -42,6 +44,7 @@ READS: dict[str, Call] = {
     "get_cached_query_results": lambda manager: manager.get_cached_query_results(CACHE_KEY),
     "diagnose_query": lambda manager: manager.diagnose_query({"a": 1}, {}),
     "get_state_diff": lambda manager: manager.get_state_diff(SESSION_ID),
+    "find_diff": lambda manager: manager.find_diff(SESSION_ID),
     "list_sessions": _listed,
     "list_session_ids": lambda manager: _ids(manager),
     "list_session_fields": lambda manager: _fields(manager),
@@ -52,6 +55,7 @@ READS: dict[str, Call] = {
 WRITES: dict[str, Call] = {
     "initialize_session": lambda manager: manager.initialize_session("agent", "Agent"),
     "create_session": lambda manager: manager.create_session("agent", "Agent"),
+    "create": lambda manager: manager.create("agent", "Agent"),
     "update_state_with_delta": lambda manager: manager.update_state_with_delta(SESSION_ID, {"a": 1}),
     "apply": lambda manager: manager.apply(SESSION_ID, {"a": 1}),
     "update_page_state": lambda manager: manager.update_page_state(SESSION_ID, {"route": "/"}),
@@ -68,7 +72,7 @@ WRITES: dict[str, Call] = {
     "migrate_archive": lambda manager: manager.migrate_archive(),
 }
 
-#: Other methods: they read the archive, explain an error, return a service, or close connections.
+#: Other methods: they read the archive, explain an error, write to the journal, return a service, or close connections.
 ELSEWHERE = {
     "get_archived_session",
     "why_missing",
@@ -81,6 +85,10 @@ ELSEWHERE = {
     "keyspace_at",
     "check_writable",
     "decoded",
+    "journal_watched",
+    "journal_end",
+    "bring_home",
+    "migration",
 }
 
 
@@ -104,7 +112,7 @@ def assert_unchanged(server: ValkeyServer, before: dict[bytes, tuple[Any, int]])
     assert [name for name, (_, pttl) in after.items() if pttl > before[name][1]] == []
 
 
-async def fill(server: ValkeyServer) -> None:
+async def fill(server: ValkeyServer | MongoLive) -> None:
     """Store documents in both layouts, with their derived keys."""
     put(server, LAYOUTS["app"](document([10] * 500)), "sess_app")
     put(server, APP_FILES[3].read_bytes(), "sess_app_04")
@@ -157,6 +165,22 @@ async def test_reading_other_documents_writes_nothing(
     assert len(seen) >= 5
     assert [line for command, line in seen if command not in READING_COMMANDS] == []
     assert_unchanged(valkey, before)
+
+
+async def test_reading_from_mongodb_changes_no_document(mongo: MongoServer) -> None:
+    live = MongoLive(mongo)
+    await fill(live)
+
+    def documents() -> dict[str, list[Any]]:
+        names = sorted(one for one in mongo.raw.list_collection_names() if not one.startswith("system."))
+        return {name: list(mongo.raw[name].find().sort("_id")) for name in names}
+
+    before = documents()
+    assert len(before["awi_live_sessions"]) == 4
+    async with StateManager.open(live.settings(read_only=True)) as manager:
+        for read in READS.values():
+            assert await read(manager) is not None
+    assert documents() == before
 
 
 async def test_the_monitor_sees_what_scripts_do(manager: StateManager, valkey: ValkeyServer) -> None:

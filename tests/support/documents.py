@@ -15,6 +15,7 @@ from awictl.document.byte_layout import encode
 from awictl.document.json_codec import json_equal
 from awictl.document.schema import SESSION_START
 
+from .mongo_live import MongoLive
 from .valkey import ValkeyServer
 
 DATA = Path(__file__).parents[1] / "data"
@@ -54,7 +55,7 @@ def agent_key(agent_id: str = AGENT_ID) -> str:
     return f"AGENT:SESSION:{agent_id}"
 
 
-def put(server: ValkeyServer, raw: bytes, session_id: str = SESSION_ID, seconds: int = 1000) -> str:
+def put(server: ValkeyServer | MongoLive, raw: bytes, session_id: str = SESSION_ID, seconds: int = 1000) -> str:
     """Store a string as a session without awictl; return the session id."""
     server.raw.set(session_key(session_id), raw, ex=seconds)
     return session_id

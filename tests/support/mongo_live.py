@@ -36,6 +36,16 @@ class MongoLive:
         return settings_for(self.server.uri, **others)
 
 
+def needs_redis(server: object, why: str) -> None:
+    """Skip a test that cannot hold on MongoDB."""
+    if isinstance(server, MongoLive):
+        pytest.skip(f"needs Redis: {why}")
+
+
+#: Why a test is skipped that needs an operator without an archive.
+HAS_AN_ARCHIVE = "where MongoDB is the store, it is the archive, too"
+
+
 def settings_for(uri: str, **others: Any) -> Settings:
     """Return settings of which the live store is MongoDB."""
     return Settings(**{"use_redis": False, "mongodb_uri": uri, **others})

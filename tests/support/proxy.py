@@ -109,6 +109,10 @@ class Proxy:
             return settings_for(f"mongodb://127.0.0.1:{self.port}/{DATABASE}?{options}", **others)
         return Settings(**{"redis_host": "127.0.0.1", "redis_port": self.port, **others})
 
+    def update_with(self, op_id: str) -> tuple[bytes, ...]:
+        """What the request contains that updates a session, and no other one with this op_id; for `once`."""
+        return (b"update\0", b"$set", op_id.encode()) if isinstance(self._target, MongoServer) else (op_id.encode(),)
+
     def stop_forwarding(self) -> None:
         """Keep all connections, but forward nothing more."""
         self._forwarding.clear()

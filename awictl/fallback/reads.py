@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import Unreachable
+from ..errors import AwiError, NotFound, Unreachable
 
 # Most reads are answered by Redis, and do not need these.
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class FallbackReader:
             found = await self._normal.find(session_id)
             if not found.degraded:
                 return found
-        except Unreachable:
-            if (journaled := await self._journaled(session_id)) is not None:
+        except (Unreachable, NotFound) as error:
+            if (journaled := await self._journaled(session_id, error)) is not None:
                 return journaled
             raise
         return await self._journaled(session_id) or found
@@ -60,8 +60,8 @@ class FallbackReader:
             page, found = await self._normal.find_history(session_id, limit, offset)
             if not page.degraded:
                 return page, found
-        except Unreachable:
-            if (journaled := await self._page(session_id, limit, offset)) is not None:
+        except (Unreachable, NotFound) as error:
+            if (journaled := await self._page(session_id, limit, offset, error)) is not None:
                 return journaled
             raise
         return await self._page(session_id, limit, offset) or (page, found)
@@ -95,8 +95,11 @@ class FallbackReader:
         fallback = self._open_fallback()
         return fallback.degraded if fallback is not None else None
 
-    async def _journaled(self, session_id: str) -> Found | None:
-        """A session from the journal; None if it has nothing that Redis may lack, or is away, too."""
+    async def _journaled(self, session_id: str, error: AwiError | None = None) -> Found | None:
+        """A session from the journal; None if it has nothing that Redis may lack, or is away, too.
+
+        `error`: that of Redis. If Redis does not have the session, it is still to be brought there.
+        """
         from ..sessions.find import Found
 
         degraded = self._degraded
@@ -106,23 +109,29 @@ class FallbackReader:
             return None
         if degraded is None or stored is None:
             return None
-        return Found(stored, origin=_origin(session_id, degraded), degraded=True)
+        away = not isinstance(error, NotFound)
+        return Found(stored, origin=_origin(session_id, degraded, away=away), degraded=away)
 
-    async def _page(self, session_id: str, limit: int, offset: int) -> tuple[HistoryPage, Found] | None:
+    async def _page(
+        self, session_id: str, limit: int, offset: int, error: AwiError | None = None
+    ) -> tuple[HistoryPage, Found] | None:
         from ..sessions.find import Found
 
-        degraded = self._degraded
+        degraded, away = self._degraded, not isinstance(error, NotFound)
+        if degraded is None:
+            return None
         try:
-            page = await degraded.history(session_id, limit, offset, None) if degraded is not None else None
+            if not away and await degraded.stored(session_id) is None:
+                return None  # it was brought home, and is gone since
+            page = await degraded.history(session_id, limit, offset, None)
         except Unreachable:
             return None
-        if degraded is None or page is None:
+        if page is None:
             return None
-        return page, Found(None, origin=_origin(session_id, degraded), degraded=True)
+        found = Found(None, origin=_origin(session_id, degraded, away=away), degraded=away)
+        return page._replace(degraded=away), found
 
 
-def _origin(session_id: str, degraded: DegradedSessions) -> str:
-    return (
-        f"{session_id} is read from the journal at {degraded.journal.where} "
-        "(Redis is unreachable and may have a newer state)"
-    )
+def _origin(session_id: str, degraded: DegradedSessions, *, away: bool) -> str:
+    why = "Redis is unreachable and may have a newer state" if away else "it is not in Redis yet"
+    return f"{session_id} is read from the journal at {degraded.journal.where} ({why})"

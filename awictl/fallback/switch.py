@@ -125,6 +125,12 @@ class SessionFallback:
                 raise
             except ReplyLost as error:  # it may have been done: in the journal, nothing is in its way
                 return await self._run_degraded(degraded, error, session_id, agent_id)
+            except NotFound:
+                if not await self._bring_unknown(session_id, agent_id):
+                    raise
+                result = await normal()
+                self._was_there = True
+                return result
             except Unreachable as error:
                 failure: AwiError = error
             except OutcomeUnknown as error:
@@ -210,6 +216,17 @@ class SessionFallback:
             return
         for one in found:
             await self._bring(one)
+
+    async def _bring_unknown(self, session_id: str | None, agent_id: str | None) -> bool:
+        """Bring home what began in the journal without the knowledge of this process. Returns whether there was any."""
+        try:
+            found = await self.journal.pending_of(session_id, agent_id)
+            for one in found:
+                await self._bring(one)
+        except Unreachable as error:
+            log.warning("whether something is journaled cannot be looked up: %s", error)
+            return False
+        return bool(found)
 
     async def _bring(self, session_id: str) -> None:
         """Bring a session home. Raises Unreachable if that fails, for whatever reason."""

@@ -95,3 +95,25 @@ def test_sessions_go_on_in_mongodb_and_come_home(
     after = user.ok("health").json
     assert "degraded" not in after and after["journal_pending"] == 0
     assert checks_of(user)["journal"]["status"] == "pass"
+
+
+def test_a_session_that_began_in_mongodb_is_found_before_it_is_in_redis(
+    user: Cli, mongo: MongoServer, new_valkey: Callable[..., ValkeyServer]
+) -> None:
+    server = new_valkey()
+    user = user.having(REDIS_SOCKET=str(server.socket), MONGODB_URI=mongo.uri)
+    server.kill()
+    first, second = (user.ok("session", "create", "--agent", f"a{n}").json["session_id"] for n in range(2))
+    user.ok("session", "apply", first, '{"n":1}')
+    server.start()
+    shown = user.ok("session", "show", first)
+    assert "degraded" not in shown.json and shown.json["n"] == 1 and "it is not in Redis yet" in shown.err
+    history = user.ok("session", "history", first, "-o", "json")
+    assert "degraded" not in history.json and history.json["total"] == 2 and "it is not in Redis yet" in history.err
+    assert not server.raw.exists(f"AWI:SESSION:{first}"), "reading writes nothing"
+    for session_id, n in ((first, 3), (second, 2)):
+        applied = user.ok("session", "apply", session_id, '{"n":2}')
+        assert applied.json["statistics"]["total_actions"] == n - 1 and "degraded" not in applied.json
+        assert server.raw.exists(f"AWI:SESSION:{session_id}")
+    user("session", "show", "sess_unknown").error(3, "no session sess_unknown")
+    user("session", "apply", "sess_unknown", "{}").error(3, "no session sess_unknown")

@@ -30,7 +30,7 @@ from .journal import Entry, Journal
 from .known import KnownSessions
 from .local_limits import LocalRateLimits
 from .newest import NewestVersions
-from .progress import is_newer
+from .progress import is_newer, updated_ms
 from .rebase import rebase
 
 if TYPE_CHECKING:
@@ -137,11 +137,15 @@ class DegradedSessions:
         entry = await self.journal.entry(mapped)
         if entry is None or entry.pending:
             return mapped
+        (_, over), base = await self._newest.find(mapped), await self._head(mapped)
         other = await self._newest.session_of(agent_id)
         if other is None or other == mapped:
-            return mapped
-        version, base = await self._newest.find(other), await self._head(mapped)
-        return other if version is not None and (base is None or is_newer(version.head, base.head)) else mapped
+            return mapped if not over else None
+        version, _ = await self._newest.find(other)
+        if version is None:
+            return mapped if not over else None
+        later = base is None or updated_ms(version.head) > updated_ms(base.head)
+        return other if over or later else mapped
 
     async def _head(self, session_id: str) -> Base | None:
         return await self._store.read_base(session_id)
@@ -168,7 +172,7 @@ class DegradedSessions:
         for _ in range(ATTEMPTS):
             entry = await self.journal.entry(session_id)
             if entry is None:
-                version = await self._newest.find(session_id)
+                version, _ = await self._newest.find(session_id)
                 if version is None:
                     return False
                 await self.journal.begin(session_id, version.raw)
@@ -190,11 +194,13 @@ class DegradedSessions:
             if record is None:
                 return False
             return await rebase(self._store, entry, record, head, written)
-        version, base = await self._newest.find(entry.session_id), await self._head(entry.session_id)
-        if version is None or (base is not None and not is_newer(version.head, base.head)):
-            return True
-        await self.journal.drop(entry)
-        return False
+        newest, base = await self._newest.find(entry.session_id), await self._head(entry.session_id)
+        if newest.over or (newest.version is not None and (base is None or is_newer(newest.version.head, base.head))):
+            await self.journal.drop(entry)  # the session is begun from the newer version, if there is one
+            if newest.over and entry.agent_id is not None:
+                await self.journal.unmap(entry.agent_id, entry.session_id)
+            return False
+        return True
 
     async def save_known(self, go_on: Callable[[], bool]) -> None:
         """Begin to journal the sessions of which this process wrote actions lately, as long as `go_on()` is true.

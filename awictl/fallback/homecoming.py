@@ -29,7 +29,7 @@ from ..util.batched import batched_by_bytes
 from ..util.keyed_slots import KeyedSlots
 from .journal import Entry, Journal
 from .progress import progress_of, updated_ms
-from .versions import is_end, is_same, op_id_of, op_ids_of, replaced_older, spliced, trajectory, without
+from .versions import is_end, is_same, op_id_of, op_ids_of, replaced_older, restored, spliced, trajectory, without
 
 if TYPE_CHECKING:
     from ..archive.base import Archived
@@ -182,13 +182,9 @@ class Homecoming:
         if ended:
             await self._set_aside(entry, [one for one in todo if not is_end(one)], "the session has ended meanwhile")
             return True
-        if ops and not todo:
-            return True  # it was home before, and has expired since
-        if not ops and updated_ms(record.head) < time.time() * 1000 - self._ttl_ms:
-            return True  # it has expired, and nothing was added
-        raw = await self._newest(entry, record, archived, todo)
-        if raw is None:
-            return False
+        if not todo and updated_ms(record.head) < time.time() * 1000 - self._ttl_ms:
+            return True  # it has expired, and the archive has all of it
+        raw = await self._restored(entry, record, archived, todo)
         over = is_end(ops[-1] if ops else None)
         if archive is not None:
             await archive.withdraw([session_id])  # the app could not save its own document beside it
@@ -203,20 +199,26 @@ class Homecoming:
         await self._finish(entry, record)
         return True
 
-    async def _newest(self, entry: Entry, record: Base, archived: Archived | None, todo: Sequence[Any]) -> bytes | None:
-        """The string of a session that Redis has lost; None if there is none any more.
+    async def _restored(self, entry: Entry, record: Base, archived: Archived | None, todo: Sequence[Any]) -> bytes:
+        """The string of a session that Redis has lost.
 
-        That is the journaled one, unless the session went on in Redis and was archived before Redis lost it.
+        That is the journaled one, unless the session went on in Redis and was archived before Redis lost it. Actions
+        before a gap that nobody can fill are moved to the archive, as if they had been trimmed.
         """
+        known: list[Any] = []
         if archived is not None and archived.raw is not None:
             base = base_from_string(archived.raw)
+            known = base.document["history"]["actions"]
             last = base.document["history"].get("last_action")
             later = progress_of(base.head).compared_to(entry.progress) > 0
             if later and not any(is_same(last, one) for one in trajectory(record)):
                 change = await self._updater.fold(entry.session_id, base, todo) if todo else None
                 return spliced(archived.raw, change) if change is not None else archived.raw
-        stored = await self._journal.store.read(entry.session_id)
-        return stored.raw if stored is not None else None
+        earlier, raw = restored(record, entry.home or 0, known)
+        if earlier and self._trimmed is not None:
+            for run in earlier:
+                await self._trimmed.keep(entry.session_id, as_text(record.document.get("agent_id")), run)
+        return raw
 
     async def _finish(self, entry: Entry, record: Base) -> None:
         """What follows once all actions are in Redis: the mapping; or the rest of the end, which may fail."""

@@ -11,8 +11,9 @@ from ..archive.base import ArchiveQuery
 from ..document.action_numbers import actions_of, t_of
 from ..document.byte_layout import decode, encode
 from ..document.schema import SESSION_START, as_object, as_text
+from ..document.timestamps import EPOCH
 from .known import KnownSessions
-from .progress import is_newer
+from .progress import is_newer, updated_ms
 from .versions import with_actions, with_later
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ class Version(NamedTuple):
     head: dict[str, Any]
 
 
+class Newest(NamedTuple):
+    """What is known of a session."""
+
+    #: The newest version; None if there is none, or it is over.
+    version: Version | None
+    #: Whether the session has ended or expired, as far as is known.
+    over: bool = False
+
+
 class NewestVersions:
     """Finds the newest versions of sessions. `ttl`: how long a session lasts without being used."""
 
@@ -40,36 +50,34 @@ class NewestVersions:
         self._open_archive = open_archive
         self._ttl = ttl
 
-    async def find(self, session_id: str) -> Version | None:
-        """The newest version of a session that may still be live; None if there is none. Raises Unreachable."""
+    async def find(self, session_id: str) -> Newest:
+        """The newest version of a session that may still be live. Raises Unreachable."""
         head = self._known.head(session_id)
-        document = await self._archived(session_id)
+        archive: Archive | None = self._open_archive()
+        archived = await archive.load(session_id) if archive is not None else None
+        document = decode(archived.raw) if archived is not None and archived.raw is not None else None
+        if archived is not None and not self._may_be_live(archived.summary):
+            if document is None or head is None or not is_newer(head, document):
+                self._known.forget(session_id, archived.summary.agent_id)
+                return Newest(None, over=True)
+            document = None
         if head is not None and (document is None or is_newer(head, document)):
-            return _version(_joined(head, document, self._known.actions(session_id)))
-        return _version(document) if document is not None else None
+            return Newest(_version(_joined(head, document, self._known.actions(session_id))))
+        return Newest(_version(document) if document is not None else None)
 
     async def session_of(self, agent_id: str) -> str | None:
         """The session that an agent used last, and that may still be live; None if there is none."""
         known = self._known.session_of(agent_id)
-        if known is not None:
-            return known
         archive = self._open_archive()
         if archive is None:
-            return None
-        query = ArchiveQuery(agent=agent_id, since=datetime.now(UTC) - self._ttl)
-        async with aclosing(archive.find(query, limit=SEARCHED_SESSIONS)) as summaries:
-            async for one in summaries:
-                if one.agent_id == agent_id and self._may_be_live(one):
+            return known
+        head = self._known.head(known) if known is not None else None
+        since = EPOCH + timedelta(milliseconds=updated_ms(head)) if head is not None else datetime.now(UTC) - self._ttl
+        async with aclosing(archive.find(ArchiveQuery(agent=agent_id, since=since), limit=SEARCHED_SESSIONS)) as found:
+            async for one in found:
+                if one.agent_id == agent_id and one.session_id != known and self._may_be_live(one):
                     return one.session_id
-        return None
-
-    async def _archived(self, session_id: str) -> dict[str, Any] | None:
-        """The document of a session's newest snapshot; None if it was not live."""
-        archive: Archive | None = self._open_archive()
-        archived = await archive.load(session_id) if archive is not None else None
-        if archived is None or archived.raw is None or not self._may_be_live(archived.summary):
-            return None
-        return decode(archived.raw)
+        return known
 
     def _may_be_live(self, summary: ArchivedSummary) -> bool:
         seen = [one for one in (summary.last_activity_at, summary.last_seen_at) if one is not None]

@@ -3,7 +3,8 @@
 An operation goes to Redis. If Redis is away, it is done in the journal, with the same op_id. Before the next operation
 of that session or agent reaches Redis, in any process, what is journaled of it is brought home. To find out whether
 there is something, a process looks into the journal: at every operation while it knows of something, and for
-`LOOK_SECONDS` after Redis has returned; otherwise every `PAUSE_SECONDS`, in the background or at its next operation.
+`LOOK_SECONDS` after Redis has returned, or a connection to it was lost, be it an idle one; otherwise every
+`PAUSE_SECONDS`, in the background.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class SessionFallback:
         #: Whether something is, or may be, in the journal; and when that was looked up last.
         self._pending = False
         self._looked_at = -1e9
+        #: How many connections had been lost, and until when to look because of that, by the clock; 0: not.
+        self._losses, self._look_until = 0, 0.0
         #: Whether Redis has done an operation since the last one in the journal.
         self._was_there = True
         #: Sessions and agents that this process has journaled something of since everything was home.
@@ -118,7 +121,7 @@ class SessionFallback:
             return await self._run_degraded(degraded, self._breaker.refusal(), session_id, agent_id)
         for pause in RETRY_PAUSES:
             try:
-                if self._pending or self._breaker.seconds_closed() < LOOK_SECONDS:
+                if self._has_to_look():
                     await self._bring_first(session_id, agent_id)
                 result = await normal()
             except (Unconfirmed, ClientClosed):
@@ -144,6 +147,15 @@ class SessionFallback:
                 break
             await asyncio.sleep(pause)
         return await self._run_degraded(degraded, failure, session_id, agent_id)
+
+    def _has_to_look(self) -> bool:
+        """Whether something may be in the journal."""
+        losses = self._breaker.lost_connections()
+        if losses != self._losses:
+            self._losses, self._look_until = losses, self._clock() + LOOK_SECONDS
+        if self._look_until and self._clock() > self._look_until:
+            self._look_until = 0.0
+        return self._pending or self._look_until > 0 or self._breaker.seconds_closed() < LOOK_SECONDS
 
     async def record_end(self, session_id: str, normal: Callable[[str], Awaitable[None]]) -> bool:
         """Record the end of a session, which `normal` does in Redis. Returns whether it was done in the journal."""
@@ -282,6 +294,7 @@ class SessionFallback:
 
     async def watch(self) -> None:
         """Bring home what is in the journal whenever Redis is there, until this is cancelled."""
+        self._pending = True  # before the first look
         while True:
             away = self._is_away()
             try:

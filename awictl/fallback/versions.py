@@ -85,14 +85,15 @@ def with_actions(head: dict[str, Any], actions: list[Any]) -> dict[str, Any]:
     return document
 
 
-def with_later(actions: Sequence[Any], others: Iterable[Any]) -> list[Any]:
+def with_later(actions: Sequence[Any], others: Iterable[Any], *, earlier: bool = False) -> list[Any]:
     """A trajectory, with those of other actions of its session that it lacks and that are later than its first.
 
-    They are inserted by their numbers, which never repeat. What has no number is left out.
+    They are inserted by their numbers, which never repeat. What has no number is left out. `earlier`: also those that
+    are earlier than its first.
     """
     known = op_ids_of(actions)
     numbers = {t for one in actions if (t := t_of(one)) is not None}
-    first = min(numbers, default=0)
+    first = -1 if earlier else min(numbers, default=0)
     added = {
         t: one
         for one in others
@@ -125,3 +126,36 @@ def rebased(record: Base, home: int, head: dict[str, Any] | None, others: Sequen
     else:
         folded = record.head
     return encode(with_actions(folded, [*known, *ops])), len(known)
+
+
+def runs_of(actions: Sequence[Any]) -> list[list[Any]]:
+    """The actions in groups without gaps: one group, unless the number of one is not the next after that before it.
+
+    The app's own numbers repeat; then gaps cannot be recognized, and all actions are one group.
+    """
+    numbers = [t_of(one) for one in actions]
+    runs: list[list[Any]] = []
+    for action, t, before in zip(actions, numbers, [None, *numbers], strict=False):
+        if t is None or (before is not None and t <= before):
+            return [list(actions)]
+        if runs and before is not None and t == before + 1:
+            runs[-1].append(action)
+        else:
+            runs.append([action])
+    return runs
+
+
+def restored(record: Base, home: int, others: Sequence[Any]) -> tuple[list[list[Any]], bytes]:
+    """What a journaled session becomes in a Redis that has lost it: its string, and groups of earlier actions.
+
+    `home`: number of its actions that are not journaled ones. `others`: the actions that the archive has. The string
+    has no gaps: what is known from before one is in the earlier groups, each of consecutive actions.
+    """
+    actions = trajectory(record)
+    ops = actions[home:]
+    begun = actions[:home]
+    if len(runs_of(begun)) > 1 or t_of(next(iter(begun), None)) != 0:
+        journaled = op_ids_of(ops)
+        begun = with_later(begun, [one for one in others if op_id_of(one) not in journaled], earlier=True)
+    *earlier, last = runs_of([*begun, *ops]) or [[]]
+    return earlier, encode(with_actions(record.head, last))

@@ -48,6 +48,14 @@ class TrimmedActions:
         chunk = Chunk(first_ordinal(base.document), change.dropped)
         await self._open_archive().save_trimmed_actions(session_id, as_text(change.head.get("agent_id")), chunk)
 
+    async def keep(self, session_id: str, agent_id: str | None, actions: Sequence[Any]) -> None:
+        """Archive consecutive actions that a session in Redis will not have."""
+        from ..archive.chunks import Chunk
+
+        first = t_of(actions[0])
+        if first is not None:
+            await self._open_archive().save_trimmed_actions(session_id, agent_id, Chunk(first, actions))
+
     async def have(self, session_id: str, base: Base, op_id: str) -> bool | None:
         """Whether an action with this op_id was trimmed; None if not every missing action is in the archive.
 

@@ -45,10 +45,21 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """The breaker of one deployment. `where`: its address for messages; `timeout`: that of a request, in seconds."""
+    """The breaker of one deployment. `where`: its address for messages; `timeout`: that of a request, in seconds.
 
-    def __init__(self, where: str, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `lost_connections`: returns how many connections to it were lost, also idle ones: it may have been away since.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        lost_connections: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.state = BreakerState.CLOSED
+        self.lost_connections = lost_connections
         #: Called after the state has changed.
         self.on_change: Callable[[], object] = lambda: None
         #: How often it has opened.

@@ -28,6 +28,13 @@ class Address(NamedTuple):
     socket: str | None = None
 
 
+class Losses:
+    """Counts the connections that were lost: closed by the server or the network, and not by this process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 @dataclass(frozen=True)
 class Access:
     """How to open connections: the same for all servers of a deployment."""
@@ -49,6 +56,8 @@ class Access:
     probe: Sequence[Sequence[str]] = ()
     #: Raises an exception if the replies to `probe` are not those of the server to be used.
     check: Callable[[Sequence[Any]], None] = field(default=lambda replies: None, compare=False)
+    #: The connections to all servers of the deployment that were lost.
+    losses: Losses = field(default_factory=Losses, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Access:

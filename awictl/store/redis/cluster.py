@@ -30,6 +30,7 @@ class ClusterRouter:
 
     def __init__(self, seeds: Sequence[HostPort], access: Access, where: str) -> None:
         self.where = where
+        self.losses = access.losses
         #: Seconds until a request fails.
         self.timeout = access.timeout
         # a frozen node accepts connections; only a reply shows that it is in service

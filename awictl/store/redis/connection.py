@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import hiredis
 
-from .address import Access, Address, opening_failed, reason_of
+from .address import Access, Address, Losses, opening_failed, reason_of
 from .replies import PARTIAL, ErrorReply, Lost, NotAReply, ReplyReader
 
 Command = Sequence[bytes | str | int]
@@ -43,10 +43,11 @@ class _Request:
 class Connection(asyncio.Protocol):
     """An open connection. Every method must be called in the event loop in which it was opened."""
 
-    def __init__(self, where: str, timeout: float, max_bytes: int) -> None:
+    def __init__(self, where: str, timeout: float, max_bytes: int, losses: Losses | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.where = where
         self._timeout = timeout
+        self._losses = losses
         self._reader = ReplyReader(max_bytes)
         self._transport: asyncio.Transport | None = None
         #: Requests that wait to be sent, and those that were sent, in this order.
@@ -80,7 +81,9 @@ class Connection(asyncio.Protocol):
         connection: Connection | None = None
         try:
             async with asyncio.timeout(access.timeout):
-                connection = await access.connect(address, lambda: cls(where, access.timeout, access.max_bytes))
+                connection = await access.connect(
+                    address, lambda: cls(where, access.timeout, access.max_bytes, access.losses)
+                )
                 if access.greeting:
                     replies = await connection.send(access.greeting)
                     for reply in replies:
@@ -136,7 +139,7 @@ class Connection(asyncio.Protocol):
             poll = select.poll()
             poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
             if poll.poll(0):  # no reply is due
-                self._close(None)
+                self.connection_lost(None)
         return self.is_open
 
     def _flush(self) -> None:
@@ -239,6 +242,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed, by either side."""
+        if self.is_open and self._losses is not None:
+            self._losses.count += 1
         self._close(error)
 
     # -- streams and closing

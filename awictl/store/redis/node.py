@@ -25,6 +25,8 @@ class Node:
     def __init__(self, address: Address, access: Access) -> None:
         self.address = address
         self._access = access
+        #: The connections to all servers of the deployment that were lost.
+        self.losses = access.losses
         #: The server's address for messages, without secrets.
         self.where = access.url(address)
         self._shared: Connection | None = None

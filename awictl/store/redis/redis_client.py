@@ -14,7 +14,7 @@ from typing import Any
 from redis import exceptions as redis_errors
 
 from ...errors import InvalidInput
-from .address import reason_of
+from .address import Losses, reason_of
 from .connection import Command, pack
 from .node import MAX_CONNECTIONS
 from .repeat import Repeat, after_loss
@@ -47,6 +47,7 @@ class ClientRouter:
         self._pool = pool
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self.where = where or _where(pool)
+        self.losses = Losses()  # the client does not report them
         self.answered = False
 
     async def execute(self, commands: Sequence[Command], *, idempotent: bool = False, own: bool = False) -> list[Any]:

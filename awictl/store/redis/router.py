@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
+from .address import Losses
 from .connection import Command
 
 
@@ -28,6 +29,8 @@ class Router(Protocol):
     where: str
     #: Whether keys are distributed over slots, so that a script cannot use keys of several slots.
     slots: bool
+    #: The connections that were lost.
+    losses: Losses
 
     @property
     def answered(self) -> bool:

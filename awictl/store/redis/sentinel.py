@@ -40,6 +40,7 @@ class SentinelRouter:
         where: str,
         clock: Callable[[], float] = boot_time,
     ) -> None:
+        self.losses = access.losses
         self._access = access.with_probe([("ROLE",)], _check_role)
         self._timeout = access.timeout
         self._clock = clock

@@ -93,7 +93,8 @@ class Server:
         if self.breaker is None:
             from ..breaker import CircuitBreaker  # only processes with a fallback need it
 
-            self.breaker = CircuitBreaker(self.where, timeout)
+            losses = self.router.losses
+            self.breaker = CircuitBreaker(self.where, timeout, lost_connections=lambda: losses.count)
         return self.breaker
 
     def unguarded(self) -> Server:

@@ -22,6 +22,7 @@ class Standalone:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.where = node.where
+        self.losses = node.losses
 
     @classmethod
     def of(cls, settings: Settings) -> Standalone:

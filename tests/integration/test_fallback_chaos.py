@@ -1,0 +1,32 @@
+"""Agents work through several processes while Redis comes and goes: nothing is lost, twice, or in disorder."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest
+from support.fallback_chaos import Chaos
+from support.fallback_site import site_of
+from support.mongo import MongoServer
+from support.proxy import proxied
+from support.valkey import ValkeyServer
+
+from awictl.fallback import switch
+from awictl.store import breaker
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["redis-away", "cut-off"])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 40))])
+async def test_chaos(
+    valkey: ValkeyServer, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch, seed: int, together: bool
+) -> None:
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.03, 0.06))
+    monkeypatch.setattr(switch, "PAUSE_SECONDS", 0.0)
+    async with AsyncExitStack() as stack:
+        sites = []
+        for _ in range(2):
+            proxy = await stack.enter_async_context(proxied(valkey))
+            sites.append(await stack.enter_async_context(site_of(valkey, proxy, mongo)))
+        chaos = Chaos(sites, seed, together=together)
+        await chaos.run(60)
+        await chaos.check()

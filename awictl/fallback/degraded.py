@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..document import keys
@@ -31,7 +31,7 @@ from .known import KnownSessions
 from .local_limits import LocalRateLimits
 from .newest import NewestVersions
 from .progress import is_newer, updated_ms
-from .rebase import rebase
+from .rebase import rebase, renew
 
 if TYPE_CHECKING:
     from ..sessions.find import OpenArchive
@@ -63,8 +63,9 @@ class DegradedSessions:
         self._endings = SessionEndings(self._store, self._updater, open_archive)
         #: The op_ids of agents' earlier sessions, as far as they are in the archive and in the journal.
         self.earlier = EarlierSessions(self._store, open_archive, settings.session_ttl_ms)
-        #: Sessions that were compared with what else is known since Redis went away; and agents with their sessions.
-        self._checked: BoundedDict[str, None] = BoundedDict(MAX_CHECKED)
+        #: Sessions that were compared with what else is known since Redis went away, with the time when each had been
+        #: brought home before; and agents with their sessions.
+        self._checked: BoundedDict[str, datetime | None] = BoundedDict(MAX_CHECKED)
         self._agents: BoundedDict[str, str] = BoundedDict(MAX_CHECKED)
 
     def begin_outage(self) -> None:
@@ -115,10 +116,14 @@ class DegradedSessions:
         """The current session of an agent and its head; begun if it is known, but not in the journal yet."""
         expected = self._agents.get(agent_id)
         if expected is not None:
-            session_id, base = await asyncio.gather(self.journal.session_of(agent_id), self._head(expected))
-            if session_id == expected and base is not None:
-                return session_id, base
-        mapped = await self.journal.session_of(agent_id)
+            mapped, (entry, base) = await asyncio.gather(self.journal.session_of(agent_id), self.journal.read(expected))
+            if mapped == expected and entry is not None and self._is_checked(entry):
+                return mapped, base
+            if mapped == expected:  # another process has reached Redis, and brought it home
+                self._checked.pop(expected, None)
+                expected = None
+        else:
+            mapped = await self.journal.session_of(agent_id)
         session_id = mapped
         if expected is None:  # the first request since Redis went away: the agent may have gone on there
             session_id = await self._latest(agent_id, mapped)
@@ -129,6 +134,10 @@ class DegradedSessions:
             await self.ensure(session_id)
         self._agents[agent_id] = session_id
         return session_id, await self._head(session_id)
+
+    def _is_checked(self, entry: Entry) -> bool:
+        """Whether a session was compared with what else is known, and has not been brought home since."""
+        return entry.session_id in self._checked and self._checked[entry.session_id] == entry.home_at
 
     async def _latest(self, agent_id: str, mapped: str | None) -> str | None:
         """The session that an agent used last. `mapped`: the one that it has in the journal."""
@@ -180,27 +189,31 @@ class DegradedSessions:
                 await self.journal.adopt(session_id)
             elif not await self._renewed(entry):
                 continue
-            self._checked[session_id] = None
+            self._checked[session_id] = entry.home_at if entry is not None else None
             return True
         raise UpdateConflict(f"{self.journal.where}: other writers kept changing {session_id}; try again")
 
     async def _renewed(self, entry: Entry) -> bool:
         """Let a journaled session go on from what this process knows, if that is newer. False: try again."""
+        session_id = entry.session_id
         if entry.pending:
-            head, written = self._known.head(entry.session_id), self._known.actions(entry.session_id)
+            head = self._known.head(session_id)
             if head is None:
                 return True
-            record = await self._store.read_base(entry.session_id, full=True)
-            if record is None:
-                return False
-            return await rebase(self._store, entry, record, head, written)
-        newest, base = await self._newest.find(entry.session_id), await self._head(entry.session_id)
-        if newest.over or (newest.version is not None and (base is None or is_newer(newest.version.head, base.head))):
-            await self.journal.drop(entry)  # the session is begun from the newer version, if there is one
-            if newest.over and entry.agent_id is not None:
-                await self.journal.unmap(entry.agent_id, entry.session_id)
+            record = await self._store.read_base(session_id, full=True)
+            return record is not None and await rebase(
+                self._store, entry, record, head, self._known.actions(session_id)
+            )
+        version, over = await self._newest.find(session_id)
+        if over:
+            await self.journal.drop(entry)
+            if entry.agent_id is not None:
+                await self.journal.unmap(entry.agent_id, session_id)
             return False
-        return True
+        record = await self._store.read_base(session_id, full=True) if version is not None else None
+        if version is None or (record is not None and not is_newer(version.head, record.head)):
+            return True
+        return record is not None and await renew(self._store, entry, record, version.raw)
 
     async def save_known(self, go_on: Callable[[], bool]) -> None:
         """Begin to journal the sessions of which this process wrote actions lately, as long as `go_on()` is true.

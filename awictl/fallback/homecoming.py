@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..archive.decision import ArchivedState
 from ..document import keys
+from ..document.action_numbers import t_of
 from ..document.byte_layout import decode
 from ..document.json_codec import dumps
 from ..document.rejoin import rejoined
@@ -29,6 +30,7 @@ from ..util.batched import batched_by_bytes
 from ..util.keyed_slots import KeyedSlots
 from .journal import Entry, Journal
 from .progress import progress_of, updated_ms
+from .rebase import settle
 from .versions import is_end, is_same, op_id_of, op_ids_of, replaced_older, restored, spliced, trajectory, without
 
 if TYPE_CHECKING:
@@ -88,13 +90,21 @@ class Homecoming:
                 record = await self._journal.store.read_base(session_id, full=True)
                 if record is None:
                     return
-                if await self._brought(entry, record) and await self._journal.mark_home(entry, record):
+                brought = await self._brought(entry, record)
+                if isinstance(brought, bytes):
+                    marked = await settle(self._journal.store, entry, record, brought)
+                else:
+                    marked = brought and await self._journal.mark_home(entry, record)
+                if marked:
                     log.info("%s: all that was journaled is in %s", session_id, self._store.where)
                     return
             raise UpdateConflict(f"{self._store.where}: other writers kept changing {session_id}; try again")
 
-    async def _brought(self, entry: Entry, record: Base) -> bool:
-        """Bring home what this version of a journaled session has. False if it has to be tried again."""
+    async def _brought(self, entry: Entry, record: Base) -> bytes | bool:
+        """Bring home what this version of a journaled session has. False if it has to be tried again.
+
+        Returns the string in Redis if it has other actions, or other numbers, than the journaled session.
+        """
         session_id, home = entry.session_id, entry.home or 0
         ops = trajectory(record)[home:]
         try:
@@ -122,11 +132,13 @@ class Homecoming:
                 return False
             if not await self._committed(entry, base, change, todo) or others:
                 return False
-        else:
-            if ops:
-                await self._store.confirm(session_id, op_id_of(ops[-1]) or "")
+        elif ops:
+            await self._store.confirm(session_id, op_id_of(ops[-1]) or "")
+        last = change.action if change is not None else next(iter(trajectory(base)[-1:]), None)
+        differs = bool(aside) or (bool(ops) and not (is_same(last, ops[-1]) and t_of(last) == t_of(ops[-1])))
+        stored = await self._store.read(session_id) if differs else None
         await self._finish(entry, record)
-        return True
+        return stored.raw if stored is not None else True
 
     async def _committed(self, entry: Entry, base: Base, change: Change, ops: Sequence[Any]) -> bool:
         """Write a change. Returns whether it is written; sets `ops` aside if the session refuses it for good."""
@@ -167,7 +179,7 @@ class Homecoming:
         await self._set_aside(entry, unknown, reason)
         return missing
 
-    async def _into_nothing(self, entry: Entry, record: Base, ops: Sequence[Any]) -> bool:
+    async def _into_nothing(self, entry: Entry, record: Base, ops: Sequence[Any]) -> bytes | bool:
         """Bring a session home that Redis does not have: it has lost it, or it has expired there, or it has ended."""
         session_id = entry.session_id
         archive = self._open_archive()
@@ -197,7 +209,7 @@ class Homecoming:
         if archive is not None:
             await archive.withdraw([session_id])  # a sweep may have published it again in between
         await self._finish(entry, record)
-        return True
+        return raw
 
     async def _restored(self, entry: Entry, record: Base, archived: Archived | None, todo: Sequence[Any]) -> bytes:
         """The string of a session that Redis has lost.

@@ -27,6 +27,7 @@ from ..document.splice import Base, action_count
 from ..errors import Refused
 from ..settings import Settings
 from ..store.mongo.connection import MongoConnection
+from ..store.mongo.contents import HEAD
 from ..store.mongo.mapping import id_of
 from ..store.mongo.sessions import MongoStore
 from ..util.urls import without_credentials
@@ -39,7 +40,7 @@ KEPT_SECONDS = 1_800.0
 #: Number of sessions that are deleted in one step after that time.
 BATCH = 100
 
-_ENTRY = dict.fromkeys(("agent_id", "revision", "pending", "home", "progress", "count"), 1)
+_ENTRY = dict.fromkeys(("agent_id", "revision", "pending", "home", "progress", "home_at"), 1)
 
 
 class JournalCounts(NamedTuple):
@@ -62,6 +63,8 @@ class Entry(NamedTuple):
     home: int | None
     #: How far the version had come that it began with.
     progress: Revision
+    #: When everything was brought home last; None if it never was.
+    home_at: datetime | None = None
 
 
 class SetAside(NamedTuple):
@@ -112,6 +115,14 @@ class Journal:
             found = await self._sessions.find_one({"_id": session_id}, _ENTRY)
         return _entry(found) if found is not None else None
 
+    async def read(self, session_id: str) -> tuple[Entry | None, Base | None]:
+        """What the journal has of a session, and the session without its trajectory. Usually one request."""
+        found = await self.store.contents.find(session_id, {**HEAD, **_ENTRY})
+        if found is None:
+            return None, None
+        base = self.store.contents.base_of_head(session_id, found)
+        return _entry(found), base if base is not None else await self.store.read_base(session_id)
+
     async def begin(self, session_id: str, raw: bytes) -> None:
         """Begin to journal a session from this version of it, unless another process has begun it."""
         await self._prepare()
@@ -148,15 +159,15 @@ class Journal:
             if gone.deleted_count:
                 await self._parts.delete_many({"session": entry.session_id})
 
-    async def mark_home(self, entry: Entry, base: Base) -> bool:
-        """Record that everything in a session is home, unless it has changed since `base` was read.
+    async def mark_home(self, entry: Entry, record: Base) -> bool:
+        """Record that everything in a session is home, as it is in `record`, with its trajectory.
 
-        `base`: the session with its trajectory. Returns whether it has not changed.
+        Returns False if it has changed since it was read.
         """
-        change = {"pending": False, "home": len(base.document["history"]["actions"]), "home_at": datetime.now(UTC)}
+        change = {"pending": False, "home": len(record.document["history"]["actions"]), "home_at": datetime.now(UTC)}
         with self._request():
             result = await self._sessions.update_one(
-                {"_id": entry.session_id, "revision": base.revision}, {"$set": change}
+                {"_id": entry.session_id, "revision": record.revision}, {"$set": change}
             )
         return result.matched_count == 1
 
@@ -302,6 +313,7 @@ def _entry(found: dict[str, Any]) -> Entry:
         found.get("pending") is True,
         _number(found.get("home")),
         Revision(*(_number(one) or 0 for one in numbers)),
+        home_at if isinstance(home_at := found.get("home_at"), datetime) else None,
     )
 
 

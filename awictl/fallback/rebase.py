@@ -1,15 +1,16 @@
-"""Put a journaled session on a newer version of what it began with, which another process did not know."""
+"""Replace the version of a session that the journal has by another one of it, by compare-and-set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..document.splice import FOLLOWING_BYTES, Base
+from ..document.splice import FOLLOWING_BYTES, Base, base_from_string
 from ..errors import InvalidData
 from ..store.mongo.documents import FOREVER, divide, op_ids_of, size_of, stored_parts
 from .progress import progress_of
-from .versions import rebased
+from .versions import joined, rebased, trajectory
 
 if TYPE_CHECKING:
     from ..store.mongo.sessions import MongoStore
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 async def rebase(store: MongoStore, entry: Entry, record: Base, head: dict[str, Any], others: Sequence[Any]) -> bool:
-    """Rebase a session, unless it has changed since `record` was read, with its trajectory. Returns whether it had not.
+    """Put a journaled session on what another process knows of it, if that is more than what it began with.
 
-    `head`: the version that is known, without its trajectory. `others`: actions of it that are known.
+    `record`: the session with its trajectory. `head`: the version that is known, without its trajectory. `others`:
+    actions of it that are known. Returns False if the session has changed since it was read.
     """
     newer = progress_of(head).compared_to(entry.progress) > 0
     try:
@@ -29,12 +31,37 @@ async def rebase(store: MongoStore, entry: Entry, record: Base, head: dict[str, 
     if found is None:
         return True
     raw, home = found
-    database, session_id = store.database, entry.session_id
+    progress = progress_of(head) if newer else entry.progress
+    return await _replace(store, entry.session_id, record, raw, {"home": home, "progress": list(progress)})
+
+
+async def renew(store: MongoStore, entry: Entry, record: Base, raw: bytes) -> bool:
+    """Let a session that is home begin again from a newer version; it keeps the actions that this one lacks.
+
+    Returns False if the session has changed since it was read.
+    """
+    begun = joined(base_from_string(raw), trajectory(record))
+    return await _replace(store, entry.session_id, record, begun, _begun_from(begun))
+
+
+async def settle(store: MongoStore, entry: Entry, record: Base, raw: bytes) -> bool:
+    """Mark a session as home, where it has become `raw`. Returns False if it has changed since it was read."""
+    home = {"pending": False, "home_at": datetime.now(UTC)}
+    return await _replace(store, entry.session_id, record, raw, {**_begun_from(raw), **home})
+
+
+def _begun_from(raw: bytes) -> dict[str, Any]:
+    base = base_from_string(raw)
+    return {"home": len(trajectory(base)), "progress": list(progress_of(base.head))}
+
+
+async def _replace(store: MongoStore, session_id: str, record: Base, raw: bytes, fields: Mapping[str, Any]) -> bool:
+    database = store.database
     divided = divide(session_id, record.revision, raw)
     parts = [new.part for new in divided.parts]
     if parts:
         await store.contents.insert_parts(session_id, divided.parts, FOREVER)
-    fields = {
+    change = {
         "head": divided.head,
         "following": raw[len(divided.head) :][:FOLLOWING_BYTES],
         "parts": stored_parts(parts),
@@ -45,13 +72,12 @@ async def rebase(store: MongoStore, entry: Entry, record: Base, head: dict[str, 
         "count": divided.actions,
         "length": divided.length,
         "parts_until": FOREVER,
-        "home": home,
-        "progress": list(progress_of(head) if newer else entry.progress),
+        **fields,
     }
     with database.request():
         before = await database.sessions.find_one_and_update(
             {"_id": session_id, "revision": record.revision, "taken": {"$ne": True}},
-            {"$set": fields, "$inc": {"revision": 1}},
+            {"$set": change, "$inc": {"revision": 1}},
             projection={"parts.id": 1},
         )
         unused = [one["id"] for one in before["parts"]] if before is not None else [part.id for part in parts]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +38,9 @@ PAUSE_SECONDS, AWAY_SECONDS = 0.5, 0.1
 #: Seconds before an operation that could not reach Redis is tried again, while the breaker is still closed: so a lost
 #: connection, which the breaker tolerates, begins no journal.
 RETRY_PAUSES = (0.01, 0.04, 0.0)
+#: Seconds that the look of a process may take that does not look in the background, and after which it looks again if
+#: that was too short.
+FIRST_LOOK_SECONDS, AGAIN_SECONDS = 1.0, 10.0
 #: Seconds after which a session is tried again that cannot be brought home, at most.
 RETRY_SECONDS = 60.0
 #: Seconds for which MongoDB is not asked again after it did not answer.
@@ -70,11 +74,13 @@ class SessionFallback:
         self._clock = clock
         #: Whether something is, or may be, in the journal; and when that was looked up last.
         self._pending = False
-        self._looked_at = -1e9
+        self._looked_at = -math.inf
+        #: Whether `watch` looks in the background.
+        self._watched = False
         #: How many connections had been lost, and until when to look because of that, by the clock; 0: not.
         self._losses, self._look_until = 0, 0.0
-        #: Whether Redis has done an operation since the last one in the journal.
-        self._was_there = True
+        #: Whether Redis has done an operation since the last one in the journal, and how often it had gone away then.
+        self._was_there, self._outage = True, 0
         #: Sessions and agents that this process has journaled something of since everything was home.
         self._journaled: BoundedDict[str, None] = BoundedDict(MAX_JOURNALED)
         #: How many operations in the journal have begun, and how many of them have not finished.
@@ -155,7 +161,9 @@ class SessionFallback:
             self._losses, self._look_until = losses, self._clock() + LOOK_SECONDS
         if self._look_until and self._clock() > self._look_until:
             self._look_until = 0.0
-        return self._pending or self._look_until > 0 or self._breaker.seconds_closed() < LOOK_SECONDS
+        if self._pending or self._look_until > 0 or self._breaker.seconds_closed() < LOOK_SECONDS:
+            return True
+        return not self._watched and self._clock() - self._looked_at > PAUSE_SECONDS
 
     async def record_end(self, session_id: str, normal: Callable[[str], Awaitable[None]]) -> bool:
         """Record the end of a session, which `normal` does in Redis. Returns whether it was done in the journal."""
@@ -192,10 +200,7 @@ class SessionFallback:
         until, why = self._journal_away
         if why is not None and self._clock() < until:
             raise _both(failure, why)
-        if self._was_there:
-            self._was_there = False
-            self.degraded.begin_outage()
-        self._pending = True
+        self._begin_outage()
         for name in (session_id, agent_id):
             if name is not None:
                 self._journaled[name] = None
@@ -213,12 +218,25 @@ class SessionFallback:
         self.degraded_operations += 1
         return result
 
+    def _begin_outage(self) -> None:
+        """Note that Redis is away, unless that is known already."""
+        self._pending = True
+        outage = self._breaker.times_opened
+        if self._was_there or outage != self._outage:
+            self._was_there, self._outage = False, outage
+            self.degraded.begin_outage()
+
     # -- bringing home
 
     async def _bring_first(self, session_id: str | None, agent_id: str | None) -> None:
         """Bring home what is journaled of a session or an agent, before Redis is asked. Raises Unreachable."""
         try:
-            await self._look()
+            if self._watched or self._pending:
+                await self._look()
+            else:
+                await self._first_look()
+                if not self._has_to_look():
+                    return
             found = await self.journal.pending_of(session_id, agent_id)
         except Unreachable as error:
             # without MongoDB, only those have to wait of whom something is known to be there
@@ -272,6 +290,18 @@ class SessionFallback:
         elif pending:
             self._pending = True
 
+    async def _first_look(self) -> None:
+        """Look into the journal in a process that has had nothing to do with it, and does not look in the background.
+
+        It must not wait for a MongoDB that is away: that would delay every operation of a command.
+        """
+        try:
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self._look()
+        except (TimeoutError, Unreachable) as error:
+            self._looked_at = self._clock() + AGAIN_SECONDS
+            log.info("whether something is journaled cannot be looked up: %s", error)
+
     async def bring_all(self) -> int:
         """Bring all sessions home, the oldest first. Returns how many could not be. Raises Unreachable."""
         failed = 0
@@ -294,7 +324,7 @@ class SessionFallback:
 
     async def watch(self) -> None:
         """Bring home what is in the journal whenever Redis is there, until this is cancelled."""
-        self._pending = True  # before the first look
+        self._watched = self._pending = True  # before the first look
         while True:
             away = self._is_away()
             try:
@@ -308,10 +338,8 @@ class SessionFallback:
     async def _save_known(self) -> None:
         """Save what this process knows of sessions in the journal, once after Redis went away."""
         if self._saved != self._breaker.times_opened and self._clock() >= self._journal_away[0]:
-            if self._was_there:
-                self._was_there = False
-                self.degraded.begin_outage()
-            saved, self._pending = self._breaker.times_opened, True
+            self._begin_outage()
+            saved = self._breaker.times_opened
             try:
                 await self.degraded.save_known(self._is_away)
             except Unreachable as error:
@@ -321,11 +349,11 @@ class SessionFallback:
 
     async def step(self) -> None:
         """Look into the journal, and bring home what is there. Raises Unreachable."""
-        self._looked_at = -1e9
+        self._looked_at = -math.inf
         await self._look()
         if self._pending:
             await self.bring_all()
-            self._looked_at = -1e9
+            self._looked_at = -math.inf
             await self._look()
         if self._clock() - self._cleaned_at > CLEAN_SECONDS:
             self._cleaned_at = self._clock()

@@ -159,3 +159,8 @@ def restored(record: Base, home: int, others: Sequence[Any]) -> tuple[list[list[
         begun = with_later(begun, [one for one in others if op_id_of(one) not in journaled], earlier=True)
     *earlier, last = runs_of([*begun, *ops]) or [[]]
     return earlier, encode(with_actions(record.head, last))
+
+
+def joined(version: Base, others: Sequence[Any]) -> bytes:
+    """The string of a version of a session, with those of other actions of it that it lacks."""
+    return encode(with_actions(version.head, with_later(trajectory(version), others, earlier=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..document.action_numbers import are_consecutive, next_t_of, required_actions, t_of
@@ -79,10 +80,23 @@ def replaced_older(base: Base, record: Base, home: int, aside: Collection[str], 
 
 def with_actions(head: dict[str, Any], actions: list[Any]) -> dict[str, Any]:
     """A document of a head and its trajectory. What is missing in the trajectory is counted as trimmed."""
-    document = {**head, "history": {**as_object(head.get("history")), "actions": actions}}
-    if not are_consecutive(document):
-        document["history"]["trimmed_actions"] = next_t_of(document) - len(actions)
+    before = as_object(head.get("history"))
+    history = {name: value for name, value in before.items() if name != "trimmed_actions"}
+    document = {**head, "history": {**history, "actions": actions}}
+    trimmed = _end_of(document) - len(actions)
+    if trimmed > 0 and ("trimmed_actions" in before or not are_consecutive(document)):
+        document["history"]["trimmed_actions"] = trimmed
     return document
+
+
+def _end_of(document: dict[str, Any]) -> int:
+    """The number of the next action of a session."""
+    history = document["history"]
+    numbers = [t for one in history["actions"] if (t := t_of(one)) is not None]
+    if len(numbers) < len(history["actions"]) or any(later <= t for t, later in pairwise(numbers)):
+        return next_t_of(document)  # the app's numbers repeat
+    last = t_of(history.get("last_action"))
+    return max(numbers[-1] if numbers else -1, last if last is not None else -1) + 1
 
 
 def with_later(actions: Sequence[Any], others: Iterable[Any], *, earlier: bool = False) -> list[Any]:
@@ -120,7 +134,7 @@ def rebased(record: Base, home: int, head: dict[str, Any] | None, others: Sequen
     op_ids = op_ids_of(known)
     ops = [one for one in actions[home:] if op_id_of(one) not in op_ids]  # the others were applied in Redis, too
     if head is not None:
-        folded, ops = fold_head(head, ops, next_t_of(with_actions(head, known)))
+        folded, ops = fold_head(head, ops, _end_of(with_actions(head, known)))
     elif len(known) == home:
         return None
     else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from awictl.archive.transfer import Transfer
-from awictl.errors import AwiError, HasEnded, NotFound, Unreachable
+from awictl.errors import AwiError, HasEnded, NotFound, OutcomeUnknown, Unreachable
 
 from .fallback_site import Site
 
@@ -112,6 +112,9 @@ class Chaos:
                 await asyncio.sleep(0.02)
                 site = self.chance.choice(self.sites)
                 continue
+            except OutcomeUnknown as error:
+                raw = site.valkey.raw.get(f"AWI:SESSION:{visit.session_id}")
+                raise AssertionError((op_id, agent, visit.session_id, str(error), raw, self.log)) from error
             self.log.append(
                 f"{op_id} {agent} at {self.sites.index(site)} in {visit.session_id} {updated.degraded=} "
                 f"t={updated.action['t'] if updated.action else None}"

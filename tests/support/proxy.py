@@ -122,6 +122,7 @@ class Proxy:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks[task] = writer.get_extra_info("peername")[1]
         task.add_done_callback(self._tasks.pop)
+        task.add_done_callback(lambda _: writer.close())  # if it is cancelled before it has begun
 
     async def close(self) -> None:
         """Cut all remaining connections."""

@@ -188,6 +188,24 @@ async def test_updates_during_an_end_are_archived_or_refused(settings: Settings)
     assert archived.document["history"]["actions"][-1]["action"] == SESSION_END
 
 
+async def test_ends_of_one_session_at_once_make_one_end(settings: Settings, mongo: MongoServer) -> None:
+    async with StateManager.open(settings) as one, StateManager.open(settings) as other:
+        session_ids = [await create(one, 1, agent_id=f"a{i}") for i in range(4)]
+
+        async def sweep() -> None:
+            for _ in range(3):
+                assert not [failed for failed in (await one.finish_ends()).values() if isinstance(failed, AwiError)]
+
+        ends = [manager.end_session(session_id) for session_id in session_ids for manager in (one, other)]
+        await asyncio.gather(*ends, sweep())
+        for session_id in session_ids:
+            archived = await one.get_archived_session(session_id)
+            assert archived is not None
+            names = [action["action"] for action in archived.document["history"]["actions"]]
+            assert names == ["session_start", "list_posts", SESSION_END]
+    assert left(mongo) == {}
+
+
 async def test_a_session_that_cannot_be_archived_is_put_back(
     manager: StateManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:

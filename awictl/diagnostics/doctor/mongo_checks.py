@@ -21,7 +21,7 @@ async def check_mongodb(store: MongoStore, settings: Settings) -> list[Check]:
     """Run all checks. If the server is unreachable, return only the failed check `reachable`."""
     try:
         answer = await store.ping()
-        hello = await store.database.connection.command("hello")
+        hello = await _command(store, "hello")
     except AwiError as error:
         remedy = "start MongoDB, or correct MONGODB_URI (`awictl config show`)"
         if isinstance(error, AccessDenied):
@@ -39,6 +39,12 @@ async def check_mongodb(store: MongoStore, settings: Settings) -> list[Check]:
         await _indexes(store),
         await _app_sessions(store, settings),
     ]
+
+
+async def _command(store: MongoStore, name: str) -> dict[str, Any]:
+    """The reply to a command without arguments."""
+    with store.database.request():
+        return await store.database.connection.command(name)
 
 
 def _reachable(where: str, latency_ms: float) -> Check:
@@ -117,7 +123,7 @@ async def _journal(store: MongoStore, hello: dict[str, Any]) -> Check:
     if hello.get("msg") == "isdbgrid":  # a router; the shards have the data
         return passed("persistence", "every update is acknowledged after it is in the journal")
     try:
-        status = await store.database.connection.command("serverStatus")
+        status = await _command(store, "serverStatus")
     except Refused:
         return not_permitted("persistence", "serverStatus")
     except AwiError as error:

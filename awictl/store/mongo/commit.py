@@ -32,6 +32,7 @@ from .documents import (
     Part,
     expiry_of,
     lines_of,
+    live_at,
     of_type,
     op_ids_of,
     parts_of,
@@ -251,12 +252,11 @@ class _Write:
         return {"following": first[:FOLLOWING_BYTES]}
 
     def _condition(self) -> Document:
-        in_time: Document = {"expires_at": {"$gt": self.now}}
         return {
             "_id": self.session_id,
             "revision": self.base.revision,
             "taken": {"$ne": True},
-            **(in_time if self.needs_ttl else {"$or": [{"expires_at": None}, in_time]}),
+            **({"expires_at": {"$gt": self.now}} if self.needs_ttl else live_at(self.now)),
         }
 
     def appended(self) -> tuple[Document, Document]:

@@ -15,6 +15,7 @@ from ...util.batched import batched, batched_by_bytes
 from ..base import Stored
 from .database import LiveDatabase
 from .documents import (
+    BATCH_IDS,
     FOREVER,
     PARTS_OUTLIVE,
     Document,
@@ -32,7 +33,7 @@ from .documents import (
 #: Number of reads of a session that is written to meanwhile.
 _ATTEMPTS = 10
 #: Maximum size of the strings of one request for several, and their number.
-_REQUEST_BYTES, _REQUEST_SESSIONS = 4_194_304, 200
+_REQUEST_BYTES, _REQUEST_SESSIONS = 4_194_304, BATCH_IDS
 
 #: Projections: to find out whether a session exists; its string; its head.
 EXISTS = dict.fromkeys(("expires_at", "taken"), 1)
@@ -181,7 +182,7 @@ class Contents:
 
     async def each(self, session_ids: Sequence[str], fields: Document) -> Any:
         """These fields of live sessions, and of those whose expiry cannot be read, in any order."""
-        for some in batched(session_ids, 1_000):
+        for some in batched(session_ids, BATCH_IDS):
             now = await self._database.now()
             with self._database.request():
                 documents = [one async for one in self._database.sessions.find({"_id": {"$in": list(some)}}, fields)]
@@ -257,7 +258,7 @@ class Contents:
     async def delete_parts(self, parts: Iterable[Part]) -> None:
         """Delete parts to which no session refers any more."""
         ids = [part.id for part in parts]
-        for some in batched(ids, 1_000):
+        for some in batched(ids, BATCH_IDS):
             with self._database.request():
                 await self._database.parts.delete_many({"_id": {"$in": some}})
 

@@ -33,6 +33,9 @@ PIECE_BYTES = 8_388_608
 #: Maximum size of one action line, in bytes.
 MAX_LINE_BYTES = 15_728_640
 
+#: Number of ids in one request: the time that some servers take to find them grows with the square of it.
+BATCH_IDS = 100
+
 #: The expiry of what never expires, where dates are compared.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 #: By how much parts outlive the time until which the session's document knows them to last, and by how much that time
@@ -229,6 +232,11 @@ def expiry_of(found: Mapping[str, Any], name: str = "expires_at") -> datetime | 
     if not isinstance(value, datetime):
         raise InvalidData(f"its field {name} is missing or not a date")
     return value
+
+
+def live_at(now: datetime) -> Document:
+    """The condition that a document has not expired. It has no `$or`: that could keep a server from using an index."""
+    return {"expires_at": {"$not": {"$lte": now}}}
 
 
 def count_of(found: Mapping[str, Any]) -> int | None:

@@ -13,9 +13,8 @@ from pymongo import ReturnDocument
 from ..endings import Taken
 from .contents import EXISTS, Contents, Whole, parts_until
 from .database import LiveDatabase
-from .documents import FOREVER, divide, string_fields
+from .documents import FOREVER, divide, live_at, string_fields
 from .mapping import Mappings
-from .scan import live_at
 
 #: How long the parts of a session that is about to be deleted last, if the process ends in between.
 _LEFT_PARTS = timedelta(days=7)

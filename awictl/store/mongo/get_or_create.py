@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,9 @@ from ..get_or_create import AgentLookup
 from .contents import HEAD, Contents
 from .creation import Creation
 from .database import LiveDatabase
-from .documents import Document
+from .documents import Document, live_at
 from .lifetimes import Lifetimes
 from .mapping import Mappings, id_of
-from .scan import live_at
 
 #: The TTL of a session is extended if more than this share of it has passed: so most requests only read.
 REFRESH_SHARE = 0.01
@@ -119,17 +119,17 @@ class MongoGetOrCreate:
         now = await self._database.now()
         name, agents = id_of(agent_id), self._database.agents
         change = {"$set": {"session_id": session_id, "expires_at": expires_at}}
-        as_before: Document = {"session_id": current.decode("utf-8", "replace"), **live_at(now)}
-        if not current:
-            invalid = [{"session_id": ""}, {"session_id": {"$not": {"$type": "string"}}}]
-            as_before = {"$or": [{"expires_at": {"$lte": now}}, *invalid]}
+        conditions: list[Document] = [{"session_id": current.decode("utf-8", "replace"), **live_at(now)}]
         with self._database.request():
-            try:
-                done = await agents.update_one({"_id": name, **as_before}, change, upsert=not current)
-            except DuplicateKeyError:  # the agent is mapped to a session
-                pass
-            else:
-                if done.matched_count or done.upserted_id is not None:
+            if not current:
+                with suppress(DuplicateKeyError):
+                    await agents.insert_one({"_id": name, **change["$set"]})
+                    return True
+                # there is a mapping, but it has expired, or is invalid
+                invalid: list[Document] = [{"session_id": ""}, {"session_id": {"$not": {"$type": "string"}}}]
+                conditions = [{"expires_at": {"$lte": now}}, *invalid]
+            for condition in conditions:
+                if (await agents.update_one({"_id": name, **condition}, change)).matched_count:
                     return True
             found: Any = await agents.find_one({"_id": name, "session_id": session_id}, {"_id": 1})
             return found is not None  # by the first attempt, whose reply was lost

@@ -17,14 +17,15 @@ from pymongo.asynchronous.collection import AsyncCollection
 from ...document import keys
 from ...document.keys import KeyKind, decode_key, kind_of
 from ...errors import AwiError, InvalidData, Refused
+from ...util.batched import batched
 from ..base import Stored
 from ..keyspace import KeyInfo, StepCallback
 from . import repairs
 from .contents import EXISTS, Contents
 from .database import LiveDatabase
-from .documents import Document, count_of, expiry_of, of_type, ttl_ms
+from .documents import BATCH_IDS, Document, count_of, expiry_of, live_at, of_type, ttl_ms
 from .glob import literal_start, matcher
-from .scan import live_at, scan
+from .scan import scan
 
 if TYPE_CHECKING:
     from ..redis.repairs import Repairable
@@ -152,9 +153,11 @@ class MongoKeyspace:
     ) -> dict[bytes, KeyInfo]:
         """Short values, which one field of a document has."""
         by_id = {decode_key(name).removeprefix(prefix): name for name in names}
-        with self._database.request():
-            wanted = {"_id": {"$in": list(by_id)}, **live_at(now)}
-            documents = await collection.find(wanted, {field: 1, "expires_at": 1}).to_list()
+        documents: list[Document] = []
+        for some in batched(list(by_id), BATCH_IDS):
+            with self._database.request():
+                wanted = {"_id": {"$in": some}, **live_at(now)}
+                documents += await collection.find(wanted, {field: 1, "expires_at": 1}).to_list()
         found = {}
         for one in documents:
             value = repairs.value_of(one.get(field))

@@ -14,11 +14,9 @@ from ..base import Lifetime, SessionVersion, SessionVersions
 from ..errors import has_ended as ended
 from .contents import EXISTS, Contents, parts_until
 from .database import LiveDatabase
-from .documents import FOREVER, Document, expiry_of, of_type, ttl_ms
+from .documents import BATCH_IDS, FOREVER, Document, expiry_of, live_at, of_type, ttl_ms
 from .mapping import Mappings
 
-#: Maximum number of sessions in one request (DESIGN, promise 9).
-BATCH = 1_000
 #: How often an extension is tried of a session that is written to meanwhile.
 _ATTEMPTS = 10
 
@@ -65,7 +63,7 @@ class Lifetimes:
         """Extend the TTL of sessions to at least `ttl` milliseconds. Returns how many were extended."""
         expires_at = await self._database.now() + timedelta(milliseconds=ttl)
         extended = 0
-        for batch in batched(session_ids, BATCH):
+        for batch in batched(session_ids, BATCH_IDS):
             found = await self._expiries(batch)
             shorter = [one for one, document in found.items() if _is_shorter(document, expires_at)]
             extended += len(await self._extend({one: found[one] for one in shorter}, expires_at))
@@ -74,10 +72,10 @@ class Lifetimes:
     async def touch(self, sessions: Sequence[tuple[str, str | None]], ttl: int | None) -> list[bool | AwiError]:
         """See `SessionStore.touch`. `ttl`: in milliseconds; None: sessions of this store never expire.
 
-        Three requests for each BATCH of sessions.
+        Three requests for each BATCH_IDS of sessions.
         """
         outcomes: dict[str, bool | AwiError] = {}
-        for batch in batched(sessions, BATCH):
+        for batch in batched(sessions, BATCH_IDS):
             outcomes |= await self._touch_batch(dict(batch), ttl)
         return [outcomes[session_id] for session_id, _ in sessions]
 
@@ -146,9 +144,8 @@ class Lifetimes:
         done: list[str] = []
         for _ in range(_ATTEMPTS):
             now = await self._database.now()
-            in_time: Document = {"expires_at": {"$gt": now}}
             live: Document = {"taken": {"$ne": True}}
-            live |= {"$or": [{"expires_at": None}, in_time]} if any_expiry else in_time
+            live |= live_at(now) if any_expiry else {"expires_at": {"$gt": now}}
             enough = {"parts_until": {"$gte": expires_at or FOREVER}}
             usual = [one for one, document in found.items() if _lasts(document, expires_at)]
             if usual:

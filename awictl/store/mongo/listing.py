@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Sessions per request of a listing, and per request for ids only.
-LIST_BATCH, SCAN_BATCH = 200, 1_000
+LIST_BATCH, SCAN_BATCH = 500, 1_000
 #: Requests per second of a paced scan: many short ones, so that other clients hardly wait.
 _PACED_STEPS = 100
 

@@ -11,7 +11,7 @@ from pymongo import ReturnDocument, UpdateOne
 from ...document import keys
 from ...errors import InvalidData
 from .database import LiveDatabase
-from .documents import Document, expiry_of
+from .documents import Document, expiry_of, live_at
 
 
 class Mapping(NamedTuple):
@@ -71,7 +71,7 @@ class Mappings:
             return
         now = await self._database.now()
         change = {"$set": {"expires_at": expires_at}}
-        writes = [UpdateOne({**mapped(agent_id, session_id), **_live(now)}, change) for agent_id, session_id in pairs]
+        writes = [UpdateOne({**mapped(agent_id, session_id), **live_at(now)}, change) for agent_id, session_id in pairs]
         with self._database.request():
             await self._agents.bulk_write(writes, ordered=False)
 
@@ -107,7 +107,3 @@ def id_of(agent_id: str) -> str:
 def mapped(agent_id: str, session_id: str) -> dict[str, Any]:
     """The filter for the mapping of an agent to this session."""
     return {"_id": id_of(agent_id), "session_id": session_id}
-
-
-def _live(now: datetime) -> dict[str, Any]:
-    return {"$or": [{"expires_at": None}, {"expires_at": {"$gt": now}}]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING
@@ -13,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from ..keyspace import StepCallback
 from .database import LiveDatabase
-from .documents import Document
+from .documents import Document, live_at
 
 #: Documents of a request that is not paced, and requests per second of one that is: other clients hardly wait.
 SCAN_DOCUMENTS = 1_000
@@ -59,8 +58,3 @@ async def scan(
         bounds["$gt"] = found[-1]["_id"]
         if rate is not None:
             await asyncio.sleep(max(0.0, count / rate - (time.monotonic() - started)))
-
-
-def live_at(now: datetime) -> Document:
-    """The condition that a document has not expired."""
-    return {"$or": [{"expires_at": None}, {"expires_at": {"$gt": now}}]}

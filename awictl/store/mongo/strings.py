@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from pymongo import UpdateOne
+from pymongo import DeleteOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from ...document.timestamps import EPOCH
@@ -23,12 +23,11 @@ from ...util.batched import batched, batched_by_bytes
 from ..keyspace import KeyInfo, Keyspace
 from ..strings import KeyVersion
 from .database import LiveDatabase
-from .documents import Document, expiry_of, of_type, ttl_ms
+from .documents import BATCH_IDS, Document, expiry_of, live_at, of_type, ttl_ms
 from .errors import only_duplicates
-from .scan import live_at, scan
+from .scan import scan
 
-#: Maximum number of keys in one request (DESIGN, promise 9), and of bytes of values.
-BATCH = 1_000
+#: Maximum size of the values of one request, in bytes (DESIGN, promise 9).
 BATCH_BYTES = 4_194_304
 #: Maximum size of a value, in bytes: MongoDB stores no document above 16 MiB.
 MAX_VALUE_BYTES = 16_711_680
@@ -80,7 +79,7 @@ class MongoStrings:
                 found[name] = error
             else:
                 sizes[name] = info.length
-        for group in batched_by_bytes(sizes, sizes.__getitem__, BATCH_BYTES, BATCH):
+        for group in batched_by_bytes(sizes, sizes.__getitem__, BATCH_BYTES, BATCH_IDS):
             found |= await self._values(group)
         return found
 
@@ -106,7 +105,7 @@ class MongoStrings:
         await self._database.prepare()
         now = await self._database.now()
         expiry = {"expires_at": now + timedelta(milliseconds=ttl_ms)}
-        for group in batched_by_bytes(strings, lambda name: len(strings[name]), BATCH_BYTES, BATCH):
+        for group in batched_by_bytes(strings, lambda name: len(strings[name]), BATCH_BYTES, BATCH_IDS):
             await self._write([UpdateOne({"_id": one}, _set(strings[one], expiry), upsert=True) for one in group])
         await self._write([UpdateOne({"_id": one, **live_at(now)}, {"$set": expiry}) for one in also])
 
@@ -149,15 +148,15 @@ class MongoStrings:
         return True
 
     async def delete(self, names: Sequence[str]) -> list[bool]:
-        """Delete keys. Returns for each whether it existed. Two round trips for each `BATCH` keys."""
+        """Delete keys. Returns for each whether it existed. Two round trips for each `BATCH_IDS` keys."""
         infos = await self.key_info(names)
-        for some in batched(list(names), BATCH):
+        for some in batched(list(names), BATCH_IDS):
             with self._database.request():
                 await self._strings.delete_many({"_id": {"$in": list(some)}})
         return [info is not None for info in infos]
 
     async def versions(self, names: Sequence[str]) -> dict[str, KeyVersion]:
-        """The current versions of keys, for `delete_unchanged`. One round trip for each `BATCH` keys."""
+        """The current versions of keys, for `delete_unchanged`. One round trip for each `BATCH_IDS` keys."""
         found = dict.fromkeys(names, KeyVersion("", 0))  # the version of a missing key: nothing has it
         for document in await self._documents(names, {"digest": 1, "expires_at": 1}):
             expires_at = expiry_of(document)
@@ -171,18 +170,18 @@ class MongoStrings:
         Returns for each whether it is gone: it was deleted now, or before. Otherwise it was written to, or its TTL was
         set.
         """
-        for some in batched(list(versions), BATCH):
-            unchanged = [{"_id": name, **_unchanged(versions[name])} for name in some]
+        for some in batched(list(versions), BATCH_IDS):
+            unchanged = [DeleteOne({"_id": name, **_unchanged(versions[name])}) for name in some]
             with self._database.request():
-                await self._strings.delete_many({"$or": unchanged})
+                await self._strings.bulk_write(unchanged, ordered=False)
         left = {document["_id"] for document in await self._documents(list(versions), {"expires_at": 1})}
         return {name: name not in left for name in versions}
 
     async def key_info(self, names: Sequence[str], size: int = 0) -> list[KeyInfo | None]:
         """TTL, length and the first `size` bytes of each key; None if a key does not exist.
 
-        One round trip for each `BATCH` keys; with a `size`, another one, or more for larger values: MongoDB does not
-        return a part of a value.
+        One round trip for each `BATCH_IDS` keys; with a `size`, another one, or more for larger values: MongoDB returns
+        no part of a value.
         """
         now = await self._database.now()
         found: dict[str, KeyInfo] = {}
@@ -190,7 +189,7 @@ class MongoStrings:
             found[document["_id"]] = self._info(document, now)
         if size:
             lengths = {name: info.length for name, info in found.items() if info.length and info.error is None}
-            for group in batched_by_bytes(lengths, lengths.__getitem__, BATCH_BYTES, BATCH):
+            for group in batched_by_bytes(lengths, lengths.__getitem__, BATCH_BYTES, BATCH_IDS):
                 for name, raw in (await self._values(group, MAX_VALUE_BYTES)).items():
                     found[name] = found[name]._replace(start=raw[:size])
         return [found.get(name) for name in names]
@@ -206,7 +205,7 @@ class MongoStrings:
         """Fields of the keys that exist."""
         now = await self._database.now()
         found: list[Document] = []
-        for some in batched(list(names), BATCH):
+        for some in batched(list(names), BATCH_IDS):
             with self._database.request():
                 found += await self._strings.find({"_id": {"$in": list(some)}}, fields).to_list()
         return [one for one in found if not has_expired(one, now)]

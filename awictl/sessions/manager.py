@@ -240,7 +240,8 @@ class StateManager:
         from .open_migration import open_migration
 
         options: dict[str, Any] = {"from_app": from_app, "rate": rate, "dry_run": dry_run}
-        return open_migration(self.store, self.settings, lambda: self.archive, to_redis=to_redis, **options)
+        services = self.store, self.settings, lambda: self.archive, self.bring_home
+        return open_migration(*services, to_redis=to_redis, **options)
 
     @cached_property
     def fallback(self) -> SessionFallback | None:

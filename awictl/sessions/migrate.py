@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ from ..document.keys import is_session_id
 from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
 from ..store.base import SessionStore
 from ..util.batched import batched, batched_by_bytes
+from ..util.humanize import plural
 from .find import OpenArchive
+from .migration_result import MigrationResult, NotSimplyMoved
 from .session_mover import Move, MoveStep, SessionMover
 
 if TYPE_CHECKING:
@@ -43,76 +44,16 @@ _SIZES = 500
 ShowProgress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 #: Finishes the ends that were interrupted in the source; see `SessionEndings.finish_taken`.
 FinishEnds = Callable[[], Awaitable[Mapping[str, Any]]]
-
-
-@dataclass
-class MigrationCounts:
-    """What a migration did, in numbers of sessions; of a dry run, what it would do."""
-
-    #: Found in the source.
-    found: int = 0
-    #: Moved to the target.
-    moved: int = 0
-    #: Of these, the ones that replaced an older version in the target.
-    replaced: int = 0
-    #: Ended, because their end had been interrupted.
-    ended: int = 0
-    #: Ended or expired before they could be moved.
-    gone: int = 0
-    #: Copied from the app's own collection, and those that exist already.
-    from_app: int = 0
-    skipped: int = 0
-    #: Left in the source: in conflict with what the target has, and for other reasons.
-    conflicts: int = 0
-    failed: int = 0
-
-
-@dataclass(frozen=True)
-class NotSimplyMoved:
-    """A session that was not simply moved."""
-
-    session_id: str
-    #: replaced, mapped (its agent's current session in the target is another one), ended, skipped, conflict, failed.
-    outcome: str
-    agent_id: str | None = None
-    #: The session that its agent is in, in the target, if that is another one.
-    agent_session: str | None = None
-    #: Why it was left or skipped.
-    reason: str | None = None
-    #: The error for which it was left.
-    error: AwiError | None = None
-
-    def row(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {name: value for name, value in vars(self).items() if name != "error"}
-
-
-@dataclass
-class MigrationResult:
-    """What a migration did so far."""
-
-    counts: MigrationCounts = field(default_factory=MigrationCounts)
-    #: The sessions that were not simply moved.
-    exceptions: list[NotSimplyMoved] = field(default_factory=list)
-    #: Whether the last pass still moved sessions: agents keep using the source.
-    unfinished: bool = False
-
-    @property
-    def errors(self) -> list[AwiError]:
-        """Why sessions were left, conflicts first."""
-        in_order = sorted(self.exceptions, key=lambda one: one.outcome)
-        return [one.error for one in in_order if one.error is not None]
-
-    def row(self) -> dict[str, int]:
-        """The counts as JSON values."""
-        return asdict(self.counts)
+#: Applies to Redis what was recorded while it was away. Returns of how many sessions that failed.
+BringHome = Callable[[], Awaitable[int]]
 
 
 class StoreMigration:
     """Moves all sessions from one store to another. `result` has what was done, also after an error or Ctrl-C.
 
-    `finish_ends`: finishes ends that were interrupted in the source. `app`: the app's own sessions, to be copied, too.
-    `rate`: maximum number of sessions per second. `dry_run`: write nothing.
+    `finish_ends`: finishes ends that were interrupted in the source. `bring_home`: applies to Redis what was recorded
+    while it was away. `app`: the app's own sessions, to be copied, too. `rate`: maximum number of sessions per second.
+    `dry_run`: write nothing.
     """
 
     def __init__(
@@ -122,6 +63,7 @@ class StoreMigration:
         open_archive: OpenArchive,
         finish_ends: FinishEnds,
         *,
+        bring_home: BringHome | None = None,
         app: AppSessions | None = None,
         rate: float | None = None,
         dry_run: bool = False,
@@ -131,6 +73,7 @@ class StoreMigration:
         self.result = MigrationResult()
         self._open_archive = open_archive
         self._finish_ends = finish_ends
+        self._bring_home = bring_home
         self._app = app
         self._pace = Pace(rate)
         self._group = min(AT_ONCE, self._pace.batch_size)
@@ -146,6 +89,11 @@ class StoreMigration:
     async def run(self, show_progress: ShowProgress = lambda _: nullcontext(lambda _: None)) -> MigrationResult:
         """Move all sessions. Raises Unreachable if one of the servers is; what was moved until then stays moved."""
         await asyncio.gather(self.source.ping(), self.target.ping())
+        if self._bring_home is not None and not self._dry_run and (left := await self._bring_home()):
+            raise Refused(
+                f"nothing was moved: {plural(left, 'session')} went on in MongoDB while Redis was away, and cannot be "
+                "brought back to Redis at the moment; run `awictl archive sweep`, then `awictl doctor`"
+            )
         self._archived = await self._archived_sessions()
         for number in range(1 if self._dry_run else PASSES):
             await self._finish_interrupted()

@@ -13,7 +13,7 @@ from ..store.redis.sessions import RedisStore
 from .end import SessionEndings
 from .find import OpenArchive
 from .from_app import AppSessions
-from .migrate import StoreMigration
+from .migrate import BringHome, StoreMigration
 from .trimmed import TrimmedActions
 from .update import Updater
 
@@ -23,6 +23,7 @@ async def open_migration(
     store: SessionStore,
     settings: Settings,
     open_archive: OpenArchive,
+    bring_home: BringHome,
     *,
     to_redis: bool,
     from_app: bool,
@@ -31,8 +32,8 @@ async def open_migration(
 ) -> AsyncIterator[StoreMigration]:
     """Moves all live sessions from MongoDB to Redis (`to_redis`), or from Redis to MongoDB.
 
-    `store`: the one that the settings use; the other one is closed on exit. `from_app`: also copy the app's own
-    sessions. `rate`: maximum number of sessions per second. Raises InvalidInput if the settings name no MongoDB.
+    `store`: the one that the settings use; the other one is closed on exit. `bring_home`, `rate`, `dry_run`: see
+    `StoreMigration`. `from_app`: also copy the app's own sessions. Raises InvalidInput if the settings name no MongoDB.
     """
     if isinstance(store, MongoStore):
         other: SessionStore = RedisStore.open(settings)
@@ -47,6 +48,7 @@ async def open_migration(
             target,
             open_archive,
             SessionEndings(source, updater, open_archive).finish_taken,
+            bring_home=bring_home,
             app=AppSessions(mongo, settings.session_ttl_ms) if from_app else None,
             rate=rate,
             dry_run=dry_run,

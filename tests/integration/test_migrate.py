@@ -19,7 +19,8 @@ from awictl.archive.decision import ArchivedState
 from awictl.document import keys
 from awictl.document.byte_layout import encode
 from awictl.errors import InvalidData, Unreachable, UpdateConflict
-from awictl.sessions.migrate import MigrationResult, StoreMigration
+from awictl.sessions.migrate import StoreMigration
+from awictl.sessions.migration_result import MigrationResult
 from awictl.store.base import SessionStore, Stored
 from awictl.store.mongo.sessions import MongoStore
 from awictl.store.redis.sessions import RedisStore

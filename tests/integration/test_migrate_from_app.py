@@ -15,7 +15,7 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.archive.decision import ArchivedState
 from awictl.errors import InvalidData
-from awictl.sessions.migrate import MigrationResult
+from awictl.sessions.migration_result import MigrationResult
 
 LEGACY, AGENT = "sess_54e212d38eff4db897aea579350674e7", "69639c869d21a04f2375aa8b"
 

@@ -29,7 +29,7 @@ from awictl.store.mongo.sessions import MongoStore
 from awictl.store.redis.sessions import RedisStore
 
 TTL_MS = 1_500_000
-#: Whether to kill before and after each request, or only after every second of those that write.
+#: Whether to kill before and after each request, or only after every third of those that write.
 EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["few", "all"])
 TO = pytest.mark.parametrize("to", ["mongo", "redis"])
 #: Requests that write, if a script does.
@@ -123,7 +123,7 @@ async def test_a_migration_killed_at_any_step_is_completed_by_the_next(servers: 
     assert {"EVALSHA", "find"} <= set(recorder.steps), recorder.steps
     moments = [(step, moment) for step in range(len(recorder.steps)) for moment in Moment]
     if not every:
-        moments = [one for one in moments if one[1] is Moment.AFTER and recorder.steps[one[0]] in WRITES][::2]
+        moments = [one for one in moments if one[1] is Moment.AFTER and recorder.steps[one[0]] in WRITES][::3]
     kills = 0
     for step, moment in moments:
         before = await put_two(source)

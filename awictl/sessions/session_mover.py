@@ -17,6 +17,7 @@ from ..archive.snapshot import Snapshot
 from ..document import keys
 from ..errors import AwiError, InvalidData, InvalidInput, Refused
 from ..store.base import DeleteOutcome, Lifetime, SessionStore, Stored
+from .earlier_sessions import EarlierSessions
 from .find import OpenArchive
 
 #: Difference between two TTLs, in milliseconds, above which the later one counts as extended in between.
@@ -72,6 +73,7 @@ class SessionMover:
         self._source = source
         self._target = target
         self._open_archive = open_archive
+        self._earlier = EarlierSessions(target, open_archive, 0)
 
     async def copy(self, move: Move, *, dry_run: bool = False) -> MoveStep:
         """Copy the session as it is now. `dry_run`: only check.
@@ -104,6 +106,8 @@ class SessionMover:
         agent_id, diff = derived
         move.agent_session = await self._target.put(move.session_id, agent_id, stored.raw, left, diff)
         move.stored = stored.raw
+        if move.snapshot.ended and move.agent_id is not None:  # its updates may be repeated before it is archived
+            await self._earlier.ended(move.agent_id, move.session_id)
         copied = await self._target.read(move.session_id)
         return MoveStep.COPIED if copied is not None and copied.raw == stored.raw else MoveStep.CHANGED
 

@@ -19,6 +19,8 @@ from awictl.archive.decision import ArchivedState
 from awictl.document import keys
 from awictl.document.byte_layout import encode
 from awictl.errors import InvalidData, Unreachable, UpdateConflict
+from awictl.sessions.earlier_sessions import EarlierSessions
+from awictl.sessions.get_or_create import AgentSessions
 from awictl.sessions.migrate import StoreMigration
 from awictl.sessions.migration_result import MigrationResult
 from awictl.store.base import SessionStore, Stored
@@ -128,6 +130,21 @@ async def test_a_last_delta_is_taken_over(sides: Sides) -> None:
     ttls = await sides.target.expiries(made["session_id"], "agent-1")
     assert 0 < (ttls[keys.diff_key(made["session_id"])] or 0) <= keys.DIFF_TTL_SECONDS * 1000
     assert await sides.source.diff(made["session_id"]) == (None, False)
+
+
+async def test_an_ended_session_is_still_searched_for_repeated_updates(sides: Sides) -> None:
+    """It waits for the archive, so only a note in the store says that its agent was in it."""
+    made = await sides.manager.initialize_session("agent-1", "Agent")
+    await sides.manager.apply(made["session_id"], {"n": 1}, {"op_id": "op-1"})
+    await sides.manager.record_end(made["session_id"])
+    done = await sides.migrate()
+    assert done.counts.moved == 1 and not done.exceptions
+    stored = await sides.target.read(made["session_id"])
+    assert stored is not None and stored.ttl_ms is None
+    visit = await AgentSessions(sides.target.get_or_create).get_or_create("agent-1", "Agent")
+    earlier = EarlierSessions(sides.target, lambda: None, TTL_MS)
+    assert visit.session_id != made["session_id"]
+    assert await earlier.find("agent-1", visit, "op-1") == made["session_id"]
 
 
 async def test_the_current_session_of_an_agent_stays_the_current_one(sides: Sides) -> None:

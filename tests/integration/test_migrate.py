@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archives import ended, session
+from support.archives import ended, session, stamp
 from support.documents import AGENT_ID, APP_FILES, SESSION_ID
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
@@ -175,6 +176,18 @@ async def test_another_current_session_in_the_target_stays(sides: Sides) -> None
     assert mapped is not None and mapped.session_id == "sess_other"
 
 
+async def test_with_the_same_actions_the_later_update_decides(sides: Sides) -> None:
+    """As an app may write that records no action."""
+    for name, here, there in (("sess_later", 9, 1), ("sess_earlier", 1, 9)):
+        for store, seconds in ((sides.source, here), (sides.target, there)):
+            document = session(2, name) | {"last_updated": stamp(100 + seconds)}
+            await store.put(name, AGENT_ID, encode(document), TTL_MS)
+    done = await sides.migrate()
+    assert ids_of(done) == [("sess_earlier", "conflict"), ("sess_later", "replaced")]
+    after = await everything(sides.target)
+    assert all(json.loads(one.raw)["last_updated"] == stamp(109) for one in after.values()) and len(after) == 2
+
+
 async def test_an_older_copy_is_replaced_and_a_newer_one_is_not(sides: Sides) -> None:
     """As a killed migration leaves a copy, or agents that go on in the target."""
     cases = {"sess_older": (5, 3), "sess_same": (4, 4), "sess_newer": (3, 5), "sess_empty": (2, 0)}
@@ -268,13 +281,18 @@ async def test_a_session_that_never_rests_stays_where_it_is(sides: Sides, monkey
 async def test_a_ttl_that_was_extended_in_between_is_taken_over(sides: Sides) -> None:
     raw = encode(session(2))
     await sides.source.put(SESSION_ID, AGENT_ID, raw, 20_000)
+    calls = 0
 
     async def touch(session_ids: Any) -> None:
-        await sides.source.touch([(SESSION_ID, AGENT_ID)], 800_000)
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # the first one asks for its size, the second one is between the copy and the deletion
+            await sides.source.touch([(SESSION_ID, AGENT_ID)], 800_000)
 
     await migrate_disturbed(sides, "lifetimes", touch, times=2)
     stored = await sides.target.read(SESSION_ID)
     assert stored is not None and stored.raw == raw and 700_000 < (stored.ttl_ms or 0) <= 800_000
+    assert calls == 2 and await sides.source.read(SESSION_ID) is None
 
 
 async def test_a_session_that_ended_in_between_is_not_live_again(sides: Sides) -> None:

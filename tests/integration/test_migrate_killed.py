@@ -56,6 +56,7 @@ class Servers:
             "REDIS_PORT": str(redis_port),
             # without directConnection the driver uses the address that the server reports
             "MONGODB_URI": f"mongodb://127.0.0.1:{mongo_port}/{DATABASE}?directConnection=true",
+            "AWI_TIMEOUT": "60",  # on a machine that is busy with other tests
             "HOME": str(self.valkey.folder),
             "XDG_CONFIG_HOME": str(self.valkey.folder),
         }

@@ -11,7 +11,7 @@ from support.mongo import MongoServer
 from support.proxy import proxied
 from support.valkey import ValkeyServer
 
-from awictl.fallback import switch
+from awictl.fallback import bringer
 from awictl.store import breaker
 
 
@@ -21,7 +21,7 @@ async def test_chaos(
     valkey: ValkeyServer, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch, seed: int, together: bool
 ) -> None:
     monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.03, 0.06))
-    monkeypatch.setattr(switch, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(bringer, "PAUSE_SECONDS", 0.0)
     async with AsyncExitStack() as stack:
         sites = []
         for _ in range(2):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.documents import AGENT_ID, APP_FILES, LAYOUTS, SESSION_ID, Layout, document, plain, put, session_key
+from support.mongo_live import needs_redis
 from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
@@ -74,6 +75,7 @@ async def test_documents_of_the_app_are_found_and_not_rewritten(
 
 async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
     """One if the agent's session id is cached, otherwise at most two."""
+    needs_redis(valkey, "its round trips")
 
     async def counted(agents: AgentSessions, **how: object) -> int:
         before = proxy.round_trips
@@ -97,7 +99,8 @@ async def test_round_trips(proxy: Proxy, valkey: ValkeyServer) -> None:
         assert int(valkey.raw.get(keys.rate_limit_key(AGENT_ID, "state"))) == 8, "each request is counted once"
 
 
-async def test_the_base_of_a_request_saves_the_next_update_a_round_trip(proxy: Proxy) -> None:
+async def test_the_base_of_a_request_saves_the_next_update_a_round_trip(valkey: ValkeyServer, proxy: Proxy) -> None:
+    needs_redis(valkey, "its round trips")
     async with StateManager.open(proxy.settings()) as manager:
         session_id = (await manager.agent_sessions.get_or_create(AGENT_ID, "Agent")).session_id
         await manager.apply(session_id, {"n": 0})

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.documents import AGENT_ID, LAYOUTS, SESSION_ID, Layout, document, put, varied_sizes
+from support.mongo_live import needs_redis
 from support.proxy import Proxy
 from support.valkey import ValkeyServer
 
@@ -17,8 +18,9 @@ from awictl import StateManager
 
 
 @pytest.fixture
-async def counted(proxy: Proxy) -> AsyncIterator[StateManager]:
+async def counted(valkey: ValkeyServer, proxy: Proxy) -> AsyncIterator[StateManager]:
     """A manager behind the proxy that has called each operation once."""
+    needs_redis(valkey, "its round trips")
     async with StateManager.open(proxy.settings(max_actions=10_000)) as manager:
         warm_up = (await manager.initialize_session("warm-up", "Agent"))["session_id"]
         await manager.touch_session(warm_up)

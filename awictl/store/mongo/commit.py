@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("awictl")
 
+#: Projection of what decides why an update was not written.
+_REASON = {**EXISTS, "revision": 1, "op_ids": 1, "parts": {"$slice": 1}}
 #: Projection of what a write that is not the usual one has to know.
-_TRAJECTORY = {**EXISTS, **dict.fromkeys(("revision", "lines", "parts", "parts_until", "op_ids", "count"), 1)}
+_TRAJECTORY = {**EXISTS, **dict.fromkeys(("revision", "lines", "parts", "parts_until", "count"), 1)}
 
 
 class Commits:
@@ -83,20 +85,19 @@ class Commits:
             return CommitOutcome.APPLIED
         mapping = asyncio.ensure_future(self._extend_mapping(agent_id, write, change.persist))
         try:
-            return await self._commit(write)
-        finally:
-            await mapping
+            outcome = await self._commit(write)
+        except BaseException:
+            mapping.cancel()
+            raise
+        await mapping
+        return outcome
 
     async def _commit(self, write: _Write) -> CommitOutcome:
         if write.appends and await self._update(write, *write.appended()):
             return CommitOutcome.OK
-        with self._database.request():
-            found = await self._database.sessions.find_one({"_id": write.session_id}, _TRAJECTORY)
         try:
-            reason = await self._why_not(write, found)
-            if found is None or reason is not None:
-                return reason or CommitOutcome.GONE
-            return await self._rewrite(write, found)
+            reason = await self._why_not(write)
+            return await self._rewrite(write) if reason is None else reason
         except InvalidData as error:
             raise self._contents.invalid(write.session_id, error) from None
 
@@ -107,8 +108,13 @@ class Commits:
             result = await self._database.sessions.update_one(condition, change)
         return result.matched_count == 1
 
-    async def _why_not(self, write: _Write, found: Document | None) -> CommitOutcome | None:
+    async def _find(self, write: _Write, fields: Document) -> Document | None:
+        with self._database.request():
+            return await self._database.sessions.find_one({"_id": write.session_id}, fields)
+
+    async def _why_not(self, write: _Write) -> CommitOutcome | None:
         """Why an update cannot be written; None if it can, with more than the usual write."""
+        found = await self._find(write, _REASON)
         if found is None or not is_live(found, write.now):
             return CommitOutcome.GONE
         # also if that was not asked for: the driver may have repeated the write after a lost reply
@@ -133,9 +139,12 @@ class Commits:
             found = await self._database.sessions.find_one(condition, EXISTS)
         return found is not None and is_live(found, await self._database.now())
 
-    async def _rewrite(self, write: _Write, found: Document) -> CommitOutcome:
+    async def _rewrite(self, write: _Write) -> CommitOutcome:
         """Write the whole list of lines and parts, some of which may be new."""
         base = write.base
+        found = await self._find(write, _TRAJECTORY)
+        if found is None or of_type(found, "revision", int) != base.revision:
+            return CommitOutcome.CONFLICT  # the next attempt finds out more
         before, lines = parts_of(found), lines_of(found)
         if base.spliceable:
             total = sum(part.actions for part in before) + len(lines)
@@ -160,9 +169,8 @@ class Commits:
 
     async def _not_rewritten(self, write: _Write, new: Sequence[NewPart]) -> CommitOutcome:
         """Why a session that could have been written to, could not: another writer was faster."""
-        with self._database.request():
-            found = await self._database.sessions.find_one({"_id": write.session_id}, _TRAJECTORY)
-        reason = await self._why_not(write, found) or CommitOutcome.CONFLICT
+        reason = await self._why_not(write) or CommitOutcome.CONFLICT
+        found = await self._find(write, {"revision": 1, "parts": 1})
         if found is None or of_type(found, "revision", int) != write.base.revision:  # else it may still be written
             ids = {part.id for part in parts_of(found)} if found is not None else set()
             await self._discard([one.part for one in new if one.part.id not in ids])

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import gc
 import importlib
 import io
 import os
 import pickle
+import pkgutil
 import select
 import signal
 import socket
@@ -28,7 +30,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 _SIZE = 4
@@ -176,61 +177,72 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 def _serve(address: str) -> None:
     """Fork for each connection until stdin is closed. Returns only in the children, which then run the command."""
-    from awictl.cli.reference.tree import tree
-
-    tree()  # imports every command
-    for name in (
-        "awictl.sessions.manager",
-        "awictl.store.redis.sessions",
-        "awictl.sessions.summaries",
-        "awictl.archive.mongo.archive",
-        "awictl.archive.sqlite.archive",
-        "rich.console",
-        "rich.table",
-        "rich.live",
-        "awictl.cli.top.screen",
-    ):
-        importlib.import_module(name)
+    _import_all()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(16)
-    signal.signal(signal.SIGCHLD, _reap)
+    ended, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    connections: dict[int, socket.socket] = {}
     print("ready", flush=True)
     while True:
-        readable, _, _ = select.select([listener, 0], [], [])
+        readable, _, _ = select.select([listener, ended, 0], [], [])
         if 0 in readable:
             os._exit(0)
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _keep(connection)
+        if ended in readable:
+            ended.recv(1 << 16)
+            _report(connections)
+        if listener in readable:
+            connection, _ = listener.accept()
+            try:
+                header, fds, _, _ = socket.recv_fds(connection, _SIZE, 3)
+                request = _receive(connection, int.from_bytes(header, "big"))
+            except (AssertionError, ConnectionError):  # killed in the meantime
+                connection.close()
+                continue
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for one in (listener, ended, wake, connection, *connections.values()):
+                    one.close()
+                _become(request, fds)
+                return
+            for fd in fds:
+                os.close(fd)
+            connections[pid] = connection
+            with suppress(ConnectionError):
+                connection.sendall(pid.to_bytes(_SIZE, "big"))
+
+
+def _import_all() -> None:
+    """Import what commands import, and keep the garbage collector from touching it in every child."""
+    import awictl
+
+    for module in pkgutil.walk_packages(awictl.__path__, "awictl."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+    for name in ("concurrent.futures.thread", "rich.console", "rich.live", "rich.table"):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def _report(connections: dict[int, socket.socket]) -> None:
+    """Report the exit codes of the commands that have ended."""
+    while connections:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
             return
-        connection.close()
+        with connections.pop(pid) as connection, suppress(ConnectionError):  # nobody waits for it
+            connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(_SIZE, "big", signed=True))
 
 
-def _reap(number: int, frame: FrameType | None) -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def _keep(connection: socket.socket) -> None:
-    """Fork the command and report its exit code. Returns only in the process of the command."""
-    header, fds, _, _ = socket.recv_fds(connection, _SIZE, 3)
-    request = _receive(connection, int.from_bytes(header, "big"))
+def _become(request: bytes, fds: Sequence[int]) -> None:
+    """Become the process of a command."""
     words, cwd, env, on_terminal = pickle.loads(request)  # noqa: S301  # from the test worker
-    pid = os.fork()
-    if pid:
-        for fd in (0, 1, *fds):
-            os.close(fd)
-        connection.sendall(pid.to_bytes(_SIZE, "big"))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        connection.sendall(code.to_bytes(_SIZE, "big", signed=True))
-        os._exit(0)
-    connection.close()
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)

@@ -165,7 +165,7 @@ class StoreMigration:
         for session_id in missing:
             self.result.counts.found += 1
             if why := wrong.get(session_id):
-                self._leave(session_id, InvalidData(f"{self.source.where}: {session_id} was not moved: {why}"))
+                self._leave(session_id, InvalidData(f"{why}; {session_id} was left in {self.source.where}"))
             else:
                 self.result.counts.gone += 1
 
@@ -174,7 +174,7 @@ class StoreMigration:
         moves = [Move(one) for one in ids if one not in self._ending]
         self.result.counts.found += len(ids)
         for session_id in self._ending.intersection(ids):
-            text = f"{self.target.where}: {session_id} is being ended there; it was left in {self.source.where}"
+            text = f"it is being ended in {self.target.where}; {session_id} was left in {self.source.where}"
             self._leave(session_id, Refused(text))
         for move in await self._attempt(moves):
             for _ in range(MAX_ATTEMPTS):
@@ -182,7 +182,7 @@ class StoreMigration:
                     break
             else:
                 await self._mover.undo(move)
-                text = f"{self.source.where}: {move.session_id} kept changing while it was moved; it was left there"
+                text = f"it kept changing; {move.session_id} was left in {self.source.where}"
                 self._leave(move.session_id, UpdateConflict(text), move.agent_id)
 
     async def _attempt(self, moves: Sequence[Move]) -> list[Move]:

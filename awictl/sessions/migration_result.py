@@ -63,7 +63,7 @@ class MigrationResult:
     @property
     def errors(self) -> list[AwiError]:
         """Why sessions were left, conflicts first."""
-        in_order = sorted(self.exceptions, key=lambda one: one.outcome)
+        in_order = sorted(self.exceptions, key=lambda one: (one.outcome, one.session_id))
         return [one.error for one in in_order if one.error is not None]
 
     def row(self) -> dict[str, int]:

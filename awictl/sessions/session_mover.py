@@ -169,22 +169,21 @@ class SessionMover:
             return Snapshot.parse(session_id, stored.raw)
         except InvalidData as error:
             raise InvalidData(
-                f"{self._source.where}: {session_id} was not moved: {error} (`awictl session show -o raw {session_id}` "
+                f"{error}; {session_id} was left in {self._source.where} (`awictl session show -o raw {session_id}` "
                 "prints it as it is)"
             ) from error
 
     def _check_older(self, raw: bytes, mine: Snapshot) -> None:
         """Raise Refused unless the version in the target is an older one of the same session."""
-        where = f"{self._target.where} has {mine.session_id} already"
-        left = f"it was left in {self._source.where}"
+        left = f"is in {self._target.where}; {mine.session_id} was left in {self._source.where}"
         try:
             its = Snapshot.parse(mine.session_id, raw)
         except InvalidData as error:
-            raise Refused(f"{where}, and that is damaged ({error}); {left}") from error
+            raise Refused(f"a damaged version ({error}) {left}") from error
         if (mine.agent_id or "").lower() != (its.agent_id or "").lower() or not (
             mine.started_at == its.started_at or mine.has_action(its.last_action_digest)
         ):
-            raise Refused(f"{where}, for another agent or from another time; {left}")
+            raise Refused(f"another session with this id {left}")
         if its.trajectory_digest == mine.trajectory_digest:
             if mine.revision.compared_to(its.revision) > 0:
                 return
@@ -193,7 +192,7 @@ class SessionMover:
         ):
             return
         newer = its.actions and its.has_action(mine.last_action_digest)
-        raise Refused(f"{where}, {'in a newer version' if newer else 'with other actions'}; {left}")
+        raise Refused(f"a {'newer version' if newer else 'version with other actions'} {left}")
 
     async def _was_ended(self, snapshot: Snapshot) -> bool:
         """Whether a session that is gone from the source ended there, or is being ended, in this version or later."""

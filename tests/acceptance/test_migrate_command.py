@@ -75,7 +75,7 @@ def test_a_newer_session_and_a_damaged_one_are_left(mongo_user: Cli, valkey: Val
         ("sess_damaged", "failed"),
         ("sess_newer", "conflict"),
     ]
-    assert "in a newer version" in rows[1]["reason"] and rows[1]["agent_id"] == AGENT_ID
+    assert rows[1]["reason"].startswith("a newer version is in mongodb://") and rows[1]["agent_id"] == AGENT_ID
     assert (summary["moved"], summary["conflicts"], summary["failed"]) == (1, 1, 1)
     first, second, _ = done.err.splitlines()
     assert first == f"awictl: {rows[1]['reason']}" and second == f"awictl: {rows[0]['reason']}"

@@ -144,6 +144,7 @@ async def test_an_update_does_not_retry_a_lost_reply_while_it_is_open(
     assert valkey.raw.get("AWI:SESSION:sess_0001").count(b'"op-1"') >= 1
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 async def test_deployments_without_any_server(kind: str, request: pytest.FixtureRequest) -> None:
     """One request that finds no server until its deadline opens it; when the servers are back, probes close it."""

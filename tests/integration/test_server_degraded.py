@@ -49,28 +49,30 @@ async def send(agent: Agent, method: str, path: str, body: Any) -> httpx.Respons
     return await (agent.get(path) if method == "GET" else agent.post(path, body))
 
 
-@pytest.mark.parametrize(("method", "path", "body"), REQUESTS, ids=lambda one: one if isinstance(one, str) else "")
-async def test_a_response_is_marked_if_mongodb_was_used(
-    api: Api, agent: Agent, method: str, path: str, body: Any, monkeypatch: pytest.MonkeyPatch
+async def test_responses_are_marked_if_mongodb_was_used(
+    api: Api, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await send(agent, "GET", "state", None)  # creates the session
-    plain = await send(agent, method, path, body)
-    assert plain.status_code == 200
-    assert MARK not in plain.headers and "degraded" not in plain.json()
-
     sessions = api.worker.manager.agent_sessions
     normal = sessions.get_or_create
 
     async def degraded(*args: Any, **named: Any) -> Any:
         return (await normal(*args, **named))._replace(degraded=True)
 
-    await send(agent, "GET", "state", None)  # after the end, another session
-    monkeypatch.setattr(sessions, "get_or_create", degraded)
-    marked = await send(agent, method, path, body)
-    assert marked.status_code == 200
-    assert marked.headers[MARK] == "1" and marked.json()["degraded"] is True
-    metrics = (await agent.client.get("/metrics")).text
-    assert "awictl_degraded_requests_total 1.0" in metrics
+    for number, (method, path, body) in enumerate(REQUESTS):
+        await send(agent, "GET", "state", None)  # creates the session, once more after its end
+        plain = await send(agent, method, path, body)
+        assert plain.status_code == 200, path
+        assert MARK not in plain.headers and "degraded" not in plain.json(), path
+        await send(agent, "GET", "state", None)
+        with monkeypatch.context() as patch:
+            patch.setattr(sessions, "get_or_create", degraded)
+            marked = await send(agent, method, path, body)
+        assert marked.status_code == 200, path
+        assert marked.headers[MARK] == "1" and marked.json()["degraded"] is True, path
+        metrics = (await agent.client.get("/metrics")).text
+        assert f"awictl_degraded_requests_total {number + 1}.0" in metrics
+    exposed = marked.headers.get("access-control-expose-headers", "")
+    assert MARK in exposed, "pages of other origins may read the mark"
 
 
 async def test_an_update_is_marked_if_redis_vanished_after_the_visit(
@@ -119,12 +121,6 @@ async def test_metrics_have_what_waits_in_the_journal(api: Api, agent: Agent) ->
     await journal.set_aside(entry, [{**action(1), "op_id": "op-1"}], "the session has ended meanwhile")
     metrics = (await agent.client.get("/metrics")).text
     assert "awictl_journal_pending_sessions 1.0" in metrics and "awictl_journal_set_aside 1.0" in metrics
-
-
-async def test_pages_of_other_origins_may_read_the_mark(agent: Agent) -> None:
-    answer = await agent.get("state")
-    exposed = answer.headers.get("access-control-expose-headers", "")
-    assert MARK in exposed
 
 
 async def test_health_is_good_but_degraded_while_only_redis_is_away(

@@ -172,9 +172,9 @@ class Journal:
         return result.matched_count == 1
 
     async def has_pending(self) -> bool:
-        """Whether a session may have something to bring home. One request."""
+        """Whether a session may have something to bring home, of whatever deployment. One request."""
         with self._request():
-            return await self._sessions.find_one({"pending": True, "server": self._server}, {"_id": 1}) is not None
+            return await self._sessions.find_one({"pending": True}, {"_id": 1}) is not None
 
     async def pending_of(self, session_id: str | None, agent_id: str | None) -> list[str]:
         """The pending sessions among this one and those of an agent, oldest first. One request."""
@@ -184,7 +184,10 @@ class Journal:
         return [one async for one in self._pending({"$or": which})]
 
     def pending(self) -> AsyncGenerator[str, None]:
-        """The sessions that may have something to bring home, oldest first."""
+        """The sessions of this deployment that may have something to bring home, oldest first.
+
+        Another name of its address is another deployment here, whose processes bring home what they have journaled.
+        """
         return self._pending({"server": self._server})
 
     async def _pending(self, which: dict[str, Any]) -> AsyncGenerator[str, None]:
@@ -282,7 +285,7 @@ class Journal:
         """What waits in the journal."""
         with self._request():
             return JournalCounts(
-                await self._sessions.count_documents({"pending": True, "server": self._server}),
+                await self._sessions.count_documents({"pending": True}),
                 await self._aside.count_documents({}),
             )
 

@@ -56,10 +56,12 @@ class NewestVersions:
         archive: Archive | None = self._open_archive()
         archived = await archive.load(session_id) if archive is not None else None
         document = decode(archived.raw) if archived is not None and archived.raw is not None else None
-        if archived is not None and not self._may_be_live(archived.summary):
+        if archived is not None and (document is None or not archived.summary.active):
             if document is None or head is None or not is_newer(head, document):
                 self._known.forget(session_id, archived.summary.agent_id)
                 return Newest(None, over=True)
+            document = None
+        elif archived is not None and head is None and not self._may_be_live(archived.summary):
             document = None
         if head is not None and (document is None or is_newer(head, document)):
             return Newest(_version(_joined(head, document, self._known.actions(session_id))))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 from support.fallback_site import Site, site_of
 from support.mongo import MongoServer
-from support.proxy import Proxy
+from support.proxy import Cut, Proxy, once, proxied
 from support.valkey import ValkeyServer
 
+from awictl import StateManager
 from awictl.errors import HasEnded, Unreachable
 from awictl.store import breaker
 
@@ -239,6 +241,83 @@ async def test_a_process_that_knows_a_newer_version_contributes_it(site: Site) -
         await site.redis_back()
         await site.visit("a")
     assert site.op_ids(session_id) == ["op_1", "op_2", "op_3"]
+
+
+async def test_a_lost_reply_of_mongodb_applies_an_update_once(
+    site: Site, valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    async with proxied(mongo) as between:
+        settings = replace(site.manager.settings, mongodb_uri=between.settings().mongodb_uri)
+        async with StateManager.open(settings) as manager:
+            other = Site(manager, valkey, site.proxy, mongo)
+            session_id = await other.new_session("a")
+            await site.redis_away()
+            assert (await other.apply(session_id, 1)).degraded
+            between.rule = once(Cut.REPLY, *between.update_with("op_2"))
+            assert (await other.apply(session_id, 2)).degraded
+            assert between.cuts[Cut.REPLY] == 1
+            await other.redis_back()
+            await other.visit("a")
+    assert site.op_ids(session_id) == ["op_1", "op_2"]
+
+
+async def test_what_too_few_replicas_have_acknowledged_is_not_home(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    await site.redis_back()
+    async with StateManager.open(replace(site.manager.settings, wait_replicas=1, timeout=0.2)) as manager:
+        assert manager.fallback is not None
+        await manager.fallback.step()
+    assert site.op_ids(session_id) == ["op_1"]
+    assert await site.pending() == [session_id]
+    await site.fallback.step()  # which waits for none
+    assert site.op_ids(session_id) == ["op_1"]
+    assert await site.pending() == []
+
+
+async def test_a_session_that_goes_on_in_another_one_is_not_mapped_again(site: Site) -> None:
+    """The agent went on with another session in Redis, through a process that could reach it."""
+    await site.redis_away()
+    journaled = (await site.visit("a")).session_id
+    await site.apply(journaled, 1)
+    async with site.another() as other:
+        live = (await other.manager.create("a", "Agent a")).document["session_id"]
+        await other.apply(live, 2)
+    await site.redis_back()
+    assert (await site.visit("a")).session_id == live
+    assert (site.op_ids(journaled), site.op_ids(live)) == (["op_1"], ["op_2"])
+
+
+async def test_a_session_that_began_later_than_that_in_redis_is_the_current_one(site: Site) -> None:
+    live = await site.new_session("a")
+    site.fallback.known.forget(live, "a")  # as a process that has not seen the agent yet
+    await site.redis_away()
+    journaled = (await site.visit("a")).session_id
+    assert journaled != live
+    await site.apply(journaled, 1)
+    await site.redis_back()
+    assert (await site.visit("a")).session_id == journaled
+    assert site.valkey.raw.exists(f"AWI:SESSION:{live}")
+
+
+async def test_an_update_that_another_sessions_agent_cannot_take_is_kept_aside(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    key = f"AWI:SESSION:{session_id}"
+    site.valkey.raw.set(key, site.valkey.raw.get(key).replace(b'"agent_id":"a"', b'"agent_id":"b"'))
+    await site.redis_back()
+    await site.fallback.step()
+    [kept] = await site.fallback.journal.aside()
+    assert kept.op_id == "op_1" and "another agent" in kept.reason
+    site.valkey.raw.set(key, b"not JSON")
+    await site.redis_away()
+    await site.apply(session_id, 2)
+    await site.redis_back()
+    await site.fallback.step()
+    assert {one.op_id for one in await site.fallback.journal.aside()} == {"op_1", "op_2"}
+    assert await site.pending() == []
 
 
 async def test_a_lost_connection_begins_no_journal(site: Site, proxy: Proxy) -> None:

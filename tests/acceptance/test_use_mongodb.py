@@ -162,6 +162,10 @@ def test_a_database_that_is_away_or_not_named(live: Cli, user: Cli) -> None:
         assert "Redis" not in message and message.count("cannot reach") == 1
     report = away("doctor").json
     assert report["checks"][0]["status"] == "fail" and "MONGODB_URI" in report["checks"][0]["remedy"]
+    secret = away.having(MONGODB_URI="mongodb://me:hunter2@127.0.0.1:1/awi")
+    for words in (["session", "list"], ["doctor"], ["config", "show"], ["session", "create", "--agent", "a"]):
+        result = secret(*words, "--verbose")
+        assert "hunter2" not in result.text + result.err
     unnamed = user.having(AWI_USE_REDIS="false")
     unnamed("session", "list").error(2, "AWI_USE_REDIS=false", "set MONGODB_URI, or give --mongo URL")
     unnamed.ok("config", "show")

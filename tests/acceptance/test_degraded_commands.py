@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from support.cli import Cli
 from support.mongo import MongoServer
+from support.serving import serving
 from support.valkey import ValkeyServer, free_port
 
 
@@ -117,3 +119,8 @@ def test_a_session_that_began_in_mongodb_is_found_before_it_is_in_redis(
         assert server.raw.exists(f"AWI:SESSION:{session_id}")
     user("session", "show", "sess_unknown").error(3, "no session sess_unknown")
     user("session", "apply", "sess_unknown", "{}").error(3, "no session sess_unknown")
+
+
+def test_a_server_without_the_fallback(mongo_user: Cli) -> None:
+    with serving(mongo_user, "--no-fallback") as server:
+        assert httpx.get(f"{server.url}/api/health").json()["breaker"] == "disabled"

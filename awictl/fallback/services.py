@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..document import keys
-from ..errors import AwiError
+from ..errors import AwiError, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from ..document.splice import Base
@@ -36,6 +37,14 @@ class FallbackAgentSessions:
         create: bool = True,
     ) -> Visit:
         """See `AgentSessions.get_or_create`."""
+        fallback = self._fallback
+        if fallback.is_idle():  # the usual case, without what `run` costs
+            with suppress(Unreachable, NotFound):
+                visit = await self._normal.get_or_create(
+                    agent_id, agent_name, route=route, operation=operation, limit=limit, diff=diff, create=create
+                )
+                fallback.known.saw(visit.session_id, visit.head, agent_id)
+                return visit
         options: dict[str, Any] = {
             "route": route,
             "operation": operation,
@@ -43,13 +52,13 @@ class FallbackAgentSessions:
             "diff": diff,
             "create": create,
         }
-        visit = await self._fallback.run(
+        visit = await fallback.run(
             lambda: self._normal.get_or_create(agent_id, agent_name, **options),
-            lambda: self._fallback.degraded.visit(agent_id, agent_name, **options),
+            lambda: fallback.degraded.visit(agent_id, agent_name, **options),
             agent_id=agent_id,
         )
         if not visit.degraded:
-            self._fallback.known.saw(visit.session_id, visit.head, agent_id)
+            fallback.known.saw(visit.session_id, visit.head, agent_id)
         return visit
 
     async def count(self, who: str, operation: str, limit: int) -> RateLimitStatus:

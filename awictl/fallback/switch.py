@@ -82,6 +82,10 @@ class SessionFallback:
         if self._degraded is not None:
             await self._degraded.journal.close()
 
+    def is_idle(self) -> bool:
+        """Whether Redis answers, nothing is known to be in the journal, and Redis was not away a moment ago."""
+        return self._was_there and self._breaker.is_closed and not self._bringer.has_to_look()
+
     async def run(
         self,
         normal: Callable[[], Awaitable[T]],

@@ -100,7 +100,7 @@ async def test_both_versions_are_merged_if_the_session_went_on_in_redis(site: Si
     session_id = await site.new_session("a")
     await site.redis_away()
     await site.apply(session_id, 1)
-    async with site.another() as other:  # a process that can reach Redis
+    async with site.another(fallback=False) as other:  # it can reach Redis, and knows nothing of the journal
         await other.apply(session_id, 2)
         await site.apply(session_id, 3)
         await other.apply(session_id, 4)
@@ -110,6 +110,16 @@ async def test_both_versions_are_merged_if_the_session_went_on_in_redis(site: Si
     document = site.document(session_id)
     assert [one["t"] for one in document["history"]["actions"]] == [0, 1, 2, 3, 4]
     assert document["n"] == 3
+
+
+async def test_a_process_that_can_reach_redis_brings_home_what_another_one_has_journaled(site: Site) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    async with site.another() as other:
+        assert not (await other.apply(session_id, 2)).degraded
+        assert (await other.visit("a")).head["n"] == 2
+    assert site.op_ids(session_id) == ["op_1", "op_2"]
 
 
 async def test_an_op_id_is_applied_once_across_the_switch(site: Site, proxy: Proxy) -> None:

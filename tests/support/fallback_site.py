@@ -93,9 +93,12 @@ class Site:
         return [one["op_id"] for one in self.document(session_id)["history"]["actions"] if "op_id" in one]
 
     @asynccontextmanager
-    async def another(self, *, proxied: bool = False) -> AsyncIterator[Site]:
-        """Another process, whose Redis does not go away or, if `proxied`, goes away together with that of this one."""
-        settings = self.manager.settings
+    async def another(self, *, proxied: bool = False, fallback: bool = True) -> AsyncIterator[Site]:
+        """Another process, whose Redis does not go away or, if `proxied`, goes away together with that of this one.
+
+        Without `fallback`, it does not look into the journal.
+        """
+        settings = replace(self.manager.settings, fallback=fallback)
         if not proxied:
             settings = replace(settings, redis_socket=str(self.valkey.socket))
         async with StateManager.open(settings) as manager:

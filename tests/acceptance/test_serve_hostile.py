@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from support.cli import LIMIT_SECONDS, Cli, unchanged
-from support.serving import Server, serving
+from support.serving import NO_TLS, Server, serving
 from support.valkey import ValkeyServer
 
 STATE = "/api/agent/session/state"
@@ -43,7 +43,8 @@ class Site:
 
     def client(self, key: str | None = None) -> httpx.Client:
         """A client with an agent's key; Mallory's by default."""
-        return httpx.Client(base_url=self.server.url, headers={"X-Agent-API-Key": key or self.mallory}, timeout=20)
+        headers = {"X-Agent-API-Key": key or self.mallory}
+        return httpx.Client(base_url=self.server.url, headers=headers, timeout=20, verify=NO_TLS)
 
     @property
     def key(self) -> bytes:
@@ -732,7 +733,7 @@ def wait_for_workers(server: Server, count: int) -> None:
         while len(serving_processes(server)) < count and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
-    assert httpx.get(f"{server.url}/api/health").status_code == 200
+    assert httpx.get(f"{server.url}/api/health", verify=NO_TLS).status_code == 200
 
 
 def serving_processes(server: Server) -> list[int]:
@@ -807,7 +808,7 @@ def test_a_worker_and_the_parent_are_killed(valkey: ValkeyServer) -> None:
         os.kill(first[0], signal.SIGKILL)
         deadline = time.monotonic() + LIMIT_SECONDS
         while len(set(serving_processes(server)) - {first[0]}) < 2 and time.monotonic() < deadline:
-            assert httpx.get(f"{server.url}/api/health").status_code == 200
+            assert httpx.get(f"{server.url}/api/health", verify=NO_TLS).status_code == 200
         workers = serving_processes(server)
         assert len(workers) == 2 and first[0] not in workers
         time.sleep(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .cli import LIMIT_SECONDS, Cli
+
+#: For clients that use no TLS: loading the certificates of the authorities takes longer than many requests.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Server:

@@ -106,7 +106,7 @@ def sentinels(_worker_sentinels: Sentinels) -> Sentinels:
 
 @pytest.fixture(scope="session")
 def _worker_mongo() -> Iterator[MongoServer]:
-    server = MongoServer(durable=not ON_MONGO)
+    server = MongoServer(durable=False)  # no test kills it
     try:
         yield server.start()
     finally:
@@ -115,7 +115,7 @@ def _worker_mongo() -> Iterator[MongoServer]:
 
 @pytest.fixture
 def mongo(_worker_mongo: MongoServer) -> MongoServer:
-    """The MongoDB-compatible server of this worker, emptied."""
+    """The MongoDB-compatible server of this worker, emptied. Do not kill it: it would lose writes; see `new_mongo`."""
     _worker_mongo.clear()
     return _worker_mongo
 

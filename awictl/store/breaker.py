@@ -146,7 +146,7 @@ class CircuitBreaker:
         if self._successful_probes < PROBES:
             return
         now = self._clock()
-        self._closed_at = self._failed_at = now
+        self._closed_at = now
         self._failures = 0
         self._set(BreakerState.CLOSED)
         log.info("%s answers again after %.1f s", self._where, now - self._opened_at)

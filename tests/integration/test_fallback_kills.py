@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -114,11 +114,12 @@ async def test_a_server_is_killed_while_redis_is_away(site: Site, every: bool) -
     assert [one.wrong for one in ledgers if one.wrong] == []
 
 
-async def journaled(site: Site, names: Sequence[str]) -> list[Ledger]:
-    """Update sessions while Redis is away."""
+async def journaled(site: Site, known: str, ends: str, new: str) -> list[Ledger]:
+    """Update sessions while Redis is away: two that Redis has, of which one ends then, and one that begins then."""
     ledgers = []
     async with StateManager.open(site.settings) as manager:
-        for name in names:
+        await manager.initialize_session(f"agent-of-{new}", "Agent", session_id=new)
+        for name in (known, ends, new):
             ledger = Ledger()
             for n in range(UPDATES):
                 entry = {"action": "filter", "input": {"n": n, "marker": f"{name}.{n}"}}
@@ -126,6 +127,8 @@ async def journaled(site: Site, names: Sequence[str]) -> list[Ledger]:
                 assert updated.degraded
                 ledger.acts.append(Act(n, updated.op_id, name, True, 0.0))
             ledgers.append(ledger)
+        await manager.record_end(ends)
+        ledgers[1].ended.append(ends)
     return ledgers
 
 
@@ -137,15 +140,15 @@ async def test_a_server_is_killed_while_it_brings_the_journal_home(site: Site, e
 
     async def prepared() -> list[Ledger]:
         number = next(numbers)
-        names = [f"sess_kill_{number}_{one}" for one in range(2)]
+        known, ends, new = (f"sess_{name}_{number}" for name in ("known", "ends", "new"))
         async with StateManager.open(site.settings) as manager:
-            for name in names:
+            for name in (known, ends):
                 await manager.initialize_session(f"agent-of-{name}", "Agent", session_id=name)
         await site.sweep()
         site.redis.kill()
-        ledgers = await journaled(site, names)
+        ledgers = await journaled(site, known, ends, new)
         site.start_redis()
-        assert site.pending() == 2
+        assert site.pending() == 3
         return ledgers
 
     async def killed(step: int | None, moment: Moment) -> tuple[list[Ledger], Killer]:
@@ -172,7 +175,8 @@ async def test_a_server_is_killed_while_it_brings_the_journal_home(site: Site, e
         return killer.killed
 
     times = await at_moments(kill, len(rehearsal.steps), every)
+    await direct.sweep("1s")
     result = await found(direct.settings, done)
     assert (result.faults, site.aside()) == ({}, [])
-    assert result.degraded >= UPDATES * 2 * times
+    assert result.degraded >= UPDATES * 3 * times
     print(f"killed {times} times, {result}")

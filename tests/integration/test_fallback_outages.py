@@ -39,7 +39,7 @@ class Size:
         return self.away > 0
 
 
-FULL = pytest.param(Size(64, 0.3, 15.0, 30.0), id="full", marks=pytest.mark.soak)
+FULL = pytest.param(Size(64, 1.0, 15.0, 30.0), id="full", marks=pytest.mark.soak)
 SIZES = pytest.mark.parametrize("size", [pytest.param(Size(6, 0.02), id="small"), FULL])
 #: Number of agents whose first request comes in an outage; share of the updates after which an agent ends its session.
 LATE, ENDS = 2, 0.03

@@ -24,7 +24,7 @@ from .serving import Server, serving
 from .valkey import ValkeyServer
 
 #: Maximum seconds until something has happened that the servers do by themselves, on a very busy machine.
-PATIENCE = 40.0
+PATIENCE = 120.0
 #: Options of a Valkey that keeps every acknowledged write when it is killed.
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 JOURNAL = "awi_journal"

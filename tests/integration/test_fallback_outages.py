@@ -110,6 +110,16 @@ class Scene:
             "reads degraded": f"{len(open_)}, p50 {open_[len(open_) // 2] * 1000:.1f} p99 {p99(open_) * 1000:.1f} ms",
         }
         self.slower = p99(open_) - p99(before)
+        rows = []
+        for start in range(-10, int(self.back - self.away), 5):
+            since = self.away + start
+            reads = sorted(
+                [*self.load.latencies(since, since + 5, True), *self.load.latencies(since, since + 5, False)]
+            )
+            acts = sum(since <= act.at < since + 5 for one in self.load.ledgers for act in one.acts)
+            times = f"p50 {reads[len(reads) // 2] * 1000:.1f} p99 {p99(reads) * 1000:.1f} ms" if reads else ""
+            rows.append(f"\n    {start:3} s: {acts / 5:.0f} updates/s, {len(reads) / 5:.0f} reads/s {times}")
+        self.figures["from the start of the outage"] = "".join(rows)
 
     def explain(self, result: Found) -> None:
         """Print the faults, what the agent of the first one was told (in seconds of the outage), and the logs."""

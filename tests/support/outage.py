@@ -60,7 +60,7 @@ class Site:
         home: Path,
         *,
         redis_port: int | None = None,
-        timeout: float = 2.0,
+        timeout: float = 5.0,
         max_actions: int = 1_000_000,
     ) -> Site:
         """A site. `redis_port`: of a proxy to Redis; `timeout`: AWI_TIMEOUT, `max_actions`: AWI_MAX_ACTIONS…"""

@@ -186,7 +186,7 @@ class Commits:
 
     async def _extend_mapping(self, agent_id: str, write: _Write, persist: bool) -> None:
         """Extend the TTL of the agent's mapping, at the same time: it is derived, and harmless after a conflict."""
-        if persist or not agent_id:
+        if persist or not agent_id or self._ttl is None:  # without a TTL, mappings have none either
             return
         try:
             await self._mappings.extend([(agent_id, write.session_id)], write.expires_at)

@@ -25,6 +25,9 @@ APP_ACTIONS = frozenset(
 #: in the app's own enum, so awictl does not write it any more.
 CACHE_ACTION = "cache_query_results"
 
+#: The field with the `_id` of the app's own document in MongoDB, in a session that was copied from that one.
+APP_DOCUMENT_ID = "app_document_id"
+
 #: The app's actions that become available and unavailable with the current page.
 PREVIOUS_PAGE = "prev_page"
 NEXT_PAGE = "next_page"

@@ -14,7 +14,7 @@ from ..archive.mongo.values import as_datetime
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.merge import merge
-from ..document.schema import as_object, as_text, new_document
+from ..document.schema import APP_DOCUMENT_ID, as_object, as_text, new_document
 from ..document.timestamps import EPOCH, optional_timestamp
 from ..errors import AwiError, InvalidData
 from ..store.mongo.errors import translate_errors
@@ -84,5 +84,5 @@ def converted(found: dict[str, Any], ttl_ms: int, where: str) -> AppSession:
     # the other defaults of the app's schema, which `session_document` leaves out, are those of a new session
     route = as_text(as_object(found.get("currentState")).get("currentRoute")) or "/"
     agent_name = as_text(document.get("agent_name")) or agent_id
-    skeleton = new_document(session_id, agent_id, agent_name, route, started)
+    skeleton = new_document(session_id, agent_id, agent_name, route, started) | {APP_DOCUMENT_ID: str(found["_id"])}
     return AppSession(session_id, agent_id, encode(merge(skeleton, document)), ttl_ms)

@@ -14,6 +14,8 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.archive.decision import ArchivedState
+from awictl.diagnostics.doctor.examine import examine
+from awictl.diagnostics.doctor.report import Status
 from awictl.errors import InvalidData
 from awictl.sessions.migration_result import MigrationResult
 
@@ -140,3 +142,14 @@ async def test_the_latest_session_becomes_the_current_one(manager: StateManager,
         (f"sess_{minutes}", "mapped", LEGACY) for minutes in (10, 20, 30)
     }
     assert await manager.find_session_for_agent(AGENT) == LEGACY
+
+
+@pytest.mark.parametrize("manager", ["redis"], indirect=True)
+async def test_doctor_warns_that_the_app_cannot_end_it(manager: StateManager, mongo: MongoServer) -> None:
+    """The app deletes it from Redis, and then cannot insert a second document of it."""
+    put_legacy(mongo)
+    await migrate(manager)
+    report, _ = await examine(manager)
+    [check] = [one for one in report.checks if one.name == "end by the app"]
+    assert check.status is Status.WARN
+    assert any(LEGACY in one and "copied from a document of the app" in one for one in check.examples)

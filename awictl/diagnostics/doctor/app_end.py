@@ -13,7 +13,7 @@ from typing import Any
 from ...document.byte_layout import decode
 from ...document.json_codec import loads
 from ...document.keys import is_object_id
-from ...document.schema import APP_ACTIONS, as_array, as_object
+from ...document.schema import APP_ACTIONS, APP_DOCUMENT_ID, as_array, as_object
 from ...errors import InvalidData
 
 #: Maximum size of the trajectories that one scan reads for this, in bytes, and of those in one request.
@@ -34,11 +34,22 @@ def why_lost(agent_id: Any, raw: bytes) -> str:
     reasons = []
     if not is_object_id(agent_id):
         reasons.append("its agent_id is not an ObjectId")
+    if _is_copied_from_app(raw):
+        reasons.append("it was copied from a document of the app, beside which the app cannot save another one")
     if names := _unknown_actions(raw):
         shown = ", ".join(ascii(one)[:60] for one in names[:_MAX_NAMES])
         more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
         reasons.append(f"the app has no action {shown}{more}")
     return "; ".join(reasons)
+
+
+def _is_copied_from_app(raw: bytes) -> bool:
+    if APP_DOCUMENT_ID.encode() not in raw:
+        return False
+    try:
+        return APP_DOCUMENT_ID in decode(raw)
+    except InvalidData:
+        return False
 
 
 def _unknown_actions(raw: bytes) -> list[Any]:

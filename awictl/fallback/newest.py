@@ -74,7 +74,7 @@ class NewestVersions:
         if archive is None:
             return known
         head = self._known.head(known) if known is not None else None
-        since = EPOCH + timedelta(milliseconds=updated_ms(head)) if head is not None else datetime.now(UTC) - self._ttl
+        since = EPOCH + timedelta(milliseconds=updated_ms(head)) if head is not None else None
         async with aclosing(archive.find(ArchiveQuery(agent=agent_id, since=since), limit=SEARCHED_SESSIONS)) as found:
             async for one in found:
                 if one.agent_id == agent_id and one.session_id != known and self._may_be_live(one):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -14,10 +15,13 @@ from support.proxy import Cut, Proxy, once, proxied
 from support.valkey import ValkeyServer
 
 from awictl import StateManager
-from awictl.errors import HasEnded, Unreachable
+from awictl.document.byte_layout import decode
+from awictl.errors import HasEnded, RateLimited, Unreachable
+from awictl.fallback import homecoming
 from awictl.store import breaker
 
 T = TypeVar("T")
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
@@ -124,16 +128,17 @@ async def test_a_process_that_can_reach_redis_brings_home_what_another_one_has_j
 
 async def test_an_op_id_is_applied_once_across_the_switch(site: Site, proxy: Proxy) -> None:
     session_id = await site.new_session("a")
+    await site.apply(session_id, 0)  # so that Redis has the script
     await site.redis_away(after_commit=True)  # Redis applies the next update, and its reply is lost
     updated = await site.apply(session_id, 1)
     assert updated.degraded
-    assert site.op_ids(session_id) == ["op_1"]
+    assert site.op_ids(session_id) == ["op_0", "op_1"]
     again = await site.apply(session_id, 1)
     assert again.degraded and again.action is None
     await site.apply(session_id, 2)
     await site.redis_back()
     assert (await site.apply(session_id, 1)).action is None
-    assert site.op_ids(session_id) == ["op_1", "op_2"]
+    assert site.op_ids(session_id) == ["op_0", "op_1", "op_2"]
 
 
 async def test_a_session_that_ends_while_redis_is_away_is_archived_when_it_is_back(site: Site) -> None:
@@ -351,3 +356,67 @@ async def test_an_old_dump_in_redis_is_replaced(site: Site) -> None:
     assert (await site.visit("a")).head["n"] == 4
     assert site.op_ids(session_id) == ["op_1", "op_2", "op_3", "op_4"]
     assert site.document(session_id)["statistics"]["total_actions"] == 4
+
+
+async def test_many_actions_are_brought_home_in_batches_and_trimmed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(homecoming, "BATCH_ACTIONS", 4)
+    settings = replace(site.manager.settings, max_actions=10)
+    async with StateManager.open(settings) as manager:
+        small = Site(manager, site.valkey, site.proxy, site.mongo)
+        session_id = await small.new_session("a")
+        for number in range(1, 9):
+            await small.apply(session_id, number)
+        await site.redis_away()
+        for number in range(9, 23):
+            assert (await small.apply(session_id, number)).degraded
+        async with site.another(fallback=False) as other:  # so that the actions get other numbers
+            await other.apply(session_id, 100)
+        await small.redis_back()
+        assert (await small.visit("a")).head["n"] == 22
+        assert len(small.op_ids(session_id)) <= 13
+        await small.archive(session_id)
+        archived = await manager.get_archived_session(session_id)
+    assert archived is not None and not archived.summary.gaps
+    actions = archived.document["history"]["actions"]
+    expected = [*range(1, 9), 100, *range(9, 23)]
+    assert [one["op_id"] for one in actions[1:]] == [f"op_{number}" for number in expected]
+    assert [one["t"] for one in actions] == list(range(24))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
+async def test_a_session_of_the_app(site: Site, lost: bool) -> None:
+    raw = (DATA / "session_04_over_100_actions.json").read_bytes()
+    document = decode(raw)
+    session_id, agent_id = document["session_id"], document["agent_id"]
+    key = f"AWI:SESSION:{session_id}"
+    site.valkey.raw.set(key, raw, px=60_000)
+    site.valkey.raw.set(f"AGENT:SESSION:{agent_id}", session_id, px=60_000)
+    if lost:
+        await site.archive(session_id)
+    else:
+        assert (await site.visit(agent_id)).session_id == session_id
+    await site.redis_away()
+    if lost:
+        site.valkey.raw.flushall()
+    visit = await site.visit(agent_id)
+    assert visit.degraded and visit.session_id == session_id
+    assert (await site.apply(session_id, 1)).degraded
+    await site.redis_back()
+    await site.fallback.step()
+    actions = site.document(session_id)["history"]["actions"]
+    before = document["history"]["actions"]
+    assert actions[: len(before)] == before
+    assert [one.get("op_id") for one in actions[len(before) :]] == ["op_1"]
+    total = document["statistics"]["total_actions"]
+    assert site.document(session_id)["statistics"]["total_actions"] == total + 1
+
+
+async def test_requests_are_counted_while_redis_is_away(site: Site) -> None:
+    await site.redis_away()
+    for left in (1, 0):
+        assert (await site.visit("a", operation="get", limit=2)).rate_limit.remaining == left
+    with pytest.raises(RateLimited):
+        await site.visit("a", operation="get", limit=2)
+    assert (await site.visit("a", operation="post", limit=2)).rate_limit.remaining == 1

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 from ..archive.pace import Pace
 from ..archive.transfer import Transfer
 from ..document.keys import is_session_id
-from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
+from ..errors import (
+    AccessDenied,
+    AwiError,
+    InvalidData,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unreachable,
+    UpdateConflict,
+    as_awi_error,
+)
 from ..store.base import SessionStore
 from ..util.batched import batched, batched_by_bytes
 from ..util.humanize import plural
@@ -204,16 +214,18 @@ class StoreMigration:
     async def _each(self, moves: Sequence[Move], step: Callable[[Move], Awaitable[MoveStep]]) -> list[MoveStep | None]:
         """Take a step with each session, and count those that are done. None: an error, for which it was left.
 
-        Raises Unreachable, which concerns all of them.
+        Raises Unreachable and AccessDenied, which concern all of them.
         """
         outcomes = await asyncio.gather(*map(step, moves), return_exceptions=True)
+        if denied := next((one for one in outcomes if isinstance(one, AccessDenied)), None):
+            await asyncio.gather(*map(self._mover.undo, moves))
+            raise denied
         steps: list[MoveStep | None] = []
         for move, outcome in zip(moves, outcomes, strict=True):
-            if isinstance(outcome, Unreachable) or (
-                isinstance(outcome, BaseException) and not isinstance(outcome, Exception)
-            ):
+            if isinstance(outcome, Unreachable) or not isinstance(outcome, Exception | MoveStep):
                 raise outcome
             if isinstance(outcome, Exception):
+                await self._mover.undo(move)
                 self._leave(move.session_id, as_awi_error(outcome), move.agent_id)
                 steps.append(None)
                 continue
@@ -235,7 +247,7 @@ class StoreMigration:
 
     def _leave(self, session_id: str, error: AwiError, agent_id: str | None = None) -> None:
         """Leave a session in the source, for this reason."""
-        conflict = isinstance(error, Refused)
+        conflict = isinstance(error, Refused) and not isinstance(error, TooLarge)
         self._left.add(session_id)
         self.result.counts.conflicts += conflict
         self.result.counts.failed += not conflict

@@ -125,10 +125,13 @@ class SessionMover:
         return MoveStep.MOVED if outcome is DeleteOutcome.DELETED else MoveStep.CHANGED
 
     async def undo(self, move: Move) -> None:
-        """Delete what was stored in the target, unless it has changed since: the session stays in the source."""
-        if move.stored is not None:
-            await self._delete_copy(move, move.stored)
-            move.stored = None
+        """Delete what was stored in the target, if it has not changed since, and the source has the session."""
+        if move.stored is not None and await self._source.lifetimes([move.session_id]):
+            await self._undo(move, move.stored)
+
+    async def _undo(self, move: Move, stored: bytes) -> None:
+        await self._delete_copy(move, stored)
+        move.stored = None
 
     async def _delete_copy(self, move: Move, raw: bytes) -> DeleteOutcome:
         return await self._target.delete(move.session_id, move.agent_id, raw)
@@ -138,7 +141,7 @@ class SessionMover:
         if move.snapshot is None or move.stored is None:
             return MoveStep.GONE
         if await self._was_ended(move.snapshot):
-            await self.undo(move)
+            await self._undo(move, move.stored)
             return MoveStep.GONE
         return MoveStep.MOVED
 

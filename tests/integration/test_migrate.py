@@ -19,7 +19,7 @@ from awictl import StateManager
 from awictl.archive.decision import ArchivedState
 from awictl.document import keys
 from awictl.document.byte_layout import encode
-from awictl.errors import InvalidData, Unreachable, UpdateConflict
+from awictl.errors import AccessDenied, InvalidData, Unreachable, UpdateConflict
 from awictl.sessions.earlier_sessions import EarlierSessions
 from awictl.sessions.get_or_create import AgentSessions
 from awictl.sessions.migrate import StoreMigration
@@ -418,3 +418,18 @@ async def test_a_target_that_is_away_stops_it(sides: Sides, new_valkey: Callable
     assert migration.result.counts.moved == 1
     assert len(await everything(sides.source)) == len(before) - 1
     await target.close()
+
+
+@pytest.mark.parametrize("sides", ["redis to mongo"], indirect=True)
+async def test_a_user_who_may_not_delete_leaves_no_copies(sides: Sides, valkey: ValkeyServer) -> None:
+    before = await put_all(sides.source)
+    valkey.raw.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "-del", "-unlink")
+    limited = RedisStore.open(replace(valkey.settings(), redis_username="reader", redis_password="secret"))
+    try:
+        migration = StoreMigration(limited, sides.target, lambda: None, sides.manager.finish_ends)
+        with pytest.raises(AccessDenied):
+            await migration.run()
+    finally:
+        await limited.close()
+        valkey.raw.execute_command("ACL", "DELUSER", "reader")
+    assert (await everything(sides.source)).keys() == before.keys() and await everything(sides.target) == {}

@@ -58,7 +58,7 @@ def is_live(found: Document | None, now: datetime, *, taken: bool = False) -> bo
 
     Raises InvalidData.
     """
-    if found is None or bool(found.get("taken")) is not taken:
+    if found is None or (found.get("taken") is True) is not taken:
         return False
     expires_at = expiry_of(found)
     return expires_at is None or expires_at > now

@@ -217,7 +217,7 @@ def of_type(found: Mapping[str, Any], name: str, kind: type) -> Any:
     value = found.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise InvalidData(f"its field {name} is missing or not {_NAMES.get(kind, kind.__name__)}")
-    return value
+    return int(value) if isinstance(value, int) else value  # a 64-bit integer is of a class of its own
 
 
 _NAMES = {bytes: "binary", int: "an integer", list: "an array", str: "a string", datetime: "a date"}

@@ -136,6 +136,6 @@ def _start(document: Document, now: datetime) -> tuple[int | None, int, bytes, N
     if not isinstance(document.get("count"), int):
         return None
     try:
-        return ttl_ms(expiry_of(document), now), length, head + following, None
+        return ttl_ms(expiry_of(document), now), int(length), head + following, None
     except InvalidData:
         return None

@@ -77,7 +77,8 @@ class MongoKeyspace:
                     ids = [
                         one["_id"]
                         for one in documents
-                        if one.get("taken") is not True and (prefix != keys.DIFF_PREFIX or _diff_ttl_ms(one, now) is not None)
+                        if one.get("taken") is not True
+                        and (prefix != keys.DIFF_PREFIX or _diff_ttl_ms(one, now) is not None)
                     ]
                     names = [(prefix + one).encode("utf-8", "replace") for one in ids]
                     if found := [name for name in names if matches(name)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.documents import document
+from support.mongo_live import needs_redis
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import decode_counted_head, encode
@@ -18,6 +19,7 @@ def fill(server: ValkeyServer, prefix: str, count: int) -> None:
 
 
 async def test_a_table_that_is_resized(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_redis(valkey, "its SCAN")
     monkeypatch.setattr(scan_keys, "SCAN_COUNT", 50)
     fill(valkey, "stays:", 3_000)
     server = connect(valkey.settings())
@@ -58,6 +60,7 @@ def test_more_steps_or_names_than_there_are_keys() -> None:
 
 
 async def test_the_padding_of_a_head_is_not_fetched(valkey: ValkeyServer) -> None:
+    needs_redis(valkey, "its scripts")
     server = connect(valkey.settings())
     raws = {
         "long": encode(document([1, 2, 3])),

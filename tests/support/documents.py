@@ -55,6 +55,11 @@ def agent_key(agent_id: str = AGENT_ID) -> str:
     return f"AGENT:SESSION:{agent_id}"
 
 
+def named(server: ValkeyServer | MongoLive, key: str) -> str:
+    """How messages name a key, or the document of MongoDB in its place."""
+    return server.location(key) if isinstance(server, MongoLive) else key
+
+
 def put(server: ValkeyServer | MongoLive, raw: bytes, session_id: str = SESSION_ID, seconds: int = 1000) -> str:
     """Store a string as a session without awictl; return the session id."""
     server.raw.set(session_key(session_id), raw, ex=seconds)

@@ -31,6 +31,13 @@ class MongoLive:
     def __getattr__(self, name: str) -> Any:
         pytest.skip(f"needs Redis: {name}")
 
+    def location(self, key: str) -> str:
+        """How messages name the document in the place of a key, as a regular expression."""
+        for prefix, kind in ((keys.SESSION_PREFIX, "sessions"), (keys.AGENT_PREFIX, "agents")):
+            if key.startswith(prefix):
+                return f"{PREFIX}_{kind} {key.removeprefix(prefix)}|{key}"
+        return key
+
     def settings(self, **others: Any) -> Settings:
         """Return settings for this server."""
         return settings_for(self.server.uri, **others)

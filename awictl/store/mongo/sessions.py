@@ -237,9 +237,9 @@ class MongoStore:
         if found is None:
             return None, False
         raw, expires_at = found.get("diff"), found.get("diff_expires_at")
-        if not isinstance(raw, bytes) or not isinstance(expires_at, datetime):
+        if not isinstance(raw, bytes) or not (expires_at is None or isinstance(expires_at, datetime)):
             return None, True
-        return (raw if expires_at > await self.database.now() else None), True
+        return (raw if expires_at is None or expires_at > await self.database.now() else None), True
 
     async def agent_session(self, agent_id: str) -> AgentSession | None:
         """The session that an agent is mapped to; None if there is no mapping. Two requests. Raises InvalidData."""

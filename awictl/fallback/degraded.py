@@ -108,6 +108,7 @@ class DegradedSessions:
             if await self.journal.map(agent_id, new_id, session_id) == new_id:
                 self._agents[agent_id] = new_id
                 return Visit(new_id, base_from_string(raw), None, rate_limit, degraded=True)
+            await self.journal.discard(new_id)  # another request was faster
         raise UpdateConflict(
             f"{self.journal.where}: other requests keep creating and ending sessions of agent {agent_id}; try again"
         )

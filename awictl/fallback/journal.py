@@ -159,6 +159,11 @@ class Journal:
             if gone.deleted_count:
                 await self._parts.delete_many({"session": entry.session_id})
 
+    async def discard(self, session_id: str) -> None:
+        """Delete a session that has just been begun, and to which nothing was added."""
+        with self._request():
+            await self._sessions.delete_one({"_id": session_id, "count": 1})
+
     async def mark_home(self, entry: Entry, record: Base) -> bool:
         """Record that everything in a session is home, as it is in `record`, with its trajectory.
 

@@ -100,6 +100,20 @@ async def test_a_session_begins_while_redis_is_away(site: Site) -> None:
     assert site.op_ids(visit.session_id) == ["op_1"]
 
 
+async def test_requests_at_the_same_time_begin_one_session(site: Site) -> None:
+    async with site.another(proxied=True) as other:
+        await site.redis_away()
+        await site.visit("b")  # so that neither opens its connection first
+        await other.visit("b")
+        visits = await asyncio.gather(*(one.visit("a") for one in (site, other) * 3))
+        [session_id] = {one.session_id for one in visits}
+        await site.redis_back()
+        await site.fallback.step()
+    found = {document["agent_id"]: document for document in site.documents()}
+    assert found.keys() == {"a", "b"} and len(site.documents()) == 2
+    assert found["a"]["session_id"] == session_id
+
+
 async def test_both_versions_are_merged_if_the_session_went_on_in_redis(site: Site, mongo: MongoServer) -> None:
     session_id = await site.new_session("a")
     await site.redis_away()

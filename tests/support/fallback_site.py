@@ -88,6 +88,10 @@ class Site:
         """The session in Redis."""
         return decode(self.valkey.raw.get(f"AWI:SESSION:{session_id}"))
 
+    def documents(self) -> list[dict[str, Any]]:
+        """All sessions in Redis."""
+        return [decode(self.valkey.raw.get(key)) for key in self.valkey.raw.scan_iter("AWI:SESSION:*")]
+
     def op_ids(self, session_id: str) -> list[str]:
         """The op_ids of a session in Redis, in order."""
         return [one["op_id"] for one in self.document(session_id)["history"]["actions"] if "op_id" in one]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from support.fallback_site import Site, site_of
+from support.fallback_site import Site, site_of, without_indexes
 from support.mongo import MongoServer
 from support.proxy import Cut, Proxy, once, proxied
 from support.valkey import ValkeyServer
@@ -29,7 +29,8 @@ async def site(
     valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Site]:
     """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
-    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.05,))
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
+    without_indexes(monkeypatch)
     async with site_of(valkey, proxy, mongo) as opened:
         yield opened
 

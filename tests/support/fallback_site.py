@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from awictl import StateManager
 from awictl.archive.transfer import Transfer
 from awictl.document.byte_layout import decode
 from awictl.errors import AwiError
+from awictl.fallback.journal import Journal
 from awictl.fallback.switch import SessionFallback
 from awictl.sessions.get_or_create import Visit
 from awictl.sessions.update import Updated
+from awictl.store.mongo.database import LiveDatabase
 
 from .mongo import MongoServer
 from .proxy import Cut, Proxy, once
@@ -107,6 +111,16 @@ class Site:
             settings = replace(settings, redis_socket=str(self.valkey.socket))
         async with StateManager.open(settings) as manager:
             yield Site(manager, self.valkey, self.proxy, self.mongo)
+
+
+def without_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no process create indexes of the journal, which takes most of the time of a short test."""
+
+    async def prepared(_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(LiveDatabase, "prepare", prepared)
+    monkeypatch.setattr(Journal, "_prepare", prepared)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from awictl.store.base import SessionStore, Stored
 from awictl.store.mongo.sessions import MongoStore
 from awictl.store.redis.sessions import RedisStore
 
-TTL_MS = 1_500_000
+TTL_MS = 5_000_000
+#: A file system in memory, on Linux.
+MEMORY = Path("/dev/shm")
 #: Whether to kill before and after each request, or only after every third of those that write.
 EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["few", "all"])
 TO = pytest.mark.parametrize("to", ["mongo", "redis"])
@@ -82,7 +84,27 @@ class Servers:
 
 @pytest.fixture
 async def servers(valkey: ValkeyServer, mongo: MongoServer) -> AsyncIterator[Servers]:
-    settings = valkey.settings(mongodb_uri=mongo.uri)
+    async with both(valkey, mongo) as made:
+        yield made
+
+
+@pytest.fixture
+async def servers_in_memory(valkey: ValkeyServer) -> AsyncIterator[Servers]:
+    """A MongoDB that does not wait for a disk, if the machine has a file system in memory: it is not killed."""
+    server = MongoServer()
+    if MEMORY.is_dir():
+        server.folder.rmdir()
+        server.folder = Path(tempfile.mkdtemp(prefix="awi-mongo-", dir=MEMORY))
+    try:
+        async with both(valkey, server.start()) as made:
+            yield made
+    finally:
+        server.stop()
+
+
+@asynccontextmanager
+async def both(valkey: ValkeyServer, mongo: MongoServer) -> AsyncIterator[Servers]:
+    settings = valkey.settings(mongodb_uri=mongo.uri, timeout=60.0)
     made = Servers(valkey, mongo, RedisStore.open(settings), MongoStore.open(settings))
     yield made
     await made.redis_store.close()
@@ -152,8 +174,9 @@ SESSIONS, AGENTS, KILLS = 10_000, 6, 12
 
 
 @pytest.mark.soak
-async def test_ten_thousand_sessions_there_and_back_with_kills(servers: Servers) -> None:
+async def test_ten_thousand_sessions_there_and_back_with_kills(servers_in_memory: Servers) -> None:
     """While agents use some of them, at the source, or if it is not there any more, in the target."""
+    servers = servers_in_memory
     chance = random.Random(16)
     before = {}
     for number in range(SESSIONS):
@@ -161,7 +184,7 @@ async def test_ten_thousand_sessions_there_and_back_with_kills(servers: Servers)
         document = session(chance.choice((0, 1, 3, 20, 150)), name, agent_id=f"agent-{number}")
         before[name] = chance.choice((encode, compact))(document)
         await servers.redis_store.put(name, f"agent-{number}", before[name], TTL_MS)
-    settings = servers.valkey.settings(mongodb_uri=servers.mongo.uri)
+    settings = servers.valkey.settings(mongodb_uri=servers.mongo.uri, timeout=60.0)
     acknowledged: dict[str, list[int]] = {f"sess_agent{number}": [] for number in range(AGENTS)}
     stopped = asyncio.Event()
     async with (

@@ -15,6 +15,7 @@ from awictl.fallback import bringer
 from awictl.store import breaker
 
 
+@pytest.mark.usefixtures("mongo_sockets")  # a request that is cancelled while pymongo connects leaves its socket
 @pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["redis-away", "cut-off"])
 @pytest.mark.parametrize(
     ("seed", "steps"), [(1, 30), *(pytest.param(seed, 60, marks=pytest.mark.soak) for seed in range(2, 40))]

@@ -26,9 +26,15 @@ class Acknowledged:
 
 
 class Chaos:
-    """`sites`: the processes; each has a proxy of its own. `together`: whether Redis goes away for all at once."""
+    """`sites`: the processes; each has a proxy of its own. `together`: whether Redis goes away for all at once.
 
-    def __init__(self, sites: list[Site], seed: int, *, agents: int = 3, together: bool = True) -> None:
+    `given_up`: the share of requests that are cancelled at some point, and repeated.
+    """
+
+    def __init__(
+        self, sites: list[Site], seed: int, *, agents: int = 3, together: bool = True, given_up: float = 0.15
+    ) -> None:
+        self.given_up = given_up
         self.sites = sites
         self.chance = random.Random(seed)
         self.together = together
@@ -60,6 +66,8 @@ class Chaos:
             await self._quietly(self.chance.choice(self.sites).fallback.step())
         elif roll < 0.34:
             await asyncio.sleep(0.06)
+        elif roll < 0.36:
+            await self._restart(self.chance.choice(self.sites))
         elif roll < 0.40:
             await self._end(self.chance.choice(self.agents))
         else:
@@ -88,6 +96,11 @@ class Chaos:
             await Transfer(direct.manager.store, direct.manager.required_archive()).archive(ids)
         raw.flushall()
 
+    async def _restart(self, site: Site) -> None:
+        """A process crashes, and is started again: it knows nothing any more."""
+        self.log.append(f"restart {self.sites.index(site)}")
+        await site.restart()
+
     async def _quietly(self, work: Any) -> None:
         try:
             await work
@@ -99,15 +112,17 @@ class Chaos:
         self._number += 1
         op_id = f"op_{self._number}"
         for attempt in range(20):
+            given_up_after = self.chance.random() * 0.05 if self.chance.random() < self.given_up else None
             try:
-                visit = await site.visit(agent)
-                earlier = await site.manager.earlier_sessions.find(agent, visit, op_id) if attempt else None
-                if earlier is not None:
-                    self._acknowledge(earlier, op_id)
-                    return
-                self._check_state(agent, visit)
-                updated = await site.apply(visit.session_id, self._number_of(op_id))
-            except (HasEnded, NotFound, Unreachable) as error:
+                async with asyncio.timeout(given_up_after):
+                    visit = await site.visit(agent)
+                    earlier = await site.manager.earlier_sessions.find(agent, visit, op_id) if attempt else None
+                    if earlier is not None:
+                        self._acknowledge(earlier, op_id)
+                        return
+                    self._check_state(agent, visit)
+                    updated = await site.apply(visit.session_id, self._number_of(op_id))
+            except (HasEnded, NotFound, Unreachable, TimeoutError) as error:
                 self.log.append(f"{op_id} {agent} at {self.sites.index(site)}: {error}")
                 await asyncio.sleep(0.02)
                 site = self.chance.choice(self.sites)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,15 @@ class Site:
         self.valkey = valkey
         self.proxy = proxy
         self.mongo = mongo
+        #: What keeps the manager open, of a site that can be restarted.
+        self.stack: AsyncExitStack | None = None
+
+    async def restart(self) -> None:
+        """Let another process take the place of this one: it knows nothing of what this one knew."""
+        assert self.stack is not None
+        settings = self.manager.settings
+        await self.stack.aclose()
+        self.manager = await self.stack.enter_async_context(StateManager.open(settings))
 
     @property
     def fallback(self) -> SessionFallback:
@@ -127,5 +136,7 @@ def without_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
 async def site_of(valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer) -> AsyncIterator[Site]:
     """A process whose Redis is behind a proxy."""
     settings = proxy.settings(mongodb_uri=mongo.uri, timeout=1.0)
-    async with StateManager.open(settings) as manager:
-        yield Site(manager, valkey, proxy, mongo)
+    async with AsyncExitStack() as stack:
+        site = Site(await stack.enter_async_context(StateManager.open(settings)), valkey, proxy, mongo)
+        site.stack = stack
+        yield site

@@ -9,7 +9,6 @@ import pytest
 from support.mongo import MongoServer
 from support.mongo_live import MongoLive
 from test_app_documents import (
-    test_a_document_of_any_shape_is_shown_and_updated,
     test_a_document_of_the_app_is_shown_and_updated,
     test_repeated_numbers_are_kept_and_new_numbers_do_not_repeat,
 )
@@ -31,7 +30,6 @@ from test_trimming import (
 
 __all__ = [
     "agents",
-    "test_a_document_of_any_shape_is_shown_and_updated",
     "test_a_document_of_the_app_is_shown_and_updated",
     "test_a_listing_with_the_sessions_of_each_query",
     "test_a_lower_limit_trims_all_excess_actions",

@@ -173,7 +173,7 @@ class _Keys:
     def pttl(self, key: str | bytes) -> int:
         """Milliseconds until a key expires; -1 if it has no TTL, -2 if it does not exist.
 
-        Too low by a second: the store has measured the server's clock, so that what it sets is off by a moment.
+        Too low by half a second: the store has measured the server's clock, so that what it sets is off by a moment.
         """
         found = self._find(key)
         if found is None:
@@ -181,7 +181,7 @@ class _Keys:
         expires_at = found[self._place(key)[2]]
         if expires_at is None:
             return -1
-        return max((expires_at - datetime.now(UTC)) // timedelta(milliseconds=1) - 1_000, 1)
+        return max((expires_at - datetime.now(UTC)) // timedelta(milliseconds=1) - 500, 1)
 
     def ttl(self, key: str | bytes) -> int:
         """The same in seconds."""

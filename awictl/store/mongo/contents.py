@@ -207,10 +207,14 @@ class Contents:
             raise self.invalid(session_id, error) from None
 
     def base_of_head(self, session_id: str, found: Document) -> Base | None:
-        """The base from a document with the fields HEAD; None if its string does not have the layout."""
+        """The base from a document with the fields HEAD; None if these are not enough."""
         try:
             if count_of(found) is None:
-                return None
+                raw = whole_string(found)
+                if raw is None:
+                    return None
+                self.check_size(session_id, len(raw))
+                return base_from_string(raw)._replace(revision=of_type(found, "revision", int))
             head, following = of_type(found, "head", bytes), of_type(found, "following", bytes)
             length, revision = of_type(found, "length", int), of_type(found, "revision", int)
             document = decode_head(head)
@@ -265,6 +269,13 @@ class Contents:
 
 class PartMissing(Exception):
     """A part that a session's document refers to does not exist."""
+
+
+def whole_string(found: Document) -> bytes | None:
+    """The string of a document with the fields HEAD if it does not have the layout, and no parts; else None."""
+    head = found.get("head")
+    is_whole = isinstance(head, bytes) and found.get("count", 0) is None and found.get("length") == len(head)
+    return head if is_whole else None
 
 
 def is_live_or_invalid(found: Document, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from ...errors import AwiError, InvalidData
 from ...util.batched import batched
 from ...util.prefetch import prefetch
 from ..base import Listed
-from .contents import EXISTS, HEAD, Contents, is_live_or_invalid
+from .contents import EXISTS, HEAD, Contents, is_live_or_invalid, whole_string
 from .database import LiveDatabase
 from .documents import Document, count_of, expiry_of, of_type, ttl_ms
 
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 #: Sessions per request of a listing, and per request for ids only.
 LIST_BATCH, SCAN_BATCH = 500, 1_000
+#: Bytes of heads after which a page ends early.
+MAX_PAGE_BYTES = 4_194_304
 #: Requests per second of a paced scan: many short ones, so that other clients hardly wait.
 _PACED_STEPS = 100
 
@@ -60,9 +62,15 @@ class Listing:
             now = await self._database.now()
             with self._database.request():
                 cursor = self._database.sessions.find({"_id": {"$gt": after}}, fields).sort("_id", 1).limit(count)
-                page = [one async for one in cursor]
+                page, size = [], 0
+                async for one in cursor:
+                    page.append(one)
+                    size += len(head) if isinstance(head := one.get("head"), bytes) else 0
+                    if size > MAX_PAGE_BYTES:
+                        break
+                await cursor.close()
             yield [one for one in page if is_session_id(one["_id"]) and is_live_or_invalid(one, now)], now
-            if len(page) < count:
+            if len(page) < count and size <= MAX_PAGE_BYTES:
                 return
             after = page[-1]["_id"]
             if rate is not None:
@@ -118,10 +126,13 @@ class Listing:
                 if head is None:
                     raise InvalidData("its head is not the start of a session document")
                 return Listed(session_id, head, count, ttl, length, None, length - len(line) - len(CLOSE))
-            whole = await self._contents.whole(session_id)
-            if whole is None:
-                return None
-            base = base_from_string(whole.raw)
+            raw = whole_string(document)
+            if raw is None:
+                whole = await self._contents.whole(session_id)
+                if whole is None:
+                    return None
+                raw = whole.raw
+            base = base_from_string(raw)
             rest = length - len(dumps(base.head)) - len(OPEN)
             return Listed(session_id, base.head, len(base.document["history"]["actions"]), ttl, length, None, rest)
         except AwiError as error:

@@ -173,6 +173,16 @@ def test_a_database_that_is_away_or_not_named(live: Cli, user: Cli) -> None:
     sqlite("session", "list").error(2, "AWI_USE_REDIS=false", "set MONGODB_URI")
 
 
+def test_an_archive_elsewhere_is_read_while_mongodb_is_away(live: Cli) -> None:
+    live = live.having(AWI_ARCHIVE_URL="sqlite:///archive.db")
+    session_id = create(live)
+    assert live.ok("archive", "sweep", "--margin", "1h").json["archived"] == 1
+    away = live.having(MONGODB_URI="mongodb://127.0.0.1:1/awi", AWI_TIMEOUT="0.2")
+    for verb in ("show", "history"):
+        assert "(MongoDB is unreachable and may have a newer state)" in away.ok("session", verb, session_id).err
+    away("session", "apply", session_id, "{}").error(5, "cannot reach MongoDB")
+
+
 def test_reading_creates_nothing(live: Cli, mongo: MongoServer) -> None:
     for words in (
         *(["session", verb, MISSING] for verb in ("show", "history", "diff")),

@@ -128,11 +128,11 @@ async def test_steps_of_an_end_compare_what_was_taken(manager: StateManager) -> 
     assert await endings.ids() == [] and await manager.store.agent_session("a") is None
 
 
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.soak)])
 async def test_an_end_converges_wherever_the_process_ends(
     settings: Settings, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """The process ends after each request to the live collections, or after each fourth one."""
+    """The process ends after each request to the live collections, or after each fifth one."""
     request, done = 1 - step, False
     while not done:
         request += step

@@ -183,7 +183,7 @@ class Homecoming:
         """Bring a session home that Redis does not have: it has lost it, or it has expired there, or it has ended."""
         session_id = entry.session_id
         archive = self._open_archive()
-        archived = await archive.load(session_id) if archive is not None else None
+        archived = await self._archived(session_id)
         ended = archived is not None and _has_ended(archived, entry)
         if taken := await self._store.endings.taken(session_id):
             ended, there = True, op_ids_of(decode(rejoined(taken.split(SEPARATOR)))["history"]["actions"])
@@ -210,6 +210,15 @@ class Homecoming:
             await archive.withdraw([session_id])  # a sweep may have published it again in between
         await self._finish(entry, record)
         return raw
+
+    async def _archived(self, session_id: str) -> Archived | None:
+        """A session in the archive; None if it is not there, or is damaged there, which must not keep it away."""
+        archive = self._open_archive()
+        try:
+            return await archive.load(session_id) if archive is not None else None
+        except InvalidData as error:
+            log.warning("%s is restored from the journal alone: %s", session_id, error)
+            return None
 
     async def _restored(self, entry: Entry, record: Base, archived: Archived | None, todo: Sequence[Any]) -> bytes:
         """The string of a session that Redis has lost.

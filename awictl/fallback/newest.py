@@ -12,6 +12,7 @@ from ..document.action_numbers import actions_of, t_of
 from ..document.byte_layout import decode, encode
 from ..document.schema import SESSION_START, as_object, as_text
 from ..document.timestamps import EPOCH
+from ..errors import InvalidData
 from .known import KnownSessions
 from .progress import is_newer, updated_ms
 from .versions import with_actions, with_later
@@ -54,7 +55,12 @@ class NewestVersions:
         """The newest version of a session that may still be live. Raises Unreachable."""
         head = self._known.head(session_id)
         archive: Archive | None = self._open_archive()
-        archived = await archive.load(session_id) if archive is not None else None
+        try:
+            archived = await archive.load(session_id) if archive is not None else None
+        except InvalidData:
+            if head is None:
+                raise
+            archived = None
         document = decode(archived.raw) if archived is not None and archived.raw is not None else None
         if archived is not None and (document is None or not archived.summary.active):
             if document is None or head is None or not is_newer(head, document):

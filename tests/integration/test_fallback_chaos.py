@@ -15,7 +15,8 @@ from awictl.fallback import bringer
 from awictl.store import breaker
 
 
-@pytest.mark.usefixtures("mongo_sockets")  # a request that is cancelled while pymongo connects leaves its socket
+# pymongo does not close the socket of a connection attempt that is cancelled
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("together", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["redis-away", "cut-off"])
 @pytest.mark.parametrize(
     ("seed", "steps"), [(1, 30), *(pytest.param(seed, 60, marks=pytest.mark.soak) for seed in range(2, 40))]

@@ -1,13 +1,13 @@
 """`kill -9` of a server while Redis is away, and while the journal is brought home: at every request to a server.
 
-`few` kills at three of the steps, `all` before and after each.
+`few` kills at three of the steps, `all` at each one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from awictl import StateManager
 EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["few", "all"])
 #: Updates of an agent while its server is killed.
 UPDATES = 3
+#: The steps at which `few` kills.
+FEW_AWAY, FEW_HOME = (2, 17, 30), (5, 11, 19)
 
 
 @pytest.fixture
@@ -43,20 +45,18 @@ async def watched(site: Site, killer: Killer) -> AsyncIterator[Server]:
     killer.close()
 
 
-async def at_moments(kill: Callable[[int, Moment], Awaitable[bool]], steps: int, every: bool) -> int:
-    """Kill before the first request, and after each one until none is left; or at three of them. Returns how often.
+async def at_moments(kill: Callable[[int, Moment], Awaitable[bool]], few: Sequence[int], every: bool) -> int:
+    """Kill before the first request, and after each one until none is left; or at a few of them. Returns how often.
 
-    After a request, the servers have what they have before the next one. `kill` returns whether there is such a step;
-    `steps`: about how many there are.
+    After a request, the servers have what they have before the next one. `kill` returns whether there is such a step.
     """
     if not every:
-        some = [(0, Moment.BEFORE), (steps // 3, Moment.AFTER), (steps // 2, Moment.AFTER)]
-        assert all([await kill(step, moment) for step, moment in some])
-        return len(some)
+        assert all([await kill(step, Moment.AFTER) for step in few])
+        return len(few)
     assert await kill(0, Moment.BEFORE)
     for step in itertools.count():
         if not await kill(step, Moment.AFTER):
-            assert step >= steps // 2
+            assert step > max(few)
             return step + 1
     raise AssertionError("unreachable")
 
@@ -72,16 +72,13 @@ async def work(agent: Agent) -> None:
 @EVERY
 async def test_a_server_is_killed_while_redis_is_away(site: Site, every: bool) -> None:
     """The agents go on at another server, which has seen nothing of them."""
-    secrets = await site.register(200 if every else 5)
-    with site.serving(1) as [first]:
-        agents = [Agent(number, secret, [first.port], think=0) for number, secret in enumerate(secrets)]
-        await asyncio.gather(*(agent.update() for agent in agents))
-    await site.sweep()
+    secrets = await site.register(200 if every else 3, begin=True)
     site.redis.kill()
     with site.serving(1) as [other]:
+        agents = [Agent(number, secret, [other.port], think=0) for number, secret in enumerate(secrets)]
         unused = iter(agents)
 
-        async def killed(step: int | None, moment: Moment) -> Killer:
+        async def kill(step: int, moment: Moment) -> bool:
             killer, agent = Killer(step, moment), next(unused)
             killer.counting = False
             async with watched(site, killer) as server:
@@ -94,14 +91,9 @@ async def test_a_server_is_killed_while_redis_is_away(site: Site, every: bool) -
                 server.process.kill()
                 await gone
                 await working
-            return killer
+            return killer.killed
 
-        async def kill(step: int, moment: Moment) -> bool:
-            return (await killed(step, moment)).killed
-
-        steps = len((await killed(None, Moment.AFTER)).steps)
-        assert steps > 2 * UPDATES
-        times = await at_moments(kill, steps, every)
+        times = await at_moments(kill, FEW_AWAY, every)
         await asyncio.gather(*(agent.close() for agent in agents))
         assert site.pending() == len(agents) - len(list(unused))
         site.start_redis()
@@ -115,9 +107,12 @@ async def test_a_server_is_killed_while_redis_is_away(site: Site, every: bool) -
 
 
 async def journaled(site: Site, known: str, ends: str, new: str) -> list[Ledger]:
-    """Update sessions while Redis is away: two that Redis has, of which one ends then, and one that begins then."""
+    """Update sessions while Redis is away: two that it has, of which one ends then, and one that begins then."""
     ledgers = []
     async with StateManager.open(site.settings) as manager:
+        for name in (known, ends):
+            await manager.initialize_session(f"agent-of-{name}", "Agent", session_id=name)
+        site.redis.kill()
         await manager.initialize_session(f"agent-of-{new}", "Agent", session_id=new)
         for name in (known, ends, new):
             ledger = Ledger()
@@ -127,8 +122,9 @@ async def journaled(site: Site, known: str, ends: str, new: str) -> list[Ledger]
                 assert updated.degraded
                 ledger.acts.append(Act(n, updated.op_id, name, True, 0.0))
             ledgers.append(ledger)
-        await manager.record_end(ends)
+        assert await manager.record_end(ends)
         ledgers[1].ended.append(ends)
+    site.start_redis()
     return ledgers
 
 
@@ -138,45 +134,28 @@ async def test_a_server_is_killed_while_it_brings_the_journal_home(site: Site, e
     direct, site = site, Site.of(site.redis, site.mongo, tmp_path / "home", redis_port=port)
     numbers = itertools.count()
 
-    async def prepared() -> list[Ledger]:
-        number = next(numbers)
-        known, ends, new = (f"sess_{name}_{number}" for name in ("known", "ends", "new"))
-        async with StateManager.open(site.settings) as manager:
-            for name in (known, ends):
-                await manager.initialize_session(f"agent-of-{name}", "Agent", session_id=name)
-        await site.sweep()
-        site.redis.kill()
-        ledgers = await journaled(site, known, ends, new)
-        site.start_redis()
-        assert site.pending() == 3
-        return ledgers
+    done: list[Ledger] = []
 
-    async def killed(step: int | None, moment: Moment) -> tuple[list[Ledger], Killer]:
-        killer = Killer(step, moment)
+    async def kill(step: int, moment: Moment) -> bool:
+        killer, number = Killer(step, moment), next(numbers)
         killer.counting = False
         killer.redis(str(site.redis.socket), port)
-        ledgers = await prepared()
+        done.extend(await journaled(site, *(f"sess_{name}_{number}" for name in ("known", "ends", "new"))))
+        assert site.pending() == 3
         killer.counting = True
         async with watched(site, killer) as server:
             await eventually(lambda: server.process.poll() is not None or site.pending() == 0, "home, or killed")
             server.process.kill()
-        return ledgers, killer
-
-    done, rehearsal = await killed(None, Moment.AFTER)
-
-    async def kill(step: int, moment: Moment) -> bool:
-        ledgers, killer = await killed(step, moment)
-        done.extend(ledgers)
         again = Killer()
         again.redis(str(site.redis.socket), port)
-        with site.serving(1):
-            await site.home()
+        await site.sweep("1s")  # brings the journal home
         again.close()
+        assert site.pending() == 0
         return killer.killed
 
-    times = await at_moments(kill, len(rehearsal.steps), every)
+    times = await at_moments(kill, FEW_HOME, every)
     await direct.sweep("1s")
     result = await found(direct.settings, done)
     assert (result.faults, site.aside()) == ({}, [])
-    assert result.degraded >= UPDATES * 3 * times
+    assert result.degraded == UPDATES * 3 * len(done) // 3
     print(f"killed {times} times, {result}")

@@ -77,13 +77,17 @@ class Site:
         settings = Settings(mongodb_uri=mongo.uri, timeout=timeout, max_actions=max_actions, **where)
         return cls(redis, mongo, user, settings)
 
-    async def register(self, count: int) -> list[str]:
-        """Register agents. Returns the secrets of their API keys."""
+    async def register(self, count: int, *, begin: bool = False) -> list[str]:
+        """Register agents. Returns the secrets of their API keys. `begin`: begin a session for each, and archive it."""
         async with StateManager.open(self.settings) as manager:
             made = [
                 await manager.agents.register(f"agent {number}", permissions=[Permission.READ, Permission.WRITE])
                 for number in range(count)
             ]
+            for one in made if begin else []:
+                await manager.agent_sessions.get_or_create(one.key.agent_id, one.key.name)
+        if begin:
+            await self.sweep()
         return [one.secret for one in made]
 
     @contextmanager

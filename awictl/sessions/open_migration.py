@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ..archive.connect import required
+from ..errors import InvalidInput
 from ..settings import Settings
 from ..store.base import SessionStore
 from ..store.mongo.sessions import MongoStore
@@ -35,6 +36,10 @@ async def open_migration(
     `store`: the one that the settings use; the other one is closed on exit. `bring_home`, `rate`, `dry_run`: see
     `StoreMigration`. `from_app`: also copy the app's own sessions. Raises InvalidInput if the settings name no MongoDB.
     """
+    if settings.live_mongodb is None:
+        raise InvalidInput(
+            "the settings name no MongoDB to move sessions to or from: set MONGODB_URI, or give --mongo URL"
+        )
     if isinstance(store, MongoStore):
         other: SessionStore = RedisStore.open(settings)
         redis, mongo = other, store

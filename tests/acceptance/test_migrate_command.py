@@ -107,7 +107,7 @@ def test_what_it_refuses(mongo_user: Cli, awictl: Cli, valkey: ValkeyServer, mon
     with unchanged(valkey):
         mongo_user.having(AWI_READ_ONLY="1")("migrate", "--to", "mongo", "--yes").error(4, "read-only")
         assert mongo_user.having(AWI_READ_ONLY="1").ok("migrate", "--to", "mongo", "--dry-run").json["moved"] == 2
-        awictl("migrate", "--to", "mongo", "--yes").error(2, "MONGODB_URI")
+        awictl("migrate", "--to", "mongo", "--yes").error(2, "no MongoDB to move", "MONGODB_URI")
         assert awictl("migrate", "--yes").code == awictl("migrate", "--to", "sqlite", "--yes").code == 2
         away = mongo_user.having(MONGODB_URI="mongodb://127.0.0.1:1/awi")(
             *("migrate", "--to", "mongo", "--yes", "--timeout", "0.3")

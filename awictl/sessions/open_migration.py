@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from ..archive.connect import required
 from ..errors import InvalidInput
@@ -41,7 +42,7 @@ async def open_migration(
             "the settings name no MongoDB to move sessions to or from: set MONGODB_URI, or give --mongo URL"
         )
     if isinstance(store, MongoStore):
-        other: SessionStore = RedisStore.open(settings)
+        other: SessionStore = RedisStore.open(replace(settings, use_redis=True))
         redis, mongo = other, store
     else:
         redis, other = store, (mongo := MongoStore.open(settings))

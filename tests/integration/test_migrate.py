@@ -433,3 +433,17 @@ async def test_a_user_who_may_not_delete_leaves_no_copies(sides: Sides, valkey: 
         await limited.close()
         valkey.raw.execute_command("ACL", "DELUSER", "reader")
     assert (await everything(sides.source)).keys() == before.keys() and await everything(sides.target) == {}
+
+
+async def test_both_stores_have_their_own_identity(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    """Whichever the settings use: by it, the archive tells where a session is live."""
+    settings = valkey.settings(mongodb_uri=mongo.uri)
+    found = set()
+    for use_redis in (True, False):
+        async with (
+            StateManager.open(replace(settings, use_redis=use_redis)) as manager,
+            manager.migration(to_redis=True) as migration,
+        ):
+            found.add((migration.source.identity, migration.target.identity))
+            assert manager.store.identity == (migration.target if use_redis else migration.source).identity
+    assert len(found) == 1 and len({*found.pop()}) == 2

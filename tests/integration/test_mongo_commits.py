@@ -125,8 +125,11 @@ async def test_a_crash_between_a_part_and_the_update_leaves_the_session_as_it_wa
     assert op_ids(await stored(mongo)) == [op_id]
 
 
-def apply_killed(mongo: MongoServer, folder: Path, killer: Killer, op_id: str) -> None:
-    """Run `session apply` through the proxy of `killer`."""
+APPLY = ("session", "apply", SESSION_ID, '{"n":1}', "--op-id")
+
+
+def run_killed(mongo: MongoServer, folder: Path, killer: Killer, *words: str) -> None:
+    """Run a command through the proxy of `killer`."""
     port = killer.mongo(mongo.port)
     env = {
         **os.environ,
@@ -135,7 +138,6 @@ def apply_killed(mongo: MongoServer, folder: Path, killer: Killer, op_id: str) -
         "HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder),
     }
-    words = ("session", "apply", SESSION_ID, '{"n":1}', "--op-id", op_id)
     with tempfile.TemporaryFile() as output, Path(os.devnull).open("rb") as empty:
         fds = (empty.fileno(), output.fileno(), output.fileno())
         with forking.start(words, env=env, cwd=folder, fds=fds) as process:
@@ -150,7 +152,7 @@ def apply_killed(mongo: MongoServer, folder: Path, killer: Killer, op_id: str) -
 async def test_a_process_is_killed_while_it_moves_lines(mongo: MongoServer, tmp_path: Path, every: bool) -> None:
     await put(mongo, FULL)
     killer = Killer()
-    apply_killed(mongo, tmp_path, killer, "op-0")
+    run_killed(mongo, tmp_path, killer, *APPLY, "op-0")
     steps = killer.steps
     last = max(number for number, name in enumerate(steps) if name == "update")
     assert "find" in steps and steps.count("update") >= 2, "the usual update, a part, and the whole list"
@@ -160,7 +162,7 @@ async def test_a_process_is_killed_while_it_moves_lines(mongo: MongoServer, tmp_
         await put(mongo, FULL)
         op_id = f"op-{number + 1}"
         killer = Killer(step, moment)
-        apply_killed(mongo, tmp_path, killer, op_id)
+        run_killed(mongo, tmp_path, killer, *APPLY, op_id)
         assert killer.killed or every
         found = await stored(mongo)
         assert op_ids(found) in ([], [op_id]), (step, moment)
@@ -169,6 +171,21 @@ async def test_a_process_is_killed_while_it_moves_lines(mongo: MongoServer, tmp_
         found = await stored(mongo)
         assert op_ids(found) == [op_id], (step, moment)
         assert [action["t"] for action in found["history"]["actions"]] == list(range(FULL + 1))
+
+
+@pytest.mark.soak
+async def test_a_process_is_killed_while_it_deletes_a_session(mongo: MongoServer, tmp_path: Path) -> None:
+    words = ("session", "end", "--discard", "--yes", SESSION_ID)
+    await put(mongo, 300)
+    killer = Killer()
+    run_killed(mongo, tmp_path, killer, *words)
+    for step, moment in ((step, moment) for step in range(len(killer.steps)) for moment in Moment):
+        mongo.clear()
+        await put(mongo, 300)
+        run_killed(mongo, tmp_path, Killer(step, moment), *words)
+        if mongo.raw["awi_live_sessions"].count_documents({}):
+            assert len((await stored(mongo))["history"]["actions"]) == 300, (step, moment)
+        assert all(one["expires_at"] is not None for one in parts(mongo)), "the TTL index deletes what is left"
 
 
 # -- lost replies
@@ -248,6 +265,29 @@ async def test_an_update_while_the_server_is_killed(
                 break
         assert updated is not None
     assert op_ids(await stored(server)) == [raised.value.op_id]
+
+
+async def test_a_server_that_hangs_is_unreachable_in_time(
+    new_mongo: Callable[[], MongoServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen, not dead: its connections stay open."""
+    monkeypatch.setattr(update, "RETRY_SECONDS", 0.1)
+    server = new_mongo()
+    await put(server, 5)
+    async with StateManager.open(settings_for(server.uri, timeout=1.0)) as manager:
+        await manager.apply(SESSION_ID, {"n": 0})
+        server.pause()
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(manager.get_session_state(SESSION_ID), 20)
+        with pytest.raises((OutcomeUnknown, Unreachable)) as raised:
+            await asyncio.wait_for(manager.apply(SESSION_ID, {"mine": 1}, {"op_id": "mine"}), 30)
+        server.resume()
+        assert isinstance(raised.value, (OutcomeUnknown, Unreachable))
+        for _ in range(20):
+            with suppress(Unreachable, OutcomeUnknown):
+                await manager.apply(SESSION_ID, {"mine": 1}, {"op_id": "mine"})
+                break
+    assert op_ids(await stored(server)).count("mine") == 1
 
 
 async def _nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -258,6 +259,34 @@ async def test_parts_never_expire_before_their_session(store: MongoStore, mongo:
                 assert await commit(store) is CommitOutcome.OK
         assert_parts_outlive(mongo)
     await raw_of(store)
+
+
+async def test_parts_outlive_their_session_if_writers_race(mongo: MongoServer) -> None:
+    """One moves lines to parts, while others extend the TTL beyond what parts last for."""
+    stores = [MongoStore.open(Settings(mongodb_uri=mongo.uri)) for _ in range(3)]
+    chance = random.Random(7)
+    raw = encode(document([1] * MANY))
+    await stores[0].put(SESSION_ID, AGENT_ID, raw, 60_000)
+
+    async def update(store: MongoStore) -> None:
+        for _ in range(15):
+            base = await store.read_base(SESSION_ID)
+            assert base is not None
+            await commit(store, updated(base, observation="x" * 300_000), base)
+
+    async def extend(store: MongoStore, first_day: int) -> None:
+        for day in range(first_day, first_day + 24, 2):
+            if chance.random() < 0.5:
+                assert await store.touch([(SESSION_ID, None)], day * DAY) == [True]
+            else:
+                await store.set_min_ttl([SESSION_ID], day * DAY)
+
+    await asyncio.gather(update(stores[0]), extend(stores[1], 1), extend(stores[2], 2))
+    assert_parts_outlive(mongo)
+    actions = decode(await raw_of(stores[0]))["history"]["actions"]
+    assert [one["t"] for one in actions] == list(range(MANY + 15)), "a TTL that is extended is no conflict"
+    for store in stores:
+        await store.close()
 
 
 async def test_an_end_that_waits_to_be_archived_does_not_expire(store: MongoStore, mongo: MongoServer) -> None:

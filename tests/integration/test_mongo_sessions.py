@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -261,32 +260,72 @@ async def test_parts_never_expire_before_their_session(store: MongoStore, mongo:
     await raw_of(store)
 
 
-async def test_parts_outlive_their_session_if_writers_race(mongo: MongoServer) -> None:
-    """One moves lines to parts, while others extend the TTL beyond what parts last for."""
-    stores = [MongoStore.open(Settings(mongodb_uri=mongo.uri)) for _ in range(3)]
-    chance = random.Random(7)
-    raw = encode(document([1] * MANY))
-    await stores[0].put(SESSION_ID, AGENT_ID, raw, 60_000)
-
-    async def update(store: MongoStore) -> None:
-        for _ in range(15):
-            base = await store.read_base(SESSION_ID)
-            assert base is not None
-            await commit(store, updated(base, observation="x" * 300_000), base)
-
-    async def extend(store: MongoStore, first_day: int) -> None:
-        for day in range(first_day, first_day + 24, 2):
-            if chance.random() < 0.5:
-                assert await store.touch([(SESSION_ID, None)], day * DAY) == [True]
-            else:
-                await store.set_min_ttl([SESSION_ID], day * DAY)
-
-    await asyncio.gather(update(stores[0]), extend(stores[1], 1), extend(stores[2], 2))
+async def test_an_update_extends_parts_that_would_expire_before_the_session(
+    store: MongoStore, mongo: MongoServer
+) -> None:
+    await store.put(SESSION_ID, AGENT_ID, encode(document([1] * MANY)), 60_000)
+    soon = datetime.now(UTC) + timedelta(minutes=2)
+    change_document(mongo, parts_until=soon)
+    mongo.raw["awi_live_parts"].update_many({}, {"$set": {"expires_at": soon + timedelta(days=1)}})
     assert_parts_outlive(mongo)
-    actions = decode(await raw_of(stores[0]))["history"]["actions"]
-    assert [one["t"] for one in actions] == list(range(MANY + 15)), "a TTL that is extended is no conflict"
-    for store in stores:
-        await store.close()
+    assert await commit(store) is CommitOutcome.OK
+    assert the_document(mongo)["expires_at"] > soon
+    assert_parts_outlive(mongo)
+
+
+async def seal_now(store: MongoStore) -> None:
+    """Update the session so that lines are moved to a new part, which lasts as long as usual."""
+    base = await store.read_base(SESSION_ID)
+    assert base is not None
+    assert await commit(store, updated(base, observation="x" * 1_100_000), base) is CommitOutcome.OK
+
+
+@pytest.mark.parametrize("actions", [5, MANY], ids=["no parts yet", "more parts"])
+@pytest.mark.parametrize("extend", ["touch", "set_min_ttl"])
+async def test_a_part_that_is_added_while_a_ttl_is_extended_lasts_as_long(
+    store: MongoStore, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch, actions: int, extend: str
+) -> None:
+    await store.put(SESSION_ID, AGENT_ID, encode(document([1] * actions)), 60_000)
+    other = MongoStore(store.database.connection, Settings())
+    added = 0
+
+    def then_add(patched: Any, name: str) -> None:
+        original = getattr(patched, name)
+
+        async def run(*arguments: Any, **options: Any) -> Any:
+            nonlocal added
+            result = await original(*arguments, **options)
+            if not added:
+                added = 1
+                await seal_now(other)
+            return result
+
+        monkeypatch.setattr(patched, name, run)
+
+    if actions == MANY:
+        then_add(store.contents, "extend_parts")
+    else:
+        then_add(store._lifetimes, "_expiries")
+    if extend == "touch":
+        assert await store.touch([(SESSION_ID, None)], 300 * DAY) == [True]
+    else:
+        assert await store.set_min_ttl([SESSION_ID], 300 * DAY) == 1
+    assert added == 1
+    assert the_document(mongo)["expires_at"] > datetime.now(UTC) + timedelta(days=299)
+    assert_parts_outlive(mongo)
+    assert len(decode(await raw_of(store))["history"]["actions"]) == actions + 1
+
+
+async def test_a_write_that_the_driver_has_repeated_is_no_conflict(store: MongoStore) -> None:
+    """A server that does not recognize the repetition finds another revision, which is that of the first attempt."""
+    for size in (1, 1_100_000):  # the action is in the document, or in a part
+        await store.put(f"sess_{size}", AGENT_ID, encode(document([1] * 3)), DAY)
+        base = await store.read_base(f"sess_{size}")
+        assert base is not None
+        change = updated(base, observation="x" * size)
+        for outcome in (CommitOutcome.OK, CommitOutcome.APPLIED):
+            found = await store.commit(f"sess_{size}", AGENT_ID, base, change, look_for_op_id=False)
+            assert found is outcome, size
 
 
 async def test_an_end_that_waits_to_be_archived_does_not_expire(store: MongoStore, mongo: MongoServer) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -452,3 +453,21 @@ async def test_documents_of_others_in_the_collection_are_left_out(store: MongoSt
     mongo.raw["awi_live_sessions"].insert_many([{"_id": "zzz"}, {"_id": 7}, {"x": 1}, {"_id": "sess_é"}])
     assert [one async for one in store.scan()] == [[SESSION_ID]]
     assert [one async for one in store.scan(rate=100_000)] == [[SESSION_ID]]
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process in another time zone than the server."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+async def test_the_expiry_does_not_depend_on_the_time_zone(
+    far_east: None, store: MongoStore, mongo: MongoServer
+) -> None:
+    await store.put(SESSION_ID, AGENT_ID, encode(document()), DAY)
+    left = the_document(mongo)["expires_at"] - datetime.now(UTC)
+    assert abs(left - timedelta(days=1)) < timedelta(minutes=5)

@@ -91,8 +91,8 @@ class MongoConnection:
         return self._client.get_default_database(DEFAULT_DATABASE).get_collection(name, **self._options)
 
     async def command(self, name: str) -> dict[str, Any]:
-        """The reply to a command without arguments, such as `hello`."""
-        return dict(await self._client.admin.command(name))
+        """The reply to a command without arguments, such as `hello`. Its dates have a time zone."""
+        return dict(await self._client.admin.command(name, codec_options=self._options["codec_options"]))
 
     async def ping(self) -> dict[str, Any]:
         """Measure the latency of the server. Returns `latency_ms` and `version`."""

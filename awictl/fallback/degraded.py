@@ -185,7 +185,8 @@ class DegradedSessions:
                 version, _ = await self._newest.find(session_id)
                 if version is None:
                     return False
-                await self.journal.begin(session_id, version.raw)
+                if not await self.journal.begin(session_id, version.raw):
+                    continue
             elif entry.home is None:
                 await self.journal.adopt(session_id)
             elif not await self._renewed(entry):

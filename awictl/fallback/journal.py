@@ -23,7 +23,7 @@ from pymongo.errors import OperationFailure
 
 from ..archive.snapshot import Revision
 from ..document.json_codec import dumps
-from ..document.splice import Base, action_count
+from ..document.splice import Base, action_count, base_from_string
 from ..errors import Refused
 from ..settings import Settings
 from ..store.mongo.connection import MongoConnection
@@ -123,20 +123,16 @@ class Journal:
         base = self.store.contents.base_of_head(session_id, found)
         return _entry(found), base if base is not None else await self.store.read_base(session_id)
 
-    async def begin(self, session_id: str, raw: bytes) -> None:
-        """Begin to journal a session from this version of it, unless another process has begun it."""
+    async def begin(self, session_id: str, raw: bytes) -> bool:
+        """Begin to journal a session from this version of it. False if another process has begun it. One request."""
         await self._prepare()
-        try:
-            await self.store.put(session_id, None, raw, None)
-        except Refused:
-            if await self.entry(session_id) is None:
-                raise
-        await self.adopt(session_id)
+        return await self.store.creation.insert(session_id, None, raw, None, fields=begun_from(raw))
 
     async def adopt(self, session_id: str) -> None:
         """Record which actions a session began with, if that is still to be done.
 
-        Every process does that before its first update of the session, so that a crash after `begin` loses nothing.
+        Every process does that before its first update of a session that was created here, so that a crash after that
+        loses nothing.
         """
         base = await self.store.read_base(session_id)
         if base is None:
@@ -308,6 +304,12 @@ class Journal:
                 if error.timeout:
                     raise
         self._prepared = True
+
+
+def begun_from(raw: bytes) -> dict[str, Any]:
+    """The fields of a session that begins with this string."""
+    base = base_from_string(raw)
+    return {"home": len(base.document["history"]["actions"]), "progress": list(progress_of(base.head))}
 
 
 def _entry(found: dict[str, Any]) -> Entry:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..document.splice import FOLLOWING_BYTES, Base, base_from_string
+from ..document.splice import Base, base_from_string
 from ..errors import InvalidData
-from ..store.mongo.documents import FOREVER, divide, op_ids_of, size_of, stored_parts
+from ..store.mongo.documents import FOREVER, divide, string_fields
+from .journal import Entry, begun_from
 from .progress import progress_of
 from .versions import joined, rebased, trajectory
 
 if TYPE_CHECKING:
     from ..store.mongo.sessions import MongoStore
-    from .journal import Entry
 
 
 async def rebase(store: MongoStore, entry: Entry, record: Base, head: dict[str, Any], others: Sequence[Any]) -> bool:
@@ -41,18 +41,13 @@ async def renew(store: MongoStore, entry: Entry, record: Base, raw: bytes) -> bo
     Returns False if the session has changed since it was read.
     """
     begun = joined(base_from_string(raw), trajectory(record))
-    return await _replace(store, entry.session_id, record, begun, _begun_from(begun))
+    return await _replace(store, entry.session_id, record, begun, begun_from(begun))
 
 
 async def settle(store: MongoStore, entry: Entry, record: Base, raw: bytes) -> bool:
     """Mark a session as home, where it has become `raw`. Returns False if it has changed since it was read."""
     home = {"pending": False, "home_at": datetime.now(UTC)}
-    return await _replace(store, entry.session_id, record, raw, {**_begun_from(raw), **home})
-
-
-def _begun_from(raw: bytes) -> dict[str, Any]:
-    base = base_from_string(raw)
-    return {"home": len(trajectory(base)), "progress": list(progress_of(base.head))}
+    return await _replace(store, entry.session_id, record, raw, {**begun_from(raw), **home})
 
 
 async def _replace(store: MongoStore, session_id: str, record: Base, raw: bytes, fields: Mapping[str, Any]) -> bool:
@@ -62,15 +57,7 @@ async def _replace(store: MongoStore, session_id: str, record: Base, raw: bytes,
     if parts:
         await store.contents.insert_parts(session_id, divided.parts, FOREVER)
     change = {
-        "head": divided.head,
-        "following": raw[len(divided.head) :][:FOLLOWING_BYTES],
-        "parts": stored_parts(parts),
-        "lines": divided.lines,
-        "op_ids": op_ids_of(divided.lines),
-        "inline": len(divided.lines),
-        "inline_bytes": size_of(divided.lines),
-        "count": divided.actions,
-        "length": divided.length,
+        **string_fields(raw, divided),
         "parts_until": FOREVER,
         **fields,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from bson import Int64
@@ -81,8 +82,9 @@ class Creation:
         raw: bytes,
         expires_at: datetime | None,
         diff: tuple[bytes, int] | None = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
     ) -> bool:
-        """Insert a session. False if one with this id exists."""
+        """Insert a session, with further fields. False if one with this id exists."""
         self._contents.check_size(session_id, len(raw))
         await self._database.prepare()
         now = await self._database.now()
@@ -102,6 +104,7 @@ class Creation:
             "parts_until": until if parts else FOREVER,
             **_diff_fields(now, diff),
             **self._marks,
+            **fields,
         }
         try:
             inserted = await self._insert_or_replace_expired(document, now)

@@ -15,9 +15,10 @@ from support.valkey import ValkeyServer
 from awictl.cli.main import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
-#: Commands that do not use Redis, or have their own tests: full screens, servers, the embedded server.
+#: Commands that do not use Redis, or have their own tests: full screens, servers, the embedded server, two stores.
 WITHOUT_REDIS = {
     *("serve", "session watch", "demo", "embedded", "top", "completion", "help", "version", "config", "cache key"),
+    *("bench tokens", "migrate"),
 }
 #: Commands that use MongoDB or the archive only.
 ARCHIVE_ONLY = {
@@ -56,6 +57,7 @@ media put one --thumbnail https://cdn/1s.jpg --full https://cdn/1.jpg --embeddin
 media put two --thumbnail https://cdn/2s.jpg --full https://cdn/2.jpg --embedding b.json
 archive sweep --margin 3h
 agent register agent-acl
+bench latency --seconds 0.1
 """
 ENDINGS = """\
 media delete two --yes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 from support.documents import AGENT_ID, LAYOUTS, SESSION_ID, Layout, document, put, varied_sizes
@@ -91,13 +92,19 @@ async def test_an_update_after_that_of_another_manager_takes_three(
         await counted.update_state_with_delta(SESSION_ID, {"n": 3})
 
 
+@cache
+def long_session(layout: Layout, head: int) -> bytes:
+    """A session with 5,000 actions, and `head` more bytes before them."""
+    return layout(document([200] * 5_000, more="x" * head))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("offset", [0, 20, 900, 4_000, 4_990, 9_000])
 @pytest.mark.parametrize("head", [0, 10_000, 100_000], ids=["small head", "head of 10 kB", "head of 100 kB"])
 async def test_a_history_page_takes_at_most_two(
     proxy: Proxy, counted: StateManager, valkey: ValkeyServer, layout: Layout, offset: int, head: int
 ) -> None:
-    put(valkey, layout(document([200] * 5_000, more="x" * head)))
+    put(valkey, long_session(layout, head))
     with round_trips(proxy, at_most=2):
         page = await counted.get_action_history(SESSION_ID, 20, offset)
     assert [action["t"] for action in page.trajectory] == list(range(4_999 - offset, -1, -1))[:20]

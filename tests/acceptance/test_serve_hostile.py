@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def running_site(valkey: ValkeyServer, *options: str) -> Iterator[Site]:
             ).text.strip()
             for name in ("mallory", "alice")
         ]
-        with serving(user, *options) as server:
+        with serving(replace(user, fresh=True), *options) as server:  # which counts its memory alone
             yield Site(server, valkey, user, *keys)
     finally:
         shutil.rmtree(home)

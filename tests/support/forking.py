@@ -69,13 +69,15 @@ class Forked:
         #: The id of its process.
         self.pid = int.from_bytes(_receive(connection, _SIZE), "big")
         self._code: int | None = None
+        self._lock = threading.Lock()
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float | None) -> int:
         """Wait for its end and return its exit code; a negative one is a signal. Raises subprocess.TimeoutExpired."""
-        if self._code is None:
-            if not select.select([self._connection], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(["awictl", *map(os.fsdecode, self._words)], timeout)
-            self._code = int.from_bytes(_receive(self._connection, _SIZE), "big", signed=True)
+        if self._code is None and not select.select([self._connection], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(["awictl", *map(os.fsdecode, self._words)], timeout or 0)
+        with self._lock:
+            if self._code is None:
+                self._code = int.from_bytes(_receive(self._connection, _SIZE), "big", signed=True)
         return self._code
 
     def close(self) -> None:
@@ -87,6 +89,44 @@ class Forked:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class ForkedProcess:
+    """A command in a process of its own, with what tests use of subprocess.Popen; its stderr is a pipe."""
+
+    def __init__(self, words: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        ours, theirs = os.pipe()
+        with open(os.devnull, "r+b") as null:  # noqa: PTH123  # not a path of the file system
+            self._forked = start(words, cwd=cwd, env=env, fds=(null.fileno(), null.fileno(), theirs))
+        os.close(theirs)
+        self.stderr = os.fdopen(ours, "rb")
+        self.pid = self._forked.pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return its exit code. Raises subprocess.TimeoutExpired."""
+        self.returncode = self._forked.wait(timeout)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, if it runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close its stderr, and forget it."""
+        self.stderr.close()
+        self._forked.close()
 
 
 def start(

@@ -1,4 +1,4 @@
-"""`awictl serve` in a separate process."""
+"""`awictl serve` in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .cli import LIMIT_SECONDS, Cli
+from .forking import ForkedProcess
 
 #: For clients that use no TLS: loading the certificates of the authorities takes longer than many requests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -24,7 +25,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 class Server:
     """A running server: its address, its process and its log."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
         self.process = process
         self.url = ""
         self.port = 0
@@ -94,17 +95,22 @@ def serving(
     """Run `awictl PROFILE serve OPTIONS` on a free port until the block ends.
 
     Redis and the archive are those in the environment of `user`, or in `profile`, the global options. `descriptors`:
-    the maximum number of open files.
+    the maximum number of open files. The process is forked, unless it has such a limit or starts others.
     """
-    limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors is not None else []
-    process = subprocess.Popen(
-        [*limited, sys.executable, "-m", "awictl", *profile, "serve", "--port", "0", *options],
-        cwd=user.home,
-        env=user.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    words = [*profile, "serve", "--port", "0", *options]
+    process: subprocess.Popen[bytes] | ForkedProcess
+    if user.starts_afresh or descriptors is not None or "--workers" in options:
+        limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors is not None else []
+        process = subprocess.Popen(
+            [*limited, sys.executable, "-m", "awictl", *words],
+            cwd=user.home,
+            env=user.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    else:
+        process = ForkedProcess(words, cwd=user.home, env=user.env)
     server = Server(process)
     try:
         yield server.started()
@@ -114,5 +120,8 @@ def serving(
         finally:
             process.kill()
             process.wait()
-            assert process.stderr is not None
-            process.stderr.close()
+            if isinstance(process, ForkedProcess):
+                process.close()
+            else:
+                assert process.stderr is not None
+                process.stderr.close()

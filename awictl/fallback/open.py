@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..store.breaker import CircuitBreaker
     from .degraded import DegradedSessions
     from .homecoming import Homecoming
+    from .journal import Journal
 
 
 def open_fallback(
@@ -31,11 +32,15 @@ def open_fallback(
     """The fallback of a store. `services`: returns those of the store. Sends nothing yet."""
     known = KnownSessions(settings.session_ttl_ms / 1000)
 
-    def open_degraded() -> DegradedSessions:
-        from .degraded import DegradedSessions
+    def open_journal() -> Journal:
         from .journal import Journal
 
-        return DegradedSessions(Journal.open(settings, store.identity), known, settings, open_archive)
+        return Journal.open(settings, store.identity)
+
+    def open_degraded(journal: Journal) -> DegradedSessions:
+        from .degraded import DegradedSessions
+
+        return DegradedSessions(journal, known, settings, open_archive)
 
     def open_homecoming() -> Homecoming:
         from ..archive.connect import required
@@ -46,5 +51,5 @@ def open_fallback(
         journal, ttl_ms = fallback.journal, settings.session_ttl_ms
         return Homecoming(store, journal, *services(), trimmed, open_archive, ttl_ms)
 
-    fallback = SessionFallback(breaker, known, open_degraded, open_homecoming)
+    fallback = SessionFallback(breaker, known, open_journal, open_degraded, open_homecoming)
     return fallback

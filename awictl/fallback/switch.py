@@ -40,13 +40,14 @@ JOURNAL_AWAY_SECONDS = 1.0
 
 
 class SessionFallback:
-    """Decides for each operation. `open_degraded`, `open_homecoming`: create these services at first use."""
+    """Decides for each operation. `open_journal` and the others: create these services at first use."""
 
     def __init__(
         self,
         breaker: CircuitBreaker,
         known: KnownSessions,
-        open_degraded: Callable[[], DegradedSessions],
+        open_journal: Callable[[], Journal],
+        open_degraded: Callable[[Journal], DegradedSessions],
         open_homecoming: Callable[[], Homecoming],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,7 +55,9 @@ class SessionFallback:
         #: How many operations were done in the journal.
         self.degraded_operations = 0
         self._breaker = breaker
+        self._open_journal = open_journal
         self._open_degraded = open_degraded
+        self._journal: Journal | None = None
         self._degraded: DegradedSessions | None = None
         self._clock = clock
         self._bringer = JournalBringer(breaker, lambda: self.journal, open_homecoming, clock)
@@ -69,18 +72,20 @@ class SessionFallback:
     def degraded(self) -> DegradedSessions:
         """Sessions in the journal."""
         if self._degraded is None:
-            self._degraded = self._open_degraded()
+            self._degraded = self._open_degraded(self.journal)
         return self._degraded
 
     @property
     def journal(self) -> Journal:
         """The journal."""
-        return self.degraded.journal
+        if self._journal is None:
+            self._journal = self._open_journal()
+        return self._journal
 
     async def close(self) -> None:
         """Close the connections to the journal."""
-        if self._degraded is not None:
-            await self._degraded.journal.close()
+        if self._journal is not None:
+            await self._journal.close()
 
     def is_idle(self) -> bool:
         """Whether Redis answers, nothing is known to be in the journal, and Redis was not away a moment ago."""

@@ -12,6 +12,7 @@ from typing import Any
 import bson
 import pytest
 from bson import Decimal128, Int64, ObjectId
+from pymongo import UpdateOne
 from support.archives import (
     NOW,
     Backend,
@@ -99,8 +100,7 @@ async def test_fields_of_any_type_in_mongodb(mongo: MongoServer, value: Any) -> 
     try:
         await saved(archive, *(snapshot(session(5, one), ttl_ms=1) for one in [*ids, GOOD]))
         mongo.archived.update_many({}, {"$set": {"expiresAt": NOW - timedelta(days=1)}})
-        for session_id, field in ids.items():
-            mongo.archived.update_one({"_id": session_id}, {"$set": {field: value}})
+        mongo.archived.bulk_write([UpdateOne({"_id": one}, {"$set": {field: value}}) for one, field in ids.items()])
         loaded = await use(archive, list(ids))
         assert {"sess_0", "sess_1"} <= set(loaded), "what is not needed does not matter"
     finally:
@@ -122,13 +122,13 @@ async def test_fields_of_any_type_in_documents_of_earlier_versions(mongo: MongoS
     try:
         for session_id in [*ids, GOOD, "sess_rest"]:
             put_old(mongo, snapshot(session(5, session_id), ttl_ms=1))
-        for session_id, field in ids.items():
-            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+        changes = [UpdateOne({"sessionId": one}, {"$set": {field: value}}) for one, field in ids.items()]
+        mongo.sessions.bulk_write(changes)
         assert {"sess_0", "sess_1"} <= set(await use(archive, list(ids)))
-        for session_id, field in ids.items():
-            mongo.sessions.delete_many({"sessionId": session_id})
+        mongo.sessions.delete_many({"sessionId": {"$in": list(ids)}})
+        for session_id in ids:
             put_old(mongo, snapshot(session(5, session_id), ttl_ms=1))
-            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+        mongo.sessions.bulk_write(changes)
         mongo.archived.delete_many({})
         outcome = {}
         async for batch in archive.old_sessions():
@@ -148,13 +148,15 @@ async def test_fields_of_any_type_in_parts_and_in_documents_of_the_app(mongo: Mo
         for session_id in ids:
             await archive.save_trimmed_actions(session_id, AGENT_ID, Chunk(0, trimmed(5, 2, session_id)[1]))
         await saved(archive, *(snapshot(trimmed(5, 2, one)[0]) for one in ids), snapshot(session(5, GOOD)))
-        for part in list(parts.find()):
-            parts.update_one({"_id": part["_id"]}, {"$set": {ids[part["session"]]: value}})
+        parts.bulk_write(
+            [UpdateOne({"_id": part["_id"]}, {"$set": {ids[part["session"]]: value}}) for part in parts.find()]
+        )
         [original, _] = mongo.put_app_documents().values()
         apps = {f"sess_app_{number}": field for number, field in enumerate(APP_FIELDS)}
         mongo.sessions.insert_many({**original, "_id": ObjectId(), "sessionId": one} for one in apps)
-        for session_id, field in apps.items():
-            mongo.sessions.update_one({"sessionId": session_id}, {"$set": {field: value}})
+        mongo.sessions.bulk_write(
+            [UpdateOne({"sessionId": one}, {"$set": {field: value}}) for one, field in apps.items()]
+        )
         assert await use(archive, [*ids, *apps]) == [*ids, *apps, GOOD]
     finally:
         await archive.close()

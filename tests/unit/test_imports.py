@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -56,11 +57,18 @@ def entry_of(path: Path) -> str:
     return module if module in ALLOWED else folder_of(path)
 
 
+@cache
+def imports_and_classes(path: Path) -> list[ast.AST]:
+    """The import statements and the classes of a file."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef)]
+
+
 def imported(path: Path) -> set[str]:
     """The full names of the modules that a file imports anywhere, relative ones resolved."""
     package = ("awictl", *path.relative_to(ROOT).parts[:-1])
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in imports_and_classes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -120,12 +128,7 @@ def test_document_is_pure(path: Path) -> None:
 
 
 def test_no_class_name_is_defined_twice() -> None:
-    names = Counter(
-        node.name
-        for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
+    names = Counter(node.name for path in FILES for node in imports_and_classes(path) if isinstance(node, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
 
 

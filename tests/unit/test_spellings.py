@@ -101,7 +101,13 @@ def assert_variants(filters: Any, sort: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "filters", [{"ids": list(range(1_900))}, {"text": "x" * 9_000}, {f"k{i}": {"a": 1, "b": 2} for i in range(400)}]
+    "filters",
+    [
+        {"ids": list(range(1_900))},
+        {"text": "x" * 9_000},
+        {f"k{i}": {"a": 1, "b": 2, "text": "x" * 70} for i in range(80)},
+        pytest.param({f"k{i}": {"a": 1, "b": 2} for i in range(400)}, marks=pytest.mark.soak),
+    ],
 )
 def test_a_long_query_has_at_most_the_maximum_of_variants(filters: dict[str, Any]) -> None:
     assert 0 < len(variants(filters, {})) <= MAX_VARIANTS

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from support.mongo import MongoServer
@@ -15,6 +16,7 @@ from awictl.document.byte_layout import encode
 from awictl.document.json_codec import loads
 from awictl.document.schema import SESSION_END
 from awictl.errors import AwiError, NotFound
+from awictl.store.mongo.contents import Contents
 from awictl.store.mongo.database import LiveDatabase
 from awictl.store.mongo.sessions import MongoStore
 
@@ -126,6 +128,27 @@ async def test_steps_of_an_end_compare_what_was_taken(manager: StateManager) -> 
     assert await endings.taken(session_id) == new and not await endings.finish(session_id, "a", value)
     assert await endings.finish(session_id, "a", new) and await endings.finish(session_id, "a", new)
     assert await endings.ids() == [] and await manager.store.agent_session("a") is None
+
+
+async def test_a_session_that_is_put_back_before_it_is_deleted_stays_whole(
+    manager: StateManager, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process could not archive it, and puts it back, while this one is about to delete it."""
+    session_id = await create(manager, MANY)
+    endings = manager.store.endings
+    value = (await endings.take(session_id)).value
+    shorten = Contents.shorten_parts
+
+    async def and_put_back(self: Contents, *arguments: Any) -> None:
+        await shorten(self, *arguments)
+        assert await endings.put_back(session_id, value, None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contents, "shorten_parts", and_put_back)
+        assert await endings.finish(session_id, "a", value)
+    assert (await manager.read_session(session_id)).raw == value
+    assert {one["expires_at"] for one in mongo.raw["awi_live_parts"].find()} == {None}
+    assert (await manager.end_session(session_id)).actions == MANY + 2
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.soak)])

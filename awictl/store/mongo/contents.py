@@ -259,6 +259,12 @@ class Contents:
                 {"session": session_id, "expires_at": None}, {"$set": {"expires_at": expiry_of_parts(until)}}
             )
 
+    async def keep_parts(self, parts: Iterable[Part]) -> None:
+        """Let these parts never expire."""
+        for some in batched([part.id for part in parts], BATCH_IDS):
+            with self._database.request():
+                await self._database.parts.update_many({"_id": {"$in": some}}, {"$set": {"expires_at": None}})
+
     async def delete_parts(self, parts: Iterable[Part]) -> None:
         """Delete parts to which no session refers any more."""
         ids = [part.id for part in parts]

@@ -13,7 +13,7 @@ from pymongo import ReturnDocument
 from ..endings import Taken
 from .contents import EXISTS, Contents, Whole, parts_until
 from .database import LiveDatabase
-from .documents import FOREVER, divide, live_at, string_fields
+from .documents import FOREVER, Document, divide, live_at, string_fields
 from .mapping import Mappings
 
 #: How long the parts of a session that is about to be deleted last, if the process ends in between.
@@ -106,12 +106,18 @@ class MongoEndings:
                 await self._contents.shorten_parts(session_id, await self._database.now() + _LEFT_PARTS)
             with self._database.request():
                 done = await self._sessions.delete_one(_version(session_id, whole))
-            if not done.deleted_count and await self.taken(session_id):
-                return False
+            if not done.deleted_count and (found := await self._found(session_id)) is not None:
+                await self._contents.keep_parts(whole.parts)  # another process has put it back, or replaced it
+                return found.get("taken") is not True
             await self._contents.delete_parts(whole.parts)
         if agent_id is not None:
             await self._mappings.delete(agent_id, session_id)
         return True
+
+    async def _found(self, session_id: str) -> Document | None:
+        """The document of a session, taken or not."""
+        with self._database.request():
+            return await self._sessions.find_one({"_id": session_id}, {"taken": 1})
 
 
 def _version(session_id: str, whole: Whole) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.documents import LAYOUTS, SESSION_ID, Layout, compact, document, put, varied_sizes
+from support.mongo_live import MongoLive
 from support.valkey import ValkeyServer
 
 from awictl import InvalidInput, NotFound, StateManager
@@ -87,9 +88,10 @@ async def test_pages_are_consistent_during_concurrent_writes(valkey: ValkeyServe
     async with StateManager.open(settings) as writer, StateManager.open(settings) as manager:
         await writer.initialize_session("agent", "Agent", session_id=SESSION_ID)
         chance = random.Random(size)
+        updates = 200 if isinstance(valkey, MongoLive) else 600
 
         async def write() -> None:
-            for _ in range(600):
+            for _ in range(updates):
                 delta = {"note": "n" * chance.choice((0, 10, 600, 3000))}
                 await writer.update_state_with_delta(SESSION_ID, delta, {"input": "x" * chance.randint(0, size)})
 

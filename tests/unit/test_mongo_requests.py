@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ from pymongo import errors
 from awictl.errors import AccessDenied, AwiError, Unconfirmed, Unreachable
 from awictl.store.errors import ReplyLost
 from awictl.store.mongo.database import LiveDatabase
+from awictl.store.mongo.mapping import Mappings
 
 LOST = [
     errors.AutoReconnect("connection closed"),
@@ -74,3 +77,39 @@ def test_reads_and_writes_that_may_be_repeated_are_unreachable() -> None:
         with pytest.raises(AwiError) as raised, database().request():
             raise error
         assert not isinstance(raised.value, ReplyLost), error
+
+
+async def test_a_mapping_that_two_processes_insert_at_once_is_set() -> None:
+    """A server may report that the other one has inserted it, instead of trying again itself."""
+    calls = 0
+
+    async def find_one_and_update(*_: Any, **__: Any) -> dict[str, Any]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise errors.DuplicateKeyError("E11000 duplicate key error", 11000)
+        return {"_id": "agent", "session_id": "sess_other", "expires_at": None}
+
+    used = database()
+    used.agents = SimpleNamespace(find_one_and_update=find_one_and_update)  # type: ignore[assignment]
+    used.clock = SimpleNamespace(now=_now)  # type: ignore[assignment]
+    assert await Mappings(used).set("agent", "sess_mine", None) == "sess_other"
+    assert calls == 2
+
+
+async def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def test_indexes_are_created_once_however_many_tasks_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    created = 0
+
+    async def create_indexes(_: LiveDatabase) -> None:
+        nonlocal created
+        created += 1
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(LiveDatabase, "_create_indexes", create_indexes)
+    used = database()
+    await asyncio.gather(*(used.prepare() for _ in range(20)))
+    assert created == 1

@@ -38,7 +38,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from ...errors import AwiError, Unconfirmed
+from ...errors import Unconfirmed
 from ..errors import ReplyLost
 from .clock import ServerClock
 from .connection import Document, MongoConnection
@@ -71,6 +71,7 @@ class LiveDatabase:
         self.strings: AsyncCollection[Document] = connection.collection(f"{prefix}_strings")
         self.counters: AsyncCollection[Document] = connection.collection(f"{prefix}_counters")
         self._prepared = False
+        self._preparing = asyncio.Lock()
 
     @property
     def indexes(self) -> list[tuple[AsyncCollection[Document], list[IndexModel]]]:
@@ -123,8 +124,13 @@ class LiveDatabase:
 
     async def prepare(self) -> None:
         """Create the indexes, once per process. Without them, what has expired is not deleted, but not read either."""
-        if self._prepared:
-            return
+        if not self._prepared:
+            async with self._preparing:  # many tasks may begin at once
+                if not self._prepared:
+                    await self._create_indexes()
+                    self._prepared = True
+
+    async def _create_indexes(self) -> None:
         with self.request():
             outcomes = await asyncio.gather(
                 *(collection.create_indexes(wanted) for collection, wanted in self.indexes), return_exceptions=True
@@ -133,10 +139,9 @@ class LiveDatabase:
             if isinstance(outcome, OperationFailure) and not outcome.timeout:
                 log.warning("%s: an index of live sessions cannot be created: %s", self.where, _message(outcome))
             elif isinstance(outcome, PyMongoError):
-                raise self._translated(outcome) from outcome
+                raise translate(outcome, self.where) from outcome
             elif isinstance(outcome, BaseException):
                 raise outcome
-        self._prepared = True
 
     async def missing_indexes(self) -> list[str]:
         """The indexes that do not exist, as COLLECTION (FIELD)."""
@@ -147,9 +152,6 @@ class LiveDatabase:
                 fields = [next(iter(index.document["key"])) for index in wanted]
                 missing += [f"{collection.name} ({field})" for field in fields if [field] not in existing]
         return missing
-
-    def _translated(self, error: PyMongoError) -> AwiError:
-        return translate(error, self.where)
 
 
 def _message(error: OperationFailure) -> str:

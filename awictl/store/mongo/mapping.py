@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pymongo import ReturnDocument, UpdateOne
+from pymongo.errors import DuplicateKeyError
 
 from ...document import keys
 from ...errors import InvalidData
 from .database import LiveDatabase
 from .documents import Document, expiry_of, live_at
+
+#: How often an insertion is tried that other processes attempt, too.
+_UPSERTS = 3
 
 
 class Mapping(NamedTuple):
@@ -40,13 +44,8 @@ class Mappings:
     async def set(self, agent_id: str, session_id: str, expires_at: datetime | None) -> str | None:
         """Map an agent to a session. Returns the session id before, if any."""
         now = await self._database.now()
-        with self._database.request():
-            before = await self._agents.find_one_and_update(
-                {"_id": id_of(agent_id)},
-                {"$set": {"session_id": session_id, "expires_at": expires_at}},
-                upsert=True,
-                return_document=ReturnDocument.BEFORE,
-            )
+        change = {"$set": {"session_id": session_id, "expires_at": expires_at}}
+        before = await self._upsert(agent_id, change, ReturnDocument.BEFORE)
         try:
             found = self._valid(before, agent_id, now)
         except InvalidData:
@@ -59,11 +58,22 @@ class Mappings:
         made = {"session_id": session_id, "expires_at": expires_at}
         with self._database.request():
             await self._agents.update_one({"_id": id_of(agent_id), "expires_at": {"$lte": now}}, {"$set": made})
-            found = await self._agents.find_one_and_update(
-                {"_id": id_of(agent_id)}, {"$setOnInsert": made}, upsert=True, return_document=ReturnDocument.AFTER
-            )
+        found = await self._upsert(agent_id, {"$setOnInsert": made}, ReturnDocument.AFTER)
         value = found.get("session_id") if found is not None else None
         return value if isinstance(value, str) else None
+
+    async def _upsert(self, agent_id: str, change: Document, which: bool) -> Document | None:
+        """Change or insert a mapping. Returns its document before or after that."""
+        with self._database.request():
+            for attempt in range(_UPSERTS):
+                try:
+                    return await self._agents.find_one_and_update(
+                        {"_id": id_of(agent_id)}, change, upsert=True, return_document=which
+                    )
+                except DuplicateKeyError:  # another process has just inserted it
+                    if attempt == _UPSERTS - 1:
+                        raise
+        return None
 
     async def extend(self, pairs: Sequence[tuple[str, str]], expires_at: datetime | None) -> None:
         """Set when mappings expire: of agents (first) that are mapped to these sessions (second)."""
@@ -71,9 +81,12 @@ class Mappings:
             return
         now = await self._database.now()
         change = {"$set": {"expires_at": expires_at}}
-        writes = [UpdateOne({**mapped(agent_id, session_id), **live_at(now)}, change) for agent_id, session_id in pairs]
+        wanted = [{**mapped(agent_id, session_id), **live_at(now)} for agent_id, session_id in pairs]
         with self._database.request():
-            await self._agents.bulk_write(writes, ordered=False)
+            if len(wanted) == 1:
+                await self._agents.update_one(wanted[0], change)
+            else:
+                await self._agents.bulk_write([UpdateOne(one, change) for one in wanted], ordered=False)
 
     async def delete(self, agent_id: str, session_id: str) -> bool:
         """Delete an agent's mapping if it points to this session. Returns whether it did."""

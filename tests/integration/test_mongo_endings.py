@@ -130,6 +130,22 @@ async def test_steps_of_an_end_compare_what_was_taken(manager: StateManager) -> 
     assert await endings.ids() == [] and await manager.store.agent_session("a") is None
 
 
+async def test_parts_of_a_session_that_expires_just_before_it_is_taken_expire(
+    manager: StateManager, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await create(manager, MANY)
+    extend = Contents.extend_parts
+
+    async def and_expire(self: Contents, *arguments: Any) -> None:
+        await extend(self, *arguments)
+        mongo.raw["awi_live_sessions"].delete_many({})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contents, "extend_parts", and_expire)
+        assert await manager.store.endings.take(session_id) == (b"", False)
+    assert None not in {one["expires_at"] for one in mongo.raw["awi_live_parts"].find()}
+
+
 async def test_a_session_that_is_put_back_before_it_is_deleted_stays_whole(
     manager: StateManager, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,10 @@ class MongoEndings:
             added = before is not None
             if before is not None and before.get("revision") != found.get("revision"):
                 await self._contents.extend_parts([session_id], FOREVER)  # also those that were just written
-        return Taken(await self.taken(session_id), added)
+        value = await self.taken(session_id)
+        if found is not None and not value and await self._found(session_id) is None:  # it has just expired
+            await self._contents.shorten_parts(session_id, await self._database.now())
+        return Taken(value, added)
 
     async def taken(self, session_id: str) -> bytes:
         """What was taken of a session; empty if nothing was."""

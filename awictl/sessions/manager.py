@@ -273,10 +273,7 @@ class StateManager:
         if self.fallback is None:
             return 0
         self.settings.check_writable()
-        try:
-            return await self.fallback.bring_all()
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group
+        return await self.fallback.bring_all()
 
     @cached_property
     def _updater(self) -> Updater:

@@ -64,7 +64,7 @@ async def manager(mongo: MongoServer) -> AsyncIterator[StateManager]:
 # -- at the same time
 
 
-@pytest.mark.parametrize("load", [(2, 2, 20), pytest.param((4, 4, 50), marks=pytest.mark.soak)], ids=str)
+@pytest.mark.parametrize("load", [(2, 2, 20), pytest.param((4, 8, 100), marks=pytest.mark.soak)], ids=str)
 async def test_updates_of_several_processes_are_all_applied_once(
     manager: StateManager, mongo: MongoServer, load: tuple[int, int, int]
 ) -> None:

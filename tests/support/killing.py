@@ -109,6 +109,8 @@ class Killer:
                         break
                     killing.set()
                 server.sendall(data)
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)  # ends `replies`, which closes the other socket
         server.close()
 
     def _is_kill_step(self, name: str) -> bool:

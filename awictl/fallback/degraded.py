@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..document import keys
 from ..document.byte_layout import encode
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ..sessions.find import OpenArchive
 
 log = logging.getLogger("awictl")
+
+T = TypeVar("T")
 
 #: Attempts of a request while other processes begin and end sessions of the same agent.
 ATTEMPTS = 8
@@ -120,7 +122,7 @@ class DegradedSessions:
             mapped, (entry, base) = await asyncio.gather(self.journal.session_of(agent_id), self.journal.read(expected))
             if mapped == expected and entry is not None and self._is_checked(entry):
                 return mapped, base
-            if mapped == expected:  # another process has reached Redis, and brought it home
+            if mapped in (expected, None):  # another process has brought it home, and may have deleted it since
                 self._checked.pop(expected, None)
                 expected = None
         else:
@@ -209,8 +211,6 @@ class DegradedSessions:
         version, over = await self._newest.find(session_id)
         if over:
             await self.journal.drop(entry)
-            if entry.agent_id is not None:
-                await self.journal.unmap(entry.agent_id, session_id)
             return False
         record = await self._store.read_base(session_id, full=True) if version is not None else None
         if version is None or (record is not None and not is_newer(version.head, record.head)):
@@ -236,6 +236,19 @@ class DegradedSessions:
         if not await self.ensure(keys.check_session_id(session_id)):
             raise no_session(session_id, self.journal.where)
 
+    async def _in_journal(self, session_id: str, write: Callable[[], Awaitable[T]]) -> T:
+        """Write to a session, which is begun to be journaled if necessary."""
+        await self._required(session_id)
+        try:
+            return await write()
+        except NotFound:  # another process brought it home, and deleted it later
+            self._checked.pop(session_id, None)
+            await self._required(session_id)
+            return await write()
+
+    async def _updated(self, session_id: str, write: Callable[[], Awaitable[Updated]]) -> Updated:
+        return replace(await self._in_journal(session_id, write), degraded=True)
+
     async def create(self, agent_id: str, agent_name: str, route: str, *, session_id: str) -> Created:
         """Like `SessionWriter.create`. The TTL of a journaled session begins when it is home."""
         document, previous, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id)
@@ -248,27 +261,27 @@ class DegradedSessions:
         self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
     ) -> Updated:
         """Like `SessionWriter.apply`. `op_id`: that of the update if the entry has none."""
-        await self._required(session_id)
-        return _marked(await self._writer.apply(session_id, delta, entry, fresh_op_id=op_id))
+        return await self._updated(session_id, lambda: self._writer.apply(session_id, delta, entry, fresh_op_id=op_id))
 
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
     ) -> Updated:
         """Like `SessionWriter.update_page_state`."""
-        await self._required(session_id)
-        return _marked(await self._writer.update_page_state(session_id, page, entry, fresh_op_id=op_id))
+        return await self._updated(
+            session_id, lambda: self._writer.update_page_state(session_id, page, entry, fresh_op_id=op_id)
+        )
 
     async def update_pagination(
         self, session_id: str, pagination: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
     ) -> Updated:
         """Like `SessionWriter.update_pagination`."""
-        await self._required(session_id)
-        return _marked(await self._writer.update_pagination(session_id, pagination, entry, fresh_op_id=op_id))
+        return await self._updated(
+            session_id, lambda: self._writer.update_pagination(session_id, pagination, entry, fresh_op_id=op_id)
+        )
 
     async def record_end(self, session_id: str) -> None:
         """Like `SessionEndings.record`. The session is archived when it is home."""
-        await self._required(session_id)
-        await self._endings.record(session_id)
+        await self._in_journal(session_id, lambda: self._endings.record(session_id))
         base = await self._head(session_id)
         if base is not None and isinstance(agent_id := base.document.get("agent_id"), str):
             await self.earlier.ended(agent_id, session_id)
@@ -305,7 +318,3 @@ class _DecidedAtHome:
     async def have(self, session_id: str, base: Base, op_id: str) -> bool:
         """Always false."""
         return False
-
-
-def _marked(updated: Updated) -> Updated:
-    return replace(updated, degraded=True)

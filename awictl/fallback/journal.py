@@ -146,14 +146,20 @@ class Journal:
                 {"$set": {"home": count or 0, "progress": list(progress_of(base.head))}},
             )
 
-    async def drop(self, entry: Entry) -> None:
-        """Delete a session that is home, if nothing was added to it since it was read."""
+    async def drop(self, entry: Entry) -> bool:
+        """Delete a session that is home, and its agent's mapping. False if something was added since it was read."""
         with self._request():
             gone = await self._sessions.delete_one(
                 {"_id": entry.session_id, "revision": entry.revision, "pending": False}
             )
-            if gone.deleted_count:
-                await self._parts.delete_many({"session": entry.session_id})
+            if not gone.deleted_count:
+                return False
+            # another process may begin it again right now: its parts have a later revision
+            older = {"$lt": f"{entry.session_id}:{entry.revision + 1}"}
+            await self._parts.delete_many({"session": entry.session_id, "_id": older})
+        if entry.agent_id is not None:
+            await self.unmap(entry.agent_id, entry.session_id)
+        return True
 
     async def discard(self, session_id: str) -> None:
         """Delete a session that has just been begun, and to which nothing was added."""
@@ -205,8 +211,6 @@ class Journal:
             found = [one async for one in self._sessions.find(old, _ENTRY).limit(BATCH)]
         for entry in map(_entry, found):
             await self.drop(entry)
-            if entry.agent_id is not None:
-                await self.unmap(entry.agent_id, entry.session_id)
 
     # -- agents
 
@@ -218,16 +222,15 @@ class Journal:
         return value if isinstance(value, str) else None
 
     async def map(self, agent_id: str, session_id: str, before: str | None) -> str:
-        """Map an agent to a session if it is still mapped to `before`. Returns what it is mapped to now."""
+        """Map an agent to a session if it is still mapped to `before`, or to none. Returns what it is mapped to now."""
         await self._prepare()
-        made = {"session_id": session_id, "expires_at": None}
+        name, made = id_of(agent_id), {"session_id": session_id, "expires_at": None}
         with self._request():
             if before is not None:
-                await self._agents.update_one({"_id": id_of(agent_id), "session_id": before}, {"$set": made})
-            else:
-                await self._agents.bulk_write(
-                    [UpdateOne({"_id": id_of(agent_id)}, {"$setOnInsert": made}, upsert=True)]
-                )
+                result = await self._agents.update_one({"_id": name, "session_id": before}, {"$set": made})
+                if result.matched_count:
+                    return session_id
+            await self._agents.bulk_write([UpdateOne({"_id": name}, {"$setOnInsert": made}, upsert=True)])
         return await self.session_of(agent_id) or session_id
 
     async def unmap(self, agent_id: str, session_id: str) -> None:

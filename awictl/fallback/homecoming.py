@@ -163,15 +163,15 @@ class Homecoming:
         todo = without(actions[home:], op_ids_of(stored) | aside)
         if todo and is_end(todo[-1]) and has_ended(base.document):
             todo.pop()  # it has ended there, too
-        before = actions[home - 1] if home else None
-        if not todo or not may_be_trimmed(base) or any(is_same(before, one) for one in reversed(stored)):
-            # what came after `before` is still there, and these did: an agent that repeats an update from before the
-            # outage repeats one of its last
+        if not todo or not may_be_trimmed(base):
             return todo
+        before = actions[home - 1] if home else None
+        # what was applied since then is still there; earlier ones that an agent repeats may be in the archive
+        kept = any(is_same(before, one) for one in reversed(stored))
         missing, unknown = [], []
         for one in todo:
             applied = await was_applied(entry.session_id, base, str(op_id_of(one)), self._trimmed)
-            if applied is None:
+            if applied is None and not kept:
                 unknown.append(one)
             elif not applied:
                 missing.append(one)
@@ -194,7 +194,8 @@ class Homecoming:
         if ended:
             await self._set_aside(entry, [one for one in todo if not is_end(one)], "the session has ended meanwhile")
             return True
-        if not todo and updated_ms(record.head) < time.time() * 1000 - self._ttl_ms:
+        lacking = without(trajectory(record), there | aside)
+        if not lacking and updated_ms(record.head) < time.time() * 1000 - self._ttl_ms:
             return True  # it has expired, and the archive has all of it
         raw = await self._restored(entry, record, archived, todo)
         over = is_end(ops[-1] if ops else None)

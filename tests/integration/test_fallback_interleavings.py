@@ -1,0 +1,150 @@
+"""Rare interleavings while Redis is away and when it is back: nothing is lost, nothing is applied twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.fallback_site import Site, site_of, without_indexes
+from support.mongo import MongoServer
+from support.proxy import Proxy
+from support.valkey import ValkeyServer
+
+from awictl import StateManager
+from awictl.fallback import homecoming, journal
+from awictl.store import breaker
+
+
+@pytest.fixture
+async def site(
+    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Site]:
+    """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
+    without_indexes(monkeypatch)
+    async with site_of(valkey, proxy, mongo) as opened:
+        yield opened
+
+
+async def test_an_update_is_repeated_in_an_outage_whose_action_was_trimmed_long_before(site: Site) -> None:
+    async with StateManager.open(replace(site.manager.settings, max_actions=10)) as manager:
+        small = Site(manager, site.valkey, site.proxy, site.mongo)
+        session_id = await small.new_session("a")
+        for number in range(1, 21):
+            await small.apply(session_id, number)
+        assert "op_1" not in small.op_ids(session_id)
+        await small.archive(session_id)
+    async with StateManager.open(replace(site.manager.settings, max_actions=10)) as manager:  # it does not know those
+        small = Site(manager, site.valkey, site.proxy, site.mongo)
+        await small.visit("b")
+        await small.redis_away()
+        await small.apply(session_id, 1)  # its agent repeats it
+        await small.apply(session_id, 21)
+        await small.redis_back()
+        assert (await small.visit("a")).head["n"] == 21
+        assert "op_1" not in small.op_ids(session_id)
+        assert small.document(session_id)["statistics"]["total_actions"] == 21
+
+
+async def test_actions_that_only_the_journal_has_come_home_after_a_long_outage(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    await site.apply(session_id, 1)  # never archived
+    await site.redis_away()
+    site.valkey.raw.flushall()
+    await site.fallback.degraded.save_known(lambda: True)
+    await site.redis_back()
+    later = time.time() + site.manager.settings.session_ttl_ms / 1000 + 60
+    monkeypatch.setattr(homecoming, "time", SimpleNamespace(time=lambda: later))
+    await site.fallback.step()
+    assert site.op_ids(session_id) == ["op_1"]
+
+
+async def test_a_session_that_is_journaled_again_while_it_is_deleted_keeps_its_parts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    for number in range(1, 131):
+        await site.apply(session_id, number)
+    await site.redis_away()
+    await site.visit("a")
+    await site.redis_back()
+    await site.fallback.step()
+    raw = site.valkey.raw.get(f"AWI:SESSION:{session_id}")
+    found = site.fallback.journal
+    entry = await found.entry(session_id)
+    assert entry is not None and not entry.pending
+    deleted = found._sessions.delete_one
+
+    class Sessions:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(found_sessions, name)
+
+        async def delete_one(self, *arguments: Any) -> Any:
+            result = await deleted(*arguments)
+            await found.store.put(session_id, None, raw, None)  # by another process
+            return result
+
+    found_sessions = found._sessions
+    found._sessions = Sessions()  # type: ignore[assignment]
+    await found.drop(entry)
+    stored = await found.store.read(session_id)
+    assert stored is not None and stored.raw == raw
+
+
+async def test_an_agent_stays_mapped_to_a_session_that_goes_on_while_old_ones_are_deleted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.visit("a")
+    await site.redis_back()
+    await site.fallback.step()
+    monkeypatch.setattr(journal, "KEPT_SECONDS", -60.0)
+    drop = site.fallback.journal.drop
+
+    async def dropped(entry: journal.Entry) -> Any:
+        await site.redis_away()
+        await site.apply(session_id, 1)  # the next outage
+        return await drop(entry)
+
+    monkeypatch.setattr(site.fallback.journal, "drop", dropped)
+    await site.fallback.journal.clean()
+    assert await site.fallback.journal.session_of("a") == session_id
+
+
+async def test_a_long_outage_of_one_process_while_another_one_deletes_what_is_home(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    for _ in range(breaker.FAILURES):
+        await site.visit("a")
+    await site.apply(session_id, 1)
+    async with site.another() as other:
+        await other.fallback.step()
+        await other.apply(session_id, 2)
+        await other.archive(session_id)
+        monkeypatch.setattr(journal, "KEPT_SECONDS", -60.0)
+        await other.fallback.journal.clean()
+        assert await other.fallback.journal.entry(session_id) is None
+    assert (await site.apply(session_id, 3)).degraded
+    visit = await site.visit("a")
+    assert visit.degraded and visit.session_id == session_id
+    await site.redis_back()
+    await site.fallback.step()
+    assert site.op_ids(session_id) == ["op_1", "op_2", "op_3"]
+
+
+async def test_an_agent_gets_the_session_that_was_begun_after_its_mapping_was_removed(site: Site) -> None:
+    found = site.fallback.journal
+    ids = ["sess_" + digit * 32 for digit in "12"]
+    await found.map("a", ids[0], None)
+    await found.unmap("a", ids[0])  # between another request's read of it and its change
+    assert await found.map("a", ids[1], ids[0]) == ids[1]
+    assert await found.session_of("a") == ids[1]

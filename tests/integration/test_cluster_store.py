@@ -116,3 +116,15 @@ async def test_an_update_waits_only_for_the_session(manager: StateManager, monke
     allowed.set()
     found = await diff
     assert found is not None and found["delta"] == {"n": 2}
+
+
+async def test_several_scans_at_the_same_time(cluster: Cluster, manager: StateManager) -> None:
+    """Each of them asks for a map of its own, in rounds that they share."""
+    made = {(await manager.initialize_session(f"agent-{number}", "Agent"))["session_id"] for number in range(9)}
+
+    async def scan(after: int) -> set[str]:
+        for _ in range(after):  # they begin at different points of a round
+            await asyncio.sleep(0)
+        return {one async for ids in manager.store.scan() for one in ids}
+
+    assert await asyncio.gather(*(scan(number * 7) for number in range(20))) == [made] * 20

@@ -64,6 +64,8 @@ class ClusterWatch:
         self._has_quorum = True
         self._round: asyncio.Task[None] | None = None
         self._round_began = 0.0
+        #: When the round began that got the map.
+        self._mapped_at = 0.0
         self._poll: asyncio.Task[None] | None = None
         self._used_at = 0.0
         #: Number of requests that are under way: while there are any, the masters are asked.
@@ -94,11 +96,13 @@ class ClusterWatch:
 
     async def fresh_map(self) -> ClusterMap:
         """The map as all masters report it from now on. Raises as `next_round` does."""
-        self.is_stale = True
-        await self.next_round()
-        if self.map is None or self.is_stale:
-            raise Lost(self.where, "none of its nodes reports which node has which slots", sent=False, opening=True)
-        return self.map
+        called = asyncio.get_running_loop().time()
+        for _ in range(2):  # in the first round, others may have got the map of an earlier one
+            self.is_stale = True
+            await self.next_round()
+            if self.map is not None and self._mapped_at >= called:
+                return self.map
+        raise Lost(self.where, "none of its nodes reports which node has which slots", sent=False, opening=True)
 
     @property
     def in_use(self) -> bool:
@@ -222,6 +226,7 @@ class ClusterWatch:
             return
         self.map = merged
         self.is_stale = False
+        self._mapped_at = self._round_began
         for address, member in list(self.members.items()):
             if address not in merged.masters:
                 # requests that wait for a master that was replaced fail now, not when they time out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -88,7 +87,7 @@ class DegradedSessions:
         diff: bool = False,
         create: bool = True,
     ) -> Visit:
-        """Like `AgentSessions.get_or_create`; requests are counted by this process. Usually two requests at once."""
+        """Like `AgentSessions.get_or_create`; requests are counted by this process. Usually one request."""
         rate_limit = self._limits.count(agent_id, operation, limit)
         for _ in range(ATTEMPTS):
             session_id, base = await self._current(agent_id)
@@ -107,7 +106,7 @@ class DegradedSessions:
             raw = encode(document)
             await self.journal.begin(new_id, raw)
             self._checked[new_id] = None
-            if await self.journal.map(agent_id, new_id, session_id) == new_id:
+            if await self._map(agent_id, new_id, session_id) == new_id:
                 self._agents[agent_id] = new_id
                 return Visit(new_id, base_from_string(raw), None, rate_limit, degraded=True)
             await self.journal.discard(new_id)  # another request was faster
@@ -119,28 +118,33 @@ class DegradedSessions:
         """The current session of an agent and its head; begun if it is known, but not in the journal yet."""
         expected = self._agents.get(agent_id)
         if expected is not None:
-            mapped, (entry, base) = await asyncio.gather(self.journal.session_of(agent_id), self.journal.read(expected))
-            if mapped == expected and entry is not None and self._is_checked(entry):
-                return mapped, base
-            if mapped in (expected, None):  # another process has brought it home, and may have deleted it since
-                self._checked.pop(expected, None)
-                expected = None
-        else:
-            mapped = await self.journal.session_of(agent_id)
-        session_id = mapped
-        if expected is None:  # the first request since Redis went away: the agent may have gone on there
+            entry, base = await self.journal.read(expected)
+            if entry is not None and base is not None and self._is_current(entry) and not has_ended(base.document):
+                return expected, base
+            if entry is None or self._checked.get(expected) != entry.home_at:
+                self._checked.pop(expected, None)  # another process has reached Redis, and brought it home
+        mapped = session_id = await self.journal.session_of(agent_id)
+        if expected is None or mapped in (expected, None):
+            # the first request since Redis went away, for one process: the agent may have gone on there
             session_id = await self._latest(agent_id, mapped)
         if session_id is None or not await self.ensure(session_id):
             return mapped, None
         if session_id != mapped:
-            session_id = await self.journal.map(agent_id, session_id, mapped)
+            session_id = await self._map(agent_id, session_id, mapped)
             await self.ensure(session_id)
         self._agents[agent_id] = session_id
         return session_id, await self._head(session_id)
 
-    def _is_checked(self, entry: Entry) -> bool:
-        """Whether a session was compared with what else is known, and has not been brought home since."""
-        return entry.session_id in self._checked and self._checked[entry.session_id] == entry.home_at
+    def _is_current(self, entry: Entry) -> bool:
+        """Whether a session was compared with what else is known, and its agent goes on with it."""
+        checked = self._checked
+        return not entry.superseded and checked.get(entry.session_id, entry) == entry.home_at
+
+    async def _map(self, agent_id: str, session_id: str, before: str | None) -> str:
+        """Map an agent to another session; see `Journal.map`."""
+        if before is not None:
+            await self.journal.supersede(before)
+        return await self.journal.map(agent_id, session_id, before)
 
     async def _latest(self, agent_id: str, mapped: str | None) -> str | None:
         """The session that an agent used last. `mapped`: the one that it has in the journal."""
@@ -170,6 +174,7 @@ class DegradedSessions:
         """Remove the mapping of an agent to a session, so that its next request begins another one."""
         self._agents.pop(agent_id, None)
         self._known.forget(session_id, agent_id)
+        await self.journal.supersede(session_id)
         await self.journal.unmap(agent_id, session_id)
 
     # -- sessions by their id
@@ -252,16 +257,29 @@ class DegradedSessions:
     async def create(self, agent_id: str, agent_name: str, route: str, *, session_id: str) -> Created:
         """Like `SessionWriter.create`. The TTL of a journaled session begins when it is home."""
         document, previous, _ = await self._writer.create(agent_id, agent_name, route, session_id=session_id)
+        if previous is not None:
+            await self.journal.supersede(previous)
         await self.journal.adopt(session_id)
         self._checked[session_id] = None
         self._agents[agent_id] = session_id
         return Created(document, previous or self._known.session_of(agent_id), degraded=True)
 
     async def apply(
-        self, session_id: str, delta: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str
+        self,
+        session_id: str,
+        delta: Mapping[str, Any],
+        entry: Mapping[str, Any] | None,
+        op_id: str,
+        base: Base | None = None,
     ) -> Updated:
         """Like `SessionWriter.apply`. `op_id`: that of the update if the entry has none."""
-        return await self._updated(session_id, lambda: self._writer.apply(session_id, delta, entry, fresh_op_id=op_id))
+        if base is not None and base.revision:  # as it was just read here: what is cached may be older
+            self._updater.forget(session_id)
+        else:
+            base = None
+        return await self._updated(
+            session_id, lambda: self._writer.apply(session_id, delta, entry, base=base, fresh_op_id=op_id)
+        )
 
     async def update_page_state(
         self, session_id: str, page: Mapping[str, Any], entry: Mapping[str, Any] | None, op_id: str

@@ -8,6 +8,7 @@ that is known. Its further actions are the entries of the journal. Beside the fi
     home         how many of its actions need not be brought home: those that it began with, and later all that were
     progress     how far the version had come that it began with: [total actions, next `t`, last update in milliseconds]
     home_at      when everything was brought home last
+    superseded   true if its agent may have gone on with another session here
 
 `awi_journal_aside` has the actions that could not be brought home, each with the reason.
 """
@@ -40,7 +41,7 @@ KEPT_SECONDS = 1_800.0
 #: Number of sessions that are deleted in one step after that time.
 BATCH = 100
 
-_ENTRY = dict.fromkeys(("agent_id", "revision", "pending", "home", "progress", "home_at"), 1)
+_ENTRY = dict.fromkeys(("agent_id", "revision", "pending", "home", "progress", "home_at", "superseded"), 1)
 
 
 class JournalCounts(NamedTuple):
@@ -65,6 +66,8 @@ class Entry(NamedTuple):
     progress: Revision
     #: When everything was brought home last; None if it never was.
     home_at: datetime | None = None
+    #: Whether its agent may have gone on with another session.
+    superseded: bool = False
 
 
 class SetAside(NamedTuple):
@@ -166,12 +169,22 @@ class Journal:
         with self._request():
             await self._sessions.delete_one({"_id": session_id, "count": 1})
 
+    async def supersede(self, session_id: str) -> None:
+        """Note that an agent is about to go on with another session, for processes that do not read its mapping."""
+        with self._request():
+            await self._sessions.update_one({"_id": session_id}, {"$set": {"superseded": True}})
+
     async def mark_home(self, entry: Entry, record: Base) -> bool:
         """Record that everything in a session is home, as it is in `record`, with its trajectory.
 
         Returns False if it has changed since it was read.
         """
-        change = {"pending": False, "home": len(record.document["history"]["actions"]), "home_at": datetime.now(UTC)}
+        change = {
+            "pending": False,
+            "home": len(record.document["history"]["actions"]),
+            "home_at": datetime.now(UTC),
+            "superseded": False,
+        }
         with self._request():
             result = await self._sessions.update_one(
                 {"_id": entry.session_id, "revision": record.revision}, {"$set": change}
@@ -312,7 +325,8 @@ class Journal:
 def begun_from(raw: bytes) -> dict[str, Any]:
     """The fields of a session that begins with this string."""
     base = base_from_string(raw)
-    return {"home": len(base.document["history"]["actions"]), "progress": list(progress_of(base.head))}
+    home = len(base.document["history"]["actions"])
+    return {"home": home, "progress": list(progress_of(base.head)), "superseded": False}
 
 
 def _entry(found: dict[str, Any]) -> Entry:
@@ -327,6 +341,7 @@ def _entry(found: dict[str, Any]) -> Entry:
         _number(found.get("home")),
         Revision(*(_number(one) or 0 for one in numbers)),
         home_at if isinstance(home_at := found.get("home_at"), datetime) else None,
+        found.get("superseded") is True,
     )
 
 

@@ -147,7 +147,7 @@ class FallbackWriter:
         op_id = fresh_op_id or keys.new_op_id()
         updated = await self._fallback.run(
             lambda: self._normal.apply(session_id, delta, entry, base=base, fresh_op_id=op_id),
-            lambda: self._fallback.degraded.apply(session_id, delta, entry, op_id),
+            lambda: self._fallback.degraded.apply(session_id, delta, entry, op_id, base),
             session_id=session_id,
         )
         return self._seen(session_id, updated)

@@ -94,6 +94,10 @@ class Updater:
         base = self._heads.get(session_id)
         return as_text(base.document.get("agent_id")) if base is not None else None
 
+    def forget(self, session_id: str) -> None:
+        """Do not use the cached head of a session: the caller has a newer one."""
+        self._heads.pop(session_id, None)
+
     async def run(
         self,
         session_id: str,

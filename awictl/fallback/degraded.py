@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..archive.connect import required
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.json_codec import encodable
@@ -19,6 +20,7 @@ from ..sessions.earlier_sessions import EarlierSessions
 from ..sessions.end import SessionEndings
 from ..sessions.get_or_create import RateLimitStatus, Visit
 from ..sessions.reader import LastDiff, SessionReader
+from ..sessions.trimmed import TrimmedActions
 from ..sessions.update import Updated, Updater
 from ..sessions.writer import Created, SessionWriter
 from ..settings import Settings
@@ -58,7 +60,7 @@ class DegradedSessions:
         self._newest = NewestVersions(known, open_archive, ttl)
         self._limits = LocalRateLimits()
         journaled = replace(settings, max_actions=_NO_TRIMMING)
-        self._updater = Updater(self._store, journaled, _DecidedAtHome())  # type: ignore[arg-type]
+        self._updater = Updater(self._store, journaled, _TrimmedBefore(lambda: required(open_archive())))
         self._reader = SessionReader(self._store, open_archive)
         self._writer = SessionWriter(self._store, self._updater, self._reader, journaled)
         self._endings = SessionEndings(self._store, self._updater, open_archive)
@@ -326,13 +328,13 @@ class DegradedSessions:
         return await self._store.read(session_id) if entry is not None and entry.pending else None
 
 
-class _DecidedAtHome:
-    """Takes the place of the trimmed actions of a session.
+class _TrimmedBefore(TrimmedActions):
+    """The actions that were trimmed from a session before it was journaled.
 
-    Whether an update was applied before it was journaled, by an action that is not in the journal, is decided when it
-    is brought home: Redis and its archive then have all actions.
+    If the archive lacks some, it is decided when the session is brought home whether they have an op_id: Redis may have
+    them.
     """
 
     async def have(self, session_id: str, base: Base, op_id: str) -> bool:
-        """Always false."""
-        return False
+        """Whether the archive has an action with this op_id."""
+        return await super().have(session_id, base, op_id) is True

@@ -16,6 +16,7 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.fallback import homecoming, journal
+from awictl.sessions.trimmed import TrimmedActions
 from awictl.store import breaker
 
 
@@ -30,7 +31,14 @@ async def site(
         yield opened
 
 
-async def test_an_update_is_repeated_in_an_outage_whose_action_was_trimmed_long_before(site: Site) -> None:
+async def unknown(*_: Any) -> None:
+    """Whether the archive has an action, while it does not answer."""
+
+
+@pytest.mark.parametrize("archive_answers", [True, False])
+async def test_an_update_is_repeated_in_an_outage_whose_action_was_trimmed_long_before(
+    site: Site, archive_answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with StateManager.open(replace(site.manager.settings, max_actions=10)) as manager:
         small = Site(manager, site.valkey, site.proxy, site.mongo)
         session_id = await small.new_session("a")
@@ -42,7 +50,11 @@ async def test_an_update_is_repeated_in_an_outage_whose_action_was_trimmed_long_
         small = Site(manager, site.valkey, site.proxy, site.mongo)
         await small.visit("b")
         await small.redis_away()
-        await small.apply(session_id, 1)  # its agent repeats it
+        with monkeypatch.context() as patched:
+            if not archive_answers:
+                patched.setattr(TrimmedActions, "have", unknown)
+            repeated = await small.apply(session_id, 1)
+        assert repeated.degraded and (repeated.action is None) is archive_answers
         await small.apply(session_id, 21)
         await small.redis_back()
         assert (await small.visit("a")).head["n"] == 21

@@ -40,7 +40,7 @@ async def test_a_session_is_ended_although_the_clock_was_set_back_after_a_sweep(
         set_back = timestamp(datetime.fromisoformat(before) - timedelta(hours=1))
         monkeypatch.setattr(update, "timestamp", lambda: set_back)
         if ended_by == "an earlier version":  # it recorded the end with the time of the clock
-            monkeypatch.setattr("awictl.document.update._after", lambda _, now: now)
+            monkeypatch.setattr("awictl.document.update.after_update", lambda _, now: now)
         done = await manager.end_session(SESSION_ID)
         assert done.actions == 3 and valkey.raw.keys() == []
         found = await manager.get_archived_session(SESSION_ID)

@@ -15,6 +15,7 @@ that is known. Its further actions are the entries of the journal. Beside the fi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ class Journal:
         self._sessions, self._parts, self._agents = database.sessions, database.parts, database.agents
         self._aside = database.connection.collection(f"{JOURNAL}_aside")
         self._prepared = False
+        self._preparing = asyncio.Lock()
 
     @classmethod
     def open(cls, settings: Settings, server: str) -> Journal:
@@ -308,18 +310,19 @@ class Journal:
 
     async def _prepare(self) -> None:
         """Create the indexes, once per process."""
-        if self._prepared:
-            return
-        with self._request():
-            try:
-                await self._sessions.create_indexes(
-                    [IndexModel([("pending", ASCENDING)], partialFilterExpression={"pending": True})]
-                )
-                await self._aside.create_indexes([IndexModel([("session_id", ASCENDING)])])
-            except OperationFailure as error:  # without them, a look takes longer
-                if error.timeout:
-                    raise
-        self._prepared = True
+        async with self._preparing:  # many sessions begin at the start of an outage
+            if self._prepared:
+                return
+            with self._request():
+                try:
+                    await self._sessions.create_indexes(
+                        [IndexModel([("pending", ASCENDING)], partialFilterExpression={"pending": True})]
+                    )
+                    await self._aside.create_indexes([IndexModel([("session_id", ASCENDING)])])
+                except OperationFailure as error:  # without them, a look takes longer
+                    if error.timeout:
+                        raise
+            self._prepared = True
 
 
 def begun_from(raw: bytes) -> dict[str, Any]:

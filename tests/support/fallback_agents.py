@@ -102,7 +102,7 @@ class Agent:
                     break
                 if await self.update(stop) and self._random.random() < self._ends:
                     await self.end()
-                for _ in range(self._random.choice((0, 1, 2))):
+                for _ in range(self._random.choice((1, 2, 3))):
                     await self.read()
                 await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._think)
         finally:

@@ -101,7 +101,7 @@ async def update_state(request: ApiRequest) -> types.UpdateResponse:
     fresh = keys.new_op_id()
     request.op_id = update.op_id or fresh
     updated = await manager.apply(visit.session_id, update.delta, update.entry(), base=visit.base, fresh_op_id=fresh)
-    request.degraded |= updated.degraded
+    request.degraded = updated.degraded  # Redis may be back since the visit
     return {
         **response_bodies.state(visit.session_id, updated.head, datetime.now(UTC)),
         "action": updated.action,
@@ -116,7 +116,7 @@ async def end_session(request: ApiRequest) -> types.EndResponse:
     await request.body.read()
     manager = request.worker.manager
     visit = await request.visit(create=False)
-    request.degraded |= await manager.record_end(visit.session_id)
+    request.degraded = await manager.record_end(visit.session_id)
     await manager.earlier_sessions.ended(request.caller.agent_id, visit.session_id)
     await manager.agent_sessions.unmap(request.caller.agent_id, visit.session_id)
     archived = False

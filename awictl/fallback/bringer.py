@@ -115,6 +115,7 @@ class JournalBringer:
             return
         for one in found:
             await self._bring(one)
+        await self._archive_ended()
 
     async def bring_unknown(self, session_id: str | None, agent_id: str | None) -> bool:
         """Bring home what began in the journal without the knowledge of this process. Returns whether there was any."""
@@ -122,6 +123,7 @@ class JournalBringer:
             found = await self._open_journal().pending_of(session_id, agent_id)
             for one in found:
                 await self._bring(one)
+            await self._archive_ended()
         except Unreachable as error:
             log.warning("whether something is journaled cannot be looked up: %s", error)
             return False
@@ -148,7 +150,17 @@ class JournalBringer:
                     tasks.create_task(bring(session_id))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
+        await self._archive_all_ended()
         return failed
+
+    async def _archive_all_ended(self) -> None:
+        if self._homecoming is not None:
+            await asyncio.gather(*(self._homecoming.archive_ended() for _ in range(CONCURRENT)))
+
+    async def _archive_ended(self) -> None:
+        """Archive what was brought home and has ended, unless that is done in the background: an agent waits."""
+        if self._homecoming is not None and not self.watched:
+            await self._homecoming.archive_ended()
 
     async def step(self) -> None:
         """Look into the journal, and bring home what is there. Raises Unreachable."""
@@ -158,6 +170,7 @@ class JournalBringer:
             await self.bring_all()
             self._looked_at = -math.inf
             await self._look()
+        await self._archive_all_ended()  # those that requests have brought home
         if self._clock() - self._cleaned_at > CLEAN_SECONDS:
             self._cleaned_at = self._clock()
             await self._open_journal().clean()

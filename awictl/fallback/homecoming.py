@@ -73,6 +73,8 @@ class Homecoming:
         self._open_archive = open_archive
         self._ttl_ms = ttl_ms
         self._slots = KeyedSlots(1)
+        #: Sessions that have ended, and are still to be archived.
+        self._ended: dict[str, None] = {}
 
     async def bring(self, session_id: str) -> None:
         """Bring a session home, if it is in the journal and not home yet.
@@ -99,6 +101,16 @@ class Homecoming:
                     log.info("%s: all that was journaled is in %s", session_id, self._store.where)
                     return
             raise UpdateConflict(f"{self._store.where}: other writers kept changing {session_id}; try again")
+
+    async def archive_ended(self) -> None:
+        """Archive the sessions that were brought home and have ended. If that fails, a sweep does it."""
+        while self._ended:
+            session_id = next(iter(self._ended))
+            del self._ended[session_id]
+            try:
+                await self._endings.end(session_id)
+            except AwiError as error:
+                log.warning("%s has ended, but is not archived yet: %s", session_id, error)
 
     async def _brought(self, entry: Entry, record: Base) -> bytes | bool:
         """Bring home what this version of a journaled session has. False if it has to be tried again.
@@ -243,7 +255,7 @@ class Homecoming:
         return raw
 
     async def _finish(self, entry: Entry, record: Base) -> None:
-        """What follows once all actions are in Redis: the mapping; or the rest of the end, which may fail."""
+        """What follows once all actions are in Redis: the mapping; or the rest of the end, but for the archiving."""
         agent_id, actions = as_text(record.document.get("agent_id")), trajectory(record)
         if not is_end(actions[-1] if actions else None):
             if agent_id is not None:
@@ -253,10 +265,7 @@ class Homecoming:
             await self._earlier.ended(agent_id, entry.session_id)
             await self._store.get_or_create.delete_mapping(agent_id, entry.session_id)
         if self._open_archive() is not None:
-            try:
-                await self._endings.end(entry.session_id)
-            except AwiError as error:
-                log.warning("%s has ended, but is not archived yet: %s", entry.session_id, error)
+            self._ended[entry.session_id] = None
 
     async def _map(self, agent_id: str, session_id: str, record: Base) -> None:
         """Map an agent to a session, unless it has gone on with another one, in Redis or in the journal."""

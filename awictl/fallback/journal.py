@@ -25,7 +25,7 @@ from pymongo.errors import OperationFailure
 
 from ..archive.snapshot import Revision
 from ..document.json_codec import dumps
-from ..document.splice import Base, action_count, base_from_string
+from ..document.splice import Base, action_count
 from ..errors import Refused
 from ..settings import Settings
 from ..store.mongo.connection import MongoConnection
@@ -33,7 +33,7 @@ from ..store.mongo.contents import HEAD
 from ..store.mongo.mapping import id_of
 from ..store.mongo.sessions import MongoStore
 from ..util.urls import without_credentials
-from .progress import progress_of
+from .progress import begun_from, progress_of
 
 #: Prefix of the collections.
 JOURNAL = "awi_journal"
@@ -323,13 +323,6 @@ class Journal:
                     if error.timeout:
                         raise
             self._prepared = True
-
-
-def begun_from(raw: bytes) -> dict[str, Any]:
-    """The fields of a session that begins with this string."""
-    base = base_from_string(raw)
-    home = len(base.document["history"]["actions"])
-    return {"home": home, "progress": list(progress_of(base.head)), "superseded": False}
 
 
 def _entry(found: dict[str, Any]) -> Entry:

@@ -9,6 +9,7 @@ from ..archive.snapshot import Revision
 from ..archive.values import as_count
 from ..document.action_numbers import next_t_after, t_of
 from ..document.schema import as_object
+from ..document.splice import base_from_string
 from ..document.timestamps import EPOCH, parse_timestamp
 
 
@@ -30,3 +31,10 @@ def updated_ms(head: dict[str, Any]) -> int:
 def is_newer(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether one version of a session is newer than another; both without their trajectories."""
     return progress_of(one).compared_to(progress_of(other)) > 0
+
+
+def begun_from(raw: bytes) -> dict[str, Any]:
+    """The fields of a journaled session that begins with this string."""
+    base = base_from_string(raw)
+    home = len(base.document["history"]["actions"])
+    return {"home": home, "progress": list(progress_of(base.head)), "superseded": False}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ..document.splice import Base, base_from_string
 from ..errors import InvalidData
 from ..store.mongo.documents import FOREVER, divide, string_fields
-from .journal import Entry, begun_from
-from .progress import progress_of
+from .progress import begun_from, progress_of
 from .versions import joined, rebased, trajectory
 
 if TYPE_CHECKING:
     from ..store.mongo.sessions import MongoStore
+    from .journal import Entry
 
 
 async def rebase(store: MongoStore, entry: Entry, record: Base, head: dict[str, Any], others: Sequence[Any]) -> bool:

@@ -58,6 +58,16 @@ async def test_responses_are_marked_if_mongodb_was_used(
     async def degraded(*args: Any, **named: Any) -> Any:
         return (await normal(*args, **named))._replace(degraded=True)
 
+    manager = api.worker.manager
+    apply, record_end = manager.apply, manager.record_end
+
+    async def applied(*args: Any, **named: Any) -> Any:
+        return replace(await apply(*args, **named), degraded=True)
+
+    async def ended(session_id: str) -> bool:
+        await record_end(session_id)
+        return True
+
     for number, (method, path, body) in enumerate(REQUESTS):
         await send(agent, "GET", "state", None)  # creates the session, once more after its end
         plain = await send(agent, method, path, body)
@@ -66,6 +76,8 @@ async def test_responses_are_marked_if_mongodb_was_used(
         await send(agent, "GET", "state", None)
         with monkeypatch.context() as patch:
             patch.setattr(sessions, "get_or_create", degraded)
+            patch.setattr(manager, "apply", applied)
+            patch.setattr(manager, "record_end", ended)
             marked = await send(agent, method, path, body)
         assert marked.status_code == 200, path
         assert marked.headers[MARK] == "1" and marked.json()["degraded"] is True, path

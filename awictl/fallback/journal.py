@@ -95,14 +95,12 @@ class Journal:
         self._request = database.request
         self._sessions, self._parts, self._agents = database.sessions, database.parts, database.agents
         self._aside = database.connection.collection(f"{JOURNAL}_aside")
-        self._prepared = False
-        self._preparing = asyncio.Lock()
+        self._prepared, self._preparing = False, asyncio.Lock()
 
     @classmethod
     def open(cls, settings: Settings, server: str) -> Journal:
         """The journal in the MongoDB that the settings name. Sends nothing yet. Raises Refused if they name none."""
-        url = settings.live_mongodb
-        if url is None:
+        if (url := settings.live_mongodb) is None:
             raise Refused("nothing can be journaled: set MONGODB_URI")
         connection = MongoConnection.open(url, without_credentials(url), settings)
         marks = {"pending": True, "server": server}
@@ -314,10 +312,9 @@ class Journal:
             if self._prepared:
                 return
             with self._request():
+                pending = IndexModel([("pending", ASCENDING)], partialFilterExpression={"pending": True})
                 try:
-                    await self._sessions.create_indexes(
-                        [IndexModel([("pending", ASCENDING)], partialFilterExpression={"pending": True})]
-                    )
+                    await self._sessions.create_indexes([pending])
                     await self._aside.create_indexes([IndexModel([("session_id", ASCENDING)])])
                 except OperationFailure as error:  # without them, a look takes longer
                     if error.timeout:

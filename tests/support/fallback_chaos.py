@@ -53,6 +53,7 @@ class Chaos:
         for _ in range(3):
             for site in self.sites:
                 await site.fallback.step()
+        await self.sites[0].manager.finish_ends()  # as a sweep does: of ends that were interrupted
 
     async def _step(self) -> None:
         roll = self.chance.random()

@@ -46,7 +46,7 @@ complete -c awictl -n '__awictl_at '\'''\''' -a version -d 'Print the version, l
 complete -c awictl -n '__awictl_at '\'''\''' -l version -d 'Print the version and exit.'
 complete -c awictl -l profile -x -a '(__awictl_values profile)' -d 'Profile in config.toml to use; empty for none.'
 complete -c awictl -l redis -x -d 'Redis server, without password: redis://HOST:PORT/DB, or HOST:PORT.'
-complete -c awictl -l mongo -x -d 'URL of the MongoDB archive, without password: mongodb://HOST/DATABASE.'
+complete -c awictl -l mongo -x -d 'URL of MongoDB (archive, fallback, live sessions), without password: mongodb://HOST/DATABASE.'
 complete -c awictl -l archive -x -d 'URL of the archive: mongodb://HOST/DATABASE or sqlite:///FILE.'
 complete -c awictl -l embedded -d 'Use the embedded server, a private Valkey that awictl starts.'
 complete -c awictl -s o -l output -x -a 'table wide json jsonl yaml csv ids raw' -d 'Output format.  [default: table on a terminal, JSON elsewhere]'

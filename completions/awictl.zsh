@@ -16,7 +16,7 @@ _awictl() {
     '--version[Print the version and exit.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -83,7 +83,7 @@ _awictl_session() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -133,7 +133,7 @@ _awictl_session_create() {
     '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -160,7 +160,7 @@ _awictl_session_list() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -177,7 +177,7 @@ _awictl_session_show() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -202,7 +202,7 @@ _awictl_session_apply() {
     '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -223,7 +223,7 @@ _awictl_session_diff() {
     '--exit-code[Exit with 1 if there is a difference.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -247,7 +247,7 @@ _awictl_session_history() {
     '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
@@ -267,7 +267,7 @@ _awictl_session_watch() {
     '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -286,7 +286,7 @@ _awictl_session_touch() {
     '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -307,7 +307,7 @@ _awictl_session_end() {
     '--dry-run[Only show which sessions would end.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -327,7 +327,7 @@ _awictl_archive() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -376,7 +376,7 @@ _awictl_archive_sweep() {
     '--dry-run[Only show which sessions are due.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -400,7 +400,7 @@ _awictl_archive_list() {
     '--cursor=[Cursor that the previous page reported.]:CURSOR: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -417,7 +417,7 @@ _awictl_archive_show() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -440,7 +440,7 @@ _awictl_archive_stats() {
     '--top=[Number of most used actions to show.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -462,7 +462,7 @@ _awictl_archive_export() {
     '--actions[Print one action per line instead of one session per line.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:jsonl:(table wide json jsonl yaml csv ids raw)' \
@@ -481,7 +481,7 @@ _awictl_archive_restore() {
     '--dry-run[Only check that the sessions can be restored.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -500,7 +500,7 @@ _awictl_archive_migrate() {
     '--dry-run[Only count the sessions that would be migrated.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -519,7 +519,7 @@ _awictl_agent() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -570,7 +570,7 @@ _awictl_agent_register() {
     '--allow-duplicate[Register the agent even if another one has this name.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -588,7 +588,7 @@ _awictl_agent_list() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -605,7 +605,7 @@ _awictl_agent_show() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -626,7 +626,7 @@ _awictl_agent_usage() {
     '--limit=[Maximum number of rows.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -646,7 +646,7 @@ _awictl_agent_suspend() {
     '--dry-run[Only show what would change.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -665,7 +665,7 @@ _awictl_agent_resume() {
     '--dry-run[Only show what would change.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -685,7 +685,7 @@ _awictl_agent_revoke() {
     '--dry-run[Only show what would change.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -704,7 +704,7 @@ _awictl_agent_session() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -727,7 +727,7 @@ _awictl_agent_audit() {
     '--limit=[Maximum number of rows.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -753,7 +753,7 @@ _awictl_agent_events() {
     '--dry-run[Only show what would change.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -772,7 +772,7 @@ _awictl_cache() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -813,7 +813,7 @@ _awictl_cache_key() {
     '--sort=[Sort order of the query, a JSON object, @FILE, or - for stdin.]:JSON:_files' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -832,7 +832,7 @@ _awictl_cache_list() {
     '--no-sessions[Do not scan the sessions for references.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -849,7 +849,7 @@ _awictl_cache_show() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -871,7 +871,7 @@ _awictl_cache_put() {
     '--op-id=[Operation id, the query is recorded at most once per id.]:ID: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -891,7 +891,7 @@ _awictl_cache_delete() {
     '--dry-run[Only show what would be deleted.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -915,7 +915,7 @@ _awictl_cache_diagnose() {
     '--exit-code[Exit with 1 if the query is not cached.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -934,7 +934,7 @@ _awictl_media() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -975,7 +975,7 @@ _awictl_media_put() {
     '--embedding-key=[Key of the embedding.  (default, the id of the image)]:KEY: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -994,7 +994,7 @@ _awictl_media_list() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1012,7 +1012,7 @@ _awictl_media_show() {
     '--full[Also show the full URL and unknown fields.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1032,7 +1032,7 @@ _awictl_media_similar() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1053,7 +1053,7 @@ _awictl_media_delete() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1073,7 +1073,7 @@ _awictl_keys() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -1110,7 +1110,7 @@ _awictl_keys_list() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1131,7 +1131,7 @@ _awictl_keys_ttl() {
     '--sample=[Read about N keys; count the others.  (default, 100,000)]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
@@ -1152,7 +1152,7 @@ _awictl_keys_stats() {
     '--sample=[Read about N keys; count the others.  (default, 100,000)]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
@@ -1185,7 +1185,7 @@ _awictl_serve() {
     '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1204,7 +1204,7 @@ _awictl_embedded() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -1239,7 +1239,7 @@ _awictl_embedded_start() {
     '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1258,7 +1258,7 @@ _awictl_embedded_status() {
     '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1277,7 +1277,7 @@ _awictl_embedded_stop() {
     '--sentinel[The embedded Sentinel deployment, a primary, two replicas and three sentinels.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1294,7 +1294,7 @@ _awictl_demo() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1311,7 +1311,7 @@ _awictl_health() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1331,7 +1331,7 @@ _awictl_top() {
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1352,7 +1352,7 @@ _awictl_monitor() {
     '--full[Print arguments in full instead of their first bytes.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1374,7 +1374,7 @@ _awictl_doctor() {
     '--rate=[Scan at most N keys per second.  (default, 50,000)]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1393,7 +1393,7 @@ _awictl_bench() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -1426,7 +1426,7 @@ _awictl_bench_latency() {
     '--clients=[Number of requests that are sent at once.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1446,7 +1446,7 @@ _awictl_bench_tokens() {
     '--vocabulary=[o200k_base or cl100k_base.]:NAME:(o200k_base cl100k_base)' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1468,7 +1468,7 @@ _awictl_migrate() {
     '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
@@ -1487,7 +1487,7 @@ _awictl_config() {
   _arguments -C -A '-*' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids|raw:(table wide json jsonl yaml csv ids raw)' \
@@ -1522,7 +1522,7 @@ _awictl_config_show() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv:(table wide json jsonl yaml csv ids raw)' \
@@ -1539,7 +1539,7 @@ _awictl_config_profiles() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1556,7 +1556,7 @@ _awictl_config_path() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1573,7 +1573,7 @@ _awictl_config_init() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
@@ -1590,7 +1590,7 @@ _awictl_completion() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
@@ -1608,7 +1608,7 @@ _awictl_help() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table:(table wide json jsonl yaml csv ids raw)' \
@@ -1626,7 +1626,7 @@ _awictl_version() {
   _arguments \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
-    '--mongo=[URL of the MongoDB archive, without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
     '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
     '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
     '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \

@@ -30,7 +30,9 @@ class GlobalOptions(NamedTuple):
     mongo: Annotated[
         str | None,
         global_option(
-            "--mongo", help="URL of the MongoDB archive, without password: mongodb://HOST/DATABASE.", metavar="URL"
+            "--mongo",
+            help="URL of MongoDB (archive, fallback, live sessions), without password: mongodb://HOST/DATABASE.",
+            metavar="URL",
         ),
     ] = None
     archive: Annotated[

@@ -210,6 +210,11 @@ class Journal:
         """
         return self._pending({"server": self._server})
 
+    async def pending_elsewhere(self) -> list[str]:
+        """The deployments that other pending sessions belong to, by their identity. One request."""
+        with self._request():
+            return sorted(await self._sessions.distinct("server", {"pending": True, "server": {"$ne": self._server}}))
+
     async def _pending(self, which: dict[str, Any]) -> AsyncGenerator[str, None]:
         with self._request():
             found = self._sessions.find({"pending": True, **which}, {"_id": 1}).sort("revision", ASCENDING)

@@ -47,9 +47,18 @@ async def test_sessions_that_are_not_in_redis_yet(manager: StateManager) -> None
     await journal_of(manager).begin(SESSION_ID, compact(document([0])))
     found = (await checked(manager))["journal"]
     assert found.status is Status.WARN and found.evidence.startswith("1 session went on in mongodb://")
-    assert "`awictl archive sweep`" in found.remedy
+    assert "`awictl archive sweep`" in found.remedy and "another address" not in found.evidence + found.remedy
     [away] = await check_journal(journal_of(manager), redis_answers=False)
     assert "start Redis again" in away.remedy
+
+
+async def test_sessions_of_another_address_of_redis(manager: StateManager) -> None:
+    journal = journal_of(manager)
+    await journal.begin(SESSION_ID, compact(document([0])))
+    await journal._sessions.update_one({"_id": SESSION_ID}, {"$set": {"server": "redis://mistyped:1/0"}})
+    found = (await checked(manager))["journal"]
+    assert found.status is Status.WARN and "another address: redis://mistyped:1/0" in found.evidence
+    assert "sweep with that address" in found.remedy and "`awictl session apply ID '{}'`" in found.remedy
 
 
 async def test_actions_that_cannot_be_applied(manager: StateManager) -> None:

@@ -23,24 +23,33 @@ async def check_journal(journal: Journal, *, redis_answers: bool) -> list[Check]
     """
     try:
         pending, set_aside = await journal.counts()
+        elsewhere = await journal.pending_elsewhere() if pending else []
         aside = await journal.aside(_NAMED) if set_aside else []
     except AwiError:
         return []
-    checks = [_pending(pending, journal.where, redis_answers)]
+    checks = [_pending(pending, elsewhere, journal.where, redis_answers)]
     if set_aside:
         checks.append(_set_aside(set_aside, aside))
     return checks
 
 
-def _pending(pending: int, where: str, redis_answers: bool) -> Check:
+def _pending(pending: int, elsewhere: list[str], where: str, redis_answers: bool) -> Check:
     if not pending:
         return passed("journal", f"everything that was recorded in {where} while Redis was away is in Redis")
     found = f"{plural(pending, 'session')} went on in {where} while Redis was away, and may not be in Redis yet"
     if not redis_answers:
-        return warned("journal", found, "start Redis again; then they are brought home")
-    remedy = (
-        "run `awictl archive sweep`, which brings them home, as do `serve` and `archive sweep --watch` by themselves"
-    )
+        remedy = "start Redis again; then they are brought home"
+    else:
+        remedy = (
+            "run `awictl archive sweep`, which brings them home, as do `serve` and `archive sweep --watch` "
+            "by themselves"
+        )
+    if elsewhere:
+        found += f"; some of them went on while Redis had another address: {', '.join(elsewhere[:_NAMED])}"
+        remedy += (
+            "; with another address of Redis, sweep with that address, or bring a session to this one with "
+            "`awictl session apply ID '{}'`"
+        )
     return warned("journal", found, remedy)
 
 

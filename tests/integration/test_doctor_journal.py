@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from support.archives import forget_sockets
+from support.archives import drop_sockets, forget_sockets
 from support.documents import AGENT_ID, SESSION_ID, action, compact, document
 from support.mongo import MongoServer
 
@@ -74,9 +74,9 @@ async def test_actions_that_cannot_be_applied(manager: StateManager) -> None:
     assert "awi_journal_aside" in found.remedy
 
 
-async def test_no_check_without_mongodb_or_without_a_fallback(settings: Settings) -> None:
+async def test_no_check_without_mongodb_or_without_a_fallback(settings: Settings, mongo_sockets: None) -> None:
     nothing = "mongodb://127.0.0.1:1/awi?serverSelectionTimeoutMS=50"
     for more in ({"mongodb_uri": nothing, "timeout": 0.2}, {"mongodb_uri": nothing, "fallback": False, "timeout": 0.2}):
         async with StateManager.open(replace(settings, **more)) as manager:
             assert await checked(manager) == {}
-            await forget_sockets(manager.required_archive())
+        await drop_sockets()

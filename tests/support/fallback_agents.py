@@ -96,6 +96,7 @@ class Agent:
     async def run(self, going: asyncio.Event, stop: asyncio.Event) -> None:
         """Work while `going` is set, until `stop` is."""
         try:
+            await asyncio.sleep(self._random.uniform(0, self._think))  # not all at once
             while not stop.is_set():
                 await going.wait()
                 if stop.is_set():

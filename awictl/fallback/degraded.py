@@ -211,7 +211,7 @@ class DegradedSessions:
             head = self._known.head(session_id)
             if head is None:
                 return True
-            record = await self._store.read_base(session_id, full=True)
+            record = await self._record(entry)
             return record is not None and await rebase(
                 self._store, entry, record, head, self._known.actions(session_id)
             )
@@ -219,10 +219,17 @@ class DegradedSessions:
         if over:
             await self.journal.drop(entry)
             return False
-        record = await self._store.read_base(session_id, full=True) if version is not None else None
-        if version is None or (record is not None and not is_newer(version.head, record.head)):
+        if version is None:
             return True
-        return record is not None and await renew(self._store, entry, record, version.raw)
+        record = await self._record(entry)
+        if record is None:
+            return False
+        return not is_newer(version.head, record.head) or await renew(self._store, entry, record, version.raw)
+
+    async def _record(self, entry: Entry) -> Base | None:
+        """A journaled session with its trajectory; None if it has changed since its entry was read."""
+        record = await self._store.read_base(entry.session_id, full=True)
+        return record if record is not None and record.revision == entry.revision else None
 
     async def save_known(self, go_on: Callable[[], bool]) -> None:
         """Begin to journal the sessions of which this process wrote actions lately, as long as `go_on()` is true.

@@ -90,8 +90,8 @@ class Homecoming:
                     await self._journal.adopt(session_id)
                     continue
                 record = await self._journal.store.read_base(session_id, full=True)
-                if record is None:
-                    return
+                if record is None or record.revision != entry.revision:
+                    continue  # with another version, `home` may be another one, too
                 brought = await self._brought(entry, record)
                 if isinstance(brought, bytes):
                     marked = await settle(self._journal.store, entry, record, brought)

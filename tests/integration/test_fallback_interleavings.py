@@ -17,6 +17,7 @@ from support.valkey import ValkeyServer
 from awictl import StateManager
 from awictl.fallback import homecoming, journal
 from awictl.sessions.trimmed import TrimmedActions
+from awictl.sessions.update import Updater
 from awictl.store import breaker
 
 
@@ -160,3 +161,61 @@ async def test_an_agent_gets_the_session_that_was_begun_after_its_mapping_was_re
     await found.unmap("a", ids[0])  # between another request's read of it and its change
     assert await found.map("a", ids[1], ids[0]) == ids[1]
     assert await found.session_of("a") == ids[1]
+
+
+async def test_an_update_is_journaled_while_another_process_brings_home_what_it_read_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    for number in range(1, 7):
+        await site.apply(session_id, number)
+    await site.redis_away()
+    await site.apply(session_id, 7)
+    async with site.another(fallback=False) as other:  # so that the actions get other numbers
+        await other.apply(session_id, 100)
+    async with site.another() as slow, site.another() as quick:
+        quick.manager.__dict__["_updater"] = Updater(
+            quick.manager.store, replace(quick.manager.settings, max_actions=3), quick.manager._updater._trimmed
+        )
+        entry_of = slow.fallback.journal.entry
+        waits = [True]
+
+        async def entry(session_id: str) -> Any:
+            found = await entry_of(session_id)
+            if waits:
+                waits.clear()
+                assert (await quick.visit("a")).head["n"] == 7  # brought home, and trimmed
+                assert (await site.apply(session_id, 8)).degraded
+            return found
+
+        monkeypatch.setattr(slow.fallback.journal, "entry", entry)
+        assert (await slow.visit("a")).head["n"] == 8
+    assert site.op_ids(session_id)[-1] == "op_8"
+
+
+async def test_an_update_is_journaled_while_another_process_contributes_a_newer_version(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await site.new_session("a")
+    await site.redis_away()
+    await site.apply(session_id, 1)
+    async with site.another() as other, site.another(proxied=True) as late:
+        assert (await other.visit("a")).head["n"] == 1
+        for number in (2, 3, 4):
+            await other.apply(session_id, number)
+        await other.archive(session_id)
+        find = late.fallback.degraded._newest.find
+
+        async def slowly(session_id: str) -> Any:
+            found = await find(session_id)
+            if waits:
+                waits.clear()
+                await site.apply(session_id, 5)
+            return found
+
+        waits = [True]
+        monkeypatch.setattr(late.fallback.degraded._newest, "find", slowly)
+        assert await late.fallback.degraded.ensure(session_id)
+    await site.redis_back()
+    await site.visit("a")
+    assert site.op_ids(session_id) == [f"op_{number}" for number in range(1, 6)]

@@ -737,7 +737,12 @@ def wait_for_workers(server: Server, count: int) -> None:
 
 
 def serving_processes(server: Server) -> list[int]:
-    return [pid for pid in server.children() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in server.children():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -265,8 +265,9 @@ class StateManager:
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            while not watching.done():  # a task group, or the driver, may turn a cancellation into another error
+                watching.cancel()
+                await asyncio.wait([watching], timeout=0.1)
 
     async def bring_home(self) -> int:
         """Bring home all that is journaled, once. Returns how many sessions could not be. Raises Unreachable."""

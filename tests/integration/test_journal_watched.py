@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from support.sites import client_of, running
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.fallback.switch import SessionFallback
 from awictl.server.middleware import LoadSession
 
 SESSION_ID = "sess_0001"
@@ -72,3 +73,25 @@ async def test_it_comes_home_by_itself(
             await asyncio.sleep(0.01)
     assert server.raw.get("AGENT:SESSION:agent") == SESSION_ID.encode()
     await drop_sockets()
+
+
+async def test_a_cancellation_that_becomes_another_error_does_not_keep_it_from_ending(
+    settings: Settings, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = 0
+
+    async def watch(_: SessionFallback) -> None:
+        nonlocal cancelled
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+                if cancelled > 1:
+                    raise
+
+    monkeypatch.setattr(SessionFallback, "watch", watch)
+    journaled = replace(settings, mongodb_uri=mongo.uri)
+    async with StateManager.open(journaled) as manager, asyncio.timeout(PATIENCE), manager.journal_watched():
+        await asyncio.sleep(0)
+    assert cancelled == 2

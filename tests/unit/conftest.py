@@ -15,7 +15,7 @@ from material import Load  # noqa: E402
 from awictl import Settings  # noqa: E402
 
 # the workers of pytest-xdist share the processors, so the duration of an example means nothing
-hypothesis.settings.register_profile("unit", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("unit", deadline=None, max_examples=40)
 # `AWI_HYPOTHESIS=long uv run pytest tests/unit`: many more examples than there are by default
 hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("AWI_HYPOTHESIS", "unit"))

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs
 
 from ...errors import AccessDenied, AwiError, Refused
 from ...sessions.from_app import AppSessions
-from ...util.humanize import duration, plural
+from ...util.humanize import plural
 from ...util.urls import canonical_mongodb, user_info
 from .report import Check, failed, not_permitted, passed, warned
-from .server_checks import CLOCK_SKEW_FAIL_MS, CLOCK_SKEW_WARN_MS, SLOW_MS
+from .server_checks import SLOW_MS, clock_check
 
 if TYPE_CHECKING:
     from ...settings import Settings
@@ -93,12 +93,7 @@ async def _clock(store: MongoStore) -> Check:
         ahead = await store.database.clock.offset_ms()
     except AwiError as error:
         return not_permitted("clock", f"hello ({error})")
-    way = "ahead of" if ahead > 0 else "behind"
-    evidence = f"the server's clock is {duration(abs(ahead))} {way} this machine's"
-    if abs(ahead) < CLOCK_SKEW_WARN_MS:
-        return passed("clock", evidence)
-    remedy = "synchronize both clocks with NTP; activity times depend on them (expiries are by the server's clock)"
-    return (failed if abs(ahead) >= CLOCK_SKEW_FAIL_MS else warned)("clock", evidence, remedy)
+    return clock_check(ahead, "activity times depend on them (expiries are by the server's clock)")
 
 
 def _replication(hello: dict[str, Any]) -> Check:

@@ -140,12 +140,17 @@ async def _clock(server_info: ServerInfo) -> Check:
         ahead = await server_info.clock_offset_ms()
     except NotAvailable as command:
         return not_permitted("clock", str(command))
-    way = "ahead of" if ahead > 0 else "behind"
-    evidence = f"the server's clock is {duration(abs(ahead))} {way} this machine's"
-    if abs(ahead) < CLOCK_SKEW_WARN_MS:
+    return clock_check(ahead, "activity times and rate limits depend on them (TTLs do not)")
+
+
+def clock_check(ahead_ms: float, depends: str) -> Check:
+    """The check of a server's clock, which is `ahead_ms` milliseconds ahead. `depends`: what depends on the clocks."""
+    way = "ahead of" if ahead_ms > 0 else "behind"
+    evidence = f"the server's clock is {duration(abs(ahead_ms))} {way} this machine's"
+    if abs(ahead_ms) < CLOCK_SKEW_WARN_MS:
         return passed("clock", evidence)
-    remedy = "synchronize both clocks with NTP; activity times and rate limits depend on them (TTLs do not)"
-    return (failed if abs(ahead) >= CLOCK_SKEW_FAIL_MS else warned)("clock", evidence, remedy)
+    remedy = f"synchronize both clocks with NTP; {depends}"
+    return (failed if abs(ahead_ms) >= CLOCK_SKEW_FAIL_MS else warned)("clock", evidence, remedy)
 
 
 async def _persistence(server_info: ServerInfo, info: Info) -> Check:

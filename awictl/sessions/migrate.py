@@ -91,7 +91,7 @@ class StoreMigration:
         self._mover = SessionMover(source, target, open_archive)
         #: Sessions that stay in the source: a later pass does not try them again.
         self._left: set[str] = set()
-        #: Sessions that the archive has as live in the source: it is told where they are now.
+        #: Sessions that are live in the source according to the archive, which records where each of them is moved to.
         self._archived: set[str] = set()
         #: Sessions that are being ended in the target.
         self._ending: set[str] = set()
@@ -128,7 +128,7 @@ class StoreMigration:
         return found
 
     async def _archived_sessions(self) -> set[str]:
-        """The sessions that the archive has as live in the source."""
+        """The sessions that are live in the source according to the archive."""
         archive = self._open_archive()
         if archive is None or self._dry_run:
             return set()

@@ -1,4 +1,4 @@
-"""Archives of both kinds; an HTTP API whose archive is a file, and an agent that calls it."""
+"""Archives of both kinds; an HTTP API whose archive is a file, an agent that calls it; a process with a fallback."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from support.api import Agent, an_agent, client_of, served
 from support.archives import Backend, MongoBackend, SqliteBackend, opened
+from support.fallback_site import Site, site_of, without_indexes
+from support.mongo import MongoServer
+from support.proxy import Proxy
+from support.valkey import ValkeyServer
 
 from awictl import Settings
 from awictl.archive.base import Archive
 from awictl.server.app import Api
+from awictl.store import breaker
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
@@ -55,3 +60,14 @@ async def api(archived: Settings) -> AsyncIterator[Api]:
 async def agent(api: Api) -> AsyncIterator[Agent]:
     async with client_of(api) as client:
         yield await an_agent(api, client)
+
+
+@pytest.fixture
+async def site(
+    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Site]:
+    """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
+    without_indexes(monkeypatch)
+    async with site_of(valkey, proxy, mongo) as opened:
+        yield opened

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from support.fallback_site import Site, site_of, without_indexes
+from support.fallback_site import Site
 from support.mongo import MongoServer
 from support.proxy import Cut, Proxy, once, proxied
 from support.valkey import ValkeyServer
@@ -18,21 +18,9 @@ from awictl import StateManager
 from awictl.document.byte_layout import decode
 from awictl.errors import HasEnded, RateLimited, Unreachable
 from awictl.fallback import homecoming
-from awictl.store import breaker
 
 T = TypeVar("T")
 DATA = Path(__file__).parents[1] / "data"
-
-
-@pytest.fixture
-async def site(
-    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Site]:
-    """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
-    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
-    without_indexes(monkeypatch)
-    async with site_of(valkey, proxy, mongo) as opened:
-        yield opened
 
 
 async def eventually(work: Callable[[], Awaitable[T]]) -> T:

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.fallback_site import Site, site_of, without_indexes
-from support.mongo import MongoServer
-from support.proxy import Proxy
-from support.valkey import ValkeyServer
+from support.fallback_site import Site
 
 from awictl import StateManager
 from awictl.fallback import homecoming, journal
 from awictl.sessions.trimmed import TrimmedActions
 from awictl.sessions.update import Updater
 from awictl.store import breaker
-
-
-@pytest.fixture
-async def site(
-    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Site]:
-    """A process with a fallback, and Redis behind a proxy. It notices soon that Redis is back."""
-    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
-    without_indexes(monkeypatch)
-    async with site_of(valkey, proxy, mongo) as opened:
-        yield opened
 
 
 async def unknown(*_: Any) -> None:

@@ -52,8 +52,6 @@ class SessionFallback:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.known = known
-        #: How many operations were done in the journal.
-        self.degraded_operations = 0
         self._breaker = breaker
         self._open_journal = open_journal
         self._open_degraded = open_degraded
@@ -172,14 +170,12 @@ class SessionFallback:
         self._begin_outage()
         try:
             with self._bringer.journaling(session_id, agent_id):
-                result = await degraded()
+                return await degraded()
         except Unreachable as error:
             self._journal_away = (self._clock() + JOURNAL_AWAY_SECONDS, error)
             raise _both(failure, error) from failure
         except NotFound as error:
             raise _both(failure, error) from failure  # Redis may have it
-        self.degraded_operations += 1
-        return result
 
     def _begin_outage(self) -> None:
         """Note that Redis is away, unless that is known already."""

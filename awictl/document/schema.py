@@ -28,6 +28,9 @@ CACHE_ACTION = "cache_query_results"
 #: The field with the `_id` of the app's own document in MongoDB, in a session that was copied from that one.
 APP_DOCUMENT_ID = "app_document_id"
 
+#: The field with the session that a copy was made of, and where: `{"session_id", "t", "ordinal"}`.
+FORKED_FROM = "forked_from"
+
 #: The app's actions that become available and unavailable with the current page.
 PREVIOUS_PAGE = "prev_page"
 NEXT_PAGE = "next_page"

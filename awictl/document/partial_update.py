@@ -1,0 +1,117 @@
+"""Apply an action to what is known of a state, and take it back; the state of a new session.
+
+A state is a document without its history. `update.apply_update` does the same to whole documents: it merges the delta,
+counts the action, and sets the times.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .partial_state import UNKNOWN, OpenObject, redo, undo
+from .schema import APP_DOCUMENT_ID, FORKED_FROM, SESSION_END, SESSION_START, as_object, new_document
+
+#: Fields of which the value in a new session depends on who creates it. Times: the app reads the clock several times.
+_VARYING = (
+    ("agent_name",),
+    ("user_id",),
+    ("current_url",),
+    ("page_state", "route"),
+    ("statistics", "session_start"),
+    ("statistics", "last_activity"),
+    ("last_updated",),
+)
+
+
+def is_start(action: Any) -> bool:
+    """Whether an action is the start of a session, which is not counted and has no outcome."""
+    record = as_object(action)
+    return record.get("action") == SESSION_START and "success" not in record
+
+
+def is_end(action: Any) -> bool:
+    """Whether an action is the end of a session, which is not counted and has no outcome."""
+    record = as_object(action)
+    return record.get("action") == SESSION_END and "success" not in record
+
+
+def applied(state: dict[str, Any], action: Any) -> dict[str, Any]:
+    """What is known of a state without history after an action; see `update.apply_update`."""
+    record = as_object(action)
+    after: dict[str, Any] = redo(state, as_object(record.get("delta")))
+    if is_start(action):
+        return after
+    now = record.get("timestamp", UNKNOWN)
+    if isinstance(statistics := after.get("statistics"), dict):
+        after["statistics"] = _counted(statistics, action, now)
+    after["last_updated"] = now
+    return after
+
+
+def taken_back(state: dict[str, Any], action: Any) -> dict[str, Any]:
+    """What is known of a state without history before an action, from the one after it."""
+    before = copied(state)
+    if not is_start(action):
+        if isinstance(statistics := before.get("statistics"), dict):
+            before["statistics"] = _uncounted(statistics, action)
+        before["last_updated"] = UNKNOWN
+    undone: dict[str, Any] = undo(before, as_object(as_object(action).get("delta")))
+    return undone
+
+
+def _counted(statistics: dict[str, Any], action: Any, now: Any) -> dict[str, Any]:
+    """What is known of statistics after an action; see `update.counted`."""
+    after = copied(statistics)
+    if is_end(action):
+        after["session_end"] = now
+        return after
+    for name in _counts_of(action):
+        count = after.get(name, UNKNOWN if type(after) is OpenObject else 0)
+        if type(count) is int:
+            after[name] = count + 1
+    after["last_activity"] = now
+    return after
+
+
+def _uncounted(statistics: dict[str, Any], action: Any) -> dict[str, Any]:
+    """What is known of statistics before an action, from those after it."""
+    before = copied(statistics)
+    if is_end(action):
+        before["session_end"] = UNKNOWN
+        return before
+    for name in _counts_of(action):
+        if type(count := before.get(name)) is int:
+            # the counts of a new session are there; those of other statistics are added by the first action
+            before[name] = count - 1 if count != 1 or "session_start" in before else UNKNOWN
+    before["last_activity"] = UNKNOWN
+    return before
+
+
+def _counts_of(action: Any) -> tuple[str, str]:
+    succeeded = as_object(action).get("success") is not False
+    return "total_actions", "successful_actions" if succeeded else "failed_actions"
+
+
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    return OpenObject(state) if type(state) is OpenObject else dict(state)
+
+
+def state_of(head: dict[str, Any]) -> dict[str, Any]:
+    """A document without its history: the part of it that deltas change."""
+    return {name: value for name, value in head.items() if name != "history"}
+
+
+def beginning(head: dict[str, Any], first: Any) -> dict[str, Any] | None:
+    """The state of a new session, as the app and awictl create it; None if the session did not begin as one.
+
+    `first`: its first action.
+    """
+    if not is_start(first) or APP_DOCUMENT_ID in head:
+        return None
+    state = state_of(new_document(head.get("session_id", ""), head.get("agent_id", ""), "", "", ""))
+    for *parents, name in _VARYING:
+        place = state
+        for parent in parents:
+            place = place[parent]
+        place[name] = UNKNOWN
+    return state | ({FORKED_FROM: head[FORKED_FROM]} if FORKED_FROM in head else {})

@@ -82,7 +82,7 @@ class Timeline:
         """`document`: the present state. `steps`: the whole trajectory as far as it is known, oldest action first; by
         default, the one in the document. `breaks`: ordinals before which an unknown number of actions is missing."""
         self.steps: Sequence[Step] = steps_of(document) if steps is None else steps
-        self._kept = [one for one in self.steps if not one.overwritten]
+        self._kept: list[Step] = [one for one in self.steps if not one.overwritten]
         self._breaks = breaks
         #: The present state without its trajectory.
         self.head = _without_actions(document)
@@ -136,7 +136,7 @@ class Timeline:
     def ordinal_at(self, moment: datetime) -> int:
         """The ordinal of the newest action that was taken until then. Raises NotFound if there is none."""
         first: datetime | None = None
-        for one in reversed(self._kept):
+        for one in self._kept[::-1]:
             taken = time_of(one)
             if taken is not None and taken <= moment:
                 return one.ordinal

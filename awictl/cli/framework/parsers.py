@@ -1,34 +1,25 @@
 """Parsers of option values: durations, intervals, points in time, finite numbers."""
 
 import math
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...util.durations import duration_ms
 from .params import bad_parameter
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 #: Minimum polling interval, in seconds.
 MIN_INTERVAL = 0.05
-_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 
 
 def parse_duration(text: str) -> int:
     """Parse a duration such as 20m, 90s or 1h30m. Returns milliseconds. Raises typer.BadParameter."""
-    duration_ms = _duration_ms(text)
-    if duration_ms is None:
+    milliseconds = duration_ms(text)
+    if milliseconds is None:
         raise bad_parameter(f"{text!r} is not a duration such as 20m, 90s or 1h30m")
-    return duration_ms
-
-
-def _duration_ms(text: str) -> int | None:
-    match = _DURATION.fullmatch(text.strip().lower())
-    if not text.strip() or match is None:
-        return None
-    return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS, strict=True) if count)
+    return milliseconds
 
 
 def parse_ttl(text: str) -> int:
@@ -89,9 +80,9 @@ def parse_moment(text: str) -> "datetime":
     """
     from datetime import UTC, datetime, timedelta
 
-    if (duration_ms := _duration_ms(text)) is not None:
+    if (milliseconds := duration_ms(text)) is not None:
         with suppress(OverflowError):
-            return datetime.now(UTC) - timedelta(milliseconds=duration_ms)
+            return datetime.now(UTC) - timedelta(milliseconds=milliseconds)
     try:
         moment = datetime.fromisoformat(text.strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

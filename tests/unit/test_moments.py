@@ -1,0 +1,68 @@
+"""Moments of a session, as users name them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from awictl.document.moments import parse_moment_of
+from awictl.document.timeline import Step, Timeline
+from awictl.document.timestamps import timestamp
+from awictl.errors import InvalidInput, NotFound
+
+#: The times of actions 5 to 8: the session went on over midnight.
+TIMES = ["2026-11-23T23:50:00.000Z", "2026-11-23T23:58:30.500Z", "2026-11-24T00:01:00.000Z", "2026-11-24T00:05:00.000Z"]
+NOW = datetime(2026, 11, 24, 0, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    steps = [Step(t, {"t": t, "timestamp": at}) for t, at in enumerate(TIMES, 5)]
+    return Timeline({"history": {"actions": [one.action for one in steps]}}, steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "ordinal"),
+    [
+        ("6", 6),
+        ("23:55", 5),
+        ("23:58:30", 5),
+        ("23:58:30.5", 6),
+        ("00:02:00", 7),
+        ("00:09", 8),
+        ("23:00", 8),
+        ("2026-11-24", 6),
+        ("2026-11-23T23:59", 6),
+        ("2026-11-24T01:02:00+01:00", 7),
+        ("2027-01-01", 8),
+        ("-5m", 8),
+        ("-9m30s", 6),
+        ("-0s", 8),
+    ],
+)
+def test_moments(timeline: Timeline, text: str, ordinal: int) -> None:
+    assert parse_moment_of(text).in_(timeline, NOW) == ordinal
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "x", "25:00", "12:5", "5m", "-1", "1.5", "²", "9" * 30, "-9999999999d", "2026-13-01"]
+)
+def test_what_is_not_a_moment(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a moment of a session"):
+        parse_moment_of(text)
+
+
+@pytest.mark.parametrize("text", ["-1h", "2026-11-23", "2026-11-23T23:00"])
+def test_nothing_is_known_from_before_the_first_action(timeline: Timeline, text: str) -> None:
+    with pytest.raises(NotFound, match="no action is known from before"):
+        parse_moment_of(text).in_(timeline, NOW)
+
+
+def test_a_time_of_day_needs_the_times_of_actions() -> None:
+    untimed: Any = {"history": {"actions": [{"t": 0}]}}
+    with pytest.raises(NotFound, match="has a time"):
+        parse_moment_of("12:00").in_(Timeline(untimed), NOW)
+    with pytest.raises(NotFound, match="no action is known from before"):
+        parse_moment_of(timestamp(NOW + timedelta(days=1))).in_(Timeline(untimed), NOW)

@@ -31,6 +31,12 @@ APP_DOCUMENT_ID = "app_document_id"
 #: The field with the session that a copy was made of, and where: `{"session_id", "t", "ordinal"}`.
 FORKED_FROM = "forked_from"
 
+#: Fields that are not part of the state that an agent sees, and differ between any two sessions.
+OWN_FIELDS = (
+    *("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated"),
+    *(APP_DOCUMENT_ID, FORKED_FROM),
+)
+
 #: The app's actions that become available and unavailable with the current page.
 PREVIOUS_PAGE = "prev_page"
 NEXT_PAGE = "next_page"

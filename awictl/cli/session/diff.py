@@ -3,15 +3,13 @@
 from typing import Annotated, Any
 
 from ...document.merge import DocumentDifference, compare
+from ...document.schema import OWN_FIELDS
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
 from ..framework.params import CommandExit, argument, option
 from ..framework.parsers import plain_id
 from ..framework.session_view import last_delta, marked
 from . import view
-
-#: Fields that are not part of the state, and differ between any two sessions.
-OWN_FIELDS = ("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated")
 
 OtherId = Annotated[
     str | None, argument(metavar="[ID2]", help="Id of another session.", show_default=False, callback=plain_id)

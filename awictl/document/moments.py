@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from operator import ge, le
+from typing import Any
 
 from ..errors import InvalidInput, NotFound
 from ..util.durations import duration_ms
-from .timeline import Timeline, time_of
+from .timeline import Step, Timeline, time_of
 from .timestamps import parse_timestamp
 
 #: What a moment may be, for messages.
@@ -38,11 +41,14 @@ class Moment:
         A time of day is on the day of the newest action, or on the day before if the session was there then, and is not
         later. `now`: what `ago` counts from.
         """
-        if self.ordinal is not None:
-            return self.ordinal
-        if self.ago is not None:
-            return timeline.ordinal_at(now - self.ago)
-        return timeline.ordinal_at(self.at or self._on_the_day_of(timeline))
+        return timeline.ordinal_at(self._time_in(timeline, now)) if self.ordinal is None else self.ordinal
+
+    def place_in(self, timeline: Timeline, now: datetime) -> tuple[Callable[[Step], Any], Any]:
+        """What to compare of actions to find those before and after this moment, and the value to compare it with."""
+        return (time_of, self._time_in(timeline, now)) if self.ordinal is None else (_ordinal_of, self.ordinal)
+
+    def _time_in(self, timeline: Timeline, now: datetime) -> datetime:
+        return now - self.ago if self.ago is not None else self.at or self._on_the_day_of(timeline)
 
     def _on_the_day_of(self, timeline: Timeline) -> datetime:
         times = [moment for one in timeline.steps if (moment := time_of(one)) is not None]
@@ -53,6 +59,23 @@ class Moment:
         # a time later than the newest action is one of the day before, if the session was there then
         earlier = found - timedelta(days=1)
         return earlier if found > last and earlier >= min(times) else found
+
+
+def steps_between(timeline: Timeline, start: Moment | None, stop: Moment | None, now: datetime) -> Sequence[Step]:
+    """The actions from one moment to another, both included, oldest first. None: no bound.
+
+    If a bound is a time, actions without one are left out. Raises NotFound for a time of day if no action has a time.
+    """
+    found = timeline.steps
+    for moment, fits in ((start, ge), (stop, le)):
+        if moment is not None and found:
+            value, bound = moment.place_in(timeline, now)
+            found = [one for one in found if (own := value(one)) is not None and fits(own, bound)]
+    return found
+
+
+def _ordinal_of(step: Step) -> int:
+    return step.ordinal
 
 
 def parse_moment_of(text: str) -> Moment:

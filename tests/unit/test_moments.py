@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from awictl.document.moments import parse_moment_of
+from awictl.document.moments import parse_moment_of, steps_between
 from awictl.document.timeline import Step, Timeline
 from awictl.document.timestamps import timestamp
 from awictl.errors import InvalidInput, NotFound
@@ -66,3 +66,34 @@ def test_a_time_of_day_needs_the_times_of_actions() -> None:
         parse_moment_of("12:00").in_(Timeline(untimed), NOW)
     with pytest.raises(NotFound, match="no action is known from before"):
         parse_moment_of(timestamp(NOW + timedelta(days=1))).in_(Timeline(untimed), NOW)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "ordinals"),
+    [
+        (None, None, [5, 6, 7, 8]),
+        ("6", "7", [6, 7]),
+        ("0", "5", [5]),
+        ("7", "6", []),
+        ("9", None, []),
+        ("23:58:30", None, [6, 7, 8]),
+        ("23:58:30.5", "00:01", [6, 7]),
+        ("2026-11-24", "7", [7]),
+        ("-9m", None, [7, 8]),
+        (None, "-1h", []),
+    ],
+)
+def test_the_actions_from_one_moment_to_another(
+    timeline: Timeline, start: str | None, stop: str | None, ordinals: list[int]
+) -> None:
+    bounds = [parse_moment_of(one) if one is not None else None for one in (start, stop)]
+    assert [one.ordinal for one in steps_between(timeline, *bounds, NOW)] == ordinals
+
+
+def test_actions_without_a_time_are_in_no_range_of_time() -> None:
+    document: Any = {"history": {"actions": []}}
+    found = Timeline(document, [Step(0, {"timestamp": TIMES[0]}), Step(1, {}), Step(2, {"timestamp": TIMES[1]})])
+    year = parse_moment_of("2026-01-01")
+    assert [one.ordinal for one in steps_between(found, year, None, NOW)] == [0, 2]
+    assert [one.ordinal for one in steps_between(found, parse_moment_of("1"), None, NOW)] == [1, 2]
+    assert not steps_between(Timeline(document, []), parse_moment_of("12:00"), None, NOW)

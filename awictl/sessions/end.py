@@ -14,6 +14,7 @@ recorded (`record`). Ending it again, or a sweep, archives and deletes it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from ..document.schema import OTHER_ID_REMEDY, as_object, as_text, has_ended
 from ..document.timestamps import optional_timestamp
 from ..document.update import Update, ending
 from ..errors import AwiError, InvalidData, NotFound, Refused, Unreachable, UpdateConflict, as_awi_error
-from ..store.base import DeleteOutcome, Listed, SessionStore
+from ..store.base import DeleteOutcome, Listed, SessionStore, Stored
 from ..store.errors import already_live, no_session
 from .find import OpenArchive
 from .taking import Taking
@@ -34,6 +35,8 @@ from .update import Updater
 
 #: Seconds after which an end gives up if the agent keeps writing the session back.
 DEADLINE_SECONDS = 1.0
+#: Number of versions of a session that are looked at before `end_if` gives up, because its agent keeps changing it.
+MAX_VERSIONS = 8
 #: What an operator can do without an archive.
 DISCARD_HINT = "to end a session and lose it for good, `awictl session end --discard --yes`"
 
@@ -73,6 +76,33 @@ class SessionEndings:
         archive = self._required_archive()
         await self._check_archivable(session_id)
         return await self._finish(session_id, archive)
+
+    async def end_if(self, session_id: str, matches: Callable[[Stored], bool]) -> Ended | None:
+        """End a session like `end` if the version that is taken matches; None if not, or if it is not live any more."""
+        archive = self._required_archive()
+        for _ in range(MAX_VERSIONS):
+            stored = await self._store.read(keys.check_session_id(session_id))
+            if stored is None or not matches(stored):
+                return None
+            await self._check_archivable(session_id)
+            if (await self._store.endings.take(session_id, stored.raw)).value:  # also if its reply was lost at first
+                return await self._finish(session_id, archive)
+        raise _keeps_changing(session_id, self._store.where)
+
+    async def discard_if(self, session_id: str, matches: Callable[[Stored], bool]) -> Ended | None:
+        """Delete a session like `discard` if the version that is deleted matches; None if not, or if it is gone."""
+        for _ in range(MAX_VERSIONS):
+            stored = await self._store.read(keys.check_session_id(session_id))
+            if stored is None or not matches(stored):
+                return None
+            listed = next(iter(await self._store.list([session_id])), None)
+            agent_id = as_text(listed.head.get("agent_id")) if listed is not None else None
+            outcome = await self._store.delete(session_id, agent_id, stored.raw)
+            if outcome is DeleteOutcome.DELETED:
+                return Ended(session_id, agent_id, None, listed.actions if listed is not None else None, None)
+            if outcome is DeleteOutcome.GONE:
+                return None
+        raise _keeps_changing(session_id, self._store.where)
 
     async def finish_taken(self) -> dict[str, Ended | AwiError]:
         """Finish the ends that were interrupted after the session was taken. Returns the outcome of each.
@@ -266,6 +296,10 @@ async def _mark(updater: Updater, listed: Listed, *, keep: bool) -> None:
         await updater.run(listed.session_id, build, update.op_id, look_for_op_id=False, whole=True)
     except _MarkedByOthers:
         return
+
+
+def _keeps_changing(session_id: str, where: str) -> UpdateConflict:
+    return UpdateConflict(f"{where}: {session_id} keeps changing, so it was not ended; run the command again")
 
 
 def not_archived(session_id: str, archive: Archive) -> NotFound:

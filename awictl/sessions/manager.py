@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .find import Found
     from .get_or_create import AgentSessions
     from .migrate import StoreMigration
+    from .selection import SessionSelection
     from .update import Updated, Updater
     from .writer import Created, SessionWriter
 
@@ -313,6 +314,13 @@ class StateManager:
         from .end import SessionEndings
 
         return SessionEndings(self.store, self._updater, lambda: self.archive)
+
+    @cached_property
+    def selection(self) -> SessionSelection:
+        """Selects sessions, live and archived, by an expression; see docs/select.md."""
+        from .selection import SessionSelection
+
+        return SessionSelection(self.store, lambda: self.archive, lambda: self._endings, self.settings.check_writable)
 
     def _strings(self, url: str | None) -> StringStore:
         """Plain string keys: on the sessions' server, or on the one that a URL names."""

@@ -23,11 +23,14 @@ class SessionState(StrEnum):
     ENDING = "ending"
     #: Its end is recorded, but it expires: it was restored after its end.
     ENDED = "ended"
+    #: In the archive: it expired, or another program deleted it.
+    EXPIRED = "expired"
+    VANISHED = "vanished"
     UNREADABLE = "unreadable"
 
 
 class Summary(msgspec.Struct, gc=False, omit_defaults=True):
-    """A live session as a list shows it. The order of fields is that of the columns of the JSON output."""
+    """A session as a list shows it. The order of fields is that of the columns of the JSON output."""
 
     session_id: str
     agent_id: str | None
@@ -41,8 +44,8 @@ class Summary(msgspec.Struct, gc=False, omit_defaults=True):
     idle_ms: int | None
     #: Milliseconds until the session expires; None if it has no TTL.
     ttl_ms: int | None
-    #: Length of the string in bytes.
-    bytes: int
+    #: Length of the string in bytes; None if unknown, as for a session that the app archived.
+    bytes: int | None
     #: How many actions failed, according to the statistics; None if unknown.
     failed_actions: int | None
     state: SessionState

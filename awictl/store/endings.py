@@ -20,10 +20,10 @@ class Taken(NamedTuple):
 class EndingStore(Protocol):
     """Sessions that are being ended. Every method raises the errors of `awictl.errors` and is idempotent."""
 
-    async def take(self, session_id: str) -> Taken:
+    async def take(self, session_id: str, only: bytes | None = None) -> Taken:
         """Take a session, whatever it is at that moment, so that its agent does not find it any more.
 
-        Raises TooLarge.
+        `only`: take it only if this is its string; if it is another, nothing is taken or returned. Raises TooLarge.
         """
 
     async def taken(self, session_id: str) -> bytes:

@@ -2,13 +2,15 @@
 
 import sys
 
-from ...errors import AwiError, InvalidData
+from ...errors import AwiError, InvalidData, InvalidInput
 from .escape import printable, printable_lines, without_secrets
 from .stdout import discard, settle_output
 
 #: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
 CLOSED_PIPE = 141
 INTERRUPTED = 130
+#: Number of characters of an expression that are shown before an error in it, and from there on.
+POINTED_BEFORE, POINTED_AFTER = 40, 30
 
 
 def report(error: BaseException, *, verbose: bool = False, to_log: bool = False) -> int:
@@ -43,7 +45,20 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
         # indented, so that a message of several lines forges none of awictl's
         _print(printable_lines("".join(traceback.format_exception(error)).rstrip("\n"), "  "))
     _print(f"awictl: {line}")
+    if isinstance(error, InvalidInput) and (expression := getattr(error, "expression", "")):
+        _print("\n".join(_pointed(expression, getattr(error, "position", 0))))
     return code
+
+
+def _pointed(expression: str, position: int) -> tuple[str, str]:
+    """The part of an expression that has an error, and a line with a caret below the place."""
+    from .layout import text_width  # only for this
+
+    before = printable(expression[max(0, position - POINTED_BEFORE) : position])
+    after = printable(expression[position : position + POINTED_AFTER])
+    start = "…" if position > POINTED_BEFORE else ""
+    end = "…" if position + POINTED_AFTER < len(expression) else ""
+    return f"  {start}{before}{after}{end}", f"  {' ' * text_width(start + before)}^"
 
 
 def _print(text: str) -> None:

@@ -36,7 +36,16 @@ SESSION_COLUMNS = {
         (Column("LAST ACTIVITY", lambda row: moment(row["last_activity"]), wide=True, width=24), "last_activity"),
         (Column("IDLE", lambda row: duration(row["idle_ms"]), right=True, drop=1, width=7), "idle_ms"),
         (Column("TTL", lambda row: duration(row["ttl_ms"]), right=True, width=7), "ttl_ms"),
-        (Column("BYTES", lambda row: f"{row['bytes']:,}", right=True, drop=5, width=7), "bytes"),
+        (
+            Column(
+                "BYTES",
+                lambda row: f"{row['bytes']:,}" if row["bytes"] is not None else "-",
+                right=True,
+                drop=5,
+                width=7,
+            ),
+            "bytes",
+        ),
     )
 }
 SESSIONS = [column for column, _ in SESSION_COLUMNS.values()]

@@ -29,9 +29,17 @@ class MongoEndings:
         self._contents = contents
         self._mappings = mappings
 
-    async def take(self, session_id: str) -> Taken:
-        """Take a session, so that its agent does not find it any more. Raises TooLarge."""
+    async def take(self, session_id: str, only: bytes | None = None) -> Taken:
+        """Take a session, so that its agent does not find it any more. Raises TooLarge.
+
+        `only`: take it only if this is its string.
+        """
         added = False
+        version: Document = {}
+        if only is not None and (whole := await self._contents.whole(session_id)) is not None:
+            if whole.raw != only:
+                return Taken(b"")
+            version = {"revision": whole.revision}
         found = await self._contents.find(session_id, {**EXISTS, "revision": 1, "length": 1})
         if found is not None:
             self._contents.check_size(session_id, found.get("length", 0))
@@ -39,12 +47,14 @@ class MongoEndings:
             now = await self._database.now()
             with self._database.request():
                 before = await self._sessions.find_one_and_update(
-                    {"_id": session_id, "taken": {"$ne": True}, **live_at(now)},
+                    {"_id": session_id, "taken": {"$ne": True}, **version, **live_at(now)},
                     {"$set": {"taken": True, "expires_at": None, "parts_until": FOREVER}},
                     {"revision": 1},
                     return_document=ReturnDocument.BEFORE,
                 )
             added = before is not None
+            if before is None and version and await self._contents.find(session_id, EXISTS) is not None:
+                return Taken(b"")
             if before is not None and before.get("revision") != found.get("revision"):
                 await self._contents.extend_parts([session_id], FOREVER)  # also those that were just written
         value = await self.taken(session_id)

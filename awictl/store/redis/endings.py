@@ -27,11 +27,15 @@ class RedisEndings:
         self._server = server
         self._max_bytes = settings.max_document_bytes
 
-    async def take(self, session_id: str) -> Taken:
-        """Take a session, so that its agent does not find it any more. Raises TooLarge. One round trip."""
+    async def take(self, session_id: str, only: bytes | None = None) -> Taken:
+        """Take a session, so that its agent does not find it any more. Raises TooLarge. One round trip.
+
+        `only`: take it only if this is its string.
+        """
         key = keys.session_key(session_id)
+        expected = _digest(only) if only is not None else ""
         [reply] = await self._server.run(
-            _TAKE, (self._names(session_id), [session_id, self._max_bytes]), idempotent=True
+            _TAKE, (self._names(session_id), [session_id, self._max_bytes, expected]), idempotent=True
         )
         added, value = self._server.checked(reply, key)
         if added < 0:

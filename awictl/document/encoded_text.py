@@ -1,6 +1,6 @@
 """The texts that a string contains in encoded form: URL-encoded, in JSON, in HTML, in Base64, and one in another.
 
-A `View` is a decoded form of the string in which each position is known in the original, so that a part of the original
+A `TextView` is a decoded form of the string in which each position is known in the original, so that a part of the original
 can be replaced, and the rest stays as it is.
 """
 
@@ -65,7 +65,7 @@ _ENCODINGS = (
 )
 
 
-class View(NamedTuple):
+class TextView(NamedTuple):
     """A decoded form of a text."""
 
     text: str
@@ -85,12 +85,12 @@ class View(NamedTuple):
         return text
 
 
-def views_of(text: str) -> Iterator[View]:
+def views_of(text: str) -> Iterator[TextView]:
     """Yield the text itself, and all its decoded forms."""
-    pending = [View(text)]
+    pending = [TextView(text)]
     known = {text}
     for _ in range(MAX_DEPTH):
-        following: list[View] = []
+        following: list[TextView] = []
         for view in pending:
             yield view
             for decoded in _decoded(view):
@@ -101,7 +101,7 @@ def views_of(text: str) -> Iterator[View]:
     yield from pending
 
 
-def _decoded(view: View) -> Iterator[View]:
+def _decoded(view: TextView) -> Iterator[TextView]:
     for encoding in _ENCODINGS:
         if encoding.mark in view.text and (decoded := _decode(view, encoding)) is not None:
             yield decoded
@@ -111,7 +111,7 @@ def _decoded(view: View) -> Iterator[View]:
         yield view._replace(text=view.text.replace("+", " "))
 
 
-def _decode(view: View, encoding: _Encoding) -> View | None:
+def _decode(view: TextView, encoding: _Encoding) -> TextView | None:
     """Decode a view; None if nothing in it is encoded like this."""
     parts: list[str] = []
     places: list[int] = []
@@ -135,7 +135,7 @@ def _decode(view: View, encoding: _Encoding) -> View | None:
     end = len(view.text)
     keep(end)
     places.append(end if view.places is None else view.places[end])
-    return View("".join(parts), places, (*view.encoders, encoding.encode))
+    return TextView("".join(parts), places, (*view.encoders, encoding.encode))
 
 
 class Base64Text(NamedTuple):

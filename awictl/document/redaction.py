@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from .encoded_text import MAX_DEPTH, View, base64_texts, replaced, views_of
+from .encoded_text import MAX_DEPTH, TextView, base64_texts, replaced, views_of
 from .known_values import MIN_PART, KnownValues
 from .redaction_rules import ANY, Redaction, Rules, parse_pointer
 from .schema import SESSION_END, SESSION_START, new_document
@@ -246,7 +246,7 @@ class Redactor:
             parts += self._parts(view, depth)
         return replaced(text, _merged(parts)) if parts else text
 
-    def _parts(self, view: View, depth: int) -> Iterator[_Part]:
+    def _parts(self, view: TextView, depth: int) -> Iterator[_Part]:
         """The parts to be replaced of a text, as one of its decoded forms has them."""
 
         def of(value: str, kind: str) -> Callable[[], str]:

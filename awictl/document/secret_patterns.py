@@ -35,7 +35,7 @@ _SECRET_NAME = re.compile(rf"(?:[a-z0-9]+[_-])??(?:{_NAMES})|(?:x[_-])?{_TOKEN_N
 _LONG_WORD = 20
 
 
-class Match(NamedTuple):
+class FoundSecret(NamedTuple):
     """A secret in a text."""
 
     start: int
@@ -119,7 +119,7 @@ _PATTERNS = (
 PATTERN_NAMES = ("email", "bearer", "basic", "jwt", "api-key", "awi-key", "card", "private-key", "secret")
 
 
-def find_secrets(text: str, kinds: Iterable[str]) -> Iterator[Match]:
+def find_secrets(text: str, kinds: Iterable[str]) -> Iterator[FoundSecret]:
     """Yield the secrets of these kinds in a text; they may overlap."""
     lower = text.lower() if text.isascii() else text.casefold()
     for pattern in _PATTERNS:
@@ -127,13 +127,13 @@ def find_secrets(text: str, kinds: Iterable[str]) -> Iterator[Match]:
             group = pattern.regex.groups
             for found in pattern.regex.finditer(text):
                 if pattern.check is None or pattern.check(found[group]):
-                    yield Match(*found.span(group), pattern.kind)
+                    yield FoundSecret(*found.span(group), pattern.kind)
     if "card" in kinds:
         for run in _DIGITS.finditer(text):
             yield from _cards(run[0], run.start())
 
 
-def _cards(run: str, offset: int) -> Iterator[Match]:
+def _cards(run: str, offset: int) -> Iterator[FoundSecret]:
     """Yield the card numbers in groups of digits, at the borders of groups."""
     groups = [one.span() for one in _NUMBER_GROUP.finditer(run)]
     first = 0
@@ -149,5 +149,5 @@ def _cards(run: str, offset: int) -> Iterator[Match]:
         if found is None:
             first += 1
         else:
-            yield Match(offset + groups[first][0], offset + groups[found][1], "card")
+            yield FoundSecret(offset + groups[first][0], offset + groups[found][1], "card")
             first = found + 1

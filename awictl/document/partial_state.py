@@ -7,7 +7,8 @@ and so is the state after a delta if nothing is known of what it was applied to:
     UNKNOWN                   {"a": {"b": 1}}       redo: an object with a, which is an object with b = 1; both may have
                                                     more
     {"a": {"b": 1, "c": 2}}   {"a": {"b": 1}}       undo: {"a": {"b": UNKNOWN, "c": 2}}: a was an object, as it has c
-    {"a": {"b": 1}}           {"a": {"b": 1}}       undo: {"a": UNKNOWN}: maybe a was an object, or a number, or absent
+    {"a": {"b": 1}}           {"a": {"b": 1}}       undo: {"a": MaybeObject({"b": UNKNOWN})}: a was an object without
+                                                    other keys, or a number, or absent
 
 UNKNOWN stands for any value or none. In an OpenObject, every key that is not in it is UNKNOWN. States are never
 modified; results share unchanged parts with the states that they were made from.
@@ -37,11 +38,28 @@ class OpenObject(dict[str, Any]):
     """An object of which other keys are unknown."""
 
 
+class MaybeObject:
+    """An object with these fields, or a value that is not an object, or none."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def __repr__(self) -> str:
+        return f"MaybeObject({self.fields})"
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether there may be no value at all."""
+    return value is UNKNOWN or type(value) is MaybeObject
+
+
 def redo(state: Any, delta: Any) -> Any:
     """What is known of a state after a delta was merged into it (see `merge`)."""
     if not isinstance(delta, dict):
         return delta
-    if state is UNKNOWN:
+    if is_unknown(state):
         return OpenObject({key: redo(UNKNOWN, value) for key, value in delta.items()})
     if not isinstance(state, dict):
         return delta
@@ -57,23 +75,28 @@ def redo(state: Any, delta: Any) -> Any:
 
 def undo(state: Any, delta: dict[str, Any]) -> Any:
     """What is known of a state before a delta was merged into it, which made it `state`."""
+    if type(state) is MaybeObject:
+        state = state.fields  # the delta left an object
     if not isinstance(state, dict):
-        return UNKNOWN  # the delta would have left an object
+        return UNKNOWN
     before: dict[str, Any] = OpenObject(state) if type(state) is OpenObject else dict(state)
     for key, value in delta.items():
         known = before.get(key, UNKNOWN)
-        was_object = isinstance(value, dict) and isinstance(known, dict) and _has_more(known, value)
-        before[key] = undo(known, value) if was_object else UNKNOWN
+        before[key] = UNKNOWN
+        if isinstance(value, dict) and known is not UNKNOWN:
+            fields = undo(known, value)
+            if fields is not UNKNOWN:
+                before[key] = fields if _has_more(known, value) else MaybeObject(fields)
     return before
 
 
-def _has_more(state: dict[str, Any], delta: dict[str, Any]) -> bool:
+def _has_more(state: Any, delta: dict[str, Any]) -> bool:
     """Whether an object certainly has something that is not from the delta, so that it was an object before."""
-    for key, value in state.items():
+    for key, value in (state.fields if type(state) is MaybeObject else state).items():
         if key not in delta:
-            if value is not UNKNOWN:
+            if not is_unknown(value):
                 return True
-        elif isinstance(value, dict) and isinstance(delta[key], dict) and _has_more(value, delta[key]):
+        elif isinstance(value, (dict, MaybeObject)) and isinstance(delta[key], dict) and _has_more(value, delta[key]):
             return True
     return False
 
@@ -85,6 +108,12 @@ def combine(first: Any, second: Any, conflicts: list[str] | None = None, path: s
     """
     if first is UNKNOWN or second is UNKNOWN or first is second:
         return second if first is UNKNOWN else first
+    if type(second) is MaybeObject:
+        if type(first) is MaybeObject:
+            return MaybeObject(combine(first.fields, second.fields))
+        return combine(first, second.fields, conflicts, path) if isinstance(first, dict) else first
+    if type(first) is MaybeObject:
+        return combine(first.fields, second, conflicts, path) if isinstance(second, dict) else second
     if isinstance(first, dict) and isinstance(second, dict):
         return _combined_objects(first, second, conflicts, path)
     if conflicts is not None and not json_equal(known_part(first), known_part(second)):
@@ -102,7 +131,7 @@ def _combined_objects(
             found[key] = combine(value, second[key], conflicts, pointer(path, key))
         elif second_open:
             found[key] = value
-        elif value is not UNKNOWN:  # only `first` has it; an UNKNOWN one is absent, as `second` says
+        elif not is_unknown(value):  # only `first` has it; an unknown one is absent, as `second` says
             found[key] = value
             if conflicts is not None:
                 conflicts.append(pointer(path, key))
@@ -111,33 +140,35 @@ def _combined_objects(
             continue
         if first_open:
             found[key] = value
-        elif value is not UNKNOWN and conflicts is not None:
+        elif not is_unknown(value) and conflicts is not None:
             conflicts.append(pointer(path, key))
+    if first_open and not second_open:
+        return {key: found[key] for key in (*second, *found) if key in found}  # `second` knows their order
     return found
 
 
 def unknown_pointers(state: Any, path: str = "") -> Iterator[str]:
     """JSON pointers to what is unknown: a value, or an object of which only the keys that are given are known."""
-    if state is UNKNOWN:
+    if is_unknown(state):
         yield path
     elif isinstance(state, dict):
-        if type(state) is OpenObject:
+        if is_open := type(state) is OpenObject:
             yield path
         for key, value in state.items():
-            if value is UNKNOWN or isinstance(value, dict):
+            if isinstance(value, dict) or (is_unknown(value) and not is_open):
                 yield from unknown_pointers(value, pointer(path, key))
 
 
 def known_part(state: Any) -> Any:
     """The state as plain JSON, without what is unknown; it is not copied where nothing is. UNKNOWN itself is null."""
-    if state is UNKNOWN:
+    if is_unknown(state):
         return None
     if not isinstance(state, dict):
         return state
     known = {
         key: known_part(value) if isinstance(value, dict) else value
         for key, value in state.items()
-        if value is not UNKNOWN
+        if not is_unknown(value)
     }
     unchanged = type(state) is dict and len(known) == len(state) and all(known[key] is state[key] for key in known)
     return state if unchanged else known

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .partial_state import UNKNOWN, OpenObject, redo, undo
+from .partial_state import UNKNOWN, MaybeObject, OpenObject, redo, undo
 from .schema import APP_DOCUMENT_ID, FORKED_FROM, SESSION_END, SESSION_START, as_object, new_document
 
 #: Fields of which the value in a new session depends on who creates it. Times: the app reads the clock several times.
@@ -54,6 +54,8 @@ def taken_back(state: dict[str, Any], action: Any) -> dict[str, Any]:
     if not is_start(action):
         if isinstance(statistics := before.get("statistics"), dict):
             before["statistics"] = _uncounted(statistics, action)
+        elif type(statistics) is MaybeObject:
+            before["statistics"] = MaybeObject(_uncounted(statistics.fields, action))
         before["last_updated"] = UNKNOWN
     undone: dict[str, Any] = undo(before, as_object(as_object(action).get("delta")))
     return undone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from material import load, stored_texts, stored_values
 
 from awictl.document.json_codec import dumps, json_equal, loads
-from awictl.document.merge import compare, merge
+from awictl.document.merge import DocumentDifference, compare, merge
 
 objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", "~1"]), stored_values, max_size=4)
 
@@ -65,6 +66,26 @@ def test_applying_a_comparison_to_the_first_document_gives_the_second(
         _remove(result, pointer)
     assert json_equal(result, after)
     assert bool(comparison) != json_equal(before, after)
+
+
+def small_objects(depth: int) -> list[dict[str, Any]]:
+    """All objects with at most two keys, and few values."""
+    inner: list[Any] = [None, 1, 1.0, True, "1", [], [1], [{}], *(small_objects(depth - 1) if depth else [{}])]
+    return [{}, *({"a": one} for one in inner), *({"b": one, "a": 1} for one in inner)]
+
+
+def test_a_comparison_says_exactly_what_a_delta_cannot_express() -> None:
+    for before, after in product(small_objects(1), repeat=2):
+        comparison = compare(before, after)
+        applied = merge(before, comparison.delta)
+        expressible = json_equal(merge(before, after), after)  # no other delta gets nearer to it
+        assert (not comparison.removed) is expressible
+        assert json_equal(applied, after) is expressible
+        result = loads(dumps(applied))
+        for pointer in comparison.removed:
+            _remove(result, pointer)
+        assert json_equal(result, after)
+        assert not compare(after, result) and compare(before, applied) == DocumentDifference(comparison.delta)
 
 
 def test_a_comparison_is_minimal() -> None:

@@ -1,7 +1,7 @@
 """The texts that a string contains in encoded form: URL-encoded, in JSON, in HTML, in Base64, and one in another.
 
-A `TextView` is a decoded form of the string in which each position is known in the original, so that a part of the original
-can be replaced, and the rest stays as it is.
+A `TextView` is a decoded form of the string in which each position is known in the original, so that a part of the
+original can be replaced, and the rest stays as it is.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from .chunks import Chunk
 from .decision import ArchivedState, ArchivedVersion
 from .merge import Gap
 from .snapshot import Snapshot
-from .trajectory import ActionCount
+from .trajectory import ActionCount, with_chunks
 from .values import parse_datetime
 
 #: Number of times that a snapshot is compared with the archive again because another writer changed the session there.
@@ -119,6 +119,11 @@ class Archived:
     raw: bytes | None
     #: The app's document as JSON values; None for a document of awictl.
     original: dict[str, Any] | None = None
+    #: The snapshot that `document` is put together from; None for a document of the app.
+    snapshot: Snapshot | None = None
+    #: Ordinal of the first action of the snapshot, and the actions that it lacks.
+    first: int = 0
+    chunks: Sequence[Chunk] = ()
 
 
 class GoneSession(NamedTuple):
@@ -273,6 +278,12 @@ class Archive(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+
+
+def archived_snapshot(summary: ArchivedSummary, snapshot: Snapshot, first: int, chunks: Sequence[Chunk]) -> Archived:
+    """Return a session with its whole trajectory. first: ordinal of the snapshot's first action."""
+    document = with_chunks(snapshot.document, first, chunks)
+    return Archived(summary, document, snapshot.raw, snapshot=snapshot, first=first, chunks=chunks)
 
 
 def only(found: Mapping[str, Archived | AwiError], session_id: str) -> Archived | None:

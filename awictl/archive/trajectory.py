@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..document.action_keys import key_of
 from ..document.json_codec import encodable
 from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
+from ..document.timeline import Step
 from .chunks import Chunk
 
 
@@ -22,36 +23,50 @@ class ActionCount:
 
 
 def with_chunks(document: dict[str, Any], first: int, chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """Return the document with the actions in `chunks` put back into its trajectory.
+    """Return the document with the actions in `chunks` put back into its trajectory (see `arranged`).
 
     first: ordinal of the first action in the document. `history.trimmed_actions` of the result is the number of
-    actions that are still missing; it is absent if there are none. Chunks may overlap, since several processes may have
-    stored the same actions. If they disagree about the action at one ordinal, both are kept. Overwritten actions are
-    put in front of the action that took the place of the first of them.
+    actions that are still missing; it is absent if there are none.
     """
     chunks = list(chunks)
     if not chunks:
         return document
     history = as_object(document.get("history"))
+    steps = arranged(as_array(history.get("actions")), first, chunks)
+    ordinals = {one.ordinal for one in steps if not one.overwritten}
+    lost = max(ordinals, default=-1) + 1 - len(ordinals)
+    others = {name: value for name, value in history.items() if name not in ("actions", "trimmed_actions")}
+    still_trimmed = {"trimmed_actions": lost} if lost else {}
+    return {**document, "history": {**others, **still_trimmed, "actions": [one.action for one in steps]}}
+
+
+def arranged(actions: Sequence[Any], first: int, chunks: Iterable[Chunk]) -> list[Step]:
+    """Return a trajectory with the actions in `chunks` put back. first: ordinal of the first of its own `actions`.
+
+    Chunks may overlap, since several processes may have stored the same actions. If they disagree about the action at
+    one ordinal, both are kept, the last one as the one that counts. Overwritten actions are put in front of the action
+    that took the place of the first of them.
+    """
+    chunks = list(chunks)
     by_ordinal: dict[int, list[Any]] = {}
-    for chunk in (*(one for one in chunks if not one.overwritten), Chunk(first, as_array(history.get("actions")))):
+    for chunk in (*(one for one in chunks if not one.overwritten), Chunk(first, actions)):
         for ordinal, action in enumerate(chunk.actions, chunk.first):
             _add(by_ordinal.setdefault(ordinal, []), action)
-    end = max(by_ordinal, default=-1) + 1
-    lost = end - len(by_ordinal)
-    overwritten: dict[int, list[Any]] = {}
+    overwritten: dict[int, list[Step]] = {}
     overwritten_at: dict[int, list[Any]] = {}
     for chunk in chunks:
         if chunk.overwritten:
             for ordinal, action in enumerate(chunk.actions, chunk.first):
                 known = overwritten_at.setdefault(ordinal, list(by_ordinal.get(ordinal, ())))
                 if _add(known, action):
-                    overwritten.setdefault(chunk.first, []).append(action)
-    ordinals = sorted(by_ordinal.keys() | overwritten.keys())
-    actions = [one for at in ordinals for one in (*overwritten.get(at, ()), *by_ordinal.get(at, ()))]
-    others = {name: value for name, value in history.items() if name not in ("actions", "trimmed_actions")}
-    still_trimmed = {"trimmed_actions": lost} if lost else {}
-    return {**document, "history": {**others, **still_trimmed, "actions": actions}}
+                    overwritten.setdefault(chunk.first, []).append(Step(ordinal, action, overwritten=True))
+    steps: list[Step] = []
+    for at in sorted(by_ordinal.keys() | overwritten.keys()):
+        steps += overwritten.get(at, ())
+        found = by_ordinal.get(at, [])
+        steps += [Step(at, one, overwritten=True) for one in found[:-1]]
+        steps += [Step(at, one) for one in found[-1:]]
+    return steps
 
 
 def _add(known: list[Any], action: Any) -> bool:

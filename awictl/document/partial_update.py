@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .partial_state import UNKNOWN, MaybeObject, OpenObject, redo, undo
-from .schema import APP_DOCUMENT_ID, FORKED_FROM, SESSION_END, SESSION_START, as_object, new_document
+from .schema import APP_DOCUMENT_ID, FORKED_FROM, PROTECTED_FIELDS, SESSION_END, SESSION_START, as_object, new_document
 
 #: Fields of which the value in a new session depends on who creates it. Times: the app reads the clock several times.
 _VARYING = (
@@ -38,7 +38,8 @@ def is_end(action: Any) -> bool:
 def applied(state: dict[str, Any], action: Any) -> dict[str, Any]:
     """What is known of a state without history after an action; see `update.apply_update`."""
     record = as_object(action)
-    after: dict[str, Any] = redo(state, as_object(record.get("delta")))
+    delta = _delta_of(record)
+    after: dict[str, Any] = redo(state, delta) if delta is not None else unchanging(state)
     if is_start(action):
         return after
     now = record.get("timestamp", UNKNOWN)
@@ -50,6 +51,9 @@ def applied(state: dict[str, Any], action: Any) -> dict[str, Any]:
 
 def taken_back(state: dict[str, Any], action: Any) -> dict[str, Any]:
     """What is known of a state without history before an action, from the one after it."""
+    delta = _delta_of(as_object(action))
+    if delta is None:
+        return unchanging(state)
     before = copied(state)
     if not is_start(action):
         if isinstance(statistics := before.get("statistics"), dict):
@@ -57,8 +61,19 @@ def taken_back(state: dict[str, Any], action: Any) -> dict[str, Any]:
         elif type(statistics) is MaybeObject:
             before["statistics"] = MaybeObject(_uncounted(statistics.fields, action))
         before["last_updated"] = UNKNOWN
-    undone: dict[str, Any] = undo(before, as_object(as_object(action).get("delta")))
+    undone: dict[str, Any] = undo(before, delta)
     return undone
+
+
+def _delta_of(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The delta of an action; None if it is not known, as in documents that the app archived."""
+    delta = record.get("delta", {} if record.get("action") in (SESSION_START, SESSION_END) else None)
+    return delta if isinstance(delta, dict) else None
+
+
+def unchanging(state: dict[str, Any]) -> dict[str, Any]:
+    """What is known of any other state of a session: the fields that no delta changes."""
+    return OpenObject({name: state[name] for name in PROTECTED_FIELDS if name in state})
 
 
 def _counted(statistics: dict[str, Any], action: Any, now: Any) -> dict[str, Any]:

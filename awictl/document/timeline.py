@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 from ..errors import InvalidData, NotFound
 from .action_numbers import first_ordinal, required_actions
-from .partial_state import UNKNOWN, OpenObject, combine, known_part, unknown_pointers
-from .partial_update import applied, beginning, copied, is_end, is_start, state_of, taken_back
-from .schema import PROTECTED_FIELDS, as_object, as_text
+from .partial_state import UNKNOWN, combine, known_part, unknown_pointers
+from .partial_update import applied, beginning, copied, is_end, is_start, state_of, taken_back, unchanging
+from .schema import as_object, as_text
 from .timestamps import parse_timestamp
 
 #: A backward state is kept for one in so many actions; those between are computed again when they are needed.
@@ -239,8 +239,8 @@ class Timeline:
 
     @property
     def _nothing(self) -> dict[str, Any]:
-        """What is known of any state: the fields that no delta changes."""
-        return OpenObject({name: self.head[name] for name in PROTECTED_FIELDS[:2] if name in self.head})
+        """What is known of each state."""
+        return unchanging(state_of(self.head))
 
     def _backward_end(self, stop: int) -> dict[str, Any]:
         """The backward state after the action before `stop`, if it is the last one, or followed by a gap."""

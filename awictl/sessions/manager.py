@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .get_or_create import AgentSessions
     from .migrate import StoreMigration
     from .selection import SessionSelection
+    from .time_travel import TimeTravel
     from .update import Updated, Updater
     from .writer import Created, SessionWriter
 
@@ -192,6 +193,13 @@ class StateManager:
         from ..fallback.services import FallbackEarlierSessions
 
         return FallbackEarlierSessions(self._earlier_sessions, self.fallback)
+
+    @cached_property
+    def time_travel(self) -> TimeTravel:
+        """The states of sessions at any moment."""
+        from .time_travel import TimeTravel
+
+        return TimeTravel(self._readers.find, self.decoded, lambda: self.archive)
 
     @cached_property
     def inventory(self) -> Inventory:

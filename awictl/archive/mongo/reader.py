@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import AwiError
 from ...store.mongo.connection import Document
-from ..base import MAX_SAVE_ATTEMPTS, Archived, only
+from ..base import MAX_SAVE_ATTEMPTS, Archived, archived_snapshot, only
 from ..chunks import Chunk
 from ..snapshot import Snapshot
 from ..values import as_count, damaged_unless_readable
@@ -85,8 +85,9 @@ class ArchiveReader:
                     raise snapshot
                 chunks = await self._actions.load(name, snapshot.agent_id)
                 with damaged_unless_readable(f"{self._where}: {name}"):
-                    document = snapshot.with_chunks(chunks).full_document
-                    results[name] = Archived(legacy.summary_of(found), document, snapshot.raw)
+                    results[name] = archived_snapshot(
+                        legacy.summary_of(found), snapshot, snapshot.first_ordinal, chunks
+                    )
             except AwiError as error:
                 results[name] = error
         return results
@@ -117,8 +118,8 @@ class ArchiveReader:
         for name, (one, snapshot) in good.items():
             try:
                 with damaged_unless_readable(f"{self._where}: {name}"):
-                    whole = snapshot.with_chunks(chunks.get(name, ()), as_count(one.get("first")))
-                    results[name] = Archived(documents.summary_of(one), whole.full_document, snapshot.raw)
+                    first, own = as_count(one.get("first")), chunks.get(name, ())
+                    results[name] = archived_snapshot(documents.summary_of(one), snapshot, first, own)
             except AwiError as error:
                 results[name] = error
         return results

@@ -22,6 +22,7 @@ from ..base import (
     ArchiveQuery,
     Cursor,
     GoneSession,
+    archived_snapshot,
     concurrent_writers,
     only,
 )
@@ -240,8 +241,7 @@ class SqliteArchive:
                 snapshot = Snapshot.parse(row["session_id"], raw)
                 first = snapshot.first_ordinal if version.actions is None else version.first
                 # even if the snapshot has all actions: there are later ones if the session has been trimmed since
-                snapshot = snapshot.with_chunks(self._chunks(db, snapshot), first)
-                return Archived(summary, snapshot.full_document, raw)
+                return archived_snapshot(summary, snapshot, first, self._chunks(db, snapshot))
         except AwiError as error:
             return error
 

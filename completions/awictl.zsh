@@ -104,6 +104,7 @@ _awictl_session() {
       'apply:Merge a delta into a session, and record the action'
       'diff:Print the last delta of a session, or compare two sessions'
       'history:Print the actions of a session, newest first'
+      'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
       'watch:Watch a session: its state and its newest actions, as they change'
       'touch:Extend the TTL of sessions'
       'end:End sessions: archive each, verify the copy, and only then delete it'
@@ -117,6 +118,7 @@ _awictl_session() {
         apply) _awictl_session_apply ;;
         diff) _awictl_session_diff ;;
         history) _awictl_session_history ;;
+        compare) _awictl_session_compare ;;
         watch) _awictl_session_watch ;;
         touch) _awictl_session_touch ;;
         end) _awictl_session_end ;;
@@ -242,6 +244,15 @@ _awictl_session_history() {
   _arguments \
     '--limit=[Maximum number of actions.]:N: ' \
     '--offset=[Number of newest actions to skip.]:N: ' \
+    '--action=[Only actions of this name; * is any text. Repeatable.]:NAME: ' \
+    '--failed[Only actions that failed.]' \
+    '--since=[Only actions at or after this time, such as 2026-11-23T08,00, or 5m ago.]:TIME: ' \
+    '--until=[Only actions before this time.]:TIME: ' \
+    '--grep=[Only actions with this text in the JSON of their input, delta or observation.]:TEXT: ' \
+    '(-i --ignore-case)'{-i,--ignore-case}'[Let --grep ignore upper and lower case.]' \
+    '--from=[First action, its number, or a time such as 12,05,30 or -5m (5 minutes ago).]:T: ' \
+    '--to=[Last action, as for --from.]:T: ' \
+    '(--reverse --oldest-first)'{--reverse,--oldest-first}'[Print the oldest action first.]' \
     '(-f --follow)'{-f,--follow}'[Keep printing new actions as they are recorded.]' \
     '--interval=[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
@@ -259,6 +270,26 @@ _awictl_session_history() {
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '1:ID: _awictl_values session'
+}
+
+_awictl_session_compare() {
+  _arguments \
+    '--exit-code[Exit with 1 if there is a difference.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1:A: ' \
+    '2:B: '
 }
 
 _awictl_session_watch() {

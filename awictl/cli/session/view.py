@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ...diagnostics.follow import Event
+    from ...document.timeline import Step
 
 
 def _agent(row: Mapping[str, Any]) -> str:
@@ -147,3 +148,15 @@ def action_lines(action: Mapping[str, Any]) -> Iterator[str]:
     yield "  ".join(
         [cells[1], f"#{cells[0]}", *cells[2:3], {"NO": "FAILED", "yes": "ok"}.get(cells[3], "-"), *cells[4:]]
     )
+
+
+#: The actions of a whole trajectory, by `step_row`.
+STEPS = [ACTIONS[0]._replace(cell=lambda row: known(row.get("ordinal", row.get("t")))), *ACTIONS[1:]]
+
+
+def step_row(step: Step) -> dict[str, Any]:
+    """An action as it is stored; with its ordinal if that is not its `t`, and marked if another writer overwrote it."""
+    row = dict(step.action) if isinstance(step.action, dict) else {"action": step.action}
+    if row.get("t") != step.ordinal:
+        row["ordinal"] = step.ordinal
+    return row | {"overwritten": True} if step.overwritten else row

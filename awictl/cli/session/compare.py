@@ -1,0 +1,83 @@
+"""`awictl session compare`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ...errors import InvalidData, InvalidInput
+from ..framework import whole_view
+from ..framework.command import CommandContext, Work, cli_command
+from ..framework.params import CommandExit, argument, option
+from ..framework.parsers import plain_id
+from .session_file import is_file, read_session
+
+if TYPE_CHECKING:
+    from ...document.run_comparison import RunComparison
+    from ...sessions.whole_session import WholeSession
+
+_HELP = "Session id, or a FILE with a session as `session show` or `session export` prints it; - is stdin."
+First = Annotated[str, argument(metavar="A", help=_HELP, show_default=False, callback=plain_id)]
+Second = Annotated[str, argument(metavar="B", help="Another one.", show_default=False, callback=plain_id)]
+ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a difference.")]
+
+
+@cli_command(
+    examples=[
+        "awictl session compare ID1 ID2",
+        "awictl session compare ID yesterday.json",
+        "awictl session compare ID1 ID2 -o json | jq .divergence",
+        "ssh staging awictl session show ID2 | awictl session compare ID1 -",
+    ],
+)
+def command(ctx: CommandContext, first: First, second: Second, exit_code: ExitCode = False) -> Work:
+    """Compare the actions of two sessions: where they part, and what came of the actions that both have.
+
+    Actions are the same if name and input are. What is neither an id (sess_…) nor - is the name of a file.
+    """
+    if first == second == "-":
+        raise InvalidInput("only one of the two sessions can be read from stdin")
+    limit = ctx.settings.max_document_bytes
+    given = [read_session(one, limit) if is_file(one) else None for one in (first, second)]
+    return run(ctx, (first, second), given, exit_code)
+
+
+async def run(
+    ctx: CommandContext, names: tuple[str, str], documents: list[dict[str, Any] | None], exit_code: bool
+) -> None:
+    """Find the sessions that are not given as documents, and compare them."""
+    from ...sessions.whole_session import whole_from_document
+
+    wholes: list[WholeSession] = []
+    async with ctx.manager() as manager:
+        for name, document in zip(names, documents, strict=True):
+            if document is None:
+                wholes.append(await manager.time_travel.whole(name))
+                continue
+            try:
+                wholes.append(whole_from_document(document))
+            except InvalidData as error:
+                raise InvalidData(f"{name}: {error}") from None
+        found = await manager.time_travel.compare(*wholes)
+    render(ctx, names, wholes, found)
+    if exit_code and not found.equal:
+        raise CommandExit(1)
+
+
+def render(ctx: CommandContext, names: tuple[str, str], wholes: "list[WholeSession]", found: "RunComparison") -> None:
+    """Print the comparison."""
+    from . import compare_view
+
+    for whole in wholes:
+        for notice in whole_view.notices(whole):
+            ctx.out.notice(notice)
+    sides = [
+        {
+            "session_id": whole.session_id,
+            "file": name if is_file(name) else None,
+            "total": len(whole.steps),
+            "gaps": whole_view.gap_rows(whole),
+        }
+        for name, whole in zip(names, wholes, strict=True)
+    ]
+    ctx.out.one(
+        {"first": sides[0], "second": sides[1], **found.row()},
+        table=lambda: compare_view.comparison(sides, found),
+    )

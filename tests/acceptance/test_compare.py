@@ -1,0 +1,163 @@
+"""`session compare`: two sessions, or one and a file, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from support.archives import stamp
+from support.cli import Cli, unchanged
+from support.documents import compact, document, put
+from support.valkey import ValkeyServer
+
+from awictl.document.byte_layout import encode
+from awictl.document.merge import merge
+
+FIRST, SECOND = "sess_first", "sess_second"
+COMPARE = ["session", "compare", FIRST, SECOND]
+HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e"
+
+
+def run(session_id: str, actions: list[dict[str, Any]]) -> dict[str, Any]:
+    """A session after these actions, each with a name, and any of input, delta, success and observation."""
+    made = document([0], session_id)
+    made["history"]["actions"][0] |= {"input": {}, "delta": {}}
+    for t, action in enumerate(actions, 1):
+        record = {"t": t, "input": {}, "delta": {}, "timestamp": stamp(t), "success": True, **action}
+        made = merge(made, record["delta"])
+        made["history"]["actions"].append(record)
+        made["history"]["last_action"] = record
+        made["statistics"] |= {"total_actions": t, "successful_actions": t}
+    return made
+
+
+def did(name: str, **fields: Any) -> dict[str, Any]:
+    return {"action": name, **fields}
+
+
+COMMON = [did("list_posts"), did("filter", input={"tag": "news"}, delta={"page_state": {"filters": {"tag": "news"}}})]
+
+
+@pytest.fixture
+def two(awictl: Cli, valkey: ValkeyServer) -> Cli:
+    """Two runs that part at action 5, after their states have parted at action 4."""
+    first = [*COMMON, did("open", observation="2 posts"), did("next", delta={"page_state": {"route": "/a"}})]
+    second = [*COMMON, did("open", success=False), did("next", delta={"page_state": {"route": "/b"}})]
+    first += [did("search", input={"q": "awi"}), did("end")]
+    second += [did("sort"), did("get_post", input={"id": 7}), did("end")]
+    put(valkey, encode(run(FIRST, first)), FIRST)
+    put(valkey, compact(run(SECOND, second)), SECOND)
+    return awictl
+
+
+def test_where_two_runs_part(two: Cli, valkey: ValkeyServer) -> None:
+    with unchanged(valkey):
+        found = two.ok(*COMPARE)
+    assert found.err == ""
+    shown = found.json
+    assert shown["first"] == {"session_id": FIRST, "file": None, "total": 7, "gaps": []}
+    assert (shown["equal"], shown["exact"]) == (False, True)
+    assert shown["counts"] == {"equal": 4, "outcome": 2, "first": 1, "second": 2}
+    place = shown["divergence"]
+    assert (place["first"]["action"], place["first"]["ordinal"]) == ("search", 5)
+    assert (place["second"]["action"], place["second"]["ordinal"]) == ("sort", 5)
+    assert place["states_before"] == {"delta": {"page_state": {"route": "/b"}}, "removed": [], "unknown": []}
+    assert shown["other_outcome"]["first"]["ordinal"] == 3
+    assert shown["other_outcome"]["differs"] == ["success", "observation"]
+    assert [one["kind"] for one in shown["actions"]] == [
+        *["equal"] * 3,
+        *["outcome"] * 2,
+        *["first", "second", "second"],
+        "equal",
+    ]
+
+
+def test_on_a_terminal_of_80_columns(two: Cli) -> None:
+    text = two.on_screen(*COMPARE, "--no-color").text
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    words = " ".join(text.split())
+    assert 'The first divergence is at action 5: the first did search {"q":"awi"}, the second sort.' in words
+    assert "The first action with another outcome is action 3, open: it differs in success, observation." in words
+    assert "Just before the divergence, the states differed in these fields:" in words
+    assert "/page_state/route /a /b" in words
+    table = [line.split() for line in lines]
+    assert ["0-2", "…", "3", "equal", "0-2", "…"] in table
+    assert ["3", "open", "other", "outcome", "3", "FAILED", "open"] in table
+    assert ["5", "search", '{"q":"awi"}', "different", "5", "sort"] in table
+    assert ["only", "second", "6", "get_post", '{"id":7}'] in table
+    assert ["6", "end", "equal", "7", "end"] in table
+    assert lines[-1] == "4 equal, 2 with another outcome, 1 only in the first, 2 only in the second"
+
+
+def test_exit_codes(two: Cli) -> None:
+    assert two(*COMPARE, "--exit-code").code == 1
+    same = two("session", "compare", FIRST, FIRST, "--exit-code")
+    assert same.code == 0 and same.json["equal"] is True and same.json["divergence"] is None
+    assert "Both runs have the same actions." in two.on_screen("session", "compare", FIRST, FIRST).text
+    two("session", "compare", FIRST, "sess_missing").error(3, "sess_missing")
+
+
+@pytest.mark.parametrize("how", ["file", "file without a dot", "folder", "stdin"])
+def test_a_session_and_a_file(two: Cli, how: str) -> None:
+    printed = two.ok("session", "show", SECOND).out
+    name = {"file": "second.json", "file without a dot": "second", "folder": f"./{SECOND}", "stdin": "-"}[how]
+    if how != "stdin":
+        (two.home / name).write_bytes(json.dumps(json.loads(printed), indent=2).encode())
+    found = two.ok("session", "compare", FIRST, name, stdin=printed if how == "stdin" else b"").json
+    assert found.pop("second") == {"session_id": SECOND, "file": name, "total": 8, "gaps": []}
+    whole = two.ok(*COMPARE).json
+    assert whole.pop("second") and found == whole
+
+
+def test_two_files_need_no_server(user: Cli) -> None:
+    offline = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+    for name in ("a.json", "b.json"):
+        (user.home / name).write_bytes(compact(run(FIRST, COMMON)))
+    assert offline.ok("session", "compare", "a.json", "b.json").json["equal"] is True
+
+
+def test_an_archived_session_and_one_with_a_gap(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    made = run(FIRST, COMMON)
+    put(valkey, encode(made), FIRST)
+    cut = copy.deepcopy(made) | {"session_id": SECOND}
+    cut["history"] |= {"actions": cut["history"]["actions"][1:], "trimmed_actions": 1}
+    put(valkey, encode(cut), SECOND)
+    sqlite_user.ok("session", "end", FIRST, "-q")
+    found = sqlite_user.ok(*COMPARE)
+    assert f"{FIRST} is read from the archive" in found.err
+    assert f"actions of {SECOND} are missing: 0 (counted from 0)" in found.err
+    assert found.json["second"]["gaps"] == [{"from": 0, "to": 0, "count": 1}]
+    assert [one["kind"] for one in found.json["actions"]] == ["first", "equal", "equal", "first"]
+    assert found.json["divergence"]["states_before"] is None
+    assert "action 0 of the first and 1 of the second" in " ".join(sqlite_user.on_screen(*COMPARE).text.split())
+
+
+def test_hostile_texts_do_not_control_the_terminal(awictl: Cli, valkey: ValkeyServer) -> None:
+    for name, text in ((FIRST, HOSTILE), (SECOND, HOSTILE + "2")):
+        action = did(text, input={text: text}, delta={text: text})
+        put(valkey, encode(run(name, [did("x", delta={text: text}), action])), name)
+    assert "\\x1b" in awictl.ok(*COMPARE, "-o", "table").table()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "fragments"),
+    [
+        (None, 2, ["nowhere", "No such file or directory, and no session id either"]),
+        (b"", 6, ["nowhere", "not valid JSON"]),
+        (b"[1]", 6, ["nowhere is not a session document"]),
+        (b"{}", 6, ["nowhere: not a session document"]),
+        (b"x" * 2000, 2, ["nowhere is larger than 1,024 bytes"]),
+    ],
+)
+def test_files_that_are_no_sessions(two: Cli, content: bytes | None, code: int, fragments: list[str]) -> None:
+    if content is not None:
+        (two.home / "nowhere").write_bytes(content)
+    limited = two.having(AWI_MAX_DOCUMENT_BYTES="1024") if content and len(content) > 1024 else two
+    limited("session", "compare", FIRST, "nowhere").error(code, *fragments)
+
+
+def test_stdin_is_read_only_once(two: Cli) -> None:
+    two("session", "compare", "-", "-").error(2, "only one of the two sessions")

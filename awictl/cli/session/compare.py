@@ -30,7 +30,7 @@ ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a
 def command(ctx: CommandContext, first: First, second: Second, exit_code: ExitCode = False) -> Work:
     """Compare the actions of two sessions: where they part, and what came of the actions that both have.
 
-    Actions are the same if their names and inputs are. What cannot be an id (it begins with sess_) is the name of a file.
+    Actions are the same if their names and inputs are. What is no id (sess_ and more) is a file.
     """
     if first == second == "-":
         raise InvalidInput("only one of the two sessions can be read from stdin")

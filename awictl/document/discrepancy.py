@@ -1,0 +1,110 @@
+"""What is wrong with a session, as `verification` finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from .schema import as_object
+from .timeline import Step
+
+
+class Absent:
+    """The type of ABSENT."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+#: There is no value.
+ABSENT: Final = Absent()
+
+
+class DamageKind(StrEnum):
+    """What a difference is about."""
+
+    #: The ids of the session and its agent.
+    IDENTITY = "identity"
+    #: A field that is not as the deltas, or the creation of the session, left it.
+    STATE = "state"
+    #: A counter, or a time, of the document that the trajectory contradicts.
+    STATISTICS = "statistics"
+    #: `t`, or `trimmed_actions`.
+    NUMBER = "number"
+    #: A record of an action that is not one.
+    ACTION = "action"
+    #: `history.last_action`.
+    LAST_ACTION = "last_action"
+    #: The last delta, AWI:DIFF.
+    DIFF = "diff"
+    #: The bytes of the session in Redis.
+    LAYOUT = "layout"
+    #: The archived copy.
+    ARCHIVE = "archive"
+    #: The session, or its archived copy, cannot be read.
+    UNREADABLE = "unreadable"
+
+
+class Discrepancy(NamedTuple):
+    """One thing that is not as it should be."""
+
+    kind: DamageKind
+    #: JSON pointer to it in the document; empty if it is about the whole of it.
+    pointer: str
+    #: A sentence.
+    text: str
+    #: The value that is expected there, or what kind of value; ABSENT if there should be none.
+    expected: Any = ABSENT
+    found: Any = ABSENT
+    #: Ordinal of the action that says so, and its `t`; None if no action does.
+    ordinal: int | None = None
+    t: Any = None
+
+    def row(self) -> dict[str, Any]:
+        """Return it as JSON values; `expected` and `found` are left out where there is none."""
+        values = {"expected": self.expected, "found": self.found}
+        return {
+            "kind": self.kind.value,
+            "pointer": self.pointer,
+            "ordinal": self.ordinal,
+            "t": self.t,
+            **{name: value for name, value in values.items() if value is not ABSENT},
+            "text": self.text,
+        }
+
+
+class Origin(NamedTuple):
+    """An earlier version of a session that is known completely."""
+
+    #: The document without its trajectory.
+    head: Mapping[str, Any]
+    #: Ordinal of its last action.
+    ordinal: int
+
+
+@dataclass
+class Verification:
+    """What was found wrong, and what is remarkable."""
+
+    differences: list[Discrepancy] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(
+        self, kind: DamageKind, pointer: str, expected: Any, found: Any, text: str, step: Step | None = None
+    ) -> None:
+        """Add a difference. `text`: what is said of the pointer, or a sentence. `step`: the action that says so."""
+        action: Mapping[str, Any] = as_object(step.action) if step is not None else {}
+        ordinal = step.ordinal if step is not None else None
+        sentence = f"{pointer} {text}" if text[:3].islower() else text
+        self.differences.append(Discrepancy(kind, pointer, sentence, expected, found, ordinal, action.get("t")))
+
+
+def value_at(value: Any, pointer: str) -> Any:
+    """The value at a JSON pointer through objects; ABSENT if there is none."""
+    for part in pointer.split("/")[1:]:
+        if not isinstance(value, dict):
+            return ABSENT
+        value = value.get(part.replace("~1", "/").replace("~0", "~"), ABSENT)
+    return value

@@ -1,0 +1,115 @@
+"""Tell quickly that a session is sound: the common kind of session, whose whole history awictl or the app wrote.
+
+`is_plainly_sound` returns true only if `verification` finds nothing at all, which takes ten times as long. It makes a
+new session, merges all deltas into it in place, and compares encoded JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from ..errors import InvalidInput
+from .byte_layout import CLOSE, encode_action, encode_head
+from .keys import check_op_id
+from .schema import FORKED_FROM, PROTECTED_FIELDS, SESSION_END, new_document
+
+#: Fields of which a delta needs a closer look: each action sets them as well.
+_CLOSER = frozenset({"statistics", "last_updated", *PROTECTED_FIELDS})
+_SORTED = orjson.OPT_SORT_KEYS
+
+
+def is_plainly_sound(session_id: str, document: dict[str, Any], raw: bytes | None) -> bool:
+    """Whether a session is sound. False may also mean that it is of another kind. Arguments: see `verify`."""
+    try:
+        return _has_sound_document(session_id, document) and (raw is None or _has_layout(raw, document))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, InvalidInput):
+        return False
+
+
+def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
+    history, agent_id, url = document["history"], document["agent_id"], document["current_url"]
+    actions, user_id, last = history["actions"], document["user_id"], history["last_action"]
+    start = actions[0]["timestamp"]
+    if len(history) != 2 or type(agent_id) is not str or not agent_id or type(user_id) not in (str, type(None)):
+        return False
+    state = new_document(session_id, agent_id, document["agent_name"], url, start)
+    if _dumps(state.pop("history")["actions"][0]) != _dumps(actions[0]):
+        return False
+    state["user_id"] = user_id
+    state["page_state"]["route"] = route = document["page_state"]["route"]
+    if FORKED_FROM in document:
+        state[FORKED_FROM] = document[FORKED_FROM]
+    datetime.fromisoformat(start)
+    active, latest, end = start, start, None
+    failed, updates, op_ids = 0, 0, set()
+    are_as_at_start = True
+    for t, action in enumerate(actions[1:], 1):
+        delta, success, latest = action["delta"], action.get("success"), action["timestamp"]
+        if type(action["t"]) is not int or action["t"] != t or not action["action"] or end is not None:
+            return False
+        if type(delta) is not dict or type(action["action"]) is not str or "input" not in action:
+            return False
+        datetime.fromisoformat(latest)
+        if "op_id" in action:
+            op_ids.add(check_op_id(action["op_id"]))
+            updates += 1
+        if success is None and action["action"] == SESSION_END and "success" not in action and not delta:
+            end = latest
+            continue
+        if type(success) is not bool or not _CLOSER.isdisjoint(delta):
+            return False
+        failed += not success
+        active = latest
+        if delta:
+            page = delta.get("page_state")
+            if "current_url" in delta or (type(page) is dict and "route" in page):
+                are_as_at_start = False
+            _merge_into(state, delta)
+    if not type(document["agent_name"]) is type(url) is type(route) is str or (are_as_at_start and url != route):
+        return False
+    if len(op_ids) != updates:
+        return False
+    count = len(actions) - 1 - (end is not None)
+    state["statistics"] = {
+        "total_actions": count,
+        "successful_actions": count - failed,
+        "failed_actions": failed,
+        "session_start": start,
+        "last_activity": active,
+        **({} if end is None else {"session_end": end}),
+    }
+    state["last_updated"] = latest
+    head = document.copy()
+    del head["history"]
+    if orjson.dumps(state, option=_SORTED) != orjson.dumps(head, option=_SORTED):
+        return False
+    return last is None if len(actions) == 1 else _dumps(last) == _dumps(actions[-1])
+
+
+_dumps = orjson.dumps
+
+
+def _merge_into(target: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Merge a delta into a state in place; objects of the delta are copied."""
+    for key, value in delta.items():
+        if type(value) is dict:
+            inner = target.get(key)
+            if type(inner) is not dict:
+                inner = target[key] = {}
+            _merge_into(inner, value)
+        else:
+            target[key] = value
+
+
+def _has_layout(raw: bytes, document: dict[str, Any]) -> bool:
+    """Whether bytes are those that awictl writes for a document, or are on one line, as the app's."""
+    slot = raw.find(b"\n") + 1
+    if not slot:
+        return True
+    head = encode_head(document, slot)
+    if len(head) != slot or not raw.startswith(head):
+        return False
+    return raw[slot:] == b",\n".join(map(encode_action, document["history"]["actions"])) + CLOSE

@@ -99,7 +99,7 @@ _awictl_session() {
     command)
       local -a commands=(
       'create:Create a session for an agent, and print it'
-      'list:List live sessions, as they are found'
+      'list:List live sessions, and with --all archived ones, as they are found'
       'show:Print session documents, live or archived'
       'apply:Merge a delta into a session, and record the action'
       'diff:Print the last delta of a session, or compare two sessions'
@@ -150,6 +150,8 @@ _awictl_session_create() {
 
 _awictl_session_list() {
   _arguments \
+    '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
+    '--all[Archived sessions as well as live ones.]' \
     '--agent=[Only sessions of this agent (id or name).]:NAME: _awictl_values agent' \
     '--route=[Only sessions on this route; * and ? are wildcards.]:PATTERN: ' \
     '--idle=[Only sessions idle for at least this long, such as 20m.]:DURATION: ' \
@@ -158,7 +160,9 @@ _awictl_session_list() {
     '--sort=[Sort key; rows are printed once all are read, activity (latest first), ttl (soonest first), actions, failed, bytes (largest first), agent, route, id (a to z).  (default, unsorted)]:activity|ttl|actions|failed|bytes|agent|route|id:(activity ttl actions failed bytes agent route id)' \
     '--reverse[Sort in the opposite direction.]' \
     '--limit=[Maximum number of rows.]:N: ' \
-    '--columns=[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes.]:NAMES: ' \
+    '--columns=[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes, where.]:NAMES: ' \
+    '--count[Print only the number of sessions.]' \
+    '--group-by=[Print how many sessions have each value of a field, such as agent or state.page_state.filters.tag.]:FIELD: ' \
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
@@ -314,7 +318,10 @@ _awictl_session_watch() {
 
 _awictl_session_touch() {
   _arguments \
+    '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
     '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
+    '(-y --yes)'{-y,--yes}'[Do not ask for confirmation.]' \
+    '--dry-run[Only show which sessions would be touched.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -328,13 +335,14 @@ _awictl_session_touch() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...: _awictl_values session'
+    '*:[ID...]: _awictl_values session'
 }
 
 _awictl_session_end() {
   _arguments \
+    '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
     '--discard[Delete the sessions without archiving them.]' \
-    '(-y --yes)'{-y,--yes}'[Do not ask for confirmation before --discard.]' \
+    '(-y --yes)'{-y,--yes}'[Do not ask for confirmation of --where and --discard.]' \
     '--dry-run[Only show which sessions would end.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
@@ -349,7 +357,7 @@ _awictl_session_end() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '*:ID...: _awictl_values session'
+    '*:[ID...]: _awictl_values session'
 }
 
 _awictl_archive() {

@@ -43,6 +43,7 @@ class SelectedBatch(NamedTuple):
     #: How many were read to find them, and which of those are unreadable.
     read: int
     unreadable: Sequence[str]
+    place: Place = Place.LIVE
     #: Why Redis cannot be asked: then these sessions, and all that follow, are what the archive has.
     degraded: Unreachable | None = None
 
@@ -90,10 +91,12 @@ class SessionSelection:
             degraded = error
         if archive is None:
             return
+        if degraded is not None:  # so that this is known even if the archive has nothing
+            yield SelectedBatch([], 0, [], Place.ARCHIVED, degraded)
         try:
             async with aclosing(_archived(archive, chosen, seen)) as batches:
                 async for batch in batches:
-                    yield batch._replace(degraded=degraded)
+                    yield batch._replace(place=Place.ARCHIVED, degraded=degraded)
         except Unreachable as error:
             if degraded is None or str(error) == str(degraded):
                 raise

@@ -51,12 +51,19 @@ class Summary(msgspec.Struct, gc=False, omit_defaults=True):
     state: SessionState
     #: Why the document could not be read; omitted from the output if None.
     error: str | None = None
+    #: `live` or `archived`, and whether Redis is unreachable; only in a list of both.
+    where: str | None = None
+    degraded: bool = False
 
     def row(self) -> dict[str, Any]:
         """The summary as plain data."""
         row: dict[str, Any] = msgspec.to_builtins(self)
         return row
 
+
+#: The fields of a list of live sessions, and of one of live and archived sessions.
+FIELDS_OF_ALL = Summary.__struct_fields__
+FIELDS = tuple(name for name in FIELDS_OF_ALL if name not in ("where", "degraded"))
 
 _encoder = msgspec.json.Encoder()
 

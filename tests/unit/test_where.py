@@ -124,6 +124,10 @@ def test_an_unreadable_session_matches_only_what_is_known_of_it() -> None:
     assert matches('status == "unreadable" and bytes > 1k and ttl < 1h and session ~ "^sess_"', **broken)
     assert not matches('agent != "somebody"', **broken)
     assert not matches("not state.flag == true", **broken)
+    assert matches('agent == "a" or status == "unreadable"', **broken)
+    assert matches('not (agent == "a" and bytes < 1)', **broken)
+    assert not matches('agent == "a" or status == "live"', **broken)
+    assert not matches('not (agent == "a" or status == "live")', **broken)
 
 
 def test_only_the_fields_that_are_used_are_read() -> None:

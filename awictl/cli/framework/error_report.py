@@ -4,7 +4,7 @@ import sys
 
 from ...errors import AwiError, InvalidData, InvalidInput
 from .escape import printable, printable_lines, without_secrets
-from .stdout import discard, settle_output
+from .stdout import discard, is_terminal, settle_output
 
 #: The exit code of a command whose reader closed the pipe (128 + SIGPIPE), and of one that Ctrl-C ended.
 CLOSED_PIPE = 141
@@ -45,7 +45,8 @@ def report(error: BaseException, *, verbose: bool = False, to_log: bool = False)
         # indented, so that a message of several lines forges none of awictl's
         _print(printable_lines("".join(traceback.format_exception(error)).rstrip("\n"), "  "))
     _print(f"awictl: {line}")
-    if isinstance(error, InvalidInput) and (expression := getattr(error, "expression", "")):
+    expression = getattr(error, "expression", "") if isinstance(error, InvalidInput) else ""
+    if expression and sys.stderr is not None and is_terminal(sys.stderr):
         _print("\n".join(_pointed(expression, getattr(error, "position", 0))))
     return code
 

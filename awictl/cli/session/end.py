@@ -7,12 +7,12 @@ from ...errors import AwiError, InvalidInput
 from ...store.errors import no_session
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.common_options import SessionIds
 from ..framework.confirm import confirm
 from ..framework.each_id import EachId
 from ..framework.input import read_ids
 from ..framework.output import LISTING, Batches, Format
 from ..framework.params import option
+from ..framework.selection import Selection, SomeIds, Where, check_selection
 from ..framework.session_view import ENDED
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 
 Discard = Annotated[bool, option("--discard", help="Delete the sessions without archiving them.")]
-Yes = Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation before --discard.")]
+Yes = Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation of --where and --discard.")]
 DryRun = Annotated[bool, option("--dry-run", help="Only show which sessions would end.")]
 
 
@@ -32,39 +32,71 @@ DryRun = Annotated[bool, option("--dry-run", help="Only show which sessions woul
     examples=[
         "awictl session end ID",
         "awictl session end ID --archive sqlite:////var/backups/awi.db",
+        "awictl session end --where 'agent == \"browser-1\" and idle >= 20m' --dry-run",
         "awictl session list -o ids --agent browser-1 | awictl session end -",
         "awictl session end ID --discard --yes   # not archived",
     ],
     formats=[*LISTING, Format.IDS],
 )
 def command(
-    ctx: CommandContext, ids: SessionIds, discard: Discard = False, yes: Yes = False, dry_run: DryRun = False
+    ctx: CommandContext,
+    ids: SomeIds = None,
+    where: Where = None,
+    discard: Discard = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> Work:
     """End sessions: archive each, verify the copy, and only then delete it. Safe to repeat."""
+    check_selection(ids, where, all_option=False)
     if dry_run:
-        return run_dry(ctx, ids, discard)
-    return run(ctx, read_ids(ids) if discard and not yes else ids, discard, yes)
+        return run_dry(ctx, ids, where, discard)
+    return run(ctx, read_ids(ids) if ids and discard and not yes else ids, where, discard, yes)
 
 
-async def run(ctx: CommandContext, ids: list[str], discard: bool, yes: bool) -> None:
-    """End each session."""
-    async with ctx.manager() as manager:
+async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, discard: bool, yes: bool) -> None:
+    """End each session; those of --where only if they still match, in the version that ends."""
+
+    def question(count: int) -> str:
         if discard:
-            manager.check_writable()
-            confirm(f"Delete {plural(len(ids), 'session')} without archiving? This cannot be undone.", yes)
-        sessions = EachId(ctx, ids, writes=True)
+            return f"Delete {plural(count, 'session')} without archiving? This cannot be undone."
+        return f"End {plural(count, 'session')}?"
 
-        async def one(session_id: str) -> dict[str, Any]:
-            return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
+    changed = 0
+    async with ctx.manager() as manager:
+        selection = Selection(ctx, manager, ids, where)
+        expression = selection.where
+        if discard or expression is not None:
+            manager.check_writable()
+        if not discard and expression is not None:
+            from ...sessions.end import DISCARD_HINT
+
+            manager.required_archive(f"; {DISCARD_HINT}")
+        if ids and discard:
+            confirm(question(len(ids)), yes)
+        elif not await selection.confirmed(question, yes):
+            ctx.out.notice("no session matches")
+            return
+        sessions = EachId(ctx, ids or selection.batches(AT_ONCE), writes=True)
+
+        async def one(session_id: str) -> dict[str, Any] | None:
+            nonlocal changed
+            if expression is None:
+                return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
+            services = manager.selection
+            ended = await (services.discard if discard else services.end)(session_id, expression)
+            changed += ended is None
+            return ended.row() if ended is not None else None
 
         await render(ctx, sessions.rows(one, at_once=AT_ONCE, stop=True), "no session was ended")
+    if changed:
+        ctx.out.notice(f"{plural(changed, 'session')} did not match any more, and did not end")
     sessions.exit()
 
 
-async def run_dry(ctx: CommandContext, ids: list[str], discard: bool) -> None:
+async def run_dry(ctx: CommandContext, ids: list[str] | None, where: str | None, discard: bool) -> None:
     """Show which sessions would end; report those that are not live."""
-    sessions = EachId(ctx, ids)
     async with ctx.manager() as manager:
+        sessions = EachId(ctx, ids or Selection(ctx, manager, ids, where).batches())
         archive = None if discard else manager.required_archive().where
 
         async def find(batch: list[str]) -> list[dict[str, Any] | AwiError | None]:

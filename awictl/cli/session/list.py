@@ -2,24 +2,26 @@
 
 import gc
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from ...errors import InvalidInput
 from ...sessions.list_filter import SessionQuery, SortKey, sorted_summaries
-from ...util.humanize import plural
-from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.output import LISTING, Batches, Format
 from ..framework.params import option
 from ..framework.parsers import parse_duration, plain_id
+from ..framework.selection import AllSessions, Where, parsed_where
 from . import view
+from .finder import SessionFinder
+from .groups import by_count
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ...sessions.summaries import Summary
+    from ...sessions.where.conditions import Operand
     from ..framework.output import Row
 
 Agent = Annotated[
@@ -64,7 +66,16 @@ Columns = Annotated[
         "--columns",
         metavar="NAMES",
         help="Columns of the table or CSV, separated by commas: session, agent, agent_id, state, route, actions, "
-        "failed, last_activity, idle, ttl, bytes.",
+        "failed, last_activity, idle, ttl, bytes, where.",
+    ),
+]
+Count = Annotated[bool, option("--count", help="Print only the number of sessions.")]
+GroupBy = Annotated[
+    str | None,
+    option(
+        "--group-by",
+        metavar="FIELD",
+        help="Print how many sessions have each value of a field, such as agent or state.page_state.filters.tag.",
     ),
 ]
 
@@ -74,8 +85,6 @@ _SORTED = {SortKey.ACTIVITY: "IDLE", SortKey.ID: "SESSION"}
 _ALIASES = {"id": "session"} | {field: name for name, (_, field) in view.SESSION_COLUMNS.items()}
 #: Objects after which the garbage collector runs: by default, it takes a tenth of the time of a long listing.
 _GC_THRESHOLDS = 100_000, 10, 10
-#: Maximum number of unreadable sessions that are named.
-MOST_NAMED = 10
 
 
 @cli_command(
@@ -83,6 +92,9 @@ MOST_NAMED = 10
         "awictl session list",
         "awictl session list --idle 20m --sort ttl --limit 10",
         "awictl session list --failed --sort failed --columns session,agent,failed",
+        "awictl session list --where 'agent ~ \"^browser\" and ttl < 5m'",
+        "awictl session list --all --where 'state.page_state.filters.tag == \"awi\"' --count",
+        "awictl session list --group-by agent",
         "awictl session list --route '/api/agent/posts*' -o jsonl | jq -r .agent_id",
         "awictl session list -o ids --idle 20m | awictl session touch -",
     ],
@@ -90,6 +102,8 @@ MOST_NAMED = 10
 )
 def command(
     ctx: CommandContext,
+    where: Where = None,
+    all: AllSessions = False,
     agent: Agent = None,
     route: Route = None,
     idle: Idle = None,
@@ -99,15 +113,36 @@ def command(
     reverse: Reverse = False,
     limit: Limit = None,
     columns: Columns = None,
+    count: Count = False,
+    group_by: GroupBy = None,
     rate: Rate = None,
 ) -> Work:
-    """List live sessions, as they are found. Nothing is written, and no TTL is extended."""
+    """List live sessions, and with --all archived ones, as they are found. Nothing is written or extended."""
     if reverse and sort is None:
         raise InvalidInput("--reverse requires --sort")
     if columns is not None and not (ctx.out.is_table or ctx.out.format is Format.CSV):
         raise InvalidInput("--columns selects columns of a table or of -o csv; --jq selects fields of JSON")
+    if count or group_by is not None:
+        _check_alone(count, group_by, sort, columns, limit)
     query = SessionQuery(agent, route, idle, ttl_below, failed)
-    return run(ctx, query, ListOrder(sort, reverse, failed), limit, _selected(columns), rate)
+    finder = SessionFinder(query, parsed_where(where), all, rate)
+    if count:
+        return run_count(ctx, finder)
+    if group_by is not None:
+        from ...sessions.where.grammar import parse_field
+
+        return run_groups(ctx, finder, parse_field(group_by), limit)
+    return run(ctx, finder, ListOrder(sort, reverse, failed), limit, _selected(columns))
+
+
+def _check_alone(
+    count: bool, group_by: str | None, sort: SortKey | None, columns: str | None, limit: int | None
+) -> None:
+    """Raise InvalidInput if --count or --group-by is combined with an option for lists of sessions."""
+    name = "--count" if count else "--group-by"
+    given = {"--group-by": count and group_by, "--sort": sort, "--columns": columns, "--limit": count and limit}
+    if other := next((option for option, value in given.items() if value), None):
+        raise InvalidInput(f"{name} cannot be combined with {other}")
 
 
 def _selected(names: str | None) -> list[str] | None:
@@ -136,48 +171,23 @@ class ListOrder:
         return "FAILED" if self.failed else None
 
 
-@dataclass
-class ListingCounts:
-    """What a listing came across."""
-
-    live: int = 0
-    matching: int = 0
-    unreadable: int = 0
-    #: The ids of the first unreadable sessions.
-    named: list[str] = field(default_factory=list)
-
-
 async def run(
-    ctx: CommandContext,
-    query: SessionQuery,
-    order: ListOrder,
-    limit: int | None,
-    columns: list[str] | None,
-    rate: float | None,
+    ctx: CommandContext, finder: SessionFinder, order: ListOrder, limit: int | None, columns: list[str] | None
 ) -> None:
-    """Print the sessions that match the query, their number, and which were unreadable."""
-    counts = ListingCounts()
+    """Print the sessions that match, their number, and which were unreadable."""
     async with ctx.manager() as manager:
         gc.freeze()  # what was imported; a listing makes few objects that outlive a batch, and no cycles
         gc.set_threshold(*_GC_THRESHOLDS)
-        if ctx.out.format is Format.IDS and query.matches_all and order.key is None:
-            batches = Batches(_ids(manager, rate), limit)
+        if ctx.out.format is Format.IDS and finder.matches_all and order.key is None:
+            batches = Batches(_ids(manager, finder.rate), limit)
         else:
-            if query.agent is not None:
-                query = replace(query, registered_id=await registered_id(ctx, manager, query.agent))
             from ...sessions.summaries import Summary, json_lines
 
             as_rows = None if ctx.out.chosen(Format.JSONL) is Format.JSONL else Summary.row
-            rows = _rows(ctx, manager, query, order, rate, as_rows, counts)
+            rows = _rows(ctx, manager, finder, order, as_rows)
             batches = Batches(rows, limit, json_lines if as_rows is None else None)
-        await render(ctx, batches, order, columns, counts)
-    if counts.unreadable:
-        more = counts.unreadable - len(counts.named)
-        names = ", ".join(counts.named) + (f" and {more:,} more" if more else "")
-        ctx.out.notice(
-            f"{plural(counts.unreadable, 'session')} could not be read: {names}; "
-            "`awictl session show ID` reports the reason"
-        )
+        await render(ctx, batches, order, columns, finder)
+    finder.report_unreadable(ctx)
 
 
 async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[Sequence[Row], None]":
@@ -190,60 +200,63 @@ async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[S
 async def _rows(
     ctx: CommandContext,
     manager: "StateManager",
-    query: SessionQuery,
+    finder: SessionFinder,
     order: ListOrder,
-    rate: float | None,
     convert: "Callable[[Summary], Row] | None",
-    counts: ListingCounts,
 ) -> "AsyncGenerator[Sequence[Row | Summary], None]":
-    """The sessions that match, as they are found, or sorted in one batch; converted, if there is a `convert`.
-
-    There is a progress bar until the first row is printed.
-    """
-    from ...sessions.summaries import summaries
-
+    """The sessions that match, as they are found, or sorted in one batch; converted, if there is a `convert`."""
     matching: list[Summary] = []
-    with ExitStack() as waiting:
-        on_step = waiting.enter_context(ctx.out.progress(None, "reading sessions"))
-        async with aclosing(manager.list_session_fields(rate=rate)) as found:
-            async for batch in found:
-                read = summaries(batch)
-                unreadable = [one.session_id for one in read if one.error is not None]
-                wanted = read if query.matches_all else [one for one in read if query.matches(one)]
-                counts.live += len(read)
-                counts.matching += len(wanted)
-                counts.unreadable += len(unreadable)
-                counts.named += unreadable[: MOST_NAMED - len(counts.named)]
-                on_step(len(read))
-                if order.key is not None:
-                    matching += wanted
-                elif wanted:
-                    waiting.close()
-                    yield wanted if convert is None else [*map(convert, wanted)]
+    async with aclosing(finder.summaries(ctx, manager, until_first=order.key is None)) as found:
+        async for batch in found:
+            if order.key is not None:
+                matching += batch
+            else:
+                yield batch if convert is None else [*map(convert, batch)]
     if order.key is not None:
         ordered = sorted_summaries(matching, order.key, reverse=order.reverse)
         yield ordered if convert is None else [*map(convert, ordered)]
 
 
+async def run_count(ctx: CommandContext, finder: SessionFinder) -> None:
+    """Print how many sessions match."""
+    count = 0
+    async with ctx.manager() as manager:
+        if finder.matches_all:
+            async with aclosing(manager.list_session_ids(rate=finder.rate)) as ids:
+                async for batch in ids:
+                    count += len(batch)
+        else:
+            async with aclosing(finder.summaries(ctx, manager)) as found:
+                async for summaries in found:
+                    count += len(summaries)
+    ctx.out.one({"sessions": count}, table=lambda: view.number(count))
+    finder.report_unreadable(ctx)
+
+
+async def run_groups(ctx: CommandContext, finder: SessionFinder, field: "Operand", limit: int | None) -> None:
+    """Print how many sessions have each value of a field, the most frequent first."""
+    async with ctx.manager() as manager, aclosing(finder.values(ctx, manager, field)) as values:
+        rows = await by_count(values)
+    await ctx.out.many(rows[:limit], view.GROUPS, empty=finder.empty)
+    finder.report_unreadable(ctx)
+
+
 async def render(
-    ctx: CommandContext, batches: Batches, order: ListOrder, columns: list[str] | None, counts: ListingCounts
+    ctx: CommandContext, batches: Batches, order: ListOrder, columns: list[str] | None, finder: SessionFinder
 ) -> None:
     """Print sessions as they are found; below a table their number."""
-
-    from ...sessions.summaries import Summary
-
-    def empty() -> str:
-        return f"no session matches ({counts.live:,} live)" if counts.live else "no live sessions"
+    from ...sessions.summaries import FIELDS, FIELDS_OF_ALL
 
     shown = [view.SESSION_COLUMNS[name] for name in columns] if columns is not None else None
+    default, fields = (view.ALL_SESSIONS, FIELDS_OF_ALL) if finder.archived else (view.SESSIONS, FIELDS)
     printed = await ctx.out.many(
         batches,
-        [column._replace(wide=False) for column, _ in shown] if shown is not None else view.SESSIONS,
+        [column._replace(wide=False) for column, _ in shown] if shown is not None else default,
         id_field="session_id",
-        empty=empty,
+        empty=finder.empty,
         keep=order.keep,
-        fields=[name for _, name in shown] if shown is not None else Summary.__struct_fields__,
+        fields=[name for _, name in shown] if shown is not None else fields,
     )
     if printed and ctx.out.is_table:
         all_read = order.key is not None or printed != batches.limit
-        ctx.out.notice(view.session_count(printed, counts.matching, counts.live, scanned_all=all_read))
+        ctx.out.notice(view.session_count(printed, finder.matching, finder.read, scanned_all=all_read))

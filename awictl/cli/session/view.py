@@ -31,6 +31,7 @@ SESSION_COLUMNS = {
         (Column("AGENT", lambda row: _agent(row), narrow="cut", width=10), "agent_name"),
         (Column("AGENT ID", lambda row: known(row["agent_id"]), wide=True, width=24), "agent_id"),
         (Column("STATE", lambda row: row["state"], narrow="cut", drop=2, width=6), "state"),
+        (Column("WHERE", lambda row: row.get("where") or "live", width=8), "where"),
         (Column("ROUTE", lambda row: known(row["route"]), narrow="cut", drop=4, width=16), "route"),
         (Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=3), "actions"),
         (Column("FAILED", lambda row: known(row["failed_actions"]), right=True, wide=True), "failed_actions"),
@@ -49,15 +50,29 @@ SESSION_COLUMNS = {
         ),
     )
 }
-SESSIONS = [column for column, _ in SESSION_COLUMNS.values()]
+#: Those of a list of live and archived sessions, and of live ones alone.
+ALL_SESSIONS = [column for column, _ in SESSION_COLUMNS.values()]
+SESSIONS = [column for column in ALL_SESSIONS if column.title != "WHERE"]
+
+GROUPS = [
+    Column("VALUE", lambda row: compact(row["value"]) if row["value"] is not None else "-", narrow="cut", width=20),
+    Column("SESSIONS", lambda row: f"{row['sessions']:,}", right=True),
+]
 
 
-def session_count(printed: int, matching: int, live: int, *, scanned_all: bool) -> str:
+def session_count(printed: int, matching: int, read: int, *, scanned_all: bool) -> str:
     """The line below a list of sessions. `scanned_all`: not only until --limit was reached."""
     if not scanned_all:
         return f"{plural(printed, 'session')} (--limit; there may be more)"
-    counted = plural(matching, "session") if matching == live else f"{matching:,} of {plural(live, 'session')}"
+    counted = plural(matching, "session") if matching == read else f"{matching:,} of {plural(read, 'session')}"
     return counted if printed == matching else f"{counted}, {printed:,} shown (--limit)"
+
+
+def number(count: int) -> RenderableType:
+    """The number of sessions alone."""
+    from rich.text import Text
+
+    return Text(f"{count:,}")
 
 
 TOUCHED = [

@@ -1,14 +1,15 @@
 """Build conditions of what the parser found: check that the kinds fit, and return functions that need no parsing.
 
 An unknown value, a missing one and a stored null are one and the same: no value. A comparison with no value is false;
-`!=`, `!~` and `not in` are the opposites of `==`, `~` and `in`, and so true.
+`!=`, `!~` and `not in` are the opposites of `==`, `~` and `in`, and so true. Of a session that cannot be read, what its
+document would say is undecided (None), and so is what depends on that.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -55,16 +56,18 @@ class Operand:
         return self.field is None and self.kind is not Kind.ANY
 
 
+#: Whether a session fulfils a condition; None if that is undecided.
+Test = Callable[[SessionValues], bool | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition that a session fulfils or not."""
 
-    matches: Callable[[SessionValues], bool]
+    test: Test
     #: Whether it needs the document of a live session, and that of an archived one.
     needs_head: bool = False
     needs_document: bool = False
-    #: Whether it can be decided for a session whose document cannot be read.
-    always: bool = True
     depth: int = 0
 
 
@@ -98,12 +101,13 @@ def shown(text: str) -> str:
 def _condition(operands: Sequence[Operand], matches: Callable[[SessionValues], bool]) -> Condition:
     fields = [one.field for one in operands if one.field is not None]
     document = any(one.kind is Kind.ANY for one in operands)
-    return Condition(
-        matches,
-        needs_head=document or any(one.needs_head for one in fields),
-        needs_document=document,
-        always=not document and all(one.always for one in fields),
-    )
+
+    def if_readable(session: SessionValues) -> bool | None:
+        return matches(session) if session.summary.error is None else None
+
+    always = not document and all(one.always for one in fields)
+    head = document or any(one.needs_head for one in fields)
+    return Condition(matches if always else if_readable, needs_head=head, needs_document=document)
 
 
 # -- comparisons
@@ -283,35 +287,50 @@ def _contains(container: Any, item: Any) -> bool:
 
 def all_of(conditions: Sequence[Condition]) -> Condition:
     """The conjunction of conditions."""
-    tests = [one.matches for one in conditions]
-    return _joined(conditions, lambda session: all(test(session) for test in tests))
+    return _joined(conditions, _first([one.test for one in conditions], wanted=False))
 
 
 def any_of(conditions: Sequence[Condition]) -> Condition:
     """The disjunction of conditions."""
-    tests = [one.matches for one in conditions]
-    return _joined(conditions, lambda session: any(test(session) for test in tests))
+    return _joined(conditions, _first([one.test for one in conditions], wanted=True))
+
+
+def _first(tests: Sequence[Test], *, wanted: bool) -> Test:
+    """`wanted` if one of the tests is; else None if one of them is undecided."""
+
+    def test(session: SessionValues) -> bool | None:
+        found: bool | None = not wanted
+        for one in tests:
+            if (result := one(session)) is wanted:
+                return wanted
+            if result is None:
+                found = None
+        return found
+
+    return test
 
 
 def negation(condition: Condition, position: int) -> Condition:
     """The opposite of a condition. Raises InvalidExpression."""
-    return nested(_joined([condition], _negated(condition.matches)), position)
+    test = condition.test
+
+    def opposite(session: SessionValues) -> bool | None:
+        return None if (result := test(session)) is None else not result
+
+    return nested(_joined([condition], opposite), position)
 
 
 def nested(condition: Condition, position: int) -> Condition:
     """A condition in parentheses, or after `not`. Raises InvalidExpression if it is nested too deeply."""
     if condition.depth >= MAX_DEPTH:
         raise InvalidExpression(f"nested more than {MAX_DEPTH} levels deep", position)
-    return Condition(
-        condition.matches, condition.needs_head, condition.needs_document, condition.always, condition.depth + 1
-    )
+    return replace(condition, depth=condition.depth + 1)
 
 
-def _joined(conditions: Sequence[Condition], matches: Callable[[SessionValues], bool]) -> Condition:
+def _joined(conditions: Sequence[Condition], test: Test) -> Condition:
     return Condition(
-        matches,
+        test,
         any(one.needs_head for one in conditions),
         any(one.needs_document for one in conditions),
-        all(one.always for one in conditions),
         max(one.depth for one in conditions),
     )

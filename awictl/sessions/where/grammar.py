@@ -21,6 +21,8 @@ from .fields import Kind, SessionValues
 
 #: Maximum number of characters of an expression.
 MAX_LENGTH = 131_072
+#: Maximum number of characters of an expression whose errors say exactly what was expected.
+_EXACT_LENGTH = 4_096
 
 _GRAMMAR = r"""
 expression: disjunction
@@ -92,10 +94,8 @@ class WhereExpression:
     condition: Condition
 
     def matches(self, session: SessionValues) -> bool:
-        """Whether a session fulfils it; one that cannot be read only if nothing that is unknown of it matters."""
-        if session.summary.error is not None and not self.condition.always:
-            return False
-        return self.condition.matches(session)
+        """Whether a session fulfils it; one that cannot be read only if its document does not matter."""
+        return self.condition.test(session) is True
 
 
 def parse(text: str) -> WhereExpression:
@@ -137,7 +137,8 @@ def _syntax_error(text: str, error: UnexpectedInput) -> InvalidExpression:
     if isinstance(error, UnexpectedCharacters):
         allowed = error.allowed or ()
     elif isinstance(error, UnexpectedToken):
-        allowed = error.accepts or error.expected or ()
+        # the exact answer copies all that was parsed, once for each terminal
+        allowed = (error.accepts if len(text) <= _EXACT_LENGTH else None) or error.expected or ()
     names = set(allowed)
     expected = next((what for name, what in _EXPECTED if name in names), "the end")
     if "_AND" in names and "RPAR" in names:

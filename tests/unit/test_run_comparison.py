@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from material import stored_values
 from support.documents import DATA, SESSION_ID
 
+from awictl.cli.session.compare_view import summary
 from awictl.document.alignment import align
 from awictl.document.json_codec import dumps, json_equal, loads
 from awictl.document.merge import merge
@@ -180,3 +184,30 @@ def test_every_action_is_in_the_result_once_and_pairs_are_the_same_actions(
         assert (row.kind is Aligned.EQUAL) is same
     assert (found.divergence is None) is (not set(kinds(found)) & set("fs"))
     assert json_equal(loads(dumps(found.row())), found.row())
+
+
+def test_an_alignment_that_is_not_exact_is_said_to_be_none() -> None:
+    first, second = (run(*[did("ab"[(number * step) % 7 % 2]) for number in range(9)]) for step in (2, 3))
+    assert "too long" not in summary(compare_runs(first, second))
+    found = compare_runs(first, second, max_cells=0)
+    assert "too long to be aligned exactly" in summary(found) and found.row()["exact"] is False
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kinds", [5, 10**9])
+def test_two_sessions_of_5_000_actions(kinds: int) -> None:
+    """It takes about a second; the bound is for a slow machine that does other things, too."""
+
+    def made(seed: int) -> Timeline:
+        chance = random.Random(seed)
+        actions = [did(chance.choice("abc"), input={"id": chance.randrange(kinds)}) for _ in range(4_999)]
+        return run(*actions)
+
+    first, second = made(1), made(2)
+    tracemalloc.start()
+    started = time.monotonic()
+    found = compare_runs(first, second)
+    took, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.exact and len(found.rows) >= 5_000
+    assert took < 60 and peak < 64 * 1024 * 1024

@@ -54,7 +54,7 @@ def comparison(sides: Sequence[Mapping[str, Any]], found: RunComparison) -> Rend
         parts += ["", view.changes(states.first, states.second, states.difference)]
     if found.rows:
         parts += ["", Rows(list(_rows(found.rows)), COLUMNS), ""]
-    return Group(*parts, Text(_summary(found)))
+    return Group(*parts, Text(summary(found)))
 
 
 def _side(side: Mapping[str, Any]) -> str:
@@ -165,7 +165,8 @@ def _cell(step: Step | None) -> str:
     return f"{failed}{_did(step)}{' (overwritten)' if step.overwritten else ''}"
 
 
-def _summary(found: RunComparison) -> str:
+def summary(found: RunComparison) -> str:
+    """How many actions are equal, and whether there may be more."""
     counts = found.counts()
     inexact = "" if found.exact else " (the runs are too long to be aligned exactly: more actions may be equal)"
     return (

@@ -178,7 +178,7 @@ async def test_what_an_end_does_to_the_derived_keys(both: tuple[Server, Server])
     for server in both:
         ending = keys.ending_key(ID) if server.router.slots else keys.ENDING_KEY
         await server.execute(("SET", SESSION, "{}"), ("SET", DIFF, "d"), ("SET", MAPPING, ID))
-        assert await server.run(Script("take"), ([SESSION, ending], [ID, 1000])) == [[1, b"{}"]]
+        assert await server.run(Script("take"), ([SESSION, ending], [ID, 1000, ""])) == [[1, b"{}"]]
         names = [SESSION, ending, DIFF, MAPPING]
         assert await server.run(Script("finish_end"), (names, [ID, SHA])) == [0]
         assert await server.execute(("GET", DIFF), ("GET", MAPPING)) == [b"d", ID.encode()]

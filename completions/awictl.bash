@@ -146,6 +146,8 @@ _awictl() {
     "session diff "0) kind="session" ;;
     "session diff "1) kind="session" ;;
     "session history "0) kind="session" ;;
+    "session compare "0) kind="session" ;;
+    "session compare "1) kind="session" ;;
     "session watch "0) kind="session" ;;
     "session touch "*) kind="session" ;;
     "session end "*) kind="session" ;;

@@ -116,6 +116,8 @@ complete -c awictl -n '__awictl_at '\''session history'\''' -l interval -x -d 'P
 complete -c awictl -n '__awictl_at '\''session history'\''' -l seconds -x -d 'Stop after this many seconds.  [default: at Ctrl-C]'
 complete -c awictl -n '__awictl_at '\''session history'\'' 0' -a '(__awictl_values session)'
 complete -c awictl -n '__awictl_at '\''session compare'\''' -l exit-code -d 'Exit with 1 if there is a difference.'
+complete -c awictl -n '__awictl_at '\''session compare'\'' 0' -a '(__awictl_values session)'
+complete -c awictl -n '__awictl_at '\''session compare'\'' 1' -a '(__awictl_values session)'
 complete -c awictl -n '__awictl_at '\''session watch'\''' -l interval -x -d 'Polling interval, such as 500ms or 2s.'
 complete -c awictl -n '__awictl_at '\''session watch'\''' -l seconds -x -d 'Stop after this many seconds.  [default: at Ctrl-C]'
 complete -c awictl -n '__awictl_at '\''session watch'\'' 0' -a '(__awictl_values session)'

@@ -292,8 +292,8 @@ _awictl_session_compare() {
     '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-    '1:A: ' \
-    '2:B: '
+    '1:ID|FILE: _awictl_values session' \
+    '2:ID|FILE: _awictl_values session'
 }
 
 _awictl_session_watch() {

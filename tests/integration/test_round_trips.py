@@ -125,6 +125,18 @@ async def test_history_pages_with_actions_of_varied_sizes_take_at_most_three(
             await counted.get_action_history(SESSION_ID, 20, offset)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+async def test_a_whole_trajectory_that_is_in_redis_takes_one(
+    proxy: Proxy, counted: StateManager, valkey: ValkeyServer, layout: Layout
+) -> None:
+    put(valkey, layout(document([0] * 90)))
+    with round_trips(proxy, at_most=1):
+        whole = await counted.time_travel.whole(SESSION_ID)
+    assert [one.ordinal for one in whole.steps] == list(range(90))
+    with round_trips(proxy, at_most=2):
+        assert (await counted.time_travel.compare(SESSION_ID, SESSION_ID)).equal
+
+
 async def test_touching_many_sessions_takes_two(proxy: Proxy, counted: StateManager) -> None:
     ids = [(await counted.initialize_session(f"agent-{n}", "Agent"))["session_id"] for n in range(50)]
     with round_trips(proxy, at_most=2):

@@ -129,3 +129,9 @@ def test_manual_pages_are_clean_roff() -> None:
     pages = sorted((REPOSITORY / "man").glob("*.1"))
     done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", *pages], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ids_are_completed_where_a_file_is_possible_too() -> None:
+    [session] = [one for one in tree().children if one.path[-1] == "session"]
+    [compare] = [one for one in session.children if one.path[-1] == "compare"]
+    assert [one.kind for one in compare.arguments] == ["session", "session"]

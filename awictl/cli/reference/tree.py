@@ -80,7 +80,7 @@ def _kind(path: tuple[str, ...], name: str, value: str, help: str) -> str:
     placeholder = value.strip("[].")
     if name == "--profile":
         return "profile"
-    if name == "--session" or (placeholder in ("ID", "ID2") and name == value and noun == "session"):
+    if name == "--session" or (placeholder in ("ID", "ID2", "ID|FILE") and name == value and noun == "session"):
         return "session"
     if name == "--agent" or placeholder == "AGENT":
         return "agent"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ...sessions.whole_session import WholeSession
 
 _HELP = "Session id, or a FILE with a session as `session show` or `session export` prints it; - is stdin."
-First = Annotated[str, argument(metavar="A", help=_HELP, show_default=False, callback=plain_id)]
-Second = Annotated[str, argument(metavar="B", help="Another one.", show_default=False, callback=plain_id)]
+First = Annotated[str, argument(metavar="ID|FILE", help=_HELP, show_default=False, callback=plain_id)]
+Second = Annotated[str, argument(metavar="ID|FILE", help="Another one.", show_default=False, callback=plain_id)]
 ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a difference.")]
 
 

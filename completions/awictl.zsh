@@ -108,6 +108,8 @@ _awictl_session() {
       'watch:Watch a session: its state and its newest actions, as they change'
       'touch:Extend the TTL of sessions'
       'end:End sessions: archive each, verify the copy, and only then delete it'
+      'export:Export sessions as a file: their documents, all actions, keys and TTLs'
+      'import:Import sessions from a file'
       )
       _describe command commands ;;
     argument)
@@ -122,6 +124,8 @@ _awictl_session() {
         watch) _awictl_session_watch ;;
         touch) _awictl_session_touch ;;
         end) _awictl_session_end ;;
+        export) _awictl_session_export ;;
+        import) _awictl_session_import ;;
       esac ;;
   esac
 }
@@ -358,6 +362,50 @@ _awictl_session_end() {
     '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '*:[ID...]: _awictl_values session'
+}
+
+_awictl_session_export() {
+  _arguments \
+    '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
+    '--all[Archived sessions as well as live ones.]' \
+    '(-f --file)'{-f,--file=}'[Write to a file, which appears when it is complete.]:FILE:_files' \
+    '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT: ' \
+    '--force[Replace FILE if it exists.]' \
+    '--resume[Go on with a FILE that was interrupted.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:jsonl:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '*:[ID...]: _awictl_values session'
+}
+
+_awictl_session_import() {
+  _arguments \
+    '--as-new[Give the sessions new ids, and record where they are from.]' \
+    '--dry-run[Only check the file, and what is there already.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1:FILE:_files'
 }
 
 _awictl_archive() {

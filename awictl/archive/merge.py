@@ -110,9 +110,9 @@ class Merge:
         return add_counts(before, count_actions(found), count_actions(self.added))
 
 
-def first_merge(document: dict[str, Any]) -> Merge:
-    """Return what to store for the first snapshot of a session."""
-    first = first_ordinal(document)
+def first_merge(document: dict[str, Any], first: int | None = None) -> Merge:
+    """Return what to store for the first snapshot of a session. first: see `merge`; None: by its own numbers."""
+    first = first_ordinal(document) if first is None else first
     return Merge(first, added=actions_of(document) or (), between=range(first))
 
 

@@ -67,7 +67,7 @@ class Merging(NamedTuple):
 def merge_unloaded(snapshot: Snapshot, archived: ArchivedVersion | None) -> Merging | None:
     """Merge a snapshot into the archived version, if there is one; None if that has to be loaded for it."""
     if archived is None:
-        return Merging(snapshot, first_merge(snapshot.document))
+        return Merging(snapshot, first_merge(snapshot.document, snapshot.first_ordinal))
     if archived.digest == snapshot.digest:  # the archived bytes are damaged
         return Merging(snapshot, Merge(archived.first), archived)
     if archived.actions is None:
@@ -84,7 +84,7 @@ def merge_loaded(snapshot: Snapshot, archived: ArchivedVersion | None, loaded: S
     """
     if loaded is None or archived is None:
         known = replace(archived, gaps=(), action_counts={}) if archived is not None else None
-        return Merging(snapshot, first_merge(snapshot.document), known)
+        return Merging(snapshot, first_merge(snapshot.document, snapshot.first_ordinal), known)
     old = actions_of(loaded.document) or []
     found = merge(actions_of(snapshot.document) or [], snapshot.first_ordinal, Chunk(archived.first, old))
     return Merging(snapshot, found, archived, old)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..store.strings import StringStore
     from .earlier_sessions import EarlierSessions
     from .end import Ended, SessionEndings
+    from .export import SessionExports
     from .find import Found
     from .get_or_create import AgentSessions
     from .migrate import StoreMigration
@@ -200,6 +201,13 @@ class StateManager:
         from .time_travel import TimeTravel
 
         return TimeTravel(self._readers.find, self.decoded, lambda: self.archive)
+
+    @cached_property
+    def exports(self) -> SessionExports:
+        """Exports sessions to a file, and imports them from one; see docs/export.md."""
+        from .export import SessionExports
+
+        return SessionExports(self.time_travel.whole, self.store, lambda: self.archive, self.settings)
 
     @cached_property
     def inventory(self) -> Inventory:

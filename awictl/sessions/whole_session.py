@@ -27,6 +27,8 @@ class WholeSession:
     document: dict[str, Any]
     #: The whole trajectory, oldest action first.
     steps: Sequence[Step]
+    #: Ordinal of the first action that a live session itself has.
+    first: int = 0
     #: Ordinals before which an unknown number of actions is missing.
     breaks: frozenset[int] = frozenset()
     #: Its string in Redis; None if it is not live.
@@ -52,7 +54,7 @@ def whole_from_document(document: dict[str, Any]) -> WholeSession:
     session_id = as_text(document.get("session_id"))
     if session_id is None:
         raise InvalidData("not a session document: it has no session_id")
-    return WholeSession(session_id, document, steps_of(document))
+    return WholeSession(session_id, document, steps_of(document), first_ordinal(document))
 
 
 def whole_from_archive(archived: Archived, found: Found | None = None) -> WholeSession:
@@ -61,6 +63,7 @@ def whole_from_archive(archived: Archived, found: Found | None = None) -> WholeS
         archived.summary.session_id,
         archived.document,
         _archived_steps(archived),
+        archived.first,
         _breaks(archived),
         archived=archived,
         origin=found.origin if found is not None else "",
@@ -76,9 +79,15 @@ async def whole_from_live(
     Raises InvalidData if it is not a session document. If the archive cannot be read, that is a notice.
     """
     own = WholeSession(
-        session_id, document, steps_of(document), stored=found.stored, origin=found.origin, degraded=found.degraded
+        session_id,
+        document,
+        steps_of(document),
+        first_ordinal(document),
+        stored=found.stored,
+        origin=found.origin,
+        degraded=found.degraded,
     )
-    first = first_ordinal(document)
+    first = own.first
     if not first and "trimmed_actions" not in document["history"]:
         return own
     try:
@@ -110,7 +119,7 @@ async def _completed(own: WholeSession, first: int, archive: Archive) -> WholeSe
     merged = merge(actions, first, snapshot, archived.chunks)
     steps = arranged(actions, merged.first, [*archived.chunks, *merged.chunks])
     breaks = _breaks(archived) | ({merged.first} if merged.unknown_gap else frozenset())
-    return replace(own, steps=steps, breaks=breaks, archived=archived)
+    return replace(own, steps=steps, first=merged.first, breaks=breaks, archived=archived)
 
 
 def _same_agent(archived: Archived, agent_id: str | None) -> bool:

@@ -3,7 +3,8 @@
 import os
 import select
 import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,24 @@ def read_stdin(limit: int = -1, what: str = "stdin") -> bytes:
         chunks.append(chunk)
         left -= len(chunk) if left > 0 else 0
     return b"".join(chunks)
+
+
+@contextmanager
+def open_input(given: str, what: str) -> Iterator[Callable[[int], bytes]]:
+    """Open a file, or stdin if `given` is -. Yields a function that blocks and reads at most so many bytes.
+
+    `what`: what is read, for the notice on a terminal. Raises InvalidInput.
+    """
+    if given == "-":
+        number = _stdin(what)
+        yield lambda size: _read(number, size)
+        return
+    try:
+        file = Path(given).open("rb", buffering=0)  # noqa: SIM115  # closed below
+    except OSError as error:
+        raise InvalidInput(f"{given}: {error.strerror}") from None
+    with file:
+        yield lambda size: file.read(size) or b""
 
 
 def read_json(given: str, what: str, limit: int, setting: str = "AWI_MAX_DELTA_BYTES") -> Any:

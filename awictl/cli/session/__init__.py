@@ -1,4 +1,17 @@
 """`awictl session`: live sessions."""
 
 #: The commands, in the order of the help.
-COMMANDS = ("create", "list", "show", "apply", "diff", "history", "compare", "watch", "touch", "end")
+COMMANDS = (
+    "create",
+    "list",
+    "show",
+    "apply",
+    "diff",
+    "history",
+    "compare",
+    "watch",
+    "touch",
+    "end",
+    "export",
+    "import",
+)

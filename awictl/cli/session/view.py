@@ -80,6 +80,13 @@ TOUCHED = [
     Column("TTL", lambda row: duration(row["ttl_ms"]), right=True),
 ]
 
+IMPORTED = [
+    Column("SESSION", lambda row: row["session_id"], narrow="id"),
+    Column("WHERE", lambda row: row["where"]),
+    Column("ACTIONS", lambda row: f"{row['actions']:,}", right=True),
+    Column("OUTCOME", lambda row: row["outcome"]),
+]
+
 CHANGES = [
     Column("FIELD", lambda row: row["field"], narrow="fold", least=32),
     Column("FIRST", lambda row: row["first"], narrow="fold"),

@@ -1,0 +1,177 @@
+"""`awictl session export`."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from ...errors import InvalidInput, Unreachable
+from ...util.humanize import plural
+from ..framework.command import CommandContext, Work, cli_command
+from ..framework.each_id import EachId
+from ..framework.output import Format
+from ..framework.params import option
+from ..framework.selection import AllSessions, Selection, SomeIds, Where, check_selection
+from ..framework.stdout import flush, write
+
+if TYPE_CHECKING:
+    from ...document.redaction_rules import Redaction
+    from ...sessions.export import ExportLines
+    from ...sessions.export_format import ExportedSession
+    from ...sessions.export_target import ExportTarget
+    from ...sessions.manager import StateManager
+
+#: Number of sessions that are read at the same time.
+AT_ONCE = 4
+
+File = Annotated[
+    Path | None, option("--file", "-f", metavar="FILE", help="Write to a file, which appears when it is complete.")
+]
+Redact = Annotated[
+    list[str] | None,
+    option(
+        "--redact",
+        metavar="WHAT",
+        help="Replace secrets: `default` (all known kinds), one kind such as `email`, or a JSON pointer such as "
+        "/page_state/filters/q; may be repeated.",
+    ),
+]
+Force = Annotated[bool, option("--force", help="Replace FILE if it exists.")]
+Resume = Annotated[bool, option("--resume", help="Go on with a FILE that was interrupted.")]
+
+
+@cli_command(
+    examples=[
+        "awictl session export ID > session.jsonl",
+        "awictl session export ID --redact default -f bug.jsonl   # to share it",
+        "awictl session export --where 'agent == \"browser-1\"' --all -f browser-1.jsonl",
+    ],
+    common=[Format.JSONL],
+)
+def command(
+    ctx: CommandContext,
+    ids: SomeIds = None,
+    where: Where = None,
+    all_sessions: AllSessions = False,
+    file: File = None,
+    redact: Redact = None,
+    force: Force = False,
+    resume: Resume = False,
+) -> Work:
+    """Export sessions as a file: their documents, all actions, keys and TTLs. `session import` reads it."""
+    check_selection(ids, where, all_sessions)
+    redaction = None
+    if redact:
+        from ...document.redaction_rules import parse_redaction
+
+        redaction = parse_redaction(redact)
+    if file is None and (force or resume):
+        raise InvalidInput("--force and --resume need --file")
+    if resume and redact:
+        raise InvalidInput("an export with --redact cannot be resumed: what it has replaced is written nowhere")
+    return run(ctx, ids, where, all_sessions, file, redaction, force, resume)
+
+
+async def run(
+    ctx: CommandContext,
+    ids: list[str] | None,
+    where: str | None,
+    all_sessions: bool,
+    file: Path | None,
+    redaction: "Redaction | None",
+    force: bool,
+    resume: bool,
+) -> None:
+    """Export each session."""
+    from ...sessions.export import ExportLines
+    from ...sessions.export_target import ExportTarget
+    from ...util.daemon_thread import in_daemon_thread
+
+    async with ctx.manager() as manager:
+        target: ExportTarget | None = None
+        if file is not None:
+            path, limit = file, manager.settings.max_document_bytes
+            target = await in_daemon_thread(lambda: ExportTarget(path, force=force, resume=resume, max_bytes=limit))
+        try:
+            folder = target.path.absolute().parent if target is not None else None
+            with ExportLines(redaction, folder) as lines:
+                sessions = _Sessions(ctx, manager, Selection(ctx, manager, ids, where, all_sessions), target)
+                put = _writer(target, lines.header())
+                if target is not None:
+                    lines.sessions, lines.actions = target.sessions, target.actions
+                async with aclosing(sessions.exported()) as found:
+                    async for exported in found:
+                        async for some in lines.session(exported):
+                            put(some)
+                if not sessions.interrupted:
+                    async for some in lines.end():
+                        put(some)
+                    if target is not None:
+                        await in_daemon_thread(target.finish)
+                    render(ctx, lines, file)
+                elif target is not None and redaction is None:
+                    ctx.out.notice(f"{target.part} is incomplete; --resume goes on with it")
+        finally:
+            if target is not None:
+                target.close(discard=redaction is not None or target.is_empty)
+    sessions.each.exit()
+
+
+class _Sessions:
+    """The selected sessions, without those that are in the file already."""
+
+    def __init__(
+        self, ctx: CommandContext, manager: "StateManager", selection: Selection, target: "ExportTarget | None"
+    ) -> None:
+        self._ctx = ctx
+        self._manager = manager
+        self._written = target.written if target is not None else None
+        self.each = EachId(ctx, selection.ids if selection.ids is not None else selection.batches(AT_ONCE))
+        #: Whether a server cannot be reached, so that sessions are missing.
+        self.interrupted = False
+
+    async def exported(self) -> "AsyncGenerator[ExportedSession, None]":
+        async with aclosing(self.each.rows(self._one, at_once=AT_ONCE, stop=True)) as rows:
+            async for exported in rows:
+                yield exported
+
+    async def _one(self, session_id: str) -> "ExportedSession | None":
+        if self._written is not None and not self._written.add_new([session_id]):
+            return None
+        try:
+            whole = await self._manager.time_travel.whole(session_id)
+            for notice in (*([whole.origin] if whole.degraded else []), *whole.notices):
+                self._ctx.out.notice(notice)
+            return await self._manager.exports.exported(whole)
+        except Unreachable:
+            self.interrupted = True
+            raise
+
+
+def _writer(target: "ExportTarget | None", header: bytes) -> Callable[[bytes], None]:
+    """Write to the file or to stdout; the header first, as soon as there is something to follow it."""
+    first = target is None or target.is_empty
+
+    def put(some: bytes) -> None:
+        nonlocal first
+        if first:
+            some, first = header + some, False
+        if target is not None:
+            target.write(some)
+        else:
+            write(some)
+            flush()
+
+    return put
+
+
+def render(ctx: CommandContext, lines: "ExportLines", file: Path | None) -> None:
+    """Say on stderr what was written to a file, and what was redacted."""
+    redacted = ", ".join(f"{kind} {counts['values']:,}" for kind, counts in lines.redacted.items())
+    texts = [f"redacted values: {redacted}"] if redacted else []
+    if lines.is_redacting and not redacted:
+        texts = ["nothing was found to redact"]
+    if file is not None:
+        texts.insert(0, f"{plural(lines.sessions, 'session')} with {plural(lines.actions, 'action')} written to {file}")
+    if texts:
+        ctx.out.notice("; ".join(texts))

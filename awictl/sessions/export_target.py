@@ -70,9 +70,9 @@ class ExportTarget:
             os.close(folder)
 
     def close(self, *, discard: bool = False) -> None:
-        """Leave the incomplete file, or `discard` it. Does nothing after `finish`."""
+        """Leave the incomplete file, or `discard` it, also if it is empty. Does nothing after `finish`."""
         if not self._file.closed:
-            if discard:
+            if discard or self.is_empty:
                 self.part.unlink(missing_ok=True)
             self._file.close()
 

@@ -113,7 +113,7 @@ async def run(
                     ctx.out.notice(f"{target.part} is incomplete; --resume goes on with it")
         finally:
             if target is not None:
-                target.close(discard=redaction is not None or target.is_empty)
+                target.close(discard=redaction is not None)
     sessions.each.exit()
 
 

@@ -52,7 +52,7 @@ class ExportTarget:
         """Whether nothing was written yet."""
         return self._file.tell() == 0
 
-    def write(self, data: bytes) -> None:
+    def append(self, data: bytes) -> None:
         """Append to the file."""
         self._file.write(data)
 

@@ -157,7 +157,7 @@ def _writer(target: "ExportTarget | None", header: bytes) -> Callable[[bytes], N
         if first:
             some, first = header + some, False
         if target is not None:
-            target.write(some)
+            target.append(some)
         else:
             write(some)
             flush()

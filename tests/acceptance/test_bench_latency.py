@@ -14,6 +14,7 @@ from support.cli import LIMIT_SECONDS, Cli, unchanged
 from support.documents import compact, document, put
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
+from support.waiting import suspend
 
 OPERATIONS = ["get_state", "update_state", "history_page", "cached_list"]
 WORDS = ("bench", "latency", "--seconds")
@@ -103,6 +104,11 @@ def test_the_next_run_deletes_what_a_killed_one_has_left(
     mongo_user: Cli, valkey: ValkeyServer, mongo: MongoServer
 ) -> None:
     with measuring(mongo_user, valkey, mongo) as pid:
+        suspend(pid)
+        while len(valkey.raw.keys("*")) != 6 or mongo.raw["awi_bench_sessions"].count_documents({}) != 2:
+            os.kill(pid, signal.SIGCONT)  # it was replacing a session that has become long
+            time.sleep(0.02)
+            suspend(pid)
         os.kill(pid, signal.SIGKILL)
     left = {key.decode() for key in valkey.raw.keys("*")}
     assert len(left) == 6, "two sessions, their agents, a diff, the cached results"

@@ -118,8 +118,8 @@ def test_what_it_refuses(mongo_user: Cli, awictl: Cli, valkey: ValkeyServer, mon
 
 def test_ctrl_c_keeps_what_was_moved(mongo_user: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
     put_some(valkey, 50)
-    with on_terminal(mongo_user, "migrate", "--to", "mongo", "--yes", "--rate", "20") as terminal:
-        terminal.until("migrating")  # the progress bar
+    with on_terminal(mongo_user, "migrate", "--to", "mongo", "--yes", "--rate", "5") as terminal:
+        terminal.until("migrating", lambda _: len(in_redis(valkey)) < 50)  # the progress bar
         terminal.press(CTRL_C)
         terminal.until("interrupted")
         assert terminal.end() == 130

@@ -137,7 +137,7 @@ def test_ids_on_a_terminal_are_handled_line_by_line_with_progress(awictl: Cli, v
         terminal.until("end with Ctrl-D")
         terminal.press("sess_a\r")
         eventually(lambda: valkey.raw.ttl(session_key("sess_a")) > 1000)
-        time.sleep(READ_SECONDS + 0.2)  # until the progress is shown
+        time.sleep(READ_SECONDS + 0.2)  # after half a second, the next step shows the progress
         terminal.press("sess_b\r")
         terminal.until("2/?")
         terminal.press(CTRL_D)
@@ -205,14 +205,16 @@ def test_ids_are_handled_while_stdin_is_open(awictl: Cli, valkey: ValkeyServer) 
     for name in ("sess_a", "sess_b"):
         put(valkey, compact(document([0], session_id=name)), name, seconds=10)
     with awictl.start("session", "touch", "-", stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
         send(process, b"sess_a sess_missing bad! sess_")
-        eventually(lambda: valkey.raw.ttl(session_key("sess_a")) > 1000)
+        rows = [json.loads(process.stdout.readline())]
+        time.sleep(0.2)  # rows that follow sooner are printed together
         send(process, b"b sess_a\n")
-        eventually(lambda: valkey.raw.ttl(session_key("sess_b")) > 1000)
-        time.sleep(READ_SECONDS)  # until it has received the reply
+        rows.append(json.loads(process.stdout.readline()))
         result = interrupted(process)
-    assert result.code == INTERRUPTED
-    assert [json.loads(line)["session_id"] for line in result.out.splitlines()] == ["sess_a", "sess_b"]
+    assert result.code == INTERRUPTED and result.out == b""
+    assert [row["session_id"] for row in rows] == ["sess_a", "sess_b"]
+    assert all(valkey.raw.ttl(session_key(name)) > 1000 for name in ("sess_a", "sess_b"))
     first, second, last = result.err.splitlines()
     assert "sess_missing" in first and "bad!" in second
     assert last == "awictl: interrupted: 2 done, 2 failed"
@@ -275,13 +277,15 @@ async def test_ctrl_c_counts_what_was_done(awictl: Cli, valkey: ValkeyServer, pr
     behind = awictl.having(REDIS_PORT=str(proxy.port))
     with behind.start("--timeout", "30", "session", "touch", "-", stdin=subprocess.PIPE) as process:
         await asyncio.to_thread(send, process, b"sess_a\n")
-        await asyncio.to_thread(eventually, lambda: valkey.raw.ttl(session_key("sess_a")) > 1000)
-        await asyncio.sleep(READ_SECONDS)
+        assert process.stdout is not None
+        row = json.loads(await asyncio.to_thread(process.stdout.readline))
+        assert row["session_id"] == "sess_a" and valkey.raw.ttl(session_key("sess_a")) > 1000
         proxy.stop_forwarding()
+        before = proxy.bytes
         await asyncio.to_thread(send, process, b"sess_b\n")
-        await asyncio.sleep(READ_SECONDS)
+        await asyncio.to_thread(eventually, lambda: proxy.bytes > before)  # it has sent its request
         result = await asyncio.to_thread(interrupted, process)
-    assert [json.loads(line)["session_id"] for line in result.out.splitlines()] == ["sess_a"]
+    assert result.out == b""
     result.error(INTERRUPTED, "interrupted: 1 done; outcome unknown (sent, no reply): sess_b\n")
 
 

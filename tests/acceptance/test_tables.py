@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from support.cli import Cli
 from support.documents import compact, document, put, session_key
-from support.terminal import on_terminal
+from support.terminal import CTRL_C, on_terminal
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
@@ -103,9 +103,12 @@ def test_rows_appear_while_they_are_found(awictl: Cli, valkey: ValkeyServer) -> 
             pipe.set(session_key(f"sess_{number:032x}"), raw, ex=1000)
         pipe.execute()
     for words in (["session", "list"], ["keys", "list"]):
-        with on_terminal(awictl, *words, "--rate", "1000") as terminal:  # one and a half seconds
-            terminal.until(lambda text: "sess_0000" in text)
-            assert "1,500 " not in terminal.text and terminal.process.isalive()
+        with on_terminal(awictl, *words, "--rate", "50") as terminal:  # half a minute
+            terminal.until("sess_0000")
+            assert terminal.process.isalive() and b"1,500 " not in terminal.sent
+            terminal.press(CTRL_C)
+            assert terminal.end() == 130
+        with on_terminal(awictl, *words, "--rate", "5000") as terminal:
             assert terminal.end() == 0
             assert "1,500 " in terminal.text
             assert terminal.sent.count(b"sess_0000") == 1_500

@@ -13,6 +13,7 @@ from support.cli import LIMIT_SECONDS, Cli
 from support.documents import SESSION_ID, compact, document, put, session_key
 from support.terminal import CTRL_C, CTRL_Z, HIDE_CURSOR, SHOW_CURSOR, on_terminal
 from support.valkey import ValkeyServer
+from support.waiting import suspend
 
 WORDS = ["session", "watch", SESSION_ID, "--interval", "0.5"]
 WIDE = "文字幅 🙂 ｆｕｌｌ"
@@ -34,17 +35,19 @@ def act(awictl: Cli, action: str, route: str = "/next", *words: str) -> None:
 
 def marked(text: str) -> list[str]:
     """The first word of each marked line."""
-    return [line.lstrip()[1:].split()[0] for line in text.splitlines() if line.lstrip().startswith("*")]
+    lines = (line.split() for line in text.splitlines())
+    return [words[1] for words in lines if words[:1] == ["*"] and len(words) > 1]  # a line may be drawn in part
 
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_changes_are_marked(awictl: Cli, columns: int) -> None:
     with on_terminal(awictl, *WORDS, "--interval", "0.7", columns=columns) as terminal:
-        text = terminal.until("next_page")
-        assert SESSION_ID in text and "BrowserUseAgent" in text and marked(text) == []
+        text = terminal.until("next_page", SESSION_ID, "BrowserUseAgent")
+        assert marked(text) == []
         act(awictl, "press", "/pressed")
-        text = terminal.until(lambda text: {"route", "2"} <= set(marked(text)))  # the field and the new action
-        assert "agent" not in marked(text) and "/pressed" in text
+        # the field and the new action
+        text = terminal.until(lambda text: {"route", "2"} <= set(marked(text)), "/pressed")
+        assert "agent" not in marked(text)
         if columns == 80:
             terminal.until(lambda text: "/pressed" in text and marked(text) == [])
         assert all(cell_len(line) <= columns for line in terminal.lines)
@@ -76,8 +79,7 @@ def test_wide_and_hostile_text(awictl: Cli, valkey: ValkeyServer, columns: int) 
     made["history"]["actions"][0] |= {"action": WIDE, "observation": HOSTILE + WIDE * 20}
     put(valkey, compact(made))
     with on_terminal(awictl, *WORDS, columns=columns) as terminal:
-        text = terminal.until("\\x1b[2J")
-        assert "[red]" in text and "文字幅" in text
+        terminal.until("\\x1b[2J", "[red]", "文字幅")
         act(awictl, HOSTILE)
         terminal.until(lambda text: "1" in marked(text))
         assert all(cell_len(line) <= columns for line in terminal.lines)
@@ -107,8 +109,7 @@ def test_very_long_text_does_not_push_the_actions_out(awictl: Cli, valkey: Valke
     made["history"]["actions"][0]["observation"] = "o" * 1_000_000
     put(valkey, compact(made))
     with on_terminal(awictl, *WORDS, rows=24) as terminal:
-        terminal.until("session_start")
-        assert "characters)" in re.sub(r"\s", "", terminal.text)
+        terminal.until("session_start", lambda text: "characters)" in re.sub(r"\s", "", text))
         terminal.press(CTRL_C)
         assert terminal.end() == 130
     assert len(terminal.sent) < 20_000, "and it is not printed in full at the end"
@@ -116,8 +117,7 @@ def test_very_long_text_does_not_push_the_actions_out(awictl: Cli, valkey: Valke
 
 def test_the_newest_actions_are_shown_on_a_small_terminal(awictl: Cli) -> None:
     with on_terminal(awictl, *WORDS, columns=40, rows=10) as terminal:
-        text = terminal.until("next_pa")
-        assert SESSION_ID in text
+        terminal.until("next_pa", SESSION_ID)
         act(awictl, "press")
         terminal.until("press")
         terminal.resize(80, 6)
@@ -164,11 +164,10 @@ def test_a_dumb_terminal_gets_lines(awictl: Cli) -> None:
     with on_terminal(awictl.having(TERM="dumb"), *WORDS, columns=200) as terminal:
         terminal.until("next_page")
         act(awictl, "press")
-        terminal.until("press")
+        terminal.until("press", lambda text: re.search(r'/page_state/route = ("/next"|/next)', text) is not None)
         terminal.interrupt()
         assert terminal.end() == 130
     assert b"\x1b" not in terminal.sent
-    assert "/page_state/route = /next" in terminal.text or '/page_state/route = "/next"' in terminal.text
 
 
 def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
@@ -176,13 +175,14 @@ def test_it_reconnects_after_the_server_was_down(user: Cli, new_valkey: Callable
     put(server, compact(document([0])))
     with on_terminal(user.having(REDIS_SOCKET=str(server.socket)), *WORDS, columns=200) as terminal:
         terminal.until("next_page")
-        server.kill()
-        terminal.until("(retrying)")
-        terminal.until("! not current")
-        server.start()
+        suspend(terminal.process.pid)  # it must not see the changed session before, nor a server without it
         put(server, compact(document([0, 0, 0])))
-        terminal.until("can be read again")
-        terminal.until(lambda text: "2" in marked(text) and "not current" not in text)
+        server.raw.save()
+        server.kill()
+        terminal.process.kill(signal.SIGCONT)
+        terminal.until("(retrying)", "! not current")
+        server.start()
+        terminal.until("can be read again", lambda text: "2" in marked(text) and "not current" not in text)
         terminal.press(CTRL_C)
         assert terminal.end() == 130
 
@@ -249,7 +249,7 @@ def test_it_ends_although_nothing_more_is_printed(awictl: Cli, words: list[str])
 def test_it_stops_after_the_given_number_of_seconds(awictl: Cli) -> None:
     for words in (WORDS, ["session", "history", SESSION_ID, "--follow"]):
         result = awictl.ok(*words, "--seconds", "0.3")
-        assert 0.3 <= result.seconds < 10 and result.rows
+        assert result.seconds >= 0.3 and result.rows
 
 
 def test_a_missing_session_is_reported(awictl: Cli) -> None:

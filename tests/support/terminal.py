@@ -11,6 +11,7 @@ import sys
 import termios
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ from .cli import LIMIT_SECONDS, Cli
 
 #: Escape sequences that the emulator would print in part: the keyboard protocol of newer terminals.
 _UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u")
+#: Where Rich begins to redraw a live view or a progress bar in place: it erases the previous picture.
+_REDRAW = re.compile(rb"(?=\r\x1b\[2K)")
 ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 CTRL_C, CTRL_Z, ESCAPE, ENTER = "\x03", "\x1a", "\x1b", "\r"
@@ -96,6 +99,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         #: All bytes that were sent to the terminal.
         self.sent = b""
+        #: Those that the emulator has not processed yet, one item per picture that is drawn in place.
+        self._unseen: deque[bytes] = deque()
         if script is None and not user.starts_afresh:
             self.process = _ForkedOnTerminal(user, words, (rows, columns))
             return
@@ -123,10 +128,14 @@ class Terminal:
         """The screen as one text."""
         return "\n".join(self.lines)
 
-    def until(self, shown: str | Callable[[str], bool]) -> str:
-        """Wait until the screen contains a text or fulfils a condition; return its text."""
+    def until(self, *shown: str | Callable[[str], bool]) -> str:
+        """Wait until the screen contains all these texts, and fulfils all these conditions; return its text.
+
+        A screen arrives in pieces: what is asserted of it afterwards has to be among `shown`, or it may not be there
+        yet. A picture that is soon drawn over is not missed.
+        """
         deadline = time.monotonic() + LIMIT_SECONDS
-        while not (shown in self.text if isinstance(shown, str) else shown(self.text)):
+        while not all(one in text if isinstance(one, str) else one(text) for text in [self.text] for one in shown):
             assert time.monotonic() < deadline, f"never shown: {shown}\n{self.text}"
             assert self._read(0.2), f"ended before it showed {shown}\n{self.text}\n{self.sent[-500:]!r}"
         return self.text
@@ -155,7 +164,10 @@ class Terminal:
         return code
 
     def _read(self, seconds: float) -> bool:
-        """Read output for up to `seconds`; return whether there may be more."""
+        """Show one more picture of the output, for which it waits up to `seconds`; return whether there may be more."""
+        if self._unseen:
+            self._stream.feed(self._unseen.popleft())
+            return True
         try:
             data = self.process.read_nonblocking(1 << 16, timeout=seconds)
         except pexpect.TIMEOUT:
@@ -163,7 +175,7 @@ class Terminal:
         except pexpect.EOF:
             return False
         self.sent += data
-        self._stream.feed(_UNKNOWN.sub(b"", data))
+        self._unseen.extend(_REDRAW.split(_UNKNOWN.sub(b"", data)))
         return True
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import Cli, unchanged
+from support.cli import Cli, finish, unchanged
 from support.documents import compact, document, put, replaced
 from support.mongo import MongoServer
 from support.terminal import on_terminal
@@ -272,3 +276,20 @@ def test_sessions_that_match_are_touched(awictl: Cli, four: ValkeyServer) -> Non
 def test_help_shows_examples(awictl: Cli) -> None:
     for verb in ("list", "end", "touch"):
         assert "--where '" in awictl.ok("session", verb, "--help").text
+
+
+def used_cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def test_ctrl_c_ends_a_regular_expression_that_does_not(awictl: Cli, valkey: ValkeyServer) -> None:
+    """It keeps the event loop and all other threads from running."""
+    put(valkey, encode(document((0,), agent_name="a" * 60 + "!")))
+    process = awictl.start("session", "list", "--where", 'agent ~ "^(a+)+$"')
+    while used_cpu(process.pid) < 1.5:  # several times what a start takes
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert finish(process).error(130, "interrupted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from awictl.sessions.summaries import SessionState, Summary
 from awictl.sessions.where.conditions import MAX_DEPTH, InvalidExpression
-from awictl.sessions.where.fields import Place, SessionValues
+from awictl.sessions.where.fields import FIELDS, Place, SessionValues
 from awictl.sessions.where.grammar import MAX_LENGTH, parse, parse_field
 
 HEAD: dict[str, Any] = {
@@ -354,3 +355,9 @@ def test_any_text_is_an_expression_or_an_error_with_a_place_in_it(text: str) -> 
         parse(text)
     except InvalidExpression as error:
         assert 0 <= error.position <= len(text)
+
+
+def test_the_guide_describes_every_field() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "select.md").read_text(encoding="utf-8")
+    described = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \| [a-z]+ \|", guide, re.MULTILINE)))
+    assert sorted(described) == sorted(FIELDS)

@@ -3,14 +3,25 @@
 import os
 from collections.abc import Callable
 
+#: Seconds after which the signal follows the thread, so that only one of them reports.
+_LATER = 0.1
+
 
 def exit_after(seconds: float, code: Callable[[], int]) -> None:
     """Exit with what `code` returns unless the process has ended by then.
 
-    It may be blocked by a write to a full pipe, a name server, or a thread that does not end.
+    It may be blocked by a write to a full pipe, a name server, or a thread that does not end. While a regular
+    expression is matched, which may take very long, no other thread runs, but signal handlers do.
     """
-    import threading  # not needed for a page of help
+    import signal  # not needed for a page of help
+    import threading
 
-    timer = threading.Timer(seconds, lambda: os._exit(code()))
+    def leave(*_: object) -> None:
+        os._exit(code())
+
+    timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, leave)
+        signal.setitimer(signal.ITIMER_REAL, seconds + _LATER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -35,9 +34,8 @@ class Place(Enum):
     ARCHIVED = "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionValues:
-    """What an expression is evaluated on: a session, live or archived."""
+class SessionValues(NamedTuple):
+    """What an expression is evaluated on: a session, live or archived. A tuple, because each session makes one."""
 
     summary: Summary
     place: Place = Place.LIVE

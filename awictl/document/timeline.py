@@ -133,6 +133,11 @@ class Timeline:
         if wanted:
             yield from self._states(wanted[0], wanted[-1] + 1)
 
+    def actions_between(self, start: int, stop: int) -> list[Any] | None:
+        """The actions after ordinal `start`, up to `stop`; None if some of them are missing. Raises NotFound."""
+        indexes = range(self._index(start) + 1, self._index(stop) + 1)
+        return [self._kept[one].action for one in indexes] if all(map(self._follows, indexes)) else None
+
     def ordinal_at(self, moment: datetime) -> int:
         """The ordinal of the newest action that was taken until then. Raises NotFound if there is none."""
         first: datetime | None = None

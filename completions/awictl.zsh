@@ -102,7 +102,7 @@ _awictl_session() {
       'list:List live sessions, and with --all archived ones, as they are found'
       'show:Print session documents, live or archived'
       'apply:Merge a delta into a session, and record the action'
-      'diff:Print the last delta of a session, or compare two sessions'
+      'diff:Print the last delta of a session, or compare two sessions, or two moments of one'
       'history:Print the actions of a session, newest first'
       'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
       'watch:Watch a session: its state and its newest actions, as they change'
@@ -185,6 +185,7 @@ _awictl_session_list() {
 
 _awictl_session_show() {
   _arguments \
+    '--at=[As it was then, number of an action, time of day (UTC) such as 12,05,30, time, or -5m for 5 minutes ago.]:T: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -229,6 +230,8 @@ _awictl_session_apply() {
 
 _awictl_session_diff() {
   _arguments \
+    '--from=[Compare from this moment on; see `session show --at`.]:T: ' \
+    '--to=[Compare up to this moment.]:T: ' \
     '--all[Also compare ids, histories and statistics.]' \
     '--exit-code[Exit with 1 if there is a difference.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import keys
 from ..document.moments import Moment
 from ..document.timeline import StateAt
-from ..errors import InvalidData
+from ..errors import InvalidData, NotFound
 from .find import Found, OpenArchive
 from .whole_session import WholeSession, whole_from_archive, whole_from_live
 
 if TYPE_CHECKING:
     from ..document.run_comparison import RunComparison
+    from ..document.state_difference import StateDifference
     from ..store.base import Stored
+
+
+class BetweenMoments(NamedTuple):
+    """A session at two moments."""
+
+    whole: WholeSession
+    before: StateAt
+    after: StateAt
+    difference: StateDifference
 
 
 class TimeTravel:
@@ -49,7 +59,21 @@ class TimeTravel:
     async def state_at(self, session_id: str, moment: Moment) -> tuple[WholeSession, StateAt]:
         """A session, and its state at a moment. Raises NotFound if no action is known from until then."""
         whole = await self.whole(session_id)
-        return whole, whole.timeline.state_at(moment.in_(whole.timeline, datetime.now(UTC)))
+        return whole, state_of(whole, moment)
+
+    async def difference(
+        self, session_id: str, start: Moment | None, stop: Moment | None, ignored: Collection[str] = ()
+    ) -> BetweenMoments:
+        """How a session differs between two moments; None: the oldest, or the newest, that is known.
+
+        `ignored`: top-level fields that are not compared. Raises NotFound if no action is known from until then.
+        """
+        from ..document.state_difference import compare_states
+
+        whole = await self.whole(session_id)
+        before = state_of(whole, start or Moment(ordinal=first_of(whole)))
+        after = state_of(whole, stop)
+        return BetweenMoments(whole, before, after, compare_states(whole.timeline, before, after, ignored))
 
     async def compare(self, first: str | WholeSession, second: str | WholeSession) -> RunComparison:
         """Compare the actions of two sessions, each given by its id or as a whole: where they part, and how."""
@@ -57,3 +81,20 @@ class TimeTravel:
 
         wholes = [await self.whole(one) if isinstance(one, str) else one for one in (first, second)]
         return compare_runs(wholes[0].timeline, wholes[1].timeline)
+
+
+def state_of(whole: WholeSession, moment: Moment | None) -> StateAt:
+    """The state of a session at a moment; None: the newest. Raises NotFound, which names the session."""
+    try:
+        timeline = whole.timeline
+        return timeline.state_at(moment.in_(timeline, datetime.now(UTC)) if moment is not None else timeline.last)
+    except NotFound as error:
+        raise NotFound(f"{whole.session_id}: {error}") from None
+
+
+def first_of(whole: WholeSession) -> int:
+    """The ordinal of the oldest action that is known. Raises NotFound, which names the session."""
+    try:
+        return whole.timeline.first
+    except NotFound as error:
+        raise NotFound(f"{whole.session_id}: {error}") from None

@@ -41,14 +41,22 @@ ENDED = [
 
 
 def session(
-    session_id: str, document: dict[str, Any], ttl_ms: int | None, archived: ArchivedSummary | None = None
+    session_id: str,
+    document: dict[str, Any],
+    ttl_ms: int | None,
+    archived: ArchivedSummary | None = None,
+    moment_facts: Sequence[tuple[str, str]] = (),
 ) -> RenderableType:
-    """The state of a session, and its newest actions. archived: what the archive knows of it, if it is from there."""
+    """The state of a session, and its newest actions. archived: what the archive knows of it, if it is from there.
+
+    moment_facts: fields that say of which moment it is, in place of its TTL, if it is not the present one.
+    """
     from rich.console import Group
     from rich.text import Text
 
     actions = as_array(as_object(document.get("history")).get("actions"))
-    fields = list(facts(document, len(actions), None if archived else lifetime(ttl_ms)))
+    fields = list(facts(document, len(actions), None if archived or moment_facts else lifetime(ttl_ms)))
+    fields[2:2] = moment_facts
     if archived is not None:
         fields += archived_view.facts(archived)
     parts: list[RenderableType] = [fields_of(fields)]

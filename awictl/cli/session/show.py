@@ -1,19 +1,31 @@
 """`awictl session show`."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import are_several, each
 from ..framework.output import Format
+from ..framework.params import option
 from ..framework.session_view import marked, print_archived
 from ..framework.session_view import session as session_table
 from ..framework.stdout import write
 
 if TYPE_CHECKING:
+    from ...document.moments import Moment
     from ...sessions.manager import StateManager
     from ...store.base import Stored
+
+At = Annotated[
+    str | None,
+    option(
+        "--at",
+        metavar="T",
+        help="As it was then: number of an action, time of day (UTC) such as 12:05:30, time, or -5m for 5 minutes ago.",
+    ),
+]
 
 
 @cli_command(
@@ -21,12 +33,24 @@ if TYPE_CHECKING:
         "awictl session show sess_1d921b557fb54766a6fb4f1a4add6392",
         "awictl session show ID | jq .page_state",
         "awictl session show ID -o raw   # the bytes as they are stored",
+        "awictl session show ID --at 17   # as it was after action 17",
+        "awictl session show ID --at -5m | jq '.page_state, .awi_at'",
     ],
     formats=[Format.IDS, Format.RAW],
 )
-def command(ctx: CommandContext, ids: SessionIds) -> Work:
-    """Print session documents, live or archived. Nothing is written, and no TTL is extended."""
-    return run(ctx, ids)
+def command(ctx: CommandContext, ids: SessionIds, at: At = None) -> Work:
+    """Print session documents, live or archived. Nothing is written, and no TTL is extended.
+
+    With --at, the document as it was at that moment, with the actions until then, and a field `awi_at` that says which
+    action was the last one then, and what is unknown because earlier actions are missing.
+    """
+    if at is None:
+        return run(ctx, ids)
+    from ...document.moments import parse_moment_of
+
+    if ctx.out.format is Format.RAW:
+        raise InvalidInput("--at and -o raw cannot be combined: only the present state is stored as bytes")
+    return run_at(ctx, ids, parse_moment_of(at))
 
 
 async def run(ctx: CommandContext, ids: list[str]) -> None:
@@ -42,6 +66,30 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
                 print_archived(ctx.out, found.archived, title, degraded=found.degraded)
             elif found.stored is not None:
                 render(ctx, manager, session_id, found.stored, title, degraded=found.degraded)
+
+        await each(ctx, ids, one)
+
+
+async def run_at(ctx: CommandContext, ids: list[str], moment: "Moment") -> None:
+    """Find each session, and print it as it was at a moment."""
+    from . import moment_view
+
+    async with ctx.manager() as manager:
+
+        async def one(session_id: str) -> None:
+            whole, state = await manager.time_travel.state_at(session_id, moment)
+            for notice in (*moment_view.whole_notices(whole), *moment_view.state_notices(whole, state)):
+                ctx.out.notice(notice)
+            document = whole.timeline.document_at(state)
+            table = partial(
+                session_table, session_id, document, None, moment_facts=moment_view.moment_facts(whole, state)
+            )
+            ctx.out.one(
+                marked({**document, "awi_at": state.row()}, whole.degraded),
+                table=table,
+                ids=[session_id],
+                title=session_id if are_several(ids) else None,
+            )
 
         await each(ctx, ids, one)
 

@@ -1,0 +1,54 @@
+"""How moments of a session look: in JSON, in a table, and what is to be said of them on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...document.schema import as_object
+from ...util.humanize import plural
+from ..framework.archived_view import notices as archived_notices
+from ..framework.cells import moment
+
+if TYPE_CHECKING:
+    from ...document.timeline import StateAt
+    from ...sessions.whole_session import WholeSession
+
+#: Maximum number of unknown fields that are named in one line.
+MAX_POINTERS = 5
+
+
+def whole_notices(whole: WholeSession) -> Iterator[str]:
+    """Where a session is from, and what is missing of it."""
+    if whole.origin:
+        yield whole.origin
+    yield from whole.notices
+    if whole.stored is None and whole.archived is not None:
+        yield from archived_notices(whole.archived.summary)
+
+
+def state_notices(whole: WholeSession, state: StateAt) -> Iterator[str]:
+    """What is not known of a state, or does not fit."""
+    after = f"after action {state.ordinal} of {whole.session_id}"
+    if state.unknown:
+        yield f"unknown {after}, since earlier actions are missing: {pointers(state.unknown)}"
+    if state.conflicts:
+        yield f"not sure {after}, since the present state does not fit the actions: {pointers(state.conflicts)}"
+
+
+def pointers(places: Sequence[str]) -> str:
+    """JSON pointers in a line: the first few, and how many more."""
+    more = [f"{plural(len(places) - MAX_POINTERS, 'more field')}"] if len(places) > MAX_POINTERS else []
+    return ", ".join([*places[:MAX_POINTERS], *more])
+
+
+def moment_facts(whole: WholeSession, state: StateAt) -> list[tuple[str, str]]:
+    """The moment as labels and values, for a table."""
+    action = as_object(state.step.action)
+    at = f"action {state.ordinal} of {whole.timeline.last}, {moment(action.get('timestamp'))}"
+    return [("as of", at)] + ([("unknown", pointers(state.unknown))] if state.unknown else [])
+
+
+def moment_row(state: StateAt) -> dict[str, Any]:
+    """The moment in JSON, without what is unknown."""
+    return {name: value for name, value in state.row().items() if name != "unknown"}

@@ -109,7 +109,7 @@ def _split(arguments: Sequence[str], params: Iterable[_Param], *, to_first_word:
             raise _NotPlainError
         if not param.flag and not equals:
             text = next(left, "-")
-            if text.startswith("-"):
+            if text.startswith("-") and not text[1:2].isdigit():  # -5m is a moment
                 raise _NotPlainError
         texts.setdefault(param.name, []).append("1" if param.flag else text)
     return _Texts(texts, words, list(left))

@@ -7,6 +7,7 @@ from ...document.schema import OWN_FIELDS
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
+from ..framework.moments import moment_of
 from ..framework.params import CommandExit, argument, option
 from ..framework.parsers import plain_id
 from ..framework.session_view import last_delta, marked
@@ -40,8 +41,8 @@ def command(
     ctx: CommandContext,
     id: SessionId,
     other: OtherId = None,
-    from_: From = None,
-    to: To = None,
+    start: From = None,
+    stop: To = None,
     all: AllFields = False,
     exit_code: ExitCode = False,
 ) -> Work:
@@ -50,14 +51,11 @@ def command(
     The last delta is kept for five minutes. Sessions that are compared may be live or archived. Without --from, a
     session is compared from its oldest known action on; without --to, up to the newest one.
     """
-    if from_ is None and to is None:
+    if start is None and stop is None:
         return run(ctx, id, other, all, exit_code)
     if other is not None:
         raise InvalidInput("two sessions cannot be compared with --from and --to: these are moments of one session")
-    from ...document.moments import parse_moment_of
-
-    start, stop = (parse_moment_of(one) if one is not None else None for one in (from_, to))
-    return run_between(ctx, id, start, stop, all, exit_code)
+    return run_between(ctx, id, moment_of("--from", start), moment_of("--to", stop), all, exit_code)
 
 
 async def run(ctx: CommandContext, session_id: str, other: str | None, all_fields: bool, exit_code: bool) -> None:
@@ -131,10 +129,11 @@ def render(
 
 def render_between(ctx: CommandContext, found: "BetweenMoments") -> None:
     """Print where the states at two moments differ, and what of them is unknown."""
+    from ..framework import whole_view
     from . import moment_view
 
     whole, before, after, difference = found
-    for notice in moment_view.whole_notices(whole):
+    for notice in whole_view.notices(whole):
         ctx.out.notice(notice)
     between = f"action {before.ordinal} and action {after.ordinal} of {whole.session_id}"
     if difference.unknown:

@@ -14,6 +14,7 @@ from ..framework import whole_view
 from ..framework.archived_view import is_incomplete, notices
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import MaybeInterval, Seconds, SessionId
+from ..framework.moments import moment_of
 from ..framework.output import LISTING, Format
 from ..framework.params import option
 from ..framework.parsers import parse_moment
@@ -122,19 +123,8 @@ def command(
         raise InvalidInput(f"{'--interval' if interval is not None else '--seconds'} requires --follow")
     if wanted.matches_all and start is None and stop is None and not oldest_first:
         return run(ctx, id, limit, offset)
-    moments = _moment("--from", start), _moment("--to", stop)
+    moments = moment_of("--from", start), moment_of("--to", stop)
     return run_selected(ctx, id, limit, offset, wanted, moments, oldest_first)
-
-
-def _moment(name: str, text: str | None) -> "Moment | None":
-    if text is None:
-        return None
-    from ...document.moments import parse_moment_of  # not needed for a page of the history
-
-    try:
-        return parse_moment_of(text)
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from None
 
 
 async def run(ctx: CommandContext, session_id: str, limit: int, offset: int) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...document.schema import as_object
 from ...util.humanize import plural
-from ..framework.archived_view import notices as archived_notices
 from ..framework.cells import moment
 
 if TYPE_CHECKING:
@@ -16,15 +15,6 @@ if TYPE_CHECKING:
 
 #: Maximum number of unknown fields that are named in one line.
 MAX_POINTERS = 5
-
-
-def whole_notices(whole: WholeSession) -> Iterator[str]:
-    """Where a session is from, and what is missing of it."""
-    if whole.origin:
-        yield whole.origin
-    yield from whole.notices
-    if whole.stored is None and whole.archived is not None:
-        yield from archived_notices(whole.archived.summary)
 
 
 def state_notices(whole: WholeSession, state: StateAt) -> Iterator[str]:

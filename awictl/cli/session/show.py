@@ -7,6 +7,7 @@ from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import are_several, each
+from ..framework.moments import moment_of
 from ..framework.output import Format
 from ..framework.params import option
 from ..framework.session_view import marked, print_archived
@@ -44,13 +45,12 @@ def command(ctx: CommandContext, ids: SessionIds, at: At = None) -> Work:
     With --at, the document as it was at that moment, with the actions until then, and a field `awi_at` that says which
     action was the last one then, and what is unknown because earlier actions are missing.
     """
-    if at is None:
+    moment = moment_of("--at", at)
+    if moment is None:
         return run(ctx, ids)
-    from ...document.moments import parse_moment_of
-
     if ctx.out.format is Format.RAW:
         raise InvalidInput("--at and -o raw cannot be combined: only the present state is stored as bytes")
-    return run_at(ctx, ids, parse_moment_of(at))
+    return run_at(ctx, ids, moment)
 
 
 async def run(ctx: CommandContext, ids: list[str]) -> None:
@@ -72,13 +72,14 @@ async def run(ctx: CommandContext, ids: list[str]) -> None:
 
 async def run_at(ctx: CommandContext, ids: list[str], moment: "Moment") -> None:
     """Find each session, and print it as it was at a moment."""
+    from ..framework import whole_view
     from . import moment_view
 
     async with ctx.manager() as manager:
 
         async def one(session_id: str) -> None:
             whole, state = await manager.time_travel.state_at(session_id, moment)
-            for notice in (*moment_view.whole_notices(whole), *moment_view.state_notices(whole, state)):
+            for notice in (*whole_view.notices(whole), *moment_view.state_notices(whole, state)):
                 ctx.out.notice(notice)
             document = whole.timeline.document_at(state)
             table = partial(

@@ -1,0 +1,20 @@
+"""Moments of a session as values of options: an action, a time, or how long ago."""
+
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ...document.moments import Moment
+
+
+def moment_of(name: str, text: str | None) -> "Moment | None":
+    """Parse the value of an option; None without one. Raises InvalidInput, which names the option."""
+    if text is None:
+        return None
+    from ...document.moments import parse_moment_of  # most commands are not given a moment
+
+    try:
+        return parse_moment_of(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from None

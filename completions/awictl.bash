@@ -18,7 +18,7 @@ _awictl() {
     word="${line[i]}"
     if [[ -n $skip ]]; then skip=""; continue; fi
     case "$path $word" in
-      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --where"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --group-by"|"session list --rate"|"session show --at"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session diff --from"|"session diff --to"|"session history --limit"|"session history --offset"|"session history --action"|"session history --since"|"session history --until"|"session history --grep"|"session history --from"|"session history --to"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --where"|"session touch --ttl"|"session end --where"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --snapshot-age"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"agent session --rate"|"agent audit --since"|"agent audit --until"|"agent audit --operation"|"agent audit --limit"|"agent events --agent"|"agent events --severity"|"agent events --since"|"agent events --limit"|"agent events --resolve"|"agent events --note"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate"|"bench latency --seconds"|"bench latency --clients"|"bench tokens --html"|"bench tokens --session"|"bench tokens --vocabulary"|"migrate --to"|"migrate --rate") skip="$path $word" ;;
+      *" --profile"|*" --redis"|*" --mongo"|*" --archive"|*" -o"|*" --output"|*" --jq"|*" --timeout"|"session create --agent"|"session create --name"|"session create --route"|"session create --ttl"|"session list --where"|"session list --agent"|"session list --route"|"session list --idle"|"session list --ttl-below"|"session list --sort"|"session list --limit"|"session list --columns"|"session list --group-by"|"session list --rate"|"session show --at"|"session apply --action"|"session apply --input"|"session apply --observation"|"session apply --op-id"|"session diff --from"|"session diff --to"|"session history --limit"|"session history --offset"|"session history --action"|"session history --since"|"session history --until"|"session history --grep"|"session history --from"|"session history --to"|"session history --interval"|"session history --seconds"|"session watch --interval"|"session watch --seconds"|"session touch --where"|"session touch --ttl"|"session end --where"|"session export --where"|"session export -f"|"session export --file"|"session export --redact"|"archive sweep --margin"|"archive sweep --interval"|"archive sweep --snapshot-age"|"archive sweep --rate"|"archive sweep --scan-rate"|"archive list --agent"|"archive list --since"|"archive list --until"|"archive list --limit"|"archive list --cursor"|"archive stats --agent"|"archive stats --since"|"archive stats --until"|"archive stats --top"|"archive export --agent"|"archive export --since"|"archive export --until"|"agent register --permission"|"agent register --expires"|"agent register --description"|"agent usage --sort"|"agent usage --limit"|"agent suspend --for"|"agent suspend --reason"|"agent session --rate"|"agent audit --since"|"agent audit --until"|"agent audit --operation"|"agent audit --limit"|"agent events --agent"|"agent events --severity"|"agent events --since"|"agent events --limit"|"agent events --resolve"|"agent events --note"|"cache key --filters"|"cache key --sort"|"cache list --rate"|"cache put --filters"|"cache put --sort"|"cache put --session"|"cache put --op-id"|"cache diagnose --filters"|"cache diagnose --sort"|"cache diagnose --session"|"cache diagnose --rate"|"media put --thumbnail"|"media put --full"|"media put --embedding"|"media put --embedding-key"|"media list --rate"|"media similar --top"|"media similar --rate"|"media delete --rate"|"keys list --kind"|"keys list --limit"|"keys list --rate"|"keys ttl --rate"|"keys ttl --sample"|"keys stats --rate"|"keys stats --sample"|"serve --host"|"serve --port"|"serve --workers"|"serve --register-permission"|"serve --register-limit"|"serve --rate-limit"|"serve --max-body"|"serve --request-timeout"|"serve --unknown-key-limit"|"serve --proxy"|"serve --cors"|"top --interval"|"top --seconds"|"top --rate"|"monitor --seconds"|"monitor --session"|"monitor --kind"|"doctor --rate"|"bench latency --seconds"|"bench latency --clients"|"bench tokens --html"|"bench tokens --session"|"bench tokens --vocabulary"|"migrate --to"|"migrate --rate") skip="$path $word" ;;
       *" -"?*) ;;
       *)
         if [[ -z $path ]]; then path="$word"
@@ -40,6 +40,7 @@ _awictl() {
       "session list --agent") kind="agent" ;;
       "session list --sort") words="activity ttl actions failed bytes agent route id" ;;
       "session apply --input") kind="file" ;;
+      "session export -f"|"session export --file") kind="file" ;;
       "archive list --agent") kind="agent" ;;
       "archive stats --agent") kind="agent" ;;
       "archive export --agent") kind="agent" ;;
@@ -67,7 +68,7 @@ _awictl() {
   else
     case "$path" in
     "") commands="session archive agent cache media keys serve embedded demo health top monitor doctor bench migrate config completion help version" own="--version" ;;
-    "session") commands="create list show apply diff history compare watch touch end" own="" ;;
+    "session") commands="create list show apply diff history compare watch touch end export import" own="" ;;
     "session create") commands="" own="--agent --name --route --ttl --no-fallback" ;;
     "session list") commands="" own="--where --all --agent --route --idle --ttl-below --failed --sort --reverse --limit --columns --count --group-by --rate" ;;
     "session show") commands="" own="--at" ;;
@@ -78,6 +79,8 @@ _awictl() {
     "session watch") commands="" own="--interval --seconds" ;;
     "session touch") commands="" own="--where --ttl -y --yes --dry-run" ;;
     "session end") commands="" own="--where --discard -y --yes --dry-run" ;;
+    "session export") commands="" own="--where --all -f --file --redact --force --resume" ;;
+    "session import") commands="" own="--as-new --dry-run" ;;
     "archive") commands="sweep list show stats export restore migrate" own="" ;;
     "archive sweep") commands="" own="--once --watch --margin --interval --snapshot-age --rate --scan-rate --dry-run" ;;
     "archive list") commands="" own="--agent --since --until --failed --limit --all --cursor" ;;
@@ -146,9 +149,13 @@ _awictl() {
     "session diff "0) kind="session" ;;
     "session diff "1) kind="session" ;;
     "session history "0) kind="session" ;;
+    "session compare "0) kind="session" ;;
+    "session compare "1) kind="session" ;;
     "session watch "0) kind="session" ;;
     "session touch "*) kind="session" ;;
     "session end "*) kind="session" ;;
+    "session export "*) kind="session" ;;
+    "session import "0) kind="file" ;;
     "agent show "0) kind="agent" ;;
     "agent suspend "*) kind="agent" ;;
     "agent resume "*) kind="agent" ;;

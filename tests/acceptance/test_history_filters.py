@@ -135,6 +135,8 @@ def test_gaps_and_ordinals_of_a_session_that_the_app_cut(awictl: Cli) -> None:
     late = user.ok(*HISTORY, "--from", "123", "--to", "124", "-o", "json").json
     assert [(row["t"], row.get("ordinal")) for row in late["trajectory"]] == [(100, 124), (100, 123)]
     assert late["gaps"] == [{"from": 5, "to": 24, "count": 20}]
+    table = user.ok(*HISTORY, "--from", "122", "--to", "124", "-o", "csv").lines
+    assert table[0].endswith(",ordinal") and [line.rpartition(",")[2] for line in table[1:]] == ["124", "123", "122"]
     assert "124  " in user.on_screen(*HISTORY, "--from", "123", "--to", "124").text
 
 

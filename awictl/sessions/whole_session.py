@@ -15,6 +15,7 @@ from ..errors import AwiError, InvalidData, NotFound
 if TYPE_CHECKING:
     from ..archive.base import Archive, Archived
     from ..store.base import Stored
+    from .export_reader import ReadSession
     from .find import Found, OpenArchive
 
 
@@ -55,6 +56,13 @@ def whole_from_document(document: dict[str, Any]) -> WholeSession:
     if session_id is None:
         raise InvalidData("not a session document: it has no session_id")
     return WholeSession(session_id, document, steps_of(document), first_ordinal(document))
+
+
+def whole_from_export(read: ReadSession) -> WholeSession:
+    """A session from a file of `session export`."""
+    breaks = frozenset(first for first, last in read.line.gaps if last is None)
+    steps = [step for step, _ in read.steps]
+    return WholeSession(read.line.session, read.line.document, steps, first=read.line.first, breaks=breaks)
 
 
 def whole_from_archive(archived: Archived, found: Found | None = None) -> WholeSession:

@@ -112,6 +112,36 @@ def test_a_session_and_a_file(two: Cli, how: str) -> None:
     assert whole.pop("second") and found == whole
 
 
+def test_a_session_and_an_exported_file(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    """The whole trajectory is in the file, also what is only in the archive."""
+    user = sqlite_user.having(AWI_MAX_ACTIONS_PER_SESSION="5")
+    for name in (FIRST, SECOND):
+        put(valkey, encode(run(name, [did(f"{number}") for number in range(8)])), name)
+        user.ok("session", "apply", name, "--action", "more")  # trims
+    user.ok("session", "apply", SECOND, "--action", "only second")
+    user.ok("session", "export", SECOND, "-f", "one.jsonl")
+    user.ok("session", "export", FIRST, SECOND, "-f", "both.jsonl")
+    for other, file, counts in (
+        (FIRST, "one.jsonl", {"equal": 10, "outcome": 0, "first": 0, "second": 1}),
+        (FIRST, "both.jsonl", {"equal": 10, "outcome": 0, "first": 0, "second": 0}),
+        (SECOND, "both.jsonl", {"equal": 11, "outcome": 0, "first": 0, "second": 0}),
+    ):
+        found = user.ok("session", "compare", other, file)
+        assert (found.json["counts"], found.err) == (counts, ""), (other, file)
+        assert found.json["second"]["gaps"] == []
+    piped = user.ok("session", "compare", "-", SECOND, stdin=(user.home / "one.jsonl").read_bytes())
+    assert piped.json["equal"] is True
+    user("session", "compare", "one.jsonl", "both.jsonl").error(2, "both.jsonl has 2 sessions: pass the id of one")
+    user("session", "compare", "sess_third", "both.jsonl").error(2, "none of them is sess_third")
+    cut = (user.home / "one.jsonl").read_bytes()[:-300]
+    (user.home / "cut.jsonl").write_bytes(cut)
+    user("session", "compare", SECOND, "cut.jsonl").error(6, "cut.jsonl, line ", "was cut off")
+    (user.home / "none.jsonl").write_bytes(
+        b'{"awictl_export":1,"redaction":null}\n{"end":{"sessions":0,"actions":0,"redacted":{}}}\n'
+    )
+    user("session", "compare", SECOND, "none.jsonl").error(2, "none.jsonl has no session")
+
+
 def test_two_files_need_no_server(user: Cli) -> None:
     offline = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT="1")
     for name in ("a.json", "b.json"):
@@ -145,7 +175,7 @@ def test_hostile_texts_do_not_control_the_terminal(awictl: Cli, valkey: ValkeySe
 @pytest.mark.parametrize(
     ("content", "code", "fragments"),
     [
-        (None, 2, ["nowhere", "No such file or directory, and no session id either"]),
+        (None, 2, ["'nowhere' is neither a session id (it would begin with sess_) nor a file"]),
         (b"", 6, ["nowhere", "not valid JSON"]),
         (b"[1]", 6, ["nowhere is not a session document"]),
         (b"{}", 6, ["nowhere: not a session document"]),

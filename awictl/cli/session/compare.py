@@ -1,8 +1,8 @@
 """`awictl session compare`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from ...errors import InvalidData, InvalidInput
+from ...errors import InvalidInput
 from ..framework import whole_view
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.params import CommandExit, argument, option
@@ -23,6 +23,7 @@ ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a
     examples=[
         "awictl session compare ID1 ID2",
         "awictl session compare ID yesterday.json",
+        "awictl session compare ID export.jsonl   # with the session of the same id, or the only one",
         "awictl session compare ID1 ID2 -o json | jq .divergence",
         "ssh staging awictl session show ID2 | awictl session compare ID1 -",
     ],
@@ -35,26 +36,17 @@ def command(ctx: CommandContext, first: First, second: Second, exit_code: ExitCo
     if first == second == "-":
         raise InvalidInput("only one of the two sessions can be read from stdin")
     limit = ctx.settings.max_document_bytes
-    given = [read_session(one, limit) if is_file(one) else None for one in (first, second)]
+    given: list[str | WholeSession] = [
+        read_session(one, limit, None if is_file(other) else other) if is_file(one) else one
+        for one, other in ((first, second), (second, first))
+    ]
     return run(ctx, (first, second), given, exit_code)
 
 
-async def run(
-    ctx: CommandContext, names: tuple[str, str], documents: list[dict[str, Any] | None], exit_code: bool
-) -> None:
-    """Find the sessions that are not given as documents, and compare them."""
-    from ...sessions.whole_session import whole_from_document
-
-    wholes: list[WholeSession] = []
+async def run(ctx: CommandContext, names: tuple[str, str], given: "list[str | WholeSession]", exit_code: bool) -> None:
+    """Find the sessions that are given by their ids, and compare both."""
     async with ctx.manager() as manager:
-        for name, document in zip(names, documents, strict=True):
-            if document is None:
-                wholes.append(await manager.time_travel.whole(name))
-                continue
-            try:
-                wholes.append(whole_from_document(document))
-            except InvalidData as error:
-                raise InvalidData(f"{name}: {error}") from None
+        wholes = [await manager.time_travel.whole(one) if isinstance(one, str) else one for one in given]
         found = await manager.time_travel.compare(*wholes)
     render(ctx, names, wholes, found)
     if exit_code and not found.equal:

@@ -82,6 +82,8 @@ class Origin(NamedTuple):
     head: Mapping[str, Any]
     #: Ordinal of its last action.
     ordinal: int
+    #: What it is called in messages.
+    name: str = "the archived version"
 
 
 @dataclass

@@ -37,8 +37,7 @@ def check_state(document: dict[str, Any], kept: Sequence[Step], origin: Origin |
         _check_fresh(head, run, found)
     if origin is not None and run[0].ordinal <= origin.ordinal + 1:
         later = [one for one in run if one.ordinal > origin.ordinal]
-        before = {one.pointer for one in found.differences}
-        _replay(head, state_of(dict(origin.head)), later, found, "the archived version", before)
+        _replay(head, state_of(dict(origin.head)), later, found, origin)
 
 
 def _last_run(kept: Sequence[Step]) -> Sequence[Step]:
@@ -58,10 +57,11 @@ def _replay(
     start: dict[str, Any],
     steps: Sequence[Step],
     found: Verification,
-    since: str = "a new session",
-    skip: Sequence[str] | set[str] = (),
+    origin: Origin | None = None,
 ) -> None:
-    """Compare the state with the result of a replay. `since`: what is known completely at its start."""
+    """Compare the state with the result of a replay. `origin`: what is at its start, unless it is a new session."""
+    known = {one.pointer for one in found.differences} if origin is not None else ()
+    since = origin.name if origin is not None else "a new session"
     state = start
     for step in steps:
         state = applied(state, step.action) if _has_delta(step) else OpenObject()
@@ -69,7 +69,8 @@ def _replay(
     combine(state, head, conflicts)
     for pointer in conflicts:
         expected, there = known_part(_at(state, pointer)), value_at(head, pointer)
-        if pointer in skip or (pointer in _TIMES and there is not ABSENT and expected is not ABSENT):
+        by_time = pointer in _TIMES and there is not ABSENT and expected is not ABSENT
+        if pointer in known or (by_time and steps):
             continue
         setter = next((one for one in reversed(steps) if _sets(one, pointer)), None)
         if pointer.startswith("/statistics/") and pointer.split("/")[2] in _COUNTS:
@@ -81,7 +82,8 @@ def _replay(
         else:
             was = f"{since} has {_shown(expected)}" if expected is not ABSENT else f"{since} does not have it"
             text = f"is {_shown(there)}, but no action set it, and {was}"
-            found.add(DamageKind.STATE, pointer, expected, there, text)
+            kind = DamageKind.STATE if origin is None else DamageKind.ARCHIVE
+            found.add(kind, pointer, expected, there, text)
 
 
 def _at(state: Any, pointer: str) -> Any:

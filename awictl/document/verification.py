@@ -46,9 +46,11 @@ def verify(
     whole trajectory as far as it is known; by default, the one in the document. `origin`: an earlier version, such as
     an archived one. Raises InvalidData if it has no trajectory.
     """
-    if steps is None and diff is NO_DIFF and origin is None and is_plainly_sound(session_id, document, raw):
-        return Verification()
     found = Verification()
+    if steps is None and origin is None and is_plainly_sound(session_id, document, raw):
+        if diff is not NO_DIFF:
+            _check_diff(diff, steps_of(document), found)
+        return found
     own = steps_of(document)
     steps = own if steps is None else steps
     kept = [one for one in steps if not one.overwritten]

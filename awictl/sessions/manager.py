@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .selection import SessionSelection
     from .time_travel import TimeTravel
     from .update import Updated, Updater
+    from .verify import SessionVerifier
     from .writer import Created, SessionWriter
 
 
@@ -208,6 +209,13 @@ class StateManager:
         from .export import SessionExports
 
         return SessionExports(self.time_travel.whole, self.store, lambda: self.archive, self.settings)
+
+    @cached_property
+    def verifier(self) -> SessionVerifier:
+        """Verifies sessions: does the history explain the state, and is the archived copy equal?"""
+        from .verify import SessionVerifier
+
+        return SessionVerifier(self.store, lambda: self.archive)
 
     @cached_property
     def inventory(self) -> Inventory:

@@ -9,6 +9,7 @@ COMMANDS = (
     "diff",
     "history",
     "compare",
+    "verify",
     "watch",
     "touch",
     "end",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
-from ..framework.cells import SESSION_ID, known, moment, shortened
+from ..framework.cells import SESSION_ID, known, moment, number, shortened
 from ..framework.session_view import ACTIONS, facts
 from ..framework.tables import Column, Rows, compact
 
@@ -85,6 +85,29 @@ IMPORTED = [
     Column("WHERE", lambda row: row["where"]),
     Column("ACTIONS", lambda row: f"{row['actions']:,}", right=True),
     Column("OUTCOME", lambda row: row["outcome"]),
+]
+
+#: Number of differences of one session that a table shows; JSON has all.
+SHOWN_DIFFERENCES = 3
+
+
+def _result(row: Mapping[str, Any]) -> str:
+    return "sound" if row["sound"] else plural(len(row["differences"]), "difference")
+
+
+def _details(row: Mapping[str, Any]) -> str:
+    texts = [one["text"] for one in row["differences"]]
+    more = [f"and {len(texts) - SHOWN_DIFFERENCES:,} more"] if len(texts) > SHOWN_DIFFERENCES else []
+    shown = [shortened(one, SHOWN_CHARACTERS) for one in texts[:SHOWN_DIFFERENCES]]
+    return "; ".join([*shown, *more, *row["notes"]]) or "-"
+
+
+VERIFIED = [
+    SESSION_ID,
+    Column("WHERE", lambda row: row["where"], drop=2, width=8),
+    Column("ACTIONS", lambda row: number(row["actions"]), right=True, drop=1, width=7),
+    Column("RESULT", _result, width=13),
+    Column("DETAILS", _details, narrow="fold", least=24, width=40),
 ]
 
 CHANGES = [

@@ -1,0 +1,148 @@
+"""Verify a session together with its archived copy, or an archived session alone. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..archive.base import Archived
+from ..archive.chunks import Chunk, agent_key
+from ..archive.merge import merge
+from ..archive.snapshot import Snapshot
+from ..archive.trajectory import arranged
+from ..document.action_keys import key_of
+from ..document.action_numbers import first_ordinal, required_actions
+from ..document.discrepancy import ABSENT, DamageKind, Origin, Verification
+from ..document.json_codec import dumps, json_equal
+from ..document.schema import as_object, as_text
+from ..document.timeline import Step
+from ..document.verification import NO_DIFF, verify
+from ..util.humanize import plural
+
+
+def verify_archived(archived: Archived) -> Verification:
+    """Verify a session that only the archive has. Raises InvalidData."""
+    session_id, snapshot = archived.summary.session_id, archived.snapshot
+    if snapshot is None:
+        return Verification(notes=["archived by the app, which kept no deltas and no state: nothing can be verified"])
+    own = required_actions(snapshot.document)
+    steps = _steps(own, archived.first, archived.chunks, snapshot.first_ordinal)
+    found = verify(session_id, snapshot.document, raw=snapshot.raw, steps=_until(steps, archived.first + len(own)))
+    _check_chunks(archived, len(own), steps, found)
+    return found
+
+
+def verify_with_copy(document: dict[str, Any], raw: bytes, archived: Archived, *, diff: Any = NO_DIFF) -> Verification:
+    """Verify a live session, and compare it with its archived copy, which may be an earlier version of it.
+
+    `raw`: its string in Redis, decoded as `document`. Raises InvalidData.
+    """
+    session_id, snapshot = archived.summary.session_id, archived.snapshot
+    if snapshot is None:
+        found = verify(session_id, document, raw=raw, diff=diff)
+        found.notes.append("the app archived this session, too")
+        return found
+    agent_id = as_text(document.get("agent_id"))
+    if agent_key(snapshot.agent_id) != agent_key(agent_id):
+        found = verify(session_id, document, raw=raw, diff=diff)
+        text = "is another agent than that of the archived session"
+        found.add(DamageKind.ARCHIVE, "/agent_id", snapshot.agent_id, document.get("agent_id", ABSENT), text)
+        return found
+    own = required_actions(document)
+    if raw == snapshot.raw:
+        steps = _steps(own, archived.first, archived.chunks, snapshot.first_ordinal)
+        found = verify(session_id, document, raw=raw, diff=diff, steps=_until(steps, archived.first + len(own)))
+        _check_chunks(archived, len(own), steps, found)
+        return found
+    return _verify_versions(document, raw, archived, snapshot, diff)
+
+
+def _verify_versions(
+    document: dict[str, Any], raw: bytes, archived: Archived, snapshot: Snapshot, diff: Any
+) -> Verification:
+    """Verify a live session whose archived copy has other bytes."""
+    own, copied = required_actions(document), required_actions(snapshot.document)
+    first, end = first_ordinal(document), archived.first + len(copied)
+    chunks: Sequence[Chunk] = archived.chunks
+    unequal: list[tuple[int, Any, Any]] = []
+    continues = first == archived.first and len(own) >= len(copied) and dumps(own[: len(copied)]) == dumps(copied)
+    if not continues:
+        merged = merge(own, first, Chunk(archived.first, copied), archived.chunks)
+        first, chunks = merged.first, [*archived.chunks, *merged.chunks]
+        unequal = [
+            (ordinal, copied[ordinal - archived.first], own[ordinal - first])
+            for ordinal in range(max(first, archived.first), min(first + len(own), end))
+            if key_of(own[ordinal - first]) != key_of(copied[ordinal - archived.first])
+        ]
+    is_behind = end > first + len(own)
+    origin = None
+    if not unequal and not is_behind:
+        origin = Origin(snapshot.document, end - 1)
+    steps = _steps(own, first, chunks, first_ordinal(document))
+    until = _until(steps, first + len(own))
+    found = verify(archived.summary.session_id, document, raw=raw, diff=diff, steps=until, origin=origin)
+    for ordinal, expected, there in unequal:
+        _add_unequal(ordinal, ordinal - first, expected, there, found)
+    if is_behind:
+        number = end - first - len(own)
+        text = (
+            f"The archived copy has {number} later action{'s' if number > 1 else ''}, from number {first + len(own)} on"
+        )
+        found.add(DamageKind.ARCHIVE, "/history/actions", len(copied), len(own), text)
+    elif end == first + len(own) and not unequal:
+        _compare_histories(document, snapshot.document, found)
+    _check_chunks(archived, len(copied), steps or (), found)
+    return found
+
+
+def _steps(own: Sequence[Any], first: int, chunks: Sequence[Chunk], expected: int) -> list[Step] | None:
+    """The whole trajectory; None if it is simply that of the document."""
+    return arranged(own, first, chunks) if chunks or first != expected else None
+
+
+def _until(steps: list[Step] | None, end: int) -> list[Step] | None:
+    """The actions up to the last one of a document: the archive may have later ones, which were trimmed since."""
+    return [one for one in steps if one.ordinal < end] if steps is not None else None
+
+
+def _add_unequal(ordinal: int, index: int, expected: Any, there: Any, found: Verification) -> None:
+    """Add a difference between a live action and the archived one of the same ordinal."""
+    wanted, mine = as_object(expected), as_object(there)
+    names = [name for name in {**wanted, **mine} if not json_equal(wanted.get(name, ABSENT), mine.get(name, ABSENT))]
+    step = Step(ordinal, there)
+    if len(names) == 1:
+        pointer = f"/history/actions/{index}/{names[0]}"
+        values = wanted.get(names[0], ABSENT), mine.get(names[0], ABSENT)
+        found.add(DamageKind.ARCHIVE, pointer, *values, "is not as in the archived copy", step)
+        return
+    text = "is not the action that the archived copy has there: another writer overwrote that one, or it is damaged"
+    found.add(DamageKind.ARCHIVE, f"/history/actions/{index}", expected, there, text, step)
+
+
+def _compare_histories(document: dict[str, Any], copy: dict[str, Any], found: Verification) -> None:
+    """Compare what two documents with the same actions have beside them."""
+    mine, its = as_object(document.get("history")), as_object(copy.get("history"))
+    known = {one.pointer for one in found.differences}
+    for name in {**its, **mine}:
+        pointer = f"/history/{name}"
+        values = its.get(name, ABSENT), mine.get(name, ABSENT)
+        if name != "actions" and not any(one.startswith(pointer) for one in known) and not json_equal(*values):
+            found.add(DamageKind.ARCHIVE, pointer, *values, "is not as in the archived copy")
+
+
+def _check_chunks(archived: Archived, count: int, steps: Sequence[Step] | None, found: Verification) -> None:
+    """Check that the archive has all actions that it does not know to be missing."""
+    if not archived.first and steps is None:
+        return
+    known = {ordinal for gap in archived.summary.gaps for ordinal in range(gap.first, (gap.last or gap.first) + 1)}
+    there = {one.ordinal for one in steps or ()} | set(range(archived.first, archived.first + count))
+    if lacking := [one for one in range(archived.first) if one not in there and one not in known]:
+        text = (
+            f"The archive lacks {plural(len(lacking), 'earlier action')} that it once had, from number {lacking[0]} "
+            "on: deleted, or damaged"
+        )
+        found.add(DamageKind.ARCHIVE, "", ABSENT, ABSENT, text)
+    if later := [one for one in steps or () if one.ordinal >= archived.first + count and not one.overwritten]:
+        found.notes.append(
+            f"the archive has {plural(len(later), 'action')} that the session lost after it was archived"
+        )

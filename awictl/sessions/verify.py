@@ -1,0 +1,239 @@
+"""Verify sessions, live and archived: does the history explain the state, and is the archived copy equal?
+
+Reads only. Sessions are read in batches, each session once: first its archived copy and its last delta, then itself, so
+that it is at least as new as they are. One with differences is read again before they are reported: it may have been
+ended or moved between the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..archive.pace import Pace
+from ..document import keys
+from ..document.action_numbers import required_actions
+from ..document.byte_layout import decode
+from ..document.discrepancy import ABSENT, DamageKind, Discrepancy, Verification
+from ..document.json_codec import loads
+from ..document.verification import NO_DIFF, verify
+from ..errors import AwiError, InvalidData, NotFound
+from ..store.base import SessionStore, Stored
+from ..store.errors import no_session
+from ..util.batched import batched, batched_by_bytes
+from ..util.fingerprint_set import FingerprintSet
+from ..util.prefetch import prefetch
+from .find import OpenArchive, find
+
+if TYPE_CHECKING:
+    from ..archive.base import Archive, Archived
+
+#: Maximum number and size in bytes of the sessions that are read at the same time.
+BATCH_SESSIONS = 100
+BATCH_BYTES = 4_194_304
+#: Size of the largest AWI:DIFF that is compared, in bytes.
+_DIFF_BYTES = 65_536
+#: Number of sessions whose sizes are read in one request.
+_SIZES = 500
+
+
+class Verified(NamedTuple):
+    """A session that was verified."""
+
+    session_id: str
+    #: Where it is: live, archived, or both.
+    where: str
+    #: Number of actions in its trajectory.
+    actions: int | None
+    #: What is wrong with it.
+    differences: Sequence[Discrepancy]
+    #: What is remarkable, but as it should be.
+    notes: Sequence[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.differences
+
+    def row(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "session_id": self.session_id,
+            "where": self.where,
+            "actions": self.actions,
+            "sound": self.is_sound,
+            "differences": [one.row() for one in self.differences],
+            "notes": list(self.notes),
+        }
+
+
+class _Read(NamedTuple):
+    """What was read of a session."""
+
+    stored: Stored | AwiError | None
+    archived: Archived | AwiError | None
+    diff: bytes | None = None
+
+
+class SessionVerifier:
+    """Verifies sessions. Raises Unreachable if the store, or the archive, cannot be reached."""
+
+    def __init__(self, store: SessionStore, open_archive: OpenArchive) -> None:
+        self._store = store
+        self._open_archive = open_archive
+
+    async def verify(self, session_id: str) -> Verified:
+        """Verify a session. Raises NotFound if it is neither live nor archived."""
+        [verified] = await self.verify_many([keys.check_session_id(session_id)])
+        if isinstance(verified, AwiError):
+            raise verified
+        return verified
+
+    async def verify_many(self, session_ids: Sequence[str]) -> list[Verified | AwiError]:
+        """Verify sessions, at most some hundred; in place of one that does not exist, its NotFound."""
+        found: list[Verified | AwiError] = []
+        for some in batched(session_ids, _SIZES):
+            async for batch in self._sized(some):
+                for session_id, read in (await self._read(batch)).items():
+                    found.append(await self._verified(session_id, read))
+        return found
+
+    async def verify_all(self, rate: float | None = None) -> AsyncGenerator[list[Verified], None]:
+        """Verify all sessions, first the live ones, then those that only the archive has, in batches.
+
+        rate: maximum number of sessions per second. Sessions that end meanwhile are verified once.
+        """
+        pace = Pace(rate)
+        async with aclosing(prefetch(self._read_all(pace))) as batches:
+            async for batch in batches:
+                found = [await self._verified(session_id, read) for session_id, read in batch.items()]
+                yield [one for one in found if isinstance(one, Verified)]
+
+    # -- reading
+
+    async def _read_all(self, pace: Pace) -> AsyncGenerator[dict[str, _Read], None]:
+        from ..archive.base import ArchiveQuery
+        from ..archive.bulk_load import id_batches
+
+        seen = FingerprintSet()
+        async with aclosing(self._store.scan()) as scanned:
+            async for ids in scanned:
+                for some in batched(seen.add_new(ids), _SIZES):
+                    async for batch in self._sized(some, pace.batch_size):
+                        await pace.wait(len(batch))
+                        yield await self._read(batch)
+        archive = await self._archive()
+        if archive is None:
+            return
+        async with aclosing(id_batches(archive, ArchiveQuery())) as archived:
+            async for ids in archived:
+                for some in batched(seen.add_new(one for one in ids if keys.is_session_id(one)), pace.batch_size):
+                    await pace.wait(len(some))
+                    yield await self._read(some)
+
+    async def _sized(self, ids: Sequence[str], most: int = BATCH_SESSIONS) -> AsyncGenerator[list[str], None]:
+        """Batches of sessions that can be read at once."""
+        sizes = {one.session_id: one.bytes for one in await self._store.lifetimes(ids)}
+        for batch in batched_by_bytes(ids, lambda one: sizes.get(one, 0), BATCH_BYTES, most):
+            yield batch
+
+    async def _archive(self) -> Archive | None:
+        """The archive; None if there is none yet."""
+        archive = self._open_archive()
+        if archive is None:
+            return None
+        try:
+            await archive.check_exists()
+        except NotFound:
+            return None
+        return archive
+
+    async def _read(self, ids: Sequence[str]) -> dict[str, _Read]:
+        archive = await self._archive()
+        archived: dict[str, Archived | AwiError] = {}
+        names = [keys.diff_key(one).encode() for one in ids]
+        if archive is not None:
+            archived, diffs = await asyncio.gather(
+                archive.load_many(ids), self._store.keyspace.key_info(names, _DIFF_BYTES)
+            )
+        else:
+            diffs = await self._store.keyspace.key_info(names, _DIFF_BYTES)
+        stored = await self._store.read_many(ids)
+        read = {}
+        for session_id, info in zip(ids, diffs, strict=True):
+            whole = info is not None and info.error is None and len(info.start) == info.length
+            diff = info.start if info is not None and whole else None
+            read[session_id] = _Read(stored.get(session_id), archived.get(session_id), diff)
+        return read
+
+    # -- verifying
+
+    async def _verified(self, session_id: str, read: _Read) -> Verified | AwiError:
+        """Verify a session that was read. One with differences is read again."""
+        await asyncio.sleep(0)  # a batch may take long, and Ctrl-C should not wait for it
+        verified = self._judged(session_id, read)
+        if verified is not None and (verified.is_sound or read.stored is None):
+            return verified
+        again = self._judged(session_id, (await self._read([session_id]))[session_id])
+        if again is not None:
+            return again
+        try:
+            found = await find(session_id, self._store, self._open_archive)
+        except NotFound:
+            return no_session(session_id, self._store.where)
+        except AwiError as error:
+            return error
+        verified = self._judged(session_id, _Read(found.stored, found.archived))
+        return (
+            verified._replace(notes=[*verified.notes, "it is being ended"])
+            if verified is not None
+            else no_session(session_id, self._store.where)
+        )
+
+    def _judged(self, session_id: str, read: _Read) -> Verified | None:
+        """Verify what was read of a session; None if there is nothing."""
+        stored, archived = read.stored, read.archived
+        if stored is None and archived is None:
+            return None
+        where = "archived" if stored is None else "live" if archived is None else "both"
+        found, actions = Verification(), None
+        try:
+            if isinstance(archived, AwiError):
+                found.add(DamageKind.UNREADABLE, "", ABSENT, ABSENT, f"The archived copy is unreadable: {archived}")
+            if isinstance(stored, AwiError):
+                raise stored
+            if stored is not None:
+                document = decode(stored.raw)
+                actions = len(required_actions(document))
+                diff = _decoded(read.diff, found)
+                if archived is None or isinstance(archived, AwiError):
+                    one = verify(session_id, document, raw=stored.raw, diff=diff)
+                else:
+                    from .archived_copy import verify_with_copy
+
+                    one = verify_with_copy(document, stored.raw, archived, diff=diff)
+            elif archived is not None and not isinstance(archived, AwiError):
+                from .archived_copy import verify_archived
+
+                actions = len(required_actions(archived.document))
+                one = verify_archived(archived)
+            else:
+                one = Verification()
+            found.differences += one.differences
+            found.notes += one.notes
+        except AwiError as error:
+            found.add(DamageKind.UNREADABLE, "", ABSENT, ABSENT, f"The session is unreadable: {error}")
+        return Verified(session_id, where, actions, found.differences, found.notes)
+
+
+def _decoded(diff: bytes | None, found: Verification) -> Any:
+    """The last delta, decoded."""
+    if diff is None:
+        return NO_DIFF
+    try:
+        return loads(diff)
+    except InvalidData as error:
+        found.add(DamageKind.DIFF, "", ABSENT, ABSENT, f"AWI:DIFF is unreadable: {error}")
+        return NO_DIFF

@@ -29,7 +29,7 @@ def check_actions(document: Mapping[str, Any], steps: Sequence[Step], found: Ver
             continue
         _check_record(index, step, found, of_app=of_app and "op_id" not in step.action)
         op_id = step.action.get("op_id")
-        if isinstance(op_id, str):
+        if isinstance(op_id, str) and not step.overwritten:  # what was overwritten may have been sent again
             if op_id in op_ids:
                 text = f"is also the op_id of action {op_ids[op_id]}: one update was applied twice"
                 _wrong(found, index, step, "/op_id", ABSENT, op_id, text)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.pace import Pace
 from ..document import keys
-from ..document.action_numbers import required_actions
+from ..document.action_numbers import first_ordinal, required_actions
 from ..document.byte_layout import decode
 from ..document.discrepancy import ABSENT, DamageKind, Discrepancy, Verification
 from ..document.json_codec import loads
+from ..document.schema import as_text
+from ..document.timeline import Step
 from ..document.verification import NO_DIFF, verify
 from ..errors import AwiError, InvalidData, NotFound
 from ..store.base import SessionStore, Stored
@@ -75,6 +77,8 @@ class _Read(NamedTuple):
     stored: Stored | AwiError | None
     archived: Archived | AwiError | None
     diff: bytes | None = None
+    #: The whole trajectory, if only the trimmed actions of the session are archived.
+    steps: Sequence[Step] | None = None
 
 
 class SessionVerifier:
@@ -165,7 +169,9 @@ class SessionVerifier:
         for session_id, info in zip(ids, diffs, strict=True):
             whole = info is not None and info.error is None and len(info.start) == info.length
             diff = info.start if info is not None and whole else None
-            read[session_id] = _Read(stored.get(session_id), archived.get(session_id), diff)
+            read[session_id] = one = _Read(stored.get(session_id), archived.get(session_id), diff)
+            if archive is not None and one.archived is None and isinstance(one.stored, Stored):
+                read[session_id] = one._replace(steps=await _trimmed_steps(archive, session_id, one.stored.raw))
         return read
 
     # -- verifying
@@ -209,7 +215,7 @@ class SessionVerifier:
                 actions = len(required_actions(document))
                 diff = _decoded(read.diff, found)
                 if archived is None or isinstance(archived, AwiError):
-                    one = verify(session_id, document, raw=stored.raw, diff=diff)
+                    one = verify(session_id, document, raw=stored.raw, diff=diff, steps=read.steps)
                 else:
                     from .archived_copy import verify_with_copy
 
@@ -226,6 +232,20 @@ class SessionVerifier:
         except AwiError as error:
             found.add(DamageKind.UNREADABLE, "", ABSENT, ABSENT, f"The session is unreadable: {error}")
         return Verified(session_id, where, actions, found.differences, found.notes)
+
+
+async def _trimmed_steps(archive: Archive, session_id: str, raw: bytes) -> Sequence[Step] | None:
+    """The whole trajectory of a session of which only the trimmed actions are archived; None if none were trimmed."""
+    if b'"trimmed_actions":' not in raw:
+        return None
+    from ..archive.trajectory import arranged
+
+    try:
+        document = decode(raw)
+        chunks = await archive.load_trimmed_actions(session_id, as_text(document.get("agent_id")))
+        return arranged(required_actions(document), first_ordinal(document), chunks) if chunks else None
+    except InvalidData:  # reported when it is verified
+        return None
 
 
 def _decoded(diff: bytes | None, found: Verification) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...document.merge import DocumentDifference, pointer
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
-from ..framework.cells import SESSION_ID, known, moment, number, shortened
+from ..framework.cells import SESSION_ID, known, moment, shortened
 from ..framework.session_view import ACTIONS, facts
 from ..framework.tables import Column, Rows, compact
 
@@ -105,7 +105,7 @@ def _details(row: Mapping[str, Any]) -> str:
 VERIFIED = [
     SESSION_ID,
     Column("WHERE", lambda row: row["where"], drop=2, width=8),
-    Column("ACTIONS", lambda row: number(row["actions"]), right=True, drop=1, width=7),
+    Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=1, width=7),
     Column("RESULT", _result, width=13),
     Column("DETAILS", _details, narrow="fold", least=24, width=40),
 ]

@@ -1,0 +1,158 @@
+"""`manager.verifier` on real servers: live and archived sessions, and what differs between the two."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support.damage import anywhere, changed, stored
+from support.documents import app_update, diff_key, put, session_key
+from support.documents import stored as string_of
+from support.lives import random_life
+from support.valkey import ValkeyServer
+
+from awictl import NotFound, Settings, StateManager
+from awictl.archive.snapshot import Snapshot
+from awictl.document.byte_layout import decode, encode
+from awictl.document.discrepancy import DamageKind
+from awictl.sessions.verify import Verified
+
+COUNTS = pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.soak)])
+
+
+@pytest.fixture
+async def manager(archived: Settings) -> AsyncIterator[StateManager]:
+    async with StateManager.open(archived) as opened:
+        yield opened
+
+
+async def a_session(manager: StateManager, updates: int = 3) -> str:
+    made = await manager.initialize_session("agent", "Agent", "/posts")
+    for number in range(updates):
+        await manager.update_state_with_delta(made["session_id"], {"page_state": {"pagination": {"cursor": number}}})
+    return str(made["session_id"])
+
+
+async def archive(manager: StateManager, session_id: str) -> None:
+    """Archive a session as it is now."""
+    found = await manager.read_session(session_id)
+    assert (await manager.required_archive().save([Snapshot.parse(session_id, found.raw)])) == {session_id: None}
+
+
+def texts(found: Verified) -> list[str]:
+    return [one.text for one in found.differences]
+
+
+async def every(manager: StateManager, rate: float | None = None) -> dict[str, Verified]:
+    return {one.session_id: one async for batch in manager.verifier.verify_all(rate) for one in batch}
+
+
+async def test_live_archived_and_both(manager: StateManager, valkey: ValkeyServer) -> None:
+    both, live, ended = [await a_session(manager) for _ in range(3)]
+    await archive(manager, both)
+    await manager.update_state_with_delta(both, {"page_state": {"filters": {"tag": "x"}}}, {"success": False})
+    await manager.end_session(ended)
+    put(valkey, b"{", "sess_broken")
+    found = await every(manager)
+    assert {name: one.where for name, one in found.items()} == {
+        both: "both", live: "live", ended: "archived", "sess_broken": "live"
+    }  # fmt: skip
+    assert [found[one].is_sound for one in (both, live, ended, "sess_broken")] == [True, True, True, False]
+    assert found[both].actions == 5 and found[ended].actions == 5
+    [broken] = found["sess_broken"].differences
+    assert broken.kind is DamageKind.UNREADABLE and "not valid JSON" in broken.text
+    for session_id, one in found.items():
+        assert await manager.verifier.verify(session_id) == one
+    assert (await every(manager, rate=10_000)).keys() == found.keys()
+    with pytest.raises(NotFound):
+        await manager.verifier.verify("sess_missing")
+
+
+async def test_reading_changes_nothing(manager: StateManager, valkey: ValkeyServer) -> None:
+    session_id = await a_session(manager)
+    await archive(manager, session_id)
+    before = valkey.raw.dump(session_key(session_id)), valkey.raw.pttl(session_key(session_id))
+    await every(manager)
+    assert valkey.raw.dump(session_key(session_id)) == before[0]
+    assert valkey.raw.pttl(session_key(session_id)) <= before[1]
+
+
+async def test_the_last_delta(manager: StateManager, valkey: ValkeyServer) -> None:
+    session_id = await a_session(manager)
+    valkey.raw.set(diff_key(session_id), b'{"delta":{},"action":{"t":1}}', ex=100)
+    [difference] = (await manager.verifier.verify(session_id)).differences
+    assert difference.kind is DamageKind.DIFF
+    valkey.raw.set(diff_key(session_id), b"{", ex=100)
+    [difference] = (await manager.verifier.verify(session_id)).differences
+    assert difference.text.startswith("AWI:DIFF is unreadable")
+
+
+@COUNTS
+async def test_any_damage_is_found_with_a_copy(manager: StateManager, valkey: ValkeyServer, count: int) -> None:
+    """The archived copy may be an earlier version: then what was there when it was archived is compared."""
+    for seed in range(count):
+        chance = random.Random(seed)
+        life = random_life(seed)
+        session_id = f"sess_{seed}"
+        document = {**life.document, "session_id": session_id}
+        put(valkey, stored(document, chance), session_id)
+        await archive(manager, session_id)
+        assert texts(await manager.verifier.verify(session_id)) == [], seed
+        what, damaged = anywhere(document, chance)
+        put(valkey, stored(damaged, chance), session_id)
+        assert (await manager.verifier.verify(session_id)).differences, (seed, what)
+
+
+async def test_damage_to_an_earlier_version(manager: StateManager, valkey: ValkeyServer) -> None:
+    session_id = await a_session(manager)
+    await archive(manager, session_id)
+    await manager.update_state_with_delta(session_id, {"page_state": {"filters": {"tag": "x"}}})
+    app_update(valkey, "2126-11-23T07:09:41.403Z", session_id)
+    assert texts(await manager.verifier.verify(session_id)) == []
+    document = decode(string_of(valkey, session_id))
+    expected: list[tuple[tuple[Any, ...], str]] = [
+        (("agent_name",), '/agent_name is "x", but no action set it, and the archived version has "Agent"'),
+        (("history", "actions", 1, "input"), "/history/actions/1/input is not as in the archived copy"),
+        (("agent_id",), "/agent_id is another agent than that of the archived session"),
+    ]
+    for path, text in expected:
+        put(valkey, encode(changed(document, path, "x")), session_id)
+        assert texts(await manager.verifier.verify(session_id)) == [text]
+
+
+async def test_actions_that_redis_lost(manager: StateManager, valkey: ValkeyServer) -> None:
+    session_id = await a_session(manager)
+    before = string_of(valkey, session_id)
+    await manager.update_state_with_delta(session_id, {"note": 1})
+    await archive(manager, session_id)
+    put(valkey, before, session_id)
+    valkey.raw.delete(diff_key(session_id))
+    found = await manager.verifier.verify(session_id)
+    assert texts(found) == ["The archived copy has 1 later action, from number 4 on"]
+    put(valkey, before, session_id)
+    app_update(valkey, "2126-11-23T07:09:41.403Z", session_id)
+    assert "another writer overwrote that one" in texts(await manager.verifier.verify(session_id))[0]
+    await archive(manager, session_id)
+    assert texts(await manager.verifier.verify(session_id)) == [], "the archive has noted that it was overwritten"
+
+
+async def test_trimmed_actions(archived: Settings, valkey: ValkeyServer) -> None:
+    from dataclasses import replace
+
+    async with StateManager.open(replace(archived, max_actions=5)) as manager:
+        session_id = await a_session(manager, 12)
+        found = await manager.verifier.verify(session_id)
+        assert (found.differences, found.notes) == ([], []), "the archive has the first ones"
+        await archive(manager, session_id)
+        found = await manager.verifier.verify(session_id)
+        assert (found.differences, found.notes) == ([], [])
+        document = decode(string_of(valkey, session_id))
+        put(valkey, encode(changed(document, ("permissions", "can_view_sensitive_info"), True)), session_id)
+        assert len(texts(await manager.verifier.verify(session_id))) == 1, "the beginning is known from the archive"
+        await manager.update_state_with_delta(session_id, {"note": 1})
+        await manager.update_state_with_delta(session_id, {"note": 2})
+        valkey.raw.delete(session_key(session_id))
+        found = await manager.verifier.verify(session_id)
+        assert found.where == "archived" and not found.differences

@@ -105,6 +105,7 @@ _awictl_session() {
       'diff:Print the last delta of a session, or compare two sessions, or two moments of one'
       'history:Print the actions of a session, newest first'
       'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
+      'verify:Check that the history of sessions explains their state'
       'watch:Watch a session: its state and its newest actions, as they change'
       'touch:Extend the TTL of sessions'
       'end:End sessions: archive each, verify the copy, and only then delete it'
@@ -121,6 +122,7 @@ _awictl_session() {
         diff) _awictl_session_diff ;;
         history) _awictl_session_history ;;
         compare) _awictl_session_compare ;;
+        verify) _awictl_session_verify ;;
         watch) _awictl_session_watch ;;
         touch) _awictl_session_touch ;;
         end) _awictl_session_end ;;
@@ -301,6 +303,28 @@ _awictl_session_compare() {
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '1:ID|FILE: _awictl_values session' \
     '2:ID|FILE: _awictl_values session'
+}
+
+_awictl_session_verify() {
+  _arguments \
+    '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
+    '--all[Archived sessions as well as live ones.]' \
+    '--rate=[Verify at most N sessions per second.]:N: ' \
+    '--differing[Print only sessions with differences.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|wide|json|jsonl|yaml|csv|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '*:[ID...]: _awictl_values session'
 }
 
 _awictl_session_watch() {

@@ -31,8 +31,8 @@ Differing = Annotated[bool, option("--differing", help="Print only sessions with
         "awictl session verify ID",
         "awictl session verify --all --differing",
         "awictl session verify --all --rate 200 -o jsonl > verified.jsonl",
-        "awictl session verify --where 'agent == \"browser-1\" and actions > 100'",
-        "awictl session verify ID -o json | jq '.[].differences[] | {t, pointer, expected, found}'",
+        "awictl session verify --where 'agent == \"browser-1\"'",
+        "awictl session verify ID -o json | jq '.[].differences[].text'",
     ],
     formats=[*LISTING, Format.IDS],
 )
@@ -62,7 +62,7 @@ async def run(
     differing: bool,
 ) -> None:
     """Verify each session, in bounded batches; print those with differences, or all."""
-    counts = _Counts()
+    counts = _VerifiedCounts()
     async with ctx.manager() as manager:
         sessions: EachId | None = None
         if all_sessions and where is None:
@@ -71,8 +71,8 @@ async def run(
             sessions = EachId(ctx, Selection(ctx, manager, ids, where, all_sessions).batches(100))
             found = _selected(manager, sessions, rate, counts)
         async with aclosing(found):
-            await render(ctx, _rows(found, differing=differing), differing=differing)
-    if counts.verified > 1 or differing:
+            printed = await render(ctx, _rows(found, differing=differing), counts)
+    if counts.verified > 1 and (printed or not ctx.out.is_table):
         ctx.out.notice(counts.summary())
     if counts.differing:
         raise CommandExit(1)
@@ -80,7 +80,7 @@ async def run(
         sessions.exit()
 
 
-class _Counts:
+class _VerifiedCounts:
     """How many sessions were verified."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Counts:
 
 
 async def _all(
-    ctx: CommandContext, manager: "StateManager", rate: float | None, counts: _Counts
+    ctx: CommandContext, manager: "StateManager", rate: float | None, counts: _VerifiedCounts
 ) -> "AsyncGenerator[Sequence[Verified], None]":
     """All sessions."""
     if manager.archive is None:
@@ -115,7 +115,7 @@ async def _all(
 
 
 async def _selected(
-    manager: "StateManager", sessions: EachId, rate: float | None, counts: _Counts
+    manager: "StateManager", sessions: EachId, rate: float | None, counts: _VerifiedCounts
 ) -> "AsyncGenerator[Sequence[Verified], None]":
     """The sessions that were selected. Errors with one of them are reported."""
     from ...archive.pace import Pace
@@ -141,7 +141,6 @@ async def _rows(
             yield rows
 
 
-async def render(ctx: CommandContext, rows: AsyncGenerator[list[dict[str, Any]], None], *, differing: bool) -> None:
-    """Print the sessions."""
-    empty = "no differences" if differing else "no sessions"
-    await ctx.out.many(Batches(rows), view.VERIFIED, id_field="session_id", empty=empty)
+async def render(ctx: CommandContext, rows: AsyncGenerator[list[dict[str, Any]], None], counts: _VerifiedCounts) -> int:
+    """Print the sessions. Returns their number."""
+    return await ctx.out.many(Batches(rows), view.VERIFIED, id_field="session_id", empty=counts.summary)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from .json_codec import dumps
 from .schema import as_object, as_text
@@ -16,8 +15,7 @@ from .timestamps import parse_timestamp
 SEARCHED_FIELDS = ("input", "delta", "observation")
 
 
-@dataclass(frozen=True)
-class ActionFilter:
+class ActionFilter(NamedTuple):
     """A filter for actions. The defaults match every action."""
 
     #: Shell patterns, one of which the name must match.

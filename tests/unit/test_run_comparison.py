@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from support.documents import DATA, SESSION_ID
 from awictl.cli.session.compare_view import summary
 from awictl.document.alignment import align
 from awictl.document.json_codec import dumps, json_equal, loads
-from awictl.document.merge import merge
+from awictl.document.merge import DocumentDifference, compare, merge, pointer
 from awictl.document.run_comparison import Aligned, Divergence, RunComparison, compare_runs
-from awictl.document.schema import new_document
+from awictl.document.schema import OWN_FIELDS, new_document
 from awictl.document.timeline import Step, Timeline
 from awictl.errors import InvalidData
 
@@ -211,3 +212,48 @@ def test_two_sessions_of_5_000_actions(kinds: int) -> None:
     tracemalloc.stop()
     assert found.exact and len(found.rows) >= 5_000
     assert took < 60 and peak < 64 * 1024 * 1024
+
+
+fields = st.dictionaries(st.sampled_from("ab"), st.sampled_from([1, 2, {"a": 1}, {"b": {"a": 2}}]), max_size=2)
+deltas = fields | st.builds(lambda inner: {"page_state": {"filters": inner}}, fields)
+
+
+@given(st.data(), st.integers(0, 3), st.integers(0, 3))
+def test_the_states_before_a_divergence_claim_nothing_that_is_not_so(
+    data: st.DataObject, first_trimmed: int, second_trimmed: int
+) -> None:
+    """Compared with the states of the two runs that nobody has trimmed; their deltas differ, their actions do not."""
+    common = data.draw(st.integers(max(first_trimmed, second_trimmed, 1), 5))
+    made = [[did(str(at), data.draw(deltas)) for at in range(common)] for _ in range(2)]
+    later = [[did("first"), *data.draw(st.lists(st.builds(did, st.just("x"), deltas), max_size=3))], [did("second")]]
+    runs = [one + more for one, more in zip(made, later, strict=True)]
+    found = compare_runs(run(*runs[0], trimmed=first_trimmed), run(*runs[1], trimmed=second_trimmed))
+    place = found.divergence
+    assert place is not None and place.first is not None and place.second is not None
+    if place.states is None:
+        return
+    # the runs part at an action of each; what both did until then may begin at different places
+    truths = []
+    for side, actions in ((place.first, runs[0]), (place.second, runs[1])):
+        state = new_document(SESSION_ID, "agent", "Agent", "/", NOW)
+        for action in actions[: side.ordinal - 1]:
+            state = merge(state, action["delta"])
+        truths.append({name: value for name, value in state.items() if name not in OWN_FIELDS})
+    truth = compare(*truths)
+    wrong = places(place.states.difference) - places(truth)
+    assert not wrong
+    if not place.states.unknown:
+        assert places(place.states.difference) == places(truth)
+
+
+def places(difference: DocumentDifference) -> set[str]:
+    """JSON pointers to the values that a difference sets, and to those that it removes."""
+
+    def leaves(value: Any, path: str) -> Iterator[str]:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                yield from leaves(item, pointer(path, key))
+        else:
+            yield path
+
+    return {*leaves(difference.delta, ""), *difference.removed} - {""}

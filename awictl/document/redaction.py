@@ -34,6 +34,8 @@ _NO_DIGITS = re.compile(r"\D")
 _MIN_DIGITS = 4
 #: Smaller numbers stay if they count something (`_COUNTS`).
 _MIN_LONG_NUMBER = 10**11
+#: Number of texts that are cached, and the maximum length of one in characters.
+_KNOWN_TEXTS, _MAX_KNOWN = 20_000, 300
 _PLACEHOLDER = re.compile(r"<[a-z-]{3,12}-([0-9]{1,9})>")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 #: Names of actions that have a meaning: they stay, even if a value is equal to one.
@@ -95,9 +97,15 @@ class Redactor:
             tuple(one for one in pointers if one[0] != "history" and one not in _IDS),
             tuple(("statistics", name) for name in _COUNTS),
         )
+        #: Rules for the record of any action.
+        self._record_rules = Rules(kept=(("t",),)).plus(self._state.below("delta"))
         self._values = KnownValues()
         #: How often values were replaced, by kind.
         self._counts: Counter[str] = Counter()
+        #: The kinds of values that were replaced since they were counted.
+        self._replaced: list[str] = []
+        #: Texts that were redacted lately, with the kinds of values in them: most texts occur often.
+        self._known_texts: dict[str, tuple[str, list[str]]] = {}
         #: Keys that were replaced, and by what; and what is taken by another one.
         self._keys: dict[str, str] = {}
         self._taken: dict[str, str] = {}
@@ -105,10 +113,12 @@ class Redactor:
     def learned(self) -> None:
         """Begin to replace: everything was looked at once."""
         self.learning = False
+        self._known_texts.clear()
         self._values.freeze()
 
     def summary(self) -> dict[str, dict[str, int]]:
         """Return, for each kind of secret, the number of different values and how often they were replaced."""
+        self._count()
         numbers = self._values.numbers
         return {kind: {"values": numbers[kind], "places": self._counts[kind]} for kind in sorted(numbers)}
 
@@ -134,9 +144,11 @@ class Redactor:
 
     def action(self, record: Any, ordinal: int) -> Any:
         """Redact the record of an action. Returns it."""
-        own = tuple(rest for index, rest in self._records if index in (ANY, str(ordinal)))
+        rules = self._record_rules
+        if self._records:
+            rules = rules.plus(Rules(tuple(rest for index, rest in self._records if index in (ANY, str(ordinal)))))
         t = record.get("t") if isinstance(record, dict) else None
-        redacted = self._value(record, Rules(own, (("t",),)).plus(self._state.below("delta")))
+        redacted = self._value(record, rules)
         if isinstance(t, int):
             redacted["t"] = t
         return redacted
@@ -225,17 +237,33 @@ class Redactor:
         """Redact a key. Different keys stay different."""
         if key in _FIXED_NAMES:
             return key
-        changed = self._keys.get(key)
-        if changed is None:
-            changed = self._text(key)
-            if changed == key or self.learning:
-                return key
+        changed = self._text(key)
+        if changed == key or self.learning:
+            return key
+        if key not in self._keys:
             while self._taken.setdefault(changed, key) != key:
                 changed += "'"
             self._keys[key] = changed
-        return changed
+        return self._keys[key]
 
-    def _text(self, text: str, depth: int = 0) -> str:
+    def _text(self, text: str) -> str:
+        """Redact a string."""
+        known = self._known_texts.get(text)
+        if known is None:
+            before = len(self._replaced)
+            changed = self._decoded(text, 0)
+            known = changed, self._replaced[before:]
+            if len(text) <= _MAX_KNOWN:
+                if len(self._known_texts) >= _KNOWN_TEXTS:
+                    self._known_texts.clear()
+                self._known_texts[text] = known
+        else:
+            self._replaced += known[1]
+        if len(self._replaced) > _KNOWN_TEXTS:
+            self._count()
+        return known[0]
+
+    def _decoded(self, text: str, depth: int) -> str:
         """Redact what a string contains, in all its decoded forms."""
         if len(text) < MIN_PART:
             return self._placeholder(text, VALUE) if not self.learning and self._values.has(text) else text
@@ -269,7 +297,7 @@ class Redactor:
                 yield _Part(*view.span(start, end), of(view.text[start:end], VALUE))
         if depth < MAX_DEPTH:
             for inner in base64_texts(view.text):
-                changed = self._text(inner.text, depth + 1)
+                changed = self._decoded(inner.text, depth + 1)
                 if changed != inner.text:
                     encoded = view.encoded(inner.encode(changed))
                     yield _Part(*view.span(inner.start, inner.end), partial(str, encoded))
@@ -277,8 +305,12 @@ class Redactor:
     def _placeholder(self, value: str, kind: str) -> str:
         if self.learning:
             return ""
-        self._counts[self._values.kind(value, kind)] += 1
+        self._replaced.append(self._values.kind(value, kind))
         return self._values.name(value, kind)
+
+    def _count(self) -> None:
+        self._counts.update(self._replaced)
+        self._replaced.clear()
 
 
 def _merged(parts: list[_Part]) -> Iterator[tuple[int, int, str]]:

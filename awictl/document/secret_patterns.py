@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 #: Minimum and maximum number of digits of a card number.
@@ -60,6 +61,7 @@ def looks_random(text: str) -> bool:
     return len(text) >= _LONG_WORD or mixed or any(one.isdecimal() for one in text)
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or parameter with this name has a secret as its value."""
     return len(name) <= 80 and _SECRET_NAME.fullmatch(name) is not None

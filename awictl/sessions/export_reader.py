@@ -36,6 +36,13 @@ class ReadSession(NamedTuple):
     number: int
     original_id: str
 
+    def with_document(self, document: dict[str, Any]) -> ReadSession:
+        """The same session with an equal document in its place."""
+        self.line.document = document
+        own = iter(document["history"]["actions"])
+        steps = [(step if archived else step._replace(action=next(own)), archived) for step, archived in self.steps]
+        return self._replace(steps=steps)
+
 
 class ExportReader:
     """Reads the lines of a file. All its methods block.
@@ -198,6 +205,14 @@ class ExportReader:
 
 def stored_string(document: dict[str, Any]) -> bytes:
     """The string of a document as awictl stores it, if that keeps the order of its keys; else as the app does."""
-    compact = dumps(document)
-    laid_out = encode(document)
-    return laid_out if dumps(loads(laid_out)) == compact else compact
+    history = document["history"]
+    keeps_order = next(reversed(document)) == "history" and next(reversed(history)) == "actions"
+    return encode(document) if keeps_order and all(map(_keeps_order, history["actions"])) else dumps(document)
+
+
+def _keeps_order(action: Any) -> bool:
+    """Whether an action has its `t` first and its op_id last, if it has them."""
+    if not isinstance(action, dict):
+        return True
+    names = list(action)
+    return ("t" not in action or names[0] == "t") and ("op_id" not in action or names[-1] == "op_id")

@@ -7,8 +7,9 @@ is there with the same content is taken for done.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -37,6 +38,8 @@ from .find import OpenArchive
 #: How to import a session whose id is taken.
 _AS_NEW = "--as-new imports it under a new id"
 
+#: Maximum number of sessions that are imported at the same time, and from how many bytes on no further one is added.
+_AT_ONCE, _AT_ONCE_BYTES = 16, 1_048_576
 #: What was done with a session.
 IMPORTED, ALREADY, WOULD = "imported", "already there", "would be imported"
 
@@ -83,13 +86,20 @@ class SessionImports:
         reader = ExportReader(read, name, self._settings.max_document_bytes)
         await in_daemon_thread(reader.header)
         sessions = reader.sessions_in_file()
-        while (session := await in_daemon_thread(lambda: next(sessions, None))) is not None:
-            if as_new:
-                session = _renamed(session)
-            try:
-                yield await self._import(session, reader, dry_run)
-            except (Refused, InvalidData) as error:
-                yield error
+        invalid: InvalidData | None = None
+        while invalid is None:
+            batch, invalid = await in_daemon_thread(lambda: _some(sessions, reader, as_new=as_new))
+            if not batch:
+                break
+            imports = [self._import(one, reader, dry_run) for one in batch]
+            batch.clear()  # a session is not kept longer than it takes to import it
+            found = await asyncio.gather(*imports, return_exceptions=True)
+            for outcome in found:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, (Refused, InvalidData)):
+                    raise outcome
+                yield outcome
+        if invalid is not None:
+            raise invalid
 
     async def _import(self, session: ReadSession, reader: ExportReader, dry_run: bool) -> Imported:
         line = session.line
@@ -100,6 +110,7 @@ class SessionImports:
             snapshot = replace(Snapshot.parse(line.session, raw), first_ordinal=line.first)
         except InvalidData as error:
             raise reader.error(str(error), session.number) from None
+        session = session.with_document(snapshot.document)  # the one that was read is not needed any more
         archive = self._open_archive()
         if line.where == "live":
             return await self._import_live(session, snapshot, archive, dry_run)
@@ -193,6 +204,23 @@ class SessionImports:
             version = _version(snapshot)
             await archive.mark_gone([GoneSession(version, state, parse_timestamp(line.ended_at))])
         return _imported(session, ALREADY if archived is not None else WOULD if dry_run else IMPORTED)
+
+
+def _some(
+    sessions: Iterator[ReadSession], reader: ExportReader, *, as_new: bool
+) -> tuple[list[ReadSession], InvalidData | None]:
+    """Read some sessions to be imported together, and why no more can be read; none at the end of the file."""
+    found: list[ReadSession] = []
+    start = reader.complete_bytes
+    try:
+        while len(found) < _AT_ONCE and reader.complete_bytes - start < _AT_ONCE_BYTES:
+            session = next(sessions, None)
+            if session is None:
+                break
+            found.append(_renamed(session) if as_new else session)
+    except InvalidData as error:
+        return found, error
+    return found, None
 
 
 async def _archived(archive: Archive | None, session_id: str) -> Archived | None:

@@ -278,6 +278,46 @@ def test_help_shows_examples(awictl: Cli) -> None:
         assert "--where '" in awictl.ok("session", verb, "--help").text
 
 
+def test_an_interrupted_end_is_resumed_by_running_it_again(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    raw = encode(document((0,) * 3, "sess_000"))
+    for number in range(80):
+        put(valkey, raw.replace(b"sess_000", b"sess_%03d" % number), f"sess_{number:03}")
+    end = "session", "end", "--where", 'session ~ "^sess_[0-9]+$"', "--yes"
+    process = sqlite_user.start(*end, "-o", "ids")
+    assert process.stdout is not None
+    done = [process.stdout.readline() for _ in range(5)]
+    process.send_signal(signal.SIGINT)
+    interrupted = finish(process)
+    done += interrupted.out.splitlines(keepends=True)
+    assert interrupted.code == 130 and "done" in interrupted.err and 5 <= len(done) < 80
+    left = sqlite_user.ok("session", "list", "--count").json["sessions"]
+    assert 0 < left <= 80 - len(done)
+    again = sqlite_user.ok(*end, "-o", "ids")
+    sqlite_user.ok("archive", "sweep")  # finishes what was being ended
+    assert len({*done, *again.out.splitlines(keepends=True)}) >= len(done) + left
+    assert sqlite_user.ok("session", "list", "--count").json == {"sessions": 0}
+    assert len(sqlite_user.ok("archive", "list", "--all", "-o", "ids").lines) == 80
+
+
+def test_an_unreachable_archive_is_reported_after_the_live_sessions(awictl: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document((0,))))
+    listed = awictl.having(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/awi")(
+        "session", "list", "--all", "-o", "ids"
+    )
+    assert listed.code == 5 and len(listed.lines) == 1 and "cannot reach MongoDB" in listed.err
+
+
+def test_hostile_values_are_grouped(awictl: Cli, valkey: ValkeyServer) -> None:
+    names = ["\x1b[31m", "a\nb", "\u202e", "x" * 300]
+    for number, name in enumerate(names):
+        put(valkey, encode(document((0,), f"sess_{number}", agent_name=name)), f"sess_{number}")
+    put(valkey, b'{"session_id":"sess_9","agent_name":"\\ud800","history":{"actions":[]}}', "sess_9")
+    assert {row["value"] for row in awictl.ok("session", "list", "--group-by", "agent_name").rows} == {*names, "\ud800"}
+    shown = awictl.on_screen("session", "list", "--group-by", "agent_name")
+    assert b"\x1b[31m" not in shown.out and len(shown.lines) == 7
+    assert awictl.ok("session", "list", "--count", "--where", 'agent_name ~ "^\\ud800$"').json == {"sessions": 1}
+
+
 def used_cpu(pid: int) -> float:
     """Seconds of processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

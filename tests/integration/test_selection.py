@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,12 @@ from support.mongo import MongoServer
 from support.valkey import ValkeyServer, free_port
 
 from awictl import Settings, StateManager, Unreachable, UpdateConflict
+from awictl.document.byte_layout import encode
 from awictl.sessions.end import MAX_VERSIONS
 from awictl.sessions.where.fields import Place
 from awictl.sessions.where.grammar import parse
 from awictl.store.base import Stored
+from awictl.util.batched import batched
 
 UNTAGGED = parse("state.tag == null")
 
@@ -189,3 +193,40 @@ async def test_the_archive_is_found_while_redis_is_unreachable(
     async with StateManager.open(empty) as manager:
         [batch] = [batch async for batch in manager.selection.find(archived=True)]
         assert batch.degraded is not None and not batch.sessions
+
+
+@pytest.mark.soak
+async def test_many_sessions_end_in_one_pass_and_in_bounded_memory(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """10,000 sessions of two agents, half of which match: exactly those end, while more and more keys are deleted."""
+    count = 10_000
+    raw = encode(document((0,) * 20, "sess_00000", agent_name="agent 0"))
+    for start in range(0, count, 1_000):
+        with valkey.raw.pipeline(transaction=False) as pipe:
+            for number in range(start, start + 1_000):
+                name = b"sess_%05d" % number
+                made = raw.replace(b"sess_00000", name).replace(b"agent 0", b"agent %d" % (number % 2))
+                pipe.set(f"AWI:SESSION:{name.decode()}", made, ex=100_000)
+            pipe.execute()
+    where = parse('agent_name == "agent 1" and state.page_state != null')
+    async with StateManager.open(valkey.settings(archive_url=f"sqlite:///{tmp_path}/archive.db")) as manager:
+        ended, peaks = 0, []
+        tracemalloc.start()
+        async for batch in manager.selection.find(where):
+            for some in batched(batch.sessions, 8):
+                done = await asyncio.gather(*(manager.selection.end(one.summary.session_id, where) for one in some))
+                ended += sum(one is not None for one in done)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.reset_peak()
+        assert ended == count // 2
+        early, late = max(peaks[2 : len(peaks) // 2]), max(peaks[len(peaks) // 2 :])
+        assert late < early * 1.25, (early, late)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        assert len(await selected(manager, archived=True)) == count
+        used = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+        print(f"ending: peak {early:,} then {late:,} bytes; listing all: {used:,} bytes")
+        assert used < 16_000_000, "a fingerprint of each, and what the test itself keeps"
+        left = await selected(manager, where.text)
+        assert left == {}
+        assert set((await selected(manager, archived=True)).values()) == {Place.LIVE, Place.ARCHIVED}

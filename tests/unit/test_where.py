@@ -230,6 +230,29 @@ def test_a_long_expression_is_parsed_and_evaluated_without_recursion() -> None:
         parse(long + " " * MAX_LENGTH)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'agent ~ "[[a]|b"',  # Python warns of a nested set
+        f"actions < {'9' * 5_000}",
+        f"actions > -{'9' * 5_000}",
+        "actions < 1e999",
+        "agent == '\ud800'",
+        "agent in ('\ud800', 'x')",
+        "state.deep.0.0.0 != null",
+        "state.deep == state.deep",
+        "state.huge > 1e308",
+        "state.page_state.list.99999999999999999999999999 == null",
+        "state.page_state.list.\u0661 == 1",
+    ],
+)
+def test_hostile_values_are_compared(expression: str) -> None:
+    deep: Any = "end"
+    for _ in range(50_000):
+        deep = [deep]
+    assert matches(expression, agent_name="\ud800", head=HEAD | {"deep": deep, "huge": 10**400})
+
+
 # -- a property: any expression means what Python makes of the same tree
 
 _SCALARS = st.one_of(

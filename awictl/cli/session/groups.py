@@ -13,22 +13,27 @@ from ...errors import Refused
 
 #: Maximum number of different values: all of them are kept in memory.
 MOST_VALUES = 100_000
+#: Maximum size of all of them together, in bytes of JSON.
+MOST_BYTES = 67_108_864
 
 
 async def by_count(values: AsyncIterator[Sequence[Any]]) -> list[dict[str, Any]]:
     """Count equal values. Returns rows of a value as JSON and a number, the largest first.
 
-    Raises Refused if there are more than MOST_VALUES.
+    Raises Refused if there are more than MOST_VALUES, or more than MOST_BYTES of them.
     """
+    size = 0
     groups: dict[bytes, dict[str, Any]] = {}
     async for batch in values:
         for one in batch:
             value = _json(one)
             key = dumps(value)
             if (group := groups.get(key)) is None:
-                if len(groups) == MOST_VALUES:
+                size += len(key)
+                if len(groups) == MOST_VALUES or size > MOST_BYTES:
                     raise Refused(
-                        f"the sessions have more than {MOST_VALUES:,} different values; narrow them with --where"
+                        f"there are too many different values (at most {MOST_VALUES:,}, and {MOST_BYTES:,} bytes of "
+                        "JSON); narrow them with --where, or group by another field"
                     )
                 group = groups[key] = {"value": value, "sessions": 0}
             group["sessions"] += 1

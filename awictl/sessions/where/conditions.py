@@ -8,6 +8,7 @@ document would say is undecided (None), and so is what depends on that.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import ge, gt, le, lt
@@ -213,7 +214,9 @@ def searched(left: Operand, pattern: Operand, *, negated: bool) -> Condition:
     if left.kind not in (Kind.TEXT, Kind.ANY) or left.is_constant:
         raise InvalidExpression(f"~ searches in text, and {left.name} is {left.kind.value}", left.position)
     try:
-        search = re.compile(pattern.constant).search
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later version of Python may understand differently
+            search = re.compile(pattern.constant).search
     except (re.error, RecursionError, OverflowError) as error:
         raise InvalidExpression(f"not a regular expression: {error}", pattern.position) from None
     values = left.values

@@ -233,7 +233,7 @@ def _number(token: Token) -> int | float:
     try:
         value: int | float = int(digits)
     except ValueError:
-        value = float(digits) if len(digits) < 1_000 else float("inf")
+        value = float(digits)  # also of more digits than Python converts to an integer
     return value * _FACTORS[unit.replace("K", "k")] if unit else value
 
 

@@ -219,8 +219,11 @@ def test_without_redis_the_archive_is_listed_and_marked(sqlite_user: Cli) -> Non
     assert ended.code == 5 and "0 done" in ended.err and "cannot reach Redis" in ended.err
 
 
-def test_all_needs_an_archive(awictl: Cli, sqlite_user: Cli) -> None:
-    awictl("session", "list", "--all").error(4, "no archive is configured")
+def test_all_without_an_archive(awictl: Cli, sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document((0,), "sess_1")), "sess_1")
+    listed = awictl.ok("session", "list", "--all")
+    assert [(row["session_id"], row["where"]) for row in listed.rows] == [("sess_1", "live")]
+    assert listed.err == "no archive is configured: only live sessions are selected\n"
     sqlite_user("session", "list", "--all").error(3, "there is no archive")
 
 

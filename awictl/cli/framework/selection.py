@@ -81,7 +81,7 @@ class Selection:
         self._ctx = ctx
         self._manager = manager
         self._where = where
-        self._all = all_sessions
+        self._all = all_sessions and has_archive(ctx, manager)
         #: The ids that were given; None if sessions are selected by --where or --all.
         self.ids = ids or None
 
@@ -131,6 +131,13 @@ class Selection:
                     self._ctx.out.notice(degraded_notice(str(batch.degraded)))
                 for sessions in batched(batch.sessions, most):
                     yield [one.summary.session_id for one in sessions]
+
+
+def has_archive(ctx: CommandContext, manager: StateManager) -> bool:
+    """Whether there are archived sessions to select; a notice says if no archive is configured."""
+    if manager.archive is None:
+        ctx.out.notice("no archive is configured: only live sessions are selected")
+    return manager.archive is not None
 
 
 def degraded_notice(error: str) -> str:

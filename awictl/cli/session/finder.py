@@ -11,7 +11,7 @@ from ...sessions.list_filter import SessionQuery
 from ...util.humanize import plural
 from ..framework.agent_names import registered_id
 from ..framework.command import CommandContext
-from ..framework.selection import degraded_notice
+from ..framework.selection import degraded_notice, has_archive
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
@@ -91,7 +91,8 @@ class SessionFinder:
         until_first: bool,
     ) -> AsyncGenerator[Sequence[tuple[Summary, Any]], None]:
         degraded = False
-        options: dict[str, Any] = {"archived": self.archived, "value": value, "rate": self.rate}
+        archived = self.archived and has_archive(ctx, manager)
+        options: dict[str, Any] = {"archived": archived, "value": value, "rate": self.rate}
         with ExitStack() as waiting:
             on_step = waiting.enter_context(ctx.out.progress(None, "reading sessions"))
             async with aclosing(manager.selection.find(self.where, **options)) as found:

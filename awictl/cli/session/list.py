@@ -16,7 +16,6 @@ from ..framework.parsers import parse_duration, plain_id
 from ..framework.selection import AllSessions, Where, parsed_where
 from . import view
 from .finder import SessionFinder
-from .groups import by_count
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
@@ -235,6 +234,8 @@ async def run_count(ctx: CommandContext, finder: SessionFinder) -> None:
 
 async def run_groups(ctx: CommandContext, finder: SessionFinder, field: "Operand", limit: int | None) -> None:
     """Print how many sessions have each value of a field, the most frequent first."""
+    from .groups import by_count
+
     async with ctx.manager() as manager, aclosing(finder.values(ctx, manager, field)) as values:
         rows = await by_count(values)
     await ctx.out.many(rows[:limit], view.GROUPS, empty=finder.empty)

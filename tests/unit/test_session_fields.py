@@ -6,7 +6,6 @@ import json
 import math
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from support.documents import APP_FILES, action, compact, document
 from awictl.document.byte_layout import CLOSE, encode, encode_head
 from awictl.document.splice import base_from_string
 from awictl.document.timestamps import parse_timestamp
-from awictl.sessions.summaries import _epoch_ms, json_lines, summaries
+from awictl.sessions.summaries import FIELDS, FIELDS_OF_ALL, _epoch_ms, json_lines, summaries
 from awictl.store import session_fields
 from awictl.store.session_fields import SessionFields, decode_batch, decode_fields, fields_of
 
@@ -111,11 +110,13 @@ def test_a_summary_as_json_is_its_row(others: dict[str, Any], error: str | None)
     fields.error = error
     [one] = summaries([fields])
     row = one.row()
-    names = [field.name for field in msgspec.structs.fields(one)]
-    assert list(row) == (names if error else names[:-1])
+    assert (*FIELDS, "where", "degraded") == FIELDS_OF_ALL
+    assert list(row) == [*(FIELDS if error else FIELDS[:-1])]
     line, end = json_lines([one]).split(b"\n")
     assert json.loads(line) == row and not end
     assert json_lines([one, one]) == 2 * (line + b"\n")
+    one.where, one.degraded = "archived", True
+    assert one.row() == row | {"where": "archived", "degraded": True} == json.loads(json_lines([one]))
     assert isinstance(one.idle_ms, int) and (one.ttl_ms, one.actions) == (1234, 3)
 
 

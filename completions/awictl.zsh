@@ -107,6 +107,7 @@ _awictl_session() {
       'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
       'verify:Check that the history of sessions explains their state'
       'watch:Watch a session: its state and its newest actions, as they change'
+      'replay:Replay a session: each action, the fields that it changed, and the state after it'
       'touch:Extend the TTL of sessions'
       'end:End sessions: archive each, verify the copy, and only then delete it'
       'export:Export sessions as a file: their documents, all actions, keys and TTLs'
@@ -124,6 +125,7 @@ _awictl_session() {
         compare) _awictl_session_compare ;;
         verify) _awictl_session_verify ;;
         watch) _awictl_session_watch ;;
+        replay) _awictl_session_replay ;;
         touch) _awictl_session_touch ;;
         end) _awictl_session_end ;;
         export) _awictl_session_export ;;
@@ -331,6 +333,28 @@ _awictl_session_watch() {
   _arguments \
     '--interval=[Polling interval, such as 500ms or 2s.]:DURATION: ' \
     '--seconds=[Stop after this many seconds.  (default, at Ctrl-C)]:SECONDS: ' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1:ID: _awictl_values session'
+}
+
+_awictl_session_replay() {
+  _arguments \
+    '--from=[Start with this action, its number, a time such as 12,05,30, or -5m.]:T: ' \
+    '--to=[Stop after this action.]:T: ' \
+    '--speed=[Play N times as fast as it was recorded.]:N: ' \
+    '--step[Do not play, but wait for keys.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \

@@ -18,8 +18,9 @@ from .timeline import StateAt, Step, Timeline
 ABSENT: Any = object()
 #: Fields that are not part of the state of a frame: the action itself is there already.
 _LEFT_OUT = "history"
-#: Fields that every action changes; they follow the others.
-_BOOKKEEPING = ("/statistics/", "/last_updated")
+#: Fields that every action changes by itself.
+_COUNTERS = ("total_actions", "successful_actions", "failed_actions", "last_activity")
+_BOOKKEEPING = {"/last_updated", *(f"/statistics/{name}" for name in _COUNTERS)}
 #: So many frames are computed at once.
 _BLOCK = 128
 
@@ -61,8 +62,9 @@ class Frame(NamedTuple):
     before: StateAt | None
     #: None if the action was overwritten, and no older action is known.
     after: StateAt | None
-    #: The ordinals of the first and the last action that are missing before this one.
-    gap: tuple[int, int] | None = None
+    #: The ordinals of the first and the last action that are missing before this one. If their number is unknown: the
+    #: ordinal of this one, and None.
+    gap: tuple[int, int | None] | None = None
 
     @property
     def state(self) -> dict[str, Any]:
@@ -78,31 +80,31 @@ class Frame(NamedTuple):
     def changes(self) -> list[FieldChange]:
         """The fields that the action changed, or may have changed. Raises InvalidData if they are nested too deeply.
 
-        Those that each action changes (the statistics, the time of the last update) are at the end.
+        Without the counts and times that each action changes, unless its delta sets them.
         """
         if self.step.overwritten or self.after is None:
             return []
+        delta = as_object(as_object(self.step.action).get("delta"))
         try:
             if self.before is None:
-                found = [*_set_by(as_object(as_object(self.step.action).get("delta")), self.state, "")]
-            else:
-                found = [*_changes(self.before.head, self.after.head, _Unknown(self.before, self.after), "")]
+                return [*_set_by(delta, self.state, "")]
+            found = [*_changes(self.before.head, self.after.head, _Unknown(self.before, self.after), "")]
         except RecursionError:
             raise InvalidData("the states are nested too deeply to be compared") from None
-        return sorted(found, key=lambda one: one.field.startswith(_BOOKKEEPING))
+        set_itself = {pointer("", name) for name in delta}
+        return [one for one in found if one.field not in _BOOKKEEPING or f"/{one.field.split('/')[1]}" in set_itself]
 
     def row(self) -> dict[str, Any]:
         """The frame as JSON values."""
         action = self.step.action if isinstance(self.step.action, dict) else {"action": self.step.action}
         names = ("action", "input", "success", "observation")
-        first, last = self.gap or (None, None)
         return {
             "t": action.get("t"),
             "ordinal": self.step.ordinal,
             "timestamp": action.get("timestamp"),
             **{name: action.get(name) for name in names},
             "overwritten": self.step.overwritten,
-            "gap": {"from": first, "to": last} if self.gap is not None else None,
+            "gap": _gap_row(*self.gap) if self.gap is not None else None,
             "changed": [one.field for one in self.changes()],
             "unknown": list(self.unknown),
             "state": self.state,
@@ -120,10 +122,22 @@ def frames(timeline: Timeline, start: int = 0, stop: int | None = None) -> Itera
         if step.overwritten:
             yield Frame(step, before, before)
         else:
-            expected = before.ordinal + 1 if before is not None else 0
             after = next(states)
-            yield Frame(step, before, after, (expected, step.ordinal - 1) if step.ordinal > expected else None)
+            yield Frame(step, before, after, _gap(timeline, before, step.ordinal))
             before = after
+
+
+def _gap(timeline: Timeline, before: StateAt | None, ordinal: int) -> tuple[int, int | None] | None:
+    """The gap before an action. `before`: the state after the previous one."""
+    expected = before.ordinal + 1 if before is not None else 0
+    if ordinal > expected:
+        return expected, ordinal - 1
+    return (ordinal, None) if ordinal in timeline.breaks else None
+
+
+def _gap_row(first: int, last: int | None) -> dict[str, int | None]:
+    """A gap as JSON values, as `archive show` has it."""
+    return {"from": first, "to": last, "count": last - first + 1 if last is not None else None}
 
 
 class Frames:

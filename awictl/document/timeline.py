@@ -83,7 +83,7 @@ class Timeline:
         default, the one in the document. `breaks`: ordinals before which an unknown number of actions is missing."""
         self.steps: Sequence[Step] = steps_of(document) if steps is None else steps
         self._kept: list[Step] = [one for one in self.steps if not one.overwritten]
-        self._breaks = breaks
+        self.breaks = breaks
         #: The present state without its trajectory.
         self.head = _without_actions(document)
         #: JSON pointers to fields that no delta set, and that are not as in a new session, though it began as one.
@@ -223,7 +223,7 @@ class Timeline:
     def _follows(self, index: int) -> bool:
         """Whether no action is missing before this one."""
         ordinal = self._kept[index].ordinal
-        return ordinal == (self._kept[index - 1].ordinal + 1 if index else 0) and ordinal not in self._breaks
+        return ordinal == (self._kept[index - 1].ordinal + 1 if index else 0) and ordinal not in self.breaks
 
     def _after(self, index: int, before: dict[str, Any] | None) -> dict[str, Any]:
         """What the trajectory says of the state after an action. `before`: the same after the previous one."""

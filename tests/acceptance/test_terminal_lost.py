@@ -23,6 +23,7 @@ COMMANDS = [
     (["top", "--interval", "0.2"], {129}),
     (["session", "watch", SESSION_ID, "--interval", "0.2"], {1, 141}),
     (["session", "history", SESSION_ID, "--follow", "--interval", "0.2"], {1, 141}),
+    (["session", "replay", SESSION_ID, "--step"], {1, 129}),
 ]
 
 
@@ -53,7 +54,7 @@ def drawing(user: Cli, words: list[str]) -> Iterator[tuple[subprocess.Popen[byte
         process.wait()
 
 
-@pytest.mark.parametrize(("words", "codes"), COMMANDS, ids=["top", "watch", "follow"])
+@pytest.mark.parametrize(("words", "codes"), COMMANDS, ids=["top", "watch", "follow", "replay"])
 def test_it_ends_when_its_terminal_is_lost(
     awictl: Cli, valkey: ValkeyServer, words: list[str], codes: set[int]
 ) -> None:

@@ -15,7 +15,7 @@ from awictl.document.frames import ABSENT, ChangeKind, FieldChange, Frame, Frame
 from awictl.document.json_codec import json_equal
 from awictl.document.partial_state import UNKNOWN
 from awictl.document.timeline import StateAt, Step, Timeline, steps_of
-from awictl.document.update import Update
+from awictl.document.update import Update, ending
 
 START = datetime(2026, 11, 23, 7, tzinfo=UTC)
 
@@ -33,15 +33,27 @@ def changes(first: dict[str, Any], second: dict[str, Any], unknown: tuple[tuple[
 
 
 def test_changed_new_and_removed_fields() -> None:
-    first = {"last_updated": 1, "a": {"b": 1, "c": [1], "x/~": True}, "gone": 1, "same": 1}
-    second = {"last_updated": 2, "a": {"b": 1.0, "c": [1, 2], "x/~": 1}, "same": 1, "new": {"d": 1}}
+    first = {"a": {"b": 1, "c": [1], "x/~": True}, "gone": 1, "same": 1}
+    second = {"a": {"b": 1.0, "c": [1, 2], "x/~": 1}, "same": 1, "new": {"d": 1}}
     assert changes(first, second) == [
         ("/a/c", "changed", [1], [1, 2]),
         ("/a/x~1~0", "changed", True, 1),
         ("/new", "new", ABSENT, {"d": 1}),
         ("/gone", "removed", 1, ABSENT),
-        ("/last_updated", "changed", 1, 2),  # what each action changes is at the end
     ]
+
+
+def test_what_each_action_changes_is_left_out_unless_its_delta_sets_it() -> None:
+    made = [
+        Update(delta={"a": 1}),
+        Update(delta={"statistics": {"failed_actions": 7}}),
+        Update(delta={"last_updated": 1}),
+    ]
+    found = [frame.row()["changed"] for frame in frames(Timeline(lived([*made, ending()])[-1]))]
+    assert found[:2] == [[], ["/a"]]
+    assert {"/statistics/failed_actions", "/statistics/total_actions"} <= {*found[2]}
+    assert "/last_updated" in found[3] and "/statistics/total_actions" not in found[3]
+    assert found[4] == ["/statistics/session_end"]
 
 
 def test_what_is_unknown_is_not_invented() -> None:
@@ -69,7 +81,7 @@ def test_the_changes_of_a_whole_session_are_those_that_it_went_through(made: lis
         for field, kind in kinds.items():
             old, new = at(before, field), at(after, field)
             assert not json_equal(old, new) if UNKNOWN not in (old, new) else kind is ChangeKind.NEW
-        for field in ("/note", "/statistics/total_actions", "/last_updated"):
+        for field in ("/a", "/b", "/page_state/a"):
             if UNKNOWN not in (old := at(before, field), new := at(after, field)) and not json_equal(old, new):
                 assert any(field == one or one.startswith(f"{field}/") for one in kinds)
 
@@ -100,7 +112,9 @@ def test_gaps_and_overwritten_actions() -> None:
         (5, False, (3, 4), 5),
     ]
     assert found[2].changes() == [] and found[2].row()["overwritten"] is True and found[2].row()["action"] == "lost"
-    assert found[4].row()["gap"] == {"from": 3, "to": 4} and "/a" in found[4].row()["changed"]
+    assert found[4].row()["gap"] == {"from": 3, "to": 4, "count": 2} and "/a" in found[4].row()["changed"]
+    [_, _, frame] = frames(Timeline(documents[-1], [steps[0], steps[1], steps[2]], {2}))
+    assert frame.gap == (2, None) and frame.row()["gap"] == {"from": 2, "to": None, "count": None}
     for start in range(5):
         for stop in range(start, 6):
             assert [*frames(timeline, start, stop)] == found[start:stop], (start, stop)
@@ -109,7 +123,12 @@ def test_gaps_and_overwritten_actions() -> None:
 def test_a_row_has_the_state_and_what_is_unknown() -> None:
     document = load(SESSIONS[3])
     rows = [one.row() for one in frames(Timeline(document))]
-    assert [one["ordinal"] for one in rows] == [*range(27, 127)] and rows[0]["gap"] == {"from": 0, "to": 26}
+    assert [one["ordinal"] for one in rows] == [*range(27, 127)]
+    assert rows[0]["gap"] == {
+        "from": 0,
+        "to": 26,
+        "count": 27,
+    }
     last = document["history"]["actions"][-1]
     assert {**rows[-1], "state": None} == {
         "t": 100,

@@ -63,27 +63,29 @@ class KeyDecoder:
 
 
 class Keyboard:
-    """Reads keys from the terminal at stdin; Ctrl-C and Ctrl-Z stay signals. The modes of the terminal are restored."""
+    """Reads keys from the terminal at stdin. Ctrl-C and Ctrl-Z stay signals."""
 
     def __init__(self) -> None:
         self.keys: asyncio.Queue[str] = asyncio.Queue()
+        #: Called when there is no terminal any more.
+        self.on_lost: Callable[[], object] = lambda: None
         self._decoder = KeyDecoder()
         self._modes: list[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, on_lost: Callable[[], object]) -> None:
-        """Read keys from now on. `on_lost`: called when there is no terminal any more."""
+    def start(self) -> None:
+        """Let the terminal send each key at once, without showing it."""
         import termios
         import tty
 
-        number = sys.stdin.fileno()
         if self._modes is None:
+            number = sys.stdin.fileno()
             self._modes = termios.tcgetattr(number)
-            tty.setcbreak(number, termios.TCSANOW)
-            asyncio.get_running_loop().add_reader(number, self._read, on_lost)
+            tty.setcbreak(number, termios.TCSANOW)  # does not wait until a blocked terminal has taken all output
+            asyncio.get_running_loop().add_reader(number, self._read)
 
     def stop(self) -> None:
-        """Read no more keys, and restore the modes of the terminal."""
+        """Restore the modes of the terminal."""
         import termios
 
         if self._timer is not None:
@@ -94,24 +96,22 @@ class Keyboard:
             with suppress(termios.error):  # the terminal is lost
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, modes)
 
-    def _read(self, on_lost: Callable[[], object]) -> None:
+    def _read(self) -> None:
         try:
             data = os.read(sys.stdin.fileno(), 1024)
-        except BlockingIOError:  # another process made it non-blocking, and read the key
+        except BlockingIOError:  # another process made the terminal non-blocking, and read the key
             return
         except OSError:
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            on_lost()
+            self.on_lost()
         if self._timer is not None:
             self._timer.cancel()
         self._put(self._decoder.feed(data))
         if self._decoder.is_pending:
-            self._timer = asyncio.get_running_loop().call_later(ESCAPE_SECONDS, self._end)
-
-    def _end(self) -> None:
-        self._put(self._decoder.end())
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(ESCAPE_SECONDS, lambda: self._put(self._decoder.end()))
 
     def _put(self, keys: Iterator[str]) -> None:
         for key in keys:

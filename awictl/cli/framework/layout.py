@@ -55,7 +55,7 @@ class Layout(NamedTuple):
     def heading(self) -> tuple[str, str]:
         """The line of titles, and the line below it."""
         titles = [
-            _padded(_cut(column.title, width), width, column.right)
+            _padded(cut(column.title, width), width, column.right)
             for column, width in zip(self.columns, self.widths, strict=True)
         ]
         rule = "─" if can_print("─") else "-"
@@ -75,7 +75,7 @@ class Layout(NamedTuple):
             elif text_width(text) <= width:
                 shown.append(_padded(text, width, column.right))
             elif column.narrow == "cut":
-                shown.append(_padded(_cut(text, width), width, column.right))
+                shown.append(_padded(cut(text, width), width, column.right))
             elif column.narrow == "keep":
                 shown.append(text)  # wider than expected: it shifts the rest of the row
             else:
@@ -98,7 +98,7 @@ class Layout(NamedTuple):
                 (before if first else after).extend(indent + line for line in whole)
                 parts.append([])
             else:
-                parts.append([_cut(text, width) if column.narrow == "cut" else text])
+                parts.append([cut(text, width) if column.narrow == "cut" else text])
         rows = []
         for number in range(max(map(len, parts), default=0)):
             texts = [
@@ -184,7 +184,7 @@ def _padded(text: str, width: int, right: bool) -> str:
     return space + text if right else text + space
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     """The text, or its first characters and an ellipsis."""
     if text_width(text) <= width:
         return text

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
+    from .keyboard import Keyboard
+
 #: Signals that end a command; it restores the terminal first.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 #: Seconds that a command may take to end after a signal.
@@ -61,9 +63,10 @@ def can_be_suspended() -> bool:
 class LiveTerminal:
     """Draws pictures over each other. The cursor is shown again at the end, however that comes, and while suspended."""
 
-    def __init__(self, new_live: Callable[[], Live]) -> None:
-        """`new_live`: makes the display. It is started at the first picture."""
+    def __init__(self, new_live: Callable[[], Live], keyboard: Keyboard | None = None) -> None:
+        """`new_live`: makes the display. It is started at the first picture, and with it the `keyboard`."""
         self._new_live = new_live
+        self._keyboard = keyboard
         self._live: Live | None = None
         self._picture: RenderableType = ""
 
@@ -71,6 +74,8 @@ class LiveTerminal:
         """Draw a picture over the last one."""
         self._picture = picture
         if self._live is None:
+            if self._keyboard is not None:
+                self._keyboard.start()
             self._live = self._new_live()
             self._live.start()
         self._live.update(picture, refresh=True)
@@ -87,6 +92,11 @@ class LiveTerminal:
                 task.cancel()
 
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        if self._keyboard is not None:
+            self._keyboard.on_lost = partial(end, 128 + signal.SIGHUP)
+            # the shell has changed the terminal meanwhile, also if it was SIGSTOP that suspended this process
+            loop.add_signal_handler(signal.SIGCONT, self._draw_again)
+            loop.add_signal_handler(signal.SIGWINCH, self._redraw)
         try:
             with ended_by(ending_signals(), end):
                 try:
@@ -98,12 +108,26 @@ class LiveTerminal:
                 raise CommandExit(codes[0]) from None
             raise
         finally:
-            loop.remove_signal_handler(signal.SIGTSTP)
+            for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
+                loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
+        if self._keyboard is not None:
+            self._keyboard.stop()
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+
+    def _redraw(self) -> None:
+        """Draw the picture again, in the size that the terminal has now."""
+        if self._live is not None:
+            self.show(self._picture)
+
+    def _draw_again(self) -> None:
+        """Draw the picture on a terminal whose modes another process may have changed."""
+        if self._live is not None:
+            self._stop()
+            self.show(self._picture)
 
     def _suspend(self) -> None:
         """Restore the terminal, suspend this process as Ctrl-Z does by default, and draw again below."""

@@ -11,6 +11,7 @@ COMMANDS = (
     "compare",
     "verify",
     "watch",
+    "replay",
     "touch",
     "end",
     "export",

@@ -10,8 +10,6 @@ from .params import bad_parameter
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ...document.moments import Moment
-
 #: Minimum polling interval, in seconds.
 MIN_INTERVAL = 0.05
 
@@ -90,16 +88,3 @@ def parse_moment(text: str) -> "datetime":
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise bad_parameter(f"{text!r} is not a time such as 2026-11-23, 2026-11-23T08:00 or 7d (7 days ago)") from None
-
-
-def moment_of(option: str, text: str | None) -> "Moment | None":
-    """Parse a moment of a session, the value of an option; None stays. Raises InvalidInput, which names the option."""
-    if text is None:
-        return None
-    from ...document.moments import parse_moment_of  # seldom given
-    from ...errors import InvalidInput
-
-    try:
-        return parse_moment_of(text)
-    except InvalidInput as error:
-        raise InvalidInput(f"{option}: {error}") from None

@@ -12,8 +12,9 @@ from ...errors import InvalidInput, NotFound
 from ..framework import whole_view
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
+from ..framework.moments import moment_of
 from ..framework.params import option
-from ..framework.parsers import check_finite, moment_of
+from ..framework.parsers import check_finite
 from ..framework.stdout import is_terminal
 
 if TYPE_CHECKING:

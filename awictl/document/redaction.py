@@ -34,6 +34,8 @@ _NO_DIGITS = re.compile(r"\D")
 _MIN_DIGITS = 4
 #: Smaller numbers stay if they count something (`_COUNTS`).
 _MIN_LONG_NUMBER = 10**11
+#: Kinds of values that may be plain words; then they stay in other places.
+_WORDS = frozenset({"bearer", SECRET})
 #: Number of texts that are cached, and the maximum length of one in characters.
 _KNOWN_TEXTS, _MAX_KNOWN = 20_000, 300
 _PLACEHOLDER = re.compile(r"<[a-z-]{3,12}-([0-9]{1,9})>")
@@ -290,7 +292,8 @@ class Redactor:
             if _PLACEHOLDER.fullmatch(value):
                 continue
             if self.learning:
-                self._values.add(value, kind, everywhere=True)
+                everywhere = kind not in _WORDS or looks_random(value)
+                self._values.add(value, kind, everywhere=everywhere)
             yield _Part(*view.span(start, end), of(value, kind))
         if not self.learning:
             for start, end in self._values.find(view.text):

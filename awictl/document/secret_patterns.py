@@ -22,11 +22,14 @@ _ISSUER = re.compile(
     r"|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}|6(?:011|5\d\d|4[4-9]\d)\d{12}"
     r"|(?:50|5[6-9]|6\d)\d{10,17}"
 )
-_DIGITS = re.compile(r"(?<![\w.])\d(?:[ \u00a0-]?\d){11,}(?!\w)")
+_DIGITS = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ \u00a0-]?\d){11,}(?!\.?\d)")
+#: Text that is an id in hexadecimal digits, and not a number.
+_HEX_ID = re.compile(r"(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{24,}")
+_WORD = re.compile(r"[0-9A-Za-z]*")
 _NUMBER_GROUP = re.compile(r"\d+")
 #: Names of fields, headers and parameters whose value is a secret.
 _NAMES = (
-    r"pass(?:word|wd|phrase|code)|pwd|secret|api[_-]?key|authorization|(?:set-)?cookie|credentials?|cvv2?|cvc2?|ssn"
+    r"pass(?:word|wd|phrase|code)|pwd|secret|api[ _-]?key|authorization|(?:set-)?cookie|credentials?|cvv2?|cvc2?|ssn"
     r"|(?:client|app|api|shared|session)[_-]?secret|(?:private|secret|access|signing|encryption)[_-]?key"
 )
 _TOKEN_NAMES = r"(?:(?:access|auth|refresh|id|session|csrf|xsrf|api|bearer|security|oauth)[_-]?)?token"  # noqa: S105
@@ -92,8 +95,13 @@ _PATTERNS = (
     _Pattern(
         "bearer",
         "bearer",
-        re.compile(r"\bbearer(?:\s++|\s*+[:=]\s*+)([A-Za-z0-9._~+/-]{8,}+=*+)", re.IGNORECASE),
+        re.compile(r"\bbearer(?:\s++|\s*+[:=]\s*+)([A-Za-z0-9._~+/-]{6,}+=*+)", re.IGNORECASE),
         looks_random,
+    ),
+    _Pattern(
+        "bearer",
+        "bearer",
+        re.compile(r"\b(?:Bearer|BEARER)(?:\s++|\s*+[:=]\s*+)([A-Za-z0-9._~+/-]{8,}+=*+)"),
     ),
     _Pattern("basic", "basic", re.compile(r"\bbasic\s++([A-Za-z0-9+/]{4,}+={0,2})", re.IGNORECASE), _is_basic),
     _Pattern("awi-key", "agent_", re.compile(r"agent_[0-9A-Fa-f]{32,}+")),
@@ -107,8 +115,18 @@ _PATTERNS = (
             r"|SG\.[\w-]{16,}+\.[\w-]{16,}+|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})"
         ),
     ),
-    _Pattern("secret", "=", re.compile(rf"(?:^|[?&;\s]){_ANY_NAME}=([^\s\"'&;<>]{{4,}}+)", re.IGNORECASE)),
+    _Pattern(
+        "secret", "=", re.compile(rf"(?<![A-Za-z0-9_-]){_ANY_NAME}=[\"']?([^\s\"'&;,<>(){{}}]{{4,}}+)", re.IGNORECASE)
+    ),
     _Pattern("secret", '"', re.compile(rf'"{_ANY_NAME}"\s*+:\s*+"([^"<>]{{4,}}+)"', re.IGNORECASE)),
+    _Pattern(  # a header
+        "secret",
+        ":",
+        re.compile(
+            rf"(?:^|[\r\n])[ \t]*+{_ANY_NAME}[ \t]*+:[ \t]*+(?!bearer|basic)([^\s\"<>](?:[^\r\n\"<>]*[^\s\"<>])?)",
+            re.IGNORECASE,
+        ),
+    ),
     _Pattern("secret", "://", re.compile(r"://[^\s/?#@:\"'<>]*+:([^\s/?#@\"'<>]++)@")),
     _Pattern(
         "email",
@@ -132,7 +150,15 @@ def find_secrets(text: str, kinds: Iterable[str]) -> Iterator[FoundSecret]:
                     yield FoundSecret(*found.span(group), pattern.kind)
     if "card" in kinds:
         for run in _DIGITS.finditer(text):
-            yield from _cards(run[0], run.start())
+            yield from (one for one in _cards(run[0], run.start()) if not _is_hex_id(text, one))
+
+
+def _is_hex_id(text: str, found: FoundSecret) -> bool:
+    """Whether digits are a part of an id in hexadecimal digits."""
+    before = _WORD.match(text[max(found.start - 64, 0) : found.start][::-1])
+    after = _WORD.match(text, found.end, found.end + 64)
+    word = (before[0][::-1] if before else "") + text[found.start : found.end] + (after[0] if after else "")
+    return _HEX_ID.fullmatch(word) is not None
 
 
 def _cards(run: str, offset: int) -> Iterator[FoundSecret]:

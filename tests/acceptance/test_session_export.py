@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,73 @@ def test_an_interrupted_export_is_resumed(sqlite_user: Cli, valkey: ValkeyServer
     assert part.read_bytes() == b"something else\n"
 
 
+def test_a_redacted_session_is_sound_on_a_laptop(awictl: Cli, laptop: Cli, valkey: ValkeyServer) -> None:
+    site = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db", AWI_MAX_ACTIONS_PER_SESSION="4")
+    [session_id] = site("session", "create", "--agent", "browser-1", "--name", "bob@example.org", "-o", "ids").lines
+    for number in range(7):
+        delta = {"page_state": {"filters": {"q": f"u{number % 2}@example.org", "card": 4111111111111111}}}
+        words = ["session", "apply", session_id, json.dumps(delta), "--action", "search", "--input", json.dumps(delta)]
+        assert site(*words).code == 0
+    data = site("session", "export", session_id, "--redact", "default").out
+    assert b"example.org" not in data and b"411111" not in data
+    home = laptop.having(AWI_EMBEDDED="1")
+    done = home("session", "import", "-", stdin=data)
+    assert (done.code, done.rows[0]["outcome"], done.rows[0]["actions"]) == (0, "imported", 8)
+    assert home("session", "verify", session_id).code == 0
+    assert home("session", "show", session_id).json["page_state"]["filters"]["card"] == "<card-1>"
+    assert without_ttl(home("session", "export", session_id).out)[1:-1] == without_ttl(data)[1:-1]
+
+
+def test_an_export_that_loses_its_server_can_be_resumed(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+    server = new_valkey()
+    first, second = fill(server, 2, 300)
+    reader = user.having(REDIS_SOCKET=str(server.socket), AWI_ARCHIVE_URL="sqlite:///archive.db")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "awictl", "session", "export", "-", "-f", "out.jsonl"],
+        cwd=user.home,
+        env=dict(reader.env),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stderr is not None
+    process.stdin.write(f"{first}\n".encode())
+    process.stdin.flush()
+    part = user.home / "out.jsonl.part"
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not part.exists() or part.stat().st_size < 20_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    server.stop()
+    process.stdin.write(f"{second}\n".encode())
+    process.stdin.close()
+    message = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(LIMIT_SECONDS) == 5
+    assert "out.jsonl.part is incomplete; --resume goes on with it" in message
+    assert first.encode() in part.read_bytes() and not (user.home / "out.jsonl").exists()
+
+
+def test_ctrl_c_ends_an_import_that_waits_for_its_file(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    ids = fill(valkey, 2)
+    data = sqlite_user("session", "export", *ids).out
+    valkey.raw.flushall()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "awictl", "session", "import", "-"],
+        cwd=sqlite_user.home,
+        env=dict(sqlite_user.env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    process.stdin.write(data[: data.rindex(b'{"end"')])
+    process.stdin.flush()
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(LIMIT_SECONDS) == 130
+    process.stdin.close()
+
+
 def test_two_exports_do_not_write_one_file(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     import fcntl
 
@@ -176,6 +244,43 @@ def test_killed_at_any_moment_both_are_completed_by_repeating_them(sqlite_user: 
 @pytest.mark.soak
 def test_killed_many_times(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     check_kills(sqlite_user, valkey, 2_000, 25)
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_number_of_sessions(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    """The peak of 20,000 sessions is at most 1.25 times that of 1,000."""
+    peaks: dict[str, list[int]] = {"plain": [], "redacted": [], "imported": []}
+    for count in (1_000, 20_000):
+        valkey.raw.flushall()
+        fill(valkey, count, 10)
+        where = ["--where", "actions == 10", "--force", "-f", "out.jsonl"]
+        peaks["redacted"].append(peak_of(sqlite_user, "session", "export", *where, "--redact", "default"))
+        peaks["plain"].append(peak_of(sqlite_user, "session", "export", *where))
+        valkey.raw.flushall()
+        peaks["imported"].append(peak_of(sqlite_user, "session", "import", "out.jsonl", "-o", "ids"))
+    print(peaks)
+    for small, large in peaks.values():
+        assert large <= 1.25 * small, peaks
+
+
+def peak_of(user: Cli, *words: str) -> int:
+    """Run a command in an interpreter of its own; return the peak of its memory in KiB."""
+    script = (
+        "import sys; from awictl.cli.main import run; code = run(sys.argv[1:]);"
+        "peak = [line for line in open('/proc/self/status') if line.startswith('VmHWM')];"
+        "print(code, *peak, file=open('peak', 'w'))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=user.home,
+        env=dict(user.env),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    code, _, peak, _ = (user.home / "peak").read_text().split()
+    assert code == "0"
+    return int(peak)
 
 
 def check_kills(user: Cli, valkey: ValkeyServer, count: int, kills: int) -> None:

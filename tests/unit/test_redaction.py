@@ -53,6 +53,7 @@ FOUND = [
     ("email", "jürgen@büro.example", "<email-1>"),
     ("bearer", f"Authorization: Bearer {TOKEN}", "Authorization: Bearer <bearer-1>"),
     ("bearer", f"bearer {TOKEN}==", "bearer <bearer-1>"),
+    ("bearer", "Authorization: Bearer correcthorse", "Authorization: Bearer <bearer-1>"),
     ("basic", "Basic Ym9iOnNlY3JldA==", "Basic <basic-1>"),
     ("jwt", "t=eyJhbGciOiJIUzI1.eyJzdWIiOiIx.c2ln-_", "t=<jwt-1>"),
     ("api-key", f"key sk-{TOKEN}{TOKEN}.", "key <api-key-1>."),
@@ -62,9 +63,13 @@ FOUND = [
     ("card", "pay 4111 1111 1111 1111 12/27", "pay <card-1> 12/27"),
     ("card", "5500-0000-0000-0004", "<card-1>"),
     ("card", "no. 340000000000009!", "no. <card-1>!"),
+    ("card", "card_4111111111111111x", "card_<card-1>x"),
     ("private-key", "-----BEGIN RSA PRIVATE KEY-----\nMIIa\n-----END RSA PRIVATE KEY-----\n", "<private-key-1>\n"),
     ("secret", "https://x.example/?a=1&api_key=hunter22&b=2", "https://x.example/?a=1&api_key=<secret-1>&b=2"),
     ("secret", "redis://user:hunter22@host/0", "redis://user:<secret-1>@host/0"),
+    ("secret", "a\nX-Api-Key: abc def\r\nb", "a\nX-Api-Key: <secret-1>\r\nb"),
+    ("secret", "Cookie: a=b; c=d", "Cookie: <secret-1>"),
+    ("secret", "(token='hunter22')", "(token='<secret-1>')"),
     ("secret", '{"password":"a b c d"}', '{"password":"<secret-1>"}'),
 ]
 
@@ -82,6 +87,7 @@ def test_a_pattern_finds_its_kind_by_name_and_by_default(kind: str, before: str,
         "4111111111111112", "1764200000000", "0.4111111111111111", "sess_" + "0aF3" * 8, "agent_x", "sk-short",
         NOW, "task-force-and-more",
         "2026-11-23", "token", "next page", "page_token=2", "/posts/4111", "eyJ.a.b", "<email-1>",
+        "deadbeef4111111111111111",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(harmless: str) -> None:
@@ -290,7 +296,8 @@ def test_any_nesting() -> None:
     "hostile",
     ["a" * 200_000, "a." * 100_000, "a@" * 100_000, "4 " * 20_000, "1-" * 20_000, "Bearer " * 30_000, "%41" * 70_000,
      "\\u0061" * 30_000, "&#97;" * 40_000, "eyJ" * 70_000, "-----BEGIN PRIVATE KEY-----" * 8_000, '"token":"' * 20_000,
-     "sk-" * 20_000, "://a:" * 40_000, "token=" * 10_000, "YWJj" * 50_000, "%25" * 60_000],
+     "sk-" * 20_000, "://a:" * 40_000, "token=" * 10_000, "\ntoken:" * 20_000,
+     "Cookie:" + " " * 100_000, "YWJj" * 50_000, "%25" * 60_000],
 )  # fmt: skip
 def test_hostile_texts_take_linear_time(hostile: str) -> None:
     text({"a": hostile})  # would take hours

@@ -123,7 +123,7 @@ def beginning(head: dict[str, Any], first: Any) -> dict[str, Any] | None:
 
     `first`: its first action.
     """
-    if not is_start(first) or APP_DOCUMENT_ID in head:
+    if not is_start(first) or APP_DOCUMENT_ID in head or APP_DOCUMENT_ID in as_object(head.get(FORKED_FROM)):
         return None
     state = state_of(new_document(head.get("session_id", ""), head.get("agent_id", ""), "", "", ""))
     for *parents, name in _VARYING:

@@ -83,6 +83,7 @@ class Timeline:
         default, the one in the document. `breaks`: ordinals before which an unknown number of actions is missing."""
         self.steps: Sequence[Step] = steps_of(document) if steps is None else steps
         self._kept: list[Step] = [one for one in self.steps if not one.overwritten]
+        #: Ordinals before which an unknown number of actions is missing.
         self.breaks = breaks
         #: The present state without its trajectory.
         self.head = _without_actions(document)
@@ -132,6 +133,14 @@ class Timeline:
         ]
         if wanted:
             yield from self._states(wanted[0], wanted[-1] + 1)
+
+    def steps_until(self, ordinal: int, *, consecutive: bool = False) -> list[Step]:
+        """The actions up to an ordinal, without overwritten ones. Raises NotFound if that one is not known.
+
+        `consecutive`: only those after the last gap.
+        """
+        index = self._index(ordinal)
+        return self._kept[self._run_start(index) if consecutive else 0 : index + 1]
 
     def actions_between(self, start: int, stop: int) -> list[Any] | None:
         """The actions after ordinal `start`, up to `stop`; None if some of them are missing. Raises NotFound."""

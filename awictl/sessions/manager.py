@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .end import Ended, SessionEndings
     from .export import SessionExports
     from .find import Found
+    from .fork import SessionForks
     from .get_or_create import AgentSessions
     from .migrate import StoreMigration
     from .selection import SessionSelection
@@ -216,6 +217,13 @@ class StateManager:
         from .verify import SessionVerifier
 
         return SessionVerifier(self.store, lambda: self.archive)
+
+    @cached_property
+    def forks(self) -> SessionForks:
+        """Makes new sessions of what sessions were at any moment."""
+        from .fork import SessionForks
+
+        return SessionForks(self.store, self.time_travel, lambda: self.archive, self.settings)
 
     @cached_property
     def inventory(self) -> Inventory:

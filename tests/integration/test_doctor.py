@@ -16,6 +16,7 @@ from awictl import StateManager
 from awictl.diagnostics.doctor import Check, RepairPlan, Status, data_scan, examine, findings
 from awictl.document.byte_layout import encode
 from awictl.document.keys import KeyKind
+from awictl.store.redis.repairs import MissingMapping
 
 
 async def examined(manager: StateManager, **options: Any) -> tuple[dict[str, Check], RepairPlan]:
@@ -154,6 +155,18 @@ async def test_a_missing_mapping_is_restored_to_the_latest_session(manager: Stat
     assert 490_000 < valkey.raw.pttl("AGENT:SESSION:a") <= 500_000, "the TTL of the session"
     assert await manager.find_session_for_agent("a") == "sess_new"
     assert not (await examined(manager))[1].repairs
+
+
+async def test_a_fork_needs_no_mapping(manager: StateManager, valkey: ValkeyServer) -> None:
+    """Its agent goes on in the original, or nowhere: a repair must not let it go on in a state of the past."""
+    healthy(valkey)
+    await manager.forks.fork(SESSION_ID)
+    checks, plan = await examined(manager)
+    assert checks["sessions per agent"].status is Status.PASS and not plan.repairs
+    valkey.raw.delete(agent_key(AGENT_ID), session_key())
+    checks, plan = await examined(manager)
+    assert checks["agents in a session"].status is Status.PASS
+    assert not any(isinstance(one.change, MissingMapping) for one in plan.repairs)
 
 
 async def test_invalid_and_oversized_documents(

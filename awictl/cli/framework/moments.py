@@ -1,11 +1,21 @@
 """Moments of a session as values of options: an action, a time, or how long ago."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from ...errors import InvalidInput
+from .params import option
 
 if TYPE_CHECKING:
     from ...document.moments import Moment
+
+At = Annotated[
+    str | None,
+    option(
+        "--at",
+        metavar="T",
+        help="As it was then: number of an action, time of day (UTC) such as 12:05:30, time, or -5m for 5 minutes ago.",
+    ),
+]
 
 
 def moment_of(name: str, text: str | None) -> "Moment | None":

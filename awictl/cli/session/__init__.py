@@ -9,6 +9,7 @@ COMMANDS = (
     "diff",
     "history",
     "compare",
+    "fork",
     "verify",
     "watch",
     "replay",

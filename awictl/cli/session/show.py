@@ -1,15 +1,14 @@
 """`awictl session show`."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
 from ..framework.each_id import are_several, each
-from ..framework.moments import moment_of
+from ..framework.moments import At, moment_of
 from ..framework.output import Format
-from ..framework.params import option
 from ..framework.session_view import marked, print_archived
 from ..framework.session_view import session as session_table
 from ..framework.stdout import write
@@ -18,15 +17,6 @@ if TYPE_CHECKING:
     from ...document.moments import Moment
     from ...sessions.manager import StateManager
     from ...store.base import Stored
-
-At = Annotated[
-    str | None,
-    option(
-        "--at",
-        metavar="T",
-        help="As it was then: number of an action, time of day (UTC) such as 12:05:30, time, or -5m for 5 minutes ago.",
-    ),
-]
 
 
 @cli_command(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...document import keys
 from ...document.json_codec import encodable
 from ...document.keys import KeyKind, decode_key
-from ...document.schema import as_object, as_text, has_ended
+from ...document.schema import FORKED_FROM, as_object, as_text, has_ended
 from ...errors import AwiError
 from ...store.base import Listed, SessionStore, Stored
 from ...store.keyspace import KeyInfo, Keyspace, StepCallback
@@ -159,8 +159,10 @@ class DataScan:
         elif listed.ttl_ms < EXPIRING_MS:
             self.found.expiring.add(f"{key}: {duration(listed.ttl_ms)}")
         agent_id = as_text(listed.head.get("agent_id"))
-        # the repair copies the session's TTL, so a session without one is repaired first
-        needs_mapping = listed.ttl_ms is not None and listed.ttl_ms > _IGNORED_TTL_MS
+        # a fork has the id of an agent that goes on in another session; the repair copies the session's TTL, so a
+        # session without one is repaired first
+        is_fork = FORKED_FROM in listed.head
+        needs_mapping = not is_fork and listed.ttl_ms is not None and listed.ttl_ms > _IGNORED_TTL_MS
         return agent_id if needs_mapping and agent_id and agent_id == encodable(agent_id) else None
 
     def _mapping_is_missing(self, listed: Listed) -> None:

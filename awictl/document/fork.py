@@ -1,0 +1,95 @@
+"""Make a new session of a state that a session has gone through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .action_numbers import first_ordinal, required_actions
+from .partial_update import is_end
+from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
+from .timeline import StateAt, Step, Timeline
+
+#: An end that may have been recorded in actions that are missing does not matter to a session that goes on.
+_IRRELEVANT = ("/statistics/session_end",)
+
+
+class ForkedDocument(NamedTuple):
+    """A new session."""
+
+    document: dict[str, Any]
+    #: Earlier actions that are known and that its document lacks, oldest first.
+    earlier: Sequence[Step]
+
+
+def before_end(timeline: Timeline, state: StateAt) -> StateAt | None:
+    """The state, or if that is the end of a session, the one before it; None if that is not known."""
+    while is_end(state.step.action):
+        steps = timeline.steps_until(state.ordinal, consecutive=True)
+        if len(steps) < 2:
+            return None
+        state = timeline.state_at(steps[-2].ordinal)
+    return state
+
+
+def unknown_in_fork(state: StateAt) -> list[str]:
+    """JSON pointers to what of a state is unknown, and would be missing from a session that begins with it."""
+    return [place for place in state.unknown if place not in _IRRELEVANT]
+
+
+def fork(
+    original: dict[str, Any],
+    timeline: Timeline,
+    state: StateAt,
+    session_id: str,
+    agent_id: str | None,
+    max_actions: int,
+) -> ForkedDocument:
+    """A session with this id and state, and with the actions until then, of which its document has `max_actions`.
+
+    `original`: the document of the timeline, as it is stored. At its newest action, the new document has exactly the
+    same actions. `state`: one that `before_end` returned. `agent_id`: its agent; None: the same. Its document has no
+    gap in its trajectory: what is before one is in `earlier`.
+    """
+    own = required_actions(original)
+    steps = timeline.steps_until(state.ordinal, consecutive=True)
+    as_stored = state.ordinal == timeline.last and 0 < len(own) <= min(max_actions, len(steps))
+    steps = steps[-len(own) :] if as_stored else steps[-max_actions:]
+    first = steps[0].ordinal
+    if as_stored:
+        history = original["history"]
+    else:
+        history = {name: value for name, value in state.head["history"].items() if name != "trimmed_actions"}
+        history |= {"trimmed_actions": first} if first else {}
+    head = {name: value for name, value in state.head.items() if name not in ("history", APP_DOCUMENT_ID)}
+    document = {
+        **head,
+        "session_id": session_id,
+        **_agent(head, agent_id),
+        FORKED_FROM: _origin(timeline.head, state),
+        "history": {**history, "actions": [one.action for one in steps]},
+    }
+    since = max((one for one in timeline.breaks if one <= state.ordinal), default=0)
+    earlier = [one for one in timeline.steps_until(state.ordinal) if since <= one.ordinal < first]
+    # they are archived by their ordinals, so these have to follow from the document
+    return ForkedDocument(document, earlier if first_ordinal(document) == first else ())
+
+
+def _agent(head: dict[str, Any], agent_id: str | None) -> dict[str, Any]:
+    if agent_id is None or agent_id == head.get("agent_id"):
+        return {}
+    return {"agent_id": agent_id, "agent_name": agent_id}
+
+
+def _origin(head: dict[str, Any], state: StateAt) -> dict[str, Any]:
+    """Where a session was forked from."""
+    origin = {
+        "session_id": head.get("session_id"),
+        "t": as_object(state.step.action).get("t"),
+        "ordinal": state.ordinal,
+    }
+    if unknown := unknown_in_fork(state):
+        origin["unknown"] = unknown
+    if APP_DOCUMENT_ID in head:  # it did not begin as a new session
+        origin[APP_DOCUMENT_ID] = head[APP_DOCUMENT_ID]
+    return origin

@@ -105,6 +105,7 @@ _awictl_session() {
       'diff:Print the last delta of a session, or compare two sessions, or two moments of one'
       'history:Print the actions of a session, newest first'
       'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
+      'fork:Make a new live session with the state and the history of a session, live or archived, at any moment'
       'verify:Check that the history of sessions explains their state'
       'watch:Watch a session: its state and its newest actions, as they change'
       'replay:Replay a session: each action, the fields that it changed, and the state after it'
@@ -123,6 +124,7 @@ _awictl_session() {
         diff) _awictl_session_diff ;;
         history) _awictl_session_history ;;
         compare) _awictl_session_compare ;;
+        fork) _awictl_session_fork ;;
         verify) _awictl_session_verify ;;
         watch) _awictl_session_watch ;;
         replay) _awictl_session_replay ;;
@@ -305,6 +307,29 @@ _awictl_session_compare() {
     '(-h --help)'{-h,--help}'[Show this message and exit.]' \
     '1:ID|FILE: _awictl_values session' \
     '2:ID|FILE: _awictl_values session'
+}
+
+_awictl_session_fork() {
+  _arguments \
+    '--at=[As it was then, number of an action, time of day (UTC) such as 12,05,30, time, or -5m for 5 minutes ago.]:T: ' \
+    '--agent=[Agent that goes on in the new session.  (default, none)]:ID: _awictl_values agent' \
+    '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
+    '--allow-unknown[Leave out what is unknown of that moment.]' \
+    '--dry-run[Only print what the new session would be; write nothing.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml|ids:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]' \
+    '1:ID: _awictl_values session'
 }
 
 _awictl_session_verify() {

@@ -96,6 +96,11 @@ def first_ordinal(document: dict[str, Any]) -> int:
     return max(cut, trimmed or first_t or 0)
 
 
+def last_ordinal(document: dict[str, Any]) -> int:
+    """The ordinal of the last action in a document, by the stored numbers; see `first_ordinal`."""
+    return first_ordinal(document) + len(actions_of(document) or []) - 1
+
+
 def next_t_after(last_t: Any, *, empty: bool) -> int:
     """The number of the next action, from the stored number of the last one. `empty`: whether there are no actions."""
     last = _countable(last_t)

@@ -174,3 +174,15 @@ def test_archived_sessions_are_compared(sqlite_user: Cli, valkey: ValkeyServer) 
     found = sqlite_user.ok("session", "diff", ended, live)
     assert found.json == {"delta": {"page_state": {"filters": {"tag": "t2"}}, "note_2": {"n": 2}}, "removed": []}
     assert "sess_a is read from the archive" in found.err
+
+
+def test_numbers_of_actions_in_a_session_that_the_app_cut(awictl: Cli, valkey: ValkeyServer) -> None:
+    """Its `t` sticks at 100: tables have the numbers that --at takes, and the history says how to get them."""
+    session_id = put(valkey, APP_CUT)
+    shown = awictl.on_screen("session", "show", session_id).text
+    assert "126  2026-11-23" in shown and "117  2026-11-23" in shown and "100  2026" not in shown
+    assert "110  2026-11-23" in awictl.on_screen("session", "show", session_id, "--at", "110").text
+    page = awictl.ok("session", "history", session_id, "--limit", "2")
+    assert [row["t"] for row in page.rows] == [100, 100]
+    hint = f"`awictl session history {session_id} --from 0` prints the numbers"
+    assert hint in page.err and hint not in awictl.ok("session", "history", put(valkey, lived("sess_b"))).err

@@ -66,7 +66,7 @@ def matches(expression: str, **changes: Any) -> bool:
         'state."odd key"."0" == "zero"', 'state."odd key".0 == "zero"', "state.in.not == 1",
         '"x" in state.page_state.list', "1 in state.page_state.list", "true in state.page_state.list",
         "null in state.page_state.list", 'not "y" in state.page_state.list', '"y" not in state.page_state.list',
-        'state.page_state.list.4.id == "p"', '"tag" in state.page_state.filters', '"page_state" in state',
+        'state.page_state.list.4.id == "p"', '"tag" in state.page_state.filters',
         "state.page_state.list.9 == null", "state.missing == null", "state.nothing == null", "state.flag != null",
         "state.flag == true", "state.flag != 1", "state.big == 9007199254740993", "state.big != 9007199254740992",
         "state.statistics.session_start < 2026-11-27T10:00:01Z", "state.page_state.filters.year in (2025, 2026.0)",
@@ -88,7 +88,7 @@ def test_it_matches(expression: str) -> None:
         "actions > 12", "state.missing == 1", "state.missing < 1", "state.missing > 1",
         'state.page_state.filters.year == "2026"', 'state.page_state.filters.year ~ "2026"', "state.flag == 1",
         "state.flag > 0", '"1" in route', "state.page_state.filters.tag > 1",
-        'state.page_state.list == "x"', "state.page_state.list.x == 1", "state == null",
+        'state.page_state.list == "x"', "state.page_state.list.x == 1",
         'agent in ("browser", "agent")', "state.page_state.list in (1, 2)",
     ],
 )  # fmt: skip
@@ -144,6 +144,8 @@ def test_a_field_by_its_name() -> None:
     assert parse_field("agent").values(session()) == ["browser-1", "agent-7"]
     assert parse_field("state.page_state.filters.tag").values(session()) == ("awi",)
     assert parse_field("state.missing").values(session()) == ()
+    with pytest.raises(InvalidExpression, match="column 1: state is the whole document"):
+        parse_field("state")
     with pytest.raises(InvalidExpression, match="column 1: there is no field agnt"):
         parse_field("agnt")
     with pytest.raises(InvalidExpression, match="column 7"):
@@ -168,6 +170,8 @@ def test_a_field_by_its_name() -> None:
         ("agent == browser-1", 10, "text is written in quotes"),
         ("page_state.route == 'x'", 1, "starts with state: state.page_state.route"),
         ("agent.id == 'x'", 1, "agent has no fields"),
+        ("state != 'ended'", 1, "state is the whole document: name a field of it, as in state.page_state.route"),
+        ("ttl < 5m or 'ended' in state", 24, "what became of a session is in status, such as status == "),
         ("idle > 20", 8, "idle is a duration such as 20m, and cannot be compared with 20, a number"),
         ("20 < idle", 1, "idle is a duration such as 20m, and cannot be compared with 20, a number"),
         ("state.x > 5m", 11, "cannot be compared with 5m, a duration"),

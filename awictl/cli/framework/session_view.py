@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...document.action_numbers import t_of
@@ -46,10 +47,12 @@ def session(
     ttl_ms: int | None,
     archived: ArchivedSummary | None = None,
     moment_facts: Sequence[tuple[str, str]] = (),
+    newest: Callable[[], int] | None = None,
 ) -> RenderableType:
     """The state of a session, and its newest actions. archived: what the archive knows of it, if it is from there.
 
-    moment_facts: fields that say of which moment it is, in place of its TTL, if it is not the present one.
+    moment_facts: fields that say of which moment it is, in place of its TTL, if it is not the present one. newest:
+    returns the ordinal of the newest action.
     """
     from rich.console import Group
     from rich.text import Text
@@ -61,12 +64,20 @@ def session(
         fields += archived_view.facts(archived)
     parts: list[RenderableType] = [fields_of(fields)]
     if actions:
-        parts += ["", Rows([as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])], ACTIONS)]
+        rows = [as_object(one) for one in reversed(actions[-LATEST_ACTIONS:])]
+        if share_numbers(rows) and newest is not None:
+            rows = [{**row, "t": number} for number, row in zip(count(newest(), -1), rows)]
+        parts += ["", Rows(rows, ACTIONS)]
     if len(actions) > LATEST_ACTIONS:
         more = f"awictl session history {session_id} --limit {len(actions)}"
         note = f"last {LATEST_ACTIONS} of {len(actions):,} actions; all: {more}"
         parts.append(Text(note, no_wrap=True, overflow="ignore"))
     return Group(*parts)
+
+
+def share_numbers(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some of these actions have the same `t`: in a session that the app cut, it sticks at 100."""
+    return any(first.get("t") == second.get("t") is not None for first, second in pairwise(rows))
 
 
 def facts(

@@ -18,7 +18,7 @@ from ..framework.moments import moment_of
 from ..framework.output import LISTING, Format
 from ..framework.params import option
 from ..framework.parsers import parse_moment
-from ..framework.session_view import ACTIONS, marked
+from ..framework.session_view import ACTIONS, marked, share_numbers
 from . import view
 from .follow import follow
 
@@ -180,6 +180,11 @@ async def render(
     await ctx.out.many(rows, ACTIONS, envelope=lambda found: envelope | {"trajectory": found}, empty="no actions")
     if len(rows) < page.total:
         ctx.out.notice(f"{len(rows)} of {page.total} actions")
+    if share_numbers(rows):
+        ctx.out.notice(
+            f"the app stops counting t at 100; `awictl session history {envelope['session_id']} --from 0` prints "
+            "the numbers that --from, --to and --at take"
+        )
     if archived is not None and is_incomplete(archived):
         for notice in notices(archived):
             ctx.out.notice(notice)

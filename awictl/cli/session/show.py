@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ...document.action_numbers import last_ordinal
 from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionIds
@@ -72,9 +73,8 @@ async def run_at(ctx: CommandContext, ids: list[str], moment: "Moment") -> None:
             for notice in (*whole_view.notices(whole), *moment_view.state_notices(whole, state)):
                 ctx.out.notice(notice)
             document = whole.timeline.document_at(state)
-            table = partial(
-                session_table, session_id, document, None, moment_facts=moment_view.moment_facts(whole, state)
-            )
+            facts = moment_view.moment_facts(whole, state)
+            table = partial(session_table, session_id, document, None, moment_facts=facts, newest=lambda: state.ordinal)
             ctx.out.one(
                 marked({**document, "awi_at": state.row()}, whole.degraded),
                 table=table,
@@ -101,5 +101,5 @@ def render(
     document = manager.decoded(session_id, stored)
     if (other := document.get("session_id", session_id)) != session_id:
         ctx.out.notice(f"{session_id}: the document has another session_id: {other!a:.80} (see `awictl doctor`)")
-    table = partial(session_table, session_id, document, stored.ttl_ms)
+    table = partial(session_table, session_id, document, stored.ttl_ms, newest=partial(last_ordinal, document))
     ctx.out.one(marked(document, degraded), table=table, ids=[session_id], title=title)

@@ -75,6 +75,12 @@ class Condition:
 def field_operand(path: Sequence[str], position: int) -> Operand:
     """The field at a path. Raises InvalidExpression if there is none."""
     name = path[0]
+    if name == STATE and len(path) == 1:  # lists have a column of this name, which is the field status
+        raise InvalidExpression(
+            "state is the whole document: name a field of it, as in state.page_state.route; "
+            'what became of a session is in status, such as status == "ended"',
+            position,
+        )
     if name == STATE:
         return Operand(Kind.ANY, at_path(path[1:]), position, ".".join(path))
     if (found := FIELDS.get(name)) is None:

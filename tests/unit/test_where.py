@@ -280,6 +280,7 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _LEAVES = st.one_of(
     st.tuples(st.sampled_from(sorted(_COMPARE)), _PATHS, _SCALARS),
     st.tuples(st.sampled_from(["in", "not in"]), _PATHS, st.lists(_SCALARS, min_size=1, max_size=3)),
@@ -321,6 +322,8 @@ def _text(tree: Any) -> str:
         case "not null":
             return f"null != {path}"
         case _:
+            if kind in _MIRRORED and tree[1] == ("y",):  # the same the other way round
+                return f"{_literal(tree[2])} {_MIRRORED[kind]} {path}"
             return f"{path} {kind} {_literal(tree[2])}"
 
 

@@ -175,8 +175,7 @@ async def run(
 ) -> None:
     """Print the sessions that match, their number, and which were unreadable."""
     async with ctx.manager() as manager:
-        gc.freeze()  # what was imported; a listing makes few objects that outlive a batch, and no cycles
-        gc.set_threshold(*_GC_THRESHOLDS)
+        _collect_less()
         if ctx.out.format is Format.IDS and finder.matches_all and order.key is None:
             batches = Batches(_ids(manager, finder.rate), limit)
         else:
@@ -187,6 +186,12 @@ async def run(
             batches = Batches(rows, limit, json_lines if as_rows is None else None)
         await render(ctx, batches, order, columns, finder)
     finder.report_unreadable(ctx)
+
+
+def _collect_less() -> None:
+    """Let the garbage collector run less often: a listing makes few objects that outlive a batch, and no cycles."""
+    gc.freeze()  # what was imported
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _ids(manager: "StateManager", rate: float | None) -> "AsyncGenerator[Sequence[Row], None]":
@@ -220,6 +225,7 @@ async def run_count(ctx: CommandContext, finder: SessionFinder) -> None:
     """Print how many sessions match."""
     count = 0
     async with ctx.manager() as manager:
+        _collect_less()
         if finder.matches_all:
             async with aclosing(manager.list_session_ids(rate=finder.rate)) as ids:
                 async for batch in ids:
@@ -237,6 +243,7 @@ async def run_groups(ctx: CommandContext, finder: SessionFinder, field: "Operand
     from .groups import by_count
 
     async with ctx.manager() as manager, aclosing(finder.values(ctx, manager, field)) as values:
+        _collect_less()
         rows = await by_count(values)
     await ctx.out.many(rows[:limit], view.GROUPS, empty=finder.empty)
     finder.report_unreadable(ctx)

@@ -148,6 +148,8 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": _ordered(gt),
     ">=": _ordered(ge),
 }
+#: The operators that are true with both sides exchanged.
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def compared(left: Operand, operator: str, right: Operand) -> Condition:
@@ -163,11 +165,20 @@ def compared(left: Operand, operator: str, right: Operand) -> Condition:
         values = (left if right.kind is Kind.NULL else right).values
         return _condition([left, right], lambda session: negated is bool(values(session)))
     left, right = _of_one_kind(left, right), _of_one_kind(right, left)
-    test, lefts, rights = _TESTS[operator], left.values, right.values
+    if left.is_constant:
+        left, operator, right = right, _MIRRORED.get(operator, operator), left
+    test, lefts, rights, value = _TESTS[operator], left.values, right.values, right.constant
 
-    def matches(session: SessionValues) -> bool:
+    def matches_value(session: SessionValues) -> bool:
+        for one in lefts(session):  # noqa: SIM110  # half the time of any()
+            if test(one, value):
+                return True
+        return False
+
+    def matches_field(session: SessionValues) -> bool:
         return any(test(one, other) for one in lefts(session) for other in rights(session))
 
+    matches = matches_value if right.is_constant else matches_field
     return _condition([left, right], _negated(matches) if negated else matches)
 
 

@@ -9,11 +9,9 @@ kept for as long as that may take.
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -21,6 +19,7 @@ from ..document.schema import has_ended
 from ..errors import AwiError, as_awi_error
 from ..store.base import SessionStore
 from ..util.batched import batched, batched_by_bytes
+from ..util.fewer_collections import fewer_collections
 from .base import BATCH_BYTES, BATCH_SESSIONS, Archive, GoneSession
 from .decision import ArchivedState
 from .gone import GoneFinder
@@ -151,7 +150,7 @@ class Sweeper:
                 progress(len(batch))
 
         try:
-            with _fewer_collections():
+            with fewer_collections():
                 async with hold, asyncio.TaskGroup() as workers:
                     for _ in range(CONCURRENT_BATCHES):
                         workers.create_task(work())
@@ -251,17 +250,3 @@ class Sweeper:
         for batch in batched(waiting, BATCH_SESSIONS):
             async with deadline(self._archive):
                 await publish(self._store, self._archive, batch)
-
-
-@contextmanager
-def _fewer_collections() -> Iterator[None]:
-    """Raise the threshold of the garbage collector: documents consist of many small objects without cycles.
-
-    With the default threshold, it took more than a quarter of the CPU time of a sweep of 15 KB sessions.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], 200_000), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

@@ -159,6 +159,11 @@ def check_ttl(ttl_ms: int | None) -> int | None:
     return ttl_ms
 
 
+def is_op_id(text: str) -> bool:
+    """Whether a string is an op_id; see `check_op_id`."""
+    return _OP_ID.fullmatch(text) is not None
+
+
 def check_op_id(op_id: str) -> str:
     """Return an op_id. Raises InvalidInput if it is not one.
 

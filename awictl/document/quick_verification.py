@@ -6,14 +6,15 @@ new session, merges all deltas into it in place, and compares encoded JSON.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from ..errors import InvalidInput
-from .byte_layout import CLOSE, encode_action, encode_head
-from .keys import check_op_id
+from .byte_layout import CLOSE, encode_head
+from .discrepancy import Origin
+from .keys import is_op_id
 from .schema import FORKED_FROM, PROTECTED_FIELDS, SESSION_END, new_document
 
 #: Fields of which a delta needs a closer look: each action sets them as well.
@@ -25,14 +26,14 @@ def is_plainly_sound(session_id: str, document: dict[str, Any], raw: bytes | Non
     """Whether a session is sound. False may also mean that it is of another kind. Arguments: see `verify`."""
     try:
         return _has_sound_document(session_id, document) and (raw is None or _has_layout(raw, document))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, InvalidInput):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
         return False
 
 
 def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
     history, agent_id, url = document["history"], document["agent_id"], document["current_url"]
     actions, user_id, last = history["actions"], document["user_id"], history["last_action"]
-    start = actions[0]["timestamp"]
+    start, parse = actions[0]["timestamp"], datetime.fromisoformat
     if len(history) != 2 or type(agent_id) is not str or not agent_id or type(user_id) not in (str, type(None)):
         return False
     state = new_document(session_id, agent_id, document["agent_name"], url, start)
@@ -42,35 +43,40 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
     state["page_state"]["route"] = route = document["page_state"]["route"]
     if FORKED_FROM in document:
         state[FORKED_FROM] = document[FORKED_FROM]
-    datetime.fromisoformat(start)
+    parse(start)
     active, latest, end = start, start, None
-    failed, updates, op_ids = 0, 0, set()
+    failed, op_ids = 0, []
     are_as_at_start = True
     for t, action in enumerate(actions[1:], 1):
-        delta, success, latest = action["delta"], action.get("success"), action["timestamp"]
-        if type(action["t"]) is not int or action["t"] != t or not action["action"] or end is not None:
+        name, delta, latest = action["action"], action["delta"], action["timestamp"]
+        if action["t"] != t or type(action["t"]) is not int or type(name) is not str or not name or end is not None:
             return False
-        if type(delta) is not dict or type(action["action"]) is not str or "input" not in action:
+        if type(delta) is not dict or "input" not in action:
             return False
-        datetime.fromisoformat(latest)
+        parse(latest)
         if "op_id" in action:
-            op_ids.add(check_op_id(action["op_id"]))
-            updates += 1
-        if success is None and action["action"] == SESSION_END and "success" not in action and not delta:
+            op_ids.append(action["op_id"])
+        if name == SESSION_END and "success" not in action:
+            if delta:
+                return False
             end = latest
             continue
-        if type(success) is not bool or not _CLOSER.isdisjoint(delta):
-            return False
-        failed += not success
+        success = action["success"]
+        if success is not True:
+            if success is not False:
+                return False
+            failed += 1
         active = latest
         if delta:
+            if not _CLOSER.isdisjoint(delta):
+                return False
             page = delta.get("page_state")
             if "current_url" in delta or (type(page) is dict and "route" in page):
                 are_as_at_start = False
             _merge_into(state, delta)
     if not type(document["agent_name"]) is type(url) is type(route) is str or (are_as_at_start and url != route):
         return False
-    if len(op_ids) != updates:
+    if len(set(op_ids)) != len(op_ids) or not all(map(is_op_id, op_ids)):
         return False
     count = len(actions) - 1 - (end is not None)
     state["statistics"] = {
@@ -92,6 +98,23 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
 _dumps = orjson.dumps
 
 
+def continues_plainly(origin: Origin, document: dict[str, Any]) -> bool:
+    """Whether an earlier version and the deltas since then give the state of a session that is plainly sound."""
+    try:
+        state: dict[str, Any] = {}
+        _merge_into(state, _without_counts(origin.head))
+        for action in document["history"]["actions"][origin.ordinal + 1 :]:
+            _merge_into(state, action["delta"])
+        return orjson.dumps(state, option=_SORTED) == orjson.dumps(_without_counts(document), option=_SORTED)
+    except (TypeError, RecursionError):
+        return False
+
+
+def _without_counts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that each action sets are those of the trajectory, since the session is sound."""
+    return {name: value for name, value in document.items() if name not in ("history", "statistics", "last_updated")}
+
+
 def _merge_into(target: dict[str, Any], delta: dict[str, Any]) -> None:
     """Merge a delta into a state in place; objects of the delta are copied."""
     for key, value in delta.items():
@@ -110,6 +133,10 @@ def _has_layout(raw: bytes, document: dict[str, Any]) -> bool:
     if not slot:
         return True
     head = encode_head(document, slot)
-    if len(head) != slot or not raw.startswith(head):
+    if len(head) != slot or not raw.startswith(head) or not raw.endswith(CLOSE):
         return False
-    return raw[slot:] == b",\n".join(map(encode_action, document["history"]["actions"])) + CLOSE
+    actions = document["history"]["actions"]
+    for action in actions:  # where they can be found as bytes; see `byte_layout.encode_action`
+        if next(iter(action)) != "t" or ("op_id" in action and next(reversed(action)) != "op_id"):
+            return False
+    return raw[slot : -len(CLOSE)].split(b",\n") == [_dumps(one) for one in actions]

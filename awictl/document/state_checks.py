@@ -22,8 +22,8 @@ _TIMES = ("/last_updated", "/statistics/last_activity", "/statistics/session_sta
 _COUNTS = ("total_actions", "successful_actions", "failed_actions")
 
 
-def check_state(document: dict[str, Any], kept: Sequence[Step], origin: Origin | None, found: Verification) -> None:
-    """Replay the deltas from the first state that is known, and from `origin`; the result has to be the state.
+def check_state(document: dict[str, Any], kept: Sequence[Step], found: Verification) -> None:
+    """Replay the deltas from the first state that is known; the result has to be the state.
 
     `kept`: the trajectory without overwritten actions.
     """
@@ -35,9 +35,13 @@ def check_state(document: dict[str, Any], kept: Sequence[Step], origin: Origin |
     _replay(head, OpenObject() if start is None else start, run, found)
     if start is not None:
         _check_fresh(head, run, found)
-    if origin is not None and run[0].ordinal <= origin.ordinal + 1:
+
+
+def check_origin(document: dict[str, Any], kept: Sequence[Step], origin: Origin, found: Verification) -> None:
+    """Replay the deltas from an earlier version, which is known completely; the result has to be the state."""
+    if kept and (run := _last_run(kept))[0].ordinal <= origin.ordinal + 1:
         later = [one for one in run if one.ordinal > origin.ordinal]
-        _replay(head, state_of(dict(origin.head)), later, found, origin)
+        _replay(state_of(document), state_of(dict(origin.head)), later, found, origin)
 
 
 def _last_run(kept: Sequence[Step]) -> Sequence[Step]:

@@ -13,16 +13,20 @@ replaced). An archived copy shows that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Final
 
+from ..util.humanize import plural
 from .action_checks import check_actions, check_numbers
+from .action_numbers import required_actions, t_of
 from .discrepancy import ABSENT, DamageKind, Discrepancy, Origin, Verification
 from .json_codec import json_equal
 from .layout_checks import check_layout
-from .quick_verification import is_plainly_sound
+from .partial_update import is_start
+from .quick_verification import continues_plainly, is_plainly_sound
 from .schema import APP_DOCUMENT_ID, as_object
-from .state_checks import check_counts, check_state, check_times
+from .state_checks import check_counts, check_origin, check_state, check_times
 from .timeline import Step, steps_of
 
 __all__ = ["ABSENT", "DamageKind", "Discrepancy", "Origin", "Verification", "verify"]
@@ -47,28 +51,67 @@ def verify(
     an archived one. Raises InvalidData if it has no trajectory.
     """
     found = Verification()
-    if steps is None and origin is None and is_plainly_sound(session_id, document, raw):
-        if diff is not NO_DIFF:
-            _check_diff(diff, steps_of(document), found)
+    is_sound = steps is None and is_plainly_sound(session_id, document, raw)
+    if is_sound and origin is not None and continues_plainly(origin, document):
+        origin = None
+    if is_sound and origin is None and diff is NO_DIFF:
         return found
-    own = steps_of(document)
-    steps = own if steps is None else steps
+    steps = steps_of(document) if steps is None else steps
+    if not is_sound:
+        found = _checked(session_id, document, steps)
+        if found.differences and (otherwise := _with_overwritten(document)) is not None:
+            other, its_steps, count = otherwise
+            without = _checked(session_id, other, its_steps)
+            if not without.differences:
+                found, steps = without, its_steps
+                found.notes.append(f"another writer overwrote {plural(count, 'action')}")
+        if raw is not None:
+            check_layout(raw, document, found)
+    kept = [one for one in steps if not one.overwritten]
+    if origin is not None:
+        with suppress(RecursionError):  # noted above
+            check_origin(document, kept, origin, found)
+    if diff is not NO_DIFF:
+        _check_diff(diff, kept, found)
+    return found
+
+
+def _checked(session_id: str, document: dict[str, Any], steps: Sequence[Step]) -> Verification:
+    """All that the document and its trajectory tell."""
+    found = Verification()
     kept = [one for one in steps if not one.overwritten]
     _check_identity(session_id, document, found)
     check_actions(document, steps, found)
     check_numbers(document, found)
     _note_gaps(document, kept, found)
     try:
-        check_state(document, kept, origin, found)
+        check_state(document, kept, found)
         check_counts(document, kept, found)
         check_times(document, kept, found)
     except RecursionError:
         found.notes.append("its values are nested too deeply: the state could not be verified")
-    if raw is not None:
-        check_layout(raw, document, found)
-    if diff is not NO_DIFF:
-        _check_diff(diff, kept, found)
     return found
+
+
+def _with_overwritten(document: dict[str, Any]) -> tuple[dict[str, Any], list[Step], int] | None:
+    """The document without actions that another writer overwrote, if numbers that repeat tell of some; and how many.
+
+    While a session is ended, the app may write it back without actions that were recorded meanwhile. Then the ended
+    session has the actions of both versions (see `rejoin`), and the state of the last one.
+    """
+    actions = required_actions(document)
+    if not actions or not is_start(actions[0]) or t_of(actions[0]) != 0:
+        return None  # in a session that the app cut, its numbers repeat as well
+    kept: list[Any] = []
+    for action in actions:
+        number = t_of(action)
+        while kept and number is not None and (before := t_of(kept[-1])) is not None and before >= number:
+            kept.pop()
+        kept.append(action)
+    if len(kept) == len(actions) or kept[0] is not actions[0]:
+        return None
+    other = {**document, "history": {**document["history"], "actions": kept}}
+    return other, steps_of(other), len(actions) - len(kept)
 
 
 def _check_identity(session_id: str, document: Mapping[str, Any], found: Verification) -> None:

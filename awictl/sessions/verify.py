@@ -8,6 +8,7 @@ ended or moved between the requests.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ from ..errors import AwiError, InvalidData, NotFound
 from ..store.base import SessionStore, Stored
 from ..store.errors import no_session
 from ..util.batched import batched, batched_by_bytes
+from ..util.fewer_collections import fewer_collections
 from ..util.fingerprint_set import FingerprintSet
 from ..util.prefetch import prefetch
 from .find import OpenArchive, find
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 #: Maximum number and size in bytes of the sessions that are read at the same time.
 BATCH_SESSIONS = 100
 BATCH_BYTES = 4_194_304
+#: Other tasks run after at most so many seconds of verifying.
+PAUSE_SECONDS = 0.02
 #: Size of the largest AWI:DIFF that is compared, in bytes.
 _DIFF_BYTES = 65_536
 #: Number of sessions whose sizes are read in one request.
@@ -87,6 +91,7 @@ class SessionVerifier:
     def __init__(self, store: SessionStore, open_archive: OpenArchive) -> None:
         self._store = store
         self._open_archive = open_archive
+        self._pause_at = 0.0
 
     async def verify(self, session_id: str) -> Verified:
         """Verify a session. Raises NotFound if it is neither live nor archived."""
@@ -110,10 +115,11 @@ class SessionVerifier:
         rate: maximum number of sessions per second. Sessions that end meanwhile are verified once.
         """
         pace = Pace(rate)
-        async with aclosing(prefetch(self._read_all(pace))) as batches:
-            async for batch in batches:
-                found = [await self._verified(session_id, read) for session_id, read in batch.items()]
-                yield [one for one in found if isinstance(one, Verified)]
+        with fewer_collections():
+            async with aclosing(prefetch(self._read_all(pace))) as batches:
+                async for batch in batches:
+                    found = [await self._verified(session_id, read) for session_id, read in batch.items()]
+                    yield [one for one in found if isinstance(one, Verified)]
 
     # -- reading
 
@@ -178,7 +184,9 @@ class SessionVerifier:
 
     async def _verified(self, session_id: str, read: _Read) -> Verified | AwiError:
         """Verify a session that was read. One with differences is read again."""
-        await asyncio.sleep(0)  # a batch may take long, and Ctrl-C should not wait for it
+        if (now := time.monotonic()) > self._pause_at:  # a batch may take long, and Ctrl-C should not wait for it
+            self._pause_at = now + PAUSE_SECONDS
+            await asyncio.sleep(0)
         verified = self._judged(session_id, read)
         if verified is not None and (verified.is_sound or read.stored is None):
             return verified
@@ -211,7 +219,7 @@ class SessionVerifier:
             if isinstance(stored, AwiError):
                 raise stored
             if stored is not None:
-                document = decode(stored.raw)
+                document = _document(stored.raw, archived)
                 actions = len(required_actions(document))
                 diff = _decoded(read.diff, found)
                 if archived is None or isinstance(archived, AwiError):
@@ -232,6 +240,15 @@ class SessionVerifier:
         except AwiError as error:
             found.add(DamageKind.UNREADABLE, "", ABSENT, ABSENT, f"The session is unreadable: {error}")
         return Verified(session_id, where, actions, found.differences, found.notes)
+
+
+def _document(raw: bytes, archived: Archived | AwiError | None) -> dict[str, Any]:
+    """A live document; that of the archived copy, which is decoded already, if it has the same bytes."""
+    if archived is not None and not isinstance(archived, AwiError):
+        snapshot = archived.snapshot
+        if snapshot is not None and snapshot.raw == raw:
+            return snapshot.document
+    return decode(raw)
 
 
 async def _trimmed_steps(archive: Archive, session_id: str, raw: bytes) -> Sequence[Step] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -14,6 +15,7 @@ from awictl.document.byte_layout import decode, encode
 from awictl.document.discrepancy import ABSENT, DamageKind, Discrepancy
 from awictl.document.json_codec import dumps
 from awictl.document.quick_verification import is_plainly_sound
+from awictl.document.rejoin import rejoined
 from awictl.document.schema import APP_DOCUMENT_ID, FORKED_FROM
 from awictl.document.timeline import steps_of
 from awictl.document.verification import Verification, verify
@@ -198,6 +200,17 @@ def test_a_copy_and_a_session_of_the_app_in_mongodb() -> None:
         "copied from the app's own session in MongoDB, which recorded no deltas: its state before the copy cannot be "
         "verified"
     ]
+
+
+def test_actions_that_the_app_overwrote_while_the_session_was_ended() -> None:
+    made = life()
+    mine, its = copy.copy(made), copy.copy(made)
+    mine.update(delta={"mine": 1})
+    its.app_update()
+    found = verified(rejoined([mine.raw, its.raw]))
+    assert (found.differences, found.notes) == ([], ["another writer overwrote 1 action"])
+    damaged = changed(decode(rejoined([mine.raw, its.raw])), ("note", "n"), 7)
+    assert next(one.kind for one in verified(encode(damaged)).differences) is DamageKind.NUMBER
 
 
 def test_deep_values_are_not_damage() -> None:

@@ -65,7 +65,7 @@ def compare_states(
     unknown = [
         place
         for place in sorted(unknown_before | unknown_after)
-        if place.split("/")[1] not in ignored
+        if place.partition("/")[2].partition("/")[0] not in ignored
         and not (place in unknown_before & unknown_after and deltas is not None and _is_same(place, deltas, heads))
         and not (place not in unknown_after and any(_is_in(place, one) for one in (*removed, *replaced)))
     ]
@@ -79,7 +79,7 @@ def _is_in(place: str, outer: str) -> bool:
 def _is_same(place: str, deltas: list[dict[str, Any]], heads: Sequence[dict[str, Any]]) -> bool:
     """Whether no action between two states has changed what is unknown in both at a JSON pointer."""
     keys = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
-    return keys[0] not in ALWAYS_CHANGED and not any(_touches(delta, keys, heads) for delta in deltas)
+    return not (keys and keys[0] in ALWAYS_CHANGED) and not any(_touches(delta, keys, heads) for delta in deltas)
 
 
 def _touches(delta: Any, keys: list[str], states: Sequence[Any]) -> bool:

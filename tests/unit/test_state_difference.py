@@ -12,8 +12,8 @@ from test_timeline_oracle import DELTAS, lives, session
 
 from awictl.document.json_codec import json_equal
 from awictl.document.merge import compare
-from awictl.document.state_difference import StateDifference, compare_states
-from awictl.document.timeline import Timeline
+from awictl.document.state_difference import ALWAYS_CHANGED, StateDifference, compare_states
+from awictl.document.timeline import Timeline, steps_of
 from awictl.document.update import Update
 
 
@@ -81,3 +81,15 @@ def test_an_unknown_field_that_changed_is_listed_and_one_that_did_not_is_not() -
     assert compare_states(whole, whole.state_at(4), whole.state_at(1), ignored) == StateDifference(
         {"a": 1}, ["/b", "/c"], []
     )
+
+
+def test_states_of_which_any_field_may_be_unknown() -> None:
+    """Between two gaps, an object has only the fields that the deltas there set: the document itself, too."""
+    document = lived([Update(delta={"a": n}) for n in range(6)])[-1]
+    steps = steps_of(document)
+    timeline = Timeline(document, [*steps[1:3], *steps[5:]])
+    first, second = timeline.state_at(1), timeline.state_at(2)
+    assert "" in first.unknown and "" in second.unknown
+    found = compare_states(timeline, first, second, ALWAYS_CHANGED)
+    assert (found.delta, found.removed, found.unknown) == ({"a": 1}, [], [])
+    assert "" in compare_states(timeline, second, timeline.state_at(5), ALWAYS_CHANGED).unknown, "a gap is between them"

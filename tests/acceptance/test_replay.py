@@ -213,6 +213,16 @@ def test_hostile_text(awictl: Cli, valkey: ValkeyServer) -> None:
     assert "\u202e".encode() not in terminal.sent
 
 
+def test_very_long_text(awictl: Cli, valkey: ValkeyServer) -> None:
+    made = recorded(2, delta={"k" * 500_000: "v" * 500_000}, action="a" * 500_000, observation="文" * 300_000)
+    put(valkey, compact(made | {"agent_name": "n" * 500_000}))
+    with on_terminal(awictl, *WORDS, "--from", "2", "--step", rows=24) as terminal:
+        terminal.until(shows(3, "(500,001 characters)", "? help", of=3))
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert len(terminal.sent) < 20_000
+
+
 def test_marks_without_colors(awictl: Cli) -> None:
     for user, colored in ((awictl, True), (awictl.having(NO_COLOR="1"), False)):
         with on_terminal(user, *WORDS, "--from", "3", "--step") as terminal:

@@ -30,12 +30,12 @@ MARKS = {
     ChangeKind.REMOVED: ("-", "red"),
     ChangeKind.UNKNOWN: ("?", "cyan"),
 }
-#: Characters of a value that are shown in a line of text.
+#: Characters of a value that are shown in a line of text, or in one that is cut.
 SHOWN_CHARACTERS = 1000
 #: Lines of the screen around the part that can be scrolled.
 _FIXED_LINES = 4
 
-KEYS = "space play/pause  n p next/previous  g jump  q quit  ? help"
+KEYS = "? help  q quit  space play/pause  n p next/previous  g jump"
 HELP = [
     "space           play or pause",
     "right, n        next action",
@@ -100,7 +100,7 @@ def marked_change(change: FieldChange, length: int) -> tuple[str, str]:
         ChangeKind.NEW: after,
         ChangeKind.REMOVED: f"{before} {arrow} removed",
     }.get(change.kind, f"{before} {arrow} {after}")
-    return MARKS[change.kind][0], f"{change.field}: {text}"
+    return MARKS[change.kind][0], f"{shortened(change.field, length)}: {text}"
 
 
 def _value(value: Any, length: int) -> str:
@@ -146,7 +146,8 @@ class ReplayScreen:
 
     def _headline(self) -> str:
         action = _action(self.frame)
-        return f"{known(action.get('action'))}  {outcome(self.frame)}  {moment(action.get('timestamp'))}"
+        name = shortened(known(action.get("action")), SHOWN_CHARACTERS)
+        return f"{name}  {outcome(self.frame)}  {moment(action.get('timestamp'))}"
 
     def _footer(self, *, more: bool) -> str:
         player = self.player
@@ -179,15 +180,16 @@ class ReplayScreen:
         marks = {change.field: MARKS[change.kind] for change in changes}
         for place, value in _leaves(self.frame.state, ""):
             mark, style = next((marks[one] for one in _with_parents(place) if one in marks), (" ", ""))
-            yield from _hanging(mark, f"{place}: {shortened(compact(value), length)}", width, style)
+            yield from _hanging(mark, f"{shortened(place, length)}: {_value(value, length)}", width, style)
         for place in self.frame.unknown:
             what = "other fields unknown" if _has(self.frame.state, place) else "unknown"
-            yield from _hanging("?", f"{place or '/'}: {what}", width, "cyan")
+            yield from _hanging("?", f"{shortened(place, length) or '/'}: {what}", width, "cyan")
 
 
 def title_of(session_id: str, head: Mapping[str, Any]) -> str:
     """The first line of the screen."""
-    return f"{session_id}  {known(head.get('agent_name') or head.get('agent_id'))}"
+    agent = known(head.get("agent_name") or head.get("agent_id"))
+    return f"{session_id}  {shortened(agent, SHOWN_CHARACTERS)}"
 
 
 def _leaves(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:

@@ -238,7 +238,7 @@ def test_read_only_profiles_refuse_to_import(sqlite_user: Cli, valkey: ValkeySer
 
 
 def test_killed_at_any_moment_both_are_completed_by_repeating_them(sqlite_user: Cli, valkey: ValkeyServer) -> None:
-    check_kills(sqlite_user, valkey, 60, 3)
+    check_kills(sqlite_user, valkey, 60, 2)
 
 
 @pytest.mark.soak

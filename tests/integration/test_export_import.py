@@ -350,6 +350,40 @@ async def test_a_redacted_export_is_imported_and_its_deltas_give_its_state(site:
         assert masked(await exported(manager, "sess_a"))[1:-1] == masked(data)[1:-1]
 
 
+# -- other places, and odd sessions
+
+
+async def test_from_redis_to_mongodb_as_the_live_store_and_back(
+    manager: StateManager, valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    await manager.initialize_session("agent-1", "Agent", session_id="sess_a")
+    await manager.update_state_with_delta("sess_a", {"page_state": {"route": "/x"}})
+    before = await exported(manager, "sess_a")
+    valkey.raw.flushall()
+    async with StateManager.open(Settings(use_redis=False, mongodb_uri=mongo.uri)) as other:
+        assert [one.outcome for one in await imported(other, before) if isinstance(one, Imported)] == ["imported"]
+        there = await exported(other, "sess_a")
+    await imported(manager, there)
+    assert masked(there) == masked(before) == masked(await exported(manager, "sess_a"))
+
+
+async def test_a_deeply_nested_session(site: Open, valkey: ValkeyServer) -> None:
+    deep: Any = "bob@example.org"
+    for _ in range(700):
+        deep = [deep]
+    document = session(2, "sess_a") | {"deep": deep}
+    document["history"]["actions"][1]["delta"] = {"deep": deep}
+    raw = b'{"session_id":"sess_a",' + json.dumps(document).encode()[1:]
+    async with site("first") as manager:
+        put(valkey, raw, "sess_a")
+        data = await exported(manager, "sess_a")
+        redacted = await exported(manager, "sess_a", redact=["default"])
+        assert b"bob@example.org" not in redacted and redacted.count(b"<email-1>") == 3
+    async with site("second") as manager:
+        assert [one.outcome for one in await imported(manager, data) if isinstance(one, Imported)] == ["imported"]
+        assert masked(await exported(manager, "sess_a")) == masked(data)
+
+
 # -- any session
 
 

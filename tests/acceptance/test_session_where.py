@@ -304,9 +304,8 @@ def test_an_interrupted_end_is_resumed_by_running_it_again(sqlite_user: Cli, val
 
 def test_an_unreachable_archive_is_reported_after_the_live_sessions(awictl: Cli, valkey: ValkeyServer) -> None:
     put(valkey, encode(document((0,))))
-    listed = awictl.having(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/awi")(
-        "session", "list", "--all", "-o", "ids"
-    )
+    away = awictl.having(MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}/awi")
+    listed = away("session", "list", "--all", "-o", "ids", "--timeout", "0.5")
     assert listed.code == 5 and len(listed.lines) == 1 and "cannot reach MongoDB" in listed.err
 
 
@@ -331,7 +330,7 @@ def test_ctrl_c_ends_a_regular_expression_that_does_not(awictl: Cli, valkey: Val
     """It keeps the event loop and all other threads from running."""
     put(valkey, encode(document((0,), agent_name="a" * 60 + "!")))
     process = awictl.start("session", "list", "--where", 'agent ~ "^(a+)+$"')
-    while used_cpu(process.pid) < 1.5:  # several times what a start takes
+    while used_cpu(process.pid) < 1:  # several times what a start takes
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

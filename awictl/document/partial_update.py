@@ -99,7 +99,8 @@ def _uncounted(statistics: dict[str, Any], action: Any) -> dict[str, Any]:
     for name in _counts_of(action):
         if type(count := before.get(name)) is int:
             # the counts of a new session are there; those of other statistics are added by the first action
-            before[name] = count - 1 if count != 1 or "session_start" in before else UNKNOWN
+            certain = count > 1 or (count == 1 and "session_start" in before)
+            before[name] = count - 1 if certain else UNKNOWN
     before["last_activity"] = UNKNOWN
     return before
 

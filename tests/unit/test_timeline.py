@@ -250,3 +250,13 @@ def test_the_moment_of_an_action() -> None:
         timeline.ordinal_at(START - timedelta(seconds=1))
     with pytest.raises(NotFound, match="there is no action 3: the newest is 2"):
         timeline.state_at(3)
+
+
+def test_a_count_that_is_too_low_says_nothing_of_earlier_ones() -> None:
+    document = lived([Update(delta={}, success=False), Update(delta={}, success=False)])[-1]
+    document["statistics"]["failed_actions"] = 1
+    timeline = Timeline(cut(document, 1))
+    assert [one.head["statistics"].get("failed_actions") for one in timeline.states()] == [0, 1]
+    document["statistics"]["failed_actions"] = 0
+    [first, _] = Timeline(cut(document, 1)).states()
+    assert "failed_actions" not in first.head["statistics"] and "/statistics/failed_actions" in first.unknown

@@ -133,3 +133,11 @@ def beginning(head: dict[str, Any], first: Any) -> dict[str, Any] | None:
             place = place[parent]
         place[name] = UNKNOWN
     return state | ({FORKED_FROM: head[FORKED_FROM]} if FORKED_FROM in head else {})
+
+
+def with_one_route(start: dict[str, Any]) -> dict[str, Any]:
+    """The state of a new session with both fields that have its route, `current_url` too, if one of them is known."""
+    page, url = start.get("page_state"), start.get("current_url", UNKNOWN)
+    if type(page) is not dict or (url is UNKNOWN) == (page.get("route", UNKNOWN) is UNKNOWN):
+        return start
+    return start | ({"current_url": page["route"]} if url is UNKNOWN else {"page_state": page | {"route": url}})

@@ -24,7 +24,17 @@ from typing import Any, NamedTuple
 from ..errors import InvalidData, NotFound
 from .action_numbers import first_ordinal, required_actions
 from .partial_state import UNKNOWN, combine, known_part, unknown_pointers
-from .partial_update import applied, beginning, copied, is_end, is_start, state_of, taken_back, unchanging
+from .partial_update import (
+    applied,
+    beginning,
+    copied,
+    is_end,
+    is_start,
+    state_of,
+    taken_back,
+    unchanging,
+    with_one_route,
+)
 from .schema import as_object, as_text
 from .timestamps import parse_timestamp
 
@@ -110,6 +120,11 @@ class Timeline:
     def beginning_known(self) -> bool:
         """Whether the state at the start of the session is known."""
         return self._forward_start is not None
+
+    @property
+    def why_unknown(self) -> str:
+        """Why parts of a state may be unknown, as the end of a sentence."""
+        return "because " + ("earlier actions are missing" if self.gaps or self.breaks else "no action says")
 
     def state_at(self, ordinal: int) -> StateAt:
         """The state right after an action. Raises NotFound if that is not known."""
@@ -249,7 +264,7 @@ class Timeline:
         conflicts: list[str] = []
         found: dict[str, Any] = combine(start, taken_back(self._backward(0), self._kept[0].action), conflicts)
         self.beginning_conflicts = tuple(conflicts)
-        return None if conflicts else found
+        return None if conflicts else with_one_route(found)
 
     @property
     def _nothing(self) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _unknown(whole: WholeSession, state: StateAt, unknown: Sequence[str]) -> str
     more = f" and {len(unknown) - _MAX_POINTERS:,} more" if len(unknown) > _MAX_POINTERS else ""
     later = (one.ordinal for one in whole.timeline.states(state.ordinal) if not unknown_in_fork(one))
     return (
-        f"{whole.session_id}: unknown after action {state.ordinal}, since earlier actions are missing: "
+        f"{whole.session_id}: unknown after action {state.ordinal}, {whole.timeline.why_unknown}: "
         f"{', '.join(unknown[:_MAX_POINTERS])}{more}; leave that out with --allow-unknown, or fork at action "
         f"{next(later, whole.timeline.last)}, of which all is known"
     )

@@ -159,12 +159,26 @@ def test_redo_and_undo_agree_with_merge(made: list[dict[str, Any]], start: Any) 
             forward = redo(both, delta)
 
 
+@pytest.mark.parametrize("changed", [{"page_state": {"route": "/posts/2"}}, {"current_url": "/posts/2"}])
+def test_a_session_starts_at_the_route_of_its_url(changed: dict[str, Any]) -> None:
+    """A new session has one route in two fields, of which a delta usually changes one."""
+    documents = lived([Update(delta=changed)])
+    found = Timeline(documents[-1]).state_at(0)
+    assert not found.unknown and found.head["page_state"] == documents[0]["page_state"]
+    assert found.head["current_url"] == "/posts"
+    both = Timeline(lived([Update(delta={"page_state": {"route": "/a"}, "current_url": "/a"})])[-1])
+    assert {*both.state_at(0).unknown} == {"/page_state/route", "/current_url"}
+    assert both.why_unknown == "because no action says"
+
+
 def test_what_was_set_is_known_where_the_beginning_is_missing() -> None:
     made = [
         Update(delta={"page_state": {"route": f"/{n}"}, "note": {"n": n}} if n != 2 else {"other": 1})
         for n in range(1, 6)
     ]
-    found = {one.ordinal: one for one in Timeline(cut(lived(made)[-1], 2)).states()}
+    timeline = Timeline(cut(lived(made)[-1], 2))
+    assert timeline.why_unknown == "because earlier actions are missing"
+    found = {one.ordinal: one for one in timeline.states()}
     assert found[2].unknown == ("/current_url",) or "/page_state/route" in found[2].unknown
     assert found[2].head["other"] == 1 and found[2].head["permissions"] and "note" not in found[2].head
     assert found[3].head["page_state"]["route"] == "/3" and found[3].head["note"] == {"n": 3}

@@ -138,7 +138,7 @@ def render_between(ctx: CommandContext, found: "BetweenMoments") -> None:
     between = f"action {before.ordinal} and action {after.ordinal} of {whole.session_id}"
     if difference.unknown:
         places = moment_view.pointers(difference.unknown)
-        ctx.out.notice(f"unknown whether it changed between {between}, since earlier actions are missing: {places}")
+        ctx.out.notice(f"unknown whether it changed between {between}, {whole.timeline.why_unknown}: {places}")
     if not difference:
         ctx.out.notice(
             f"no known field changed between {between}" if difference.unknown else f"nothing changed between {between}"

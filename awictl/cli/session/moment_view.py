@@ -21,7 +21,7 @@ def state_notices(whole: WholeSession, state: StateAt) -> Iterator[str]:
     """What is not known of a state, or does not fit."""
     after = f"after action {state.ordinal} of {whole.session_id}"
     if state.unknown:
-        yield f"unknown {after}, since earlier actions are missing: {pointers(state.unknown)}"
+        yield f"unknown {after}, {whole.timeline.why_unknown}: {pointers(state.unknown)}"
     if state.conflicts:
         yield f"not sure {after}, since the present state does not fit the actions: {pointers(state.conflicts)}"
 

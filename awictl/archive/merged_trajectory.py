@@ -55,10 +55,12 @@ class Merging(NamedTuple):
         found, archived, actions = self.merge, self.archived, actions_of(self.snapshot.document) or []
         if found.without_chunks and archived is not None and self.actions is not None:
             found = merge(actions, self.snapshot.first_ordinal, Chunk(archived.first, self.actions), chunks)
+        gaps = found.gaps(archived.gaps if archived is not None else (), len(actions), chunks)
+        overwritten = archived.overwritten_actions if archived is not None else self.snapshot.overwritten
         return MergedTrajectory(
             found.first,
-            found.gaps(archived.gaps if archived is not None else (), len(actions), chunks),
-            found.overwritten + (archived.overwritten_actions if archived is not None else 0),
+            gaps + tuple(Gap(one, None) for one in self.snapshot.unknown_gaps if Gap(one, None) not in gaps),
+            found.overwritten + overwritten,
             found.counts(archived.action_counts if archived is not None else {}, chunks),
             found.chunks,
         )

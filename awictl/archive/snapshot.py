@@ -62,6 +62,10 @@ class Snapshot:
     server: str = ""
     #: Digest of a version that the archive had before this was read from Redis: so this is newer than that.
     newer_than: str = ""
+    #: Of a session that was imported: ordinals before which an unknown number of actions is missing, and the number of
+    #: actions that were overwritten where it is from.
+    unknown_gaps: tuple[int, ...] = ()
+    overwritten: int = 0
 
     @classmethod
     def parse(

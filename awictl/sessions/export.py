@@ -17,7 +17,7 @@ from ..document.redaction_rules import Redaction, parse_redaction
 from ..document.schema import as_text
 from ..document.timeline import Step
 from ..document.timestamps import optional_timestamp
-from ..errors import InvalidData, InvalidInput
+from ..errors import InvalidData, InvalidInput, Unreachable
 from ..util.daemon_thread import in_daemon_thread
 from ..util.fingerprint_set import FingerprintSet
 from .export_format import ExportedSession, end_line, header, redacted_lines, session_lines
@@ -81,6 +81,9 @@ class SessionExports:
 
     async def exported(self, whole: WholeSession) -> ExportedSession:
         """A session that was found already, with its keys."""
+        if whole.unread is not None:  # a file that lacks actions would be taken for complete
+            kind = Unreachable if isinstance(whole.unread, Unreachable) else InvalidData
+            raise kind(f"{'; '.join(whole.notices)}; the session was not exported")
         live = whole.stored is not None
         document, first, state, ended_at = whole.document, whole.first, "live", None
         if not live and whole.archived is not None:
@@ -102,6 +105,7 @@ class SessionExports:
             "where": "live" if live else "archived",
             "state": state,
             "ended_at": ended_at,
+            **({"degraded": True} if whole.degraded else {}),
             "keys": await self._keys(whole) if live else {},
             "gaps": sorted(gaps, key=lambda gap: gap[0]),
             "first": first,

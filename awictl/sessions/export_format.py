@@ -70,6 +70,8 @@ class SessionLine(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     state: Literal["live", "ended", "expired", "vanished"]
     #: When it ended, if only the archive knows that.
     ended_at: str | None
+    #: Whether Redis was unreachable, and may have had a newer state.
+    degraded: bool = False
     keys: SessionKeys
     #: Where actions are missing: the ordinals of the first and the last one, which is null if it is not known.
     gaps: list[tuple[_Count, _Count | None]]

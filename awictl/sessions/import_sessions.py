@@ -107,7 +107,12 @@ class SessionImports:
         if len(raw) > self._settings.max_document_bytes:
             raise TooLarge(f"{line.session} has {len(raw):,} bytes, which is more than AWI_MAX_DOCUMENT_BYTES")
         try:
-            snapshot = replace(Snapshot.parse(line.session, raw), first_ordinal=line.first)
+            snapshot = replace(
+                Snapshot.parse(line.session, raw),
+                first_ordinal=line.first,
+                unknown_gaps=tuple(first for first, last in line.gaps if last is None),
+                overwritten=sum(step.overwritten for step, _ in session.steps),
+            )
         except InvalidData as error:
             raise reader.error(str(error), session.number) from None
         session = session.with_document(snapshot.document)  # the one that was read is not needed any more
@@ -130,7 +135,7 @@ class SessionImports:
             return _imported(session, WOULD)
         if archive is not None:
             await _save_chunks(archive, snapshot, chunks)
-            if snapshot.first_ordinal != first_ordinal(snapshot.document):
+            if snapshot.unknown_gaps or snapshot.first_ordinal != first_ordinal(snapshot.document):
                 await _save(archive, snapshot)  # its own numbers do not tell which actions it has
         agent, diff = line.keys.agent, line.keys.diff
         delta: tuple[bytes, int] | None = None

@@ -42,6 +42,8 @@ class WholeSession:
     degraded: bool = False
     #: What could not be read, for notices.
     notices: Sequence[str] = ()
+    #: Why it could not be.
+    unread: AwiError | None = None
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -108,7 +110,7 @@ async def whole_from_live(
         return own
     except AwiError as error:
         notice = f"{session_id}: its earlier actions may be in the archive, which cannot be read: {error}"
-        return replace(own, notices=(notice,))
+        return replace(own, notices=(notice,), unread=error)
 
 
 async def _completed(own: WholeSession, first: int, archive: Archive) -> WholeSession:

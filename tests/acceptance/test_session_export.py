@@ -179,6 +179,18 @@ def test_an_export_that_loses_its_server_can_be_resumed(user: Cli, new_valkey: C
     assert first.encode() in part.read_bytes() and not (user.home / "out.jsonl").exists()
 
 
+def test_a_session_without_its_archived_actions_is_not_exported(awictl: Cli, valkey: ValkeyServer) -> None:
+    made = document([0] * 9, "sess_a")
+    made["history"] |= {"actions": made["history"]["actions"][4:], "trimmed_actions": 4}
+    put(valkey, LAYOUTS["awictl"](made), "sess_a")
+    (awictl.home / "archive.db").write_bytes(b"this is no database" * 100)
+    broken = awictl.having(AWI_ARCHIVE_URL="sqlite:///archive.db")("session", "export", "sess_a")
+    broken.error(broken.code, "sess_a", "archive", "not exported")
+    assert broken.code in (5, 6) and broken.out == b""
+    found = awictl("session", "export", "sess_a")
+    assert found.code == 0 and found.rows[1]["gaps"] == [[0, 3]]
+
+
 def test_ctrl_c_ends_an_import_that_waits_for_its_file(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     ids = fill(valkey, 2)
     data = sqlite_user("session", "export", *ids).out

@@ -106,7 +106,24 @@ async def many_sessions(manager: StateManager, valkey: ValkeyServer) -> list[str
     await saved(
         archive, replace(snapshot(other), newer_than=snapshot(session(4, "sess_over", agent_id="agent-5")).digest)
     )
-    return [*ids, "sess_trimmed", "sess_ended", "sess_expired", "sess_plain", "sess_chunks", "sess_cut", "sess_over"]
+    # all that was archived was cut, and nobody knows how many more
+    before = snapshot(session(3, "sess_gap", agent_id="agent-6"))
+    later = session(3, "sess_gap", agent_id="agent-6")
+    for number, one in enumerate(later["history"]["actions"]):
+        one |= {"action": "next_page", "observation": f"later {number}"}
+    await saved(archive, before)
+    await saved(archive, replace(snapshot(later), newer_than=before.digest))
+    return [
+        *ids,
+        "sess_gap",
+        "sess_trimmed",
+        "sess_ended",
+        "sess_expired",
+        "sess_plain",
+        "sess_chunks",
+        "sess_cut",
+        "sess_over",
+    ]
 
 
 async def test_export_import_and_export_again_give_the_same_file(site: Open, valkey: ValkeyServer) -> None:
@@ -119,6 +136,7 @@ async def test_export_import_and_export_again_give_the_same_file(site: Open, val
     assert heads["sess_trimmed"]["archived"] == 8 and heads["sess_cut"]["archived"] >= 5
     assert heads["sess_chunks"]["gaps"] == [[0, 3]] and heads["sess_expired"]["state"] == "expired"
     assert [one for one in lines if one.get("overwritten")] != []
+    assert heads["sess_gap"]["gaps"] != [] and None in [last for _, last in heads["sess_gap"]["gaps"]]
     assert lines[0] == {"awictl_export": 1, "redaction": None}
     assert lines[-1]["end"] == {
         "sessions": len(ids),

@@ -140,8 +140,8 @@ class _Sessions:
             return None
         try:
             whole = await self._manager.time_travel.whole(session_id)
-            for notice in (*([whole.origin] if whole.degraded else []), *whole.notices):
-                self._ctx.out.notice(notice)
+            if whole.degraded:
+                self._ctx.out.notice(whole.origin)
             return await self._manager.exports.exported(whole)
         except Unreachable:
             self.interrupted = True

@@ -114,6 +114,11 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
     return OpenObject(state) if type(state) is OpenObject else dict(state)
 
 
+def opened(state: dict[str, Any]) -> dict[str, Any]:
+    """A state that says nothing of the fields that it and its objects lack."""
+    return OpenObject({name: opened(value) if isinstance(value, dict) else value for name, value in state.items()})
+
+
 def state_of(head: dict[str, Any]) -> dict[str, Any]:
     """A document without its history: the part of it that deltas change."""
     return {name: value for name, value in head.items() if name != "history"}

@@ -30,6 +30,7 @@ from .partial_update import (
     copied,
     is_end,
     is_start,
+    opened,
     state_of,
     taken_back,
     unchanging,
@@ -88,15 +89,24 @@ def steps_of(document: Mapping[str, Any]) -> list[Step]:
 class Timeline:
     """The states of a session after each of its actions. Raises InvalidData if they are nested too deeply."""
 
-    def __init__(self, document: dict[str, Any], steps: Sequence[Step] | None = None, breaks: Collection[int] = ()):
+    def __init__(
+        self,
+        document: dict[str, Any],
+        steps: Sequence[Step] | None = None,
+        breaks: Collection[int] = (),
+        *,
+        partial: bool = False,
+    ):
         """`document`: the present state. `steps`: the whole trajectory as far as it is known, oldest action first; by
-        default, the one in the document. `breaks`: ordinals before which an unknown number of actions is missing."""
+        default, the one in the document. `breaks`: ordinals before which an unknown number of actions is missing.
+        `partial`: the document has only a part of the present state, as those that the app archived."""
         self.steps: Sequence[Step] = steps_of(document) if steps is None else steps
         self._kept: list[Step] = [one for one in self.steps if not one.overwritten]
         #: Ordinals before which an unknown number of actions is missing.
         self.breaks = breaks
         #: The present state without its trajectory.
         self.head = _without_actions(document)
+        self._partial = partial
         #: JSON pointers to fields that no delta set, and that are not as in a new session, though it began as one.
         self.beginning_conflicts: tuple[str, ...] = ()
 
@@ -124,6 +134,8 @@ class Timeline:
     @property
     def why_unknown(self) -> str:
         """Why parts of a state may be unknown, as the end of a sentence."""
+        if self._partial:
+            return "because only a part of the session was kept"
         return "because " + ("earlier actions are missing" if self.gaps or self.breaks else "no action says")
 
     def state_at(self, ordinal: int) -> StateAt:
@@ -205,7 +217,7 @@ class Timeline:
     def _state(self, index: int, forward: dict[str, Any]) -> StateAt:
         step = self._kept[index]
         if index == len(self._kept) - 1:
-            return StateAt(step, self.head)
+            return StateAt(step, self.head, tuple(unknown_pointers(self._present)) if self._partial else ())
         conflicts: list[str] = []
         state = self._with_times(combine(forward, self._backward(index), conflicts), index)
         known = known_part(state) | {"history": self._history_at(index)}
@@ -271,9 +283,14 @@ class Timeline:
         """What is known of each state."""
         return unchanging(state_of(self.head))
 
+    @cached_property
+    def _present(self) -> dict[str, Any]:
+        """What is known of the present state."""
+        return opened(state_of(self.head)) if self._partial else state_of(self.head)
+
     def _backward_end(self, stop: int) -> dict[str, Any]:
         """The backward state after the action before `stop`, if it is the last one, or followed by a gap."""
-        return state_of(self.head) if stop == len(self._kept) else self._nothing
+        return self._present if stop == len(self._kept) else self._nothing
 
     def _backward(self, index: int) -> dict[str, Any]:
         """What the present state says of the state after an action."""

@@ -48,7 +48,8 @@ class WholeSession:
     @cached_property
     def timeline(self) -> Timeline:
         """The states that it went through."""
-        return Timeline(self.document, self.steps, self.breaks)
+        by_app = self.stored is None and self.archived is not None and self.archived.snapshot is None
+        return Timeline(self.document, self.steps, self.breaks, partial=by_app)
 
 
 def whole_from_document(document: dict[str, Any]) -> WholeSession:

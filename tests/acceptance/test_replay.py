@@ -14,10 +14,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pymongo
 import pytest
+from bson import json_util
 from rich.cells import cell_len
 from support.cli import LIMIT_SECONDS, Cli, unchanged
-from support.documents import APP_FILES, SESSION_ID, app_updated, compact, put
+from support.documents import APP_FILES, DATA, SESSION_ID, app_updated, compact, put
+from support.mongo import MongoServer
 from support.terminal import (
     CTRL_C,
     CTRL_Z,
@@ -324,6 +327,19 @@ def test_an_archived_session_with_an_overwritten_action(sqlite_user: Cli, valkey
         terminal.press("q")
         assert terminal.end() == 0
     assert b"is read from the archive" in terminal.sent
+
+
+def test_a_session_that_the_app_archived(mongo_user: Cli, valkey: ValkeyServer, mongo: MongoServer) -> None:
+    """The app keeps no deltas and hardly anything of the state: the rest is unknown, and not removed."""
+    saved = json_util.loads((DATA / "mongo_archived_session.ejson").read_text())
+    with pymongo.MongoClient[dict[str, Any]](mongo.uri) as client:
+        client.get_default_database()["agentsessions"].insert_one(saved)
+    rows = mongo_user.ok("session", "replay", saved["sessionId"]).rows
+    assert [one["action"] for one in rows] == ["session_start", "list_posts", "session_end"]
+    assert rows[0]["state"]["page_state"]["visible_items"] == [] and "/agent_name" in rows[0]["unknown"]
+    assert "page_state" not in rows[1]["state"] and "" in rows[1]["unknown"] and "" in rows[2]["unknown"]
+    text = mongo_user.ok("session", "replay", saved["sessionId"], "-o", "table").text
+    assert "? /page_state: {" in text and "→ unknown" in text and "removed" not in text
 
 
 def test_long_sessions_are_shown_quickly(awictl: Cli, valkey: ValkeyServer) -> None:

@@ -274,3 +274,15 @@ def test_a_count_that_is_too_low_says_nothing_of_earlier_ones() -> None:
     document["statistics"]["failed_actions"] = 0
     [first, _] = Timeline(cut(document, 1)).states()
     assert "failed_actions" not in first.head["statistics"] and "/statistics/failed_actions" in first.unknown
+
+
+def test_a_document_with_a_part_of_the_state_says_nothing_of_the_rest() -> None:
+    """As the app archives sessions: without deltas, and without most of the state."""
+    documents = lived([Update(delta={"page_state": {"filters": {"tag": "x"}}})])
+    document = {name: documents[-1][name] for name in ("session_id", "agent_id", "history", "statistics")}
+    steps = [Step(one.ordinal, {**one.action}) for one in steps_of(document)]
+    del steps[1].action["delta"]
+    first, last = Timeline(document, steps, partial=True).states()
+    assert set(last.unknown) == {"", "/statistics"} and last.head["statistics"] == document["statistics"]
+    assert first.head["page_state"]["visible_items"] == [], "it began as a new session"
+    check(first, documents[0], complete=False)

@@ -30,19 +30,21 @@ from ..document.timeline import Step
 VERSION = 1
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+#: A TTL in milliseconds; below 0, it has expired.
+_Ttl = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 
 
 class SessionTtl(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The key of a session."""
 
     #: Milliseconds until it expires; None if it never does; missing if that is not known.
-    ttl_ms: int | msgspec.UnsetType | None = msgspec.UNSET
+    ttl_ms: _Ttl | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class LastDelta(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The key of a session's last delta."""
 
-    ttl_ms: int | None
+    ttl_ms: _Ttl | None
     value: Any
 
 
@@ -50,7 +52,7 @@ class AgentMapping(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The key of an agent that is mapped to the session."""
 
     agent_id: str
-    ttl_ms: int | None
+    ttl_ms: _Ttl | None
 
 
 class SessionKeys(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

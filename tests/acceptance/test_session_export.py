@@ -53,6 +53,11 @@ def test_a_session_goes_home_through_a_pipe(sqlite_user: Cli, valkey: ValkeyServ
     assert refused.lines == [ids[0], ids[2]]
 
 
+def test_lines_can_be_filtered(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    ids = fill(valkey, 2)
+    assert sqlite_user("session", "export", *ids, "--jq", ".session // empty").lines == ids
+
+
 def test_a_file_appears_when_it_is_complete(sqlite_user: Cli, valkey: ValkeyServer) -> None:
     ids, file = fill(valkey, 2), sqlite_user.home / "out.jsonl"
     done = sqlite_user("session", "export", *ids, "-f", "out.jsonl")
@@ -97,6 +102,7 @@ def test_redaction_is_counted_and_named(sqlite_user: Cli, valkey: ValkeyServer) 
         (("sess_a", "--where", "actions > 1"), "cannot be combined"),
         (("sess_a", "--redact", "emails"), "neither default, nor a pattern"),
         (("sess_a", "--resume"), "need --file"),
+        (("sess_a", "-f", "x", "--jq", "."), "--jq"),
         (("sess_a", "--resume", "--redact", "default", "-f", "x"), "cannot be resumed"),
         (("sess_a", "-f", "none/x"), "none/x.part: No such file"),
     ],

@@ -305,6 +305,8 @@ def damaged() -> list[tuple[str, bytes, int]]:
         ("$.actions", joined(head | {"actions": 10**30}, *good[1:]), 2),
         ("unknown field", joined(head | {"more": 1}, *good[1:]), 2),
         ("$.where", joined(head | {"where": "there"}, *good[1:]), 2),
+        ("$.keys.session.ttl_ms", joined(head | {"keys": {"session": {"ttl_ms": 10**30}}}, *good[1:]), 2),
+        ("$.keys.session.ttl_ms", joined(head | {"keys": {"session": {"ttl_ms": "1"}}}, *good[1:]), 2),
         ("ended_at", joined(head | {"ended_at": "now"}, *good[1:]), 2),
         ("agent", joined(head | {"keys": {"agent": {"agent_id": "a\n", "ttl_ms": 1}}}, *good[1:]), 2),
         ("another agent", joined(head | {"keys": {"agent": {"agent_id": "a", "ttl_ms": 1}}}, *good[1:]), 2),

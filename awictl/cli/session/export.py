@@ -67,6 +67,8 @@ def command(
         redaction = parse_redaction(redact)
     if file is None and (force or resume):
         raise InvalidInput("--force and --resume need --file")
+    if file is not None and ctx.options.jq is not None:
+        raise InvalidInput("--jq filters what is printed, and cannot be combined with --file")
     if resume and redact:
         raise InvalidInput("an export with --redact cannot be resumed: what it has replaced is written nowhere")
     return run(ctx, ids, where, all_sessions, file, redaction, force, resume)
@@ -96,7 +98,7 @@ async def run(
             folder = target.path.absolute().parent if target is not None else None
             with ExportLines(redaction, folder) as lines:
                 sessions = _Sessions(ctx, manager, Selection(ctx, manager, ids, where, all_sessions), target)
-                put = _writer(target, lines.header())
+                put = _writer(ctx, target, lines.header())
                 if target is not None:
                     lines.sessions, lines.actions = target.sessions, target.actions
                 async with aclosing(sessions.exported()) as found:
@@ -148,7 +150,7 @@ class _Sessions:
             raise
 
 
-def _writer(target: "ExportTarget | None", header: bytes) -> Callable[[bytes], None]:
+def _writer(ctx: CommandContext, target: "ExportTarget | None", header: bytes) -> Callable[[bytes], None]:
     """Write to the file or to stdout; the header first, as soon as there is something to follow it."""
     first = target is None or target.is_empty
 
@@ -158,6 +160,9 @@ def _writer(target: "ExportTarget | None", header: bytes) -> Callable[[bytes], N
             some, first = header + some, False
         if target is not None:
             target.append(some)
+        elif ctx.out.jq is not None:
+            for line in some.splitlines():
+                ctx.out.json_line(line)
         else:
             write(some)
             flush()

@@ -96,8 +96,8 @@ class ExportReader:
         raise self.error("the file was cut off: its last line is missing; export the sessions again")
 
     def error(self, what: str, number: int | None = None) -> InvalidData:
-        """The error for a line; by default, the last one that was read."""
-        return InvalidData(f"{self._name}, line {self.number if number is None else number}: {what}")
+        """The error for a line; by default, the last one that was read, or the first one of an empty file."""
+        return InvalidData(f"{self._name}, line {max(self.number, 1) if number is None else number}: {what}")
 
     # -- lines
 

@@ -35,9 +35,6 @@ from ..util.daemon_thread import in_daemon_thread
 from .export_reader import ExportReader, ReadSession, stored_string
 from .find import OpenArchive
 
-#: How to import a session whose id is taken.
-_AS_NEW = "--as-new imports it under a new id"
-
 #: Maximum number of sessions that are imported at the same time, and from how many bytes on no further one is added.
 _AT_ONCE, _AT_ONCE_BYTES = 16, 1_048_576
 #: What was done with a session.
@@ -125,9 +122,9 @@ class SessionImports:
         self, session: ReadSession, snapshot: Snapshot, archive: Archive | None, dry_run: bool
     ) -> Imported:
         line = session.line
-        if await self._is_live(snapshot):
+        if await self._is_live(session, snapshot):
             return _imported(session, ALREADY)
-        await self._check_not_archived(snapshot, archive)
+        await self._check_not_archived(session, snapshot, archive)
         chunks = _chunks(session.steps)
         if chunks and archive is None:
             snapshot, chunks = self._with_earlier(session, snapshot), []
@@ -155,23 +152,23 @@ class SessionImports:
         usual = self._settings.session_ttl_ms
         return usual if ttl_ms is UNSET or (ttl_ms is not None and ttl_ms < MIN_TTL_MS) else ttl_ms
 
-    async def _is_live(self, snapshot: Snapshot) -> bool:
+    async def _is_live(self, session: ReadSession, snapshot: Snapshot) -> bool:
         """Whether a session is live with the same content. Raises Refused if it is with another one."""
         session_id, where = snapshot.session_id, self._store.where
         stored = await self._store.read(session_id)
         if stored is None:
             if await self._store.endings.taken(session_id):
-                raise Refused(f"{where}: {session_id} is being ended there; nothing was overwritten; {_AS_NEW}")
+                raise _taken(session, where, "is being ended there")
             return False
         if _is_same(stored.raw, snapshot):
             return True
-        raise Refused(f"{where}: {session_id} is live there, and not the same; nothing was overwritten; {_AS_NEW}")
+        raise _taken(session, where, "is live there, and not the same")
 
-    async def _check_not_archived(self, snapshot: Snapshot, archive: Archive | None) -> None:
+    async def _check_not_archived(self, session: ReadSession, snapshot: Snapshot, archive: Archive | None) -> None:
         """Raise Refused if the archive has another session, or another version of this one."""
         archived = await _archived(archive, snapshot.session_id)
         if archive is not None and archived is not None and not _is_same(archived.raw, snapshot):
-            raise _other_archived(archive, snapshot.session_id)
+            raise _taken(session, archive.where, "is archived there, and not the same")
 
     def _with_earlier(self, session: ReadSession, snapshot: Snapshot) -> Snapshot:
         """The session with its earlier actions in its document, since there is no archive. Raises Refused."""
@@ -195,11 +192,11 @@ class SessionImports:
         self, session: ReadSession, snapshot: Snapshot, archive: Archive, dry_run: bool
     ) -> Imported:
         line = session.line
-        if await self._is_live(snapshot):
-            raise Refused(f"{self._store.where}: {line.session} is live there; nothing was overwritten; {_AS_NEW}")
+        if await self._is_live(session, snapshot):
+            raise _taken(session, self._store.where, "is live there")
         archived = await _archived(archive, line.session)
         if archived is not None and not _is_same(archived.raw, snapshot):
-            raise _other_archived(archive, line.session)
+            raise _taken(session, archive.where, "is archived there, and not the same")
         state = ArchivedState(line.state)
         if not dry_run and archived is None:
             await _save_chunks(archive, snapshot, _chunks(session.steps))
@@ -232,10 +229,13 @@ async def _archived(archive: Archive | None, session_id: str) -> Archived | None
     return await archive.load(session_id) if archive is not None else None
 
 
-def _other_archived(archive: Archive, session_id: str) -> Refused:
-    return Refused(
-        f"{archive.where}: {session_id} is archived there, and not the same; nothing was overwritten; {_AS_NEW}"
-    )
+def _taken(session: ReadSession, where: str, what: str) -> Refused:
+    """The error for a session whose id is taken by another one, or by another version of it."""
+    session_id = session.line.session
+    advice = "--as-new imports it under a new id"
+    if session_id != session.original_id:
+        advice = f"it was imported before; `awictl session fork {session_id} --at T` copies it as it was"
+    return Refused(f"{where}: {session_id} {what}; nothing was overwritten; {advice}")
 
 
 def _is_same(raw: bytes | None, snapshot: Snapshot) -> bool:

@@ -245,6 +245,10 @@ async def test_as_new_gives_new_ids_and_says_where_from(site: Open, valkey: Valk
         assert kept is not None and kept.document["forked_from"]["session_id"] == "sess_arch"
         again = await imported(manager, data, as_new=True)
         assert [one.outcome for one in again if isinstance(one, Imported)] == ["already there"] * 2
+        await manager.update_state_with_delta(live.session_id, {"note": 1})
+        changed = (await imported(manager, data, as_new=True))[0]
+        assert isinstance(changed, Refused) and f"`awictl session fork {live.session_id} --at T`" in str(changed)
+        assert "--as-new" not in str(changed)
 
 
 async def test_a_dry_run_writes_nothing(site: Open, valkey: ValkeyServer) -> None:
@@ -285,7 +289,7 @@ def damaged() -> list[tuple[str, bytes, int]]:
     text = joined(*good)
     lines = text.splitlines(keepends=True)
     return [
-        ("not a file of", b"", 0),
+        ("not a file of", b"", 1),
         ("not a file of", b"{}\n", 1),
         ("not a file of", b'{"awictl_export":true}\n', 1),
         ("version 2", text.replace(b'"awictl_export": 1', b'"awictl_export": 2'), 1),

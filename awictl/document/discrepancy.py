@@ -101,12 +101,3 @@ class Verification:
         ordinal = step.ordinal if step is not None else None
         sentence = f"{pointer} {text}" if text[:3].islower() else text
         self.differences.append(Discrepancy(kind, pointer, sentence, expected, found, ordinal, action.get("t")))
-
-
-def value_at(value: Any, pointer: str) -> Any:
-    """The value at a JSON pointer through objects; ABSENT if there is none."""
-    for part in pointer.split("/")[1:]:
-        if not isinstance(value, dict):
-            return ABSENT
-        value = value.get(part.replace("~1", "/").replace("~0", "~"), ABSENT)
-    return value

@@ -64,3 +64,17 @@ def _difference(before: dict[str, Any], after: dict[str, Any], path: str, remove
 def pointer(path: str, key: str) -> str:
     """The JSON pointer (RFC 6901) to a key of the object at `path`."""
     return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+def keys_of(place: str) -> list[str]:
+    """The keys of a JSON pointer, from the outermost on."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
+
+
+def value_at(value: Any, place: str, absent: Any = None) -> Any:
+    """The value at a JSON pointer through objects; `absent` if there is none."""
+    for key in keys_of(place):
+        if not isinstance(value, dict) or key not in value:
+            return absent
+        value = value[key]
+    return value

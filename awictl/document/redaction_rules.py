@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..errors import InvalidInput
+from .merge import keys_of
 from .secret_patterns import PATTERN_NAMES
 
 #: The name of all patterns together.
@@ -54,7 +55,7 @@ def parse_pointer(text: str) -> Pointer:
     """The keys of a JSON pointer (RFC 6901). Raises InvalidInput."""
     if re.search(r"~(?![01])", text) or len(text) > _MAX_POINTER:
         raise InvalidInput(f"{text!r:.80} is not a JSON pointer: ~ is written as ~0 in it, and / in a key as ~1")
-    return tuple(one.replace("~1", "/").replace("~0", "~") for one in text[1:].split("/"))
+    return tuple(keys_of(text))
 
 
 class Rules(NamedTuple):

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .action_numbers import first_ordinal
-from .discrepancy import ABSENT, DamageKind, Origin, Verification, value_at
+from .discrepancy import ABSENT, DamageKind, Origin, Verification
 from .json_codec import dumps, json_equal
+from .merge import keys_of, value_at
 from .partial_state import UNKNOWN, OpenObject, combine, known_part
 from .partial_update import applied, beginning, is_end, is_start, state_of
 from .schema import APP_DOCUMENT_ID, as_object
@@ -72,7 +73,7 @@ def _replay(
     conflicts: list[str] = []
     combine(state, head, conflicts)
     for pointer in conflicts:
-        expected, there = known_part(_at(state, pointer)), value_at(head, pointer)
+        expected, there = known_part(_at(state, pointer)), value_at(head, pointer, ABSENT)
         by_time = pointer in _TIMES and there is not ABSENT and expected is not ABSENT
         if pointer in known or (by_time and steps):
             continue
@@ -91,7 +92,7 @@ def _replay(
 
 
 def _at(state: Any, pointer: str) -> Any:
-    value = value_at(state, pointer)
+    value = value_at(state, pointer, ABSENT)
     return ABSENT if value is UNKNOWN else value
 
 
@@ -105,10 +106,9 @@ def _shown(value: Any) -> str:
 def _sets(step: Step, pointer: str) -> bool:
     """Whether a delta sets the field, or an object around it."""
     value: Any = as_object(step.action).get("delta")
-    for part in pointer.split("/")[1:]:
+    for name in keys_of(pointer):
         if not isinstance(value, dict):
             return True
-        name = part.replace("~1", "/").replace("~0", "~")
         if name not in value:
             return False
         value = value[name]
@@ -125,14 +125,14 @@ def _check_fresh(head: Mapping[str, Any], steps: Sequence[Step], found: Verifica
         there = head.get(name, ABSENT)
         if is_fresh(f"/{name}") and not isinstance(there, types):
             found.add(DamageKind.STATE, f"/{name}", what, there, f"is {_shown(there)}, which no action set")
-    url, route = head.get("current_url", ABSENT), value_at(head, "/page_state/route")
+    url, route = head.get("current_url", ABSENT), value_at(head, "/page_state/route", ABSENT)
     places = [one for one in ("/current_url", "/page_state/route") if is_fresh(one)]
     if len(places) == 2 and (not json_equal(url, route) or not isinstance(url, str)):
         text = (
             f"is {_shown(url)}, page_state.route is {_shown(route)}; no action set either, so both are as at the start"
         )
         found.add(DamageKind.STATE, "/current_url", route, url, text)
-    elif len(places) == 1 and not isinstance(there := value_at(head, places[0]), str):
+    elif len(places) == 1 and not isinstance(there := value_at(head, places[0], ABSENT), str):
         found.add(DamageKind.STATE, places[0], "a string", there, f"is {_shown(there)}, which no action set")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InvalidData
 from .json_codec import json_equal
-from .merge import DocumentDifference, pointer
+from .merge import DocumentDifference, keys_of, pointer
 from .schema import as_object
 from .timeline import StateAt, Timeline
 
@@ -78,7 +78,7 @@ def _is_in(place: str, outer: str) -> bool:
 
 def _is_same(place: str, deltas: list[dict[str, Any]], heads: Sequence[dict[str, Any]]) -> bool:
     """Whether no action between two states has changed what is unknown in both at a JSON pointer."""
-    keys = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
+    keys = keys_of(place)
     return not (keys and keys[0] in ALWAYS_CHANGED) and not any(_touches(delta, keys, heads) for delta in deltas)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from material import load, stored_texts, stored_values
 
 from awictl.document.json_codec import dumps, json_equal, loads
-from awictl.document.merge import DocumentDifference, compare, merge
+from awictl.document.merge import DocumentDifference, compare, keys_of, merge, pointer, value_at
 
 objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", "~1"]), stored_values, max_size=4)
 
@@ -98,6 +98,18 @@ def test_a_comparison_is_minimal() -> None:
 
 def test_true_is_not_one() -> None:
     assert compare({"a": 1}, {"a": True}).delta == {"a": True}
+
+
+@given(st.lists(st.text()))
+def test_pointers(keys: list[str]) -> None:
+    place, value = "", object()
+    nested: Any = value
+    for key in keys:
+        place = pointer(place, key)
+    for key in reversed(keys):
+        nested = {key: nested}
+    assert keys_of(place) == keys and value_at(nested, place) is value
+    assert value_at(nested, f"{place}/more", "none") == "none"
 
 
 def _remove(document: Any, pointer: str) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...document.frames import ABSENT, ChangeKind, FieldChange, Frame
-from ...document.merge import pointer
+from ...document.merge import pointer, value_at
 from ...document.partial_state import UNKNOWN
 from ...util.humanize import duration
 from ..framework.cells import known, moment, shortened
@@ -182,7 +182,7 @@ class ReplayScreen:
             mark, style = next((marks[one] for one in _with_parents(place) if one in marks), (" ", ""))
             yield from _hanging(mark, f"{shortened(place, length)}: {_value(value, length)}", width, style)
         for place in self.frame.unknown:
-            what = "other fields unknown" if _has(self.frame.state, place) else "unknown"
+            what = "other fields unknown" if value_at(self.frame.state, place, ABSENT) is not ABSENT else "unknown"
             yield from _hanging("?", f"{shortened(place, length) or '/'}: {what}", width, "cyan")
 
 
@@ -199,16 +199,6 @@ def _leaves(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(inner, place)
         else:
             yield place, inner
-
-
-def _has(state: Any, place: str) -> bool:
-    """Whether a state has a value at a JSON pointer."""
-    for part in place.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(state, dict) or key not in state:
-            return False
-        state = state[key]
-    return True
 
 
 def _with_parents(place: str) -> Iterator[str]:

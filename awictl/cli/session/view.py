@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...document.merge import DocumentDifference, pointer
+from ...document.merge import DocumentDifference, pointer, value_at
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
 from ..framework.cells import SESSION_ID, known, moment, shortened
@@ -152,12 +152,7 @@ def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:
 
 def _at(value: Any, place: str) -> str:
     """The value at a JSON pointer; `-` if there is none."""
-    for part in place.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(value, dict) or key not in value:
-            return "-"
-        value = value[key]
-    return compact(value)
+    return compact(value_at(value, place, "-"))
 
 
 #: Characters of each value that are shown in lines on a terminal; JSON has all.

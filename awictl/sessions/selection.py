@@ -17,9 +17,9 @@ from ..store.session_fields import fields_of
 from ..util.fingerprint_set import FingerprintSet
 from .find import OpenArchive
 from .summaries import SessionState, Summary, idle_since, summaries
-from .where.conditions import Operand
 from .where.fields import Kind, Place, SessionValues
 from .where.grammar import WhereExpression
+from .where.operands import Operand
 
 if TYPE_CHECKING:
     from .end import Ended, SessionEndings

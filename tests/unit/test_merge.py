@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from material import load, stored_texts, stored_values
 
 from awictl.document.json_codec import dumps, json_equal, loads
-from awictl.document.merge import DocumentDifference, compare, keys_of, merge, pointer, value_at
+from awictl.document.merge import DocumentDifference, compare, keys_of, merge, value_at
+from awictl.document.merge import pointer as pointer_to
 
 objects = st.dictionaries(stored_texts | st.sampled_from(["a", "b", "a/b", "~", "~1"]), stored_values, max_size=4)
 
@@ -105,7 +106,7 @@ def test_pointers(keys: list[str]) -> None:
     place, value = "", object()
     nested: Any = value
     for key in keys:
-        place = pointer(place, key)
+        place = pointer_to(place, key)
     for key in reversed(keys):
         nested = {key: nested}
     assert keys_of(place) == keys and value_at(nested, place) is value

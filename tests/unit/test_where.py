@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from awictl.sessions.summaries import SessionState, Summary
-from awictl.sessions.where.conditions import MAX_DEPTH, InvalidExpression
+from awictl.sessions.where.conditions import MAX_DEPTH
 from awictl.sessions.where.fields import FIELDS, Place, SessionValues
 from awictl.sessions.where.grammar import MAX_LENGTH, parse, parse_field
+from awictl.sessions.where.operands import InvalidExpression
 
 HEAD: dict[str, Any] = {
     "page_state": {"route": "/a", "filters": {"tag": "awi", "year": 2026}, "list": ["x", 1, True, None, {"id": "p"}]},

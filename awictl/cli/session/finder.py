@@ -16,8 +16,8 @@ from ..framework.selection import degraded_notice, has_archive
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ...sessions.summaries import Summary
-    from ...sessions.where.conditions import Operand
     from ...sessions.where.grammar import WhereExpression
+    from ...sessions.where.operands import Operand
 
 #: Maximum number of unreadable sessions that are named.
 MOST_NAMED = 10

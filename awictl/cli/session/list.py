@@ -20,7 +20,7 @@ from .finder import SessionFinder
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager
     from ...sessions.summaries import Summary
-    from ...sessions.where.conditions import Operand
+    from ...sessions.where.operands import Operand
     from ..framework.output import Row
 
 Agent = Annotated[

@@ -15,9 +15,10 @@ from typing import Any
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
 
 from ...document.timestamps import parse_timestamp
-from . import conditions
-from .conditions import Condition, InvalidExpression, Operand, shown
+from . import conditions, operands
+from .conditions import Condition
 from .fields import Kind, SessionValues
+from .operands import InvalidExpression, Operand, shown
 
 #: Maximum number of characters of an expression.
 MAX_LENGTH = 131_072
@@ -199,32 +200,32 @@ class _Builder(Transformer[Token, Any]):
 
     def field(self, name: Token, *keys: Token) -> Operand:
         path = [_unquoted(key) if key.type == "STRING" else str(key) for key in keys]
-        return conditions.field_operand([str(name), *path], _at(name))
+        return operands.field_operand([str(name), *path], _at(name))
 
     def text(self, token: Token) -> Operand:
-        return conditions.constant(Kind.TEXT, _unquoted(token), _at(token), token)
+        return operands.constant(Kind.TEXT, _unquoted(token), _at(token), token)
 
     def number(self, token: Token) -> Operand:
-        return conditions.constant(Kind.NUMBER, _number(token), _at(token), token)
+        return operands.constant(Kind.NUMBER, _number(token), _at(token), token)
 
     def moment(self, token: Token) -> Operand:
         if (moment := parse_timestamp(str(token))) is None:
             raise InvalidExpression(f"{token} is not a time", _at(token))
-        return conditions.constant(Kind.TIME, moment, _at(token), token)
+        return operands.constant(Kind.TIME, moment, _at(token), token)
 
     def ago(self, token: Token, _: Token) -> Operand:
         try:
             moment = datetime.now(UTC) - timedelta(milliseconds=_milliseconds(token))
         except OverflowError:
             raise InvalidExpression(f"{shown(token)} ago is before the year 1", _at(token)) from None
-        return conditions.constant(Kind.TIME, moment, _at(token), f"{token} ago")
+        return operands.constant(Kind.TIME, moment, _at(token), f"{token} ago")
 
     def duration(self, token: Token) -> Operand:
-        return conditions.constant(Kind.DURATION, _milliseconds(token), _at(token), token)
+        return operands.constant(Kind.DURATION, _milliseconds(token), _at(token), token)
 
     def word(self, token: Token) -> Operand:
         value = _WORDS[token.lower()]
-        return conditions.constant(Kind.NULL if value is None else Kind.BOOLEAN, value, _at(token), token)
+        return operands.constant(Kind.NULL if value is None else Kind.BOOLEAN, value, _at(token), token)
 
 
 def _number(token: Token) -> int | float:

@@ -39,9 +39,11 @@ _awictl() {
       "session create --agent") kind="agent" ;;
       "session list --agent") kind="agent" ;;
       "session list --sort") words="activity ttl actions failed bytes agent route id" ;;
+      "session list --group-by") words="session agent agent_id agent_name route actions failed total bytes ttl idle started last_activity status where" ;;
       "session apply --input") kind="file" ;;
       "session fork --agent") kind="agent" ;;
       "session export -f"|"session export --file") kind="file" ;;
+      "session export --redact") words="default email bearer basic jwt api-key awi-key card private-key secret" ;;
       "archive list --agent") kind="agent" ;;
       "archive stats --agent") kind="agent" ;;
       "archive export --agent") kind="agent" ;;

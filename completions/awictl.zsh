@@ -172,7 +172,7 @@ _awictl_session_list() {
     '--limit=[Maximum number of rows.]:N: ' \
     '--columns=[Columns of the table or CSV, separated by commas, session, agent, agent_id, state, route, actions, failed, last_activity, idle, ttl, bytes, where.]:NAMES: ' \
     '--count[Print only the number of sessions.]' \
-    '--group-by=[Print how many sessions have each value of a field, such as agent or state.page_state.filters.tag.]:FIELD: ' \
+    '--group-by=[Print how many sessions have each value of a field, such as agent or state.page_state.filters.tag.]:FIELD:(session agent agent_id agent_name route actions failed total bytes ttl idle started last_activity status where)' \
     '--rate=[Scan at most N keys per second.]:N: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
@@ -445,7 +445,7 @@ _awictl_session_export() {
     '--where=[All sessions that match, such as '\''idle > 20m and agent == "browser-1"'\''; see docs/select.md.]:EXPR: ' \
     '--all[Archived sessions as well as live ones.]' \
     '(-f --file)'{-f,--file=}'[Write to a file, which appears when it is complete.]:FILE:_files' \
-    '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT: ' \
+    '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT:(default email bearer basic jwt api-key awi-key card private-key secret)' \
     '--force[Replace FILE if it exists.]' \
     '--resume[Go on with a FILE that was interrupted.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \

@@ -50,6 +50,13 @@ def test_every_command_has_an_example_that_names_it(root: CommandNode) -> None:
             assert any(command in example for example in node.examples), node.path
 
 
+def test_values_are_suggested_for_options_that_take_others_too(root: CommandNode) -> None:
+    options = {(node.path[-1], option.names[-1]): option for node in root.walk() for option in node.options}
+    assert {"default", "email"} <= {*options["export", "--redact"].choices}
+    assert {"agent", "status"} <= {*options["list", "--group-by"].choices}
+    assert 'words="default email ' in reference.files()["completions/awictl.bash"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_accept_the_completions(shell: str) -> None:
     if shutil.which(shell) is None:

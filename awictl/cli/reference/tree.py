@@ -8,6 +8,9 @@ from typing import Any
 
 import typer
 
+from ...document.redaction_rules import DEFAULT
+from ...document.secret_patterns import PATTERN_NAMES
+from ...sessions.where.fields import FIELDS
 from ..framework.global_options import PANEL
 from ..main import root_group
 
@@ -21,7 +24,7 @@ class Option:
     #: The placeholder of its value; empty for a flag.
     value: str
     help: str
-    #: The values that it accepts; empty if any value is.
+    #: The values that it accepts, or some of them; empty if there is nothing to suggest.
     choices: tuple[str, ...]
     #: Whether it is a global option, which every command has.
     everywhere: bool
@@ -91,8 +94,15 @@ def _kind(path: tuple[str, ...], name: str, value: str, help: str) -> str:
     return "file" if placeholder == "FILE" or "FILE, or -" in help else ""
 
 
+def _suggested(name: str) -> tuple[str, ...]:
+    """Values of an option that also accepts others."""
+    if name == "--redact":
+        return (DEFAULT, *PATTERN_NAMES)
+    return tuple(one for one in FIELDS if one != "id") if name == "--group-by" else ()
+
+
 def _option(param: Any, context: typer.Context, path: tuple[str, ...]) -> Option:
-    choices = tuple(str(one) for one in getattr(param.type, "choices", ()))
+    choices = tuple(str(one) for one in getattr(param.type, "choices", ())) or _suggested(param.opts[0])
     if param.param_type_name == "argument":
         value = param.metavar or param.make_metavar(context)
         kind = _kind(path, value, value, param.help or "")

@@ -191,7 +191,7 @@ _awictl_session_list() {
 
 _awictl_session_show() {
   _arguments \
-    '--at=[As it was then, number of an action, time of day (UTC) such as 12,05,30, time, or -5m for 5 minutes ago.]:T: ' \
+    '--at=[As it was then, number of an action such as 17, time of day (UTC) such as 12,05,30, time such as 2026-11-23T12,05,30, or -5m for 5 minutes ago.]:T: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
@@ -311,7 +311,7 @@ _awictl_session_compare() {
 
 _awictl_session_fork() {
   _arguments \
-    '--at=[As it was then, number of an action, time of day (UTC) such as 12,05,30, time, or -5m for 5 minutes ago.]:T: ' \
+    '--at=[As it was then, number of an action such as 17, time of day (UTC) such as 12,05,30, time such as 2026-11-23T12,05,30, or -5m for 5 minutes ago.]:T: ' \
     '--agent=[Agent that goes on in the new session.  (default, none)]:ID: _awictl_values agent' \
     '--ttl=[TTL to set, such as 2h; the next update sets the usual one again.  (default, SESSION_TTL_MINUTES)]:DURATION: ' \
     '--allow-unknown[Leave out what is unknown of that moment.]' \

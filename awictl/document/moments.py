@@ -16,7 +16,10 @@ from .timeline import Step, Timeline, time_of
 from .timestamps import parse_timestamp
 
 #: What a moment may be, for messages.
-FORMS = "the number of an action such as 17, a time of day (UTC) such as 12:05:30, a time, or -5m for five minutes ago"
+FORMS = (
+    "the number of an action such as 17, a time of day (UTC) such as 12:05:30, a time such as 2026-11-23T12:05:30, "
+    "or -5m for five minutes ago"
+)
 
 _CLOCK = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?", re.ASCII)
 _MAX_AGO_MS = 366 * 100 * 86_400_000

@@ -13,7 +13,8 @@ At = Annotated[
     option(
         "--at",
         metavar="T",
-        help="As it was then: number of an action, time of day (UTC) such as 12:05:30, time, or -5m for 5 minutes ago.",
+        help="As it was then: number of an action such as 17, time of day (UTC) such as 12:05:30, time such as "
+        "2026-11-23T12:05:30, or -5m for 5 minutes ago.",
     ),
 ]
 

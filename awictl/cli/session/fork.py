@@ -43,8 +43,9 @@ def command(
 ) -> Work:
     """Make a new live session with the state and the history of a session, live or archived, at any moment.
 
-    The original is not changed, and no agent is mapped to the new session, unless --agent names one. The end of a
-    session is left out, so that the new one can go on. Its field `forked_from` says what it was made of.
+    The original is not changed, and no agent is mapped to the new session, unless --agent names one. Without
+    --at, it is the newest state; an end of the session is left out, so that the new one can go on. Its field
+    `forked_from` says which session and action it was made from.
     """
     if agent is not None:
         check_agent_id(agent)

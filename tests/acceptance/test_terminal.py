@@ -153,3 +153,5 @@ def test_the_demo_on_a_terminal(laptop: Cli) -> None:
     hints = [line for line in text.splitlines() if line.startswith("  awictl ")]
     assert f"  awictl --embedded session show {session_id}" in hints
     assert f"  awictl --embedded archive show {ended_id}" in hints
+    assert f"  awictl --embedded session replay {ended_id}" in hints
+    assert f"  awictl --embedded session show {ended_id} --at 2" in hints

@@ -107,6 +107,8 @@ def render_commands(ctx: CommandContext, ended_id: str, session_id: str) -> None
         f"--embedded session end {session_id}",
         "--embedded archive list",
         f"--embedded archive show {ended_id}",
+        f"--embedded session replay {ended_id}",
+        f"--embedded session show {ended_id} --at 2",
         "embedded stop",
     ):
         ctx.out.console().print(f"  {uv}awictl {line}", soft_wrap=True)

@@ -50,16 +50,18 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_a_reply_that_never_ends_is_cut_off(user: Cli, answer: str) -> None:
     family = list(COMMANDS)[list(ANSWERS).index(answer) % len(COMMANDS)]
+    patient = user.having(AWI_TIMEOUT="60")
     with hostile_server(ANSWERS[answer]) as server:
-        measured = measure(user, ["--redis", f"redis://127.0.0.1:{server.port}", *COMMANDS[family]])
+        measured = measure(patient, ["--redis", f"redis://127.0.0.1:{server.port}", *COMMANDS[family]])
     measured.result.error(6, f"127.0.0.1:{server.port}", "not behave like a Redis server")
     assert measured.result.out == b"" and measured.memory < MAX_MEMORY
 
 
 @pytest.mark.parametrize("family", COMMANDS)
 def test_a_gigabyte_at_once_is_cut_off(user: Cli, family: str) -> None:
+    patient = user.having(AWI_TIMEOUT="60")
     with hostile_server(forever(b"$1073741824\r\n", b"x")) as server:
-        measured = measure(user, ["--redis", f"redis://127.0.0.1:{server.port}", *COMMANDS[family]])
+        measured = measure(patient, ["--redis", f"redis://127.0.0.1:{server.port}", *COMMANDS[family]])
     measured.result.error(6, f"127.0.0.1:{server.port}")
     assert measured.memory < MAX_MEMORY
 

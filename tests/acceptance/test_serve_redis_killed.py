@@ -21,6 +21,8 @@ from awictl import StateManager
 RECOVERY_SECONDS = 2.0
 #: The same in the short one, on a machine that is busy with other tests.
 BUSY_RECOVERY_SECONDS = 15.0
+#: Seconds after which an agent that gets nothing but 503 gives up.
+NEVER_SECONDS = 60.0
 #: Seconds for which Redis is down.
 DOWN_SECONDS = 1.5
 
@@ -51,18 +53,18 @@ class WorkingAgent:
         self.session_id = ""
         self.seen = AgentLog()
 
-    async def work(self, until: float) -> None:
+    async def work(self, going: Callable[[], bool]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
         try:
-            while time.monotonic() < until:
-                await self._update(reader, writer, until)
+            while going():
+                await self._update(reader, writer)
                 if random.random() < 0.3:
                     await self._read_something(reader, writer)
         finally:
             writer.close()
             await writer.wait_closed()
 
-    async def _update(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, until: float) -> None:
+    async def _update(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One update, repeated under its op_id until it is acknowledged."""
         op_id = f"agent-{self._number}-op-{self._done + 1}"
         body = {
@@ -71,7 +73,7 @@ class WorkingAgent:
             "input": {"n": self._done + 1},
             "op_id": op_id,
         }
-        tried = False
+        tried, began = False, time.monotonic()
         while True:
             sent = time.monotonic()
             status, answer = await self._send(reader, writer, "POST", "state", body)
@@ -80,7 +82,7 @@ class WorkingAgent:
                 assert answer.get("op_id", op_id) == op_id
                 tried = True
                 await asyncio.sleep(0.02)
-                if time.monotonic() > until + BUSY_RECOVERY_SECONDS:
+                if time.monotonic() > began + NEVER_SECONDS:
                     raise AssertionError("never served again")
                 continue
             assert status == 200, (status, answer)
@@ -130,24 +132,42 @@ class WorkingAgent:
 
 
 async def run_agents(
-    user: Cli, redis: ValkeyServer, *, agents: int, seconds: float, kills: int, recovery: float
+    user: Cli,
+    redis: ValkeyServer,
+    *,
+    agents: int,
+    seconds: float,
+    kills: int,
+    recovery: float,
+    acts: int,
+    refusals: int,
 ) -> dict[str, Any]:
-    """Run agents while Redis is killed. Every acknowledged action must be in its session once. Returns figures."""
+    """Run agents while Redis is killed. Every acknowledged action must be in its session once. Returns figures.
+
+    On a slow machine it takes longer than `seconds`: until this many `acts` and `refusals` have been counted.
+    """
     secrets = []
     async with StateManager.open(redis.settings(archive_url=user.env["AWI_ARCHIVE_URL"])) as manager:
         for number in range(agents):
             made = await manager.agents.register(f"agent {number}", permissions=["read", "write"])  # type: ignore[list-item]
             secrets.append(made.secret)
     with serving(user, "--rate-limit", "0") as server:
+        outages: list[tuple[float, float]] = []
         working = [WorkingAgent(server, secret, number) for number, secret in enumerate(secrets)]
         until = time.monotonic() + seconds
-        tasks = [asyncio.create_task(one.work(until)) for one in working]
-        outages = []
+        acted = lambda: sum(len(one.seen.acknowledged) for one in working)  # noqa: E731
+        refused = lambda: sum(len(one.seen.refusals) for one in working)  # noqa: E731
+        going = lambda: time.monotonic() < until or acted() <= acts or len(outages) < kills  # noqa: E731
+        tasks = [asyncio.create_task(one.work(going)) for one in working]
         for _ in range(kills):
             await asyncio.sleep((seconds - kills * DOWN_SECONDS) / (kills + 1))
+            while not all(one.seen.served for one in working):
+                await asyncio.sleep(0.02)
             killed = time.monotonic()
             await asyncio.to_thread(redis.kill)
             await asyncio.sleep(DOWN_SECONDS)
+            while refused() <= refusals:
+                await asyncio.sleep(0.02)
             await asyncio.to_thread(redis.start)
             outages.append((killed, time.monotonic()))
         await asyncio.gather(*tasks)
@@ -199,7 +219,8 @@ def user_and_redis(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> tuple[
 
 async def test_redis_is_killed_once(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
     having, redis = user_and_redis(user, new_valkey)
-    told = await run_agents(having, redis, agents=8, seconds=4, kills=1, recovery=BUSY_RECOVERY_SECONDS)
+    recovery = BUSY_RECOVERY_SECONDS
+    told = await run_agents(having, redis, agents=8, seconds=4, kills=1, recovery=recovery, acts=30, refusals=8)
     assert told["acknowledged actions"] > 30 and told["answers of 503"] > 8
 
 
@@ -208,6 +229,7 @@ async def test_64_agents_for_a_minute_and_redis_is_killed_twice(
     user: Cli, new_valkey: Callable[..., ValkeyServer]
 ) -> None:
     having, redis = user_and_redis(user, new_valkey)
-    told = await run_agents(having, redis, agents=64, seconds=60, kills=2, recovery=RECOVERY_SECONDS)
+    recovery = RECOVERY_SECONDS
+    told = await run_agents(having, redis, agents=64, seconds=60, kills=2, recovery=recovery, acts=1_000, refusals=8)
     print("\n" + "\n".join(f"{name}: {value:,}" for name, value in told.items()))
     assert told["acknowledged actions"] > 1_000

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pexpect
 import pytest
 from rich.cells import cell_len
-from support.cli import LIMIT_SECONDS, Cli
+from support.cli import LIMIT_SECONDS, Cli, without_progress
 from support.documents import SESSION_ID, compact, document, put
 from support.terminal import on_terminal
 from support.valkey import ValkeyServer
@@ -45,7 +45,7 @@ def screen(user: Cli, *words: str, columns: int = 200, code: int = 0) -> str:
     """The output of a command on a terminal, with escape sequences."""
     with on_terminal(user, *words, columns=columns, rows=40) as terminal:
         assert terminal.end() == code, terminal.text
-    text = terminal.sent.decode().replace("\r\n", "\n")
+    text = without_progress(terminal.sent).decode().replace("\r\n", "\n")
     assert "\x1b" not in _STYLE.sub("", text) and "\r" not in text
     return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,6 +34,15 @@ def machine() -> dict[str, str]:
         names |= {"LD_PRELOAD", "NO_FAKE_STAT", "PYTHONPATH"}
         names |= {name for name in os.environ if name.startswith("FAKETIME")}
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+#: A progress bar of Rich, from hiding the cursor until it is erased.
+_PROGRESS = re.compile(rb"\x1b\[\?25l[^\x1b].*?\x1b\[\?25h\r\x1b\[1A\x1b\[2K", re.DOTALL)
+
+
+def without_progress(sent: bytes) -> bytes:
+    """What was sent to a terminal, but for the progress bars that have been erased."""
+    return _PROGRESS.sub(b"", sent)
 
 
 @dataclass(frozen=True)
@@ -146,12 +156,15 @@ class Cli:
         return Result(code, out, err.decode(), time.monotonic() - started)
 
     def on_screen(self, *words: str, columns: int = 80, rows: int = 24) -> Result:
-        """Run `awictl WORDS` with stdout and stderr on a terminal; all its output is the stdout of the result."""
+        """Run `awictl WORDS` with stdout and stderr on a terminal; all its output is the stdout of the result.
+
+        But for the progress that it may have shown: how long it takes depends on the machine.
+        """
         started = time.monotonic()
         code, out, _ = forking.run(
             words, cwd=self.home, env=self.env, stdin=b"", timeout=LIMIT_SECONDS, terminal=(rows, columns)
         )
-        return Result(code, out.replace(b"\r\n", b"\n"), "", time.monotonic() - started)
+        return Result(code, without_progress(out).replace(b"\r\n", b"\n"), "", time.monotonic() - started)
 
     def ok(self, *words: str | bytes, stdin: bytes = b"") -> Result:
         """Run `awictl WORDS`, which must succeed."""

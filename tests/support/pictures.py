@@ -106,10 +106,11 @@ def top(user: Cli) -> pyte.Screen:
     """The full screen, once it has seen some activity."""
     ids = fill(user)
     with on_terminal(user, "top", "--interval", "1", columns=TOP_COLUMNS, rows=12) as terminal:
-        terminal.until("Booking agent")
+        terminal.until(*(name for _, name, _, _ in SESSIONS))
         for session_id in ids[:2]:
             act(user, session_id, "next_page")
-        terminal.until(lambda text: re.search(r"[1-9]\S*\sactions/s", text) is not None)
+        names = [name for _, name, _, _ in SESSIONS]
+        terminal.until(*names, lambda text: re.search(r"[1-9]\S*\sactions/s", text) is not None)
         terminal.press("q")
         return terminal.screen
 

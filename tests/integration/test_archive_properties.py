@@ -66,7 +66,7 @@ def run(machine: type[ArchiveMachine], examples: int, steps: int) -> None:
 
 
 def test_nothing_archived_is_lost_beside_the_app(machine: type[ArchiveMachine]) -> None:
-    run(machine, 40 if machine.servers.shared else 80, 11)
+    run(machine, 20 if machine.servers.shared else 40, 11)
 
 
 @pytest.mark.soak

@@ -61,7 +61,7 @@ def awictl(valkey: ValkeyServer, tmp_path: Path) -> Cli:
 
 
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.parametrize("writes", [50, 99, 110])
+@pytest.mark.parametrize("writes", [50, pytest.param(99, marks=pytest.mark.soak), 110])
 @pytest.mark.parametrize("cut", [Cut.REPLY, Cut.REQUEST])
 async def test_the_app_writes_before_an_internal_retry(valkey: ValkeyServer, name: str, writes: int, cut: Cut) -> None:
     before = put_long(valkey, name)

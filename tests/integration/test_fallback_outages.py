@@ -15,7 +15,7 @@ from support.outage import DURABLE, Site, health
 from support.outage_scene import Size, cut_off, scene
 from support.valkey import ValkeyServer
 
-SMALL = Size(3, 0.02)
+SMALL = Size(3, 0.06)
 #: AWI_TIMEOUT in seconds.
 SMALL_TIMEOUT = 2.0
 

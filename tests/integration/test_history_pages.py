@@ -16,7 +16,7 @@ from awictl import InvalidInput, NotFound, StateManager
 from awictl.document.byte_layout import encode
 
 #: Number of random pages to compare per document.
-PAGES = 60
+PAGES = 30
 
 
 def random_pages(count: int, seed: int) -> list[tuple[int, int]]:
@@ -88,7 +88,7 @@ async def test_pages_are_consistent_during_concurrent_writes(valkey: ValkeyServe
     async with StateManager.open(settings) as writer, StateManager.open(settings) as manager:
         await writer.initialize_session("agent", "Agent", session_id=SESSION_ID)
         chance = random.Random(size)
-        updates = 200 if isinstance(valkey, MongoLive) else 600
+        updates = 200 if isinstance(valkey, MongoLive) else 300
 
         async def write() -> None:
             for _ in range(updates):

@@ -100,7 +100,7 @@ def long_session(layout: Layout, head: int) -> bytes:
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 @pytest.mark.parametrize("offset", [0, 20, 900, 4_000, 4_990, 9_000])
-@pytest.mark.parametrize("head", [0, 10_000, 100_000], ids=["small head", "head of 10 kB", "head of 100 kB"])
+@pytest.mark.parametrize("head", [0, 100_000], ids=["small head", "head of 100 kB"])
 async def test_a_history_page_takes_at_most_two(
     proxy: Proxy, counted: StateManager, valkey: ValkeyServer, layout: Layout, offset: int, head: int
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import typer
@@ -57,8 +58,9 @@ class CommandNode:
             yield from child.walk()
 
 
+@cache
 def tree() -> CommandNode:
-    """Build the whole tree. Imports the modules of all commands."""
+    """Build the whole tree, once. Imports the modules of all commands."""
     return _node(root_group(), ("awictl",))
 
 

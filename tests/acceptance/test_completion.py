@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support import forking
 from support.cli import Cli, unchanged
 from support.documents import SESSION_ID, compact, document, put
 from support.shells import Shell, shell_on_terminal
@@ -186,9 +186,7 @@ def shell(request: pytest.FixtureRequest, stored: Cli) -> Shell:
         (stored.home / file).write_text("{}")
     bin = stored.home / "bin"
     bin.mkdir()
-    shim = bin / "awictl"
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m awictl "$@"\n')
-    shim.chmod(0o755)
+    forking.write_shim(bin / "awictl")
     path = f"{bin}:{stored.env['PATH']}"
     opened = shell_on_terminal(name, stored.having(PATH=path))
     request.addfinalizer(opened.close)

@@ -27,19 +27,23 @@ from awictl.archive.base import BATCH_BYTES, BATCH_SESSIONS, Archived, ArchivedS
 from awictl.archive.bulk_load import id_batches
 from awictl.archive.chunks import Chunk
 from awictl.archive.decision import ArchivedState
+from awictl.archive.mongo import documents
 from awictl.errors import InvalidData
 
 
-async def test_many_sessions_are_loaded_as_each_is(backend: Backend) -> None:
+async def test_many_sessions_are_loaded_as_each_is(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "INLINE_BYTES", 100_000)
+    monkeypatch.setattr(documents, "PART_BYTES", 100_000)
     archive = opened(backend)
     try:
         rest, gone = trimmed(12, 9, "sess_trimmed")
         await archive.save_trimmed_actions("sess_trimmed", AGENT_ID, Chunk(0, gone))
-        split = incompressible(9, 1_000_000) | {"session_id": "sess_split"}
+        split = incompressible(9, 50_000) | {"session_id": "sess_split"}
         plain = [session(number, f"sess_{number}") for number in range(1, 6)]
         await saved(archive, *(snapshot(one) for one in (rest, split, *plain)))
         names = ["sess_trimmed", "sess_split", *(one["session_id"] for one in plain)]
         if isinstance(backend, MongoBackend):
+            assert backend.parts.count_documents({}) > 1, "one of them is split"
             names += backend.server.put_app_documents()
         backend.damage("sess_3")
         found = await archive.load_many(["sess_missing", *names])

@@ -203,6 +203,15 @@ def run(
     return code, read[ours_out], read[ours_err]
 
 
+def write_shim(file: Path) -> None:
+    """Write a program `awictl` that runs commands in forked processes, but for servers."""
+    file.write_text(
+        f'#!/bin/sh\ncase " $* " in *" serve "*) exec {sys.executable} -m awictl "$@";; esac\n'
+        f'exec {sys.executable} -I -S {Path(__file__).with_name("forked.py")} {forker()} "$@"\n'
+    )
+    file.chmod(0o755)
+
+
 def _receive(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:

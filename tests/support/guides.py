@@ -162,12 +162,7 @@ def _prepare(user: Cli, shims: Path) -> None:
     config.parent.mkdir(parents=True)
     config.write_text("[profiles.production]\nread_only = true\n")
     shims.mkdir()
-    shim = shims / "awictl"
-    shim.write_text(
-        f'#!/bin/sh\ncase " $* " in *" serve "*) exec {sys.executable} -m awictl "$@";; esac\n'
-        f'exec {sys.executable} -I -S {Path(__file__).with_name("forked.py")} {forking.forker()} "$@"\n'
-    )
-    shim.chmod(0o755)
+    forking.write_shim(shims / "awictl")
 
 
 def _lines(number: int, step: Step, user: Cli, instead: Mapping[str, str]) -> list[str]:

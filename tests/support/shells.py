@@ -12,6 +12,7 @@ import pexpect
 import pyte
 
 from .cli import Cli
+from .terminal import lines_of
 
 _COLUMNS, _ROWS = 250, 40
 #: Maximum number of seconds that a shell may take for one step; then its test fails.
@@ -45,7 +46,7 @@ class Shell:
     @property
     def screen(self) -> str:
         """What is on the screen."""
-        return "\n".join(line.rstrip() for line in self._screen.display)
+        return "\n".join(lines_of(self._screen))
 
     def completed(self, typed: str) -> str:
         """Type a text and Tab; return the line after it, which is then cleared."""

@@ -32,6 +32,13 @@ CTRL_C, CTRL_Z, ESCAPE, ENTER = "\x03", "\x1a", "\x1b", "\r"
 ROWS = 30
 
 
+def lines_of(screen: pyte.Screen) -> list[str]:
+    """The lines on a screen, without trailing spaces: as `screen.display`, which takes ten times as long."""
+    rows = [screen.buffer.get(y, {}) for y in range(screen.lines)]
+    # the cell behind a wide character is empty
+    return ["".join(row[x].data for x in range(max(row, default=-1) + 1)).rstrip() for row in rows]
+
+
 class _ForkedOnTerminal:
     """A forked command on a pseudo-terminal, with the methods of `pexpect.spawn` that the tests use."""
 
@@ -121,7 +128,7 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The lines on the screen, without trailing spaces."""
-        return [line.rstrip() for line in self.screen.display]
+        return lines_of(self.screen)
 
     @property
     def text(self) -> str:

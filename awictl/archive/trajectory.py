@@ -9,7 +9,7 @@ from typing import Any
 
 from ..document.action_keys import key_of
 from ..document.json_codec import encodable
-from ..document.schema import SESSION_END, SESSION_START, as_array, as_object
+from ..document.schema import SESSION_END, SESSION_START, as_array, as_object, as_text
 from ..document.timeline import Step
 from .chunks import Chunk
 
@@ -44,14 +44,19 @@ def arranged(actions: Sequence[Any], first: int, chunks: Iterable[Chunk]) -> lis
     """Return a trajectory with the actions in `chunks` put back. first: ordinal of the first of its own `actions`.
 
     Chunks may overlap, since several processes may have stored the same actions. If they disagree about the action at
-    one ordinal, both are kept, the last one as the one that counts. Overwritten actions are put in front of the action
-    that took the place of the first of them.
+    one ordinal, both are kept; that of the document counts, or else the one with the latest time: who overwrites an
+    action does so later. Overwritten actions are put in front of the action that took the place of the first of them.
     """
     chunks = list(chunks)
     by_ordinal: dict[int, list[Any]] = {}
-    for chunk in (*(one for one in chunks if not one.overwritten), Chunk(first, actions)):
-        for ordinal, action in enumerate(chunk.actions, chunk.first):
-            _add(by_ordinal.setdefault(ordinal, []), action)
+    for chunk in chunks:
+        if not chunk.overwritten:
+            for ordinal, action in enumerate(chunk.actions, chunk.first):
+                if _add(found := by_ordinal.setdefault(ordinal, []), action) and len(found) > 1:
+                    found.sort(key=_time)
+    for ordinal, action in enumerate(actions, first):
+        others = [one for one in by_ordinal.get(ordinal, ()) if key_of(one) != key_of(action)]
+        by_ordinal[ordinal] = [*others, action]
     overwritten: dict[int, list[Step]] = {}
     overwritten_at: dict[int, list[Any]] = {}
     for chunk in chunks:
@@ -75,6 +80,10 @@ def _add(known: list[Any], action: Any) -> bool:
         return False
     known.append(action)
     return True
+
+
+def _time(action: Any) -> str:
+    return as_text(as_object(action).get("timestamp")) or ""
 
 
 def add_counts(*counts: Mapping[str, ActionCount]) -> dict[str, ActionCount]:

@@ -272,8 +272,9 @@ def _version(snapshot: Snapshot) -> ArchivedVersion:
 
 def _chunks(steps: Sequence[tuple[Step, bool]]) -> list[Chunk]:
     """The actions that only the archive has, in chunks of consecutive ones."""
-    archived = [step for step, is_archived in steps if is_archived]
-    runs = groupby(enumerate(archived), lambda one: (one[1].ordinal - one[0], one[1].overwritten))
+    archived = [(place, step) for place, (step, is_archived) in enumerate(steps) if is_archived]
+    # overwritten actions are in front of what took the place of the first of them: one run of them is one chunk
+    runs = groupby(archived, lambda one: (one[1].ordinal - one[0], one[1].overwritten))
     chunks = []
     for (_, overwritten), run in runs:
         found = [step for _, step in run]

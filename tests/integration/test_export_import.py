@@ -106,6 +106,10 @@ async def many_sessions(manager: StateManager, valkey: ValkeyServer) -> list[str
     await saved(
         archive, replace(snapshot(other), newer_than=snapshot(session(4, "sess_over", agent_id="agent-5")).digest)
     )
+    # twice: what stands between the overwritten ones is not archived only
+    more = copy.deepcopy(other)
+    more["history"]["actions"][4] = {**more["history"]["actions"][4], "observation": "yet another"}
+    await saved(archive, replace(snapshot(more), newer_than=snapshot(other).digest))
     # all that was archived was cut, and nobody knows how many more
     before = snapshot(session(3, "sess_gap", agent_id="agent-6"))
     later = session(3, "sess_gap", agent_id="agent-6")

@@ -16,7 +16,7 @@ from support.archives import chunk, session, trimmed
 from support.documents import APP_FILES, action, assert_same
 
 from awictl.archive.chunks import Chunk
-from awictl.archive.trajectory import ActionCount, count_actions
+from awictl.archive.trajectory import ActionCount, arranged, count_actions
 from awictl.archive.trajectory import with_chunks as with_chunks_from
 from awictl.document.action_numbers import first_ordinal, next_t_of
 
@@ -91,6 +91,15 @@ def test_if_chunks_differ_both_actions_are_kept() -> None:
     whole = with_chunks(document, [Chunk(0, gone), Chunk(1, [other])])
     assert numbers(whole) == [0, 1, 1, 2, 3, 4]
     assert other in whole["history"]["actions"] and "trimmed_actions" not in whole["history"]
+
+
+def test_of_differing_actions_the_latest_counts_and_that_of_the_document_before_all() -> None:
+    """The app wrote over an action that was archived, and what it wrote was trimmed: both are in chunks."""
+    early, late = (action(1) | {"timestamp": f"2026-11-23T07:09:4{second}.000Z"} for second in (1, 2))
+    for chunks in itertools.permutations([Chunk(0, [action(0), early]), Chunk(1, [late])]):
+        assert [one[:3:2] for one in arranged([], 2, chunks)] == [(0, False), (1, True), (1, False)]
+        assert arranged([], 2, chunks)[-1].action == late
+        assert [one.action for one in arranged([early], 1, chunks) if not one.overwritten] == [action(0), early]
 
 
 def test_the_same_json_is_the_same_action() -> None:

@@ -90,12 +90,12 @@ class Merge:
         archive has; needed only if there are ordinals `between`.
         """
         filled = range(self.first, self.first + count)
-        kept = [part for gap in before for part in _without(gap, filled)]
+        kept = [part for gap in before for part in without(gap, filled)]
         unknown = [Gap(self.first, None)] if self.unknown_gap else []
         found = missing(self.between, trimmed)
         for gap in kept:  # a snapshot that was saved late may come before a gap that is known already
             found = tuple(
-                part for one in found for part in _without(one, range(gap.first, (gap.last or gap.first) + 1))
+                part for one in found for part in without(one, range(gap.first, (gap.last or gap.first) + 1))
             )
         return (*kept, *found, *unknown)
 
@@ -222,11 +222,11 @@ def gaps_without(gaps: Iterable[Gap], chunks: Iterable[Chunk]) -> tuple[Gap, ...
     for chunk in chunks:
         if not chunk.overwritten:
             filled = range(chunk.first, chunk.first + len(chunk.actions))
-            left = tuple(part for gap in left for part in _without(gap, filled))
+            left = tuple(part for gap in left for part in without(gap, filled))
     return left
 
 
-def _without(gap: Gap, filled: range) -> Iterator[Gap]:
+def without(gap: Gap, filled: range) -> Iterator[Gap]:
     """Yield what is left of a gap after some ordinals were found."""
     if gap.last is None or gap.last < filled.start or filled.stop <= gap.first:
         yield gap

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..archive.base import Archived
 from ..archive.chunks import Chunk, agent_key
-from ..archive.merge import merge
+from ..archive.merge import Gap, merge, without
 from ..archive.snapshot import Snapshot
 from ..archive.trajectory import arranged
 from ..document.action_keys import key_of
@@ -134,13 +135,15 @@ def _check_chunks(archived: Archived, count: int, steps: Sequence[Step] | None, 
     """Check that the archive has all actions that it does not know to be missing."""
     if not archived.first and steps is None:
         return
-    known = {ordinal for gap in archived.summary.gaps for ordinal in range(gap.first, (gap.last or gap.first) + 1)}
-    there = {one.ordinal for one in steps or ()} | set(range(archived.first, archived.first + count))
-    if lacking := [one for one in range(archived.first) if one not in there and one not in known]:
-        text = (
-            f"The archive lacks {plural(len(lacking), 'earlier action')} that it once had, from number {lacking[0]} "
-            "on: deleted, or damaged"
-        )
+    there = sorted({one.ordinal for one in steps or () if one.ordinal < archived.first})
+    places = pairwise([-1, *there, archived.first])
+    # ranges, not the numbers in them: by a damaged `t` there may be millions of millions
+    lacking = [Gap(before + 1, after - 1) for before, after in places if after > before + 1]
+    for gap in archived.summary.gaps:
+        lacking = [part for one in lacking for part in without(one, range(gap.first, (gap.last or gap.first) + 1))]
+    if lacking:
+        number = plural(sum(one.size or 0 for one in lacking), "earlier action")
+        text = f"The archive lacks {number} that it once had, from number {lacking[0].first} on: deleted, or damaged"
         found.add(DamageKind.ARCHIVE, "", ABSENT, ABSENT, text)
     if later := [one for one in steps or () if one.ordinal >= archived.first + count and not one.overwritten]:
         found.notes.append(

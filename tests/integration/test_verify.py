@@ -156,3 +156,14 @@ async def test_trimmed_actions(archived: Settings, valkey: ValkeyServer) -> None
         valkey.raw.delete(session_key(session_id))
         found = await manager.verifier.verify(session_id)
         assert found.where == "archived" and not found.differences
+
+
+async def test_a_damaged_number_costs_neither_time_nor_memory(manager: StateManager, valkey: ValkeyServer) -> None:
+    """By the number of its first action, millions of millions before it are missing."""
+    session_id = await a_session(manager)
+    document = decode(string_of(valkey, session_id))
+    for number, action in enumerate(document["history"]["actions"], 2**52):
+        action |= {"t": number, "action": "next_page"}
+    put(valkey, encode(document), session_id)
+    await archive(manager, session_id)
+    assert "actions 0 to 4503599627370495 are missing" in (await manager.verifier.verify(session_id)).notes

@@ -94,9 +94,7 @@ class Merge:
         unknown = [Gap(self.first, None)] if self.unknown_gap else []
         found = missing(self.between, trimmed)
         for gap in kept:  # a snapshot that was saved late may come before a gap that is known already
-            found = tuple(
-                part for one in found for part in without(one, range(gap.first, (gap.last or gap.first) + 1))
-            )
+            found = tuple(part for one in found for part in without(one, range(gap.first, (gap.last or gap.first) + 1)))
         return (*kept, *found, *unknown)
 
     def counts(self, before: Mapping[str, ActionCount], trimmed: Iterable[Chunk]) -> dict[str, ActionCount]:

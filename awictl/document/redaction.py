@@ -63,6 +63,7 @@ _FIXED_NAMES = _names_in(new_document("", "", "", "", "")) | {
         "trimmed_actions",
         "session_end",
         "app_document_id",
+        "archived_by_app",
         "forked_from",
         "cached_at",
     ),

@@ -28,13 +28,16 @@ CACHE_ACTION = "cache_query_results"
 #: The field with the `_id` of the app's own document in MongoDB, in a session that was copied from that one.
 APP_DOCUMENT_ID = "app_document_id"
 
+#: The field of an exported session of which only the app archived a part: what it lacks is unknown.
+ARCHIVED_BY_APP = "archived_by_app"
+
 #: The field with the session that a copy was made of, and where: `{"session_id", "t", "ordinal"}`.
 FORKED_FROM = "forked_from"
 
 #: Fields that are not part of the state that an agent sees, and differ between any two sessions.
 OWN_FIELDS = (
     *("session_id", "agent_id", "agent_name", "history", "statistics", "last_updated"),
-    *(APP_DOCUMENT_ID, FORKED_FROM),
+    *(APP_DOCUMENT_ID, ARCHIVED_BY_APP, FORKED_FROM),
 )
 
 #: The app's actions that become available and unavailable with the current page.

@@ -25,12 +25,14 @@ from .json_codec import json_equal
 from .layout_checks import check_layout
 from .partial_update import is_start
 from .quick_verification import continues_plainly, is_plainly_sound
-from .schema import APP_DOCUMENT_ID, as_object
+from .schema import APP_DOCUMENT_ID, ARCHIVED_BY_APP, as_object
 from .state_checks import check_counts, check_origin, check_state, check_times
 from .timeline import Step, steps_of
 
 __all__ = ["ABSENT", "DamageKind", "Discrepancy", "Origin", "Verification", "verify"]
 
+#: What is said of a session of which only the app archived a part.
+NOTHING_KEPT = "archived by the app, which kept no deltas and no state: nothing can be verified"
 #: No check of the last delta is wanted.
 NO_DIFF: Final = object()
 
@@ -51,6 +53,9 @@ def verify(
     an archived one. Raises InvalidData if it has no trajectory.
     """
     found = Verification()
+    if document.get(ARCHIVED_BY_APP) is True:
+        found.notes.append(NOTHING_KEPT)
+        return found
     is_sound = steps is None and is_plainly_sound(session_id, document, raw)
     if is_sound and origin is not None and continues_plainly(origin, document):
         origin = None

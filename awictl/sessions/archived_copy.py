@@ -17,7 +17,7 @@ from ..document.discrepancy import ABSENT, DamageKind, Origin, Verification
 from ..document.json_codec import dumps, json_equal
 from ..document.schema import as_object, as_text
 from ..document.timeline import Step
-from ..document.verification import NO_DIFF, verify
+from ..document.verification import NO_DIFF, NOTHING_KEPT, verify
 from ..util.humanize import plural
 
 
@@ -25,7 +25,7 @@ def verify_archived(archived: Archived) -> Verification:
     """Verify a session that only the archive has. Raises InvalidData."""
     session_id, snapshot = archived.summary.session_id, archived.snapshot
     if snapshot is None:
-        return Verification(notes=["archived by the app, which kept no deltas and no state: nothing can be verified"])
+        return Verification(notes=[NOTHING_KEPT])
     own = required_actions(snapshot.document)
     steps = _steps(own, archived.first, archived.chunks, snapshot.first_ordinal)
     found = verify(session_id, snapshot.document, raw=snapshot.raw, steps=_until(steps, archived.first + len(own)))

@@ -14,7 +14,7 @@ from ..document.action_numbers import required_actions
 from ..document.json_codec import loads
 from ..document.redaction import Redactor
 from ..document.redaction_rules import Redaction, parse_redaction
-from ..document.schema import as_text
+from ..document.schema import ARCHIVED_BY_APP, as_text
 from ..document.timeline import Step
 from ..document.timestamps import optional_timestamp
 from ..errors import InvalidData, InvalidInput, Unreachable
@@ -91,6 +91,8 @@ class SessionExports:
             state, ended_at = summary.state.value, optional_timestamp(summary.ended_at)
             if whole.archived.snapshot is not None:
                 document = whole.archived.snapshot.document
+        if whole.is_partial:
+            document = {**document, ARCHIVED_BY_APP: True}
         actions = required_actions(document)
         own = range(first, first + len(actions))
         steps = [

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..document.action_numbers import actions_of, first_ordinal, required_actions
-from ..document.schema import as_text
+from ..document.schema import ARCHIVED_BY_APP, as_text
 from ..document.timeline import Step, Timeline, steps_of
 from ..errors import AwiError, InvalidData, NotFound
 
@@ -48,8 +48,13 @@ class WholeSession:
     @cached_property
     def timeline(self) -> Timeline:
         """The states that it went through."""
+        return Timeline(self.document, self.steps, self.breaks, partial=self.is_partial)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only the app archived it, which keeps a part."""
         by_app = self.stored is None and self.archived is not None and self.archived.snapshot is None
-        return Timeline(self.document, self.steps, self.breaks, partial=by_app)
+        return by_app or self.document.get(ARCHIVED_BY_APP) is True
 
 
 def whole_from_document(document: dict[str, Any]) -> WholeSession:

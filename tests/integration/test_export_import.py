@@ -22,7 +22,9 @@ from support.mongo import MongoServer
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.archive.base import ArchiveQuery
 from awictl.archive.decision import ArchivedState
+from awictl.document.moments import Moment
 from awictl.errors import AwiError, InvalidData, Refused
 from awictl.sessions.import_sessions import Imported
 
@@ -501,3 +503,20 @@ def test_states_of_the_format_are_those_of_the_archive() -> None:
     from awictl.sessions.export_format import SessionLine
 
     assert set(get_args(get_type_hints(SessionLine)["state"])) == {one.value for one in ArchivedState}
+
+
+async def test_what_the_app_kept_a_part_of_stays_a_part(
+    settings: Settings, valkey: ValkeyServer, mongo: MongoServer, tmp_path: Path
+) -> None:
+    """The app archived it without deltas and most of the state: an import makes no whole session of that."""
+    mongo.put_app_documents()
+    async with StateManager.open(replace(settings, mongodb_uri=mongo.uri)) as manager:
+        ids = [one.session_id async for one in manager.required_archive().find(ArchiveQuery())]
+        before = await exported(manager, *ids)
+        states = [(await manager.time_travel.state_at(one, Moment(ordinal=1)))[1] for one in ids]
+    async with StateManager.open(replace(settings, archive_url=f"sqlite:///{tmp_path}/a.db")) as manager:
+        assert {one.outcome for one in await imported(manager, before) if isinstance(one, Imported)} == {"imported"}
+        assert await exported(manager, *ids) == before
+        for session_id, state in zip(ids, states, strict=True):
+            assert state.unknown and (await manager.verifier.verify(session_id)).differences == []
+            assert (await manager.time_travel.state_at(session_id, Moment(ordinal=1)))[1].unknown == state.unknown

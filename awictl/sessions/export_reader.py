@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -36,10 +37,10 @@ class ReadSession(NamedTuple):
     number: int
     original_id: str
 
-    def with_document(self, document: dict[str, Any]) -> ReadSession:
-        """The same session with an equal document in its place."""
-        self.line.document = document
-        own = iter(document["history"]["actions"])
+    def with_document(self, document: dict[str, Any] | None) -> ReadSession:
+        """The same session with an equal document in its place; None: without the one that was read, to free it."""
+        self.line.document = document or {}
+        own: Iterator[Any] = iter(document["history"]["actions"]) if document is not None else repeat(None)
         steps = [(step if archived else step._replace(action=next(own)), archived) for step, archived in self.steps]
         return self._replace(steps=steps)
 
@@ -82,17 +83,10 @@ class ExportReader:
         """Yield the sessions, after the header was read, up to the last line. Each is checked as a whole."""
         seen = FingerprintSet()
         while (raw := self._line()) is not None:
-            line = self._parsed(raw)
-            if isinstance(line, dict) and "end" in line:
-                self._check_end(self._converted(line["end"], EndCounts))
+            found = self._session(raw, seen)
+            if not found:
                 return
-            session = self._session(self._converted(line, SessionLine))
-            if not seen.add_new([session.line.session]):
-                raise self.error(f"{session.line.session} is in the file twice", session.number)
-            self.sessions += 1
-            self.actions += len(session.steps)
-            self.complete_bytes = self._bytes
-            yield session
+            yield found.pop()  # no variable keeps it here
         raise self.error("the file was cut off: its last line is missing; export the sessions again")
 
     def error(self, what: str, number: int | None = None) -> InvalidData:
@@ -138,8 +132,16 @@ class ExportReader:
 
     # -- sessions
 
-    def _session(self, line: SessionLine) -> ReadSession:
-        """Read the actions of a session, and check everything."""
+    def _session(self, raw: bytes, seen: FingerprintSet) -> list[ReadSession]:
+        """Read a session, given its first line, and check everything. Empty if that is the last line of the file.
+
+        `seen`: the ids of the sessions before it.
+        """
+        parsed = self._parsed(raw)
+        if isinstance(parsed, dict) and "end" in parsed:
+            self._check_end(self._converted(parsed["end"], EndCounts))
+            return []
+        line: SessionLine = self._converted(parsed, SessionLine)
         number = self.number
         try:
             keys.check_session_id(line.session)
@@ -156,7 +158,12 @@ class ExportReader:
         self._check_keys(line)
         steps = self._steps(line, number)
         history["actions"] = [step.action for step, archived in steps if not archived]
-        return ReadSession(line, steps, number, line.session)
+        if not seen.add_new([line.session]):
+            raise self.error(f"{line.session} is in the file twice", number)
+        self.sessions += 1
+        self.actions += len(steps)
+        self.complete_bytes = self._bytes
+        return [ReadSession(line, steps, number, line.session)]
 
     def _check_keys(self, line: SessionLine) -> None:
         mapped = line.keys.agent

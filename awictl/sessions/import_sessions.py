@@ -103,6 +103,7 @@ class SessionImports:
         raw = await in_daemon_thread(lambda: stored_string(line.document))
         if len(raw) > self._settings.max_document_bytes:
             raise TooLarge(f"{line.session} has {len(raw):,} bytes, which is more than AWI_MAX_DOCUMENT_BYTES")
+        session = session.with_document(None)
         try:
             snapshot = replace(
                 Snapshot.parse(line.session, raw),
@@ -112,7 +113,7 @@ class SessionImports:
             )
         except InvalidData as error:
             raise reader.error(str(error), session.number) from None
-        session = session.with_document(snapshot.document)  # the one that was read is not needed any more
+        session = session.with_document(snapshot.document)
         archive = self._open_archive()
         if line.where == "live":
             return await self._import_live(session, snapshot, archive, dry_run)

@@ -42,6 +42,8 @@ def _escape(found: str) -> Iterator[tuple[str, int]]:
 
 def _entity(found: str) -> Iterator[tuple[str, int]]:
     decoded = html.unescape(found)
+    if not decoded and (code := int(found[3:-1], 16) if found[2] in "xX" else int(found[2:-1])):
+        decoded = chr(code)  # a control character, which HTML does not allow
     yield (decoded, len(found)) if len(decoded) == 1 else (found[0], 1)
     if len(decoded) != 1:
         yield from ((one, 1) for one in found[1:])

@@ -423,3 +423,28 @@ def test_no_planted_secret_is_left(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_none_of_10_000_planted_secrets_is_left(seed: int) -> None:
     check_plants(seed, 1000)
+
+
+def check_pointed(seeds: range) -> None:
+    """Values at a pointer, of many characters, planted in other places in all encodings."""
+    encodings = [one for one in ENCODED if "\\u" not in one("é")] + [lambda one: one]
+    for seed in seeds:
+        chance = random.Random(seed)
+        alphabet = chance.choice([string.ascii_letters, "aö ü1", string.printable, "aé🙂\"\\/%+&<>=?' "])
+        value = "Z" + "".join(chance.choices(alphabet, k=chance.randrange(8, 20))) + "Q"
+        encoded = chance.choice(encodings)(value)
+        planted = f"{chance.choice(['', 'see: '])}{encoded}{chance.choice(['', ' ok'])}"
+        head = {"session_id": "sess_1", "page_state": {"q": value}, "x": [planted], planted: 1}
+        (found,), _ = redacted(head, wanted=["/page_state/q"])
+        strings = list(all_strings(found))
+        everything = "\n".join([*strings, *(inner for one in strings for inner in decoded_texts(one))])
+        assert value not in everything and encoded not in everything, (value, planted)
+
+
+def test_a_value_at_a_pointer_is_left_in_no_encoding() -> None:
+    check_pointed(range(150))
+
+
+@pytest.mark.soak
+def test_none_of_many_values_at_a_pointer_is_left() -> None:
+    check_pointed(range(1_000, 11_000))

@@ -107,6 +107,7 @@ class Timeline:
         #: The present state without its trajectory.
         self.head = _without_actions(document)
         self._partial = partial
+        self._block_ends: dict[int, dict[str, Any]] = {}
         #: JSON pointers to fields that no delta set, and that are not as in a new session, though it began as one.
         self.beginning_conflicts: tuple[str, ...] = ()
 
@@ -205,9 +206,10 @@ class Timeline:
 
     def _states(self, start: int, stop: int) -> Iterator[StateAt]:
         """The states after the kept actions with these indexes."""
+        newest = len(self._kept) - 1
         try:
             forward: Any = None
-            for index in range(self._run_start(start), stop):
+            for index in range(self._run_start(start) if start < newest else newest, stop):
                 forward = self._after(index, forward)
                 if index >= start:
                     yield self._state(index, forward)
@@ -304,24 +306,25 @@ class Timeline:
     def _block_states(self, block: int) -> list[dict[str, Any]]:
         """The backward states after the actions of a block, oldest first."""
         first, stop = block * _KEPT_EVERY, min((block + 1) * _KEPT_EVERY, len(self._kept))
-        state = self._block_ends[block]
+        state = self._block_end(block)
         states = [state]
         for index in range(stop - 1, first, -1):
             state = self._backward_step(index, state)
             states.append(state)
         return states[::-1]
 
-    @cached_property
-    def _block_ends(self) -> list[dict[str, Any]]:
-        """The backward state after the last action of each block."""
+    def _block_end(self, block: int) -> dict[str, Any]:
+        """The backward state after the last action of a block."""
         count = len(self._kept)
-        state = self._backward_end(count)
-        ends = [state]
-        for index in range(count - 1, 0, -1):
-            state = self._backward_step(index, state)
-            if index % _KEPT_EVERY == 0:
-                ends.append(state)
-        return ends[::-1]
+        if not self._block_ends:
+            self._block_ends[(count - 1) // _KEPT_EVERY] = self._backward_end(count)
+        for later in range(min(self._block_ends), block, -1):
+            state = self._block_ends[later]
+            first, stop = later * _KEPT_EVERY, min((later + 1) * _KEPT_EVERY, count)
+            for index in range(stop - 1, first - 1, -1):
+                state = self._backward_step(index, state)
+            self._block_ends[later - 1] = state
+        return self._block_ends[block]
 
     def _backward_step(self, index: int, state: dict[str, Any]) -> dict[str, Any]:
         """The backward state before an action, from the one after it."""

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.fork import before_end, fork, unknown_in_fork
-from ..document.moments import Moment
 from ..document.timeline import StateAt, Step
 from ..errors import NotFound, Refused, TooLarge
 from ..settings import Settings
 from ..store.base import SessionStore
 from .find import OpenArchive
-from .time_travel import TimeTravel, state_of
+from .time_travel import AnyMoment, TimeTravel, state_of
 from .whole_session import WholeSession
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class SessionForks:
     async def fork(
         self,
         session_id: str,
-        moment: Moment | None = None,
+        moment: AnyMoment | None = None,
         *,
         agent_id: str | None = None,
         ttl_ms: int | None = None,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import keys
-from ..document.moments import Moment
+from ..document.moments import Moment, parse_moment_of
 from ..document.timeline import StateAt
 from ..errors import InvalidData, NotFound
 from .find import Found, OpenArchive
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..document.run_comparison import RunComparison
     from ..document.state_difference import StateDifference
     from ..store.base import Stored
+
+
+#: A moment: the ordinal of an action, its text as on the command line (`moments.FORMS`), or parsed.
+AnyMoment = Moment | int | str
 
 
 class BetweenMoments(NamedTuple):
@@ -56,13 +60,13 @@ class TimeTravel:
         except InvalidData as error:
             raise InvalidData(f"session {session_id}: {error}") from None
 
-    async def state_at(self, session_id: str, moment: Moment) -> tuple[WholeSession, StateAt]:
+    async def state_at(self, session_id: str, moment: AnyMoment) -> tuple[WholeSession, StateAt]:
         """A session, and its state at a moment. Raises NotFound if no action is known from until then."""
         whole = await self.whole(session_id)
         return whole, state_of(whole, moment)
 
     async def difference(
-        self, session_id: str, start: Moment | None, stop: Moment | None, ignored: Collection[str] = ()
+        self, session_id: str, start: AnyMoment | None, stop: AnyMoment | None, ignored: Collection[str] = ()
     ) -> BetweenMoments:
         """How a session differs between two moments; None: the oldest, or the newest, that is known.
 
@@ -71,7 +75,7 @@ class TimeTravel:
         from ..document.state_difference import compare_states
 
         whole = await self.whole(session_id)
-        before = state_of(whole, start or Moment(ordinal=first_of(whole)))
+        before = state_of(whole, start if start is not None else first_of(whole))
         after = state_of(whole, stop)
         return BetweenMoments(whole, before, after, compare_states(whole.timeline, before, after, ignored))
 
@@ -83,8 +87,12 @@ class TimeTravel:
         return compare_runs(wholes[0].timeline, wholes[1].timeline)
 
 
-def state_of(whole: WholeSession, moment: Moment | None) -> StateAt:
+def state_of(whole: WholeSession, moment: AnyMoment | None) -> StateAt:
     """The state of a session at a moment; None: the newest. Raises NotFound, which names the session."""
+    if isinstance(moment, int):
+        moment = Moment(ordinal=moment)
+    elif isinstance(moment, str):
+        moment = parse_moment_of(moment)
     try:
         timeline = whole.timeline
         return timeline.state_at(moment.in_(timeline, datetime.now(UTC)) if moment is not None else timeline.last)

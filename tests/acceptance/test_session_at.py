@@ -87,6 +87,8 @@ def test_the_beginning_is_missing(awictl: Cli, valkey: ValkeyServer) -> None:
     [first, *_, last] = shown.json["history"]["actions"]
     assert first == APP_CUT["history"]["actions"][0] and last == APP_CUT["history"]["actions"][110 - 27]
     assert shown.json["statistics"]["total_actions"] == 110
+    table = awictl.ok("session", "show", session_id, "--at", "110", "-o", "table").table()
+    assert f"last 10 of 84 actions; all: awictl session history {session_id} --to 110 --limit 84" in table
     error = awictl("session", "show", session_id, "--at", "26").error(3, "no action 26: the newest is 126")
     assert "these are missing: 0 to 26" in error
 

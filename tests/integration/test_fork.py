@@ -94,7 +94,7 @@ async def test_a_fork_of_the_newest_action_equals_the_original(manager: StateMan
 
 async def test_a_fork_of_an_earlier_action(manager: StateManager) -> None:
     session_id = await lived(manager)
-    forked = await manager.forks.fork(session_id, Moment(ordinal=3), ttl_ms=7_200_000)
+    forked = await manager.forks.fork(session_id, 3, ttl_ms=7_200_000)
     document = forked.document
     assert document["page_state"]["filters"] == {"n": 3} and document["notes"] == {"n1": 1, "n2": 2, "n3": 3}
     assert [one["t"] for one in document["history"]["actions"]] == [0, 1, 2, 3]
@@ -110,7 +110,7 @@ async def test_a_fork_of_an_earlier_action(manager: StateManager) -> None:
 async def test_an_agent_goes_on_in_the_fork(manager: StateManager) -> None:
     session_id = await lived(manager)
     other = await lived(manager, 1, "b")
-    forked = await manager.forks.fork(session_id, Moment(ordinal=2), agent_id="b")
+    forked = await manager.forks.fork(session_id, "2", agent_id="b")
     new_id = forked.document["session_id"]
     assert forked.previous == other and await manager.find_session_for_agent("b") == new_id
     assert (forked.document["agent_id"], forked.document["agent_name"]) == ("b", "b")

@@ -234,6 +234,20 @@ def test_every_state_of_a_session_that_the_app_cut(count: int) -> None:
         check(found, {**truth, "history": {"last_action": last}}, complete=False)
 
 
+@pytest.mark.parametrize("missing", [0, 9])
+def test_states_of_a_long_session_in_any_order(missing: int) -> None:
+    """Only some of the backward states are kept."""
+    chosen = random.Random(missing)
+    documents = lived([Update(delta={chosen.choice("abcdefgh"): n, "last": {"n": n}}) for n in range(1, 300)])
+    timeline = Timeline(cut(documents[-1], missing))
+    ordinals = [*range(missing, 300)]
+    chosen.shuffle(ordinals)
+    for ordinal in (missing, 299, *ordinals[:40]):
+        found = timeline.state_at(ordinal)
+        check(found, documents[ordinal], complete=not missing)
+        assert found == next(Timeline(cut(documents[-1], missing)).states(ordinal, ordinal))
+
+
 def test_overwritten_actions_are_skipped() -> None:
     documents = lived([Update(delta={"a": 1}), Update(delta={"a": 2})])
     steps = steps_of(documents[-1])

@@ -69,7 +69,8 @@ def session(
             rows = [{**row, "t": number} for number, row in zip(count(newest(), -1), rows)]
         parts += ["", Rows(rows, ACTIONS)]
     if len(actions) > LATEST_ACTIONS:
-        more = f"awictl session history {session_id} --limit {len(actions)}"
+        bound = f" --to {newest()}" if moment_facts and newest is not None else ""
+        more = f"awictl session history {session_id}{bound} --limit {len(actions)}"
         note = f"last {LATEST_ACTIONS} of {len(actions):,} actions; all: {more}"
         parts.append(Text(note, no_wrap=True, overflow="ignore"))
     return Group(*parts)

@@ -38,6 +38,7 @@ def unknown_in_fork(state: StateAt) -> list[str]:
 
 
 def fork(
+    original_id: str,
     original: dict[str, Any],
     timeline: Timeline,
     state: StateAt,
@@ -66,7 +67,7 @@ def fork(
         **head,
         "session_id": session_id,
         **_agent(head, agent_id),
-        FORKED_FROM: _origin(timeline.head, state),
+        FORKED_FROM: _origin(original_id, timeline.head, state),
         "history": {**history, "actions": [one.action for one in steps]},
     }
     since = max((one for one in timeline.breaks if one <= state.ordinal), default=0)
@@ -81,10 +82,10 @@ def _agent(head: dict[str, Any], agent_id: str | None) -> dict[str, Any]:
     return {"agent_id": agent_id, "agent_name": agent_id}
 
 
-def _origin(head: dict[str, Any], state: StateAt) -> dict[str, Any]:
+def _origin(session_id: str, head: dict[str, Any], state: StateAt) -> dict[str, Any]:
     """Where a session was forked from."""
-    origin = {
-        "session_id": head.get("session_id"),
+    origin: dict[str, Any] = {
+        "session_id": session_id,
         "t": as_object(state.step.action).get("t"),
         "ordinal": state.ordinal,
     }

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.fork import before_end, fork, unknown_in_fork
+from ..document.schema import as_text
 from ..document.timeline import StateAt, Step
 from ..errors import NotFound, Refused, TooLarge
 from ..settings import Settings
 from ..store.base import SessionStore
+from ..util.humanize import fields
 from .find import OpenArchive
 from .time_travel import AnyMoment, TimeTravel, state_of
 from .whole_session import WholeSession
 
 if TYPE_CHECKING:
     from ..archive.chunks import Chunk
-
-#: Maximum number of unknown fields that an error names.
-_MAX_POINTERS = 5
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class SessionForks:
             raise Refused(_unknown(whole, state, unknown))
         new_id = keys.new_session_id()
         limit = self._settings.max_actions
-        made = fork(_as_stored(whole), whole.timeline, state, new_id, agent_id, limit)
+        made = fork(session_id, _as_stored(whole), whole.timeline, state, new_id, agent_id, limit)
         raw = encode(made.document)
         if len(raw) > self._settings.max_document_bytes:
             raise TooLarge(
@@ -100,7 +99,7 @@ class SessionForks:
         if not dry_run:
             if archive is not None:
                 for chunk in _chunks(made.earlier):
-                    await archive.save_trimmed_actions(new_id, made.document.get("agent_id"), chunk)
+                    await archive.save_trimmed_actions(new_id, as_text(made.document.get("agent_id")), chunk)
             if agent_id is None:
                 await self._store.put(new_id, None, raw, ttl_ms or self._settings.session_ttl_ms)
             else:
@@ -127,10 +126,9 @@ def _chunks(steps: Sequence[Step]) -> list[Chunk]:
 
 def _unknown(whole: WholeSession, state: StateAt, unknown: Sequence[str]) -> str:
     """Why a session cannot be forked at a moment of which not everything is known."""
-    more = f" and {len(unknown) - _MAX_POINTERS:,} more" if len(unknown) > _MAX_POINTERS else ""
-    later = (one.ordinal for one in whole.timeline.states(state.ordinal) if not unknown_in_fork(one))
+    known = next((one.ordinal for one in whole.timeline.states(state.ordinal) if not unknown_in_fork(one)), None)
     return (
         f"{whole.session_id}: unknown after action {state.ordinal}, {whole.timeline.why_unknown}: "
-        f"{', '.join(unknown[:_MAX_POINTERS])}{more}; leave that out with --allow-unknown, or fork at action "
-        f"{next(later, whole.timeline.last)}, of which all is known"
+        f"{fields(unknown)}; leave that out with --allow-unknown"
+        + (f", or fork at action {known}, of which all is known" if known is not None else "")
     )

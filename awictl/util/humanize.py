@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+#: Maximum number of fields that are named in one line.
+_MAX_FIELDS = 5
 #: Units in seconds, each with the next smaller one.
 _UNITS = [(86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")]
 
@@ -28,3 +32,10 @@ def lifetime(ttl_ms: int | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun: `1 session`, `2,000 sessions`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def fields(pointers: Sequence[str]) -> str:
+    """Format JSON pointers to fields of a document: the first few, and how many more. An empty one is all others."""
+    named = [one or "any other field" for one in pointers[:_MAX_FIELDS]]
+    more = len(pointers) - _MAX_FIELDS
+    return ", ".join([*named, *([plural(more, "more field")] if more > 0 else [])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.cli import Cli, data_of, unchanged
-from support.valkey import ValkeyServer
+from support.valkey import ValkeyServer, free_port
 from test_session_at import lived, put
 
 
@@ -48,7 +48,7 @@ def test_what_is_unknown_is_left_out_on_request(awictl: Cli, valkey: ValkeyServe
     history = document["history"]
     put(valkey, {**document, "history": {**history, "trimmed_actions": 2, "actions": history["actions"][2:]}})
     error = awictl("session", "fork", "sess_a", "--at", "2").error(4, "--allow-unknown, or fork at action 9")
-    assert "/note_3" in error and "2 more" in error
+    assert "/note_3" in error and "2 more fields" in error
     forked = awictl.ok("session", "fork", "sess_a", "--at", "2", "--allow-unknown")
     assert "left out, since it is unknown after action 2 of sess_a" in forked.err
     assert "2 earlier actions of sess_a" not in forked.err, "they are missing anyway"
@@ -64,3 +64,10 @@ def test_the_embedded_server(laptop: Cli) -> None:
     forked = laptop.ok("session", "fork", session_id)
     assert "read from the archive" in forked.err and forked.json["n"] == 1
     assert laptop.ok("session", "apply", forked.json["session_id"], '{"n": 2}').json["n"] == 2
+
+
+def test_without_redis_no_session_is_made(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    session_id = put(valkey, lived("sess_a"))
+    sqlite_user.ok("archive", "sweep", "--margin", "1d")
+    with unchanged(valkey):
+        sqlite_user.having(REDIS_PORT=str(free_port()))("session", "fork", session_id).error(5, "cannot reach Redis")

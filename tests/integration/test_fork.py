@@ -193,6 +193,19 @@ async def test_what_is_unknown_is_not_invented(manager: StateManager) -> None:
         await manager.forks.fork(cut_id, Moment(ordinal=1))
 
 
+async def test_what_the_app_archived(manager: StateManager, mongo: MongoServer) -> None:
+    """The app keeps only a part of a session when it archives it."""
+    documents = mongo.put_app_documents()
+    session_id = next(iter(documents))
+    with pytest.raises(Refused, match=r"only a part of the session was kept.*--allow-unknown$"):
+        await manager.forks.fork(session_id)
+    before = [*mongo.sessions.find()]
+    forked = await manager.forks.fork(session_id, allow_unknown=True)
+    assert forked.document[FORKED_FROM]["unknown"] and forked.document["history"]["actions"]
+    updated = await manager.apply(forked.document["session_id"], {"x": 1})
+    assert updated.head["x"] == 1 and [*mongo.sessions.find()] == before
+
+
 async def test_a_gap_in_the_archive_stays_a_gap(valkey: ValkeyServer, mongo: MongoServer) -> None:
     """The document of a fork has no gap: what is before it is in the archive."""
     settings = valkey.settings(mongodb_uri=mongo.uri, max_actions=10)

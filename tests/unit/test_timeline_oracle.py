@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from awictl.document.json_codec import json_equal
 from awictl.document.merge import merge
-from awictl.document.timeline import Timeline
+from awictl.document.timeline import Timeline, steps_of
 
 ABSENT: Any = object()
 UNKNOWN: Any = object()
@@ -22,6 +22,7 @@ DELTAS: list[Any] = [
     *(0, {}, {"b": 0}, {"b": 1}, {"c": 0}, {"b": 0, "c": 1}),
     *({"b": {}}, {"b": {"x": 0}}, {"c": {"x": 1}}, {"b": {"x": 0}, "c": 0}),
 ]
+some_deltas = st.lists(st.sampled_from(DELTAS), min_size=1, max_size=3)
 PLAIN: list[Any] = [ABSENT, 0, 1]
 
 
@@ -96,3 +97,22 @@ def test_all_that_can_be_known_is_known_and_nothing_else(deltas: list[Any]) -> N
             facts = deltas, possible[0][-1], index
             assert same(found.head.get("a", ABSENT), known), (facts, found.head.get("a", ABSENT), known)
             assert {*found.unknown} == unknown, (facts, found.unknown, unknown)
+
+
+@given(some_deltas, some_deltas)
+def test_a_gap_separates_what_is_known(before: list[Any], after: list[Any]) -> None:
+    """Before it, only the earlier deltas say what is known; after it, only the later ones and the present state."""
+    earlier = [states for possible in lives(before) for states in possible]
+    for possible in lives(after):
+        document = session([*before, 0, *after], possible[0][-1], first=7)
+        steps = steps_of(document)
+        del steps[len(before)]
+        for index, found in enumerate(Timeline(document, steps).states()):
+            unknown: set[str] = set()
+            place = index - len(before)
+            truths = [one[place] for one in possible] if place >= 0 else [one[index] for one in earlier]
+            known = common(truths, "/a", unknown)
+            facts = before, after, possible[0][-1], index
+            assert same(found.head.get("a", ABSENT), known), (facts, found.head.get("a", ABSENT), known)
+            # what the present state lacks may have been there before a gap
+            assert {one for one in found.unknown if one != ""} == unknown, (facts, found.unknown, unknown)

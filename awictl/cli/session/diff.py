@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ...document.merge import DocumentDifference, compare
 from ...document.schema import OWN_FIELDS
 from ...errors import InvalidInput
+from ...util.humanize import fields
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId
 from ..framework.moments import moment_of
@@ -137,7 +138,7 @@ def render_between(ctx: CommandContext, found: "BetweenMoments") -> None:
         ctx.out.notice(notice)
     between = f"action {before.ordinal} and action {after.ordinal} of {whole.session_id}"
     if difference.unknown:
-        places = moment_view.pointers(difference.unknown)
+        places = fields(difference.unknown)
         ctx.out.notice(f"unknown whether it changed between {between}, {whole.timeline.why_unknown}: {places}")
     if not difference:
         ctx.out.notice(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from ...document.keys import check_agent_id
-from ...util.humanize import plural
+from ...util.humanize import fields, plural
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import SessionId, Ttl
 from ..framework.moments import At, moment_of
@@ -72,14 +72,16 @@ async def run(
 def render(ctx: CommandContext, forked: "Forked", agent_id: str | None, ttl_ms: int, dry_run: bool) -> None:
     """Print the new session."""
     from ..framework import whole_view
-    from . import moment_view
 
     for notice in whole_view.notices(forked.whole):
         ctx.out.notice(notice)
     document, original = forked.document, forked.whole.session_id
     of = f"action {forked.state.ordinal} of {original}"
     if forked.unknown:
-        ctx.out.notice(f"left out, since it is unknown after {of}: {moment_view.pointers(forked.unknown)}")
+        ctx.out.notice(f"left out, since it is unknown after {of}: {fields(forked.unknown)}")
+    if forked.state.conflicts:
+        places = fields(forked.state.conflicts)
+        ctx.out.notice(f"not sure after {of}, since the present state does not fit the actions: {places}")
     if forked.archived:
         ctx.out.notice(f"{plural(forked.archived, 'earlier action')} of it are in the archive")
     if forked.lost:

@@ -10,8 +10,8 @@ from .partial_update import is_end
 from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
 from .timeline import StateAt, Step, Timeline
 
-#: An end that may have been recorded in actions that are missing does not matter to a session that goes on.
-_IRRELEVANT = ("/statistics/session_end",)
+#: The time of an end that may have been among missing actions does not matter to a session that goes on.
+_IRRELEVANT = "/statistics/session_end"
 
 
 class ForkedDocument(NamedTuple):
@@ -34,7 +34,7 @@ def before_end(timeline: Timeline, state: StateAt) -> StateAt | None:
 
 def unknown_in_fork(state: StateAt) -> list[str]:
     """JSON pointers to what of a state is unknown, and would be missing from a session that begins with it."""
-    return [place for place in state.unknown if place not in _IRRELEVANT]
+    return [place for place in state.unknown if place != _IRRELEVANT]
 
 
 def fork(
@@ -56,15 +56,15 @@ def fork(
     steps = timeline.steps_until(state.ordinal, consecutive=True)
     as_stored = state.ordinal == timeline.last and 0 < len(own) <= min(max_actions, len(steps))
     steps = steps[-len(own) :] if as_stored else steps[-max_actions:]
+    head = _with_earlier_end(timeline, state)
     first = steps[0].ordinal
     if as_stored:
         history = original["history"]
     else:
         history = {name: value for name, value in state.head["history"].items() if name != "trimmed_actions"}
         history |= {"trimmed_actions": first} if first else {}
-    head = {name: value for name, value in state.head.items() if name not in ("history", APP_DOCUMENT_ID)}
     document = {
-        **head,
+        **{name: value for name, value in head.items() if name not in ("history", APP_DOCUMENT_ID)},
         "session_id": session_id,
         **_agent(head, agent_id),
         FORKED_FROM: _origin(original_id, timeline.head, state),
@@ -74,6 +74,14 @@ def fork(
     earlier = [one for one in timeline.steps_until(state.ordinal) if since <= one.ordinal < first]
     # they are archived by their ordinals, so these have to follow from the document
     return ForkedDocument(document, earlier if first_ordinal(document) == first else ())
+
+
+def _with_earlier_end(timeline: Timeline, state: StateAt) -> dict[str, Any]:
+    """The head of a state, with the time of the last end before it, after which the session went on."""
+    ended = [one.action for one in timeline.steps_until(state.ordinal, consecutive=True) if is_end(one.action)]
+    if not ended or _IRRELEVANT not in state.unknown:
+        return state.head
+    return {**state.head, "statistics": {**state.head["statistics"], "session_end": ended[-1].get("timestamp")}}
 
 
 def _agent(head: dict[str, Any], agent_id: str | None) -> dict[str, Any]:

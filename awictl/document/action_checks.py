@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .action_numbers import first_ordinal, required_actions, t_of
-from .discrepancy import ABSENT, DamageKind, Verification
+from .discrepancy import ABSENT, DamageKind, Verification, is_from_app
 from .json_codec import json_equal
 from .keys import is_op_id
 from .partial_update import is_end, is_start
-from .schema import APP_DOCUMENT_ID, PROTECTED_FIELDS, SESSION_START, as_object
+from .schema import PROTECTED_FIELDS, SESSION_START, as_object
 from .timeline import Step
 from .timestamps import parse_timestamp
 
@@ -20,7 +20,7 @@ APP_LIMIT = 100
 
 def check_actions(document: Mapping[str, Any], steps: Sequence[Step], found: Verification) -> None:
     """Check that each action is a record of one, that no op_id occurs twice, and the last action."""
-    of_app = APP_DOCUMENT_ID in document
+    of_app = is_from_app(document)
     op_ids: dict[str, int] = {}
     for index, step in enumerate(steps):
         if not isinstance(step.action, dict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from .schema import as_object
+from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
 from .timeline import Step
 
 
@@ -101,3 +101,8 @@ class Verification:
         ordinal = step.ordinal if step is not None else None
         sentence = f"{pointer} {text}" if text[:3].islower() else text
         self.differences.append(Discrepancy(kind, pointer, sentence, expected, found, ordinal, action.get("t")))
+
+
+def is_from_app(document: Mapping[str, Any]) -> bool:
+    """Whether a session, or the one that it was forked from, was copied from the app's own session in MongoDB."""
+    return APP_DOCUMENT_ID in document or APP_DOCUMENT_ID in as_object(document.get(FORKED_FROM))

@@ -16,10 +16,12 @@ from .byte_layout import CLOSE, encode_head
 from .discrepancy import Origin
 from .keys import is_op_id
 from .schema import FORKED_FROM, PROTECTED_FIELDS, SESSION_END, new_document
+from .state_checks import APP_TIMES
 
 #: Fields of which a delta needs a closer look: each action sets them as well.
 _CLOSER = frozenset({"statistics", "last_updated", *PROTECTED_FIELDS})
 _SORTED = orjson.OPT_SORT_KEYS
+_parsed = datetime.fromisoformat
 
 
 def is_plainly_sound(session_id: str, document: dict[str, Any], raw: bytes | None) -> bool:
@@ -33,7 +35,7 @@ def is_plainly_sound(session_id: str, document: dict[str, Any], raw: bytes | Non
 def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
     history, agent_id, url = document["history"], document["agent_id"], document["current_url"]
     actions, user_id, last = history["actions"], document["user_id"], history["last_action"]
-    start, parse = actions[0]["timestamp"], datetime.fromisoformat
+    start = actions[0]["timestamp"]
     if len(history) != 2 or type(agent_id) is not str or not agent_id or type(user_id) not in (str, type(None)):
         return False
     state = new_document(session_id, agent_id, document["agent_name"], url, start)
@@ -43,8 +45,9 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
     state["page_state"]["route"] = route = document["page_state"]["route"]
     if FORKED_FROM in document:
         state[FORKED_FROM] = document[FORKED_FROM]
-    parse(start)
-    active, latest, end = start, start, None
+    _parsed(start)
+    latest, end = start, None
+    active = actions[0]
     failed, op_ids = 0, []
     are_as_at_start = True
     for t, action in enumerate(actions[1:], 1):
@@ -53,7 +56,7 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
             return False
         if type(delta) is not dict or "input" not in action:
             return False
-        parse(latest)
+        _parsed(latest)
         if "op_id" in action:
             op_ids.append(action["op_id"])
         if name == SESSION_END and "success" not in action:
@@ -66,7 +69,7 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
             if success is not False:
                 return False
             failed += 1
-        active = latest
+        active = action
         if delta:
             if not _CLOSER.isdisjoint(delta):
                 return False
@@ -79,15 +82,22 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
     if len(set(op_ids)) != len(op_ids) or not all(map(is_op_id, op_ids)):
         return False
     count = len(actions) - 1 - (end is not None)
+    statistics = document["statistics"]
     state["statistics"] = {
         "total_actions": count,
         "successful_actions": count - failed,
         "failed_actions": failed,
-        "session_start": start,
-        "last_activity": active,
+        "session_start": statistics["session_start"],
+        "last_activity": statistics["last_activity"],
         **({} if end is None else {"session_end": end}),
     }
-    state["last_updated"] = latest
+    state["last_updated"] = document["last_updated"]
+    if not (
+        _is_time_of(document["last_updated"], actions[-1])
+        and _is_time_of(statistics["last_activity"], active)
+        and _is_time_of(statistics["session_start"], actions[0])
+    ):
+        return False
     head = document.copy()
     del head["history"]
     if orjson.dumps(state, option=_SORTED) != orjson.dumps(head, option=_SORTED):
@@ -96,6 +106,14 @@ def _has_sound_document(session_id: str, document: dict[str, Any]) -> bool:
 
 
 _dumps = orjson.dumps
+
+
+def _is_time_of(text: str, action: dict[str, Any]) -> bool:
+    """Whether a time is that of an action; the app reads the clock several times for one."""
+    expected = action["timestamp"]
+    if text == expected:
+        return True
+    return "op_id" not in action and abs(_parsed(text) - _parsed(expected)) <= APP_TIMES
 
 
 def continues_plainly(origin: Origin, document: dict[str, Any]) -> bool:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .action_numbers import first_ordinal
-from .discrepancy import ABSENT, DamageKind, Origin, Verification
+from .discrepancy import ABSENT, DamageKind, Origin, Verification, is_from_app
 from .json_codec import dumps, json_equal
 from .merge import keys_of, value_at
 from .partial_state import UNKNOWN, OpenObject, combine, known_part
 from .partial_update import applied, beginning, is_end, is_start, state_of
-from .schema import APP_DOCUMENT_ID, as_object
+from .schema import FORKED_FROM, as_array, as_object
 from .timeline import Step
 from .timestamps import parse_timestamp
 
@@ -75,7 +75,7 @@ def _replay(
     for pointer in conflicts:
         expected, there = known_part(_at(state, pointer)), value_at(head, pointer, ABSENT)
         by_time = pointer in _TIMES and there is not ABSENT and expected is not ABSENT
-        if pointer in known or (by_time and steps):
+        if pointer in known or (by_time and steps) or _is_missing_in_fork(head, pointer):
             continue
         setter = next((one for one in reversed(steps) if _sets(one, pointer)), None)
         if pointer.startswith("/statistics/") and pointer.split("/")[2] in _COUNTS:
@@ -89,6 +89,12 @@ def _replay(
             text = f"is {_shown(there)}, but no action set it, and {was}"
             kind = DamageKind.STATE if origin is None else DamageKind.ARCHIVE
             found.add(kind, pointer, expected, there, text)
+
+
+def _is_missing_in_fork(head: Mapping[str, Any], pointer: str) -> bool:
+    """Whether a field was unknown when the session was forked from another one, so that it lacks it."""
+    missing = as_array(as_object(head.get(FORKED_FROM)).get("unknown"))
+    return any(isinstance(one, str) and f"{pointer}/".startswith(f"{one}/") for one in missing)
 
 
 def _at(state: Any, pointer: str) -> Any:
@@ -105,7 +111,7 @@ def _shown(value: Any) -> str:
 
 def _sets(step: Step, pointer: str) -> bool:
     """Whether a delta sets the field, or an object around it."""
-    value: Any = as_object(step.action).get("delta")
+    value: Any = as_object(as_object(step.action).get("delta"))
     for name in keys_of(pointer):
         if not isinstance(value, dict):
             return True
@@ -119,7 +125,7 @@ def _check_fresh(head: Mapping[str, Any], steps: Sequence[Step], found: Verifica
     """Check what differs from one new session to the next, unless an action has set it."""
 
     def is_fresh(pointer: str) -> bool:
-        return not any(_sets(one, pointer) for one in steps)
+        return not any(_sets(one, pointer) for one in steps) and not _is_missing_in_fork(head, pointer)
 
     for name, types, what in (("agent_name", str, "a string"), ("user_id", (str, type(None)), "a string or null")):
         there = head.get(name, ABSENT)
@@ -160,7 +166,7 @@ def check_counts(document: dict[str, Any], kept: Sequence[Step], found: Verifica
         text = f"is {total}, but {outcomes[0]} succeeded and {outcomes[1]} failed"
         found.add(DamageKind.STATISTICS, "/statistics/total_actions", sum(outcomes), total, text)
         return
-    if APP_DOCUMENT_ID in document:
+    if is_from_app(document):
         return
     counted = [one for one in kept if not is_start(one.action) and not is_end(one.action)]
     failed = sum(as_object(one.action).get("success") is False for one in counted)
@@ -170,12 +176,13 @@ def check_counts(document: dict[str, Any], kept: Sequence[Step], found: Verifica
             found.add(DamageKind.STATISTICS, f"/statistics/{name}", least, count, text)
             return
     numbers = [as_object(one.action).get("t") for one in kept]
-    if numbers == [*range(kept[0].ordinal, kept[0].ordinal + len(kept))] and "session_end" not in statistics:
-        # the start is not counted either; what is missing has no end, which would have left its time
-        expected = kept[-1].ordinal + 1 - (len(kept) - len(counted)) - (kept[0].ordinal > 0)
-        if total != expected and first_ordinal(document) == kept[0].ordinal:
-            text = f"is {total}, but by the numbers of the actions there were {expected}"
-            found.add(DamageKind.STATISTICS, "/statistics/total_actions", expected, total, text)
+    if numbers == [*range(kept[0].ordinal, kept[0].ordinal + len(kept))]:
+        # the start is not counted either, nor are ends that are missing: the time of one of them may tell of some
+        most = kept[-1].ordinal + 1 - (len(kept) - len(counted)) - (kept[0].ordinal > 0)
+        is_exact = "session_end" not in statistics and FORKED_FROM not in document
+        if (total > most or (is_exact and total < most)) and first_ordinal(document) == kept[0].ordinal:
+            text = f"is {total}, but by the numbers of the actions there were {most}"
+            found.add(DamageKind.STATISTICS, "/statistics/total_actions", most, total, text)
 
 
 def _sets_a_count(step: Step) -> bool:
@@ -195,6 +202,8 @@ def check_times(document: Mapping[str, Any], kept: Sequence[Step], found: Verifi
         return
     for name, step in _moments(kept):
         pointer = f"/statistics/{name}"
+        if name == "session_end" and name not in statistics and FORKED_FROM in document:
+            continue  # a fork may lack the time of an end after which the session went on
         if not any(_sets(one, pointer) for one in kept if one.ordinal > step.ordinal):
             _check_time(pointer, statistics.get(name, ABSENT), step, kept, found)
     if kept[0].ordinal and not any(_sets(one, "/statistics/session_start") for one in kept):

@@ -20,12 +20,12 @@ from typing import Any, Final
 from ..util.humanize import plural
 from .action_checks import check_actions, check_numbers
 from .action_numbers import required_actions, t_of
-from .discrepancy import ABSENT, DamageKind, Discrepancy, Origin, Verification
+from .discrepancy import ABSENT, DamageKind, Discrepancy, Origin, Verification, is_from_app
 from .json_codec import json_equal
 from .layout_checks import check_layout
 from .partial_update import is_start
 from .quick_verification import continues_plainly, is_plainly_sound
-from .schema import APP_DOCUMENT_ID, ARCHIVED_BY_APP, as_object
+from .schema import ARCHIVED_BY_APP, as_object
 from .state_checks import check_counts, check_origin, check_state, check_times
 from .timeline import Step, steps_of
 
@@ -133,7 +133,7 @@ def _note_gaps(document: Mapping[str, Any], kept: Sequence[Step], found: Verific
     gaps = [(before + 1, after - 1) for before, after in pairwise(ordinals) if after > before + 1]
     for first, last in gaps:
         found.notes.append(f"actions {first} to {last} are missing" if last > first else f"action {first} is missing")
-    if APP_DOCUMENT_ID in document:
+    if is_from_app(document):
         found.notes.append("copied from the app's own session in MongoDB, which recorded no deltas: its state before")
         found.notes[-1] += " the copy cannot be verified"
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from ..archive.base import Archived
 from ..archive.chunks import Chunk, agent_key
-from ..archive.merge import Gap, merge, without
+from ..archive.merge import gaps_without, merge, missing
 from ..archive.snapshot import Snapshot
 from ..archive.trajectory import arranged
 from ..document.action_keys import key_of
@@ -28,8 +27,10 @@ def verify_archived(archived: Archived) -> Verification:
         return Verification(notes=[NOTHING_KEPT])
     own = required_actions(snapshot.document)
     steps = _steps(own, archived.first, archived.chunks, snapshot.first_ordinal)
-    found = verify(session_id, snapshot.document, raw=snapshot.raw, steps=_until(steps, archived.first + len(own)))
-    _check_chunks(archived, len(own), steps, found)
+    end = archived.first + len(own)
+    found = verify(session_id, snapshot.document, raw=snapshot.raw, steps=_until(steps, end))
+    _check_chunks(archived, found)
+    _note_later(steps, end, found)
     return found
 
 
@@ -52,8 +53,10 @@ def verify_with_copy(document: dict[str, Any], raw: bytes, archived: Archived, *
     own = required_actions(document)
     if raw == snapshot.raw:
         steps = _steps(own, archived.first, archived.chunks, snapshot.first_ordinal)
-        found = verify(session_id, document, raw=raw, diff=diff, steps=_until(steps, archived.first + len(own)))
-        _check_chunks(archived, len(own), steps, found)
+        end = archived.first + len(own)
+        found = verify(session_id, document, raw=raw, diff=diff, steps=_until(steps, end))
+        _check_chunks(archived, found)
+        _note_later(steps, end, found)
         return found
     return _verify_versions(document, raw, archived, snapshot, diff)
 
@@ -92,7 +95,7 @@ def _verify_versions(
         found.add(DamageKind.ARCHIVE, "/history/actions", len(copied), len(own), text)
     elif end == first + len(own) and not unequal:
         _compare_histories(document, snapshot.document, found)
-    _check_chunks(archived, len(copied), steps or (), found)
+    _check_chunks(archived, found, [Chunk(first, own)])
     return found
 
 
@@ -131,21 +134,20 @@ def _compare_histories(document: dict[str, Any], copy: dict[str, Any], found: Ve
             found.add(DamageKind.ARCHIVE, pointer, *values, "is not as in the archived copy")
 
 
-def _check_chunks(archived: Archived, count: int, steps: Sequence[Step] | None, found: Verification) -> None:
-    """Check that the archive has all actions that it does not know to be missing."""
-    if not archived.first and steps is None:
-        return
-    there = sorted({one.ordinal for one in steps or () if one.ordinal < archived.first})
-    places = pairwise([-1, *there, archived.first])
-    # ranges, not the numbers in them: by a damaged `t` there may be millions of millions
-    lacking = [Gap(before + 1, after - 1) for before, after in places if after > before + 1]
-    for gap in archived.summary.gaps:
-        lacking = [part for one in lacking for part in without(one, range(gap.first, (gap.last or gap.first) + 1))]
-    if lacking:
-        number = plural(sum(one.size or 0 for one in lacking), "earlier action")
-        text = f"The archive lacks {number} that it once had, from number {lacking[0].first} on: deleted, or damaged"
-        found.add(DamageKind.ARCHIVE, "", ABSENT, ABSENT, text)
-    if later := [one for one in steps or () if one.ordinal >= archived.first + count and not one.overwritten]:
-        found.notes.append(
-            f"the archive has {plural(len(later), 'action')} that the session lost after it was archived"
+def _check_chunks(archived: Archived, found: Verification, own: Sequence[Chunk] = ()) -> None:
+    """Check that the archive has all earlier actions that it does not know to be missing. own: what the session has."""
+    known = [Chunk(one.first, range(one.first, one.last + 1)) for one in archived.summary.gaps if one.last is not None]
+    lacking = gaps_without(missing(range(archived.first), [*archived.chunks, *own]), known)
+    if number := sum(one.size or 0 for one in lacking):
+        text = (
+            f"The archive lacks {plural(number, 'earlier action')} that it once had, from number {lacking[0].first} "
+            "on: deleted, or damaged"
         )
+        found.add(DamageKind.ARCHIVE, "", ABSENT, ABSENT, text)
+
+
+def _note_later(steps: Sequence[Step] | None, end: int, found: Verification) -> None:
+    """Note actions that were archived, and that are later than the document."""
+    if later := [one for one in steps or () if one.ordinal >= end and not one.overwritten]:
+        number = plural(len(later), "later action")
+        found.notes.append(f"{number} that the archive has were trimmed after this version; its state is from before")

@@ -40,7 +40,7 @@ BATCH_BYTES = 4_194_304
 #: Other tasks run after at most so many seconds of verifying.
 PAUSE_SECONDS = 0.02
 #: Size of the largest AWI:DIFF that is compared, in bytes.
-_DIFF_BYTES = 65_536
+_DIFF_BYTES = 32_768
 #: Number of sessions whose sizes are read in one request.
 _SIZES = 500
 
@@ -134,6 +134,8 @@ class SessionVerifier:
                     async for batch in self._sized(some, pace.batch_size):
                         await pace.wait(len(batch))
                         yield await self._read(batch)
+        for some in batched(seen.add_new(await self._store.endings.ids()), pace.batch_size):
+            yield await self._read(some)
         archive = await self._archive()
         if archive is None:
             return
@@ -195,16 +197,12 @@ class SessionVerifier:
             return again
         try:
             found = await find(session_id, self._store, self._open_archive)
-        except NotFound:
-            return no_session(session_id, self._store.where)
-        except AwiError as error:
+        except NotFound as error:
             return error
         verified = self._judged(session_id, _Read(found.stored, found.archived))
-        return (
-            verified._replace(notes=[*verified.notes, "it is being ended"])
-            if verified is not None
-            else no_session(session_id, self._store.where)
-        )
+        if verified is None:
+            return no_session(session_id, self._store.where)
+        return verified._replace(notes=[*verified.notes, "it is being ended"]) if found.stored is not None else verified
 
     def _judged(self, session_id: str, read: _Read) -> Verified | None:
         """Verify what was read of a session; None if there is nothing."""

@@ -79,6 +79,7 @@ def test_nothing_is_lost_if_stdout_is_unbuffered(awictl: Cli, words: str) -> Non
         "session list -o json",
         "session list -o table",
         "session list --sort id -o jsonl",
+        "session verify --all",
         f"session show {SESSION_ID}",
         f"session show {SESSION_ID} -o raw",
         f"session history {SESSION_ID} --limit 1000",
@@ -148,7 +149,14 @@ def test_a_closed_stderr_does_not_affect_stdout(awictl: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["session list", f"session apply {SESSION_ID} {{}}", f"session show {SESSION_ID} sess_other", "health"]
+    "words",
+    [
+        "session list",
+        f"session apply {SESSION_ID} {{}}",
+        f"session show {SESSION_ID} sess_other",
+        "session verify --all",
+        "health",
+    ],
 )
 def test_ctrl_c_while_waiting(waiting: Cli, silent_server: socket.socket, words: str) -> None:
     with waiting.start("--timeout", "30", *words.split()) as process:

@@ -27,13 +27,12 @@ def test_sound_sessions_exit_with_0_and_others_with_1(awictl: Cli, valkey: Valke
     assert [(one["where"], one["actions"], one["sound"], one["differences"]) for one in rows] == [
         ("live", 1, True, [])
     ] * 3
-    assert "no archive is configured: only live sessions are verified" in result.err
-    assert "3 sessions verified, no differences" in result.err
+    assert result.err == "3 sessions verified (only live ones: no archive is configured), no differences\n"
 
     put(valkey, damaged("sess_bad"), "sess_bad")
     result = awictl("session", "verify", "--all", "--differing", "-o", "ids")
     assert (result.code, result.text) == (1, "sess_bad\n")
-    assert "4 sessions verified: 1 with differences" in result.err
+    assert "no archive is configured): 1 with differences" in result.err
     result = awictl("session", "verify", "sess_bad", "-o", "json")
     assert result.code == 1 and result.err == ""
     [row] = result.json
@@ -49,7 +48,7 @@ def test_sound_sessions_exit_with_0_and_others_with_1(awictl: Cli, valkey: Valke
         }
     ]
     table = awictl("session", "verify", "sess_bad", "-o", "table")
-    assert table.code == 1 and "1 difference" in table.text and "no action set it" in table.text
+    assert table.code == 1 and " state " in table.text and "no action set it" in table.text
 
 
 def test_selected_sessions_and_errors(awictl: Cli, valkey: ValkeyServer) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +21,8 @@ from awictl import NotFound, Settings, StateManager
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import decode, encode
 from awictl.document.discrepancy import DamageKind
+from awictl.document.keys import ENDING_KEY
+from awictl.document.timestamps import timestamp
 from awictl.sessions.verify import Verified
 
 COUNTS = pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.soak)])
@@ -139,8 +145,6 @@ async def test_actions_that_redis_lost(manager: StateManager, valkey: ValkeyServ
 
 
 async def test_trimmed_actions(archived: Settings, valkey: ValkeyServer) -> None:
-    from dataclasses import replace
-
     async with StateManager.open(replace(archived, max_actions=5)) as manager:
         session_id = await a_session(manager, 12)
         found = await manager.verifier.verify(session_id)
@@ -167,3 +171,78 @@ async def test_a_damaged_number_costs_neither_time_nor_memory(manager: StateMana
     put(valkey, encode(document), session_id)
     await archive(manager, session_id)
     assert "actions 0 to 4503599627370495 are missing" in (await manager.verifier.verify(session_id)).notes
+
+
+@pytest.mark.parametrize("rounds", [8, pytest.param(200, marks=pytest.mark.soak)])
+async def test_sessions_that_change_meanwhile_are_sound(archived: Settings, valkey: ValkeyServer, rounds: int) -> None:
+    """Updates, trims, snapshots, ends and writes of the app go on while all sessions are verified again and again."""
+    async with StateManager.open(replace(archived, max_actions=12)) as manager:
+        ids = [await a_session(manager) for _ in range(8)]
+        running = True
+
+        async def busy(number: int, session_id: str) -> None:
+            for step in range(100_000):
+                if not running:
+                    return
+                if step % 7 == 3:
+                    await archive(manager, session_id)
+                if step % 23 == 9 + number:
+                    await manager.end_session(session_id)
+                    session_id = await a_session(manager)
+                await manager.update_state_with_delta(session_id, {"page_state": {"filters": {"step": step}}})
+                await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(busy(number, one)) for number, one in enumerate(ids)]
+        for _ in range(rounds):
+            for one in (await every(manager)).values():
+                assert texts(one) == [], one
+        running = False
+        await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("seeds", [3, pytest.param(100, marks=pytest.mark.soak)])
+async def test_a_session_of_both_is_sound_with_any_copy(archived: Settings, valkey: ValkeyServer, seeds: int) -> None:
+    """awictl and the app update a session, awictl trims and archives it: at any time, it and its copy are sound."""
+    for seed in range(seeds):
+        chance = random.Random(seed)
+        limit = chance.choice([5, 15, 120])
+        async with StateManager.open(replace(archived, max_actions=limit)) as manager:
+            session_id = await a_session(manager, 0)
+            for number in range(60 if limit < 100 else 260):
+                kind = chance.random()
+                if kind < 0.5:
+                    page = {chance.choice("abc"): chance.choice([1, None, {"x": number}])}
+                    await manager.update_state_with_delta(session_id, {"page_state": {"filters": page}})
+                elif kind < 0.9:
+                    app_update(valkey, timestamp(), session_id)
+                else:
+                    await archive(manager, session_id)
+                if chance.random() < 0.2:
+                    found = await manager.verifier.verify(session_id)
+                    assert texts(found) == [], (seed, number)
+
+
+async def test_actions_that_the_archive_lost(archived: Settings, valkey: ValkeyServer) -> None:
+    async with StateManager.open(replace(archived, max_actions=5)) as manager:
+        session_id = await a_session(manager, 12)
+        await archive(manager, session_id)
+        url = str(manager.settings.archive_url).removeprefix("sqlite:///")
+        with closing(sqlite3.connect(url)) as database, database:
+            table = next(name for (name,) in database.execute("SELECT name FROM sqlite_master") if "action" in name)
+            database.execute(f"DELETE FROM {table}")  # noqa: S608
+        found = await manager.verifier.verify(session_id)
+        assert texts(found) == [
+            "The archive lacks 8 earlier actions that it once had, from number 0 on: deleted, or damaged"
+        ]
+        valkey.raw.delete(session_key(session_id))
+        assert texts(await manager.verifier.verify(session_id)) == texts(found)
+
+
+async def test_a_session_that_is_being_ended(manager: StateManager, valkey: ValkeyServer) -> None:
+    session_id = await a_session(manager)
+    raw = string_of(valkey, session_id)
+    valkey.raw.hset(ENDING_KEY, session_id, raw)
+    valkey.raw.delete(session_key(session_id))
+    found = await manager.verifier.verify(session_id)
+    assert (found.where, found.differences, found.notes) == ("live", [], ["it is being ended"])
+    assert await every(manager) == {session_id: found}

@@ -7,18 +7,24 @@ import random
 from typing import Any
 
 import pytest
-from material import SESSIONS, load, raw
+from bson import json_util
+from hypothesis import given
+from material import DATA, SESSIONS, load, raw
 from support.damage import changed, other_value, stored, visible, without
 from support.lives import SESSION_ID, Life, random_life
+from trajectories import any_documents
 
 from awictl.document.byte_layout import decode, encode
 from awictl.document.discrepancy import ABSENT, DamageKind, Discrepancy
+from awictl.document.fork import before_end, fork
 from awictl.document.json_codec import dumps
 from awictl.document.quick_verification import is_plainly_sound
 from awictl.document.rejoin import rejoined
 from awictl.document.schema import APP_DOCUMENT_ID, FORKED_FROM
-from awictl.document.timeline import steps_of
+from awictl.document.timeline import Timeline, steps_of
 from awictl.document.verification import Verification, verify
+from awictl.errors import InvalidData
+from awictl.sessions.from_app import converted
 
 #: The full count of the issue is proved once, and a part of it in each run.
 COUNTS = pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.soak)])
@@ -59,6 +65,20 @@ def test_sound_sessions_have_no_differences(count: int) -> None:
         assert not found.differences, (seed, found.differences)
         quick += is_plainly_sound(SESSION_ID, made.document, made.raw)
     assert quick > count / 5, "many sessions should not need all checks"
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.soak)])
+def test_forks_of_sound_sessions_are_sound(count: int) -> None:
+    for seed in range(count):
+        chance = random.Random(seed)
+        document = random_life(seed).document
+        timeline = Timeline(document)
+        state = before_end(timeline, timeline.state_at(chance.randint(timeline.first, timeline.last)))
+        if state is None:
+            continue
+        forked = fork(document, timeline, state, "sess_2", chance.choice([None, "other"]), chance.choice([5, 1000]))
+        found = verified(encode(forked.document), "sess_2")
+        assert not found.differences, (seed, state.ordinal, found.differences)
 
 
 @COUNTS
@@ -202,6 +222,21 @@ def test_a_copy_and_a_session_of_the_app_in_mongodb() -> None:
     ]
 
 
+def test_a_session_that_was_copied_from_the_app_and_went_on() -> None:
+    found = json_util.loads((DATA / "mongo_legacy_session.ejson").read_text())
+    copied = converted(found, 1000, "test")
+    made = Life(random.Random(1))
+    made.raw = copied.raw
+    for _ in range(6):
+        assert not verified(made.raw, copied.session_id).differences
+        made.update()
+        made.app_update()
+    damaged = changed(made.document, ("statistics", "total_actions"), 3)
+    assert [one.pointer for one in verified(encode(damaged), copied.session_id).differences] == [
+        "/statistics/total_actions"
+    ]
+
+
 def test_actions_that_the_app_overwrote_while_the_session_was_ended() -> None:
     made = life()
     mine, its = copy.copy(made), copy.copy(made)
@@ -222,3 +257,12 @@ def test_deep_values_are_not_damage() -> None:
     found = verified(made.raw)
     assert found.notes == ["its values are nested too deeply: the state could not be verified"]
     assert not found.differences
+
+
+@given(any_documents)
+def test_any_document_is_verified_or_no_session(document: dict[str, Any]) -> None:
+    try:
+        found = verified(encode(document))
+    except InvalidData:
+        return
+    assert all(one.row()["text"] for one in found.differences)

@@ -16,6 +16,7 @@ from ..framework.selection import AllSessions, Selection, SomeIds, Where, check_
 from . import view
 
 if TYPE_CHECKING:
+    from ...archive.pace import Pace
     from ...sessions.manager import StateManager
     from ...sessions.verify import Verified
 
@@ -62,16 +63,19 @@ async def run(
     differing: bool,
 ) -> None:
     """Verify each session, in bounded batches; print those with differences, or all."""
+    from ...archive.pace import Pace
+
     counts = _VerifiedCounts()
     async with ctx.manager() as manager:
         sessions: EachId | None = None
         if all_sessions and where is None:
             found = _all(ctx, manager, rate, counts)
         else:
-            sessions = EachId(ctx, Selection(ctx, manager, ids, where, all_sessions).batches(100))
-            found = _selected(manager, sessions, rate, counts)
+            pace = Pace(rate)
+            sessions = EachId(ctx, Selection(ctx, manager, ids, where, all_sessions).batches(pace.batch_size))
+            found = _selected(manager, sessions, pace, counts)
         async with aclosing(found):
-            printed = await render(ctx, _rows(found, differing=differing), counts)
+            printed = await render(ctx, _rows(ctx, found, differing=differing), counts)
     if counts.verified > 1 and (printed or not ctx.out.is_table):
         ctx.out.notice(counts.summary())
     if counts.differing:
@@ -86,6 +90,8 @@ class _VerifiedCounts:
     def __init__(self) -> None:
         self.verified = 0
         self.differing = 0
+        #: Whether there is no archive whose sessions could be verified.
+        self.only_live = False
 
     def add(self, found: "Sequence[Verified]") -> None:
         self.verified += len(found)
@@ -93,6 +99,7 @@ class _VerifiedCounts:
 
     def summary(self) -> str:
         text = f"{plural(self.verified, 'session')} verified"
+        text += " (only live ones: no archive is configured)" if self.only_live else ""
         return f"{text}: {self.differing:,} with differences" if self.differing else f"{text}, no differences"
 
 
@@ -100,8 +107,7 @@ async def _all(
     ctx: CommandContext, manager: "StateManager", rate: float | None, counts: _VerifiedCounts
 ) -> "AsyncGenerator[Sequence[Verified], None]":
     """All sessions."""
-    if manager.archive is None:
-        ctx.out.notice("no archive is configured: only live sessions are verified")
+    counts.only_live = manager.archive is None
     visible = not ctx.out.prints_rows_to_terminal(collected=False)
     try:
         with ctx.out.progress(None, "verified", visible=visible) as on_step:
@@ -115,29 +121,29 @@ async def _all(
 
 
 async def _selected(
-    manager: "StateManager", sessions: EachId, rate: float | None, counts: _VerifiedCounts
+    manager: "StateManager", sessions: EachId, pace: "Pace", counts: _VerifiedCounts
 ) -> "AsyncGenerator[Sequence[Verified], None]":
     """The sessions that were selected. Errors with one of them are reported."""
-    from ...archive.pace import Pace
-
-    pace = Pace(rate)
 
     async def many(ids: list[str]) -> "list[Verified | Exception | None]":
         await pace.wait(len(ids))
         verified: list[Verified | AwiError] = await manager.verifier.verify_many(ids)
         return [*verified]
 
-    async with aclosing(sessions.batches(many, pace.batch_size)) as batches:
+    async with aclosing(sessions.batches(many)) as batches:
         async for batch in batches:
             counts.add(batch)
             yield batch
 
 
 async def _rows(
-    found: "AsyncGenerator[Sequence[Verified], None]", *, differing: bool
+    ctx: CommandContext, found: "AsyncGenerator[Sequence[Verified], None]", *, differing: bool
 ) -> AsyncGenerator[list[dict[str, Any]], None]:
     async for batch in found:
-        if rows := [one.row() for one in batch if not (differing and one.is_sound)]:
+        rows = [one.row() for one in batch if not (differing and one.is_sound)]
+        if ctx.out.is_table:
+            rows = [line for row in rows for line in view.verified_lines(row)]
+        if rows:
             yield rows
 
 

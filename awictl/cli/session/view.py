@@ -88,26 +88,30 @@ IMPORTED = [
 ]
 
 #: Number of differences of one session that a table shows; JSON has all.
-SHOWN_DIFFERENCES = 3
+SHOWN_DIFFERENCES = 20
 
 
-def _result(row: Mapping[str, Any]) -> str:
-    return "sound" if row["sound"] else plural(len(row["differences"]), "difference")
-
-
-def _details(row: Mapping[str, Any]) -> str:
-    texts = [one["text"] for one in row["differences"]]
-    more = [f"and {len(texts) - SHOWN_DIFFERENCES:,} more"] if len(texts) > SHOWN_DIFFERENCES else []
-    shown = [shortened(one, SHOWN_CHARACTERS) for one in texts[:SHOWN_DIFFERENCES]]
-    return "; ".join([*shown, *more, *row["notes"]]) or "-"
+def verified_lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a table for a session that was verified: one for each difference."""
+    own = {name: row[name] for name in ("session_id", "where", "actions")}
+    lines = [
+        {**own, "result": one["kind"], "details": shortened(one["text"], SHOWN_CHARACTERS)}
+        for one in row["differences"]
+    ]
+    if len(lines) > SHOWN_DIFFERENCES:
+        more = len(lines) - SHOWN_DIFFERENCES
+        lines[SHOWN_DIFFERENCES:] = [{**own, "result": "…", "details": f"and {plural(more, 'more difference')}"}]
+    lines = lines or [{**own, "result": "sound", "details": ""}]
+    lines[0]["details"] = "; ".join(filter(None, [lines[0]["details"], *row["notes"]])) or "-"
+    return lines
 
 
 VERIFIED = [
     SESSION_ID,
     Column("WHERE", lambda row: row["where"], drop=2, width=8),
     Column("ACTIONS", lambda row: known(row["actions"]), right=True, drop=1, width=7),
-    Column("RESULT", _result, width=13),
-    Column("DETAILS", _details, narrow="fold", least=24, width=40),
+    Column("RESULT", lambda row: row["result"], width=11),
+    Column("DETAILS", lambda row: row["details"], narrow="fold", least=24, width=40),
 ]
 
 CHANGES = [

@@ -202,8 +202,8 @@ def check_times(document: Mapping[str, Any], kept: Sequence[Step], found: Verifi
         return
     for name, step in _moments(kept):
         pointer = f"/statistics/{name}"
-        if name == "session_end" and name not in statistics and FORKED_FROM in document:
-            continue  # a fork may lack the time of an end after which the session went on
+        if name not in statistics and _is_missing_in_fork(document, pointer):
+            continue  # such as the time of an end after which the session went on
         if not any(_sets(one, pointer) for one in kept if one.ordinal > step.ordinal):
             _check_time(pointer, statistics.get(name, ABSENT), step, kept, found)
     if kept[0].ordinal and not any(_sets(one, "/statistics/session_start") for one in kept):

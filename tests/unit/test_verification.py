@@ -76,7 +76,9 @@ def test_forks_of_sound_sessions_are_sound(count: int) -> None:
         state = before_end(timeline, timeline.state_at(chance.randint(timeline.first, timeline.last)))
         if state is None:
             continue
-        forked = fork(document, timeline, state, "sess_2", chance.choice([None, "other"]), chance.choice([5, 1000]))
+        forked = fork(
+            SESSION_ID, document, timeline, state, "sess_2", chance.choice([None, "other"]), chance.choice([5, 1000])
+        )
         found = verified(encode(forked.document), "sess_2")
         assert not found.differences, (seed, state.ordinal, found.differences)
 

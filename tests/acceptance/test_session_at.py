@@ -55,10 +55,7 @@ def test_the_document_as_it_was(awictl: Cli, valkey: ValkeyServer) -> None:
     assert found == then and not shown.err
 
 
-@pytest.mark.parametrize(
-    ("at", "ordinal"),
-    [("12:02:30", 2), ("12:00", 0), ("2026-11-23T12:04:00Z", 4), ("2026-11-23T14:01:59+02:00", 1), ("0", 0), ("5", 5)],
-)
+@pytest.mark.parametrize(("at", "ordinal"), [("12:02:30", 2), ("2026-11-23T14:01:59+02:00", 1), ("0", 0)])
 def test_times(awictl: Cli, valkey: ValkeyServer, at: str, ordinal: int) -> None:
     assert awictl.ok("session", "show", put(valkey, lived("sess_a")), "--at", at).json["awi_at"]["ordinal"] == ordinal
 

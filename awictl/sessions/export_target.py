@@ -52,6 +52,11 @@ class ExportTarget:
         """Whether nothing was written yet."""
         return self._file.tell() == 0
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether something was written, and the file has not got its name."""
+        return not (self._file.closed or self.is_empty)
+
     def append(self, data: bytes) -> None:
         """Append to the file."""
         self._file.write(data)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.cli import LIMIT_SECONDS, Cli
 from support.documents import LAYOUTS, document, put
+from support.terminal import CTRL_C, on_terminal
 from support.valkey import ValkeyServer
 
 
@@ -156,7 +157,11 @@ def test_a_redacted_session_is_sound_on_a_laptop(awictl: Cli, laptop: Cli, valke
     assert without_ttl(home("session", "export", session_id).out)[1:-1] == without_ttl(data)[1:-1]
 
 
-def test_an_export_that_loses_its_server_can_be_resumed(user: Cli, new_valkey: Callable[..., ValkeyServer]) -> None:
+@pytest.mark.parametrize("code", [5, 130])
+def test_an_export_that_was_interrupted_can_be_resumed(
+    code: int, user: Cli, new_valkey: Callable[..., ValkeyServer]
+) -> None:
+    """By Ctrl-C (exit code 130), or because its server is lost."""
     server = new_valkey()
     first, second = fill(server, 2, 300)
     reader = user.having(REDIS_SOCKET=str(server.socket), AWI_ARCHIVE_URL="sqlite:///archive.db")
@@ -175,14 +180,27 @@ def test_an_export_that_loses_its_server_can_be_resumed(user: Cli, new_valkey: C
     while not part.exists() or part.stat().st_size < 20_000:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    server.stop()
-    process.stdin.write(f"{second}\n".encode())
-    process.stdin.close()
+    if code == 130:
+        process.send_signal(signal.SIGINT)
+    else:
+        server.stop()
+        process.stdin.write(f"{second}\n".encode())
+        process.stdin.close()
     message = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(LIMIT_SECONDS) == 5
+    assert process.wait(LIMIT_SECONDS) == code
+    process.stdin.close()
     assert "out.jsonl.part is incomplete; --resume goes on with it" in message
     assert first.encode() in part.read_bytes() and not (user.home / "out.jsonl").exists()
+
+
+def test_an_export_to_a_file_shows_its_progress(sqlite_user: Cli, valkey: ValkeyServer) -> None:
+    fill(valkey, 1)
+    script = '(for ((n = 0; ; n++)); do printf "sess_%04d\\n" $n; sleep 0.1; done) | "$@"'
+    with on_terminal(sqlite_user, "session", "export", "-", "-f", "out.jsonl", script=script) as terminal:
+        terminal.until(lambda text: "/?" in text)
+        terminal.press(CTRL_C)
+        terminal.until("--resume goes on with it")
 
 
 def test_a_session_without_its_archived_actions_is_not_exported(awictl: Cli, valkey: ValkeyServer) -> None:

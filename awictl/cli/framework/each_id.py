@@ -27,7 +27,8 @@ class EachId:
 
     After Ctrl-C, the message says how many ids were done and, if the command `writes`, for which the outcome is
     unknown: their request was sent, and its reply did not arrive. `lines`: see `stream_ids`. `most_errors`: maximum
-    number of errors to report; None: all. `ids`: as in arguments, or batches of them.
+    number of errors to report; None: all. `ids`: as in arguments, or batches of them. `prints_rows`: whether what is
+    found for each is printed, and not only written to a file.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class EachId:
         writes: bool = False,
         lines: bool = False,
         most_errors: int | None = None,
+        prints_rows: bool = True,
     ) -> None:
         self._ctx = ctx
         self._ids = ids
         self._writes = writes
         self._lines = lines
+        self._prints_rows = prints_rows
         #: Whether there is only one id: its error is raised, not reported.
         self._alone = isinstance(ids, Sequence) and not are_several(ids)
         self._code = 0
@@ -140,7 +143,7 @@ class EachId:
     @property
     def _shows_progress(self) -> bool:
         """Whether a progress bar would not get mixed up with rows on the terminal."""
-        return not self._ctx.out.prints_rows_to_terminal(collected=self._writes)
+        return not (self._prints_rows and self._ctx.out.prints_rows_to_terminal(collected=self._writes))
 
     def _summary(self, sent: list[str]) -> list[str]:
         """How many ids were done, and those whose outcome is unknown; empty for a command that only reads one."""

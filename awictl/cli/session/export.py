@@ -111,10 +111,10 @@ async def run(
                     if target is not None:
                         await in_daemon_thread(target.finish)
                     render(ctx, lines, file)
-                elif target is not None and redaction is None:
-                    ctx.out.notice(f"{target.part} is incomplete; --resume goes on with it")
         finally:
             if target is not None:
+                if target.is_incomplete and redaction is None:
+                    ctx.out.notice(f"{target.part} is incomplete; --resume goes on with it")
                 target.close(discard=redaction is not None)
     sessions.each.exit()
 
@@ -128,7 +128,8 @@ class _Sessions:
         self._ctx = ctx
         self._manager = manager
         self._written = target.written if target is not None else None
-        self.each = EachId(ctx, selection.ids if selection.ids is not None else selection.batches(AT_ONCE))
+        batches = selection.ids if selection.ids is not None else selection.batches(AT_ONCE)
+        self.each = EachId(ctx, batches, prints_rows=target is None)
         #: Whether a server cannot be reached, so that sessions are missing.
         self.interrupted = False
 

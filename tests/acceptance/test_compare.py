@@ -131,6 +131,8 @@ def test_a_session_and_an_exported_file(sqlite_user: Cli, valkey: ValkeyServer) 
         assert found.json["second"]["gaps"] == []
     piped = user.ok("session", "compare", "-", SECOND, stdin=(user.home / "one.jsonl").read_bytes())
     assert piped.json["equal"] is True
+    user.ok("session", "export", SECOND, "--redact", "email", "-f", "shared.jsonl")
+    assert "shared.jsonl is redacted: " in user.ok("session", "compare", SECOND, "shared.jsonl").err
     user("session", "compare", "one.jsonl", "both.jsonl").error(2, "both.jsonl has 2 sessions: pass the id of one")
     user("session", "compare", "sess_third", "both.jsonl").error(2, "none of them is sess_third")
     cut = (user.home / "one.jsonl").read_bytes()[:-300]

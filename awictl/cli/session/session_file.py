@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,17 +65,20 @@ def _exported(read: Read, name: str, limit: int, wanted: str | None) -> "WholeSe
 
     reader = ExportReader(read, name, limit)
     reader.header()
+    notices: tuple[str, ...] = ()
+    if reader.redaction is not None:
+        notices = (f"{name} is redacted: what was replaced in it is not equal to the original",)
     found = None
     for session in reader.sessions_in_file():
         if session.line.session == wanted:
-            return whole_from_export(session)
+            return replace(whole_from_export(session), notices=notices)
         found = found or session
     if found is None:
         raise InvalidInput(f"{name} has no session")
     if reader.sessions > 1:
         such = f"none of them is {wanted}" if wanted is not None else "pass the id of one of them as the other argument"
         raise InvalidInput(f"{name} has {reader.sessions:,} sessions: {such}, or export one alone")
-    return whole_from_export(found)
+    return replace(whole_from_export(found), notices=notices)
 
 
 def _at_least(read: Read, size: int) -> bytes:

@@ -21,6 +21,7 @@ def test_the_new_session_is_printed(awictl: Cli, valkey: ValkeyServer) -> None:
     assert {key: after[key][0] for key in before} == {key: dump for key, (dump, _) in before.items()}
     assert 3_600_000 < valkey.raw.pttl(f"AWI:SESSION:{new_id}") <= 7_200_000
     table = awictl.ok("session", "fork", session_id, "-o", "table").table()
+    assert "forked from        sess_a, action 5" in table
     assert "expires in         30m" in table and "sess_a " not in table
 
 

@@ -7,7 +7,7 @@ from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...document.action_numbers import t_of
-from ...document.schema import as_array, as_object
+from ...document.schema import FORKED_FROM, as_array, as_object
 from ...util.humanize import lifetime
 from . import archived_view
 from .cells import AGENT_ID, SESSION_ID, known, moment
@@ -123,6 +123,8 @@ def facts(
             "tokens per step",
             f"≈ {tokens_per_step(steps):,} as a diff, ≈ {state_tokens(document):,} as the whole state",
         )
+    if isinstance(origin := document.get(FORKED_FROM), dict):
+        yield "forked from", f"{known(origin.get('session_id'))}, action {known(origin.get('ordinal'))}"
     yield "started", moment(statistics.get("session_start"))
     yield "last activity", moment(statistics.get("last_activity"))
     if "session_end" in statistics:

@@ -297,7 +297,9 @@ async def test_mongodb_goes_down_during_a_sweep(
         assert swept.archived >= BATCH_SESSIONS and swept.failed
         assert valkey.raw.dbsize() == len(ids)
 
-        away.start()
+    away.start()
+    async with StateManager.open(valkey.settings(mongodb_uri=away.uri, timeout=60)) as manager:
+        sweeper = manager.sweeper(300_000)
         again = await sweeper.sweep(await sweeper.candidates())
         assert (again.archived, again.failed, again.stopped) == (len(ids), {}, None)
     assert away.archived.count_documents({}) == len(ids)

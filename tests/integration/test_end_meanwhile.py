@@ -20,8 +20,10 @@ Meanwhile = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture
-def settings(valkey: ValkeyServer, mongo: MongoServer) -> Settings:
-    return valkey.settings(mongodb_uri=mongo.uri)
+def settings(valkey: ValkeyServer, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Nothing is given up because the machine is slow."""
+    monkeypatch.setattr("awictl.sessions.end.DEADLINE_SECONDS", 60.0)
+    return valkey.settings(mongodb_uri=mongo.uri, timeout=60)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ MANY = 150
 @pytest.fixture
 def settings(mongo: MongoServer) -> Settings:
     """Settings for live sessions and the archive in the MongoDB server of this worker."""
-    return Settings(use_redis=False, mongodb_uri=mongo.uri)
+    return Settings(use_redis=False, mongodb_uri=mongo.uri, timeout=60)
 
 
 @pytest.fixture

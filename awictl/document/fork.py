@@ -57,6 +57,7 @@ def fork(
     as_stored = state.ordinal == timeline.last and 0 < len(own) <= min(max_actions, len(steps))
     steps = steps[-len(own) :] if as_stored else steps[-max_actions:]
     head = _with_earlier_end(timeline, state)
+    unknown = state.unknown if head is state.head else unknown_in_fork(state)
     first = steps[0].ordinal
     if as_stored:
         history = original["history"]
@@ -67,7 +68,7 @@ def fork(
         **{name: value for name, value in head.items() if name not in ("history", APP_DOCUMENT_ID)},
         "session_id": session_id,
         **_agent(head, agent_id),
-        FORKED_FROM: _origin(original_id, timeline.head, state),
+        FORKED_FROM: _origin(original_id, timeline.head, state, unknown),
         "history": {**history, "actions": [one.action for one in steps]},
     }
     since = max((one for one in timeline.breaks if one <= state.ordinal), default=0)
@@ -90,15 +91,15 @@ def _agent(head: dict[str, Any], agent_id: str | None) -> dict[str, Any]:
     return {"agent_id": agent_id, "agent_name": agent_id}
 
 
-def _origin(session_id: str, head: dict[str, Any], state: StateAt) -> dict[str, Any]:
-    """Where a session was forked from."""
+def _origin(session_id: str, head: dict[str, Any], state: StateAt, unknown: Sequence[str]) -> dict[str, Any]:
+    """Where a session was forked from, and what was `unknown`, so that the fork lacks it."""
     origin: dict[str, Any] = {
         "session_id": session_id,
         "t": as_object(state.step.action).get("t"),
         "ordinal": state.ordinal,
     }
-    if unknown := unknown_in_fork(state):
-        origin["unknown"] = unknown
+    if unknown:
+        origin["unknown"] = list(unknown)
     if APP_DOCUMENT_ID in head:  # it did not begin as a new session
         origin[APP_DOCUMENT_ID] = head[APP_DOCUMENT_ID]
     return origin

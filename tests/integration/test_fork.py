@@ -226,6 +226,30 @@ async def test_a_gap_in_the_archive_stays_a_gap(valkey: ValkeyServer, mongo: Mon
         forked = await manager.forks.fork(session_id)
         assert [one["t"] for one in forked.document["history"]["actions"]] == [9, 10, 11] and forked.archived == 6
         assert (await manager.time_travel.whole(forked.document["session_id"])).timeline.gaps == ((6, 8),)
+        # before the gap, nothing is known that no action sets
+        early = await manager.forks.fork(session_id, Moment(ordinal=2), allow_unknown=True)
+        assert "/agent_name" in early.unknown and "agent_name" not in early.document
+        damaged = {**early.document, "page_state": {**early.document["page_state"], "filters": {"n": 1}}}
+        [difference] = verify(early.document["session_id"], damaged).differences
+        assert difference.pointer == "/page_state/filters/n"
+        await check_sound(manager, early)
+
+
+async def test_what_may_have_ended_in_a_gap_is_no_damage(valkey: ValkeyServer, mongo: MongoServer) -> None:
+    settings = valkey.settings(mongodb_uri=mongo.uri, max_actions=10)
+    async with StateManager.open(settings) as manager:
+        session_id = await lived(manager, 4)
+        await manager.end_session(session_id)
+        await manager.restore_session(session_id)
+        document = await whole_document(manager, session_id)
+        actions = [{**document["history"]["actions"][1], "t": t, "op_id": f"x{t}", "delta": {}} for t in range(9, 12)]
+        statistics = {**document["statistics"], "total_actions": 10, "successful_actions": 9}
+        history = {"last_action": actions[-1], "trimmed_actions": 9, "actions": actions}
+        put(valkey, encode({**document, "statistics": statistics, "history": history}), session_id)
+        await manager.end_session(session_id)
+        forked = await manager.forks.fork(session_id, Moment(ordinal=10), allow_unknown=True)
+        assert forked.unknown == [] and "session_end" not in forked.document["statistics"]
+        assert (await manager.verifier.verify(forked.document["session_id"])).differences == []
         await check_sound(manager, forked)
 
 

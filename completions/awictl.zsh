@@ -104,7 +104,7 @@ _awictl_session() {
       'apply:Merge a delta into a session, and record the action'
       'diff:Print the last delta of a session, or compare two sessions, or two moments of one'
       'history:Print the actions of a session, newest first'
-      'compare:Compare the actions of two sessions: where they part, and what came of the actions that both have'
+      'compare:Compare the actions of two sessions: where they diverge, and which actions had another outcome'
       'fork:Make a new live session with the state and the history of a session, live or archived, at any moment'
       'verify:Check that the history of sessions explains their state'
       'watch:Watch a session: its state and its newest actions, as they change'
@@ -447,7 +447,7 @@ _awictl_session_export() {
     '(-f --file)'{-f,--file=}'[Write to a file, which appears when it is complete.]:FILE:_files' \
     '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT:(default email bearer basic jwt api-key awi-key card private-key secret)' \
     '--force[Replace FILE if it exists.]' \
-    '--resume[Go on with a FILE that was interrupted.]' \
+    '--resume[Continue an export to FILE that was interrupted.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \

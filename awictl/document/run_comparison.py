@@ -1,4 +1,4 @@
-"""Compare two runs: the trajectories of two sessions, aligned, and where they part."""
+"""Compare two runs: the trajectories of two sessions, aligned, and where they diverge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .merge import DocumentDifference, compare, pointer
 from .schema import OWN_FIELDS, as_object
 from .timeline import StateAt, Step, Timeline
 
-#: What is compared of two actions that have been found equal: what came of them.
+#: What is compared of two actions that have been found equal: their outcomes.
 OUTCOME_FIELDS = ("success", "delta", "observation")
 
 
@@ -127,7 +127,7 @@ class RunComparison:
 
 
 def compare_runs(first: Timeline, second: Timeline, max_cells: int = MAX_CELLS) -> RunComparison:
-    """Align the trajectories of two sessions by name and input of their actions, and find where they part.
+    """Align the trajectories of two sessions by name and input of their actions, and find where they diverge.
 
     `max_cells`: see `alignment.align`. Raises InvalidData if the states are nested too deeply.
     """

@@ -80,7 +80,7 @@ class TimeTravel:
         return BetweenMoments(whole, before, after, compare_states(whole.timeline, before, after, ignored))
 
     async def compare(self, first: str | WholeSession, second: str | WholeSession) -> RunComparison:
-        """Compare the actions of two sessions, each given by its id or as a whole: where they part, and how."""
+        """Compare the actions of two sessions, each given by its id or as a whole: where they diverge, and how."""
         from ..document.run_comparison import compare_runs
 
         wholes = [await self.whole(one) if isinstance(one, str) else one for one in (first, second)]

@@ -172,7 +172,7 @@ def test_a_field_by_its_name() -> None:
         ("page_state.route == 'x'", 1, "starts with state: state.page_state.route"),
         ("agent.id == 'x'", 1, "agent has no fields"),
         ("state != 'ended'", 1, "state is the whole document: name a field of it, as in state.page_state.route"),
-        ("ttl < 5m or 'ended' in state", 24, "what became of a session is in status, such as status == "),
+        ("ttl < 5m or 'ended' in state", 24, "whether it is live or has ended is the field status, as in status == "),
         ("idle > 20", 8, "idle is a duration such as 20m, and cannot be compared with 20, a number"),
         ("20 < idle", 1, "idle is a duration such as 20m, and cannot be compared with 20, a number"),
         ("state.x > 5m", 11, "cannot be compared with 5m, a duration"),

@@ -29,9 +29,9 @@ ExitCode = Annotated[bool, option("--exit-code", help="Exit with 1 if there is a
     ],
 )
 def command(ctx: CommandContext, first: First, second: Second, exit_code: ExitCode = False) -> Work:
-    """Compare the actions of two sessions: where they part, and what came of the actions that both have.
+    """Compare the actions of two sessions: where they diverge, and which actions had another outcome.
 
-    Actions are the same if their names and inputs are. What is no id (sess_ and more) is a file.
+    Actions are the same if their names and inputs are. An argument that is not a session id (sess_ and more) is a file.
     """
     if first == second == "-":
         raise InvalidInput("only one of the two sessions can be read from stdin")

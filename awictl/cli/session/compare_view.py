@@ -63,7 +63,7 @@ def _side(side: Mapping[str, Any]) -> str:
 
 
 def sentences(found: RunComparison) -> Iterator[str]:
-    """Where two runs part, what came of an action that differs, and how the states differed before."""
+    """Where two runs diverge, an action with another outcome, and how the states differed before."""
     place, outcome = found.divergence, found.other_outcome
     if place is None:
         yield "Both runs have the same actions." if found.rows else "Neither run has an action."

@@ -37,7 +37,7 @@ Redact = Annotated[
     ),
 ]
 Force = Annotated[bool, option("--force", help="Replace FILE if it exists.")]
-Resume = Annotated[bool, option("--resume", help="Go on with a FILE that was interrupted.")]
+Resume = Annotated[bool, option("--resume", help="Continue an export to FILE that was interrupted.")]
 
 
 @cli_command(

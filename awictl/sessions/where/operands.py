@@ -51,7 +51,7 @@ def field_operand(path: Sequence[str], position: int) -> Operand:
     if name == STATE and len(path) == 1:  # lists have a column of this name, which is the field status
         raise InvalidExpression(
             "state is the whole document: name a field of it, as in state.page_state.route; "
-            'what became of a session is in status, such as status == "ended"',
+            'whether it is live or has ended is the field status, as in status == "ended"',
             position,
         )
     if name == STATE:

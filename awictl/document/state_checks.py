@@ -206,8 +206,10 @@ def check_times(document: Mapping[str, Any], kept: Sequence[Step], found: Verifi
             continue  # such as the time of an end after which the session went on
         if not any(_sets(one, pointer) for one in kept if one.ordinal > step.ordinal):
             _check_time(pointer, statistics.get(name, ABSENT), step, kept, found)
-    if kept[0].ordinal and not any(_sets(one, "/statistics/session_start") for one in kept):
-        _check_start(statistics.get("session_start", ABSENT), kept, found)
+    if kept[0].ordinal:
+        _check_earlier("session_start", document, kept, found)
+        if "session_end" in statistics and not any(is_end(one.action) for one in kept):
+            _check_earlier("session_end", document, kept, found)
 
 
 def _moments(kept: Sequence[Step]) -> Iterator[tuple[str, Step]]:
@@ -220,14 +222,17 @@ def _moments(kept: Sequence[Step]) -> Iterator[tuple[str, Step]]:
         yield "session_end", end
 
 
-def _check_start(there: Any, kept: Sequence[Step], found: Verification) -> None:
-    """Check the start of a session of which the first actions are missing."""
-    started = parse_timestamp(there)
+def _check_earlier(name: str, document: Mapping[str, Any], kept: Sequence[Step], found: Verification) -> None:
+    """Check the time of the start, or of an end, that is among missing actions before those that are known."""
+    pointer = f"/statistics/{name}"
+    if _is_missing_in_fork(document, pointer) or any(_sets(one, pointer) for one in kept):
+        return
+    there = value_at(document, pointer, ABSENT)
+    moment = parse_timestamp(there)
     times = [parse_timestamp(as_object(one.action).get("timestamp")) for one in kept]
-    if started is None or all(one is not None and one < started for one in times):
-        text = f"is {_shown(there)}, which is not before any of the actions"
-        expected = as_object(kept[0].action).get("timestamp")
-        found.add(DamageKind.STATISTICS, "/statistics/session_start", expected, there, text)
+    if moment is None or all(one is not None and one < moment for one in times):
+        text = f"is {_shown(there)}, which is not before any of the later actions"
+        found.add(DamageKind.STATISTICS, pointer, as_object(kept[0].action).get("timestamp"), there, text)
 
 
 def _check_time(pointer: str, there: Any, step: Step, kept: Sequence[Step], found: Verification) -> None:

@@ -16,7 +16,7 @@ from .lives import leaves
 
 #: What is not in any delta, and may be anything in a new session: only a copy shows that it was changed.
 _ONLY_IN_COPY = {("agent_id",), ("agent_name",), ("user_id",), ("current_url",), ("page_state", "route")}
-_TIMES = {("last_updated",), *(("statistics", name) for name in ("last_activity", "session_start", "session_end"))}
+_TIMES = [("last_updated",), *(("statistics", name) for name in ("last_activity", "session_start", "session_end"))]
 _COUNTS = [("statistics", name) for name in ("total_actions", "successful_actions", "failed_actions")]
 _OTHERS: list[Any] = [None, True, False, 0, 1, 3, -1, 2.5, "x", "", [], {}, ["y"], {"k": 1}]
 
@@ -85,7 +85,7 @@ def visible(document: dict[str, Any], chance: random.Random) -> tuple[str, dict[
         lambda: _in_state(document, chance),
         lambda: _in_state(document, chance),
         lambda: _path(document, _COUNTS, chance),
-        lambda: _path(document, [*_TIMES], chance),
+        lambda: _path(document, _TIMES, chance),
         lambda: _path(document, [("session_id",)], chance),
         lambda: _path(document, _numbers(document), chance),
         lambda: _path(document, leaves(document["history"]["last_action"], ("history", "last_action")), chance),

@@ -199,6 +199,8 @@ def test_live_and_archived_sessions_are_listed_each_once(both: tuple[Cli, dict[s
     assert groups == [{"value": "live", "sessions": 2}, {"value": "archived", "sessions": 1}]
     csv = user.ok("session", "list", "--all", "-o", "csv", "--columns", "session,where", "--sort", "agent").lines
     assert sorted(csv) == sorted(["session_id,where", f"{ended},archived", f"{live},live", f"{new},live"])
+    narrow = user.on_screen("session", "list", "--all", "--sort", "id", columns=72).lines[0]
+    assert "STATE" in narrow and "IDLE" not in narrow, "STATE says more than IDLE"
     shown = user.on_screen("session", "list", "--all", "--sort", "id")
     assert "WHERE" in shown.lines[0] and max(map(len, shown.lines[1:])) <= 80
     assert [line for line in shown.lines if ended in line and "archived" in line] and "3 sessions" in shown.text

@@ -50,9 +50,12 @@ SESSION_COLUMNS = {
         ),
     )
 }
-#: Those of a list of live and archived sessions, and of live ones alone.
-ALL_SESSIONS = [column for column, _ in SESSION_COLUMNS.values()]
-SESSIONS = [column for column in ALL_SESSIONS if column.title != "WHERE"]
+#: Those of a list of live sessions, and of live and archived ones, of which STATE says more than IDLE.
+SESSIONS = [column for column, _ in SESSION_COLUMNS.values() if column.title != "WHERE"]
+ALL_SESSIONS = [
+    column._replace(drop={"STATE": 1, "IDLE": 2}.get(column.title, column.drop))
+    for column, _ in SESSION_COLUMNS.values()
+]
 
 GROUPS = [
     Column("VALUE", lambda row: compact(row["value"]) if row["value"] is not None else "-", narrow="cut", width=20),

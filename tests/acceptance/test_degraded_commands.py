@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.mongo import MongoServer
 from support.serving import serving
 from support.valkey import ValkeyServer, free_port
@@ -123,4 +123,4 @@ def test_a_session_that_began_in_mongodb_is_found_before_it_is_in_redis(
 
 def test_a_server_without_the_fallback(mongo_user: Cli) -> None:
     with serving(mongo_user, "--no-fallback") as server:
-        assert httpx.get(f"{server.url}/api/health").json()["breaker"] == "disabled"
+        assert httpx.get(f"{server.url}/api/health", timeout=LIMIT_SECONDS).json()["breaker"] == "disabled"

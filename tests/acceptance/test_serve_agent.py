@@ -75,7 +75,7 @@ def test_on_redis_and_mongodb(awictl: Cli, mongo: MongoServer) -> None:
     permissions = ("--register-permission", "read", "--register-permission", "write")
     with serving(user, "--allow-register", *permissions, "--access-log") as server:
         body = {"name": "BrowserUseAgent", "description": "x test agent", "permissions": ["read", "write"]}
-        answer = httpx.post(f"{server.url}{API}/register", json=body)
+        answer = httpx.post(f"{server.url}{API}/register", json=body, timeout=LIMIT_SECONDS)
         assert answer.status_code == 201
         secret = answer.json()["agent"]["apiKey"]
         with BrowserUseAgent.at(server, secret) as agent:
@@ -106,7 +106,9 @@ def test_with_a_key_of_the_app(awictl: Cli, mongo: MongoServer) -> None:
     with serving(awictl.having(MONGODB_URI=mongo.uri), "--workers", "2") as server:
         with BrowserUseAgent.at(server, "agent_" + "0" * 32) as agent:
             session_id = run_session(agent)
-        assert httpx.get(f"{server.url}/metrics").text.count('route="/api/agent/session/state"') > 0
+        assert (
+            httpx.get(f"{server.url}/metrics", timeout=LIMIT_SECONDS).text.count('route="/api/agent/session/state"') > 0
+        )
     assert server.process.returncode == 0
     assert awictl.ok("session", "show", session_id).json["agent_id"] == "6b03e3a15c752fa9a5b94777"
 
@@ -134,7 +136,7 @@ def test_on_mongodb_alone(user: Cli, mongo: MongoServer) -> None:
             assert agent.get("state")["sessionId"] != session_id, "a new session"
             statuses = [agent.http.get(f"{API}/session/state").status_code for _ in range(9)]
             assert statuses == sorted(statuses) and statuses.count(429) == 3, "six and three before"
-        health = httpx.get(f"{server.url}/api/health").json()
+        health = httpx.get(f"{server.url}/api/health", timeout=LIMIT_SECONDS).json()
         assert health["success"] and health["services"] == {"redis": "disabled", "mongodb": "connected"}
         assert (health["breaker"], health["degraded"]) == ("disabled", False)
     assert server.process.returncode == 0 and "Redis" not in server.log()

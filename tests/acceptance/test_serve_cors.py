@@ -6,7 +6,7 @@ import json
 
 import httpx
 import pytest
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.serving import NO_TLS, serving
 from test_serve_hostile import sent_back
 
@@ -18,7 +18,7 @@ LISTED = ["https://a.example", "http://localhost:3000"]
 def allowed(url: str, *origins: str) -> list[str]:
     """Those of the origins that may call the API at a URL, by a preflight request and by the request itself."""
     found = []
-    with httpx.Client(base_url=url, verify=NO_TLS) as client:
+    with httpx.Client(base_url=url, verify=NO_TLS, timeout=LIMIT_SECONDS) as client:
         for origin in origins:
             headers = {"Origin": origin, **ASKED}
             answers = [client.options(STATE, headers=headers), client.get(STATE, headers=headers)]

@@ -44,7 +44,7 @@ class Site:
     def client(self, key: str | None = None) -> httpx.Client:
         """A client with an agent's key; Mallory's by default."""
         headers = {"X-Agent-API-Key": key or self.mallory}
-        return httpx.Client(base_url=self.server.url, headers=headers, timeout=20, verify=NO_TLS)
+        return httpx.Client(base_url=self.server.url, headers=headers, timeout=LIMIT_SECONDS, verify=NO_TLS)
 
     @property
     def key(self) -> bytes:
@@ -733,7 +733,7 @@ def wait_for_workers(server: Server, count: int) -> None:
         while len(serving_processes(server)) < count and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
-    assert httpx.get(f"{server.url}/api/health", verify=NO_TLS).status_code == 200
+    assert httpx.get(f"{server.url}/api/health", verify=NO_TLS, timeout=LIMIT_SECONDS).status_code == 200
 
 
 def serving_processes(server: Server) -> list[int]:
@@ -745,27 +745,46 @@ def serving_processes(server: Server) -> list[int]:
     return found
 
 
+def wait_until_read(port: int) -> None:
+    """Wait until a server at this port of 127.0.0.1 has read what was sent to it, and a moment longer."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    address = f"0100007F:{port:04X}"
+    while True:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        # local address, state 1 (established), and what was sent and received, but not yet read
+        if all(int(row[4].partition(":")[2], 16) == 0 for row in rows if (row[1], row[3]) == (address, "01")):
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """What a server sends until it closes the connection."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
 @pytest.mark.parametrize(
     ("many", "number", "code"), [("1", signal.SIGTERM, 0), ("2", signal.SIGINT, 130)], indirect=["many"]
 )
 def test_it_stops_while_requests_are_incomplete(many: Site, number: int, code: int) -> None:
     """Also while Redis hangs. Requests that cannot be finished are answered with 503."""
     port = many.server.port
-    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(6)]
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECONDS) for _ in range(6)]
     for connection in slow[:3]:
         connection.sendall(many.head("POST", b"Content-Length: 12") + b"{")
     for connection in slow[3:]:
         connection.sendall(b"GET /")
     many.valkey.pause()
     try:
-        waiting = socket.create_connection(("127.0.0.1", port), timeout=10)
+        waiting = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECONDS)
         waiting.sendall(many.head("GET"))
-        time.sleep(0.3)
+        wait_until_read(port)
         assert stop_in_time(many.server, number) == code
     finally:
         many.valkey.resume()
     for connection in (waiting, *slow[:3]):
-        assert_refused(connection.recv(65_536), 503)
+        assert_refused(rest_of(connection), 503)
     for connection in (waiting, *slow):
         connection.close()
     assert_calm(many)
@@ -794,12 +813,12 @@ def test_it_stops_while_responses_are_not_read(many: Site) -> None:
 @pytest.mark.parametrize("many", [pytest.param("1", marks=pytest.mark.soak), "2"], indirect=True)
 def test_a_request_in_flight_finishes(many: Site) -> None:
     many.valkey.pause()
-    connection = socket.create_connection(("127.0.0.1", many.server.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", many.server.port), timeout=LIMIT_SECONDS)
     connection.sendall(many.head("GET"))
-    time.sleep(0.3)
+    wait_until_read(many.server.port)
     threading.Timer(0.7, many.valkey.resume).start()
     assert stop_in_time(many.server, signal.SIGTERM) == 0
-    [(status, _, body)] = responses(connection.recv(65_536))
+    [(status, _, body)] = responses(rest_of(connection))
     assert status == 200 and body["success"] is True
     connection.close()
     assert_calm(many)
@@ -813,7 +832,7 @@ def test_a_worker_and_the_parent_are_killed(valkey: ValkeyServer) -> None:
         os.kill(first[0], signal.SIGKILL)
         deadline = time.monotonic() + LIMIT_SECONDS
         while len(set(serving_processes(server)) - {first[0]}) < 2 and time.monotonic() < deadline:
-            assert httpx.get(f"{server.url}/api/health", verify=NO_TLS).status_code == 200
+            assert httpx.get(f"{server.url}/api/health", verify=NO_TLS, timeout=LIMIT_SECONDS).status_code == 200
         workers = serving_processes(server)
         assert len(workers) == 2 and first[0] not in workers
         time.sleep(1)

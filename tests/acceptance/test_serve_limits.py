@@ -43,13 +43,15 @@ def register(user: Cli) -> str:
 
 
 def connect(server: Server, address: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=(address, 0))
+    return socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_SECONDS, source_address=(address, 0))
 
 
 def statuses(server: Server, key: str, count: int) -> set[int]:
     """The statuses of requests on a new connection each."""
     transport = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
-    with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": key}, transport=transport, timeout=10) as good:
+    with httpx.Client(
+        base_url=server.url, headers={"X-Agent-API-Key": key}, transport=transport, timeout=LIMIT_SECONDS
+    ) as good:
         return {good.get(STATE).status_code for _ in range(count)}
 
 
@@ -77,7 +79,9 @@ def test_connections_that_are_not_idle_leave_room_for_other_addresses(operator: 
         for connection in held:
             connection.sendall(slow)
         deadline = time.monotonic() + LIMIT_SECONDS
-        while "awictl_http_requests_in_flight 17.0" not in httpx.get(f"{server.url}/metrics").text:
+        while (
+            "awictl_http_requests_in_flight 17.0" not in httpx.get(f"{server.url}/metrics", timeout=LIMIT_SECONDS).text
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         with connect(server, "127.0.0.2") as refused:
@@ -134,7 +138,9 @@ def test_a_proxy_is_not_limited_and_names_the_client(operator: Cli) -> None:
             stack.enter_context(connect(server, "127.0.0.2")).sendall(slow)
 
         def status(address: str, client: str, number: int) -> int:
-            with httpx.Client(transport=httpx.HTTPTransport(local_address=address), base_url=server.url) as one:
+            with httpx.Client(
+                transport=httpx.HTTPTransport(local_address=address), base_url=server.url, timeout=LIMIT_SECONDS
+            ) as one:
                 headers = {"X-Agent-API-Key": f"agent_{number:032x}", "X-Forwarded-For": client}
                 return one.get(STATE, headers=headers).status_code
 
@@ -155,7 +161,7 @@ def test_every_line_of_the_log_is_json(operator: Cli) -> None:
     """Warnings, the access log, the start and the end of several workers, and Ctrl-C."""
     mistyped = operator.having(AWI_READONLY="1")
     with serving(mistyped, "--workers", "2", "--access-log", "--host", "0.0.0.0") as server:  # noqa: S104
-        assert httpx.get(f"http://127.0.0.1:{server.port}/api/health").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{server.port}/api/health", timeout=LIMIT_SECONDS).status_code == 200
         server.signal(signal.SIGINT)
         assert server.wait() == 130
     rows = server.rows()
@@ -180,10 +186,17 @@ def test_the_log_on_a_terminal_is_text_without_control_characters(operator: Cli)
         [port] = map(int, listening.findall(terminal.sent))
         assert b'"message"' not in terminal.sent
         key = register(operator)
-        state = httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).json()
+        state = httpx.get(
+            f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}, timeout=LIMIT_SECONDS
+        ).json()
         with redis.Redis(host="127.0.0.1", port=int(operator.env["REDIS_PORT"])) as raw:
             raw.set(f"AWI:SESSION:{state['sessionId']}", evil, keepttl=True)
-        assert httpx.get(f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}).status_code == 409
+        assert (
+            httpx.get(
+                f"http://127.0.0.1:{port}{STATE}", headers={"X-Agent-API-Key": key}, timeout=LIMIT_SECONDS
+            ).status_code
+            == 409
+        )
         terminal.until("request failed")
         terminal.press(CTRL_C)
         assert terminal.end() == 130
@@ -264,7 +277,7 @@ def p99_ms(server: Server, key: str, seconds: float, flooding: subprocess.Popen[
     """The p99 of a good agent's requests, one per 5 ms, for a time or until the flood is over."""
     durations = []
     deadline = time.monotonic() + seconds
-    with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": key}, timeout=10) as good:
+    with httpx.Client(base_url=server.url, headers={"X-Agent-API-Key": key}, timeout=LIMIT_SECONDS) as good:
         while time.monotonic() < deadline if flooding is None else flooding.poll() is None:
             started = time.perf_counter()
             assert good.get(STATE).status_code == 200

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.mongo import MongoServer
 from support.serving import Server, serving
 from support.valkey import ValkeyServer
@@ -46,7 +46,7 @@ def check(awictl: Cli, examples: int, least: int) -> None:
         made = run_schemathesis(server, secret, examples, awictl.home)
         print(f"\n{made:,} generated requests")
         assert made >= least
-        counts = httpx.get(f"{server.url}/metrics").text
+        counts = httpx.get(f"{server.url}/metrics", timeout=LIMIT_SECONDS).text
         statuses = set(re.findall(r'awictl_http_requests_total\{.*status="(\d+)"', counts))
         assert "200" in statuses and "400" in statuses and statuses <= DOCUMENTED, statuses
         assert "traceback" not in server.log() and secret not in server.log()
@@ -73,7 +73,7 @@ def test_the_server_conforms_to_its_description_while_redis_is_away(
         redis.kill()
         # ending a session that Redis may have, but MongoDB does not know, is a 503
         run_schemathesis(server, secret, 40, user.home, "--exclude-checks", "not_a_server_error")
-        counts = httpx.get(f"{server.url}/metrics").text
+        counts = httpx.get(f"{server.url}/metrics", timeout=LIMIT_SECONDS).text
         statuses = set(re.findall(r'awictl_http_requests_total\{.*status="(\d+)"', counts))
         assert "200" in statuses and statuses <= DOCUMENTED, statuses
         degraded = re.search(r"^awictl_degraded_requests_total (\S+)", counts, re.MULTILINE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .action_numbers import first_ordinal, required_actions
 from .partial_update import is_end
-from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
+from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_array, as_object
 from .timeline import StateAt, Step, Timeline
 
 #: The time of an end that may have been among missing actions does not matter to a session that goes on.
@@ -102,4 +102,14 @@ def _origin(session_id: str, head: dict[str, Any], state: StateAt, unknown: Sequ
         origin["unknown"] = list(unknown)
     if APP_DOCUMENT_ID in head:  # it did not begin as a new session
         origin[APP_DOCUMENT_ID] = head[APP_DOCUMENT_ID]
+    return with_earlier_origin(origin, head)
+
+
+def with_earlier_origin(origin: dict[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a copy of a session was made from; with what a session that is a copy itself lacks since then."""
+    earlier = as_object(head.get(FORKED_FROM))
+    if unknown := [*dict.fromkeys([*as_array(origin.get("unknown")), *as_array(earlier.get("unknown"))])]:
+        origin["unknown"] = unknown
+    if APP_DOCUMENT_ID in earlier:
+        origin.setdefault(APP_DOCUMENT_ID, earlier[APP_DOCUMENT_ID])
     return origin

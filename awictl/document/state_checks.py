@@ -75,9 +75,9 @@ def _replay(
     for pointer in conflicts:
         expected, there = known_part(_at(state, pointer)), value_at(head, pointer, ABSENT)
         by_time = pointer in _TIMES and there is not ABSENT and expected is not ABSENT
-        if pointer in known or (by_time and steps) or _is_missing_in_fork(head, pointer):
-            continue
         setter = next((one for one in reversed(steps) if _sets(one, pointer)), None)
+        if pointer in known or (by_time and steps) or _is_missing_in_fork(head, pointer, setter):
+            continue
         if pointer.startswith("/statistics/") and pointer.split("/")[2] in _COUNTS:
             text = f"is {_shown(there)}, but by the trajectory it is {_shown(expected)}"
             found.add(DamageKind.STATISTICS, pointer, expected, there, text, setter)
@@ -91,9 +91,16 @@ def _replay(
             found.add(kind, pointer, expected, there, text)
 
 
-def _is_missing_in_fork(head: Mapping[str, Any], pointer: str) -> bool:
-    """Whether a field was unknown when the session was forked from another one, so that it lacks it."""
-    missing = as_array(as_object(head.get(FORKED_FROM)).get("unknown"))
+def _is_missing_in_fork(head: Mapping[str, Any], pointer: str, setter: Step | None = None) -> bool:
+    """Whether a field was unknown when the session was forked from another one, so that it lacks it.
+
+    `setter`: the last action that set it; not one since then.
+    """
+    origin = as_object(head.get(FORKED_FROM))
+    ordinal = origin.get("ordinal")
+    if setter is not None and type(ordinal) is int and setter.ordinal > ordinal:
+        return False
+    missing = as_array(origin.get("unknown"))
     return any(isinstance(one, str) and f"{pointer}/".startswith(f"{one}/") for one in missing)
 
 

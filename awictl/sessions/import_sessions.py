@@ -23,6 +23,7 @@ from ..archive.decision import ArchivedState, ArchivedVersion
 from ..archive.snapshot import Snapshot
 from ..document.action_numbers import first_ordinal, t_of
 from ..document.byte_layout import decode
+from ..document.fork import with_earlier_origin
 from ..document.json_codec import dumps, json_equal
 from ..document.keys import MIN_TTL_MS
 from ..document.schema import FORKED_FROM, as_object
@@ -284,7 +285,10 @@ def _chunks(steps: Sequence[tuple[Step, bool]]) -> list[Chunk]:
 
 
 def _renamed(session: ReadSession) -> ReadSession:
-    """A session under a new id, which depends on its content: importing it again gives the same one."""
+    """A session under a new id, which depends on its content: importing it again gives the same one.
+
+    No agent is mapped to it: its next request would go on in the copy.
+    """
     line = session.line
     digest = hashlib.sha256(dumps([line.document, line.first, line.archived])).hexdigest()
     last = session.steps[-1][0] if session.steps else None
@@ -294,7 +298,8 @@ def _renamed(session: ReadSession) -> ReadSession:
         "ordinal": last.ordinal if last is not None else None,
     }
     new_id = f"sess_{digest[:32]}"
-    document = {**line.document, FORKED_FROM: origin}
+    line.keys.agent = UNSET
+    document = {**line.document, FORKED_FROM: with_earlier_origin(origin, line.document)}
     if "session_id" in document:
         document["session_id"] = new_id
     history = document.pop("history")

@@ -257,6 +257,23 @@ async def test_as_new_gives_new_ids_and_says_where_from(site: Open, valkey: Valk
         assert "--as-new" not in str(changed)
 
 
+async def test_as_new_no_agent_is_given_the_copy_and_what_was_unknown_stays_so(
+    manager: StateManager, valkey: ValkeyServer
+) -> None:
+    session_id = (await manager.initialize_session("a", "Agent"))["session_id"]
+    document = json.loads(valkey.raw.get(session_key(session_id)))  # type: ignore[arg-type]
+    del document["agent_name"]
+    document["forked_from"] = {"session_id": "sess_first", "t": 0, "ordinal": 0, "unknown": ["/agent_name"]}
+    put(valkey, LAYOUTS["app"](document), session_id)
+    assert (await manager.verifier.verify(session_id)).is_sound
+    data = await exported(manager, session_id)
+    valkey.raw.delete(agent_key("a"))
+    [outcome] = await imported(manager, data, as_new=True)
+    assert isinstance(outcome, Imported) and outcome.agent_session is None
+    assert await manager.get_agent_session("a") is None, "its next request would go on in the copy"
+    assert (await manager.verifier.verify(outcome.session_id)).is_sound
+
+
 async def test_a_dry_run_writes_nothing(site: Open, valkey: ValkeyServer) -> None:
     data = joined(*file_of(session(2, "sess_live")), *file_of(session(2, "sess_arch"), where="archived"))
     async with site("first", read_only=True) as manager:

@@ -232,7 +232,14 @@ async def test_a_gap_in_the_archive_stays_a_gap(valkey: ValkeyServer, mongo: Mon
         damaged = {**early.document, "page_state": {**early.document["page_state"], "filters": {"n": 1}}}
         [difference] = verify(early.document["session_id"], damaged).differences
         assert difference.pointer == "/page_state/filters/n"
-        await check_sound(manager, early)
+        again = await manager.forks.fork(early.document["session_id"], Moment(ordinal=2))
+        assert again.document[FORKED_FROM]["unknown"] == early.unknown
+        await check_sound(manager, again)
+        # what is set since then is checked again
+        await manager.apply(early.document["session_id"], {"agent_name": "Other"})
+        damaged = await whole_document(manager, early.document["session_id"]) | {"agent_name": "Damaged"}
+        [difference] = verify(early.document["session_id"], damaged).differences
+        assert difference.pointer == "/agent_name"
 
 
 async def test_what_may_have_ended_in_a_gap_is_no_damage(valkey: ValkeyServer, mongo: MongoServer) -> None:

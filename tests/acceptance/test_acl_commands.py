@@ -33,6 +33,10 @@ session list
 session show S
 session diff S
 session history S
+session replay S
+session verify S
+session compare S S
+session export S
 agent list
 agent show agent-acl
 agent usage
@@ -58,6 +62,9 @@ media put two --thumbnail https://cdn/2s.jpg --full https://cdn/2.jpg --embeddin
 archive sweep --margin 3h
 agent register agent-acl
 bench latency --seconds 0.1
+session fork S
+session export S -f s.jsonl
+session import s.jsonl --as-new
 """
 ENDINGS = """\
 media delete two --yes

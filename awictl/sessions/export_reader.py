@@ -128,6 +128,8 @@ class ExportReader:
             converted: T = msgspec.convert(value, to)
         except (msgspec.ValidationError, RecursionError) as error:
             raise self.error(str(error)) from None
+        except UnicodeEncodeError:
+            raise self.error("a text with half of a surrogate pair stands where none is possible") from None
         return converted
 
     # -- sessions

@@ -340,6 +340,8 @@ def damaged() -> list[tuple[str, bytes, int]]:
         ("action 1", joined(head, good[1], good[1]), 4),
         ("after action", joined(head | {"archived": 1}, *good[1:], {"ordinal": 0, "archived": True, "action": 1}), 5),
         ("of its own", joined(head, good[1], good[2] | {"archived": True}), 4),
+        ("surrogate", joined(head | {"where": "\ud800"}, *good[1:]), 2),
+        ("surrogate", joined(head, good[1], good[2] | {"overwritten": "\ud800"}), 4),
         ("should have", joined(*good).replace(b'"sessions": 1', b'"sessions": 2'), 5),
         ("after the last", joined(*good) + b"{}\n", 6),
     ]

@@ -32,7 +32,6 @@ READING: dict[str, list[str]] = {
     "session diff": [SESSION_ID],
     "session history": [SESSION_ID],
     "session replay": [SESSION_ID],
-    "session verify": ["--where", 'agent == "nobody"'],
     "session compare": [SESSION_ID, SESSION_ID],
     "session export": [SESSION_ID],
     "archive list": [],
@@ -95,8 +94,8 @@ EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
 
 #: Commands for the app's own collections (see test_agent_audit.py).
 ON_THE_APP = {"agent audit", "agent events"}
-#: Commands with tests of their own: test_migrate_command.py, test_bench_latency.py and test_bench_tokens.py.
-TESTED_APART = {"migrate", "bench latency", "bench tokens"}
+#: Commands with tests of their own: test_migrate_command.py, test_bench_latency.py, test_bench_tokens.py, test_verify.py.
+TESTED_APART = {"migrate", "bench latency", "bench tokens", "session verify"}
 
 NODES = list(tree().walk())
 COMMANDS = [node for node in NODES if not node.children]

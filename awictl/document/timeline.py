@@ -37,7 +37,7 @@ from .partial_update import (
     with_one_route,
 )
 from .schema import as_object, as_text
-from .timestamps import parse_timestamp
+from .timestamps import parse_timestamp, with_offset
 
 #: A backward state is kept for one in so many actions; those between are computed again when they are needed.
 _KEPT_EVERY = 128
@@ -183,8 +183,8 @@ class Timeline:
             if taken is not None and taken <= moment:
                 return one.ordinal
             first = taken or first
-        since = f": the oldest action that is known is of {first:%Y-%m-%dT%H:%M:%S}Z" if first is not None else ""
-        raise NotFound(f"no action is known from before {moment:%Y-%m-%dT%H:%M:%S}Z{since}")
+        since = f": the oldest action that is known is of {with_offset(first)}" if first is not None else ""
+        raise NotFound(f"no action is known from before {with_offset(moment)}{since}")
 
     def _required(self) -> Sequence[Step]:
         if not self._kept:

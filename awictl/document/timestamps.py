@@ -19,6 +19,11 @@ def optional_timestamp(moment: datetime | None) -> str | None:
     return timestamp(moment) if moment is not None else None
 
 
+def with_offset(moment: datetime) -> str:
+    """An aware time for a message, with its own offset."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def parse_timestamp(text: Any) -> datetime | None:
     """Parse a stored timestamp; None if it is not one. A timestamp without a time zone is UTC."""
     if not isinstance(text, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,9 +55,17 @@ def test_what_is_not_a_moment(text: str) -> None:
         parse_moment_of(text)
 
 
-@pytest.mark.parametrize("text", ["-1h", "2026-11-23", "2026-11-23T23:00"])
-def test_nothing_is_known_from_before_the_first_action(timeline: Timeline, text: str) -> None:
-    with pytest.raises(NotFound, match="no action is known from before"):
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("-1h", "2026-"),
+        ("2026-11-23", "2026-11-23T00:00:00.000Z: "),
+        ("2026-11-23T23:00+02:00", "2026-11-23T23:00:00.000+02:00: "),
+        ("0001-01-01T00:00+05:00", "0001-01-01T00:00:00.000+05:00: "),
+    ],
+)
+def test_nothing_is_known_from_before_the_first_action(timeline: Timeline, text: str, shown: str) -> None:
+    with pytest.raises(NotFound, match=re.escape(f"no action is known from before {shown}")):
         parse_moment_of(text).in_(timeline, NOW)
 
 

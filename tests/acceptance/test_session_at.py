@@ -69,7 +69,7 @@ def test_so_long_ago(awictl: Cli, valkey: ValkeyServer) -> None:
 def test_moments_that_are_not_there(awictl: Cli, valkey: ValkeyServer) -> None:
     session_id = put(valkey, lived("sess_a"))
     awictl("session", "show", session_id, "--at", "6").error(3, "sess_a: there is no action 6: the newest is 5")
-    awictl("session", "show", session_id, "--at", "2026-11-23T11:59Z").error(3, "sess_a", "2026-11-23T12:00:00Z")
+    awictl("session", "show", session_id, "--at", "2026-11-23T11:59Z").error(3, "sess_a", "2026-11-23T12:00:00.000Z")
     awictl("session", "show", session_id, "--at", "soon").error(2, "'soon' is not a moment of a session", "-5m")
     awictl("session", "show", session_id, "--at", "2", "-o", "raw").error(2, "only the present state")
     awictl("session", "show", "sess_b", "--at", "2").error(3, "sess_b")

@@ -95,7 +95,8 @@ def test_a_port_of_another_process_is_named(laptop: Cli) -> None:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        finish(process)
+        if finish(process).code == 0:  # it was faster: this process had to wait for a processor
+            laptop.ok("embedded", "stop", "--cluster")
     port = int(ports.read_text().split()[0])
     with socket.create_server(("127.0.0.1", port)):
         laptop("embedded", "start", "--cluster").error(4, f"port {port}", str(ports.parent))

@@ -268,3 +268,13 @@ def test_any_document_is_verified_or_no_session(document: dict[str, Any]) -> Non
     except InvalidData:
         return
     assert all(one.row()["text"] for one in found.differences)
+
+
+def test_counts_that_a_fork_lacks_because_they_were_unknown() -> None:
+    """The app cut the original, and a delta had overwritten its counts: those of the fork begin again."""
+    document = load("session_04_over_100_actions.json")
+    document["statistics"] |= {"total_actions": 1, "successful_actions": 1, "failed_actions": 0}
+    damaged = verify(document["session_id"], document).differences
+    assert [one.pointer for one in damaged] == ["/statistics/total_actions"]
+    document[FORKED_FROM] = {"session_id": "sess_0", "t": 100, "ordinal": 126, "unknown": ["/statistics"]}
+    assert verify(document["session_id"], document).differences == []

@@ -274,7 +274,7 @@ def test_the_moment_of_an_action() -> None:
     timeline = Timeline(lived([Update(delta={}), Update(delta={})])[-1])
     assert timeline.ordinal_at(START + timedelta(seconds=1.5)) == 1
     assert timeline.ordinal_at(START + timedelta(days=1)) == 2
-    with pytest.raises(NotFound, match="the oldest action that is known is of 2026-11-23T07:00:00.000Z"):
+    with pytest.raises(NotFound, match=r"the oldest action that is known is of 2026-11-23T07:00:00\.000Z"):
         timeline.ordinal_at(START - timedelta(seconds=1))
     with pytest.raises(NotFound, match="there is no action 3: the newest is 2"):
         timeline.state_at(3)

@@ -234,10 +234,11 @@ def test_all_without_an_archive(awictl: Cli, sqlite_user: Cli, valkey: ValkeySer
 
 def test_sessions_that_match_end(sqlite_user: Cli, four: ValkeyServer) -> None:
     end = "session", "end", "--where", 'agent == "Ann"'
+    server = f"redis://127.0.0.1:{four.port}/0"
     with unchanged(four):
         dry = sqlite_user.ok(*end, "--dry-run", "-o", "ids")
         assert sorted(dry.lines) == ids("ab") and "dry run: nothing was written" in dry.err
-        sqlite_user(*end).error(4, "End 2 sessions? stdin is not a terminal; pass --yes to confirm")
+        sqlite_user(*end).error(4, f"End 2 sessions at {server}? stdin is not a terminal; pass --yes to confirm")
         awictl_without_archive = sqlite_user.lacking("AWI_ARCHIVE_URL")
         awictl_without_archive(*end, "--yes").error(4, "no archive is configured")
         sqlite_user.having(AWI_READ_ONLY="1")(*end, "--yes").error(4, "read-only")
@@ -250,7 +251,7 @@ def test_sessions_that_match_end(sqlite_user: Cli, four: ValkeyServer) -> None:
 
 def test_sessions_that_match_are_discarded(awictl: Cli, four: ValkeyServer) -> None:
     discard = "session", "end", "--discard", "--where", 'agent == "Bob" or status == "unreadable"'
-    awictl(*discard).error(4, "Delete 2 sessions without archiving?")
+    awictl(*discard).error(4, f"Delete 2 sessions without archiving from redis://127.0.0.1:{four.port}/0?")
     assert sorted(awictl.ok(*discard, "--yes", "-o", "ids").lines) == ids("cd")
     assert sorted(awictl.ok("session", "list", "-o", "ids").lines) == ids("ab")
 
@@ -260,7 +261,7 @@ def test_a_terminal_is_asked_with_the_number(
     sqlite_user: Cli, four: ValkeyServer, answer: str, code: int, left: int
 ) -> None:
     with on_terminal(sqlite_user, "session", "end", "--where", 'agent == "Ann"', columns=80) as terminal:
-        terminal.until("End 2 sessions? [y/N]")
+        terminal.until("End 2 sessions at redis://", "[y/N]")
         terminal.press(answer, "\r")
         assert terminal.end() == code
     assert sqlite_user.ok("session", "list", "--count", "--where", 'agent == "Ann"').json == {"sessions": left}
@@ -271,7 +272,9 @@ def test_sessions_that_match_are_touched(awictl: Cli, four: ValkeyServer) -> Non
     with unchanged(four):
         dry = awictl.ok(*touch, "--dry-run")
         assert sorted(row["session_id"] for row in dry.rows) == ids("ac") and "nothing was written" in dry.err
-        awictl(*touch).error(4, "Extend the TTL of 2 sessions? stdin is not a terminal")
+        awictl(*touch).error(
+            4, f"Extend the TTL of 2 sessions at redis://127.0.0.1:{four.port}/0?", "stdin is not a terminal"
+        )
         assert awictl.ok("session", "touch", "sess_b", "--dry-run").json["session_id"] == "sess_b"
     assert sorted(awictl.ok(*touch, "--yes", "-o", "ids").lines) == ids("ac")
     assert 7_100 < four.raw.ttl("AWI:SESSION:sess_a") <= 7_200 and four.raw.ttl("AWI:SESSION:sess_b") <= 1_700

@@ -164,7 +164,7 @@ def test_ids_are_typed_before_the_confirmation(awictl: Cli, valkey: ValkeyServer
     with on_terminal(awictl, "session", "end", "--discard", "-") as terminal:
         terminal.until("end with Ctrl-D")
         terminal.press("sess_a\r", CTRL_D)
-        terminal.until("Delete 1 session without archiving?")
+        terminal.until("Delete 1 session without archiving from ")
         terminal.press("y\r")
         assert terminal.end() == 0
     assert not valkey.raw.exists(session_key("sess_a"))

@@ -55,14 +55,15 @@ def command(
 
 async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, discard: bool, yes: bool) -> None:
     """End each session; those of --where only if they still match, in the version that ends."""
-
-    def question(count: int) -> str:
-        if discard:
-            return f"Delete {plural(count, 'session')} without archiving? This cannot be undone."
-        return f"End {plural(count, 'session')}?"
-
     changed = 0
     async with ctx.manager() as manager:
+        server = manager.store.where
+
+        def question(count: int) -> str:
+            if discard:
+                return f"Delete {plural(count, 'session')} without archiving from {server}? This cannot be undone."
+            return f"End {plural(count, 'session')} at {server}?"
+
         selection = Selection(ctx, manager, ids, where)
         expression = selection.where
         if discard or expression is not None:

@@ -50,7 +50,10 @@ async def run(
         selection = Selection(ctx, manager, ids, where)
         if not dry_run and where is not None:
             manager.check_writable()
-            if not await selection.confirmed(lambda count: f"Extend the TTL of {plural(count, 'session')}?", yes):
+            server = manager.store.where
+            if not await selection.confirmed(
+                lambda count: f"Extend the TTL of {plural(count, 'session')} at {server}?", yes
+            ):
                 ctx.out.notice("no session matches")
                 return
         sessions = EachId(ctx, ids or selection.batches(), writes=not dry_run, most_errors=MOST_EXPLAINED)

@@ -11,10 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..document import keys
 from ..document.action_numbers import required_actions
-from ..document.json_codec import loads
+from ..document.json_codec import json_equal, loads
 from ..document.redaction import Redactor
 from ..document.redaction_rules import Redaction, parse_redaction
-from ..document.schema import ARCHIVED_BY_APP, as_text
+from ..document.schema import ARCHIVED_BY_APP, as_object, as_text
 from ..document.timeline import Step
 from ..document.timestamps import optional_timestamp
 from ..errors import InvalidData, InvalidInput, Unreachable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Size in bytes of the lines that a thread prepares at once.
 _CHUNK_BYTES = 1_048_576
+#: How many actions after that of the last delta there may be: an end has none.
+_LAST_ACTIONS = 20
 #: A session with at most so many actions is not worth a thread.
 _FEW_ACTIONS = 200
 
@@ -134,7 +136,9 @@ class SessionExports:
         delta_key, mapping = keys.diff_key(session_id), keys.agent_key(agent_id)
         if delta is not None and delta_key in ttls:
             with suppress(InvalidData):  # it is derived from the session
-                found["diff"] = {"ttl_ms": ttls[delta_key], "value": loads(delta)}
+                value = loads(delta)
+                if _is_of(value, whole.document):  # not of an update since the session was read
+                    found["diff"] = {"ttl_ms": ttls[delta_key], "value": value}
         if mapped_id == session_id and mapping in ttls:
             found["agent"] = {"agent_id": agent_id, "ttl_ms": ttls[mapping]}
         return found
@@ -145,6 +149,12 @@ class SessionExports:
         except InvalidData:
             return None
         return mapped.session_id if mapped is not None else None
+
+
+def _is_of(diff: Any, document: dict[str, Any]) -> bool:
+    """Whether a last delta is of one of the last actions of a document."""
+    action = as_object(diff).get("action")
+    return any(json_equal(action, one) for one in required_actions(document)[-_LAST_ACTIONS:])
 
 
 class ExportLines:

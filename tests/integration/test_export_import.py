@@ -539,3 +539,12 @@ async def test_what_the_app_kept_a_part_of_stays_a_part(
         for session_id, state in zip(ids, states, strict=True):
             assert state.unknown and (await manager.verifier.verify(session_id)).differences == []
             assert (await manager.time_travel.state_at(session_id, Moment(ordinal=1)))[1].unknown == state.unknown
+
+
+async def test_the_last_delta_is_not_of_a_later_update(manager: StateManager) -> None:
+    session_id = (await manager.initialize_session("a", "Agent"))["session_id"]
+    await manager.update_state_with_delta(session_id, {"n": 1})
+    whole = await manager.time_travel.whole(session_id)
+    assert (await manager.exports.exported(whole)).head["keys"]["diff"]["value"]["delta"] == {"n": 1}
+    await manager.update_state_with_delta(session_id, {"n": 2})
+    assert "diff" not in (await manager.exports.exported(whole)).head["keys"]

@@ -14,6 +14,7 @@ from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidData, Unreachable
 from ..store.base import Listed, SessionStore, Stored
 from ..store.session_fields import fields_of
+from ..util.batched import batched
 from ..util.fingerprint_set import FingerprintSet
 from .find import OpenArchive
 from .summaries import SessionState, Summary, idle_since, summaries
@@ -91,10 +92,12 @@ class SessionSelection:
             degraded = error
         if archive is None:
             return
+        # between their keys and the archive: they may be archived after its listing began
+        ending = await self._store.endings.ids() if degraded is None else []
         if degraded is not None:  # so that this is known even if the archive has nothing
             yield SelectedBatch([], 0, [], Place.ARCHIVED, degraded)
         try:
-            async with aclosing(_archived(archive, chosen, seen)) as batches:
+            async with aclosing(_archived(archive, chosen, seen, ending)) as batches:
                 async for batch in batches:
                     yield batch._replace(place=Place.ARCHIVED, degraded=degraded)
         except Unreachable as error:
@@ -193,8 +196,13 @@ def _batch(
     return SelectedBatch([one for _, one in pairs if one is not None], len(pairs), unreadable)
 
 
-async def _archived(archive: Archive, chosen: _Choice, seen: FingerprintSet) -> AsyncGenerator[SelectedBatch, None]:
-    """The sessions that only the archive has and that match. `seen`: the ids of those that are live."""
+async def _archived(
+    archive: Archive, chosen: _Choice, seen: FingerprintSet, ending: Sequence[str]
+) -> AsyncGenerator[SelectedBatch, None]:
+    """The sessions that only the archive has and that match. `seen`: the ids of those that are live.
+
+    `ending`: sessions that were neither live nor, perhaps, archived yet.
+    """
     batch: list[ArchivedSummary] = []
     size = 0
     async with aclosing(archive.find(ArchiveQuery())) as found:
@@ -211,6 +219,10 @@ async def _archived(archive: Archive, chosen: _Choice, seen: FingerprintSet) -> 
             size += bytes_of_one
     if batch:
         yield await _archived_batch(archive, chosen, batch)
+    for ids in batched(seen.add_new(ending), BATCH_SESSIONS):
+        loaded = (await archive.load_many(ids)).values()
+        if late := [one.summary for one in loaded if not isinstance(one, AwiError)]:
+            yield await _archived_batch(archive, chosen, late)
 
 
 async def _archived_batch(archive: Archive, chosen: _Choice, batch: Sequence[ArchivedSummary]) -> SelectedBatch:

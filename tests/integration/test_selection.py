@@ -144,6 +144,27 @@ async def test_an_end_whose_reply_is_lost_is_finished(manager: StateManager) -> 
     assert ended is not None and ended.actions == 2 and await manager.store.endings.ids() == []
 
 
+async def test_a_session_that_ends_during_the_listing_is_not_missed(
+    manager: StateManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not live any more when the keys are scanned, and archived only after the archive was listed."""
+    session_id = await create(manager)
+    archive = manager.required_archive()
+    assert (await manager.store.endings.take(session_id)).added
+    listed = archive.find
+
+    async def find(query: Any) -> AsyncIterator[Any]:
+        rows = [one async for one in listed(query)]
+        await manager.finish_ends()
+        for one in rows:
+            yield one
+
+    other = await create(manager, "other")
+    await manager.end_session(other)
+    monkeypatch.setattr(archive, "find", find)
+    assert await selected(manager, archived=True) == {session_id: Place.ARCHIVED, other: Place.ARCHIVED}
+
+
 async def test_live_and_archived_sessions_are_found_once(manager: StateManager) -> None:
     ended, both, live = [await create(manager, name) for name in ("ended", "both", "live")]
     await manager.update_state_with_delta(ended, {"tag": "x"})

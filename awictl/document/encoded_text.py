@@ -184,6 +184,30 @@ def _base64_text(token: str, start: int) -> Base64Text | None:
     return Base64Text(start, start + len(token), text, encode)
 
 
+class TextPart(NamedTuple):
+    """A part of a text to be replaced."""
+
+    start: int
+    end: int
+    replacement: Callable[[], str]
+
+
+def merged_parts(parts: list[TextPart]) -> Iterator[tuple[int, int, str]]:
+    """Merge parts that overlap: the longest of them decides what replaces them all."""
+    parts.sort(key=lambda one: (one.start, -one.end))
+    merged: list[TextPart] = []
+    end = 0
+    for part in [*parts, None]:
+        if part is not None and (not merged or part.start < end):
+            merged.append(part)
+            end = max(end, part.end)
+            continue
+        longest = max(merged, key=lambda one: one.end - one.start)
+        yield merged[0].start, end, longest.replacement()
+        if part is not None:
+            merged, end = [part], part.end
+
+
 def replaced(text: str, parts: Iterable[tuple[int, int, str]]) -> str:
     """Replace parts of a text: (start, end, replacement) in order, without overlaps."""
     found: list[str] = []

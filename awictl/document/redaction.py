@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from .encoded_text import MAX_DEPTH, TextView, base64_texts, replaced, views_of
+from .encoded_text import MAX_DEPTH, TextPart, TextView, base64_texts, merged_parts, replaced, views_of
 from .known_values import MIN_PART, KnownValues
-from .redaction_rules import ANY, Redaction, Rules, parse_pointer
-from .schema import SESSION_END, SESSION_START, new_document
-from .secret_patterns import find_secrets, is_secret_name, looks_random
+from .redaction_rules import ANY, FIXED_NAMES, FIXED_TEXTS, Redaction, Rules, parse_pointer
+from .secret_names import is_secret_name, values_of_labels
+from .secret_patterns import find_secrets, looks_random
 
 #: Minimum length of a value of a secret field that is replaced in other places, too.
 _MIN_SECRET = 8
@@ -36,46 +36,17 @@ _MIN_DIGITS = 4
 _MIN_LONG_NUMBER = 10**11
 #: Kinds of values that may be plain words; then they stay in other places.
 _WORDS = frozenset({"bearer", SECRET})
+#: Minimum length of such a value, found in a text, that is replaced in other places, too.
+_MIN_WORD = 4
+#: A key that looks like the name of a field.
+_FIELD_NAME = re.compile(r"[a-z]+(?:[A-Z_-][a-z]+)*")
 #: Number of texts that are cached, and the maximum length of one in characters.
 _KNOWN_TEXTS, _MAX_KNOWN = 20_000, 300
 _PLACEHOLDER = re.compile(r"<[a-z-]{3,12}-([0-9]{1,9})>")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
-#: Names of actions that have a meaning: they stay, even if a value is equal to one.
-_FIXED_TEXTS = frozenset({SESSION_START, SESSION_END})
-
 #: The counts in `statistics`.
 _COUNTS = ("total_actions", "successful_actions", "failed_actions")
 _IDS = (("session_id",), ("agent_id",))
-
-
-def _names_in(value: Any) -> set[str]:
-    if isinstance(value, list):
-        return set().union(*map(_names_in, value))
-    return set(value).union(*map(_names_in, value.values())) if isinstance(value, dict) else set()
-
-
-#: The same for names of fields.
-_FIXED_NAMES = _names_in(new_document("", "", "", "", "")) | {
-    *(
-        "success",
-        "observation",
-        "op_id",
-        "trimmed_actions",
-        "session_end",
-        "app_document_id",
-        "archived_by_app",
-        "forked_from",
-        "cached_at",
-    ),
-}
-
-
-class _Part(NamedTuple):
-    """A part of a text to be replaced."""
-
-    start: int
-    end: int
-    replacement: Callable[[], str]
 
 
 class Redactor:
@@ -89,6 +60,7 @@ class Redactor:
         #: Whether values are only looked at, to learn the secrets in them.
         self.learning = True
         self._kinds = frozenset(redaction.patterns)
+        self._finds_secrets = SECRET in self._kinds
         pointers = [parse_pointer(one) for one in redaction.pointers]
         self._hides_sessions = ("session_id",) in pointers
         self._hides_agents = ("agent_id",) in pointers
@@ -151,10 +123,12 @@ class Redactor:
         if self._records:
             rules = rules.plus(Rules(tuple(rest for index, rest in self._records if index in (ANY, str(ordinal)))))
         t = record.get("t") if isinstance(record, dict) else None
-        redacted = self._value(record, rules)
+        if not isinstance(record, dict):
+            return self._value(record, rules)
+        self._container(record, rules, merged=("delta",))
         if isinstance(t, int):
-            redacted["t"] = t
-        return redacted
+            record["t"] = t
+        return record
 
     def last_delta(self, stored: Any, last: int) -> Any:
         """Redact the last delta of a session, as it is stored with its action. Returns it."""
@@ -166,6 +140,13 @@ class Redactor:
             else self._value(value, self._state if name == "delta" else Rules())
             for name, value in stored.items()
         }
+
+    def pointers(self) -> list[str]:
+        """Return the pointers without what is secret in them."""
+        return [
+            "".join("/" + self._key(one).replace("~", "~0").replace("/", "~1") for one in parse_pointer(pointer))
+            for pointer in self.redaction.pointers
+        ]
 
     def session_id(self, session_id: Any) -> Any:
         """Return the id of a session as it is, or its replacement if a pointer names it."""
@@ -184,28 +165,54 @@ class Redactor:
         self._container(holder, rules.below("0"))
         return holder[0]
 
-    def _container(self, container: dict[str, Any] | list[Any], rules: Rules) -> None:
-        """Redact all in an object or array, in place. Does not recurse: the app may nest values deeply."""
-        pending: list[tuple[Any, Rules, str]] = [(container, rules, "")]
+    def _container(
+        self, container: dict[str, Any] | list[Any], rules: Rules, merged: Collection[str] | None = None
+    ) -> None:
+        """Redact all in an object or array, in place. Does not recurse: the app may nest values deeply.
+
+        merged: the fields of the container that are merged with those of other objects; None: all of them.
+        """
+        pending: list[tuple[Any, Rules, str, bool]] = [(container, rules, "", True)]
         while pending:
-            parent, rules, hidden = pending.pop()
+            parent, rules, hidden, is_merged = pending.pop()
             named = isinstance(parent, dict)
             items: list[tuple[Any, Any]] = list(parent.items() if named else enumerate(parent))
             if named:
                 parent.clear()
             inner = []
+            labelled = self._labelled(items, named=named, is_merged=is_merged)
             for key, value in items:
                 below = rules.at(str(key))
                 kind = hidden or (VALUE if () in below.hidden else "")
-                if not kind and named and SECRET in self._kinds and is_secret_name(key):
+                if not kind and (key in labelled or (named and self._finds_secrets and is_secret_name(key))):
                     kind = SECRET
                 if isinstance(value, (dict, list)):
-                    inner.append((value, below, kind))
+                    # arrays are replaced as a whole
+                    part = (merged is None or key in merged) if parent is container else is_merged and named
+                    inner.append((value, below, kind, part))
                     changed = value
                 else:
                     changed = self._scalar(value, kind, is_count=() in below.kept)
-                parent[self._key(key) if named else key] = changed
+                if named:
+                    key = self._hidden_key(key) if hidden == VALUE else self._key(key)
+                parent[key] = changed
             pending.extend(reversed(inner))  # placeholders are numbered in the order of the document
+
+    def _labelled(self, items: list[tuple[Any, Any]], *, named: bool, is_merged: bool) -> Collection[Any]:
+        """The keys of an object, or indexes of an array, with a secret that another value of it names."""
+        if not self._finds_secrets:
+            return ()
+        if not named:
+            is_pair = len(items) == 2 and all(isinstance(value, str) for _, value in items)
+            return (1,) if is_pair and is_secret_name(items[0][1]) and looks_random(items[1][1]) else ()
+        found = values_of_labels(items)
+        if found and is_merged:
+            # A delta may have the value without its name: so what replaces it must not depend on the name.
+            for key, value in items:
+                if self.learning and key in found and isinstance(value, str):
+                    self._hidden(value, SECRET)
+            return ()
+        return found
 
     def _scalar(self, value: Any, hidden: str, *, is_count: bool) -> Any:
         if value is None or value == "":
@@ -238,7 +245,7 @@ class Redactor:
 
     def _key(self, key: str) -> str:
         """Redact a key. Different keys stay different."""
-        if key in _FIXED_NAMES:
+        if key in FIXED_NAMES:
             return key
         changed = self._text(key)
         if changed == key or self.learning:
@@ -248,6 +255,17 @@ class Redactor:
                 changed += "'"
             self._keys[key] = changed
         return self._keys[key]
+
+    def _hidden_key(self, key: str) -> str:
+        """Replace a key in an object that a pointer names. One that looks like the name of a field stays elsewhere."""
+        if not key or key in FIXED_NAMES or _PLACEHOLDER.fullmatch(key):
+            return key
+        if not self.learning:
+            return self._placeholder(key, VALUE)
+        self._text(key)
+        if not _FIELD_NAME.fullmatch(key):
+            self._values.add(key, VALUE, everywhere=True)
+        return key
 
     def _text(self, text: str) -> str:
         """Redact a string."""
@@ -270,14 +288,14 @@ class Redactor:
         """Redact what a string contains, in all its decoded forms."""
         if len(text) < MIN_PART:
             return self._placeholder(text, VALUE) if not self.learning and self._values.has(text) else text
-        if text in _FIXED_TEXTS or _TIMESTAMP.fullmatch(text):
+        if text in FIXED_TEXTS or _TIMESTAMP.fullmatch(text):
             return text
-        parts: list[_Part] = []
+        parts: list[TextPart] = []
         for view in views_of(text):
             parts += self._parts(view, depth)
-        return replaced(text, _merged(parts)) if parts else text
+        return replaced(text, merged_parts(parts)) if parts else text
 
-    def _parts(self, view: TextView, depth: int) -> Iterator[_Part]:
+    def _parts(self, view: TextView, depth: int) -> Iterator[TextPart]:
         """The parts to be replaced of a text, as one of its decoded forms has them."""
 
         def of(value: str, kind: str) -> Callable[[], str]:
@@ -293,18 +311,18 @@ class Redactor:
             if _PLACEHOLDER.fullmatch(value):
                 continue
             if self.learning:
-                everywhere = kind not in _WORDS or looks_random(value)
+                everywhere = kind not in _WORDS or (len(value) >= _MIN_WORD and looks_random(value))
                 self._values.add(value, kind, everywhere=everywhere)
-            yield _Part(*view.span(start, end), of(value, kind))
+            yield TextPart(*view.span(start, end), of(value, kind))
         if not self.learning:
             for start, end in self._values.find(view.text):
-                yield _Part(*view.span(start, end), of(view.text[start:end], VALUE))
+                yield TextPart(*view.span(start, end), of(view.text[start:end], VALUE))
         if depth < MAX_DEPTH:
             for inner in base64_texts(view.text):
                 changed = self._decoded(inner.text, depth + 1)
                 if changed != inner.text:
                     encoded = view.encoded(inner.encode(changed))
-                    yield _Part(*view.span(inner.start, inner.end), partial(str, encoded))
+                    yield TextPart(*view.span(inner.start, inner.end), partial(str, encoded))
 
     def _placeholder(self, value: str, kind: str) -> str:
         if self.learning:
@@ -315,22 +333,6 @@ class Redactor:
     def _count(self) -> None:
         self._counts.update(self._replaced)
         self._replaced.clear()
-
-
-def _merged(parts: list[_Part]) -> Iterator[tuple[int, int, str]]:
-    """Merge parts that overlap: the longest of them decides what replaces them all."""
-    parts.sort(key=lambda one: (one.start, -one.end))
-    merged: list[_Part] = []
-    end = 0
-    for part in [*parts, None]:
-        if part is not None and (not merged or part.start < end):
-            merged.append(part)
-            end = max(end, part.end)
-            continue
-        longest = max(merged, key=lambda one: one.end - one.start)
-        yield merged[0].start, end, longest.replacement()
-        if part is not None:
-            merged, end = [part], part.end
 
 
 def _text_of(value: Any) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InvalidInput
 from .merge import keys_of
+from .schema import SESSION_END, SESSION_START, new_document
 from .secret_patterns import PATTERN_NAMES
 
 #: The name of all patterns together.
@@ -18,6 +19,31 @@ ANY = "*"
 _MAX_POINTER = 1_000
 
 Pointer = tuple[str, ...]
+
+#: Names of actions that have a meaning: they stay, even if a secret is equal to one.
+FIXED_TEXTS = frozenset({SESSION_START, SESSION_END})
+
+
+def _names_in(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*map(_names_in, value))
+    return set(value).union(*map(_names_in, value.values())) if isinstance(value, dict) else set()
+
+
+#: Names of fields that have a meaning: they stay, too.
+FIXED_NAMES = _names_in(new_document("", "", "", "", "")) | {
+    *(
+        "success",
+        "observation",
+        "op_id",
+        "trimmed_actions",
+        "session_end",
+        "app_document_id",
+        "archived_by_app",
+        "forked_from",
+        "cached_at",
+    ),
+}
 
 
 class Redaction(NamedTuple):

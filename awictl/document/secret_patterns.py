@@ -11,8 +11,9 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
+
+from .secret_names import has_stem, named_secrets
 
 #: Minimum and maximum number of digits of a card number.
 _CARD_DIGITS = range(12, 20)
@@ -27,14 +28,6 @@ _DIGITS = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ \u00a0-]?\d){11,}(?!\.?\d)")
 _HEX_ID = re.compile(r"(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]{24,}")
 _WORD = re.compile(r"[0-9A-Za-z]*")
 _NUMBER_GROUP = re.compile(r"\d+")
-#: Names of fields, headers and parameters whose value is a secret.
-_NAMES = (
-    r"pass(?:word|wd|phrase|code)|pwd|secret|api[ _-]?key|authorization|(?:set-)?cookie|credentials?|cvv2?|cvc2?|ssn"
-    r"|(?:client|app|api|shared|session)[_-]?secret|(?:private|secret|access|signing|encryption)[_-]?key"
-)
-_TOKEN_NAMES = r"(?:(?:access|auth|refresh|id|session|csrf|xsrf|api|bearer|security|oauth)[_-]?)?token"  # noqa: S105
-_ANY_NAME = rf"(?:x-)?(?:{_NAMES}|{_TOKEN_NAMES})"
-_SECRET_NAME = re.compile(rf"(?:[a-z0-9]+[_-])??(?:{_NAMES})|(?:x[_-])?{_TOKEN_NAMES}", re.IGNORECASE)
 #: Minimum length of a token of one word; a shorter one, or one without digits and capital letters, may be a plain word.
 _LONG_WORD = 20
 
@@ -52,7 +45,7 @@ class _Pattern(NamedTuple):
     kind: str
     #: A text in lower case without which the pattern cannot match; "" if there is none.
     needs: str
-    #: The secret is the first group, or else the whole match.
+    #: The secret is the group that matches, or else the whole match.
     regex: re.Pattern[str]
     #: Whether a secret is one; None: each is.
     check: Callable[[str], bool] | None = None
@@ -62,12 +55,6 @@ def looks_random(text: str) -> bool:
     """Whether a text looks like a token, and not like a word."""
     mixed = text.lower() != text and text.upper() != text and not text.istitle()
     return len(text) >= _LONG_WORD or mixed or any(one.isdecimal() for one in text)
-
-
-@lru_cache(maxsize=4096)
-def is_secret_name(name: str) -> bool:
-    """Whether a field, header or parameter with this name has a secret as its value."""
-    return len(name) <= 80 and _SECRET_NAME.fullmatch(name) is not None
 
 
 def _is_basic(text: str) -> bool:
@@ -115,19 +102,15 @@ _PATTERNS = (
             r"|SG\.[\w-]{16,}+\.[\w-]{16,}+|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})"
         ),
     ),
-    _Pattern(
-        "secret", "=", re.compile(rf"(?<![A-Za-z0-9_-]){_ANY_NAME}=[\"']?([^\s\"'&;,<>(){{}}]{{4,}}+)", re.IGNORECASE)
-    ),
-    _Pattern("secret", '"', re.compile(rf'"{_ANY_NAME}"\s*+:\s*+"([^"<>]{{4,}}+)"', re.IGNORECASE)),
-    _Pattern(  # a header
+    _Pattern("secret", "://", re.compile(r"://[^\s/?#@:\"'<>]*+:([^\s/?#@\"'<>]++)@")),
+    _Pattern(  # an option of curl
         "secret",
-        ":",
+        "curl",
         re.compile(
-            rf"(?:^|[\r\n])[ \t]*+{_ANY_NAME}[ \t]*+:[ \t]*+(?!bearer|basic)([^\s\"<>](?:[^\r\n\"<>]*[^\s\"<>])?)",
-            re.IGNORECASE,
+            r"(?<!\S)(?:-u|-U|--user|--proxy-user)[ \t=]*+"
+            r"(?:\"[^\s\":]{0,200}+:([^\"]+)\"|'[^\s':]{0,200}+:([^']+)'|[^\s\"':/]{0,200}+:([^\s\"'<>]{3,}+))"
         ),
     ),
-    _Pattern("secret", "://", re.compile(r"://[^\s/?#@:\"'<>]*+:([^\s/?#@\"'<>]++)@")),
     _Pattern(
         "email",
         "@",
@@ -142,10 +125,13 @@ PATTERN_NAMES = ("email", "bearer", "basic", "jwt", "api-key", "awi-key", "card"
 def find_secrets(text: str, kinds: Iterable[str]) -> Iterator[FoundSecret]:
     """Yield the secrets of these kinds in a text; they may overlap."""
     lower = text.lower() if text.isascii() else text.casefold()
+    if "secret" in kinds and has_stem(lower):
+        for start, end in named_secrets(text):
+            yield FoundSecret(start, end, "secret")
     for pattern in _PATTERNS:
         if pattern.kind in kinds and pattern.needs in lower:
-            group = pattern.regex.groups
             for found in pattern.regex.finditer(text):
+                group = found.lastindex or 0
                 if pattern.check is None or pattern.check(found[group]):
                     yield FoundSecret(*found.span(group), pattern.kind)
     if "card" in kinds:

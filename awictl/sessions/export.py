@@ -70,7 +70,8 @@ class SessionExports:
         """
         seen = FingerprintSet()
         with ExportLines(parse_redaction(redact) if redact else None) as lines:
-            yield lines.header()
+            if not lines.is_redacting:
+                yield lines.header()
             for session_id in (one for given in session_ids for one in seen.add_new([given])):
                 async for some in lines.session(await self.load(session_id)):
                     yield some
@@ -191,8 +192,8 @@ class ExportLines:
         return self._redactor.summary() if self._redactor is not None else {}
 
     def header(self) -> bytes:
-        """The first line."""
-        return header(self._redaction)
+        """The first line; empty if it may have secrets itself: then `end` has it."""
+        return header(None) if self._redaction is None else b""
 
     async def session(self, exported: ExportedSession) -> AsyncIterator[bytes]:
         """The lines of a session, some at a time; none if they have to be redacted later."""
@@ -210,9 +211,10 @@ class ExportLines:
 
     async def end(self) -> AsyncIterator[bytes]:
         """The last line, and before it all that had to be redacted."""
-        if self._redactor is not None and self._spool is not None:
+        if self._redaction is not None and self._redactor is not None and self._spool is not None:
             self._spool.seek(0)
             self._redactor.learned()
+            yield header(self._redaction._replace(pointers=tuple(self._redactor.pointers())))
             async for some in _in_threads(redacted_lines(self._spool, self._redactor)):
                 yield some
         yield end_line(self.sessions, self.actions, self.redacted)

@@ -382,10 +382,11 @@ async def test_a_redacted_export_is_imported_and_its_deltas_give_its_state(site:
             delta = {"page_state": {"filters": {"q": f"u{number % 3}@example.org", "secret word": "swordfish"}}}
             action = {"action": "search", "input": {"q": f"u{number % 3}@example.org has swordfish"}}
             await manager.update_state_with_delta("sess_a", delta, action)
-        data = await exported(manager, "sess_a", redact=["default", "/page_state/filters/secret word"])
+        redact = ["default", "/page_state/filters/secret word", "/users/bob@example.org"]
+        data = await exported(manager, "sess_a", redact=redact)
     assert b"example.org" not in data and b"swordfish" not in data
     lines = [json.loads(line) for line in data.splitlines()]
-    assert lines[0]["redaction"]["pointers"] == ["/page_state/filters/secret word"]
+    assert lines[0]["redaction"]["pointers"] == ["/page_state/filters/secret word", "/users/<email-1>"]
     assert "email" in lines[0]["redaction"]["patterns"]
     assert lines[-1]["end"]["redacted"]["email"]["values"] == 4
     assert lines[-1]["end"]["redacted"]["value"]["values"] == 1

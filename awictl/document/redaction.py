@@ -209,7 +209,7 @@ class Redactor:
         if found and is_merged:
             # A delta may have the value without its name: so what replaces it must not depend on the name.
             for key, value in items:
-                if self.learning and key in found and isinstance(value, str):
+                if self.learning and key in found and isinstance(value, str) and not _PLACEHOLDER.fullmatch(value):
                     self._hidden(value, SECRET)
             return ()
         return found
@@ -258,11 +258,12 @@ class Redactor:
 
     def _hidden_key(self, key: str) -> str:
         """Replace a key in an object that a pointer names. One that looks like the name of a field stays elsewhere."""
+        if self.learning:
+            self._text(key)
         if not key or key in FIXED_NAMES or _PLACEHOLDER.fullmatch(key):
             return key
         if not self.learning:
             return self._placeholder(key, VALUE)
-        self._text(key)
         if not _FIELD_NAME.fullmatch(key):
             self._values.add(key, VALUE, everywhere=True)
         return key

@@ -181,6 +181,13 @@ def test_the_pointers_themselves_are_redacted() -> None:
     assert redactor.pointers() == ["/users/<email-1>/x", "/a~1b/*/c~0", "/page_state"]
 
 
+def test_placeholders_that_are_there_already_are_no_values() -> None:
+    head, _ = redacted({"a": {"<value-1>": "x1"}, "b": "<value-1> x1"}, wanted=["default", "/a"])
+    assert head["a"] == {"<value-1>": "<value-2>"}
+    pair = {"name": "password", "value": "<secret-7>", "other": "<secret-7>"}
+    assert redacted({"page_state": pair})[0] == {"page_state": pair}
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(
     "hostile",

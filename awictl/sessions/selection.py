@@ -13,8 +13,8 @@ from ..document.splice import base_from_string
 from ..document.timestamps import optional_timestamp
 from ..errors import AwiError, InvalidData, Unreachable
 from ..store.base import Listed, SessionStore, Stored
+from ..store.endings import SEPARATOR
 from ..store.session_fields import fields_of
-from ..util.batched import batched
 from ..util.fingerprint_set import FingerprintSet
 from .find import OpenArchive
 from .summaries import SessionState, Summary, idle_since, summaries
@@ -97,9 +97,11 @@ class SessionSelection:
         if degraded is not None:  # so that this is known even if the archive has nothing
             yield SelectedBatch([], 0, [], Place.ARCHIVED, degraded)
         try:
-            async with aclosing(_archived(archive, chosen, seen, ending)) as batches:
+            async with aclosing(_archived(archive, chosen, seen)) as batches:
                 async for batch in batches:
                     yield batch._replace(place=Place.ARCHIVED, degraded=degraded)
+            for session_id in seen.add_new(ending):
+                yield await self._ending(archive, chosen, session_id)
         except Unreachable as error:
             if degraded is None or str(error) == str(degraded):
                 raise
@@ -131,6 +133,17 @@ class SessionSelection:
                     for summary, fields in zip(summaries(batch), batch, strict=True)
                 ]
                 yield _batch([(one.summary, chosen.selected(one)) for one in sessions], seen)
+
+    async def _ending(self, archive: Archive, chosen: _Choice, session_id: str) -> SelectedBatch:
+        """A session that was being ended: what was taken of it, or what became of that meanwhile."""
+        taken = await self._store.endings.taken(session_id)
+        if not taken and isinstance(archived := (await archive.load_many([session_id])).get(session_id), Archived):
+            return (await _archived_batch(archive, chosen, [archived.summary]))._replace(place=Place.ARCHIVED)
+        stored = Stored(taken.split(SEPARATOR)[-1], None) if taken else await self._store.read(session_id)
+        if stored is None:
+            return SelectedBatch([], 0, [])
+        session = _live_values(session_id, stored)
+        return _batch([(session.summary, chosen.selected(session))])
 
     async def end(self, session_id: str, where: WhereExpression) -> Ended | None:
         """End a session if it still matches; None if not. What ends is the version that was looked at."""
@@ -178,13 +191,17 @@ def values_of(listed: Listed) -> SessionValues:
 
 def matches(session_id: str, stored: Stored, where: WhereExpression) -> bool:
     """Whether the stored string of a live session matches."""
+    return where.matches(_live_values(session_id, stored))
+
+
+def _live_values(session_id: str, stored: Stored) -> SessionValues:
     try:
         base = base_from_string(stored.raw)
         count = len(required_actions(base.document))
         listed = Listed(session_id, base.head, count, stored.ttl_ms, len(stored.raw))
     except InvalidData as error:
         listed = Listed(session_id, {}, None, stored.ttl_ms, len(stored.raw), str(error))
-    return where.matches(values_of(listed))
+    return values_of(listed)
 
 
 def _batch(
@@ -196,13 +213,8 @@ def _batch(
     return SelectedBatch([one for _, one in pairs if one is not None], len(pairs), unreadable)
 
 
-async def _archived(
-    archive: Archive, chosen: _Choice, seen: FingerprintSet, ending: Sequence[str]
-) -> AsyncGenerator[SelectedBatch, None]:
-    """The sessions that only the archive has and that match. `seen`: the ids of those that are live.
-
-    `ending`: sessions that were neither live nor, perhaps, archived yet.
-    """
+async def _archived(archive: Archive, chosen: _Choice, seen: FingerprintSet) -> AsyncGenerator[SelectedBatch, None]:
+    """The sessions that only the archive has and that match. `seen`: the ids of those that are live."""
     batch: list[ArchivedSummary] = []
     size = 0
     async with aclosing(archive.find(ArchiveQuery())) as found:
@@ -219,10 +231,6 @@ async def _archived(
             size += bytes_of_one
     if batch:
         yield await _archived_batch(archive, chosen, batch)
-    for ids in batched(seen.add_new(ending), BATCH_SESSIONS):
-        loaded = (await archive.load_many(ids)).values()
-        if late := [one.summary for one in loaded if not isinstance(one, AwiError)]:
-            yield await _archived_batch(archive, chosen, late)
 
 
 async def _archived_batch(archive: Archive, chosen: _Choice, batch: Sequence[ArchivedSummary]) -> SelectedBatch:

@@ -183,7 +183,7 @@ class Redactor:
             labelled = self._labelled(items, named=named, is_merged=is_merged)
             for key, value in items:
                 below = rules.at(str(key))
-                kind = hidden or (VALUE if () in below.hidden else "")
+                kind = VALUE if () in below.hidden else hidden
                 if not kind and (key in labelled or (named and self._finds_secrets and is_secret_name(key))):
                     kind = SECRET
                 if isinstance(value, (dict, list)):

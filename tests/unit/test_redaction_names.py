@@ -163,6 +163,11 @@ def test_a_pointer_hides_the_keys_of_an_object_too() -> None:
     assert (head["bob"], head["phone"]) == ("bob", "phone")  # names of fields stay elsewhere
 
 
+def test_a_pointer_into_a_field_with_the_name_of_a_secret_hides_keys_too() -> None:
+    head, _ = redacted({"credentials": {"x": {"Alice Smith": "red"}}}, wanted=["default", "/credentials/x"])
+    assert head == {"credentials": {"x": {"<value-2>": "<value-1>"}}}
+
+
 def test_hidden_keys_stay_different_and_are_hidden_once() -> None:
     contacts = {"a@x.org": 1, "a%40x.org": 2, "A B": 3, "": 4, "filters": 5}
     head, _ = redacted({"contacts": contacts}, wanted=["default", "/contacts"])

@@ -130,7 +130,9 @@ class DegradedSessions:
             # the first request since Redis went away, for one process: the agent may have gone on there
             session_id = await self._latest(agent_id, mapped)
         if session_id is None or not await self.ensure(session_id):
-            return mapped, None
+            session_id = await self._newest.recorded_session_of(agent_id, self.journal)
+            if session_id is None or not await self.ensure(session_id):
+                return mapped, None
         if session_id != mapped:
             session_id = await self._map(agent_id, session_id, mapped)
             await self.ensure(session_id)

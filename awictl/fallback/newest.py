@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..archive.base import ArchiveQuery
 from ..document.action_numbers import actions_of, t_of
 from ..document.byte_layout import decode, encode
-from ..document.schema import SESSION_START, as_object, as_text
+from ..document.schema import SESSION_START, as_object, as_text, has_ended
 from ..document.timestamps import EPOCH
 from ..errors import InvalidData
 from .known import KnownSessions
@@ -20,6 +20,7 @@ from .versions import with_actions, with_later
 if TYPE_CHECKING:
     from ..archive.base import Archive, ArchivedSummary
     from ..sessions.find import OpenArchive
+    from .journal import Journal
 
 #: How many of an agent's latest archived sessions are looked at.
 SEARCHED_SESSIONS = 5
@@ -86,6 +87,19 @@ class NewestVersions:
                 if one.agent_id == agent_id and one.session_id != known and self._may_be_live(one):
                     return one.session_id
         return known
+
+    async def recorded_session_of(self, agent_id: str, journal: Journal) -> str | None:
+        """The session that an agent used last by what processes have recorded of it since Redis went away.
+
+        None if there is none, or it is over. Only the process that recorded it may have known it.
+        """
+        read = [await journal.read(one) for one in await journal.pending_of(None, agent_id)]
+        found = [(entry, base) for entry, base in read if entry is not None and base is not None]
+        if not found:
+            return None
+        entry, base = max(found, key=lambda one: updated_ms(one[1].head))
+        over = entry.superseded or has_ended(base.document) or (await self.find(entry.session_id)).over
+        return entry.session_id if not over else None
 
     def _may_be_live(self, summary: ArchivedSummary) -> bool:
         seen = [one for one in (summary.last_activity_at, summary.last_seen_at) if one is not None]

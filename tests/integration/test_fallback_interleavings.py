@@ -11,6 +11,7 @@ import pytest
 from support.fallback_site import Site
 
 from awictl import StateManager
+from awictl.errors import Unreachable
 from awictl.fallback import homecoming, journal
 from awictl.sessions.trimmed import TrimmedActions
 from awictl.sessions.update import Updater
@@ -204,3 +205,43 @@ async def test_an_update_is_journaled_while_another_process_contributes_a_newer_
     await site.redis_back()
     await site.visit("a")
     assert site.op_ids(session_id) == [f"op_{number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("outages", [1, 2])
+async def test_an_agent_goes_on_in_another_process_with_a_session_that_only_one_knew(site: Site, outages: int) -> None:
+    """Its session is as new as that: no sweep has archived it, and no other process was asked for it."""
+    async with site.another(proxied=True) as other:
+        if outages == 2:  # the journal still maps the agent to its earlier session, which has ended since
+            earlier = await site.new_session("a")
+            await site.redis_away()
+            await site.visit("a")
+            await site.apply(earlier, 1)
+            await site.redis_back()
+            await other.redis_back()
+            await other.visit("a")
+            await site.manager.record_end(earlier)
+            await site.manager.agent_sessions.unmap("a", earlier)
+            await site.manager.end_session(earlier)
+        session_id = await site.new_session("a")
+        assert not (await site.apply(session_id, 2)).degraded
+        await site.redis_away()
+        await site.fallback.degraded.save_known(lambda: True)
+        visit = await other.visit("a")
+        assert (visit.degraded, visit.session_id, visit.head["n"]) == (True, session_id, 2)
+        assert (await site.visit("a")).session_id == session_id
+
+
+async def test_an_agent_gets_no_session_again_that_it_has_left_or_ended(site: Site) -> None:
+    """A process began another session for it, before it was recorded that the agent had one. It has ended that one."""
+    async with site.another(proxied=True) as other:
+        left = await site.new_session("a")
+        await site.apply(left, 1)
+        await site.redis_away()
+        ended = (await other.visit("a")).session_id
+        await site.fallback.degraded.save_known(lambda: True)
+        await other.apply(ended, 2)
+        await other.manager.record_end(ended)
+        await other.manager.agent_sessions.unmap("a", ended)
+        with pytest.raises(Unreachable, match="agent a has no session"):
+            await other.visit("a", create=False)
+        assert (await other.visit("a")).session_id not in (left, ended)

@@ -204,7 +204,10 @@ class SessionFallback:
                 log.warning("the journal is not up to date: %s", error)
             except Exception:
                 log.exception("the journal is not up to date")
-            await asyncio.sleep(AWAY_SECONDS if away else PAUSE_SECONDS)
+            for _ in range(1 if away else round(PAUSE_SECONDS / AWAY_SECONDS)):
+                await asyncio.sleep(AWAY_SECONDS)
+                if self._is_away() is not away:  # what this process knows, others may need at once
+                    break
 
     async def _save_known(self) -> None:
         """Save what this process knows of sessions in the journal, once after Redis went away."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,10 +13,12 @@ from support.fallback_site import Site
 
 from awictl import StateManager
 from awictl.errors import Unreachable
-from awictl.fallback import homecoming, journal
+from awictl.fallback import homecoming, journal, switch
 from awictl.sessions.trimmed import TrimmedActions
 from awictl.sessions.update import Updater
 from awictl.store import breaker
+
+PATIENCE = 30.0
 
 
 async def unknown(*_: Any) -> None:
@@ -245,3 +248,19 @@ async def test_an_agent_gets_no_session_again_that_it_has_left_or_ended(site: Si
         with pytest.raises(Unreachable, match="agent a has no session"):
             await other.visit("a", create=False)
         assert (await other.visit("a")).session_id not in (left, ended)
+
+
+async def test_what_a_process_knows_is_recorded_as_soon_as_redis_is_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "PAUSE_SECONDS", 3_600.0)
+    async with asyncio.timeout(PATIENCE), site.manager.journal_watched():
+        session_id = await site.new_session("a")
+        await site.apply(session_id, 1)
+        while not site.fallback.is_idle():  # it has looked into the journal, and pauses
+            await asyncio.sleep(0.01)
+        await site.redis_away()
+        for _ in range(breaker.FAILURES):
+            await site.visit("b")
+        while await site.fallback.journal.entry(session_id) is None:
+            await asyncio.sleep(0.01)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..document.action_keys import key_of
+from ..document.history.timeline import Step
 from ..document.json_codec import encodable
 from ..document.schema import SESSION_END, SESSION_START, as_array, as_object, as_text
-from ..document.timeline import Step
 from .chunks import Chunk
 
 

@@ -12,11 +12,11 @@ from ..archive.snapshot import Snapshot
 from ..archive.trajectory import arranged
 from ..document.action_keys import key_of
 from ..document.action_numbers import first_ordinal, required_actions
-from ..document.discrepancy import ABSENT, DamageKind, Origin, Verification
+from ..document.history.timeline import Step
 from ..document.json_codec import dumps, json_equal
 from ..document.schema import as_object, as_text
-from ..document.timeline import Step
-from ..document.verification import NO_DIFF, NOTHING_KEPT, verify
+from ..document.verification.discrepancy import ABSENT, DamageKind, Origin, Verification
+from ..document.verification.verify import NO_DIFF, NOTHING_KEPT, verify
 from ..util.humanize import plural
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..document import keys
 from ..document.byte_layout import encode
-from ..document.fork import before_end, fork, unknown_in_fork
+from ..document.history.fork import before_end, fork, unknown_in_fork
+from ..document.history.timeline import StateAt, Step
 from ..document.schema import as_text
-from ..document.timeline import StateAt, Step
 from ..errors import NotFound, Refused, TooLarge
 from ..settings import Settings
 from ..store.base import SessionStore

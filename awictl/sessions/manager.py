@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from ..store.strings import StringStore
     from .earlier_sessions import EarlierSessions
     from .end import Ended, SessionEndings
-    from .export import SessionExports
+    from .export.export import SessionExports
     from .find import Found
     from .fork import SessionForks
     from .get_or_create import AgentSessions
-    from .migrate import StoreMigration
+    from .migration.migrate import StoreMigration
     from .selection import SessionSelection
     from .time_travel import TimeTravel
     from .update import Updated, Updater
@@ -207,7 +207,7 @@ class StateManager:
     @cached_property
     def exports(self) -> SessionExports:
         """Exports sessions to a file, and imports them from one; see docs/export.md."""
-        from .export import SessionExports
+        from .export.export import SessionExports
 
         return SessionExports(self.time_travel.whole, self.store, lambda: self.archive, self.settings)
 
@@ -270,7 +270,7 @@ class StateManager:
         self, *, to_redis: bool, from_app: bool = False, rate: float | None = None, dry_run: bool = False
     ) -> AbstractAsyncContextManager[StoreMigration]:
         """Moves all live sessions between Redis and MongoDB; see `open_migration`."""
-        from .open_migration import open_migration
+        from .migration.open import open_migration
 
         options: dict[str, Any] = {"from_app": from_app, "rate": rate, "dry_run": dry_run}
         services = self.store, self.settings, lambda: self.archive, self.bring_home

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..document import keys
-from ..document.moments import Moment, parse_moment_of
-from ..document.timeline import StateAt
+from ..document.history.moments import Moment, parse_moment_of
+from ..document.history.timeline import StateAt
 from ..errors import InvalidData, NotFound
 from .find import Found, OpenArchive
 from .whole_session import WholeSession, whole_from_archive, whole_from_live
 
 if TYPE_CHECKING:
-    from ..document.run_comparison import RunComparison
-    from ..document.state_difference import StateDifference
+    from ..document.history.run_comparison import RunComparison
+    from ..document.history.state_difference import StateDifference
     from ..store.base import Stored
 
 
@@ -72,7 +72,7 @@ class TimeTravel:
 
         `ignored`: top-level fields that are not compared. Raises NotFound if no action is known from until then.
         """
-        from ..document.state_difference import compare_states
+        from ..document.history.state_difference import compare_states
 
         whole = await self.whole(session_id)
         before = state_of(whole, start if start is not None else first_of(whole))
@@ -81,7 +81,7 @@ class TimeTravel:
 
     async def compare(self, first: str | WholeSession, second: str | WholeSession) -> RunComparison:
         """Compare the actions of two sessions, each given by its id or as a whole: where they diverge, and how."""
-        from ..document.run_comparison import compare_runs
+        from ..document.history.run_comparison import compare_runs
 
         wholes = [await self.whole(one) if isinstance(one, str) else one for one in (first, second)]
         return compare_runs(wholes[0].timeline, wholes[1].timeline)

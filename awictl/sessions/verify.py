@@ -17,11 +17,11 @@ from ..archive.pace import Pace
 from ..document import keys
 from ..document.action_numbers import first_ordinal, required_actions
 from ..document.byte_layout import decode
-from ..document.discrepancy import ABSENT, DamageKind, Discrepancy, Verification
+from ..document.history.timeline import Step
 from ..document.json_codec import loads
 from ..document.schema import as_text
-from ..document.timeline import Step
-from ..document.verification import NO_DIFF, verify
+from ..document.verification.discrepancy import ABSENT, DamageKind, Discrepancy, Verification
+from ..document.verification.verify import NO_DIFF, verify
 from ..errors import AwiError, InvalidData, NotFound
 from ..store.base import SessionStore, Stored
 from ..store.errors import no_session

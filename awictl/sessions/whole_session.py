@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..document.action_numbers import actions_of, first_ordinal, required_actions
+from ..document.history.timeline import Step, Timeline, steps_of
 from ..document.schema import ARCHIVED_BY_APP, as_text
-from ..document.timeline import Step, Timeline, steps_of
 from ..errors import AwiError, InvalidData, NotFound
 
 if TYPE_CHECKING:
     from ..archive.base import Archive, Archived
     from ..store.base import Stored
-    from .export_reader import ReadSession
+    from .export.reader import ReadSession
     from .find import Found, OpenArchive
 
 

@@ -24,9 +24,9 @@ from support.valkey import ValkeyServer
 from awictl import Settings, StateManager
 from awictl.archive.base import ArchiveQuery
 from awictl.archive.decision import ArchivedState
-from awictl.document.moments import Moment
+from awictl.document.history.moments import Moment
 from awictl.errors import AwiError, InvalidData, Refused
-from awictl.sessions.import_sessions import Imported
+from awictl.sessions.export.import_sessions import Imported
 
 Open = Callable[[str], Any]
 
@@ -520,7 +520,7 @@ def has_surrogates(value: Any) -> bool:
 def test_states_of_the_format_are_those_of_the_archive() -> None:
     from typing import get_args, get_type_hints
 
-    from awictl.sessions.export_format import SessionLine
+    from awictl.sessions.export.file_format import SessionLine
 
     assert set(get_args(get_type_hints(SessionLine)["state"])) == {one.value for one in ArchivedState}
 

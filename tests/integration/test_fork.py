@@ -15,9 +15,9 @@ from support.valkey import ValkeyServer
 from awictl import NotFound, ReadOnly, Refused, StateManager, TooLarge
 from awictl.archive.transfer import Transfer
 from awictl.document.byte_layout import encode
-from awictl.document.moments import Moment
+from awictl.document.history.moments import Moment
 from awictl.document.schema import FORKED_FROM, SESSION_END
-from awictl.document.verification import verify
+from awictl.document.verification.verify import verify
 from awictl.sessions.fork import Forked
 
 APP_CUT = json.loads(APP_FILES[-1].read_text(encoding="utf-8"))

@@ -22,8 +22,8 @@ from awictl.document.byte_layout import encode
 from awictl.errors import AccessDenied, InvalidData, Unreachable, UpdateConflict
 from awictl.sessions.earlier_sessions import EarlierSessions
 from awictl.sessions.get_or_create import AgentSessions
-from awictl.sessions.migrate import StoreMigration
-from awictl.sessions.migration_result import MigrationResult
+from awictl.sessions.migration.migrate import StoreMigration
+from awictl.sessions.migration.result import MigrationResult
 from awictl.store.base import SessionStore, Stored
 from awictl.store.mongo.sessions import MongoStore
 from awictl.store.redis.sessions import RedisStore

@@ -17,7 +17,7 @@ from awictl.archive.decision import ArchivedState
 from awictl.diagnostics.doctor.examine import examine
 from awictl.diagnostics.doctor.report import Status
 from awictl.errors import InvalidData
-from awictl.sessions.migration_result import MigrationResult
+from awictl.sessions.migration.result import MigrationResult
 
 LEGACY, AGENT = "sess_54e212d38eff4db897aea579350674e7", "69639c869d21a04f2375aa8b"
 

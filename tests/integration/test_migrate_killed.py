@@ -260,7 +260,7 @@ async def test_many_sessions_there_and_back_with_kills(servers_in_memory: Server
 _PROGRAM = """
 import asyncio, sys
 from awictl import Settings
-from awictl.sessions.migrate import StoreMigration
+from awictl.sessions.migration.migrate import StoreMigration
 from awictl.store.redis.sessions import RedisStore
 
 async def main():

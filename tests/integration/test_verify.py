@@ -20,9 +20,9 @@ from support.valkey import ValkeyServer
 from awictl import NotFound, Settings, StateManager
 from awictl.archive.snapshot import Snapshot
 from awictl.document.byte_layout import decode, encode
-from awictl.document.discrepancy import DamageKind
 from awictl.document.keys import ENDING_KEY
 from awictl.document.timestamps import timestamp
+from awictl.document.verification.discrepancy import DamageKind
 from awictl.sessions.verify import Verified
 
 COUNTS = pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.soak)])

@@ -11,8 +11,8 @@ from support.documents import AGENT_ID, SESSION_ID, app_update, compact, put, st
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.document.history.timeline import StateAt
 from awictl.document.json_codec import json_equal
-from awictl.document.timeline import StateAt
 
 LIMIT = 10
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.documents import action
 
-from awictl.document.action_filter import ActionFilter
+from awictl.document.history.action_filter import ActionFilter
 
 #: The time of the actions below, and a minute later.
 AT, LATER = datetime(2026, 11, 23, 7, 9, 41, 403_000, UTC), datetime(2026, 11, 23, 7, 10, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awictl.document.alignment import MAX_CELLS, Alignment, align
+from awictl.document.history.alignment import MAX_CELLS, Alignment, align
 
 #: Few different items, so that there are many ways to align them.
 sequences = st.lists(st.sampled_from("abcd"), max_size=24)

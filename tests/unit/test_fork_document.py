@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from test_timeline import cut, lived, updates
 
 from awictl.document.byte_layout import encode
-from awictl.document.fork import before_end, fork, unknown_in_fork
+from awictl.document.history.fork import before_end, fork, unknown_in_fork
+from awictl.document.history.timeline import Timeline
 from awictl.document.json_codec import json_equal
 from awictl.document.schema import FORKED_FROM, SESSION_END
-from awictl.document.timeline import Timeline
 from awictl.document.update import Update, ending
-from awictl.document.verification import verify
+from awictl.document.verification.verify import verify
 
 #: Without those that overwrite the counts, which then do not fit the actions, and without ends that are not counted.
 consistent = updates.filter(lambda one: "statistics" not in one.delta and not one.ends)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from awictl.document.moments import parse_moment_of, steps_between
-from awictl.document.timeline import Step, Timeline
+from awictl.document.history.moments import parse_moment_of, steps_between
+from awictl.document.history.timeline import Step, Timeline
 from awictl.document.timestamps import timestamp
 from awictl.errors import InvalidInput, NotFound
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from material import SESSIONS, load, nested
 
 from awictl.document.merge import merge
-from awictl.document.redaction import Redactor
-from awictl.document.redaction_rules import parse_redaction
-from awictl.document.secret_patterns import PATTERN_NAMES
+from awictl.document.redaction.patterns import PATTERN_NAMES
+from awictl.document.redaction.redact import Redactor
+from awictl.document.redaction.rules import parse_redaction
 from awictl.errors import InvalidInput
 
 NOW = "2026-11-23T07:09:41.403Z"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from awictl.document.merge import merge
-from awictl.document.redaction import Redactor
-from awictl.document.redaction_rules import parse_redaction
+from awictl.document.redaction.redact import Redactor
+from awictl.document.redaction.rules import parse_redaction
 
 SECRET = "s3cr3tPassw0rdXYZ"
 

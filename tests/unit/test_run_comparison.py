@@ -15,12 +15,12 @@ from material import stored_values
 from support.documents import DATA, SESSION_ID
 
 from awictl.cli.session.compare_view import summary
-from awictl.document.alignment import align
+from awictl.document.history.alignment import align
+from awictl.document.history.run_comparison import Aligned, Divergence, RunComparison, compare_runs
+from awictl.document.history.timeline import Step, Timeline
 from awictl.document.json_codec import dumps, json_equal, loads
 from awictl.document.merge import DocumentDifference, compare, merge, pointer
-from awictl.document.run_comparison import Aligned, Divergence, RunComparison, compare_runs
 from awictl.document.schema import OWN_FIELDS, new_document
-from awictl.document.timeline import Step, Timeline
 from awictl.errors import InvalidData
 
 NOW = "2026-11-23T07:09:41.403Z"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from test_timeline import cut, lived, updates
 from test_timeline_oracle import DELTAS, lives, session
 
+from awictl.document.history.state_difference import ALWAYS_CHANGED, StateDifference, compare_states
+from awictl.document.history.timeline import Timeline, steps_of
 from awictl.document.json_codec import json_equal
 from awictl.document.merge import compare
-from awictl.document.state_difference import ALWAYS_CHANGED, StateDifference, compare_states
-from awictl.document.timeline import Timeline, steps_of
 from awictl.document.update import Update
 
 

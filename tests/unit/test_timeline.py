@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from material import SESSIONS, load
 
 from awictl.document.byte_layout import encode
+from awictl.document.history.partial_state import UNKNOWN, OpenObject, combine, known_part, redo, undo, unknown_pointers
+from awictl.document.history.timeline import StateAt, Step, Timeline, steps_of
 from awictl.document.json_codec import json_equal
 from awictl.document.merge import merge
-from awictl.document.partial_state import UNKNOWN, OpenObject, combine, known_part, redo, undo, unknown_pointers
 from awictl.document.schema import new_document
 from awictl.document.splice import base_from_string
-from awictl.document.timeline import StateAt, Step, Timeline, steps_of
 from awictl.document.timestamps import timestamp
 from awictl.document.update import Update, apply_update, ending
 from awictl.errors import NotFound

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from awictl.document.history.timeline import Timeline, steps_of
 from awictl.document.json_codec import json_equal
 from awictl.document.merge import merge
-from awictl.document.timeline import Timeline, steps_of
 
 ABSENT: Any = object()
 UNKNOWN: Any = object()

@@ -15,16 +15,16 @@ from support.lives import SESSION_ID, Life, random_life
 from trajectories import any_documents
 
 from awictl.document.byte_layout import decode, encode
-from awictl.document.discrepancy import ABSENT, DamageKind, Discrepancy
-from awictl.document.fork import before_end, fork
+from awictl.document.history.fork import before_end, fork
+from awictl.document.history.timeline import Timeline, steps_of
 from awictl.document.json_codec import dumps
-from awictl.document.quick_verification import is_plainly_sound
 from awictl.document.rejoin import rejoined
 from awictl.document.schema import APP_DOCUMENT_ID, FORKED_FROM
-from awictl.document.timeline import Timeline, steps_of
-from awictl.document.verification import Verification, verify
+from awictl.document.verification.discrepancy import ABSENT, DamageKind, Discrepancy
+from awictl.document.verification.quick import is_plainly_sound
+from awictl.document.verification.verify import Verification, verify
 from awictl.errors import InvalidData
-from awictl.sessions.from_app import converted
+from awictl.sessions.migration.from_app import converted
 
 #: The full count of the issue is proved once, and a part of it in each run.
 COUNTS = pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.soak)])

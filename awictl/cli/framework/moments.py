@@ -6,7 +6,7 @@ from ...errors import InvalidInput
 from .params import option
 
 if TYPE_CHECKING:
-    from ...document.moments import Moment
+    from ...document.history.moments import Moment
 
 At = Annotated[
     str | None,
@@ -23,7 +23,7 @@ def moment_of(name: str, text: str | None) -> "Moment | None":
     """Parse the value of an option; None without one. Raises InvalidInput, which names the option."""
     if text is None:
         return None
-    from ...document.moments import parse_moment_of  # most commands are not given a moment
+    from ...document.history.moments import parse_moment_of  # most commands are not given a moment
 
     try:
         return parse_moment_of(text)

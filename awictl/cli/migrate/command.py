@@ -16,8 +16,8 @@ from ..framework.parsers import check_finite
 from . import view
 
 if TYPE_CHECKING:
-    from ...sessions.migrate import StoreMigration
-    from ...sessions.migration_result import MigrationResult
+    from ...sessions.migration.migrate import StoreMigration
+    from ...sessions.migration.result import MigrationResult
 
 #: Maximum number of sessions whose error is reported on stderr; the output has all of them.
 MOST_ERRORS = 10

@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from ...document.redaction_rules import DEFAULT
-from ...document.secret_patterns import PATTERN_NAMES
+from ...document.redaction.patterns import PATTERN_NAMES
+from ...document.redaction.rules import DEFAULT
 from ...sessions.where.fields import FIELDS
 from ..framework.global_options import PANEL
 from ..main import root_group

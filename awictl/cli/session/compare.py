@@ -10,7 +10,7 @@ from ..framework.parsers import plain_id
 from .session_file import is_file, read_session
 
 if TYPE_CHECKING:
-    from ...document.run_comparison import RunComparison
+    from ...document.history.run_comparison import RunComparison
     from ...sessions.whole_session import WholeSession
 
 _HELP = "Session id, or a FILE with a session as `session show` or `session export` prints it; - is stdin."

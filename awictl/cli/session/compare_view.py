@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...document.run_comparison import Aligned, AlignedRow, Divergence, RunComparison, StateComparison
+from ...document.history.run_comparison import Aligned, AlignedRow, Divergence, RunComparison, StateComparison
+from ...document.history.timeline import Step
 from ...document.schema import as_object
-from ...document.timeline import Step
 from ...util.humanize import plural
 from ..framework.cells import known, shortened
 from ..framework.escape import printable

@@ -15,7 +15,7 @@ from ..framework.session_view import last_delta, marked
 from . import view
 
 if TYPE_CHECKING:
-    from ...document.moments import Moment
+    from ...document.history.moments import Moment
     from ...sessions.time_travel import BetweenMoments
 
 OtherId = Annotated[
@@ -97,7 +97,7 @@ async def run_between(
     exit_code: bool,
 ) -> None:
     """Print how a session differs between two moments."""
-    from ...document.state_difference import ALWAYS_CHANGED
+    from ...document.history.state_difference import ALWAYS_CHANGED
 
     ignored = () if all_fields else ALWAYS_CHANGED
     async with ctx.manager() as manager:

@@ -15,10 +15,10 @@ from ..framework.selection import AllSessions, Selection, SomeIds, Where, check_
 from ..framework.stdout import flush, write
 
 if TYPE_CHECKING:
-    from ...document.redaction_rules import Redaction
-    from ...sessions.export import ExportLines
-    from ...sessions.export_format import ExportedSession
-    from ...sessions.export_target import ExportTarget
+    from ...document.redaction.rules import Redaction
+    from ...sessions.export.export import ExportLines
+    from ...sessions.export.file_format import ExportedSession
+    from ...sessions.export.target import ExportTarget
     from ...sessions.manager import StateManager
 
 #: Number of sessions that are read at the same time.
@@ -62,7 +62,7 @@ def command(
     check_selection(ids, where, all_sessions)
     redaction = None
     if redact:
-        from ...document.redaction_rules import parse_redaction
+        from ...document.redaction.rules import parse_redaction
 
         redaction = parse_redaction(redact)
     if file is None and (force or resume):
@@ -85,8 +85,8 @@ async def run(
     resume: bool,
 ) -> None:
     """Export each session."""
-    from ...sessions.export import ExportLines
-    from ...sessions.export_target import ExportTarget
+    from ...sessions.export.export import ExportLines
+    from ...sessions.export.target import ExportTarget
     from ...util.daemon_thread import in_daemon_thread
 
     async with ctx.manager() as manager:

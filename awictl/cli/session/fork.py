@@ -12,7 +12,7 @@ from ..framework.params import option
 from ..framework.session_view import session as session_table
 
 if TYPE_CHECKING:
-    from ...document.moments import Moment
+    from ...document.history.moments import Moment
     from ...sessions.fork import Forked
 
 Agent = Annotated[

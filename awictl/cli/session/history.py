@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ...document.action_filter import ActionFilter
 from ...document.action_numbers import t_of
+from ...document.history.action_filter import ActionFilter
 from ...document.schema import as_object
 from ...errors import InvalidInput
 from ..framework import whole_view
@@ -24,8 +24,8 @@ from .follow import follow
 
 if TYPE_CHECKING:
     from ...archive.base import ArchivedSummary
-    from ...document.moments import Moment
-    from ...document.timeline import Step
+    from ...document.history.moments import Moment
+    from ...document.history.timeline import Step
     from ...sessions.whole_session import WholeSession
     from ...store.base import HistoryPage
 
@@ -148,7 +148,7 @@ async def run_selected(
     oldest_first: bool,
 ) -> None:
     """Print the actions of the whole trajectory that are `wanted`, between two `moments`."""
-    from ...document.moments import steps_between
+    from ...document.history.moments import steps_between
 
     async with ctx.manager() as manager:
         whole = await manager.time_travel.whole(session_id)

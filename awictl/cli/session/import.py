@@ -13,7 +13,7 @@ from . import view
 
 if TYPE_CHECKING:
     from ...errors import AwiError
-    from ...sessions.import_sessions import Imported
+    from ...sessions.export.import_sessions import Imported
 
 File = Annotated[
     str, argument(metavar="FILE", help="A file of `awictl session export`, or - for stdin.", show_default=False)

@@ -10,7 +10,7 @@ from ...util.humanize import fields
 from ..framework.cells import moment
 
 if TYPE_CHECKING:
-    from ...document.timeline import StateAt
+    from ...document.history.timeline import StateAt
     from ...sessions.whole_session import WholeSession
 
 

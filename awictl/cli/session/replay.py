@@ -18,9 +18,9 @@ from ..framework.parsers import check_finite
 from ..framework.stdout import is_terminal
 
 if TYPE_CHECKING:
-    from ...document.frames import Frame
-    from ...document.moments import Moment
-    from ...document.timeline import Step, Timeline
+    from ...document.history.frames import Frame
+    from ...document.history.moments import Moment
+    from ...document.history.timeline import Step, Timeline
     from ...sessions.whole_session import WholeSession
     from .player import Player
 
@@ -84,7 +84,7 @@ def _range(whole: "WholeSession", start: "Moment | None", stop: "Moment | None")
     """The indexes of the first and the last action between two moments. Raises NotFound if there is none."""
     from datetime import UTC, datetime
 
-    from ...document.moments import steps_between
+    from ...document.history.moments import steps_between
 
     steps, timeline = whole.steps, whole.timeline
     between = {id(one) for one in steps_between(timeline, start, stop, datetime.now(UTC))}
@@ -102,8 +102,8 @@ async def _play(ctx: CommandContext, whole: "WholeSession", first: int, last: in
     """Play on the full screen until the user quits. The terminal is restored at the end."""
     from rich.live import Live
 
-    from ...document.frames import Frames
-    from ...document.timeline import time_of
+    from ...document.history.frames import Frames
+    from ...document.history.timeline import time_of
     from ..framework.keyboard import Keyboard
     from ..framework.live_terminal import LiveTerminal
     from .player import Player
@@ -144,7 +144,7 @@ def _index_of(timeline: "Timeline", text: str) -> int:
     """The index of the action that a user names. Raises InvalidInput, NotFound."""
     from datetime import UTC, datetime
 
-    from ...document.moments import parse_moment_of
+    from ...document.history.moments import parse_moment_of
 
     ordinal = parse_moment_of(text).in_(timeline, datetime.now(UTC))
     timeline.state_at(ordinal)  # raises NotFound, and says which there are
@@ -153,7 +153,7 @@ def _index_of(timeline: "Timeline", text: str) -> int:
 
 async def render(ctx: CommandContext, whole: "WholeSession", first: int, last: int, speed: float) -> None:
     """Print each action with what it changed: as JSON at once; as lines of text on a terminal at its pace."""
-    from ...document.frames import frames
+    from ...document.history.frames import frames
     from ..framework.session_view import marked
 
     async def rows() -> AsyncGenerator[dict[str, Any], None]:
@@ -170,7 +170,7 @@ async def render(ctx: CommandContext, whole: "WholeSession", first: int, last: i
 
 
 async def _print_lines(ctx: CommandContext, found: "Iterable[Frame]", speed: float) -> None:
-    from ...document.timeline import time_of
+    from ...document.history.timeline import time_of
     from .player import pause_between
     from .replay_view import frame_lines, shortened_pause
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...document.frames import ABSENT, ChangeKind, FieldChange, Frame
+from ...document.history.frames import ABSENT, ChangeKind, FieldChange, Frame
+from ...document.history.partial_state import UNKNOWN
 from ...document.merge import pointer, value_at
-from ...document.partial_state import UNKNOWN
 from ...util.humanize import duration
 from ..framework.cells import known, moment, shortened
 from ..framework.escape import printable

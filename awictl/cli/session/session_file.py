@@ -60,7 +60,7 @@ def _document(text: bytes, name: str, limit: int) -> "WholeSession":
 
 def _exported(read: Read, name: str, limit: int, wanted: str | None) -> "WholeSession":
     """The wanted session, or the only one."""
-    from ...sessions.export_reader import ExportReader
+    from ...sessions.export.reader import ExportReader
     from ...sessions.whole_session import whole_from_export
 
     reader = ExportReader(read, name, limit)

@@ -15,7 +15,7 @@ from ..framework.session_view import session as session_table
 from ..framework.stdout import write
 
 if TYPE_CHECKING:
-    from ...document.moments import Moment
+    from ...document.history.moments import Moment
     from ...sessions.manager import StateManager
     from ...store.base import Stored
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ...diagnostics.follow import Event
-    from ...document.timeline import Step
+    from ...document.history.timeline import Step
 
 
 def _agent(row: Mapping[str, Any]) -> str:

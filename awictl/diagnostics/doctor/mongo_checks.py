@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from ...errors import AccessDenied, AwiError, Refused
-from ...sessions.from_app import AppSessions
+from ...sessions.migration.from_app import AppSessions
 from ...util.humanize import plural
 from ...util.urls import canonical_mongodb, user_info
 from .report import Check, failed, not_permitted, passed, warned

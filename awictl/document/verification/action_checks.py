@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .action_numbers import first_ordinal, required_actions, t_of
+from ..action_numbers import first_ordinal, required_actions, t_of
+from ..history.partial_update import is_end, is_start
+from ..history.timeline import Step
+from ..json_codec import json_equal
+from ..keys import is_op_id
+from ..schema import PROTECTED_FIELDS, SESSION_START, as_object
+from ..timestamps import parse_timestamp
 from .discrepancy import ABSENT, DamageKind, Verification, is_from_app
-from .json_codec import json_equal
-from .keys import is_op_id
-from .partial_update import is_end, is_start
-from .schema import PROTECTED_FIELDS, SESSION_START, as_object
-from .timeline import Step
-from .timestamps import parse_timestamp
 
 #: Number of actions that the app keeps, and where its `t` sticks.
 APP_LIMIT = 100

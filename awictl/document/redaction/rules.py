@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..errors import InvalidInput
-from .merge import keys_of
-from .schema import SESSION_END, SESSION_START, new_document
-from .secret_patterns import PATTERN_NAMES
+from ...errors import InvalidInput
+from ..merge import keys_of
+from ..schema import SESSION_END, SESSION_START, new_document
+from .patterns import PATTERN_NAMES
 
 #: The name of all patterns together.
 DEFAULT = "default"

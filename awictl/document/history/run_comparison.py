@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from ..errors import InvalidData
-from .action_keys import key_of
+from ...errors import InvalidData
+from ..action_keys import key_of
+from ..json_codec import json_equal
+from ..merge import DocumentDifference, compare, pointer
+from ..schema import OWN_FIELDS, as_object
 from .alignment import MAX_CELLS, Pair, align
-from .json_codec import json_equal
-from .merge import DocumentDifference, compare, pointer
-from .schema import OWN_FIELDS, as_object
 from .timeline import StateAt, Step, Timeline
 
 #: What is compared of two actions that have been found equal: their outcomes.

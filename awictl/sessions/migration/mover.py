@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
-from ..archive.decision import ArchivedState
-from ..archive.snapshot import Snapshot
-from ..document import keys
-from ..errors import AwiError, InvalidData, InvalidInput, Refused
-from ..store.base import DeleteOutcome, Lifetime, SessionStore, Stored
-from .earlier_sessions import EarlierSessions
-from .find import OpenArchive
+from ...archive.decision import ArchivedState
+from ...archive.snapshot import Snapshot
+from ...document import keys
+from ...errors import AwiError, InvalidData, InvalidInput, Refused
+from ...store.base import DeleteOutcome, Lifetime, SessionStore, Stored
+from ..earlier_sessions import EarlierSessions
+from ..find import OpenArchive
 
 #: Difference between two TTLs, in milliseconds, above which the later one counts as extended in between.
 EXTENDED_MS = 1_000

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..schema import APP_DOCUMENT_ID, FORKED_FROM, PROTECTED_FIELDS, SESSION_END, SESSION_START, as_object, new_document
 from .partial_state import UNKNOWN, MaybeObject, OpenObject, redo, undo
-from .schema import APP_DOCUMENT_ID, FORKED_FROM, PROTECTED_FIELDS, SESSION_END, SESSION_START, as_object, new_document
 
 #: Fields of which the value in a new session depends on who creates it. Times: the app reads the clock several times.
 _VARYING = (

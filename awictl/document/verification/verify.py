@@ -17,17 +17,17 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Final
 
-from ..util.humanize import plural
+from ...util.humanize import plural
+from ..action_numbers import required_actions, t_of
+from ..history.partial_update import is_start
+from ..history.timeline import Step, steps_of
+from ..json_codec import json_equal
+from ..schema import ARCHIVED_BY_APP, as_object
 from .action_checks import check_actions, check_numbers
-from .action_numbers import required_actions, t_of
 from .discrepancy import ABSENT, DamageKind, Discrepancy, Origin, Verification, is_from_app
-from .json_codec import json_equal
 from .layout_checks import check_layout
-from .partial_update import is_start
-from .quick_verification import continues_plainly, is_plainly_sound
-from .schema import ARCHIVED_BY_APP, as_object
+from .quick import continues_plainly, is_plainly_sound
 from .state_checks import check_counts, check_origin, check_state, check_times
-from .timeline import Step, steps_of
 
 __all__ = ["ABSENT", "DamageKind", "Discrepancy", "Origin", "Verification", "verify"]
 

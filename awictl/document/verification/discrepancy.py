@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
-from .timeline import Step
+from ..history.timeline import Step
+from ..schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
 
 
 class Absent:

@@ -1,7 +1,7 @@
 """Move all live sessions from one store to another: from Redis to MongoDB, or back.
 
 Several passes: each moves what a scan of the source finds, and the next one finds the sessions that were created, or
-written back, meanwhile. It can be killed at any moment and repeated (see `session_mover`); several may run at once.
+written back, meanwhile. It can be killed at any moment and repeated (see `mover`); several may run at once.
 Caches, media and request counts are not moved.
 """
 
@@ -14,10 +14,10 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..archive.pace import Pace
-from ..archive.transfer import Transfer
-from ..document.keys import is_session_id
-from ..errors import (
+from ...archive.pace import Pace
+from ...archive.transfer import Transfer
+from ...document.keys import is_session_id
+from ...errors import (
     AccessDenied,
     AwiError,
     InvalidData,
@@ -28,12 +28,12 @@ from ..errors import (
     UpdateConflict,
     as_awi_error,
 )
-from ..store.base import SessionStore
-from ..util.batched import batched, batched_by_bytes
-from ..util.humanize import plural
-from .find import OpenArchive
-from .migration_result import MigrationResult, NotSimplyMoved
-from .session_mover import Move, MoveStep, SessionMover
+from ...store.base import SessionStore
+from ...util.batched import batched, batched_by_bytes
+from ...util.humanize import plural
+from ..find import OpenArchive
+from .mover import Move, MoveStep, SessionMover
+from .result import MigrationResult, NotSimplyMoved
 
 if TYPE_CHECKING:
     from .from_app import AppSession, AppSessions

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from .byte_layout import CLOSE, encode_head
+from ..byte_layout import CLOSE, encode_head
+from ..keys import is_op_id
+from ..schema import FORKED_FROM, PROTECTED_FIELDS, SESSION_END, new_document
 from .discrepancy import Origin
-from .keys import is_op_id
-from .schema import FORKED_FROM, PROTECTED_FIELDS, SESSION_END, new_document
 from .state_checks import APP_TIMES
 
 #: Fields of which a delta needs a closer look: each action sets them as well.

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from ..archive.connect import required
-from ..errors import InvalidInput
-from ..settings import Settings
-from ..store.base import SessionStore
-from ..store.mongo.sessions import MongoStore
-from ..store.redis.sessions import RedisStore
-from .end import SessionEndings
-from .find import OpenArchive
+from ...archive.connect import required
+from ...errors import InvalidInput
+from ...settings import Settings
+from ...store.base import SessionStore
+from ...store.mongo.sessions import MongoStore
+from ...store.redis.sessions import RedisStore
+from ..end import SessionEndings
+from ..find import OpenArchive
+from ..trimmed import TrimmedActions
+from ..update import Updater
 from .from_app import AppSessions
 from .migrate import BringHome, StoreMigration
-from .trimmed import TrimmedActions
-from .update import Updater
 
 
 @asynccontextmanager

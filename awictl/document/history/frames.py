@@ -7,11 +7,11 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, NamedTuple
 
-from ..errors import InvalidData
-from .json_codec import json_equal
-from .merge import pointer
+from ...errors import InvalidData
+from ..json_codec import json_equal
+from ..merge import pointer
+from ..schema import as_object
 from .partial_state import UNKNOWN
-from .schema import as_object
 from .timeline import StateAt, Step, Timeline
 
 #: The value of a field that certainly does not exist.

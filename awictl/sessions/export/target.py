@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from ..errors import InvalidData, InvalidInput, Refused
-from ..util.fingerprint_set import FingerprintSet
-from .export_reader import ExportReader
+from ...errors import InvalidData, InvalidInput, Refused
+from ...util.fingerprint_set import FingerprintSet
+from .reader import ExportReader
 
 #: The ending of an incomplete file, which is beside the complete one.
 PART = ".part"

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ..document import keys
-from ..document.byte_layout import encode
-from ..document.json_codec import dumps, loads
-from ..document.timeline import Step
-from ..document.timestamps import parse_timestamp
-from ..errors import AwiError, InvalidData
-from ..util.fingerprint_set import FingerprintSet
-from .export_format import VERSION, ActionLine, EndCounts, SessionLine
+from ...document import keys
+from ...document.byte_layout import encode
+from ...document.history.timeline import Step
+from ...document.json_codec import dumps, loads
+from ...document.timestamps import parse_timestamp
+from ...errors import AwiError, InvalidData
+from ...util.fingerprint_set import FingerprintSet
+from .file_format import VERSION, ActionLine, EndCounts, SessionLine
 
 T = TypeVar("T")
 #: Size in bytes that is read at once.

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..archive.mongo.app_documents import session_document
-from ..archive.mongo.collections import APP_SESSIONS
-from ..archive.mongo.values import as_datetime
-from ..document import keys
-from ..document.byte_layout import encode
-from ..document.merge import merge
-from ..document.schema import APP_DOCUMENT_ID, as_object, as_text, new_document
-from ..document.timestamps import EPOCH, optional_timestamp
-from ..errors import AwiError, InvalidData
-from ..store.mongo.errors import translate_errors
-from ..store.mongo.sessions import MongoStore
+from ...archive.mongo.app_documents import session_document
+from ...archive.mongo.collections import APP_SESSIONS
+from ...archive.mongo.values import as_datetime
+from ...document import keys
+from ...document.byte_layout import encode
+from ...document.merge import merge
+from ...document.schema import APP_DOCUMENT_ID, as_object, as_text, new_document
+from ...document.timestamps import EPOCH, optional_timestamp
+from ...errors import AwiError, InvalidData
+from ...store.mongo.errors import translate_errors
+from ...store.mongo.sessions import MongoStore
 
 
 class AppSession(NamedTuple):

@@ -19,9 +19,9 @@ from typing import Any
 
 from .encoded_text import MAX_DEPTH, TextPart, TextView, base64_texts, merged_parts, replaced, views_of
 from .known_values import MIN_PART, KnownValues
-from .redaction_rules import ANY, FIXED_NAMES, FIXED_TEXTS, Redaction, Rules, parse_pointer
+from .patterns import find_secrets, looks_random
+from .rules import ANY, FIXED_NAMES, FIXED_TEXTS, Redaction, Rules, parse_pointer
 from .secret_names import is_secret_name, values_of_labels
-from .secret_patterns import find_secrets, looks_random
 
 #: Minimum length of a value of a secret field that is replaced in other places, too.
 _MIN_SECRET = 8

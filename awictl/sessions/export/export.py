@@ -1,4 +1,4 @@
-"""Export sessions, live and archived, with all that is known of each, in the format of `export_format`."""
+"""Export sessions, live and archived, with all that is known of each, in the format of `file_format`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..document import keys
-from ..document.action_numbers import required_actions
-from ..document.json_codec import json_equal, loads
-from ..document.redaction import Redactor
-from ..document.redaction_rules import Redaction, parse_redaction
-from ..document.schema import ARCHIVED_BY_APP, as_object, as_text
-from ..document.timeline import Step
-from ..document.timestamps import optional_timestamp
-from ..errors import InvalidData, InvalidInput, Unreachable
-from ..util.daemon_thread import in_daemon_thread
-from ..util.fingerprint_set import FingerprintSet
-from .export_format import ExportedSession, end_line, header, redacted_lines, session_lines
-from .whole_session import WholeSession
+from ...document import keys
+from ...document.action_numbers import required_actions
+from ...document.history.timeline import Step
+from ...document.json_codec import json_equal, loads
+from ...document.redaction.redact import Redactor
+from ...document.redaction.rules import Redaction, parse_redaction
+from ...document.schema import ARCHIVED_BY_APP, as_object, as_text
+from ...document.timestamps import optional_timestamp
+from ...errors import InvalidData, InvalidInput, Unreachable
+from ...util.daemon_thread import in_daemon_thread
+from ...util.fingerprint_set import FingerprintSet
+from ..whole_session import WholeSession
+from .file_format import ExportedSession, end_line, header, redacted_lines, session_lines
 
 if TYPE_CHECKING:
-    from ..errors import AwiError
-    from ..settings import Settings
-    from ..store.base import SessionStore
-    from .find import OpenArchive
+    from ...errors import AwiError
+    from ...settings import Settings
+    from ...store.base import SessionStore
+    from ..find import OpenArchive
     from .import_sessions import Imported
 
 #: Size in bytes of the lines that a thread prepares at once.

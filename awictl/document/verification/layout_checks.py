@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidData
-from .action_numbers import required_actions
-from .byte_layout import CLOSE, decode_counted_head, decode_head
+from ...errors import InvalidData
+from ..action_numbers import required_actions
+from ..byte_layout import CLOSE, decode_counted_head, decode_head
+from ..json_codec import loads
+from ..splice import FOLLOWING_BYTES
 from .discrepancy import ABSENT, DamageKind, Verification
-from .json_codec import loads
-from .splice import FOLLOWING_BYTES
 
 
 def check_layout(raw: bytes, document: dict[str, Any], found: Verification) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import InvalidData
-from .json_codec import json_equal
-from .merge import DocumentDifference, keys_of, pointer
-from .schema import as_object
+from ...errors import InvalidData
+from ..json_codec import json_equal
+from ..merge import DocumentDifference, keys_of, pointer
+from ..schema import as_object
 from .timeline import StateAt, Timeline
 
 #: Fields that every action changes.

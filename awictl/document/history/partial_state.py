@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .json_codec import json_equal
-from .merge import pointer
+from ..json_codec import json_equal
+from ..merge import pointer
 
 
 class Unknown:

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .action_numbers import first_ordinal
+from ..action_numbers import first_ordinal
+from ..history.partial_state import UNKNOWN, OpenObject, combine, known_part
+from ..history.partial_update import applied, beginning, is_end, is_start, state_of
+from ..history.timeline import Step
+from ..json_codec import dumps, json_equal
+from ..merge import keys_of, value_at
+from ..schema import FORKED_FROM, as_array, as_object
+from ..timestamps import parse_timestamp
 from .discrepancy import ABSENT, DamageKind, Origin, Verification, is_from_app
-from .json_codec import dumps, json_equal
-from .merge import keys_of, value_at
-from .partial_state import UNKNOWN, OpenObject, combine, known_part
-from .partial_update import applied, beginning, is_end, is_start, state_of
-from .schema import FORKED_FROM, as_array, as_object
-from .timeline import Step
-from .timestamps import parse_timestamp
 
 #: How much the times of one update of the app may differ: it reads the clock several times.
 APP_TIMES = timedelta(seconds=1)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, time, timedelta
 from operator import ge, le
 from typing import Any
 
-from ..errors import InvalidInput, NotFound
-from ..util.durations import duration_ms
+from ...errors import InvalidInput, NotFound
+from ...util.durations import duration_ms
+from ..timestamps import parse_timestamp
 from .timeline import Step, Timeline, time_of
-from .timestamps import parse_timestamp
 
 #: What a moment may be, for messages.
 FORMS = (

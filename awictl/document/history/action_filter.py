@@ -7,9 +7,9 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from .json_codec import dumps
-from .schema import as_object, as_text
-from .timestamps import parse_timestamp
+from ..json_codec import dumps
+from ..schema import as_object, as_text
+from ..timestamps import parse_timestamp
 
 #: The fields of an action that a text is searched in.
 SEARCHED_FIELDS = ("input", "delta", "observation")

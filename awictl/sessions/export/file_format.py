@@ -20,11 +20,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from ..document.action_numbers import MAX_NUMBER
-from ..document.json_codec import dumps, loads
-from ..document.redaction import Redactor
-from ..document.redaction_rules import Redaction
-from ..document.timeline import Step
+from ...document.action_numbers import MAX_NUMBER
+from ...document.history.timeline import Step
+from ...document.json_codec import dumps, loads
+from ...document.redaction.redact import Redactor
+from ...document.redaction.rules import Redaction
 
 #: The version of the format.
 VERSION = 1

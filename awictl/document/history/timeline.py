@@ -21,8 +21,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ..errors import InvalidData, NotFound
-from .action_numbers import first_ordinal, required_actions
+from ...errors import InvalidData, NotFound
+from ..action_numbers import first_ordinal, required_actions
+from ..schema import as_object, as_text
+from ..timestamps import parse_timestamp, with_offset
 from .partial_state import UNKNOWN, combine, known_part, unknown_pointers
 from .partial_update import (
     applied,
@@ -36,8 +38,6 @@ from .partial_update import (
     unchanging,
     with_one_route,
 )
-from .schema import as_object, as_text
-from .timestamps import parse_timestamp, with_offset
 
 #: A backward state is kept for one in so many actions; those between are computed again when they are needed.
 _KEPT_EVERY = 128

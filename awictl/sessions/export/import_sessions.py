@@ -16,25 +16,25 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from ..archive.base import Archive, Archived, GoneSession
-from ..archive.chunks import Chunk
-from ..archive.connect import required
-from ..archive.decision import ArchivedState, ArchivedVersion
-from ..archive.snapshot import Snapshot
-from ..document.action_numbers import first_ordinal, t_of
-from ..document.byte_layout import decode
-from ..document.fork import with_earlier_origin
-from ..document.json_codec import dumps, json_equal
-from ..document.keys import MIN_TTL_MS
-from ..document.schema import FORKED_FROM, as_object
-from ..document.timeline import Step
-from ..document.timestamps import parse_timestamp
-from ..errors import AwiError, InvalidData, Refused, TooLarge
-from ..settings import Settings
-from ..store.base import SessionStore
-from ..util.daemon_thread import in_daemon_thread
-from .export_reader import ExportReader, ReadSession, stored_string
-from .find import OpenArchive
+from ...archive.base import Archive, Archived, GoneSession
+from ...archive.chunks import Chunk
+from ...archive.connect import required
+from ...archive.decision import ArchivedState, ArchivedVersion
+from ...archive.snapshot import Snapshot
+from ...document.action_numbers import first_ordinal, t_of
+from ...document.byte_layout import decode
+from ...document.history.fork import with_earlier_origin
+from ...document.history.timeline import Step
+from ...document.json_codec import dumps, json_equal
+from ...document.keys import MIN_TTL_MS
+from ...document.schema import FORKED_FROM, as_object
+from ...document.timestamps import parse_timestamp
+from ...errors import AwiError, InvalidData, Refused, TooLarge
+from ...settings import Settings
+from ...store.base import SessionStore
+from ...util.daemon_thread import in_daemon_thread
+from ..find import OpenArchive
+from .reader import ExportReader, ReadSession, stored_string
 
 #: Maximum number of sessions that are imported at the same time, and from how many bytes on no further one is added.
 _AT_ONCE, _AT_ONCE_BYTES = 16, 1_048_576

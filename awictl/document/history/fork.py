@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .action_numbers import first_ordinal, required_actions
+from ..action_numbers import first_ordinal, required_actions
+from ..schema import APP_DOCUMENT_ID, FORKED_FROM, as_array, as_object
 from .partial_update import is_end
-from .schema import APP_DOCUMENT_ID, FORKED_FROM, as_array, as_object
 from .timeline import StateAt, Step, Timeline
 
 #: The time of an end that may have been among missing actions does not matter to a session that goes on.

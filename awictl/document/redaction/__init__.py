@@ -1,0 +1,1 @@
+"""Redact secrets in sessions, by pattern and by pointer."""

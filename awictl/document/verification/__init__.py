@@ -1,0 +1,1 @@
+"""Verify a session: does its history explain its state?"""

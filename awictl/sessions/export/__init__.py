@@ -1,0 +1,1 @@
+"""Export sessions to a file, and import them from one."""

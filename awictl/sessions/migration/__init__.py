@@ -1,0 +1,1 @@
+"""Move live sessions between Redis and MongoDB."""

@@ -58,11 +58,26 @@ class Ledger:
     wrong: list[tuple[float, str]] = field(default_factory=list)
     #: Sessions that the agent has ended.
     ended: list[str] = field(default_factory=list)
+    #: Ports of the servers that the agent uses, and by session, those of the servers that have answered with it.
+    ports: set[int] = field(default_factory=set)
+    seen_by: dict[str, set[int]] = field(default_factory=dict)
     broken: int = 0
 
     @property
     def last(self) -> Act | None:
         return self.acts[-1] if self.acts else None
+
+    def has_left(self, session_id: str) -> bool:
+        """Whether the agent got another session after this one, which it had not ended."""
+        return session_id not in self.ended and self.acts[-1].session_id != session_id
+
+    def may_leave(self, session_id: str) -> bool:
+        """Whether some of the servers have never seen a session.
+
+        If Redis goes away, an agent gets another session from such a server, until the others have recorded what they
+        know.
+        """
+        return self.seen_by.get(session_id, self.ports) < self.ports
 
     def journaled(self, session_id: str) -> list[int]:
         """Numbers of the updates of a session that were acknowledged as degraded, the newest first."""
@@ -78,6 +93,7 @@ class Agent:
         """`ends`: share of the updates after which it ends its session."""
         self.number = number
         self.ledger = Ledger()
+        self.ledger.ports = set(ports)
         self._connections = [Connection(port, secret) for port in ports]
         self._random = random.Random(number)
         self._think = think
@@ -90,6 +106,7 @@ class Agent:
 
     def moved(self, ports: Sequence[int]) -> None:
         """Use servers on other ports from now on."""
+        self.ledger.ports = set(ports)
         for one, port in zip(self._connections, ports, strict=True):
             one.port = port
 
@@ -183,9 +200,14 @@ class Agent:
                 return error
             if answer.status not in (200, 404):
                 self._refused(answer)
+            self._seen(answer, connection)
             return answer
 
         return await asyncio.gather(*map(one, chosen))
+
+    def _seen(self, answer: Answer, connection: Connection) -> None:
+        if "sessionId" in answer.body:
+            self.ledger.seen_by.setdefault(answer.body["sessionId"], set()).add(connection.port)
 
     def _refused(self, answer: Answer) -> None:
         self.ledger.refusals.append(time.monotonic())
@@ -216,6 +238,7 @@ class Agent:
         if answer.status != 200:
             self._refused(answer)
             return answer
+        self._seen(answer, connection)
         now = time.monotonic()
         self.ledger.reads.append(Read(path.partition("?")[0], sent, now - sent, answer.degraded))
         last = self.ledger.last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,3 +79,13 @@ def value_at(value: Any, place: str, absent: Any = None) -> Any:
             return absent
         value = value[key]
     return value
+
+
+def leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in an object that are not objects with fields themselves, each with its JSON pointer."""
+    for key, inner in value.items():
+        place = pointer(path, key)
+        if isinstance(inner, dict) and inner:
+            yield from leaves(inner, place)
+        else:
+            yield place, inner

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...document.history.frames import ABSENT, ChangeKind, FieldChange, Frame
 from ...document.history.partial_state import UNKNOWN
-from ...document.merge import pointer, value_at
+from ...document.merge import leaves, value_at
 from ...util.humanize import duration
 from ..framework.cells import known, moment, shortened
 from ..framework.escape import printable
@@ -178,7 +178,7 @@ class ReplayScreen:
         yield "", ""
         yield "  state", "bold"
         marks = {change.field: MARKS[change.kind] for change in changes}
-        for place, value in _leaves(self.frame.state, ""):
+        for place, value in leaves(self.frame.state):
             mark, style = next((marks[one] for one in _with_parents(place) if one in marks), (" ", ""))
             yield from _hanging(mark, f"{shortened(place, length)}: {_value(value, length)}", width, style)
         for place in self.frame.unknown:
@@ -190,15 +190,6 @@ def title_of(session_id: str, head: Mapping[str, Any]) -> str:
     """The first line of the screen."""
     agent = known(head.get("agent_name") or head.get("agent_id"))
     return f"{session_id}  {shortened(agent, SHOWN_CHARACTERS)}"
-
-
-def _leaves(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        place = pointer(path, key)
-        if isinstance(inner, dict) and inner:
-            yield from _leaves(inner, place)
-        else:
-            yield place, inner
 
 
 def _with_parents(place: str) -> Iterator[str]:

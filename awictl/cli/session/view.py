@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...document.merge import DocumentDifference, pointer, value_at
+from ...document.merge import DocumentDifference, leaves, pointer, value_at
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
 from ..framework.cells import SESSION_ID, known, moment, shortened
@@ -172,21 +172,12 @@ def event_lines(event: Event) -> Iterator[str]:
     if event.kind == "session":
         for name, value in facts(event.head, event.total or 0, lifetime(event.ttl_ms)):
             yield f"{at}  {name}: {shortened(value, SHOWN_CHARACTERS)}"
-    for place, value in _leaves(event.changes.delta, ""):
+    for place, value in leaves(event.changes.delta):
         yield f"{at}  {place} = {shortened(compact(value), SHOWN_CHARACTERS)}"
     for place in event.changes.removed:
         yield f"{at}  {place} removed"
     for action in map(as_object, event.actions):
         yield from action_lines(action)
-
-
-def _leaves(delta: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    for key, value in delta.items():
-        place = pointer(path, key)
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, place)
-        else:
-            yield place, value
 
 
 def action_lines(action: Mapping[str, Any]) -> Iterator[str]:

@@ -51,8 +51,8 @@ async def test_64_agents_and_redis_is_killed(site: Site, empty: bool) -> None:
 
 @pytest.mark.parametrize("empty", [False, True], ids=["with its data", "without"])
 async def test_trimmed_sessions(site: Site, tmp_path: Path, empty: bool) -> None:
-    site = Site.of(site.redis, site.mongo, tmp_path / "home", max_actions=25)
-    await killed_and_restarted(site, Size(32, 0.3, 10.0, 20.0), empty)
+    site = Site.of(site.redis, site.mongo, tmp_path / "home", max_actions=8)
+    await killed_and_restarted(site, Size(32, 2.0, 10.0, 20.0), empty)
 
 
 async def test_64_agents_and_redis_is_suspended(site: Site) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from awictl import Permission, Settings, StateManager
+from awictl.errors import NotFound
 
 from .cli import Cli
 from .fallback_agents import Agent, Ledger, numbers
@@ -267,14 +268,11 @@ async def found(settings: Settings, ledgers: Sequence[Ledger], *, apart: bool = 
 
 async def _trajectory(manager: StateManager, session_id: str) -> tuple[list[dict[str, Any]], bool]:
     """The actions of a session: those in Redis, after those that only the archive has; and whether it is live."""
-    live = await manager.get_session_state(session_id)
-    archived = await manager.get_archived_session(session_id)
-    if live is None:
-        return list(archived.document["history"]["actions"]) if archived is not None else [], False
-    actions = live["history"]["actions"]
-    older = archived.document["history"]["actions"] if archived is not None else []
-    first = actions[0]["t"] if actions else 0
-    return [*(one for one in older if one["t"] < first), *actions], True
+    try:
+        whole = await manager.time_travel.whole(session_id)
+    except NotFound:
+        return [], False
+    return [one.action for one in whole.steps], whole.stored is not None
 
 
 def compare(ledger: Ledger, session_id: str, actions: Sequence[dict[str, Any]], result: Found, apart: bool) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
+from ..document.history.timeline import Step
 from ..document.json_codec import dumps, loads
 from ..errors import InvalidData
 from .compression import MAX_BYTES, decompress, digest_of
@@ -31,6 +33,18 @@ class Chunk:
     actions: Sequence[Any]
     #: Whether another writer overwrote them, so that other actions have the same ordinals.
     overwritten: bool = False
+
+
+def chunks_of(steps: Iterable[tuple[int, Step]]) -> list[Chunk]:
+    """Return some actions of a trajectory in chunks. steps: with their places in it, in its order.
+
+    The actions of a chunk are next to each other in the trajectory and have consecutive ordinals. So overwritten ones,
+    which are in front of what took the place of the first of them, stay together.
+    """
+    numbered = ((number, place, step) for number, (place, step) in enumerate(steps))
+    runs = groupby(numbered, lambda one: (one[1] - one[0], one[2].ordinal - one[0], one[2].overwritten))
+    found = [[step for _, _, step in run] for _, run in runs]
+    return [Chunk(run[0].ordinal, [step.action for step in run], run[0].overwritten) for run in found]
 
 
 def agent_key(agent_id: Any) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..document import keys
 from ..document.byte_layout import encode
 from ..document.history.fork import before_end, fork, unknown_in_fork
-from ..document.history.timeline import StateAt, Step
+from ..document.history.timeline import StateAt
 from ..document.schema import as_text
 from ..errors import NotFound, Refused, TooLarge
 from ..settings import Settings
@@ -19,9 +18,6 @@ from ..util.humanize import fields
 from .find import OpenArchive
 from .time_travel import AnyMoment, TimeTravel, state_of
 from .whole_session import WholeSession
-
-if TYPE_CHECKING:
-    from ..archive.chunks import Chunk
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,9 @@ class SessionForks:
         previous = None
         if not dry_run:
             if archive is not None:
-                for chunk in _chunks(made.earlier):
+                from ..archive.chunks import chunks_of
+
+                for chunk in chunks_of(enumerate(made.earlier)):
                     await archive.save_trimmed_actions(new_id, as_text(made.document.get("agent_id")), chunk)
             if agent_id is None:
                 await self._store.put(new_id, None, raw, ttl_ms or self._settings.session_ttl_ms)
@@ -114,14 +112,6 @@ def _as_stored(whole: WholeSession) -> dict[str, Any]:
     if whole.stored is None and whole.archived is not None and whole.archived.snapshot is not None:
         return whole.archived.snapshot.document
     return whole.document
-
-
-def _chunks(steps: Sequence[Step]) -> list[Chunk]:
-    """Actions in chunks of consecutive ones."""
-    from ..archive.chunks import Chunk
-
-    runs = [[one for _, one in run] for _, run in groupby(enumerate(steps), lambda one: one[1].ordinal - one[0])]
-    return [Chunk(run[0].ordinal, [one.action for one in run]) for run in runs]
 
 
 def _unknown(whole: WholeSession, state: StateAt, unknown: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from material import load, nested
 from support.archives import chunk, session, trimmed
 from support.documents import APP_FILES, action, assert_same
 
-from awictl.archive.chunks import Chunk
+from awictl.archive.chunks import Chunk, chunks_of
 from awictl.archive.trajectory import ActionCount, arranged, count_actions
 from awictl.archive.trajectory import with_chunks as with_chunks_from
 from awictl.document.action_numbers import first_ordinal, next_t_of
@@ -174,3 +174,23 @@ def test_overwritten_statistics_invent_no_gap(total: Any, successful: Any) -> No
     made = json.loads(APP_FILES[3].read_bytes())
     made["statistics"] |= {"total_actions": total, "successful_actions": successful}
     assert first_ordinal(made) == 27
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [chunk(0, 3)],
+        [chunk(0, 3), chunk(6, 2)],
+        [chunk(1, 1), chunk(8, 2)],
+        [Chunk(3, [{"t": 3, "lost": 1}, {"t": 4, "lost": 1}], overwritten=True)],
+        [Chunk(3, [{"t": 3, "lost": 1}], overwritten=True), Chunk(4, [{"t": 4, "lost": 1}], overwritten=True)],
+        [chunk(0, 3), Chunk(5, [{"t": 5, "lost": 1}, {"t": 6, "lost": 1}], overwritten=True), chunk(6, 3)],
+    ],
+)
+def test_chunks_of_a_trajectory_give_it_again(chunks: list[Chunk]) -> None:
+    """Also if what the document has is between them: here, actions 3 to 5."""
+    own = chunk(3, 3).actions
+    steps = arranged(own, 3, chunks)
+    archived = [(place, one) for place, one in enumerate(steps) if one.overwritten or one.action not in own]
+    assert arranged(own, 3, chunks_of(archived)) == steps
+    assert sum(len(one.actions) for one in chunks_of(archived)) == len(archived)

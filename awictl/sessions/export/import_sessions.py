@@ -11,20 +11,18 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from ...archive.base import Archive, Archived, GoneSession
-from ...archive.chunks import Chunk
+from ...archive.chunks import Chunk, chunks_of
 from ...archive.connect import required
 from ...archive.decision import ArchivedState, ArchivedVersion
 from ...archive.snapshot import Snapshot
 from ...document.action_numbers import first_ordinal, t_of
 from ...document.byte_layout import decode
 from ...document.history.fork import with_earlier_origin
-from ...document.history.timeline import Step
 from ...document.json_codec import dumps, json_equal
 from ...document.keys import MIN_TTL_MS
 from ...document.schema import FORKED_FROM, as_object
@@ -102,8 +100,7 @@ class SessionImports:
     async def _import(self, session: ReadSession, reader: ExportReader, dry_run: bool) -> Imported:
         line = session.line
         raw = await in_daemon_thread(lambda: stored_string(line.document))
-        if len(raw) > self._settings.max_document_bytes:
-            raise TooLarge(f"{line.session} has {len(raw):,} bytes, which is more than AWI_MAX_DOCUMENT_BYTES")
+        self._check_size(line.session, raw)
         session = session.with_document(None)
         try:
             snapshot = replace(
@@ -120,14 +117,18 @@ class SessionImports:
             return await self._import_live(session, snapshot, archive, dry_run)
         return await self._import_archived(session, snapshot, required(archive), dry_run)
 
+    def _check_size(self, session_id: str, raw: bytes) -> None:
+        if len(raw) > self._settings.max_document_bytes:
+            raise TooLarge(f"{session_id} has {len(raw):,} bytes, which is more than AWI_MAX_DOCUMENT_BYTES")
+
     async def _import_live(
         self, session: ReadSession, snapshot: Snapshot, archive: Archive | None, dry_run: bool
     ) -> Imported:
         line = session.line
         if await self._is_live(session, snapshot):
             return _imported(session, ALREADY)
-        await self._check_not_archived(session, snapshot, archive)
-        chunks = _chunks(session.steps)
+        await _in_archive(session, snapshot, archive)
+        chunks = _chunks(session)
         if chunks and archive is None:
             snapshot, chunks = self._with_earlier(session, snapshot), []
         if dry_run:
@@ -166,12 +167,6 @@ class SessionImports:
             return True
         raise _taken(session, where, "is live there, and not the same")
 
-    async def _check_not_archived(self, session: ReadSession, snapshot: Snapshot, archive: Archive | None) -> None:
-        """Raise Refused if the archive has another session, or another version of this one."""
-        archived = await _archived(archive, snapshot.session_id)
-        if archive is not None and archived is not None and not _is_same(archived.raw, snapshot):
-            raise _taken(session, archive.where, "is archived there, and not the same")
-
     def _with_earlier(self, session: ReadSession, snapshot: Snapshot) -> Snapshot:
         """The session with its earlier actions in its document, since there is no archive. Raises Refused."""
         steps, line = [step for step, _ in session.steps], session.line
@@ -186,8 +181,7 @@ class SessionImports:
         history = {name: value for name, value in line.document["history"].items() if name != "trimmed_actions"}
         history |= {"actions": [step.action for step in steps]} | ({"trimmed_actions": first} if first else {})
         raw = stored_string({**line.document, "history": history})
-        if len(raw) > self._settings.max_document_bytes:
-            raise TooLarge(f"{line.session} has {len(raw):,} bytes, which is more than AWI_MAX_DOCUMENT_BYTES")
+        self._check_size(line.session, raw)
         return Snapshot.parse(line.session, raw)
 
     async def _import_archived(
@@ -196,12 +190,10 @@ class SessionImports:
         line = session.line
         if await self._is_live(session, snapshot):
             raise _taken(session, self._store.where, "is live there")
-        archived = await _archived(archive, line.session)
-        if archived is not None and not _is_same(archived.raw, snapshot):
-            raise _taken(session, archive.where, "is archived there, and not the same")
+        archived = await _in_archive(session, snapshot, archive)
         state = ArchivedState(line.state)
         if not dry_run and archived is None:
-            await _save_chunks(archive, snapshot, _chunks(session.steps))
+            await _save_chunks(archive, snapshot, _chunks(session))
             await _save(archive, snapshot)
         present = archived.summary.state if archived is not None else None
         if not dry_run and state not in (present, ArchivedState.ENDED if snapshot.ended else ArchivedState.LIVE):
@@ -227,8 +219,12 @@ def _some(
     return found, None
 
 
-async def _archived(archive: Archive | None, session_id: str) -> Archived | None:
-    return await archive.load(session_id) if archive is not None else None
+async def _in_archive(session: ReadSession, snapshot: Snapshot, archive: Archive | None) -> Archived | None:
+    """A session from the archive; None if it is not there. Raises Refused if it is there with another content."""
+    archived = await archive.load(snapshot.session_id) if archive is not None else None
+    if archive is not None and archived is not None and not _is_same(archived.raw, snapshot):
+        raise _taken(session, archive.where, "is archived there, and not the same")
+    return archived
 
 
 def _taken(session: ReadSession, where: str, what: str) -> Refused:
@@ -246,6 +242,11 @@ def _is_same(raw: bytes | None, snapshot: Snapshot) -> bool:
         return raw is not None and (raw == snapshot.raw or json_equal(decode(raw), snapshot.document))
     except InvalidData:
         return False
+
+
+def _chunks(session: ReadSession) -> list[Chunk]:
+    """The actions that only the archive has."""
+    return chunks_of((place, step) for place, (step, is_archived) in enumerate(session.steps) if is_archived)
 
 
 async def _save_chunks(archive: Archive, snapshot: Snapshot, chunks: Sequence[Chunk]) -> None:
@@ -270,18 +271,6 @@ def _version(snapshot: Snapshot) -> ArchivedVersion:
         ArchivedState.LIVE,
         None,
     )
-
-
-def _chunks(steps: Sequence[tuple[Step, bool]]) -> list[Chunk]:
-    """The actions that only the archive has, in chunks of consecutive ones."""
-    archived = [(place, step) for place, (step, is_archived) in enumerate(steps) if is_archived]
-    # overwritten actions are in front of what took the place of the first of them: one run of them is one chunk
-    runs = groupby(archived, lambda one: (one[1].ordinal - one[0], one[1].overwritten))
-    chunks = []
-    for (_, overwritten), run in runs:
-        found = [step for _, step in run]
-        chunks.append(Chunk(found[0].ordinal, [step.action for step in found], overwritten))
-    return chunks
 
 
 def _renamed(session: ReadSession) -> ReadSession:

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from ...document.keys import check_session_id
+from ..framework.common_options import time_option
 from ..framework.params import option
-from ..framework.parsers import parse_moment, plain_id
+from ..framework.parsers import plain_id
 
 if TYPE_CHECKING:
     from ...archive.base import Archived
@@ -17,17 +18,9 @@ Agent = Annotated[
 ]
 Since = Annotated[
     datetime | None,
-    option(
-        "--since",
-        parser=parse_moment,
-        metavar="TIME",
-        help="Only sessions active at or after this time, such as 2026-11-23, or 7d ago.",
-    ),
+    time_option("--since", "Only sessions active at or after this time, such as 2026-11-23, or 7d ago."),
 ]
-Until = Annotated[
-    datetime | None,
-    option("--until", parser=parse_moment, metavar="TIME", help="Only sessions not active after this time."),
-]
+Until = Annotated[datetime | None, time_option("--until", "Only sessions not active after this time.")]
 Failed = Annotated[bool, option("--failed", help="Only sessions with a failed action.")]
 
 

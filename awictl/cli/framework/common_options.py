@@ -1,9 +1,15 @@
 """Arguments and options that several commands have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from .params import argument, option
-from .parsers import check_finite, parse_interval, parse_ttl, plain_id, plain_ids
+from .parsers import check_finite, parse_interval, parse_moment, parse_ttl, plain_id, plain_ids
+
+
+def time_option(name: str, text: str) -> Any:
+    """An option for a point in time. `text`: its help."""
+    return option(name, parser=parse_moment, metavar="TIME", help=text)
+
 
 SessionId = Annotated[str, argument(metavar="ID", help="Session id.", show_default=False, callback=plain_id)]
 SessionIds = Annotated[

@@ -13,11 +13,10 @@ from ...errors import InvalidInput
 from ..framework import whole_view
 from ..framework.archived_view import is_incomplete, notices
 from ..framework.command import CommandContext, Work, cli_command
-from ..framework.common_options import MaybeInterval, Seconds, SessionId
+from ..framework.common_options import MaybeInterval, Seconds, SessionId, time_option
 from ..framework.moments import moment_of
 from ..framework.output import LISTING, Format
 from ..framework.params import option
-from ..framework.parsers import parse_moment
 from ..framework.session_view import ACTIONS, marked, share_numbers
 from . import view
 from .follow import follow
@@ -42,16 +41,9 @@ Actions = Annotated[
 Failed = Annotated[bool, option("--failed", help="Only actions that failed.")]
 Since = Annotated[
     datetime | None,
-    option(
-        "--since",
-        parser=parse_moment,
-        metavar="TIME",
-        help="Only actions at or after this time, such as 2026-11-23T08:00, or 5m ago.",
-    ),
+    time_option("--since", "Only actions at or after this time, such as 2026-11-23T08:00, or 5m ago."),
 ]
-Until = Annotated[
-    datetime | None, option("--until", parser=parse_moment, metavar="TIME", help="Only actions before this time.")
-]
+Until = Annotated[datetime | None, time_option("--until", "Only actions before this time.")]
 Grep = Annotated[
     str,
     option(

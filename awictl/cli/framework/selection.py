@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 from ...errors import InvalidInput
@@ -47,8 +46,8 @@ def parsed_where(where: str | None) -> WhereExpression | None:
 
 def check_selection(
     ids: Sequence[str] | None, where: str | None, all_sessions: bool = False, *, all_option: bool = True
-) -> None:
-    """Raise InvalidInput unless sessions are selected in one way, by ids or by --where and --all.
+) -> WhereExpression | None:
+    """The parsed expression. Raises InvalidInput unless sessions are selected in one way: ids, or --where and --all.
 
     `all_option`: whether the command has --all.
     """
@@ -57,14 +56,14 @@ def check_selection(
         raise InvalidInput(f"session ids cannot be combined with {others}")
     if not ids and where is None and not all_sessions:
         raise InvalidInput(f"no sessions were selected; pass session ids, or {others.replace('and', 'or')}")
-    parsed_where(where)
+    return parsed_where(where)
 
 
 class Selection:
     """The sessions that a command is for.
 
     `ids`: as in arguments; - reads them from stdin. `where`: an expression. `all_sessions`: archived sessions as well;
-    without a `where` all of them. Raises InvalidInput, as `check_selection` does.
+    without a `where` all of them. What the user gave was checked: see `check_selection`.
 
     A command that is stopped is resumed by running it again: sessions that were ended do not match any more.
     """
@@ -74,10 +73,9 @@ class Selection:
         ctx: CommandContext,
         manager: StateManager,
         ids: Sequence[str] | None,
-        where: str | None = None,
+        where: WhereExpression | None = None,
         all_sessions: bool = False,
     ) -> None:
-        check_selection(ids, where, all_sessions)
         self._ctx = ctx
         self._manager = manager
         self._where = where
@@ -85,18 +83,13 @@ class Selection:
         #: The ids that were given; None if sessions are selected by --where or --all.
         self.ids = ids or None
 
-    @cached_property
-    def where(self) -> WhereExpression | None:
-        """The parsed expression; None without one."""
-        return parsed_where(self._where)
-
     async def count(self) -> int:
         """How many sessions match. Those on stdin are not counted: they can be read only once."""
         if self.ids is not None:
             return len(set(self.ids) - {"-"})
         count = 0
         with self._ctx.out.progress(None, "counting sessions") as on_step:
-            async with aclosing(self._manager.selection.find(self.where, archived=self._all)) as batches:
+            async with aclosing(self._manager.selection.find(self._where, archived=self._all)) as batches:
                 async for batch in batches:
                     count += len(batch.sessions)
                     on_step(batch.read)
@@ -124,7 +117,7 @@ class Selection:
         from ...util.batched import batched
 
         reported = False
-        async with aclosing(self._manager.selection.find(self.where, archived=self._all)) as found:
+        async with aclosing(self._manager.selection.find(self._where, archived=self._all)) as found:
             async for batch in found:
                 if batch.degraded is not None and not reported:
                     reported = True

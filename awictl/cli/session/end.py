@@ -18,6 +18,7 @@ from ..framework.session_view import ENDED
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from ...sessions.where.grammar import WhereExpression
     from ..framework.output import Row
 
 #: Number of sessions that are ended at the same time.
@@ -47,13 +48,15 @@ def command(
     dry_run: DryRun = False,
 ) -> Work:
     """End sessions: archive each, verify the copy, and only then delete it. Safe to repeat."""
-    check_selection(ids, where, all_option=False)
+    expression = check_selection(ids, where, all_option=False)
     if dry_run:
-        return run_dry(ctx, ids, where, discard)
-    return run(ctx, read_ids(ids) if ids and discard and not yes else ids, where, discard, yes)
+        return run_dry(ctx, ids, expression, discard)
+    return run(ctx, read_ids(ids) if ids and discard and not yes else ids, expression, discard, yes)
 
 
-async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, discard: bool, yes: bool) -> None:
+async def run(
+    ctx: CommandContext, ids: list[str] | None, where: "WhereExpression | None", discard: bool, yes: bool
+) -> None:
     """End each session; those of --where only if they still match, in the version that ends."""
     changed = 0
     async with ctx.manager() as manager:
@@ -65,10 +68,9 @@ async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, dis
             return f"End {plural(count, 'session')} at {server}?"
 
         selection = Selection(ctx, manager, ids, where)
-        expression = selection.where
-        if discard or expression is not None:
+        if discard or where is not None:
             manager.check_writable()
-        if not discard and expression is not None:
+        if not discard and where is not None:
             from ...sessions.end import DISCARD_HINT
 
             manager.required_archive(f"; {DISCARD_HINT}")
@@ -81,10 +83,10 @@ async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, dis
 
         async def one(session_id: str) -> dict[str, Any] | None:
             nonlocal changed
-            if expression is None:
+            if where is None:
                 return (await (manager.discard_session if discard else manager.end_session)(session_id)).row()
             services = manager.selection
-            ended = await (services.discard if discard else services.end)(session_id, expression)
+            ended = await (services.discard if discard else services.end)(session_id, where)
             changed += ended is None
             return ended.row() if ended is not None else None
 
@@ -94,7 +96,7 @@ async def run(ctx: CommandContext, ids: list[str] | None, where: str | None, dis
     sessions.exit()
 
 
-async def run_dry(ctx: CommandContext, ids: list[str] | None, where: str | None, discard: bool) -> None:
+async def run_dry(ctx: CommandContext, ids: list[str] | None, where: "WhereExpression | None", discard: bool) -> None:
     """Show which sessions would end; report those that are not live."""
     async with ctx.manager() as manager:
         sessions = EachId(ctx, ids or Selection(ctx, manager, ids, where).batches())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...sessions.export.file_format import ExportedSession
     from ...sessions.export.target import ExportTarget
     from ...sessions.manager import StateManager
+    from ...sessions.where.grammar import WhereExpression
 
 #: Number of sessions that are read at the same time.
 AT_ONCE = 4
@@ -59,7 +60,7 @@ def command(
     resume: Resume = False,
 ) -> Work:
     """Export sessions as a file: their documents, all actions, keys and TTLs. `session import` reads it."""
-    check_selection(ids, where, all_sessions)
+    expression = check_selection(ids, where, all_sessions)
     redaction = None
     if redact:
         from ...document.redaction.rules import parse_redaction
@@ -71,13 +72,13 @@ def command(
         raise InvalidInput("--jq filters what is printed, and cannot be combined with --file")
     if resume and redact:
         raise InvalidInput("an export with --redact cannot be resumed: what it has replaced is written nowhere")
-    return run(ctx, ids, where, all_sessions, file, redaction, force, resume)
+    return run(ctx, ids, expression, all_sessions, file, redaction, force, resume)
 
 
 async def run(
     ctx: CommandContext,
     ids: list[str] | None,
-    where: str | None,
+    where: "WhereExpression | None",
     all_sessions: bool,
     file: Path | None,
     redaction: "Redaction | None",

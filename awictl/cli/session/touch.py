@@ -1,7 +1,7 @@
 """`awictl session touch`."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ...errors import AwiError, NotFound
 from ...util.humanize import plural
@@ -12,6 +12,9 @@ from ..framework.output import LISTING, Batches, Format
 from ..framework.params import option
 from ..framework.selection import Selection, SomeIds, Where, check_selection
 from . import view
+
+if TYPE_CHECKING:
+    from ...sessions.where.grammar import WhereExpression
 
 #: Maximum number of missing sessions for which the reason is looked up.
 MOST_EXPLAINED = 10
@@ -38,12 +41,16 @@ def command(
     dry_run: DryRun = False,
 ) -> Work:
     """Extend the TTL of sessions. The documents are not rewritten."""
-    check_selection(ids, where, all_option=False)
-    return run(ctx, ids, where, ttl, yes, dry_run)
+    return run(ctx, ids, check_selection(ids, where, all_option=False), ttl, yes, dry_run)
 
 
 async def run(
-    ctx: CommandContext, ids: list[str] | None, where: str | None, ttl_ms: int | None, yes: bool, dry_run: bool
+    ctx: CommandContext,
+    ids: list[str] | None,
+    where: "WhereExpression | None",
+    ttl_ms: int | None,
+    yes: bool,
+    dry_run: bool,
 ) -> None:
     """Extend the TTL of each session; report those that are not live."""
     async with ctx.manager() as manager:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...archive.pace import Pace
     from ...sessions.manager import StateManager
     from ...sessions.verify import Verified
+    from ...sessions.where.grammar import WhereExpression
 
 VerifyRate = Annotated[
     float | None,
@@ -50,14 +51,13 @@ def command(
     Replays the deltas of each session and compares the result with its state, its statistics with its trajectory, and
     the session with its archived copy. --all verifies live and archived sessions. Nothing is written.
     """
-    check_selection(ids, where, all_sessions)
-    return run(ctx, ids, where, all_sessions, rate, differing)
+    return run(ctx, ids, check_selection(ids, where, all_sessions), all_sessions, rate, differing)
 
 
 async def run(
     ctx: CommandContext,
     ids: list[str] | None,
-    where: str | None,
+    where: "WhereExpression | None",
     all_sessions: bool,
     rate: float | None,
     differing: bool,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..document.action_keys import digest_of_actions, keys_of
-from ..document.action_numbers import actions_of, first_ordinal
+from ..document.action_numbers import actions_of, first_ordinal, gap_row
 from ..document.schema import as_array
 from .chunks import Chunk
 from .trajectory import ActionCount, add_counts, count_actions
@@ -51,7 +51,7 @@ class Gap(NamedTuple):
 
     def row(self) -> dict[str, int | None]:
         """Return the gap as JSON values."""
-        return {"from": self.first, "to": self.last, "count": self.size}
+        return gap_row(self.first, self.last)
 
 
 def gaps_of(stored: Any) -> tuple[Gap, ...]:

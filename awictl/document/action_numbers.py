@@ -101,6 +101,11 @@ def last_ordinal(document: dict[str, Any]) -> int:
     return first_ordinal(document) + len(actions_of(document) or []) - 1
 
 
+def gap_row(first: int, last: int | None) -> dict[str, int | None]:
+    """A range of missing actions as JSON values. `last`: None if it is not known how many are missing."""
+    return {"from": first, "to": last, "count": last - first + 1 if last is not None else None}
+
+
 def next_t_after(last_t: Any, *, empty: bool) -> int:
     """The number of the next action, from the stored number of the last one. `empty`: whether there are no actions."""
     last = _countable(last_t)

@@ -109,6 +109,11 @@ def cached_query(action: Any) -> dict[str, Any] | None:
     return None
 
 
+def shared_state(document: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a document that another session may have as well: those that are not in OWN_FIELDS."""
+    return {name: value for name, value in document.items() if name not in OWN_FIELDS}
+
+
 def has_ended(document: dict[str, Any]) -> bool:
     """Whether the last action of a session is its end. The head is enough."""
     return as_object(as_object(document.get("history")).get("last_action")).get("action") == SESSION_END

@@ -12,10 +12,11 @@ from ..archive.snapshot import Snapshot
 from ..archive.trajectory import arranged
 from ..document.action_keys import key_of
 from ..document.action_numbers import first_ordinal, required_actions
+from ..document.history.partial_state import ABSENT
 from ..document.history.timeline import Step
 from ..document.json_codec import dumps, json_equal
 from ..document.schema import as_object, as_text
-from ..document.verification.discrepancy import ABSENT, DamageKind, Origin, Verification
+from ..document.verification.discrepancy import DamageKind, Origin, Verification, first_unequal
 from ..document.verification.verify import NO_DIFF, NOTHING_KEPT, verify
 from ..util.humanize import plural
 
@@ -111,16 +112,12 @@ def _until(steps: list[Step] | None, end: int) -> list[Step] | None:
 
 def _add_unequal(ordinal: int, index: int, expected: Any, there: Any, found: Verification) -> None:
     """Add a difference between a live action and the archived one of the same ordinal."""
-    wanted, mine = as_object(expected), as_object(there)
-    names = [name for name in {**wanted, **mine} if not json_equal(wanted.get(name, ABSENT), mine.get(name, ABSENT))]
-    step = Step(ordinal, there)
-    if len(names) == 1:
-        pointer = f"/history/actions/{index}/{names[0]}"
-        values = wanted.get(names[0], ABSENT), mine.get(names[0], ABSENT)
-        found.add(DamageKind.ARCHIVE, pointer, *values, "is not as in the archived copy", step)
-        return
-    text = "is not the action that the archived copy has there: another writer overwrote that one, or it is damaged"
-    found.add(DamageKind.ARCHIVE, f"/history/actions/{index}", expected, there, text, step)
+    place = f"/history/actions/{index}"
+    pointer, wanted, mine = first_unequal(expected, there, place)
+    text = "is not as in the archived copy"
+    if pointer == place:
+        text = "is not the action that the archived copy has there: another writer overwrote that one, or it is damaged"
+    found.add(DamageKind.ARCHIVE, pointer, wanted, mine, text, Step(ordinal, there))
 
 
 def _compare_histories(document: dict[str, Any], copy: dict[str, Any], found: Verification) -> None:

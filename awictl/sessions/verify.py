@@ -17,10 +17,11 @@ from ..archive.pace import Pace
 from ..document import keys
 from ..document.action_numbers import first_ordinal, required_actions
 from ..document.byte_layout import decode
+from ..document.history.partial_state import ABSENT
 from ..document.history.timeline import Step
 from ..document.json_codec import loads
 from ..document.schema import as_text
-from ..document.verification.discrepancy import ABSENT, DamageKind, Discrepancy, Verification
+from ..document.verification.discrepancy import DamageKind, Discrepancy, Verification
 from ..document.verification.verify import NO_DIFF, verify
 from ..errors import AwiError, InvalidData, NotFound
 from ..store.base import SessionStore, Stored

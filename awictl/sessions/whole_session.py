@@ -103,15 +103,14 @@ async def whole_from_live(
         origin=found.origin,
         degraded=found.degraded,
     )
-    first = own.first
-    if not first and "trimmed_actions" not in document["history"]:
+    if not own.first and "trimmed_actions" not in document["history"]:
         return own
     try:
         archive = open_archive()
         if archive is None:
             return own
         await archive.check_exists()
-        return await _completed(own, first, archive)
+        return await _completed(own, archive)
     except NotFound:  # an archive file that does not exist yet
         return own
     except AwiError as error:
@@ -119,7 +118,7 @@ async def whole_from_live(
         return replace(own, notices=(notice,), unread=error)
 
 
-async def _completed(own: WholeSession, first: int, archive: Archive) -> WholeSession:
+async def _completed(own: WholeSession, archive: Archive) -> WholeSession:
     """A live session with what the archive has of its trajectory."""
     from ..archive.chunks import Chunk
     from ..archive.merge import merge
@@ -130,9 +129,9 @@ async def _completed(own: WholeSession, first: int, archive: Archive) -> WholeSe
     archived = await archive.load(own.session_id)
     if archived is None or archived.snapshot is None or not _same_agent(archived, agent_id):
         chunks = await archive.load_trimmed_actions(own.session_id, agent_id)
-        return replace(own, steps=arranged(actions, first, chunks))
+        return replace(own, steps=arranged(actions, own.first, chunks))
     snapshot = Chunk(archived.first, actions_of(archived.snapshot.document) or [])
-    merged = merge(actions, first, snapshot, archived.chunks)
+    merged = merge(actions, own.first, snapshot, archived.chunks)
     steps = arranged(actions, merged.first, [*archived.chunks, *merged.chunks])
     breaks = _breaks(archived) | ({merged.first} if merged.unknown_gap else frozenset())
     return replace(own, steps=steps, first=merged.first, breaks=breaks, archived=archived)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from material import SESSIONS, load
 from test_timeline import at, cut, lived, updates
 
-from awictl.document.history.frames import ABSENT, ChangeKind, FieldChange, Frame, Frames, frames
-from awictl.document.history.partial_state import UNKNOWN
+from awictl.document.history.frames import ChangeKind, FieldChange, Frame, Frames, frames
+from awictl.document.history.partial_state import ABSENT, UNKNOWN
 from awictl.document.history.timeline import StateAt, Step, Timeline, steps_of
 from awictl.document.json_codec import json_equal
 from awictl.document.update import Update, ending

@@ -16,11 +16,12 @@ from trajectories import any_documents
 
 from awictl.document.byte_layout import decode, encode
 from awictl.document.history.fork import before_end, fork
+from awictl.document.history.partial_state import ABSENT
 from awictl.document.history.timeline import Timeline, steps_of
 from awictl.document.json_codec import dumps
 from awictl.document.rejoin import rejoined
 from awictl.document.schema import APP_DOCUMENT_ID, FORKED_FROM
-from awictl.document.verification.discrepancy import ABSENT, DamageKind, Discrepancy
+from awictl.document.verification.discrepancy import DamageKind, Discrepancy
 from awictl.document.verification.quick import is_plainly_sound
 from awictl.document.verification.verify import Verification, verify
 from awictl.errors import InvalidData

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...document.action_numbers import gap_row
 from ...util.humanize import plural
 from . import archived_view
 
@@ -35,7 +36,5 @@ def notices(whole: WholeSession) -> Iterator[str]:
 
 def gap_rows(whole: WholeSession) -> list[dict[str, int | None]]:
     """The gaps as JSON values, as the archive has them: a gap of an unknown size ends at null."""
-    known: list[dict[str, int | None]] = [
-        {"from": first, "to": last, "count": last - first + 1} for first, last in whole.timeline.gaps
-    ]
-    return known + [{"from": ordinal, "to": None, "count": None} for ordinal in sorted(whole.breaks)]
+    known = [gap_row(first, last) for first, last in whole.timeline.gaps]
+    return known + [gap_row(ordinal, None) for ordinal in sorted(whole.breaks)]

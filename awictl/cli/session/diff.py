@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ...document.merge import DocumentDifference, compare
-from ...document.schema import OWN_FIELDS
+from ...document.schema import shared_state
 from ...errors import InvalidInput
 from ...util.humanize import fields
 from ..framework.command import CommandContext, Work, cli_command
@@ -79,7 +79,7 @@ async def run(ctx: CommandContext, session_id: str, other: str | None, all_field
             documents = [
                 manager.decoded(name, one.stored) if one.stored is not None else one.document for name, one in found
             ]
-            first, second = (one if all_fields else _state(one) for one in documents)
+            first, second = (one if all_fields else shared_state(one) for one in documents)
             comparison = compare(first, second)
             differs = bool(comparison)
             degraded = any(one.degraded for _, one in found)
@@ -105,10 +105,6 @@ async def run_between(
     render_between(ctx, found)
     if exit_code and found.difference:
         raise CommandExit(1)
-
-
-def _state(document: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in OWN_FIELDS}
 
 
 def render(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...document.history.frames import ABSENT, ChangeKind, FieldChange, Frame
-from ...document.history.partial_state import UNKNOWN
+from ...document.history.frames import ChangeKind, FieldChange, Frame
+from ...document.history.partial_state import ABSENT, UNKNOWN
 from ...document.merge import leaves, value_at
 from ...util.humanize import duration
 from ..framework.cells import known, moment, shortened

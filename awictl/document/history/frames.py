@@ -8,14 +8,13 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from ...errors import InvalidData
+from ..action_numbers import gap_row
 from ..json_codec import json_equal
 from ..merge import pointer
 from ..schema import as_object
-from .partial_state import UNKNOWN
+from .partial_state import ABSENT, UNKNOWN
 from .timeline import StateAt, Step, Timeline
 
-#: The value of a field that certainly does not exist.
-ABSENT: Any = object()
 #: Fields that are not part of the state of a frame: the action itself is there already.
 _LEFT_OUT = "history"
 #: Fields that every action changes by itself.
@@ -104,7 +103,7 @@ class Frame(NamedTuple):
             "timestamp": action.get("timestamp"),
             **{name: action.get(name) for name in names},
             "overwritten": self.step.overwritten,
-            "gap": _gap_row(*self.gap) if self.gap is not None else None,
+            "gap": gap_row(*self.gap) if self.gap is not None else None,
             "changed": [one.field for one in self.changes()],
             "unknown": list(self.unknown),
             "state": self.state,
@@ -133,11 +132,6 @@ def _gap(timeline: Timeline, before: StateAt | None, ordinal: int) -> tuple[int,
     if ordinal > expected:
         return expected, ordinal - 1
     return (ordinal, None) if ordinal in timeline.breaks else None
-
-
-def _gap_row(first: int, last: int | None) -> dict[str, int | None]:
-    """A gap as JSON values, as `archive show` has it."""
-    return {"from": first, "to": last, "count": last - first + 1 if last is not None else None}
 
 
 class Frames:

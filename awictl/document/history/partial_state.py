@@ -34,6 +34,17 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
+class Absent:
+    """The type of ABSENT."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+#: There certainly is no value. States do not contain it: it is for what is said of them.
+ABSENT: Final = Absent()
+
+
 class OpenObject(dict[str, Any]):
     """An object of which other keys are unknown."""
 

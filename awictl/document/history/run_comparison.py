@@ -11,7 +11,7 @@ from ...errors import InvalidData
 from ..action_keys import key_of
 from ..json_codec import json_equal
 from ..merge import DocumentDifference, compare, pointer
-from ..schema import OWN_FIELDS, as_object
+from ..schema import OWN_FIELDS, as_object, shared_state
 from .alignment import MAX_CELLS, Pair, align
 from .timeline import StateAt, Step, Timeline
 
@@ -176,7 +176,7 @@ def _states_before(first: Timeline, second: Timeline, index: int) -> StateCompar
     if states[0] is None or states[1] is None:
         return None
     unknown = [set(one.unknown) for one in states if one is not None]
-    one, other = (_state_of(state.head) for state in states if state is not None)
+    one, other = (shared_state(state.head) for state in states if state is not None)
     try:
         one, other = _comparable(one, other, unknown[1]), _comparable(other, one, unknown[0])
     except RecursionError:
@@ -189,10 +189,6 @@ def _states_before(first: Timeline, second: Timeline, index: int) -> StateCompar
 def _state_before(timeline: Timeline, index: int) -> StateAt | None:
     before = [one.ordinal for one in timeline.steps[:index] if not one.overwritten]
     return timeline.state_at(before[-1]) if before else None
-
-
-def _state_of(head: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in head.items() if name not in OWN_FIELDS}
 
 
 def _comparable(state: dict[str, Any], other: dict[str, Any], unknown: set[str], path: str = "") -> dict[str, Any]:

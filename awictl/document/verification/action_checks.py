@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..action_numbers import first_ordinal, required_actions, t_of
+from ..history.partial_state import ABSENT
 from ..history.partial_update import is_end, is_start
 from ..history.timeline import Step
 from ..json_codec import json_equal
 from ..keys import is_op_id
 from ..schema import PROTECTED_FIELDS, SESSION_START, as_object
 from ..timestamps import parse_timestamp
-from .discrepancy import ABSENT, DamageKind, Verification, is_from_app
+from .discrepancy import DamageKind, Verification, first_unequal, is_from_app
 
 #: Number of actions that the app keeps, and where its `t` sticks.
 APP_LIMIT = 100
@@ -38,19 +39,9 @@ def check_actions(document: Mapping[str, Any], steps: Sequence[Step], found: Ver
     expected = kept[-1].action if kept else None
     if json_equal(last, expected) or (last is None and len(kept) == 1 and is_start(expected)):
         return
-    place, wanted, there = _first_unequal(expected, last, "/history/last_action")
+    place, wanted, there = first_unequal(expected, last, "/history/last_action")
     text = "is not as in the last action of the trajectory"
     found.add(DamageKind.LAST_ACTION, place, wanted, there, text, kept[-1] if kept else None)
-
-
-def _first_unequal(expected: Any, there: Any, place: str) -> tuple[str, Any, Any]:
-    """Where two values differ: the pointer to the field, if it is the only one, and both values."""
-    if isinstance(expected, dict) and isinstance(there, dict):
-        names = [*expected, *(name for name in there if name not in expected)]
-        unequal = [one for one in names if not json_equal(expected.get(one, ABSENT), there.get(one, ABSENT))]
-        if len(unequal) == 1:
-            return f"{place}/{unequal[0]}", expected.get(unequal[0], ABSENT), there.get(unequal[0], ABSENT)
-    return place, expected, there
 
 
 def _wrong(found: Verification, index: int, step: Step, field: str, expected: Any, there: Any, text: str) -> None:

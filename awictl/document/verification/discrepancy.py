@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
+from ..history.partial_state import ABSENT
 from ..history.timeline import Step
+from ..json_codec import json_equal
 from ..schema import APP_DOCUMENT_ID, FORKED_FROM, as_object
-
-
-class Absent:
-    """The type of ABSENT."""
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-#: There is no value.
-ABSENT: Final = Absent()
 
 
 class DamageKind(StrEnum):
@@ -106,3 +97,13 @@ class Verification:
 def is_from_app(document: Mapping[str, Any]) -> bool:
     """Whether a session, or the one that it was forked from, was copied from the app's own session in MongoDB."""
     return APP_DOCUMENT_ID in document or APP_DOCUMENT_ID in as_object(document.get(FORKED_FROM))
+
+
+def first_unequal(expected: Any, there: Any, place: str) -> tuple[str, Any, Any]:
+    """Where two values differ: the pointer to the field, if it is the only one, and both values."""
+    if isinstance(expected, dict) and isinstance(there, dict):
+        names = [*expected, *(name for name in there if name not in expected)]
+        unequal = [one for one in names if not json_equal(expected.get(one, ABSENT), there.get(one, ABSENT))]
+        if len(unequal) == 1:
+            return f"{place}/{unequal[0]}", expected.get(unequal[0], ABSENT), there.get(unequal[0], ABSENT)
+    return place, expected, there

@@ -7,9 +7,10 @@ from typing import Any
 from ...errors import InvalidData
 from ..action_numbers import required_actions
 from ..byte_layout import CLOSE, decode_counted_head, decode_head
+from ..history.partial_state import ABSENT
 from ..json_codec import loads
 from ..splice import FOLLOWING_BYTES
-from .discrepancy import ABSENT, DamageKind, Verification
+from .discrepancy import DamageKind, Verification
 
 
 def check_layout(raw: bytes, document: dict[str, Any], found: Verification) -> None:

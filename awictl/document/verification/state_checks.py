@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..action_numbers import first_ordinal
-from ..history.partial_state import UNKNOWN, OpenObject, combine, known_part
+from ..history.partial_state import ABSENT, UNKNOWN, OpenObject, combine, known_part
 from ..history.partial_update import applied, beginning, is_end, is_start, state_of
 from ..history.timeline import Step
 from ..json_codec import dumps, json_equal
 from ..merge import keys_of, value_at
 from ..schema import FORKED_FROM, as_array, as_object
 from ..timestamps import parse_timestamp
-from .discrepancy import ABSENT, DamageKind, Origin, Verification, is_from_app
+from .discrepancy import DamageKind, Origin, Verification, is_from_app
 
 #: How much the times of one update of the app may differ: it reads the clock several times.
 APP_TIMES = timedelta(seconds=1)

@@ -19,17 +19,18 @@ from typing import Any, Final
 
 from ...util.humanize import plural
 from ..action_numbers import required_actions, t_of
+from ..history.partial_state import ABSENT
 from ..history.partial_update import is_start
 from ..history.timeline import Step, steps_of
 from ..json_codec import json_equal
 from ..schema import ARCHIVED_BY_APP, as_object
 from .action_checks import check_actions, check_numbers
-from .discrepancy import ABSENT, DamageKind, Discrepancy, Origin, Verification, is_from_app
+from .discrepancy import DamageKind, Discrepancy, Origin, Verification, is_from_app
 from .layout_checks import check_layout
 from .quick import continues_plainly, is_plainly_sound
 from .state_checks import check_counts, check_origin, check_state, check_times
 
-__all__ = ["ABSENT", "DamageKind", "Discrepancy", "Origin", "Verification", "verify"]
+__all__ = ["DamageKind", "Discrepancy", "Origin", "Verification", "verify"]
 
 #: What is said of a session of which only the app archived a part.
 NOTHING_KEPT = "archived by the app, which kept no deltas and no state: nothing can be verified"

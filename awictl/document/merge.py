@@ -35,6 +35,10 @@ class DocumentDifference:
     def __bool__(self) -> bool:
         return bool(self.delta or self.removed)
 
+    def pointers(self, before: dict[str, Any]) -> list[str]:
+        """JSON pointers to the fields that differ. `before`: the first document."""
+        return [*_changed(self.delta, before, ""), *self.removed]
+
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> DocumentDifference:
     """What to merge into `before`, and what to delete from it, to get `after`.
@@ -60,6 +64,15 @@ def _difference(before: dict[str, Any], after: dict[str, Any], path: str, remove
         elif not json_equal(before[key], value):
             delta[key] = value
     return delta
+
+
+def _changed(delta: dict[str, Any], before: dict[str, Any], path: str) -> Iterator[str]:
+    for key, value in delta.items():
+        place, inner = pointer(path, key), before.get(key)
+        if isinstance(value, dict) and isinstance(inner, dict):
+            yield from _changed(value, inner, place)
+        else:
+            yield place
 
 
 def pointer(path: str, key: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...document.history.run_comparison import Aligned, AlignedRow, Divergence, RunComparison, StateComparison
+from ...document.history.run_comparison import AlignedRow, Divergence, RunComparison, StateComparison
+from ...document.history.run_lines import RunLine, run_lines
 from ...document.history.timeline import Step
 from ...document.schema import as_object
 from ...util.humanize import plural
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 _INPUT_CHARACTERS = 80
 #: Number of unknown fields that are named.
 _NAMED_FIELDS = 5
-#: Number of equal actions in a row from which on they are one line.
-_FOLDED = 3
-#: What the column between two actions says.
-_RELATIONS = {
-    Aligned.EQUAL: "equal",
-    Aligned.OUTCOME: "other outcome",
-    Aligned.FIRST: "only first",
-    Aligned.SECOND: "only second",
-}
-_DIFFERENT = "different"
 
 COLUMNS = [
     Column("T", lambda row: row["first_t"], right=True),
@@ -53,7 +44,7 @@ def comparison(sides: Sequence[Mapping[str, Any]], found: RunComparison) -> Rend
     if states is not None and states.difference:
         parts += ["", view.changes(states.first, states.second, states.difference)]
     if found.rows:
-        parts += ["", Rows(list(_rows(found.rows)), COLUMNS), ""]
+        parts += ["", Rows([_row(one) for one in run_lines(found.rows)], COLUMNS), ""]
     return Group(*parts, Text(summary(found)))
 
 
@@ -109,45 +100,16 @@ def _did(step: Step | None) -> str:
     return f"{known(action.get('action'))}" + (f" {shortened(known(given), _INPUT_CHARACTERS)}" if given else "")
 
 
-def _rows(rows: Sequence[AlignedRow]) -> Iterator[dict[str, str]]:
-    """The lines of the table: runs of equal actions are folded; in other runs, the actions of both are side by side."""
-    at = 0
-    while at < len(rows):
-        end = at + 1
-        while end < len(rows) and _family(rows[end]) == _family(rows[at]):
-            end += 1
-        block, at = rows[at:end], end
-        if _family(block[0]) is Aligned.EQUAL and len(block) >= _FOLDED:
-            yield _row(block[0].first, block[0].second, f"{len(block):,} equal", block[-1])
-        elif block[0].first is not None and block[0].second is not None:
-            for one in block:
-                yield _row(one.first, one.second, _RELATIONS[one.kind])
-        else:
-            yield from _beside([one.first for one in block], [one.second for one in block])
-
-
-def _family(row: AlignedRow) -> Aligned | None:
-    """Rows of one family make a block: all actions that only one of the runs has are a family."""
-    return None if row.kind in (Aligned.FIRST, Aligned.SECOND) else row.kind
-
-
-def _beside(first: Sequence[Step | None], second: Sequence[Step | None]) -> Iterator[dict[str, str]]:
-    firsts, seconds = ([one for one in side if one is not None] for side in (first, second))
-    for number in range(max(len(firsts), len(seconds))):
-        one = firsts[number] if number < len(firsts) else None
-        other = seconds[number] if number < len(seconds) else None
-        only = Aligned.FIRST if other is None else Aligned.SECOND
-        yield _row(one, other, _RELATIONS[only] if one is None or other is None else _DIFFERENT)
-
-
-def _row(first: Step | None, second: Step | None, relation: str, last: AlignedRow | None = None) -> dict[str, str]:
-    """A line of the table; `last`: the last row of those that it stands for."""
+def _row(line: RunLine) -> dict[str, str]:
+    """A line of the table."""
+    folded = line.last is not None
+    last = line.last if line.last is not None else AlignedRow(None, None)
     return {
-        "first_t": _number(first, last.first if last is not None else None),
-        "first": _cell(first) if last is None else "…",
-        "relation": relation,
-        "second_t": _number(second, last.second if last is not None else None),
-        "second": _cell(second) if last is None else "…",
+        "first_t": _number(line.first, last.first),
+        "first": "…" if folded else _cell(line.first),
+        "relation": f"{line.actions:,} equal" if folded else line.relation.value,
+        "second_t": _number(line.second, last.second),
+        "second": "…" if folded else _cell(line.second),
     }
 
 

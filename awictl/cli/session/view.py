@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...document.merge import DocumentDifference, leaves, pointer, value_at
+from ...document.merge import DocumentDifference, leaves, value_at
 from ...document.schema import as_object
 from ...util.humanize import duration, lifetime, plural
 from ..framework.cells import SESSION_ID, known, moment, shortened
@@ -141,20 +141,9 @@ def changes(
     """The fields in which two states differ, side by side."""
     rows = [
         {"field": place, "first": _at(first, place), "second": _at(second, place)}
-        for place in [*_pointers(comparison.delta, first, ""), *comparison.removed]
+        for place in comparison.pointers(first)
     ]
     return Rows(rows, columns)
-
-
-def _pointers(delta: dict[str, Any], before: Any, path: str) -> Iterable[str]:
-    """JSON pointers to the fields that a delta changes."""
-    for key, value in delta.items():
-        place = pointer(path, key)
-        inner = as_object(before).get(key)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            yield from _pointers(value, inner, place)
-        else:
-            yield place
 
 
 def _at(value: Any, place: str) -> str:

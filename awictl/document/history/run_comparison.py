@@ -175,8 +175,13 @@ def _states_before(first: Timeline, second: Timeline, index: int) -> StateCompar
     states = [_state_before(one, index) for one in (first, second)]
     if states[0] is None or states[1] is None:
         return None
-    unknown = [set(one.unknown) for one in states if one is not None]
-    one, other = (shared_state(state.head) for state in states if state is not None)
+    return compare_run_states(states[0], states[1])
+
+
+def compare_run_states(first: StateAt, second: StateAt) -> StateComparison:
+    """Compare states of two runs as far as both are known. Raises InvalidData if they are nested too deeply."""
+    unknown = set(first.unknown), set(second.unknown)
+    one, other = shared_state(first.head), shared_state(second.head)
     try:
         one, other = _comparable(one, other, unknown[1]), _comparable(other, one, unknown[0])
     except RecursionError:

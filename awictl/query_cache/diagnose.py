@@ -8,10 +8,11 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..document.json_codec import check_input
 from ..document.schema import active_query, as_array, as_object, cached_query
 from ..document.timestamps import parse_timestamp
 from ..document.validation import checked_json
-from ..errors import AwiError, InvalidData
+from ..errors import AwiError, InvalidData, InvalidInput
 from ..store.base import Listed
 from ..util.humanize import duration
 from .cache_key import cache_key
@@ -82,7 +83,7 @@ class Diagnosis:
         return dict(vars(self)) | lists
 
 
-class _ActiveQuery(NamedTuple):
+class ActiveQuery(NamedTuple):
     """The active query of a session."""
 
     session_id: str
@@ -110,6 +111,16 @@ def current_query(document: dict[str, Any]) -> tuple[Any, Any]:
         if as_object(as_object(action.get("delta")).get("page_state")).keys() & {"filters", "sort"}:
             break
     return on_page
+
+
+def checked_query(session_id: str, document: dict[str, Any]) -> tuple[Any, Any]:
+    """Like `current_query`; raises InvalidData if the query of this session cannot be diagnosed."""
+    query = current_query(document)
+    try:
+        check_input(query)
+    except InvalidInput as error:
+        raise InvalidData(f"{session_id}: its query cannot be diagnosed: {error}") from None
+    return query
 
 
 async def diagnose(
@@ -177,22 +188,23 @@ async def _verdict(
     )
 
 
-def _with_age(one: _ActiveQuery) -> QuerySession:
+def _with_age(one: ActiveQuery) -> QuerySession:
     moment = parse_timestamp(one.cached_at)
     age_ms = max(0, int((time.time() - moment.timestamp()) * 1000)) if moment is not None else None
     return QuerySession(one.session_id, one.cached_at, age_ms)
 
 
-async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[_ActiveQuery, None]:
+async def _queries(reader: SessionReader, rate: float | None) -> AsyncGenerator[ActiveQuery, None]:
     """Yield the active queries of all live sessions."""
-    async with aclosing(reader.list_all(_query, rate=rate)) as batches:
+    async with aclosing(reader.list_all(listed_query, rate=rate)) as batches:
         async for batch in batches:
             for query in batch:
                 if query is not None:
                     yield query
 
 
-def _query(listed: Listed) -> _ActiveQuery | None:
+def listed_query(listed: Listed) -> ActiveQuery | None:
+    """Return the active query of a session in a listing; None if it has none."""
     active = active_query(listed.head)
     if active is None:
         return None
@@ -201,11 +213,11 @@ def _query(listed: Listed) -> _ActiveQuery | None:
     for candidate in (as_object(last_action.get("input")), page):
         filters, sort = candidate.get("filters"), candidate.get("sort")
         if _has_key(active[0], filters, sort):
-            return _ActiveQuery(listed.session_id, *active, (filters, sort))
-    return _ActiveQuery(listed.session_id, *active, None)
+            return ActiveQuery(listed.session_id, *active, (filters, sort))
+    return ActiveQuery(listed.session_id, *active, None)
 
 
-async def _known_queries(reader: SessionReader, active: list[_ActiveQuery]) -> dict[str, tuple[Any, Any]]:
+async def _known_queries(reader: SessionReader, active: list[ActiveQuery]) -> dict[str, tuple[Any, Any]]:
     """Return queries by cache key: from the heads of sessions, else from their latest actions."""
     known = {one.cache_key: one.query for one in active if one.query is not None}
     unknown = {one.cache_key: one.session_id for one in active if one.cache_key not in known}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ...errors import InvalidData, InvalidInput
+from ...errors import InvalidInput
 from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import Rate
 from ..framework.params import CommandExit, option
@@ -67,15 +67,9 @@ async def run(
 
 async def _query_of(manager: "StateManager", session_id: str) -> tuple[Any, Any]:
     """Filters and sort order of the query that a session is at. Raises NotFound, InvalidData."""
-    from ...document.json_codec import check_input
-    from ...query_cache.diagnose import current_query
+    from ...query_cache.diagnose import checked_query
 
-    query = current_query(manager.decoded(session_id, await manager.read_session(session_id)))
-    try:
-        check_input(query)
-    except InvalidInput as error:
-        raise InvalidData(f"{session_id}: its query cannot be diagnosed: {error}") from None
-    return query
+    return checked_query(session_id, manager.decoded(session_id, await manager.read_session(session_id)))
 
 
 def render(ctx: CommandContext, found: "Diagnosis") -> None:

@@ -11,8 +11,8 @@ archive_checks.py  checks of the archive
 repair.py          repairs of keys that are derived from sessions
 """
 
-from .examine import examine
+from .examine import examine, examine_data
 from .repair import Repair, RepairPlan
 from .report import Check, Report, Status
 
-__all__ = ["Check", "Repair", "RepairPlan", "Report", "Status", "examine"]
+__all__ = ["Check", "Repair", "RepairPlan", "Report", "Status", "examine", "examine_data"]

@@ -37,31 +37,38 @@ async def examine(
     `data`: whether to scan all keys, at most `rate` per second (None: not paced). `on_step`: called after each step of
     the scan with the number of keys that it visited.
     """
-
-    def open_archive() -> Archive | None:  # raises AwiError if it cannot be opened
-        return manager.archive
-
     checks = await _check_store(manager)
     reached = checks[0].status is not Status.FAIL
     checks += await _check_other_servers(manager)
     plan = RepairPlan()
     if reached and data:
-        scan = DataScan(manager.store, manager.inventory, manager.settings)
         try:
-            await scan.run(rate, on_step)
+            found, plan = await examine_data(manager, rate=rate, on_step=on_step)
+            checks += found
         except AccessDenied as error:
             checks.append(not_permitted("documents", f"SCAN ({error})", "allow SCAN to this user"))
         except AwiError as error:
             checks.append(failed("documents", str(error), "fix this first: the stored data could not be checked"))
-        else:
-            for session_id in await not_archived(scan.found.ended_with_ttl, open_archive):
-                scan.found.ended_expiring.add(keys.session_key(session_id))
-            checks += data_checks(scan.found, archive_configured=is_configured(open_archive))
-            plan = RepairPlan(scan.found.repairs, scanned=True, truncated=scan.found.repairs_truncated)
-    checks += await check_archive(open_archive)
+    checks += await check_archive(lambda: manager.archive)
     if manager.fallback is not None:
         checks += await check_journal(manager.fallback.journal, redis_answers=reached)
     return Report(checks), plan
+
+
+async def examine_data(
+    manager: StateManager, *, rate: float | None = DEFAULT_RATE, on_step: StepCallback = lambda _: None
+) -> tuple[list[Check], RepairPlan]:
+    """Check only the stored data; arguments as for `examine`. Writes nothing. Raises AccessDenied, Unreachable."""
+
+    def open_archive() -> Archive | None:  # raises AwiError if it cannot be opened
+        return manager.archive
+
+    scan = DataScan(manager.store, manager.inventory, manager.settings)
+    await scan.run(rate, on_step)
+    for session_id in await not_archived(scan.found.ended_with_ttl, open_archive):
+        scan.found.ended_expiring.add(keys.session_key(session_id))
+    checks = data_checks(scan.found, archive_configured=is_configured(open_archive))
+    return checks, RepairPlan(scan.found.repairs, scanned=True, truncated=scan.found.repairs_truncated)
 
 
 async def _check_store(manager: StateManager) -> list[Check]:

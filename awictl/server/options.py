@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 from ..agents.api_keys import Permission
+from ..util.http_server import is_wide
 
 #: Default maximum number of requests per hour, for each agent and operation. An API key may have its own.
 REQUESTS_PER_HOUR = 1_000
@@ -62,7 +62,4 @@ class ServerOptions:
     @property
     def wide(self) -> bool:
         """Whether other machines can connect: the host is not a loopback address."""
-        try:
-            return not ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return self.host != "localhost"
+        return is_wide(self.host)

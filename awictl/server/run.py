@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import resource
@@ -12,8 +11,6 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
@@ -22,9 +19,9 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
-from ..errors import Refused
 from ..sessions.manager import StateManager
 from ..settings import Settings
+from ..util.http_server import Server, listen, url_of_address
 from .app import Api, create_app
 from .connections import ConnectionLimits, max_connections
 from .metrics import SHARED_FOLDER
@@ -55,11 +52,11 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     async with StateManager.open(settings) as manager:  # starts the embedded server, if it is used
         manager.check_writable()
         where = {"redis": manager.store.where, "archive": manager.agents.where}
-    listener = _listen(options)
+    listener = listen(options.host, options.port, BACKLOG)
     host, port = listener.getsockname()[:2]
     limits = ConnectionLimits(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), options.proxies)
     options = replace(options, host=host, port=port, agent_requests=limits.per_agent)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = url_of_address(host, port)
     about = {"pid": os.getpid(), "workers": options.workers, "max_connections": limits.total, **where}
     log.info("listening on %s", url, extra={"url": url, **about})
     config = uvicorn.Config(
@@ -80,7 +77,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     )
     try:
         if options.workers == 1:
-            await _Server(config).serve([listener])
+            await Server(config).serve([listener])
         else:
             _serve_with_workers(config, listener)
     finally:
@@ -135,41 +132,3 @@ def _create_worker(settings: Settings, options: ServerOptions, level: int) -> Ap
         if parent is not None and not parent.is_alive():
             sys.exit(0)  # the folder of the metrics is gone already
         raise
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, except for signals: SIGTERM ends it with exit code 0, Ctrl-C with KeyboardInterrupt."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        interrupted = False
-
-        def stop(number: int) -> None:
-            nonlocal interrupted
-            interrupted = interrupted or number == signal.SIGINT
-            self.handle_exit(number, None)
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-        if interrupted:
-            raise KeyboardInterrupt
-
-
-def _listen(options: ServerOptions) -> socket.socket:
-    """A listening socket on the host and port of the options. Raises Refused."""
-    host = options.host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, options.port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise Refused(
-            f"cannot listen on {options.host}, port {options.port}: {getattr(error, 'strerror', None) or error}"
-        ) from None
-    listener.set_inheritable(True)
-    return listener

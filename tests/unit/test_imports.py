@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "diagnostics": {"fallback"} | SERVICES | STORAGE,
     "sessions.manager": {"fallback"} | SERVICES | STORAGE,
     "server": {"fallback"} | SERVICES | STORAGE | {"_version"},
-    "cli": {"server", "fallback"} | SERVICES | STORAGE | {"_version"},
+    "ui": {"fallback"} | SERVICES | STORAGE | {"_version"},
+    "cli": {"server", "ui", "fallback"} | SERVICES | STORAGE | {"_version"},
     "__init__": SERVICES | STORAGE | {"_version"},
     "__main__": {"cli"},
 }

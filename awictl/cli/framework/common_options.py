@@ -49,4 +49,13 @@ Ttl = Annotated[
 NoFallback = Annotated[
     bool, option("--no-fallback", help="Fail while Redis is unreachable, instead of going on in MongoDB.")
 ]
+Redact = Annotated[
+    list[str] | None,
+    option(
+        "--redact",
+        metavar="WHAT",
+        help="Replace secrets: `default` (all known kinds), one kind such as `email`, or a JSON pointer such as "
+        "/page_state/filters/q; may be repeated.",
+    ),
+]
 Yes = Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation.")]

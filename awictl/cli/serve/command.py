@@ -12,10 +12,9 @@ from ..framework.command import CommandContext, Work, cli_command
 from ..framework.common_options import NoFallback
 from ..framework.params import option
 from ..framework.parsers import parse_duration
+from ..framework.server_loop import server_loop
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ...server.options import ServerOptions
 
 Host = Annotated[str, option("--host", help="Address to listen on.", metavar="ADDRESS")]
@@ -85,14 +84,6 @@ Cors = Annotated[
 ]
 
 
-def _uvloop() -> "asyncio.AbstractEventLoop":
-    try:
-        import uvloop
-    except ImportError:
-        raise InvalidInput("the packages of the server are not installed: pip install 'awictl[server]'") from None
-    return uvloop.new_event_loop()
-
-
 @cli_command(
     examples=[
         "awictl serve --embedded",
@@ -101,7 +92,7 @@ def _uvloop() -> "asyncio.AbstractEventLoop":
         "awictl serve --host 0.0.0.0 --behind-tls --proxy 10.0.0.0/8",
         "awictl serve --cors https://agents.example.com --cors http://localhost:3000",
     ],
-    loop_factory=_uvloop,
+    loop_factory=server_loop("server"),
     logs_errors=True,
 )
 def command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from ...errors import InvalidInput, Unreachable
 from ...util.humanize import plural
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.common_options import Redact
 from ..framework.each_id import EachId
 from ..framework.output import Format
 from ..framework.params import option
@@ -27,15 +28,6 @@ AT_ONCE = 4
 
 File = Annotated[
     Path | None, option("--file", "-f", metavar="FILE", help="Write to a file, which appears when it is complete.")
-]
-Redact = Annotated[
-    list[str] | None,
-    option(
-        "--redact",
-        metavar="WHAT",
-        help="Replace secrets: `default` (all known kinds), one kind such as `email`, or a JSON pointer such as "
-        "/page_state/filters/q; may be repeated.",
-    ),
 ]
 Force = Annotated[bool, option("--force", help="Replace FILE if it exists.")]
 Resume = Annotated[bool, option("--resume", help="Continue an export to FILE that was interrupted.")]

@@ -1,0 +1,1 @@
+"""`awictl ui`: the web inspector."""

@@ -1,0 +1,1 @@
+"""What the pages of the inspector load, a module per page."""

@@ -1,0 +1,71 @@
+"""The inspector as an ASGI application: its pages, their data, and who has access."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ..errors import AwiError
+from .api import about, agents, caches, compare, health, session, sessions
+from .inspector import Inspector
+from .responses import PROBLEM, encoded, problem_response
+
+#: The folder of the files that the browser loads.
+STATIC = Path(__file__).parent / "static"
+#: Paths of the pages. All are the same file, which shows the page of its path.
+PAGES = (
+    "/",
+    "/sessions",
+    "/sessions/{id:path}",
+    "/compare",
+    "/agents",
+    "/agents/{id:path}",
+    "/caches",
+    "/caches/{id:path}",
+    "/health",
+)
+_API = [about, sessions, session, compare, agents, caches, health]
+
+
+def create_app(inspector: Inspector) -> Starlette:
+    """The application, without the control of access (`access.AccessControl`)."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with inspector.opened():
+            yield
+
+    app = Starlette(
+        routes=[
+            *(Route(path, _page) for path in PAGES),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            *(route for module in _API for route in module.ROUTES),
+        ],
+        lifespan=lifespan,
+        exception_handlers={AwiError: _awi_error, HTTPException: _http_error},
+    )
+    app.state.inspector = inspector
+    return app
+
+
+async def _page(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _awi_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AwiError)  # noqa: S101  # it is registered for these only
+    return problem_response(request, error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for these only
+    problem = {"status": error.status_code, "title": error.detail, "detail": "The inspector has no such page."}
+    return Response(encoded(request, problem), error.status_code, error.headers, PROBLEM)

@@ -1,0 +1,88 @@
+"""Server-sent events: a response that goes on as long as its page is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import AwiError, Unreachable
+from .inspector import MAX_STREAMS, inspector_of
+from .responses import encoded, problem_of, problem_response
+
+#: Seconds without an event after which a comment is sent, so that a connection that is lost is noticed.
+HEARTBEAT_SECONDS = 15.0
+#: The event that ends a stream with an error.
+PROBLEM_EVENT = "problem"
+_HEARTBEAT = b":\n\n"
+
+
+def event_stream(
+    request: Request, events: AsyncGenerator[tuple[str, Any], None], *, redacted: bool = False
+) -> Response:
+    """A stream of events. `events`: their names and values; an AwiError that it raises is the last event, `problem`.
+
+    `redacted`: what is to be redacted in the values has been replaced already. Responds with a problem if too many
+    streams are open.
+    """
+    inspector = inspector_of(request)
+    if inspector.streams >= MAX_STREAMS:
+        return problem_response(request, Unreachable(f"{MAX_STREAMS} pages are open already; close some"))
+    return StreamingResponse(_counted(request, events, redacted), media_type="text/event-stream")
+
+
+async def _counted(
+    request: Request, events: AsyncGenerator[tuple[str, Any], None], redacted: bool
+) -> AsyncIterator[bytes]:
+    inspector = inspector_of(request)
+    inspector.streams += 1
+    try:
+        async with aclosing(events), aclosing(_until(events, inspector.stopping)) as found:
+            async for one in found:
+                if one is None:
+                    yield _HEARTBEAT
+                else:
+                    name, value = one
+                    yield event(name, encoded(request, value, redacted=redacted))
+    except AwiError as error:
+        yield event(PROBLEM_EVENT, encoded(request, problem_of(error)))
+    finally:
+        inspector.streams -= 1
+
+
+def event(name: str, data: bytes) -> bytes:
+    """An event as it is sent. `data`: JSON, which has no line breaks."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+async def _until(
+    events: AsyncGenerator[tuple[str, Any], None], stopping: asyncio.Event
+) -> AsyncGenerator[tuple[str, Any] | None, None]:
+    """The events until the server stops; None where there was none for a while."""
+    stopped = asyncio.ensure_future(stopping.wait())
+    following: asyncio.Future[tuple[str, Any]] | None = None
+    try:
+        while True:
+            following = following or asyncio.ensure_future(anext(events))
+            either: list[asyncio.Future[Any]] = [stopped, following]
+            await asyncio.wait(either, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                try:
+                    one = following.result()
+                except StopAsyncIteration:
+                    return
+                following = None
+                yield one
+            elif stopped.done():
+                return
+            else:
+                yield None
+    finally:
+        stopped.cancel()
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)

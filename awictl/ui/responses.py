@@ -1,0 +1,78 @@
+"""Responses of the inspector. Everything that leaves it is made here: API keys are masked, and redaction applies."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..agents.secret import mask_whole_secrets
+from ..document.json_codec import dumps, loads
+from ..document.redaction.redact import Redactor
+from ..document.redaction.rules import Redaction
+from ..errors import AwiError, InvalidData, InvalidInput, NotFound, Refused, TooLarge, Unreachable
+from .inspector import inspector_of
+
+#: Type of the content of a problem (RFC 9457).
+PROBLEM = "application/problem+json"
+
+
+def json_response(request: Request, value: Any, *, redacted: bool = False) -> Response:
+    """A response with `value` as JSON. `redacted`: what is to be redacted in it has been replaced already."""
+    return Response(encoded(request, value, redacted=redacted), media_type="application/json")
+
+
+def text_response(text: str) -> Response:
+    """A response with plain text, in which only API keys are masked: not for what `--redact` may apply to."""
+    return Response(mask_whole_secrets(text).encode("utf-8", "backslashreplace"), media_type="text/plain")
+
+
+def encoded(request: Request, value: Any, *, redacted: bool = False) -> bytes:
+    """A value as JSON that may leave the inspector."""
+    redaction = inspector_of(request).options.redaction
+    if redaction is not None and not redacted:
+        value = redacted_value(value, redaction)
+    data = dumps(value)
+    return mask_whole_secrets(data.decode()).encode() if b"agent_" in data else data
+
+
+def redacted_value(value: Any, redaction: Redaction) -> Any:
+    """A copy of a value that is not a session, such as the rows of a list, without secrets."""
+    redactor = Redactor(redaction)
+    data = dumps({"value": value})
+    redactor.state(loads(data), 0)
+    redactor.learned()
+    result = loads(data)
+    redactor.state(result, 0)
+    return result["value"]
+
+
+def problem_of(error: AwiError) -> dict[str, Any]:
+    """An error as the members of a problem: its status, its kind, and the message for the operator."""
+    status = _status_of(error)
+    return {"status": status, "title": HTTPStatus(status).phrase, "detail": str(error)}
+
+
+def problem_response(request: Request, error: AwiError) -> Response:
+    """The response that describes an error."""
+    problem = problem_of(error)
+    return Response(encoded(request, problem), problem["status"], media_type=PROBLEM)
+
+
+def _status_of(error: AwiError) -> int:
+    match error:
+        case InvalidInput():
+            return 400
+        case NotFound():
+            return 404
+        case TooLarge():
+            return 413
+        case Refused():
+            return 409
+        case InvalidData():
+            return 422
+        case Unreachable():
+            return 503
+    return 500

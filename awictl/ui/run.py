@@ -1,0 +1,75 @@
+"""Runs the inspector until Ctrl-C."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable
+from dataclasses import replace
+
+import uvicorn
+
+from ..errors import Refused
+from ..settings import Settings
+from ..util.daemon_thread import in_daemon_thread
+from ..util.http_server import Server, listen, url_of_address
+from .access import TOKEN, AccessControl, HostNames, LoginLinks
+from .app import create_app
+from .inspector import Inspector
+from .options import InspectorOptions
+
+#: Seconds in which responses must end after Ctrl-C.
+GRACE_SECONDS = 1
+#: Maximum number of connections that wait to be accepted.
+BACKLOG = 256
+
+
+async def run_inspector(
+    settings: Settings,
+    options: InspectorOptions,
+    on_link: Callable[[str], None],
+    *,
+    insecure: bool = False,
+    open_browser: bool = False,
+) -> None:
+    """Serve the inspector until SIGTERM or Ctrl-C.
+
+    on_link: receives the link to open, and a further one each time one was used. insecure: whether other machines may
+    connect without TLS. Raises Refused if they could, or if the address cannot be used; KeyboardInterrupt after Ctrl-C.
+    """
+    if options.is_wide and not (options.behind_tls or insecure):
+        raise Refused(
+            f"on {options.host}, other machines could read sessions in transit: terminate TLS in a proxy and pass "
+            "--behind-tls, or pass --insecure, or listen on 127.0.0.1 (`ssh -L` forwards it)"
+        )
+    listener = listen(options.host, options.port, BACKLOG)
+    host, port = listener.getsockname()[:2]
+    wide = options.is_wide
+    options = replace(options, port=port)
+    url = url_of_address(options.host.strip("[]"), port)
+
+    def new_link() -> str:
+        return f"{url}/?{TOKEN}={links.new_token()}"
+
+    links = LoginLinks(lambda: on_link(new_link()))
+    inspector = Inspector(settings, options)
+    hosts = HostNames(host, port, wide=wide, allowed=options.allowed_hosts)
+    app = AccessControl(create_app(inspector), links, hosts, port, secure=options.behind_tls)
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=BACKLOG,
+    )
+    link = new_link()
+    on_link(link)
+    if open_browser:
+        await in_daemon_thread(lambda: webbrowser.open(link))
+    try:
+        await Server(config, inspector.stopping.set).serve([listener])
+    finally:
+        listener.close()

@@ -1,0 +1,88 @@
+// The frame around the pages: navigation, what is inspected, and the theme.
+
+import {html, render, useEffect, useState} from "./vendor/preact-htm.js";
+import {getJson} from "./api.js";
+import {Problem} from "./notices.js";
+import {Link, useLocation} from "./router.js";
+import {Text} from "./text.js";
+import {learnTime} from "./time.js";
+import {ThemeButton, applyTheme} from "./theme.js";
+import {AgentsPage} from "./pages/agents.js";
+import {CachesPage} from "./pages/caches.js";
+import {ComparePage} from "./pages/compare.js";
+import {HealthPage} from "./pages/health.js";
+import {SessionPage} from "./pages/session.js";
+import {SessionsPage} from "./pages/sessions.js";
+
+const PAGES = [
+  {path: "/sessions", title: "Sessions", page: SessionsPage, detail: SessionPage},
+  {path: "/compare", title: "Compare", page: ComparePage},
+  {path: "/agents", title: "Agents", page: AgentsPage, detail: AgentsPage},
+  {path: "/caches", title: "Caches", page: CachesPage, detail: CachesPage},
+  {path: "/health", title: "Health", page: HealthPage},
+];
+
+/** The page of a path, and the id in it. */
+function pageOf(path) {
+  if (path === "/") return {...PAGES[0], id: null};
+  const found = PAGES.find((one) => path === one.path || path.startsWith(`${one.path}/`));
+  if (!found) return null;
+  const id = path.slice(found.path.length + 1);
+  return id ? {...found, page: found.detail, id} : {...found, id: null};
+}
+
+function App() {
+  const place = useLocation();
+  const [about, setAbout] = useState(null);
+  const [error, setError] = useState(null);
+  const found = pageOf(place.path);
+  useEffect(() => {
+    const load = async () => {
+      try {
+        const value = await getJson("/api/about");
+        learnTime(value.now);
+        setAbout(value);
+        setError(null);
+      } catch (failure) {
+        setError(failure);
+      }
+    };
+    load();
+    const timer = setInterval(() => document.hidden || load(), 30000);
+    return () => clearInterval(timer);
+  }, []);
+  useEffect(() => {
+    document.title = `${found?.id ?? found?.title ?? "Not found"} · awictl`;
+  }, [found?.id, found?.title]);
+  return html`
+    <a class="skip" href="#main">Skip to the page</a>
+    <header class="shell">
+      <nav aria-label="Pages">
+        <${Link} href="/sessions" class="brand"><img src="/static/icon.svg" alt="" width="20" height="20" /> awictl</${Link}>
+        ${PAGES.map(
+          (one) => html`<${Link} key=${one.path} href=${one.path} aria-current=${found?.path === one.path ? "page" : null}>
+            ${one.title}
+          </${Link}>`,
+        )}
+      </nav>
+      <div class="about">${about && html`<${About} about=${about} />`}<${ThemeButton} /></div>
+    </header>
+    <main id="main" tabindex="-1">
+      ${error && html`<${Problem} error=${error} />`}
+      ${found?.page
+        ? html`<${found.page} key=${found.path + (found.id ?? "")} id=${found.id} location=${place} about=${about} />`
+        : html`<h1>Not found</h1><p>The inspector has no such page.</p>`}
+    </main>
+  `;
+}
+
+function About({about}) {
+  return html`<span class="where">
+    ${about.profile && html`<strong><${Text} value=${about.profile} /></strong> `}
+    <span class="muted"><${Text} value=${about.redis} /></span>
+    <span class="badge">read-only</span>${about.redaction && html`<span class="badge">redacted</span>`}
+  </span>`;
+}
+
+applyTheme();
+render(html`<${App} />`, document.getElementById("app"));

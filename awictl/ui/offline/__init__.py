@@ -1,0 +1,1 @@
+"""The page of one session as one file, which opens without a server."""

@@ -1,0 +1,32 @@
+"""The paths of the web inspector, as its application has them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.routing import Mount, Route
+
+from awictl import Settings
+from awictl.ui.app import STATIC, create_app
+from awictl.ui.inspector import Inspector
+from awictl.ui.options import InspectorOptions
+
+
+def routes() -> list[Route]:
+    """All routes but that of the static files."""
+    found = create_app(Inspector(Settings(), InspectorOptions())).routes
+    assert [type(one) for one in found if not isinstance(one, Route)] == [Mount]
+    return [one for one in found if isinstance(one, Route)]
+
+
+def paths(value: str = "x") -> list[str]:
+    """The path of each route, with this value for its parameters."""
+    return [re.sub(r"\{[^}]+\}", quote(value, safe=""), one.path) for one in routes()]
+
+
+def static_files() -> list[str]:
+    """The path of each static file."""
+    files = [Path(one) for one in STATIC.rglob("*") if one.is_file()]
+    return sorted(f"/static/{one.relative_to(STATIC).as_posix()}" for one in files)

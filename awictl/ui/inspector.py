@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -27,6 +27,8 @@ class Inspector:
         self.stopping = asyncio.Event()
         #: Number of streams of events that are open.
         self.streams = 0
+        #: Closed before the state manager is, for what runs in the background.
+        self.background = AsyncExitStack()
         self._manager: StateManager | None = None
 
     @asynccontextmanager
@@ -38,6 +40,7 @@ class Inspector:
                 yield
             finally:
                 self.stopping.set()
+                await self.background.aclose()
         self._manager = None
 
     @property

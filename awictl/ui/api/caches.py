@@ -1,7 +1,171 @@
-"""The data of the page `caches`."""
+"""`/api/caches`: what is cached, and why a query is not."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-ROUTES: list[Route] = []
+from ...diagnostics.doctor.examine import DEFAULT_RATE
+from ...document.json_codec import parse_input
+from ...document.keys import check_cache_key, is_cache_key
+from ...document.timestamps import timestamp
+from ...errors import AwiError, InvalidInput, NotFound
+from ...query_cache.diagnose import checked_query
+from ...sessions.manager import StateManager
+from ..cached_queries import MAX_ENTRIES, CachedQueries, CachedQuery, scan_cached
+from ..inspector import Inspector, inspector_of, manager_of
+from ..responses import json_response
+from ..shared_scan import OnStep, SharedScan
+
+#: Seconds for which a request waits for the scan; the page asks again if it takes longer.
+WAIT_SECONDS = 1.0
+#: Maximum size in bytes of results that a page shows.
+MAX_SHOWN_BYTES = 2_097_152
+
+
+class _CacheScans:
+    """What all open Caches pages share."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        manager, self.rate = inspector.manager, inspector.options.rate or DEFAULT_RATE
+
+        async def scan(on_step: OnStep) -> CachedQueries:
+            return await scan_cached(manager, self.rate, on_step)
+
+        self.listing = SharedScan(scan)
+        #: Held by a diagnosis, which may scan the sessions: one at a time.
+        self.diagnosing = asyncio.Lock()
+        inspector.background.push_async_callback(self.listing.close)
+
+
+def _scans_of(request: Request) -> _CacheScans:
+    state = request.app.state
+    if not hasattr(state, "cache_scans"):
+        state.cache_scans = _CacheScans(inspector_of(request))
+    scans: _CacheScans = state.cache_scans
+    return scans
+
+
+async def caches(request: Request) -> Response:
+    """The cached results with TTL, size, and the sessions whose query they are. `again=1`: scan again.
+
+    `entries`: null before the first scan is complete, then at most MAX_ENTRIES, those cached last; all fields of
+    `SharedScan.report`.
+    """
+    scan = _scans_of(request).listing
+    scan.ask(again=request.query_params.get("again") == "1")
+    await scan.wait(WAIT_SECONDS)
+    found = scan.result
+    entries = [_row(one) for one in found.entries] if found is not None else None
+    totals = {name: getattr(found, name, None) for name in ("total", "bytes", "sessions_problem")}
+    answer = {"entries": entries, **totals, "limit": MAX_ENTRIES, "where": manager_of(request).cache.where}
+    return json_response(request, {**answer, **scan.report(), "now": timestamp()})
+
+
+def _row(one: CachedQuery) -> dict[str, Any]:
+    """An entry with the TTL that it has now: 0 if it has expired since."""
+    ttl_ms = one.cached.ttl_ms
+    if ttl_ms is not None:
+        ttl_ms = max(0, ttl_ms - round((time.monotonic() - one.read_at) * 1000))
+    return {
+        "cache_key": one.cached.cache_key,
+        "has_page": is_cache_key(one.cached.cache_key),
+        "ttl_ms": ttl_ms,
+        "bytes": one.cached.bytes,
+        "count": one.cached.count,
+        "error": one.cached.error,
+        "session_count": one.session_count,
+        "sessions": one.sessions,
+        "query": one.query,
+    }
+
+
+async def cached_results(request: Request) -> Response:
+    """One cached entry with its results; `results` is null if `problem` says why they are not shown.
+
+    `sessions`, `session_count` and `query` are those of the last scan; null if it did not find this key.
+    """
+    manager, key = manager_of(request), check_cache_key(request.path_params["key"])
+    found = await manager.cache.lookup([key])
+    results, problem = None, None
+    if not found:
+        await manager.cache.raw(key)  # raises NotFound
+        raise NotFound(f"nothing was cached under {key} a moment ago; try again")
+    [cached] = found
+    if cached.error is not None:
+        problem = cached.error
+    elif cached.bytes > MAX_SHOWN_BYTES:
+        problem = f"These results are larger than {MAX_SHOWN_BYTES:,} bytes; `awictl cache show {key}` prints them."
+    else:
+        try:
+            raw = await manager.cache.raw(key)
+            results = manager.cache.decoded(key, raw)
+        except NotFound:
+            raise
+        except AwiError as error:
+            problem = str(error)
+    scan = _scans_of(request).listing
+    scan.ask()
+    await scan.wait(WAIT_SECONDS)
+    known = next((one for one in scan.result.entries if one.cached.cache_key == key), None) if scan.result else None
+    answer = {
+        "cache_key": key,
+        "ttl_ms": cached.ttl_ms,
+        "bytes": cached.bytes,
+        "count": len(results) if results is not None else cached.count,
+        "results": results,
+        "problem": problem,
+        "session_count": known.session_count if known is not None else None,
+        "sessions": known.sessions if known is not None else None,
+        "query": known.query if known is not None else None,
+        "where": manager.cache.where,
+        "now": timestamp(),
+    }
+    return json_response(request, answer)
+
+
+async def diagnosis(request: Request) -> Response:
+    """Why a query is or is not cached: `filters` and `sort` as JSON, or `session`: the query that a session is at.
+
+    Returns the diagnosis as `awictl cache diagnose -o json`, with the `query` that it is about.
+    """
+    manager, scans = manager_of(request), _scans_of(request)
+    query = await _query_in(request, manager)
+    async with scans.diagnosing:
+        found = await manager.diagnose_query(*query, rate=scans.rate)
+    filters, sort = query
+    return json_response(request, {**found.row(), "query": {"filters": filters, "sort": sort}, "now": timestamp()})
+
+
+async def _query_in(request: Request, manager: StateManager) -> tuple[Any, Any]:
+    given = request.query_params
+    if session_id := given.get("session"):
+        if given.get("filters") or given.get("sort"):
+            raise InvalidInput("session cannot be combined with filters or sort")
+        return checked_query(session_id, manager.decoded(session_id, await manager.read_session(session_id)))
+    limit = manager.settings.max_delta_bytes
+    filters, sort = (_parsed(given.get(name, ""), name, limit) for name in ("filters", "sort"))
+    return filters, sort
+
+
+def _parsed(text: str, name: str, limit: int) -> Any:
+    """A JSON value of at most `limit` bytes; an empty object for an empty text. Raises InvalidInput."""
+    data = text.strip().encode("utf-8", "surrogatepass")
+    if len(data) > limit:
+        raise InvalidInput(f"{name} is larger than {limit:,} bytes, the limit set by AWI_MAX_DELTA_BYTES")
+    try:
+        return parse_input(data) if data else {}
+    except InvalidInput as error:
+        raise InvalidInput(f"{name} is {error}") from None
+
+
+ROUTES = [
+    Route("/api/caches", caches),
+    Route("/api/caches/diagnose", diagnosis),
+    Route("/api/caches/{key}", cached_results),
+]

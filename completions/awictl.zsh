@@ -38,6 +38,7 @@ _awictl() {
       'media:Cache images and their embeddings, and find similar images'
       'keys:List AWI'\''s keys; show their TTLs, sizes and memory'
       'serve:Serve the HTTP API of the Express app'
+      'ui:Open the inspector, a page on which to find sessions, scrub through them, and follow them'
       'embedded:Start and stop the embedded server, a private Valkey'
       'demo:Demonstrate the life of a session on the embedded server'
       'health:Check that Redis and the archive respond'
@@ -61,6 +62,7 @@ _awictl() {
         media) _awictl_media ;;
         keys) _awictl_keys ;;
         serve) _awictl_serve ;;
+        ui) _awictl_ui ;;
         embedded) _awictl_embedded ;;
         demo) _awictl_demo ;;
         health) _awictl_health ;;
@@ -1346,6 +1348,31 @@ _awictl_serve() {
     '--proxy=[Address or network of a proxy whose X-Forwarded-For names the client; repeatable.]:ADDRESS: ' \
     '--cors=[Origin of web pages that may call the API, such as https,//example.com, or * for any; repeatable.]:ORIGIN: ' \
     '--no-fallback[Fail while Redis is unreachable, instead of going on in MongoDB.]' \
+    '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
+    '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
+    '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \
+    '--archive=[URL of the archive, mongodb,//HOST/DATABASE or sqlite,///FILE.]:URL: ' \
+    '--embedded[Use the embedded server, a private Valkey that awictl starts.]' \
+    '(-o --output)'{-o,--output=}'[Output format.  (default, table on a terminal, JSON elsewhere)]:table|json|jsonl|yaml:(table wide json jsonl yaml csv ids raw)' \
+    '--jq=[Print what this jq expression makes of the JSON output; strings are raw.]:EXPR: ' \
+    '--local[Print times in the local time zone instead of UTC.]' \
+    '--timeout=[Timeout for a connection or a reply, in seconds.]:SECONDS: ' \
+    '--no-color[Disable colors.]' \
+    '(-q --quiet)'{-q,--quiet}'[Print no notices on stderr.]' \
+    '(-v --verbose)'{-v,--verbose}'[Print more on stderr, and tracebacks of errors.]' \
+    '(-h --help)'{-h,--help}'[Show this message and exit.]'
+}
+
+_awictl_ui() {
+  _arguments \
+    '--host=[Address to listen on.]:ADDRESS: ' \
+    '--port=[Port to listen on; 0 selects a free one.]:PORT: ' \
+    '--open[Open the page in a browser.]' \
+    '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT:(default email bearer basic jwt api-key awi-key card private-key secret)' \
+    '--rate=[Scan at most N keys per second.]:N: ' \
+    '--behind-tls[A proxy terminates TLS, other machines may connect, cookies are for HTTPS only.]' \
+    '--insecure[Other machines may connect, although without TLS.]' \
+    '--allow-host=[Name under which browsers may reach the page, such as inspector.example.com; may be repeated.]:NAME: ' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \

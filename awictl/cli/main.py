@@ -22,7 +22,7 @@ COMMANDS = {
     "media": "Cache images and their embeddings, and find similar images.",
     "keys": "List AWI's keys; show their TTLs, sizes and memory.",
     "serve": "Serve the HTTP API of the Express app.",
-    "ui": "Open the inspector: sessions, agents, caches and findings in a browser.",
+    "ui": "Open the inspector, a page on which to find sessions, scrub through them, and follow them.",
     "embedded": "Start and stop the embedded server, a private Valkey.",
     "demo": "Demonstrate the life of a session on the embedded server.",
     "health": "Check that Redis and the archive respond.",

@@ -21,7 +21,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
-from ..util.http_server import Server, listen, url_of_address
+from ..util.http_server import SignalledServer, listen, url_of_address
 from .app import Api, create_app
 from .connections import ConnectionLimits, max_connections
 from .metrics import SHARED_FOLDER
@@ -77,7 +77,7 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
     )
     try:
         if options.workers == 1:
-            await Server(config).serve([listener])
+            await SignalledServer(config).serve([listener])
         else:
             _serve_with_workers(config, listener)
     finally:

@@ -11,7 +11,7 @@ import uvicorn
 from ..errors import Refused
 from ..settings import Settings
 from ..util.daemon_thread import in_daemon_thread
-from ..util.http_server import Server, listen, url_of_address
+from ..util.http_server import SignalledServer, listen, url_of_address
 from .access import TOKEN, AccessControl, HostNames, LoginLinks
 from .app import create_app
 from .inspector import Inspector
@@ -70,6 +70,6 @@ async def run_inspector(
     if open_browser:
         await in_daemon_thread(lambda: webbrowser.open(link))
     try:
-        await Server(config, inspector.stopping.set).serve([listener])
+        await SignalledServer(config, inspector.stopping.set).serve([listener])
     finally:
         listener.close()

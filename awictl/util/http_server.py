@@ -13,7 +13,7 @@ import uvicorn
 from ..errors import Refused
 
 
-class Server(uvicorn.Server):
+class SignalledServer(uvicorn.Server):
     """uvicorn's server, except for signals: SIGTERM ends it with exit code 0, Ctrl-C with KeyboardInterrupt."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None] = lambda: None) -> None:

@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 #: Commands that do not use Redis, or have their own tests: full screens, servers, the embedded server, two stores.
 WITHOUT_REDIS = {
     *("serve", "session watch", "demo", "embedded", "top", "completion", "help", "version", "config", "cache key"),
-    *("bench tokens", "migrate"),
+    *("bench tokens", "migrate", "ui"),
 }
 #: Commands that use MongoDB or the archive only.
 ARCHIVE_ONLY = {

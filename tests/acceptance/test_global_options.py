@@ -94,9 +94,9 @@ EMBEDDED = {"embedded start", "embedded status", "embedded stop", "demo"}
 
 #: Commands for the app's own collections (see test_agent_audit.py).
 ON_THE_APP = {"agent audit", "agent events"}
-#: Commands with tests of their own: test_migrate_command.py, test_bench_latency.py, test_bench_tokens.py and
-#: test_session_verify.py.
-TESTED_APART = {"migrate", "bench latency", "bench tokens", "session verify"}
+#: Commands with tests of their own: test_migrate_command.py, test_bench_latency.py, test_bench_tokens.py,
+#: test_session_verify.py and test_ui_command.py.
+TESTED_APART = {"migrate", "bench latency", "bench tokens", "session verify", "ui"}
 
 NODES = list(tree().walk())
 COMMANDS = [node for node in NODES if not node.children]

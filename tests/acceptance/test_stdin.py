@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from support.documents import compact, document, put, session_key
 from support.proxy import Proxy
 from support.terminal import CTRL_C, on_terminal
 from support.valkey import ValkeyServer
+from support.waiting import eventually
 
 INTERRUPTED = 130
 CTRL_D = "\x04"
@@ -54,13 +55,6 @@ def send(process: subprocess.Popen[bytes], data: bytes) -> None:
     deadline = time.monotonic() + LIMIT_SECONDS
     while any(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4))):
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 

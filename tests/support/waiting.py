@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 #: Seconds between two looks at what is awaited.
 _TICK = 0.02
+#: Seconds after which something that is waited for will not happen any more.
+LIMIT_SECONDS = 60.0
 
 
 async def within(seconds: float, awaited: Awaitable[_T]) -> _T:
@@ -36,3 +38,11 @@ def suspend(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZ":
         time.sleep(0.001)
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    """Wait until something holds; fail if that takes very long."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never held"
+        time.sleep(_TICK)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from ..archive.values import truncate_to_milliseconds
 from ..document.json_codec import encodable
+from ..document.keys import is_object_id
 from ..errors import AwiError, InvalidInput, NotFound, Refused
 from ..settings import Settings
 from .api_keys import AgentKey, KeyState, Permission
@@ -165,6 +166,19 @@ class AgentRegistry:
         """Return the id of the agent with this id or name; None if there is none. Raises Refused like `get`."""
         found = _named(await self._key_store.named([agent]) if agent == encodable(agent) else [], agent)
         return found.agent_id if found is not None else None
+
+    async def identify(self, agent: str) -> tuple[str, str | None]:
+        """Return the id of an agent, and its name if it has a key. One whose key was deleted can be given by its id.
+
+        Raises NotFound, and Refused if several agents have that name.
+        """
+        try:
+            key = await self.get(agent)
+        except NotFound:
+            if not is_object_id(agent):
+                raise
+            return agent, None
+        return key.agent_id, key.name
 
     async def suspend(self, agent: str | AgentKey, *, for_ms: int | None = None, reason: str | None = None) -> AgentKey:
         """Refuse the requests of an agent until it is resumed, or for `for_ms` milliseconds. Returns the changed key.

@@ -37,7 +37,7 @@ class DocumentDifference:
 
     def pointers(self, before: dict[str, Any]) -> list[str]:
         """JSON pointers to the fields that differ. `before`: the first document."""
-        return [*_changed(self.delta, before, ""), *self.removed]
+        return [*_changed(self.delta, before), *self.removed]
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> DocumentDifference:
@@ -66,11 +66,12 @@ def _difference(before: dict[str, Any], after: dict[str, Any], path: str, remove
     return delta
 
 
-def _changed(delta: dict[str, Any], before: dict[str, Any], path: str) -> Iterator[str]:
-    for key, value in delta.items():
-        place, inner = pointer(path, key), before.get(key)
+def _changed(delta: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
+    pending: list[tuple[Any, Any, str]] = [(delta, before, "")]
+    while pending:
+        value, inner, place = pending.pop()
         if isinstance(value, dict) and isinstance(inner, dict):
-            yield from _changed(value, inner, place)
+            pending += [(one, inner.get(key), pointer(place, key)) for key, one in reversed(value.items())]
         else:
             yield place
 

@@ -9,7 +9,6 @@ from ..framework.params import option
 from ..framework.parsers import parse_moment
 from . import audit_view
 from .arguments import Agent, AuditLimit, Since
-from .audit_query import agent_of
 
 Until = Annotated[
     datetime | None,
@@ -59,7 +58,7 @@ async def run(
 
     async with ctx.manager() as manager:
         log = manager.audit_log
-        agent_id, name = await agent_of(manager, agent)
+        agent_id, name = await (await manager.existing_agents()).identify(agent)
         query = AuditQuery(agent_id, name, since=since, until=until, operation=operation, failed=failed)
         await render(ctx, Batches(log.entries(query, limit)), log.where, limit)
 

@@ -11,7 +11,6 @@ from ..framework.params import option
 from ..framework.parsers import plain_id
 from . import audit_view
 from .arguments import AuditLimit, DryRun, Since
-from .audit_query import agent_of
 
 if TYPE_CHECKING:
     from ...agents.audit import AuditLog
@@ -75,7 +74,7 @@ async def run(
 
     async with ctx.manager() as manager:
         log = manager.audit_log
-        agent_id, name = await agent_of(manager, agent) if agent is not None else (None, None)
+        agent_id, name = await (await manager.existing_agents()).identify(agent) if agent is not None else (None, None)
         query = AuditQuery(agent_id, name, since=since, severities=severities, unresolved=unresolved)
         await render(ctx, Batches(log.events(query, limit)), log.where, limit)
 

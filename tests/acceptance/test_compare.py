@@ -4,51 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
 
 import pytest
-from support.archives import stamp
 from support.cli import Cli, unchanged
-from support.documents import compact, document, put
+from support.documents import compact, put
+from support.runs import COMMON, FIRST, SECOND, did, put_two_runs, run
 from support.valkey import ValkeyServer
 
 from awictl.document.byte_layout import encode
-from awictl.document.merge import merge
 
-FIRST, SECOND = "sess_first", "sess_second"
 COMPARE = ["session", "compare", FIRST, SECOND]
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e"
-
-
-def run(session_id: str, actions: list[dict[str, Any]]) -> dict[str, Any]:
-    """A session after these actions, each with a name, and any of input, delta, success and observation."""
-    made = document([0], session_id)
-    made["history"]["actions"][0] |= {"input": {}, "delta": {}}
-    for t, action in enumerate(actions, 1):
-        record = {"t": t, "input": {}, "delta": {}, "timestamp": stamp(t), "success": True, **action}
-        made = merge(made, record["delta"])
-        made["history"]["actions"].append(record)
-        made["history"]["last_action"] = record
-        made["statistics"] |= {"total_actions": t, "successful_actions": t}
-    return made
-
-
-def did(name: str, **fields: Any) -> dict[str, Any]:
-    return {"action": name, **fields}
-
-
-COMMON = [did("list_posts"), did("filter", input={"tag": "news"}, delta={"page_state": {"filters": {"tag": "news"}}})]
 
 
 @pytest.fixture
 def two(awictl: Cli, valkey: ValkeyServer) -> Cli:
     """Two runs that part at action 5, after their states have parted at action 4."""
-    first = [*COMMON, did("open", observation="2 posts"), did("next", delta={"page_state": {"route": "/a"}})]
-    second = [*COMMON, did("open", success=False), did("next", delta={"page_state": {"route": "/b"}})]
-    first += [did("search", input={"q": "awi"}), did("end")]
-    second += [did("sort"), did("get_post", input={"id": 7}), did("end")]
-    put(valkey, encode(run(FIRST, first)), FIRST)
-    put(valkey, compact(run(SECOND, second)), SECOND)
+    put_two_runs(valkey)
     return awictl
 
 

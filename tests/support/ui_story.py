@@ -1,4 +1,4 @@
-"""Sessions of agents that work as agents do: they search, filter, open posts, fail, wait, comment. For pages to show."""
+"""Sessions of agents that work as agents do: they search, filter, open posts, fail, wait, comment."""
 
 from __future__ import annotations
 

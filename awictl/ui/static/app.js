@@ -4,7 +4,7 @@ import {html, render, useEffect, useState} from "./vendor/preact-htm.js";
 import {getJson} from "./api.js";
 import {Problem} from "./notices.js";
 import {Link, useLocation} from "./router.js";
-import {Text} from "./text.js";
+import {Text, visible} from "./text.js";
 import {learnTime} from "./time.js";
 import {ThemeButton, applyTheme} from "./theme.js";
 import {AgentsPage} from "./pages/agents.js";
@@ -27,8 +27,16 @@ function pageOf(path) {
   if (path === "/") return {...PAGES[0], id: null};
   const found = PAGES.find((one) => path === one.path || path.startsWith(`${one.path}/`));
   if (!found) return null;
-  const id = path.slice(found.path.length + 1);
+  const id = decoded(path.slice(found.path.length + 1));
   return id ? {...found, page: found.detail, id} : {...found, id: null};
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // not an address that the inspector made
+  }
 }
 
 function App() {
@@ -52,7 +60,7 @@ function App() {
     return () => clearInterval(timer);
   }, []);
   useEffect(() => {
-    document.title = `${found?.id ?? found?.title ?? "Not found"} · awictl`;
+    document.title = `${visible(found?.id ?? found?.title ?? "Not found")} · awictl`;
   }, [found?.id, found?.title]);
   return html`
     <a class="skip" href="#main">Skip to the page</a>

@@ -6,7 +6,7 @@ const listeners = new Set();
 
 function current() {
   return {
-    path: decodeURI(location.pathname),
+    path: location.pathname,
     query: Object.fromEntries(new URLSearchParams(location.search)),
     hash: location.hash.slice(1),
   };
@@ -42,7 +42,7 @@ export function navigate(url, {replace = false} = {}) {
   notify();
 }
 
-/** The current place: `{path, query, hash}`, `query` an object. */
+/** The current place: `{path, query, hash}`; the path is encoded, `query` is an object. */
 export function useLocation() {
   const [place, setPlace] = useState(current);
   useEffect(() => {

@@ -107,6 +107,37 @@ class SessionSelection:
                 raise
             raise Unreachable(f"{degraded}; and {error}") from error
 
+    async def find_live(
+        self,
+        where: WhereExpression | None = None,
+        *,
+        value: Operand | None = None,
+        rate: float | None = None,
+        seen: FingerprintSet,
+    ) -> AsyncGenerator[SelectedBatch, None]:
+        """Iterate over the live sessions that match, then over those that are being ended; otherwise like `find`.
+
+        seen: receives the ids of all of them, whether they match or not. Raises Unreachable.
+        """
+        chosen = _Choice(where, value)
+        async with aclosing(self._live(chosen, seen, rate)) as batches:
+            async for batch in batches:
+                yield batch
+        for session_id in seen.add_new(await self._store.endings.ids()):
+            yield await self._ending(None, chosen, session_id)
+
+    async def find_archived(
+        self, where: WhereExpression | None = None, *, value: Operand | None = None
+    ) -> AsyncGenerator[SelectedBatch, None]:
+        """Iterate over the sessions of the archive that match, also over those that are live; otherwise like `find`.
+
+        Raises Refused without an archive, NotFound if its file does not exist, and Unreachable.
+        """
+        archive = await self._existing_archive()
+        async with aclosing(_archived(archive, _Choice(where, value), FingerprintSet())) as batches:
+            async for batch in batches:
+                yield batch._replace(place=Place.ARCHIVED)
+
     async def _existing_archive(self) -> Archive:
         archive = required(self._open_archive())
         await archive.check_exists()
@@ -134,11 +165,13 @@ class SessionSelection:
                 ]
                 yield _batch([(one.summary, chosen.selected(one)) for one in sessions], seen)
 
-    async def _ending(self, archive: Archive, chosen: _Choice, session_id: str) -> SelectedBatch:
+    async def _ending(self, archive: Archive | None, chosen: _Choice, session_id: str) -> SelectedBatch:
         """A session that was being ended: what was taken of it, or what became of that meanwhile."""
         taken = await self._store.endings.taken(session_id)
-        if not taken and isinstance(archived := (await archive.load_many([session_id])).get(session_id), Archived):
-            return (await _archived_batch(archive, chosen, [archived.summary]))._replace(place=Place.ARCHIVED)
+        if archive is not None and not taken:
+            archived = (await archive.load_many([session_id])).get(session_id)
+            if isinstance(archived, Archived):
+                return (await _archived_batch(archive, chosen, [archived.summary]))._replace(place=Place.ARCHIVED)
         stored = Stored(taken.split(SEPARATOR)[-1], None) if taken else await self._store.read(session_id)
         if stored is None:
             return SelectedBatch([], 0, [])

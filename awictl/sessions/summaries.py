@@ -87,7 +87,7 @@ def summaries(batch: Sequence[SessionFields]) -> list[Summary]:
             fields.route,
             fields.actions,
             fields.last_activity,
-            None if (moment := _epoch_ms(fields.last_activity)) is None else now - moment if moment < now else 0,
+            None if (moment := epoch_ms(fields.last_activity)) is None else now - moment if moment < now else 0,
             fields.ttl_ms,
             fields.bytes,
             fields.failed_actions,
@@ -109,11 +109,11 @@ def _other_state(fields: SessionFields) -> SessionState:
 
 def idle_since(activity: Any) -> int | None:
     """Milliseconds since a stored timestamp, 0 if it is in the future; None if it is not a timestamp."""
-    moment = _epoch_ms(activity)
+    moment = epoch_ms(activity)
     return max(0, int(time.time() * 1000) - moment) if moment is not None else None
 
 
-def _epoch_ms(activity: Any) -> int | None:
+def epoch_ms(activity: Any) -> int | None:
     """A stored timestamp in milliseconds since 1970; None if it is not one."""
     try:
         return (_from_iso(activity) - EPOCH) // _MILLISECOND

@@ -25,6 +25,10 @@ class FingerprintSet:
     def __init__(self) -> None:
         self._buckets = [b""] * _BUCKETS
 
+    def missing(self, texts: Iterable[Text]) -> list[Text]:
+        """Those of the texts that are not in the set, in order."""
+        return [one for one in texts if (place := _place(one))[1] not in self._buckets[place[0]]]
+
     def add_new(self, texts: Iterable[Text]) -> list[Text]:
         """Add texts; return those that were not in the set before, each once, in order."""
         buckets = self._buckets
@@ -39,3 +43,9 @@ class FingerprintSet:
                 buckets[index] = bucket + mark
                 found.append(text)
         return found
+
+
+def _place(text: str | bytes) -> tuple[int, bytes]:
+    """The bucket of a text, and its fingerprint."""
+    number = hash(text)
+    return number & (_BUCKETS - 1), (number >> _BUCKET_BITS & _FINGERPRINT_MASK).to_bytes(_FINGERPRINT_BYTES, "little")

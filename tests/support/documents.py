@@ -60,7 +60,7 @@ def named(server: ValkeyServer | MongoLive, key: str) -> str:
     return server.location(key) if isinstance(server, MongoLive) else key
 
 
-def put(server: ValkeyServer | MongoLive, raw: bytes, session_id: str = SESSION_ID, seconds: int = 1000) -> str:
+def put(server: ValkeyServer | MongoLive, raw: bytes, session_id: str = SESSION_ID, seconds: int | None = 1000) -> str:
     """Store a string as a session without awictl; return the session id."""
     server.raw.set(session_key(session_id), raw, ex=seconds)
     return session_id

@@ -1,7 +1,78 @@
-"""The data of the page `sessions`."""
+"""The data of the page `sessions`: one list of all sessions, which is kept up to date."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-ROUTES: list[Route] = []
+from ...errors import InvalidInput
+from ...sessions.where.grammar import parse
+from ..events import event_stream
+from ..inspector import inspector_of
+from ..listing.listings import Listings
+from ..listing.rows import SORTS
+from ..listing.source import SessionSource
+from ..listing.table import Order
+from ..listing.window import WindowQuery
+
+#: Maximum number of rows of a window.
+MOST_ROWS = 200
+#: Maximum place of the first row.
+_MOST_OFFSET = 10**9
+
+
+async def events(request: Request) -> Response:
+    """A part of the list, again whenever something in it has changed."""
+    where = request.query_params.get("where", "").strip() or None
+    if where is not None:
+        parse(where)
+    archived = _choice(request, "archived", ("1", "0")) == "1"
+    sort = _choice(request, "sort", tuple(SORTS))
+    order = Order(sort, _choice(request, "order", ("desc", "asc")) == "desc")
+    query = WindowQuery(
+        order, _number(request, "offset", 0, 0, _MOST_OFFSET), _number(request, "limit", 100, 1, MOST_ROWS)
+    )
+
+    async def windows() -> AsyncGenerator[tuple[str, Any], None]:
+        async with (
+            _listings(request).use(where, archived=archived) as listing,
+            aclosing(listing.windows(query)) as found,
+        ):
+            async for window in found:
+                yield "window", window.value()
+
+    return event_stream(request, windows())
+
+
+def _listings(request: Request) -> Listings:
+    """The lists of all pages."""
+    state, inspector = request.app.state, inspector_of(request)
+    if not hasattr(state, "session_listings"):
+        state.session_listings = Listings(SessionSource(inspector.manager, inspector.options.rate))
+        inspector.background.push_async_callback(state.session_listings.close)
+    listings: Listings = state.session_listings
+    return listings
+
+
+def _choice(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    """A parameter that is one of these, the first by default. Raises InvalidInput."""
+    value = request.query_params.get(name) or choices[0]
+    if value not in choices:
+        raise InvalidInput(f"{name} must be one of {', '.join(choices)}")
+    return value
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """A parameter that is a whole number. Raises InvalidInput."""
+    text = request.query_params.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise InvalidInput(f"{name} must be a whole number from {least} to {most:,}")
+    return int(text)
+
+
+ROUTES = [Route("/api/sessions/events", events)]

@@ -1,0 +1,1 @@
+"""The list of sessions that the pages of the inspector share."""

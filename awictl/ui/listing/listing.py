@@ -1,0 +1,274 @@
+"""A list of sessions that is read again and again as long as pages show it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import aclosing
+from typing import Any
+
+from ...document.timestamps import timestamp
+from ...errors import AwiError, NotFound, Unreachable
+from ...sessions.where.fields import Place
+from ...store.base import SessionVersion
+from ...util.fingerprint_set import FingerprintSet
+from .clock import Clock
+from .part import ListPart
+from .rows import Columns, Row
+from .slices import slices
+from .source import SessionSource, live_rows
+from .table import Order, Table
+from .window import Window, WindowQuery
+
+#: Seconds between two looks at the sessions that are on a page; also the least time between two windows of a page.
+TICK = 0.2
+#: Least time between two scans in seconds, and the time between them as a multiple of the duration of the last: a list
+#: takes up at most 5 % of the time of the servers.
+SCAN_PAUSE, SCAN_FACTOR = 0.25, 20.0
+#: Time between two sorts, as a multiple of the duration of the last.
+SORT_FACTOR = 9.0
+#: Seconds until a scan that failed is repeated.
+RETRY_PAUSE = 1.0
+#: Maximum number of sessions that are looked at in one tick.
+MOST_REFRESHED = 1_000
+#: Maximum number of rows, of the live and of the archived sessions each.
+MOST_ROWS = 1_000_000
+#: Maximum number of sessions that are kept in the list between Redis and the archive.
+MOST_GONE = 10_000
+
+
+class Listing:
+    """All sessions that match an expression. `run` reads them; `windows` shows a part of them."""
+
+    def __init__(self, source: SessionSource, where: str | None, *, archived: bool, clock: Clock) -> None:
+        self._source, self._where, self._clock = source, where, clock
+        self._live, self._archived = ListPart(Place.LIVE), ListPart(Place.ARCHIVED)
+        self._archived.complete = not archived
+        self._has_archived = archived
+        #: Sessions that were live and may be in the archive, which is to be scanned, and when they were missed.
+        self._gone: dict[str, tuple[Row, float]] = {}
+        self._keys: int | None = None
+        self._table = self._new_table()
+        #: Whether the table lacks sessions that were read, and the earliest time to sort them.
+        self._outdated = False
+        self._sort_at = 0.0
+        #: What is on pages: by page the order, and the live sessions as the table has them.
+        self._shown: dict[Hashable, tuple[Order, list[Row]]] = {}
+        #: The sessions on pages that have changed since they were scanned, as they are now.
+        self._fresh: dict[str, Row] = {}
+        self._versions: dict[str, SessionVersion] = {}
+        self._refresh_error: AwiError | None = None
+        self._refreshed = 0
+        self._changed = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Read the sessions until cancelled."""
+        tasks = [self._scan(self._live, self._live_batches, after=None)]
+        if self._has_archived:
+            tasks.append(self._scan(self._archived, self._archived_batches, after=self._live))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in [*tasks, self._tick()]:
+                    group.create_task(one)
+        except BaseExceptionGroup as errors:
+            self._failure = errors.exceptions[0]
+            self._notify()
+            raise
+
+    # -- what pages show
+
+    async def windows(self, query: WindowQuery) -> AsyncGenerator[Window, None]:
+        """A part of the list, again whenever something in it has changed."""
+        page, sent = object(), None
+        try:
+            while True:
+                changed = self._changed
+                window = await self._window(page, query)
+                if sent is None or not window.is_like(sent):
+                    yield window
+                    sent = window
+                await changed.wait()
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            self._shown.pop(page, None)
+
+    async def _window(self, page: Hashable, query: WindowQuery) -> Window:
+        table = self._table
+        numbers = await table.order(query.order)
+        rows = [table[number] for number in numbers[query.offset : query.offset + query.limit]]
+        self._shown[page] = query.order, live_rows(rows)
+        rows = [self._fresh.get(one.session_id, one) if one.place == Place.LIVE.value else one for one in rows]
+        return Window(
+            len(numbers),
+            query.offset,
+            rows,
+            self._live.read + self._archived.read,
+            self._live.complete and self._archived.complete,
+            self._keys,
+            self._degraded(),
+            self._problem(),
+        )
+
+    def _degraded(self) -> str | None:
+        parts = [(self._live, self._source.name), (self._archived, "the archive")]
+        found = [part.problem(what) for part, what in parts if isinstance(part.error, Unreachable)]
+        if self._refresh_error is not None and self._live.error is None:
+            found.insert(0, f"live sessions are as they were read last, since {self._refresh_error}")
+        return "; ".join(filter(None, found)) or None
+
+    def _problem(self) -> str | None:
+        parts = [(self._live, self._source.name), (self._archived, "the archive")]
+        found = [
+            part.problem(what)
+            for part, what in parts
+            if part.error is not None and not isinstance(part.error, Unreachable | NotFound)
+        ]
+        found += [
+            f"only the first {MOST_ROWS:,} {part.place.value} sessions are listed: use a filter"
+            for part, _ in parts
+            if part.truncated
+        ]
+        return "; ".join(filter(None, found)) or None
+
+    # -- reading
+
+    def _live_batches(self, seen: FingerprintSet) -> AsyncGenerator[tuple[int, list[Row]], None]:
+        return self._source.live(self._where, seen)
+
+    def _archived_batches(self, _: FingerprintSet) -> AsyncGenerator[tuple[int, list[Row]], None]:
+        return self._source.archived(self._where)
+
+    async def _scan(
+        self,
+        part: ListPart,
+        batches: Callable[[FingerprintSet], AsyncGenerator[tuple[int, list[Row]], None]],
+        after: ListPart | None,
+    ) -> None:
+        """Scan again and again. `after`: the part whose first scan, or attempt, has to be over."""
+        while after is not None and not after.complete and after.error is None:
+            await self._clock.sleep(TICK)
+        while True:
+            started = self._clock.now()
+            try:
+                if part.place is Place.LIVE and not part.complete:
+                    self._keys = await self._source.keys()
+                await self._scan_once(part, batches)
+            except AwiError as error:
+                part.error = error
+                # a file that does not exist yet has no sessions
+                part.complete = part.complete or not isinstance(error, Unreachable)
+                pause = RETRY_PAUSE
+            else:
+                part.error = None
+                pause = max(SCAN_PAUSE, SCAN_FACTOR * (self._clock.now() - started))
+            self._outdated = True
+            await self._clock.sleep(pause)
+
+    async def _scan_once(
+        self, part: ListPart, batches: Callable[[FingerprintSet], AsyncGenerator[tuple[int, list[Row]], None]]
+    ) -> None:
+        columns, seen, read, began = Columns(part.place), FingerprintSet(), 0, self._clock.now()
+        at_once = not part.complete and not len(part.columns)  # the first rows appear as they are found
+        if at_once:
+            part.columns, part.seen = columns, seen
+        part.truncated = False
+        async with aclosing(batches(seen)) as found:
+            async for count, rows in found:
+                columns.extend(rows)
+                read += count
+                if at_once:
+                    part.read, self._outdated = read, True
+                if len(columns) >= MOST_ROWS:
+                    part.truncated = True
+                    break
+        if part is self._live and self._has_archived:
+            await self._miss(part.columns, seen)
+        part.columns, part.seen, part.read, part.began = columns, seen, read, began
+        part.complete, part.read_at = True, timestamp()
+
+    async def _miss(self, before: Columns, seen: FingerprintSet) -> None:
+        """Keep the rows of sessions that are not live any more until the archive was scanned."""
+        now = self._clock.now()
+        async for start, ids in slices(before.ids, len(before)):
+            if gone := set(seen.missing(ids)):
+                rows = [before[start + at].gone() for at, one in enumerate(ids) if one in gone]
+                self._gone |= {row.session_id: (row, now) for row in rows[: MOST_GONE - len(self._gone)]}
+        back = {*self._gone}.difference(seen.missing([*self._gone]))
+        self._gone = {one: gone for one, gone in self._gone.items() if one not in back}
+
+    # -- ticks
+
+    async def _tick(self) -> None:
+        refresh: asyncio.Task[bool] | None = None
+        state = ()
+        try:
+            while True:
+                # a server that hangs does not keep the page from showing what else there is
+                refresh = refresh or asyncio.create_task(self._refresh())
+                await asyncio.wait({refresh}, timeout=TICK)
+                changed = False
+                if refresh.done():
+                    changed, refresh = refresh.result(), None
+                if self._outdated and (self._clock.now() >= self._sort_at or self._is_complete > self._table.complete):
+                    self._outdated = False
+                    await self._sort()
+                    changed = True
+                before, state = state, self._state()
+                if changed or state != before:
+                    self._notify()
+                await self._clock.sleep(TICK)
+        finally:
+            if refresh is not None:
+                refresh.cancel()
+                await asyncio.gather(refresh, return_exceptions=True)
+
+    def _state(self) -> tuple[Any, ...]:
+        return self._live.read, self._archived.read, self._is_complete, self._degraded(), self._problem()
+
+    @property
+    def _is_complete(self) -> bool:
+        return self._live.complete and self._archived.complete
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _new_table(self) -> Table:
+        self._gone = {one: gone for one, gone in self._gone.items() if gone[1] >= self._archived.began}
+        gone = Columns(Place.LIVE)
+        gone.extend(row for row, _ in self._gone.values())
+        columns = self._live.columns, gone, self._archived.columns
+        return Table(*columns, self._live.seen, complete=self._is_complete)
+
+    async def _sort(self) -> None:
+        """Replace the table, sorted as the pages show it."""
+        started = self._clock.now()
+        table = self._new_table()
+        for order in {order for order, _ in self._shown.values()}:
+            await table.order(order)
+        self._table = table
+        now = self._clock.now()
+        self._sort_at = now + SORT_FACTOR * (now - started)
+
+    async def _refresh(self) -> bool:
+        """Look at the live sessions that are on pages; return whether one has changed."""
+        shown = {row.session_id: row for _, rows in [*self._shown.values()] for row in rows}
+        self._fresh = {one: row for one, row in self._fresh.items() if one in shown}
+        self._versions = {one: version for one, version in self._versions.items() if one in shown}
+        if not shown:
+            return False
+        rows = [self._fresh.get(one, row) for one, row in shown.items()]
+        if len(rows) > MOST_REFRESHED:  # in turns
+            start = self._refreshed % len(rows)
+            self._refreshed = start + MOST_REFRESHED
+            rows = (rows[start:] + rows[:start])[:MOST_REFRESHED]
+        try:
+            changed = await self._source.changed(rows, self._versions)
+        except AwiError as error:
+            self._refresh_error = error
+            return False
+        self._refresh_error = None
+        self._fresh |= {row.session_id: row for row in changed}
+        return bool(changed)

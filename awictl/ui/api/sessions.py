@@ -17,7 +17,7 @@ from ..inspector import inspector_of
 from ..listing.listings import Listings
 from ..listing.rows import SORTS
 from ..listing.source import SessionSource
-from ..listing.table import Order
+from ..listing.table import RowOrder
 from ..listing.window import WindowQuery
 
 #: Maximum number of rows of a window.
@@ -33,7 +33,7 @@ async def events(request: Request) -> Response:
         parse(where)
     archived = _choice(request, "archived", ("1", "0")) == "1"
     sort = _choice(request, "sort", tuple(SORTS))
-    order = Order(sort, _choice(request, "order", ("desc", "asc")) == "desc")
+    order = RowOrder(sort, _choice(request, "order", ("desc", "asc")) == "desc")
     query = WindowQuery(
         order, _number(request, "offset", 0, 0, _MOST_OFFSET), _number(request, "limit", 100, 1, MOST_ROWS)
     )

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 
-class Clock:
+class ListClock:
     """Time that passes."""
 
     def now(self) -> float:

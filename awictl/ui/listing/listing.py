@@ -12,12 +12,12 @@ from ...errors import AwiError, NotFound, Unreachable
 from ...sessions.where.fields import Place
 from ...store.base import SessionVersion
 from ...util.fingerprint_set import FingerprintSet
-from .clock import Clock
+from .clock import ListClock
 from .part import ListPart
 from .rows import Columns, Row
 from .slices import slices
 from .source import SessionSource, live_rows
-from .table import Order, Table
+from .table import RowOrder, Table
 from .window import Window, WindowQuery
 
 #: Seconds between two looks at the sessions that are on a page; also the least time between two windows of a page.
@@ -37,10 +37,10 @@ MOST_ROWS = 1_000_000
 MOST_GONE = 10_000
 
 
-class Listing:
+class SessionListing:
     """All sessions that match an expression. `run` reads them; `windows` shows a part of them."""
 
-    def __init__(self, source: SessionSource, where: str | None, *, archived: bool, clock: Clock) -> None:
+    def __init__(self, source: SessionSource, where: str | None, *, archived: bool, clock: ListClock) -> None:
         self._source, self._where, self._clock = source, where, clock
         self._live, self._archived = ListPart(Place.LIVE), ListPart(Place.ARCHIVED)
         self._archived.complete = not archived
@@ -53,7 +53,7 @@ class Listing:
         self._outdated = False
         self._sort_at = 0.0
         #: What is on pages: by page the order, and the live sessions as the table has them.
-        self._shown: dict[Hashable, tuple[Order, list[Row]]] = {}
+        self._shown: dict[Hashable, tuple[RowOrder, list[Row]]] = {}
         #: The sessions on pages that have changed since they were scanned, as they are now.
         self._fresh: dict[str, Row] = {}
         self._versions: dict[str, SessionVersion] = {}

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ...errors import Unreachable
-from .clock import Clock
-from .listing import Listing
+from .clock import ListClock
+from .listing import SessionListing
 from .source import SessionSource
 
 #: Maximum number of different lists at the same time: each of them scans.
@@ -19,8 +19,8 @@ LINGER_SECONDS = 15.0
 
 
 @dataclass
-class _Entry:
-    listing: Listing
+class _Shared:
+    listing: SessionListing
     task: asyncio.Task[None]
     pages: int = 0
     #: Ends the list after a while without pages.
@@ -35,20 +35,20 @@ class _Entry:
 class Listings:
     """One list for each expression, which all pages share."""
 
-    def __init__(self, source: SessionSource, clock: Clock | None = None) -> None:
+    def __init__(self, source: SessionSource, clock: ListClock | None = None) -> None:
         self._source = source
-        self._clock = clock or Clock()
-        self._entries: dict[tuple[str | None, bool], _Entry] = {}
+        self._clock = clock or ListClock()
+        self._entries: dict[tuple[str | None, bool], _Shared] = {}
 
     @asynccontextmanager
-    async def use(self, where: str | None, *, archived: bool) -> AsyncIterator[Listing]:
+    async def use(self, where: str | None, *, archived: bool) -> AsyncIterator[SessionListing]:
         """The list of the sessions that match; read while it is used. Raises Unreachable if there are too many."""
         key = where, archived and self._source.has_archive
         entry = self._entries.get(key)
         if entry is None or entry.task.done():
             self._make_room()
-            listing = Listing(self._source, where, archived=key[1], clock=self._clock)
-            entry = self._entries[key] = _Entry(listing, _in_background(listing))
+            listing = SessionListing(self._source, where, archived=key[1], clock=self._clock)
+            entry = self._entries[key] = _Shared(listing, _in_background(listing))
         entry.pages += 1
         if entry.leaving is not None:
             entry.leaving.cancel()
@@ -72,7 +72,7 @@ class Listings:
             )
         self._entries.pop(unused).cancel()
 
-    async def _leave(self, key: tuple[str | None, bool], entry: _Entry) -> None:
+    async def _leave(self, key: tuple[str | None, bool], entry: _Shared) -> None:
         await self._clock.sleep(LINGER_SECONDS)
         if self._entries.get(key) is entry:
             del self._entries[key]
@@ -87,7 +87,7 @@ class Listings:
         await asyncio.gather(*(entry.task for entry in entries), return_exceptions=True)
 
 
-def _in_background(listing: Listing) -> asyncio.Task[None]:
+def _in_background(listing: SessionListing) -> asyncio.Task[None]:
     """A task whose error the pages report."""
     task = asyncio.create_task(listing.run())
     task.add_done_callback(lambda done: done.cancelled() or done.exception())

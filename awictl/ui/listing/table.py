@@ -11,7 +11,7 @@ from .rows import SORTS, UNKNOWN, Columns, Row
 from .slices import SLICE, slices, sorted_in_slices
 
 
-class Order(NamedTuple):
+class RowOrder(NamedTuple):
     """An order of the list. Sessions whose value is unknown are last in both directions."""
 
     #: A key of `SORTS`.
@@ -34,7 +34,7 @@ class Table:
         self._seen = seen
         self.complete = complete
         self._rows: list[int] | None = None
-        self._orders: dict[Order, array[int]] = {}
+        self._orders: dict[RowOrder, array[int]] = {}
         self._lock = asyncio.Lock()
 
     def __getitem__(self, number: int) -> Row:
@@ -44,16 +44,16 @@ class Table:
             number -= count
         raise IndexError
 
-    async def order(self, order: Order) -> array[int]:
+    async def order(self, order: RowOrder) -> array[int]:
         """The numbers of all rows in an order. Computed once, in slices, so that other tasks run meanwhile."""
         async with self._lock:
             if (found := self._orders.get(order)) is None:
                 found = self._orders[order] = await self._sorted(order)
             return found
 
-    async def _sorted(self, order: Order) -> array[int]:
+    async def _sorted(self, order: RowOrder) -> array[int]:
         rows = await self._by_id()
-        if order == Order("id", descending=False):
+        if order == RowOrder("id", descending=False):
             return array("I", rows)
         keys = await self._keys(SORTS[order.sort])
         found = await sorted_in_slices(rows, keys.__getitem__, descending=order.descending)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from ...document.timestamps import timestamp
 from .rows import Row
 from .source import now_ms
-from .table import Order
+from .table import RowOrder
 
 
 @dataclass(frozen=True)
 class WindowQuery:
     """Which part of a list a page shows."""
 
-    order: Order
+    order: RowOrder
     offset: int
     limit: int
 

@@ -26,6 +26,17 @@ addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
 """
 
+_HARM = Path(__file__).with_name("harm.js").read_text(encoding="utf-8")
+#: What overflows the page, as far as it is to be seen.
+_OVERFLOW = """() => {
+  const most = document.documentElement.clientWidth;
+  if (document.scrollingElement.scrollWidth <= most) return [];
+  return [...document.body.querySelectorAll("*")]
+    .filter((one) => one.getBoundingClientRect().right > most + 1)
+    .map((one) => `${one.tagName.toLowerCase()}.${one.className} ${Math.round(one.getBoundingClientRect().right)}`)
+    .concat(`page ${document.scrollingElement.scrollWidth}`).slice(-8);
+}"""
+
 
 def chromium_program() -> str | None:
     """The browser for the tests: `AWICTL_TEST_BROWSER`, or the first one on the PATH."""
@@ -38,6 +49,29 @@ async def until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
         await asyncio.sleep(0.02)
+
+
+async def settled(page: Page) -> None:
+    """Wait until a page shows its first data: while it loads, something in it is busy."""
+    from playwright.async_api import expect
+
+    await expect(page.locator("main h1")).to_be_visible()
+    await expect(page.locator("main [aria-busy=true]")).to_have_count(0)
+
+
+async def overflow(page: Page, width: int) -> list[str]:
+    """The elements that make the page scroll to the side at a width."""
+    await page.set_viewport_size({"width": width, "height": 800})
+    found: list[str] = await page.evaluate(_OVERFLOW)
+    return found
+
+
+async def harm(page: Page, scripts: int = 1) -> list[str]:
+    """What hostile text has done to a page: code that ran, elements and attributes, layout. `scripts`: its own ones."""
+    found: list[str] = await page.evaluate(_HARM, scripts)
+    for width in (320, 1280):
+        found += [f"{width} px: {one}" for one in await overflow(page, width)]
+    return found
 
 
 @dataclass

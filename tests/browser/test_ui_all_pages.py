@@ -1,0 +1,79 @@
+"""What holds on every page: axe-core finds nothing, nothing scrolls to the side, and looking at it writes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from support import ui_scene
+from support.browser import Pages, overflow, settled
+from support.cli import unchanged
+from support.inspector import Inspector
+from support.mongo import MongoServer
+from support.valkey import ValkeyServer
+
+from awictl import StateManager
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+#: Problems that Chromium logs on pages that exist only to say what is missing or unreadable.
+EXPECTED = [r"status of (404|422)"]
+NARROW, WIDE = 320, 1280
+#: Widths that a page has to cope with, in pixels.
+WIDTHS = [320, 360, 480, 640, 768, 1024, 1280, 1920, 2560]
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds: the rule, and where."""
+    found = await Axe().run(page, options={"resultTypes": ["violations"]})
+    rows: list[dict[str, Any]] = found.response["violations"]
+    return [f"{row['id']}: {node['html']:.300} {node['failureSummary']}" for row in rows for node in row["nodes"]]
+
+
+async def test_every_page_is_accessible_and_fits(
+    open_page: Pages, inspector: Inspector, manager: StateManager, valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    scene = await ui_scene.fill(manager, valkey)
+    found: dict[str, list[str]] = {}
+    # axe-core could not run under the policy of the page
+    page = await open_page(inspector, "/sessions", expected=EXPECTED, bypass_csp=True)
+    archived = archive_of(mongo)
+    with unchanged(valkey):
+        for name, path in scene.paths.items():
+            if name in ("session", "step", "archived", "gap", "corrupt", "missing", "nothing"):
+                continue
+            await page.goto(f"{inspector.url}{path}")
+            await settled(page)
+            for width, scheme in ((WIDE, "light"), (NARROW, "dark")):
+                await page.set_viewport_size({"width": width, "height": 800})
+                await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                found[f"{name} {scheme} {width}"] = await violations(page)
+            for width in WIDTHS:
+                found[f"{name} {width}"] = await overflow(page, width)
+    assert not {place: what for place, what in found.items() if what}
+    assert archive_of(mongo) == archived
+
+
+def archive_of(mongo: MongoServer) -> dict[str, list[Any]]:
+    """All documents of the archive."""
+    return {name: list(mongo.raw[name].find()) for name in mongo.raw.list_collection_names()}
+
+
+@pytest.mark.soak
+async def test_every_page_is_accessible_in_both_themes_at_all_widths(
+    open_page: Pages, inspector: Inspector, manager: StateManager, valkey: ValkeyServer
+) -> None:
+    scene = await ui_scene.fill(manager, valkey)
+    found: dict[str, list[str]] = {}
+    page = await open_page(inspector, "/sessions", expected=EXPECTED, bypass_csp=True)
+    for name, path in scene.paths.items():
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.goto(f"{inspector.url}{path}")
+            await settled(page)
+            for width in WIDTHS:
+                await page.set_viewport_size({"width": width, "height": 800})
+                found[f"{name} {scheme} {width}"] = await violations(page)
+    assert not {place: what for place, what in found.items() if what}

@@ -1,0 +1,55 @@
+"""Hostile text in every field: no script runs, nothing of it becomes markup, and the pages keep their shape."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from support import ui_hostile
+from support.browser import Pages, harm, settled
+from support.inspector import Inspector
+from support.mongo import MongoServer
+from support.valkey import ValkeyServer
+
+
+def hostile_paths() -> list[str]:
+    """Paths of pages that show hostile text, some of it from the path itself."""
+    sessions = [*ui_hostile.SESSIONS, "sess_bad", "sess_app1"]
+    paths = ["/sessions", *(f"/sessions/{one}" for one in sessions), "/agents", "/caches", "/health"]
+    paths += [f"/caches/{ui_hostile.CACHE_KEY}", f"/compare?a={ui_hostile.PLAIN}&b={ui_hostile.TYPES}"]
+    paths += [f"/compare?a={ui_hostile.DEEP}&b={ui_hostile.WIDE}"]
+    for text in (ui_hostile.MARKUP[0], "javascript:alert(1)", ui_hostile.LOOKS[0], "__proto__", "../../etc/passwd"):
+        name = quote(text, safe="")
+        paths += [f"/sessions/{name}", f"/agents/{name}", f"/caches/{name}", f"/sessions?where={name}&sort={name}"]
+        paths += [f"/compare?a={name}&b={name}", f"/sessions/{ui_hostile.PLAIN}#t={name}"]
+    return paths
+
+
+async def test_hostile_text_is_only_text(
+    open_page: Pages, inspector: Inspector, valkey: ValkeyServer, mongo: MongoServer
+) -> None:
+    ui_hostile.fill(valkey, mongo)
+    page = await open_page(inspector, "/sessions", expected=[r"status of (400|404|413|422)"])
+    found = {}
+    for path in hostile_paths():
+        await page.goto(f"{inspector.url}{path}")
+        await settled(page)
+        found[path] = await harm(page)
+    assert not {path: what for path, what in found.items() if what}
+
+
+async def test_harm_is_noticed(open_page: Pages) -> None:
+    page = await open_page.page("http://inspector.test", expected=["."])
+    await page.set_content(f"<title>\u202e</title><p>{''.join(ui_hostile.HOSTILE)}<p style=width:3000px>")
+    await page.evaluate("Object.prototype.harmed = 1")
+    found = "\n".join(await harm(page))
+    wanted = [
+        "code ran",
+        "polluted: harmed",
+        "scripts",
+        "<iframe",
+        "onerror",
+        "javascript:",
+        "text in <title",
+        "320 px",
+    ]
+    assert not [one for one in wanted if one not in found], found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from support import ui_scene
-from support.browser import Pages, overflow, settled
+from support.browser import Pages, overflow, visit
 from support.cli import unchanged
 from support.inspector import Inspector
 from support.mongo import MongoServer
@@ -42,10 +42,7 @@ async def test_every_page_is_accessible_and_fits(
     archived = archive_of(mongo)
     with unchanged(valkey):
         for name, path in scene.paths.items():
-            if name in ("session", "step", "archived", "gap", "corrupt", "missing", "nothing"):
-                continue
-            await page.goto(f"{inspector.url}{path}")
-            await settled(page)
+            await visit(page, path)
             for width, scheme in ((WIDE, "light"), (NARROW, "dark")):
                 await page.set_viewport_size({"width": width, "height": 800})
                 await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
@@ -71,8 +68,7 @@ async def test_every_page_is_accessible_in_both_themes_at_all_widths(
     for name, path in scene.paths.items():
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            await page.goto(f"{inspector.url}{path}")
-            await settled(page)
+            await visit(page, path)
             for width in WIDTHS:
                 await page.set_viewport_size({"width": width, "height": 800})
                 found[f"{name} {scheme} {width}"] = await violations(page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from support import ui_hostile
-from support.browser import Pages, harm, settled
+from support.browser import Pages, harm, settled, visit
 from support.inspector import Inspector
 from support.mongo import MongoServer
 from support.valkey import ValkeyServer
@@ -17,11 +17,17 @@ def hostile_paths() -> list[str]:
     paths = ["/sessions", *(f"/sessions/{one}" for one in sessions), "/agents", "/caches", "/health"]
     paths += [f"/caches/{ui_hostile.CACHE_KEY}", f"/compare?a={ui_hostile.PLAIN}&b={ui_hostile.TYPES}"]
     paths += [f"/compare?a={ui_hostile.DEEP}&b={ui_hostile.WIDE}"]
-    for text in (ui_hostile.MARKUP[0], "javascript:alert(1)", ui_hostile.LOOKS[0], "__proto__", "../../etc/passwd"):
-        name = quote(text, safe="")
-        paths += [f"/sessions/{name}", f"/agents/{name}", f"/caches/{name}", f"/sessions?where={name}&sort={name}"]
-        paths += [f"/compare?a={name}&b={name}", f"/sessions/{ui_hostile.PLAIN}#t={name}"]
-    return paths
+    name = quote(ui_hostile.MARKUP[0] + ui_hostile.LOOKS[0] + "%javascript:alert(1)", safe="")
+    paths += [f"/sessions/{name}", f"/agents/{name}", f"/caches/{name}", f"/sessions?where={name}&sort={name}"]
+    paths += [
+        f"/compare?a={name}&b={name}",
+        f"/sessions/{ui_hostile.PLAIN}#t={name}",
+        f"/sessions/{ui_hostile.PLAIN}#t=%",
+    ]
+    return [
+        *paths,
+        *(f"/{kind}/{other}" for kind in ("sessions", "agents", "caches") for other in ("__proto__", "%", "..%2f")),
+    ]
 
 
 async def test_hostile_text_is_only_text(
@@ -31,9 +37,12 @@ async def test_hostile_text_is_only_text(
     page = await open_page(inspector, "/sessions", expected=[r"status of (400|404|413|422)"])
     found = {}
     for path in hostile_paths():
-        await page.goto(f"{inspector.url}{path}")
-        await settled(page)
+        await visit(page, path)
         found[path] = await harm(page)
+    # the path itself, in a document that is loaded: as a link in a message would open it
+    await page.goto(f"{inspector.url}{hostile_paths()[-10]}")
+    await settled(page)
+    found["loaded"] = await harm(page)
     assert not {path: what for path, what in found.items() if what}
 
 

@@ -27,6 +27,11 @@ addEventListener("securitypolicyviolation", (event) =>
 """
 
 _HARM = Path(__file__).with_name("harm.js").read_text(encoding="utf-8")
+_VISIT = """async (path) => {
+  history.pushState(null, "", path);
+  dispatchEvent(new PopStateEvent("popstate"));
+  await new Promise((resolve) => setTimeout(resolve));
+}"""
 #: What overflows the page, as far as it is to be seen.
 _OVERFLOW = """() => {
   const most = document.documentElement.clientWidth;
@@ -57,6 +62,12 @@ async def settled(page: Page) -> None:
 
     await expect(page.locator("main h1")).to_be_visible()
     await expect(page.locator("main [aria-busy=true]")).to_have_count(0)
+
+
+async def visit(page: Page, path: str) -> None:
+    """Go to another page of the inspector as a link does, without loading the document anew; wait until it shows."""
+    await page.evaluate(_VISIT, path)
+    await settled(page)
 
 
 async def overflow(page: Page, width: int) -> list[str]:

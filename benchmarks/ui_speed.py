@@ -1,9 +1,9 @@
 """Speed of the web inspector in a real Chromium, and the memory of its server.
 
-On private servers: the steps of the scrubber on a session of 5,000 actions, from the key to the next frame; the time from
-the navigation to the first rows of a list of 200,000 sessions; the time from the start of a write to the frame that shows
-it, on the page of a session and in that list; and the memory of the server with 1 and with 50 pages open, whose streams
-are read as pages do, while sessions change. Needs Chromium (Debian's package `chromium`).
+On private servers: the steps of the scrubber on a session of 5,000 actions, from the key to the next frame; the time
+from the navigation to the first rows of a list of 200,000 sessions; the time from the start of a write to the frame
+that shows it, on the page of a session and in that list; and the memory of the server with 1 and with 50 pages open,
+whose streams are read as pages do, while sessions change. Needs Chromium (Debian's package `chromium`).
 
     uv run python benchmarks/ui_speed.py [--actions 5000] [--sessions 200000] [--pages 50] [--seconds 60]
     uv run python benchmarks/ui_speed.py --only scrubber|list|live|memory

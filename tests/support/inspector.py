@@ -29,7 +29,8 @@ class Inspector:
         ours, theirs = os.pipe()
         with open(os.devnull, "r+b") as null:  # noqa: PTH123  # not a path of the file system
             fds = (null.fileno(), theirs, theirs)
-            self._process = forking.start(["ui", "--port", "0", *options], cwd=user.home, env=user.env, fds=fds)
+            port = [] if "--port" in options else ["--port", "0"]
+            self._process = forking.start(["ui", *port, *options], cwd=user.home, env=user.env, fds=fds)
         os.close(theirs)
         self._output = os.fdopen(ours, "rb", buffering=0)
         self._printed = bytearray()

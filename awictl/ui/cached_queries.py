@@ -7,11 +7,12 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
 from ..document.json_codec import dumps
+from ..document.keys import is_cache_key
 from ..errors import AwiError
 from ..query_cache.cache import Cached
 from ..query_cache.diagnose import listed_query
@@ -26,20 +27,6 @@ MAX_SESSIONS = 20
 MAX_QUERY_BYTES = 4_096
 
 
-@dataclass
-class CachedQuery:
-    """An entry of the cache, and what sessions know of it."""
-
-    cached: Cached
-    #: When it was read, in seconds of the monotonic clock.
-    read_at: float
-    #: The first MAX_SESSIONS sessions that have it as their active query, and how many there are.
-    sessions: list[str] = field(default_factory=list)
-    session_count: int = 0
-    #: `{"filters", "sort"}`; None if no session has the query any more, or it is too large.
-    query: dict[str, Any] | None = None
-
-
 @dataclass(frozen=True)
 class CachedQueries:
     """The result of a scan."""
@@ -47,51 +34,71 @@ class CachedQueries:
     #: Number of entries, and the sum of their sizes.
     total: int
     bytes: int
-    #: At most MAX_ENTRIES, the longest TTL first.
-    entries: Sequence[CachedQuery]
+    #: At most MAX_ENTRIES, the longest TTL first: `cache_key`, `has_page` (whether that is a valid key), `bytes`,
+    #: `count`, `error`, `sessions` (the first MAX_SESSIONS that have it as their active query), `session_count`, and
+    #: `query` (`filters` and `sort`; null if no session has it any more, or it is too large).
+    rows: Sequence[dict[str, Any]]
+    #: When each of them expires, in seconds of the monotonic clock; None if it has no TTL.
+    expiries: Sequence[float | None]
     #: Why the sessions could not be scanned; None if they were.
     sessions_problem: str | None
+
+    def with_rows(self, rows: Sequence[dict[str, Any]]) -> CachedQueries:
+        """Return the same with other rows."""
+        return replace(self, rows=rows)
 
 
 async def scan_cached(manager: StateManager, rate: float | None, on_step: OnStep) -> CachedQueries:
     """Scan the cache, then the sessions. `rate`: keys per second. Raises Unreachable, AccessDenied."""
     total, size, order = 0, 0, count()
-    kept: list[tuple[float, int, CachedQuery]] = []  # a heap, the shortest TTL first
+    kept: list[tuple[float, int, dict[str, Any]]] = []  # a heap, the one that expires first first
     async with aclosing(manager.cache.list(rate=rate, sessions=False)) as found:
         async for cached in found:
             on_step(1)
             total += 1
             size += cached.bytes
-            ttl = cached.ttl_ms if cached.ttl_ms is not None else math.inf
-            one = ttl, -next(order), CachedQuery(cached, time.monotonic())
+            expires = time.monotonic() + cached.ttl_ms / 1000 if cached.ttl_ms is not None else math.inf
+            one = expires, -next(order), _row(cached)
             if len(kept) < MAX_ENTRIES:
                 heapq.heappush(kept, one)
             else:
                 heapq.heappushpop(kept, one)
-    entries = [entry for *_, entry in sorted(kept, key=lambda one: one[:2], reverse=True)]
+    kept.sort(key=lambda one: one[:2], reverse=True)
+    rows = [row for *_, row in kept]
     problem = None
-    if entries:
+    if rows:
         try:
-            await _add_sessions(manager, {one.cached.cache_key: one for one in entries}, rate, on_step)
+            await _add_sessions(manager, {row["cache_key"]: row for row in rows}, rate, on_step)
         except AwiError as error:
             problem = str(error)
-    return CachedQueries(total, size, entries, problem)
+    return CachedQueries(total, size, rows, [one[0] if one[0] < math.inf else None for one in kept], problem)
+
+
+def _row(cached: Cached) -> dict[str, Any]:
+    return {
+        "cache_key": cached.cache_key,
+        "has_page": is_cache_key(cached.cache_key),
+        "bytes": cached.bytes,
+        "count": cached.count,
+        "error": cached.error,
+        "sessions": [],
+        "session_count": 0,
+        "query": None,
+    }
 
 
 async def _add_sessions(
-    manager: StateManager, entries: dict[str, CachedQuery], rate: float | None, on_step: OnStep
+    manager: StateManager, rows: dict[str, dict[str, Any]], rate: float | None, on_step: OnStep
 ) -> None:
     async with aclosing(manager.list_sessions(rate=rate)) as sessions:
         async for listed in sessions:
             on_step(1)
             active = listed_query(listed)
-            entry = entries.get(active.cache_key) if active is not None else None
-            if active is None or entry is None:
+            row = rows.get(active.cache_key) if active is not None else None
+            if active is None or row is None:
                 continue
-            entry.session_count += 1
-            if len(entry.sessions) < MAX_SESSIONS:
-                entry.sessions.append(active.session_id)
-            if entry.query is None and active.query is not None:
-                filters, sort = active.query
-                if len(dumps(active.query)) <= MAX_QUERY_BYTES:
-                    entry.query = {"filters": filters, "sort": sort}
+            row["session_count"] += 1
+            if len(row["sessions"]) < MAX_SESSIONS:
+                row["sessions"].append(active.session_id)
+            if row["query"] is None and active.query is not None and len(dumps(active.query)) <= MAX_QUERY_BYTES:
+                row["query"] = dict(zip(("filters", "sort"), active.query, strict=True))

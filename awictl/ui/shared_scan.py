@@ -32,11 +32,16 @@ class SharedScan(Generic[Result]):
         scan: Callable[[OnStep], Awaitable[Result]],
         *,
         turn: asyncio.Lock | None = None,
+        rest_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`turn`: held while the scan runs, so that scans which share it run one after the other."""
+        """`turn`: held while the scan runs, so that scans which share it run one after the other.
+
+        `rest_seconds`: instead of MIN_SECONDS, for what reads only a little.
+        """
         self._scan = scan
         self._turn = turn
+        self._rest_seconds = rest_seconds
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         #: The last result; None before the first.
@@ -93,7 +98,9 @@ class SharedScan(Generic[Result]):
         """Seconds until a scan may start; not positive if it may start now."""
         if self._ended is None:
             return 0.0
-        rest = MIN_SECONDS if again else max(MIN_SECONDS, self._took * REST_FACTOR)
+        rest = MIN_SECONDS if self._rest_seconds is None else self._rest_seconds
+        if not again:
+            rest = max(rest, self._took * REST_FACTOR)
         return self._ended + rest - self._clock()
 
     async def _run(self) -> None:

@@ -14,6 +14,7 @@ from support.ui_client import inspected
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.document.redaction.rules import parse_redaction
 from awictl.query_cache.cache_key import cache_key
 from awictl.ui import cached_queries, shared_scan
 from awictl.ui.api import caches
@@ -131,3 +132,17 @@ async def test_redis_away_and_back(valkey: ValkeyServer, proxy: Proxy, monkeypat
         assert (await client.get("/api/caches/diagnose")).status_code == 503
         proxy.refusing = False
         assert (await settled(client, "/api/caches"))["problem"] is None
+
+
+async def test_redaction(settings: Settings, manager: StateManager) -> None:
+    session_id = (await manager.initialize_session("a", "A"))["session_id"]
+    filters = {"author": "mira@example.org"}
+    key = await manager.cache_query_results(session_id, filters, {}, [{"contact": "mira@example.org"}])
+    async with inspected(settings, redaction=parse_redaction(["default"])) as client:
+        found = await settled(client, "/api/caches")
+        one = await client.get(f"/api/caches/{key}")
+        why = await client.get("/api/caches/diagnose", params={"session": session_id})
+    assert (found["entries"][0]["cache_key"], found["entries"][0]["sessions"]) == (key, [session_id])
+    assert found["entries"][0]["ttl_ms"] > 0 and one.json()["results"][0]["contact"]
+    assert why.json()["hit"]
+    assert not [text for text in (str(found), one.text, why.text) if "mira@example.org" in text]

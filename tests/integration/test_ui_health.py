@@ -18,6 +18,7 @@ from support.valkey import ValkeyServer
 from awictl import Settings, StateManager
 from awictl.diagnostics.doctor import examine
 from awictl.ui import shared_scan
+from awictl.ui.api import health
 
 HOSTILE = "sess_<script>alert(1)</script>\u202e"
 #: Commands that only read; the monitor records those that scripts send, too.
@@ -109,6 +110,7 @@ async def test_a_managed_server_leaves_blanks(settings: Settings, valkey: Valkey
 async def test_redis_away_and_back(valkey: ValkeyServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_scan, "MIN_SECONDS", 0.0)
     monkeypatch.setattr(shared_scan, "REST_FACTOR", 0)
+    monkeypatch.setattr(health, "SERVERS_REST_SECONDS", 0.0)
     put(valkey, compact(document([1])))
     async with inspected(proxy.settings()) as client:
         before = await settled(client, "/api/health")
@@ -129,8 +131,6 @@ async def test_redis_away_and_back(valkey: ValkeyServer, proxy: Proxy, monkeypat
 async def test_closing_the_inspector_stops_a_scan(
     settings: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from awictl.ui.api import health
-
     monkeypatch.setattr(health, "WAIT_SECONDS", 0.01)
     with valkey.raw.pipeline() as pipe:
         for number in range(3_000):

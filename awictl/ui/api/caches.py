@@ -12,20 +12,21 @@ from starlette.routing import Route
 
 from ...diagnostics.doctor.examine import DEFAULT_RATE
 from ...document.json_codec import parse_input
-from ...document.keys import check_cache_key, is_cache_key
+from ...document.keys import check_cache_key
 from ...document.timestamps import timestamp
 from ...errors import AwiError, InvalidInput, NotFound
 from ...query_cache.diagnose import checked_query
 from ...sessions.manager import StateManager
-from ..cached_queries import MAX_ENTRIES, CachedQueries, CachedQuery, scan_cached
+from ...util.daemon_thread import in_daemon_thread
+from ..cached_queries import MAX_ENTRIES, CachedQueries, scan_cached
 from ..inspector import Inspector, inspector_of, manager_of
-from ..responses import json_response
+from ..responses import json_response, redacted_value
 from ..shared_scan import OnStep, SharedScan
 
 #: Seconds for which a request waits for the scan; the page asks again if it takes longer.
 WAIT_SECONDS = 1.0
 #: Maximum size in bytes of results that a page shows.
-MAX_SHOWN_BYTES = 2_097_152
+MAX_SHOWN_BYTES = 1_048_576
 
 
 class _CacheScans:
@@ -34,8 +35,14 @@ class _CacheScans:
     def __init__(self, inspector: Inspector) -> None:
         manager, self.rate = inspector.manager, inspector.options.rate or DEFAULT_RATE
 
+        redaction = inspector.options.redaction
+
         async def scan(on_step: OnStep) -> CachedQueries:
-            return await scan_cached(manager, self.rate, on_step)
+            found = await scan_cached(manager, self.rate, on_step)
+            if redaction is None:
+                return found
+            # once for all pages, since it takes a while
+            return await in_daemon_thread(lambda: found.with_rows(redacted_value(found.rows, redaction)))
 
         self.listing = SharedScan(scan)
         #: Held by a diagnosis, which may scan the sessions: one at a time.
@@ -61,32 +68,19 @@ async def caches(request: Request) -> Response:
     scan.ask(again=request.query_params.get("again") == "1")
     await scan.wait(WAIT_SECONDS)
     found = scan.result
-    entries = [_row(one) for one in found.entries] if found is not None else None
+    entries = [_with_ttl(*one) for one in zip(found.rows, found.expiries, strict=True)] if found is not None else None
     totals = {name: getattr(found, name, None) for name in ("total", "bytes", "sessions_problem")}
     answer = {"entries": entries, **totals, "limit": MAX_ENTRIES, "where": manager_of(request).cache.where}
-    return json_response(request, {**answer, **scan.report(), "now": timestamp()})
+    return json_response(request, {**answer, **scan.report(), "now": timestamp()}, redacted=True)
 
 
-def _row(one: CachedQuery) -> dict[str, Any]:
+def _with_ttl(row: dict[str, Any], expires: float | None) -> dict[str, Any]:
     """An entry with the TTL that it has now: 0 if it has expired since."""
-    ttl_ms = one.cached.ttl_ms
-    if ttl_ms is not None:
-        ttl_ms = max(0, ttl_ms - round((time.monotonic() - one.read_at) * 1000))
-    return {
-        "cache_key": one.cached.cache_key,
-        "has_page": is_cache_key(one.cached.cache_key),
-        "ttl_ms": ttl_ms,
-        "bytes": one.cached.bytes,
-        "count": one.cached.count,
-        "error": one.cached.error,
-        "session_count": one.session_count,
-        "sessions": one.sessions,
-        "query": one.query,
-    }
+    return {**row, "ttl_ms": max(0, round((expires - time.monotonic()) * 1000)) if expires is not None else None}
 
 
 async def cached_results(request: Request) -> Response:
-    """One cached entry with its results; `results` is null if `problem` says why they are not shown.
+    """One cached entry with its results: null if `problem` says why they are not shown, or for `results=0`.
 
     `sessions`, `session_count` and `query` are those of the last scan; null if it did not find this key.
     """
@@ -101,7 +95,7 @@ async def cached_results(request: Request) -> Response:
         problem = cached.error
     elif cached.bytes > MAX_SHOWN_BYTES:
         problem = f"These results are larger than {MAX_SHOWN_BYTES:,} bytes; `awictl cache show {key}` prints them."
-    else:
+    elif request.query_params.get("results") != "0":
         try:
             raw = await manager.cache.raw(key)
             results = manager.cache.decoded(key, raw)
@@ -112,7 +106,8 @@ async def cached_results(request: Request) -> Response:
     scan = _scans_of(request).listing
     scan.ask()
     await scan.wait(WAIT_SECONDS)
-    known = next((one for one in scan.result.entries if one.cached.cache_key == key), None) if scan.result else None
+    rows = scan.result.rows if scan.result is not None else []
+    known: dict[str, Any] = next((one for one in rows if one["cache_key"] == key), {})
     answer = {
         "cache_key": key,
         "ttl_ms": cached.ttl_ms,
@@ -120,13 +115,15 @@ async def cached_results(request: Request) -> Response:
         "count": len(results) if results is not None else cached.count,
         "results": results,
         "problem": problem,
-        "session_count": known.session_count if known is not None else None,
-        "sessions": known.sessions if known is not None else None,
-        "query": known.query if known is not None else None,
+        "session_count": known.get("session_count"),
+        "sessions": known.get("sessions"),
+        "query": known.get("query"),
         "where": manager.cache.where,
         "now": timestamp(),
     }
-    return json_response(request, answer)
+    if inspector_of(request).options.redaction is None:
+        return json_response(request, answer)
+    return await in_daemon_thread(lambda: json_response(request, answer))  # takes a second for large results
 
 
 async def diagnosis(request: Request) -> Response:

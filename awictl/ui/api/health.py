@@ -13,7 +13,6 @@ from starlette.routing import Route
 from ...diagnostics.doctor import Check, examine, examine_data
 from ...diagnostics.doctor.examine import DEFAULT_RATE
 from ...diagnostics.inventory import DEFAULT_SAMPLE
-from ...diagnostics.key_stats import KeyStats
 from ...document.timestamps import timestamp
 from ...errors import AwiError
 from ...sessions.manager import StateManager
@@ -23,6 +22,8 @@ from ..shared_scan import OnStep, SharedScan
 
 #: Seconds for which a request waits for a scan; the page asks again for what takes longer.
 WAIT_SECONDS = 1.0
+#: Seconds before servers and archive are checked again, which does not read the stored data.
+SERVERS_REST_SECONDS = 2.0
 
 
 @dataclass
@@ -33,8 +34,8 @@ class HealthScans:
     servers: SharedScan[list[Check]]
     #: Checks of the stored data, which read all keys.
     data: SharedScan[list[Check]]
-    #: Statistics of the keys of each kind.
-    keys: SharedScan[list[KeyStats]]
+    #: Statistics of the keys of each kind, as rows.
+    keys: SharedScan[list[dict[str, Any]]]
     #: Number of keys before the last scan began; None if it is unknown.
     size: int | None = None
 
@@ -55,12 +56,17 @@ def _open_scans(inspector: Inspector) -> HealthScans:
         checks, _plan = await examine_data(manager, rate=rate, on_step=on_step)
         return checks
 
-    async def keys(on_step: OnStep) -> list[KeyStats]:
+    async def keys(on_step: OnStep) -> list[dict[str, Any]]:
         scans.size = await _size(manager)
-        return await manager.inventory.survey(rate=rate, sample=DEFAULT_SAMPLE, on_step=on_step)
+        found = await manager.inventory.survey(rate=rate, sample=DEFAULT_SAMPLE, on_step=on_step)
+        return [{**one.row(), "left": one.ttl_histogram()["left"]} for one in found]
 
     # the scans of the keys take turns: together they would scan at twice the rate
-    scans = HealthScans(SharedScan(servers), SharedScan(data, turn=turn), SharedScan(keys, turn=turn))
+    scans = HealthScans(
+        SharedScan(servers, rest_seconds=SERVERS_REST_SECONDS),
+        SharedScan(data, turn=turn),
+        SharedScan(keys, turn=turn),
+    )
     inspector.background.push_async_callback(scans.close)
     return scans
 
@@ -114,10 +120,7 @@ async def key_stats(request: Request) -> Response:
     scan = _scans_of(request).keys
     scan.ask(again=request.query_params.get("again") == "1")
     await scan.wait(WAIT_SECONDS)
-    kinds = None
-    if scan.result is not None:
-        kinds = [{**one.row(), "left": one.ttl_histogram()["left"]} for one in scan.result]
-    answer = {"kinds": kinds, "size": _scans_of(request).size, **scan.report(), "now": timestamp()}
+    answer = {"kinds": scan.result, "size": _scans_of(request).size, **scan.report(), "now": timestamp()}
     return json_response(request, answer)
 
 

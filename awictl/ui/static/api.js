@@ -128,7 +128,8 @@ async function readEvents(body, onEvent) {
       const text = [...parts, rest.slice(0, end)].join("");
       parts = [];
       rest = rest.slice(end + 2);
-      const match = /^event: (.*)\ndata: (.*)$/.exec(text);
+      // not ".", which leaves out U+2028 and U+2029: JSON may have them
+      const match = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(text);
       if (match) onEvent(match[1], parseJson(match[2]));
     }
     if (rest) parts.push(rest);

@@ -1,0 +1,23 @@
+// Texts of awictl in which commands stand between backticks.
+
+import {html} from "./vendor/preact-htm.js";
+import {CopyButton} from "./copy.js";
+import {Text, visible} from "./text.js";
+
+const COMMAND = /^(awictl|redis-cli|systemctl|docker) /;
+
+/** A text whose parts between backticks are code; those that are commands can be copied. */
+export function MarkedText({text}) {
+  const parts = String(text).split("`");
+  if (parts.length % 2 === 0) return html`<${Text} value=${text} max=${2000} />`;
+  return parts.map((part, index) =>
+    index % 2 ? html`<${Code} key=${index} text=${part} />` : html`<${Text} key=${index} value=${part} max=${2000} />`,
+  );
+}
+
+function Code({text}) {
+  return html`<span class="command"
+    ><code><bdi>${visible(text)}</bdi></code>${COMMAND.test(text) &&
+    html` <${CopyButton} text=${text} label=${`copy the command ${visible(text)}`} />`}</span
+  >`;
+}

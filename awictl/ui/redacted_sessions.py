@@ -8,16 +8,15 @@ from dataclasses import replace
 from ..document.history.timeline import Step
 from ..document.json_codec import dumps, loads
 from ..document.redaction.redact import Redactor
-from ..document.redaction.rules import Redaction
 from ..sessions.whole_session import WholeSession
 
 
-def redacted_sessions(wholes: Sequence[WholeSession], redaction: Redaction) -> list[WholeSession]:
+def redacted_sessions(wholes: Sequence[WholeSession], redactor: Redactor) -> list[WholeSession]:
     """Copies of sessions in which secrets are replaced: one value by the same placeholder in all of them.
 
-    The documents of the copies have no trajectories; their steps have.
+    The documents of the copies have no trajectories; their steps have. `redactor`: a new one, which then tells what it
+    replaced.
     """
-    redactor = Redactor(redaction)
     stored = [_encoded(one) for one in wholes]
     for documents in stored:
         _redact(documents, redactor)

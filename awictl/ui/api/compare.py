@@ -20,6 +20,7 @@ from ...document.history.run_lines import FOLDED, Relation, RunLine, run_lines
 from ...document.history.timeline import Step, Timeline
 from ...document.json_codec import json_equal
 from ...document.merge import DocumentDifference, compare, value_at
+from ...document.redaction.redact import Redactor
 from ...document.schema import as_object
 from ...document.timestamps import timestamp
 from ...errors import AwiError, InvalidInput, NotFound
@@ -83,7 +84,9 @@ async def _sessions(request: Request) -> list[WholeSession]:
     wholes = {one: await manager_of(request).time_travel.whole(one) for one in dict.fromkeys(ids)}
     found = [wholes[one] for one in ids]
     redaction = inspector_of(request).options.redaction
-    return found if redaction is None else await in_daemon_thread(lambda: redacted_sessions(found, redaction))
+    if redaction is None:
+        return found
+    return await in_daemon_thread(lambda: redacted_sessions(found, Redactor(redaction)))
 
 
 def _step(whole: WholeSession, ordinal: int | None) -> Step | None:

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-ROUTES: list[Route] = []
+from ...errors import NoSession
+from ...util.daemon_thread import in_daemon_thread
+from ..inspector import inspector_of, manager_of
+from ..responses import json_response
+from .session_payload import session_payload
+
+
+async def session(request: Request) -> Response:
+    """A session, live or archived; see `session_payload`."""
+    manager, redaction = manager_of(request), inspector_of(request).options.redaction
+    try:
+        whole = await manager.time_travel.whole(request.path_params["id"])
+    except NoSession as error:
+        raise await manager.explain_missing(error) from None
+    return json_response(request, await in_daemon_thread(lambda: session_payload(whole, redaction)), redacted=True)
+
+
+ROUTES = [Route("/api/sessions/{id}", session)]

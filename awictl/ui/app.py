@@ -56,8 +56,8 @@ def create_app(inspector: Inspector) -> Starlette:
     return app
 
 
-async def _page(_: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+async def _page(_: Request, status: int = 200) -> Response:
+    return FileResponse(STATIC / "index.html", status, {"cache-control": "no-cache"})
 
 
 async def _awi_error(request: Request, error: Exception) -> Response:
@@ -67,5 +67,7 @@ async def _awi_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for these only
+    if error.status_code == 404 and not request.url.path.startswith(("/api/", "/static/")):
+        return await _page(request, 404)  # which says that there is no such page
     problem = {"status": error.status_code, "title": error.detail, "detail": "The inspector has no such page."}
     return Response(encoded(request, problem), error.status_code, error.headers, PROBLEM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
 import sys
 from dataclasses import replace
@@ -39,6 +40,17 @@ def test_on_a_terminal_it_prints_the_link_and_ends_at_ctrl_c(awictl: Cli) -> Non
         assert LINK.search(screen.replace("\n", ""))
         terminal.press(CTRL_C)
         assert terminal.end() == 130
+
+
+def test_ctrl_c_ends_streams_and_the_inspector(awictl: Cli) -> None:
+    with inspecting(awictl) as inspector, inspector.client() as client:
+        with client.stream("GET", "/api/sessions/events") as response:
+            lines = response.iter_lines()
+            assert next(lines).startswith("event: ")
+            inspector.signal(signal.SIGINT)
+            for _ in lines:  # the stream ends, it is not cut: that would be an error
+                pass
+        assert inspector.wait() == 130
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com"])  # noqa: S104
@@ -76,6 +88,8 @@ def test_it_starts_while_redis_and_the_archive_are_away(user: Cli, mongo: MongoS
     away = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT="1", MONGODB_URI="mongodb://127.0.0.1:1/x")
     with inspecting(away) as inspector, inspector.client() as client:
         assert client.get("/").status_code == 200
+        unknown = client.get("/nothing")  # the page says so
+        assert (unknown.status_code, unknown.headers["content-type"]) == (404, "text/html; charset=utf-8")
         assert client.get("/api/about").json()["redis"] == "redis://127.0.0.1:1/0"
 
 

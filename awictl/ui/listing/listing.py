@@ -22,6 +22,8 @@ from .window import Window, WindowQuery
 
 #: Seconds between two looks at the sessions that are on a page; also the least time between two windows of a page.
 TICK = 0.2
+#: Seconds until the first look: small lists are complete then.
+FIRST_TICK = 0.05
 #: Least time between two scans in seconds, and the time between them as a multiple of the duration of the last: a list
 #: takes up at most 5 % of the time of the servers.
 SCAN_PAUSE, SCAN_FACTOR = 0.25, 20.0
@@ -59,6 +61,8 @@ class SessionListing:
         self._versions: dict[str, SessionVersion] = {}
         self._refresh_error: AwiError | None = None
         self._refreshed = 0
+        #: What pages say of the list as a whole; None before the first look.
+        self._state: tuple[Any, ...] | None = None
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -81,6 +85,8 @@ class SessionListing:
     async def windows(self, query: WindowQuery) -> AsyncGenerator[Window, None]:
         """A part of the list, again whenever something in it has changed."""
         page, sent = object(), None
+        if self._state is None:  # rather a list with sessions after a moment than an empty one now
+            await self._changed.wait()
         try:
             while True:
                 changed = self._changed
@@ -202,7 +208,7 @@ class SessionListing:
 
     async def _tick(self) -> None:
         refresh: asyncio.Task[bool] | None = None
-        state = ()
+        await self._clock.sleep(FIRST_TICK)
         try:
             while True:
                 # a server that hangs does not keep the page from showing what else there is
@@ -215,8 +221,8 @@ class SessionListing:
                     self._outdated = False
                     await self._sort()
                     changed = True
-                before, state = state, self._state()
-                if changed or state != before:
+                before, self._state = self._state, self._current_state()
+                if changed or self._state != before:
                     self._notify()
                 await self._clock.sleep(TICK)
         finally:
@@ -224,7 +230,7 @@ class SessionListing:
                 refresh.cancel()
                 await asyncio.gather(refresh, return_exceptions=True)
 
-    def _state(self) -> tuple[Any, ...]:
+    def _current_state(self) -> tuple[Any, ...]:
         return self._live.read, self._archived.read, self._is_complete, self._degraded(), self._problem()
 
     @property

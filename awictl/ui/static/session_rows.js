@@ -1,0 +1,56 @@
+// The columns of the list of sessions.
+
+import {html} from "./vendor/preact-htm.js";
+import {Link, sessionUrl} from "./router.js";
+import {visible} from "./text.js";
+import {Ago, Countdown, formatBytes, formatCount} from "./time.js";
+
+/** The columns, each with the name to sort by, and whether the largest is first then. */
+export const COLUMNS = [
+  {key: "session", title: "Session", sort: "id"},
+  {key: "agent", title: "Agent", sort: "agent"},
+  {key: "route", title: "Route", sort: "route"},
+  {key: "actions", title: "Actions", sort: "actions", largest: true, className: "number"},
+  {key: "failed", title: "Failed", sort: "failed", largest: true, className: "number"},
+  {key: "activity", title: "Activity", sort: "activity", largest: true, className: "number"},
+  {key: "ttl", title: "TTL", sort: "ttl", className: "number"},
+  {key: "bytes", title: "Size", sort: "bytes", largest: true, className: "number"},
+  {key: "state", title: "State", sort: "state"},
+  {key: "place", title: "Where", sort: "place"},
+];
+
+const BADGES = {live: "ok", ending: "warn", expired: "warn", vanished: "error", unreadable: "error", gone: "warn"};
+const HELP = {
+  ending: "its end is recorded; it is kept until it has been archived",
+  ended: "its end is recorded",
+  expired: "it expired without an end",
+  vanished: "another program deleted it",
+  gone: "it is not in Redis any more; the archive is looked at next",
+};
+
+/** The content of the cells of a session, by the key of the column. */
+export function sessionCells(row) {
+  const agent = row.agent_name || row.agent_id;
+  return {
+    session: html`<${Link} href=${sessionUrl(row.session_id)} tabindex="-1" class="mono"><bdi>${row.session_id}</bdi></${Link}>`,
+    agent: agent && html`<bdi title=${visible(row.agent_id ?? agent)}>${visible(agent)}</bdi>`,
+    route: row.error
+      ? html`<bdi class="error" title=${visible(row.error)}>${visible(row.error)}</bdi>`
+      : row.route && html`<bdi title=${visible(row.route)}>${visible(row.route)}</bdi>`,
+    actions: formatCount(row.total_actions),
+    failed:
+      row.failed_actions > 0
+        ? html`<strong class="error" title="failed actions">${formatCount(row.failed_actions)} ✕</strong>`
+        : formatCount(row.failed_actions),
+    activity: html`<${Ago} iso=${row.last_activity} />`,
+    ttl: html`<${Countdown} until=${row.until} />`,
+    bytes: formatBytes(row.bytes),
+    state: html`<span class=${`badge ${BADGES[row.state] ?? ""}`} title=${HELP[row.state]}>${row.state}</span>`,
+    place: row.place,
+  };
+}
+
+/** The class of a session's row: whether it needs a look, and whether it has just changed. */
+export function sessionClass(row) {
+  return `${row.error || row.failed_actions > 0 ? "failed" : ""} ${row.changed ? "changed" : ""} ${row.place}`;
+}

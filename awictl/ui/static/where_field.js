@@ -6,8 +6,9 @@ import {visible} from "./text.js";
 /** Milliseconds without typing after which the filter applies. */
 const TYPING_MS = 400;
 const EXAMPLES = ["failed > 0", "ttl < 5m", "idle > 20m", 'agent == "browser-1"', 'state.page_state.route ~ "^/api"'];
-const FIELDS =
-  "session, agent, agent_id, agent_name, route, actions, failed, total, bytes, ttl, idle, started, last_activity, status, where";
+const HELP =
+  "Fields: session, agent, agent_id, agent_name, route, actions, failed, total, bytes, ttl, idle, started, last_activity, " +
+  "status, where, and state.… for those of the document. Operators: == != < <= > >= ~ (a regular expression) in and or not.";
 /** Number of characters before and after the place of an error that are shown. */
 const AROUND = 30;
 
@@ -62,8 +63,7 @@ function Help({onChoose}) {
       )}
     </p>
     <p>
-      Fields: ${FIELDS}, and state.… for those of the document. Operators: == != < <= > >= ~ (a regular expression), in, and, or,
-      not. It is the language of <code>awictl session list --where</code>.
+      ${HELP} It is the language of <code>awictl session list --where</code>.
     </p>
   </details>`;
 }

@@ -51,7 +51,10 @@ export function SessionsPage({location, about}) {
   const change = (changes) => navigate(addressOf({...query, ...changes}), {replace: true});
   useEffect(() => () => clearTimeout(timer.current), [address]);
 
+  // the last list stays until the next one is there, also if its filter is not valid
+  const isCurrent = view?.address === address;
   const onRange = (first, last, top) => {
+    if (!isCurrent) return;
     left = {...place, top};
     clearTimeout(timer.current);
     const isLoaded = (index) => index >= place.offset && index < place.offset + LIMIT;
@@ -76,19 +79,19 @@ export function SessionsPage({location, about}) {
         ><input type="checkbox" checked=${query.archived} onChange=${(event) => change({archived: event.currentTarget.checked})} />
         archived sessions, too</label
       >`}
-      <${Count} view=${view} where=${query.where} address=${address} />
+      <${Count} view=${view} isCurrent=${isCurrent} />
     </div>
     ${error && !syntax && html`<${Problem} error=${error} />`}
     <${StreamState} state=${error ? null : state} />
     ${view?.degraded && html`<${Notice} kind="warn"><${Text} value=${view.degraded} max=${1000} /></${Notice}>`}
     ${view?.problem && html`<${Notice} kind="error"><${Text} value=${view.problem} max=${1000} /></${Notice}>`}
     <${VirtualList}
-      key=${address}
+      key=${view?.address ?? address}
       label="Sessions"
       columns=${COLUMNS}
       total=${view?.total ?? 0}
-      busy=${!view?.complete || view.address !== address}
-      active=${place.active}
+      busy=${!view?.complete || !(isCurrent || syntax)}
+      active=${isCurrent ? place.active : -1}
       cells=${sessionCells}
       rowClass=${sessionClass}
       sort=${{key: query.sort, descending: query.descending}}
@@ -121,7 +124,7 @@ function useWindow(query, address, offset) {
       }
       setError(null);
       learnTime(value.now);
-      setView((before) => ({...withChanges(value, before), address}));
+      setView((before) => ({...withChanges(value, before), address, where: query.where}));
     };
     setError(null);
     return subscribe("/api/sessions/events", params, {onEvent, onState: setState});
@@ -141,21 +144,21 @@ function withChanges(view, before) {
   return {...view, rows};
 }
 
-function Count({view, where, address}) {
+/** How many sessions there are; said aloud once for each list. */
+function Count({view, isCurrent}) {
   const [said, setSaid] = useState("");
-  const count = `${formatCount(view?.total ?? 0)} ${view?.total === 1 ? "session" : "sessions"}`;
-  const complete = Boolean(view?.complete) && view.address === address;
+  const count = view ? `${formatCount(view.total)} ${view.total === 1 ? "session" : "sessions"}` : "reading…";
+  const isComplete = isCurrent && view.complete;
+  const text = view?.complete && view.where ? `${count} of ${formatCount(view.read)} match` : count;
   useEffect(() => {
-    if (complete) setSaid(where ? `${count} of ${formatCount(view.read)} match` : count);
-  }, [complete, address]);
-  const reading =
-    view && !view.complete
-      ? ` · ${formatCount(view.read)} read so far${view.keys ? `, of at most ${formatCount(view.keys)} keys` : ""}`
-      : "";
-  return html`<span class="count"
-    ><span data-count>${view ? count : "reading…"}${view?.complete && where ? ` of ${formatCount(view.read)} match` : ""}${reading}</span
-    ><span class="visually-hidden" role="status">${said}</span></span
-  >`;
+    if (isComplete) setSaid(text);
+  }, [isComplete, view?.address]);
+  const keys = view?.keys ? ` in at most ${formatCount(view.keys)} keys` : "";
+  return html`<span class="count">
+    <span data-count>${text}</span>
+    ${view && !view.complete && html` <span class="muted">${formatCount(view.read)} read so far${keys}</span>`}
+    <span class="visually-hidden" role="status">${said}</span>
+  </span>`;
 }
 
 function commands(query, about, row) {

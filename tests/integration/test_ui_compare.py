@@ -68,7 +68,13 @@ async def test_an_action_in_full(valkey: ValkeyServer, settings: Settings) -> No
     assert [(one["name"], one["equal"]) for one in opened["parts"]] == [
         *(("input", True), ("success", False), ("delta", True), ("observation", False), ("timestamp", True)),
     ]
-    assert opened["parts"][3] == {"name": "observation", "first": "2 posts", "second": None, "equal": False}
+    assert opened["parts"][3] == {
+        "name": "observation",
+        "first": {"text": "2 posts", "json": False},
+        "second": None,
+        "equal": False,
+    }
+    assert opened["parts"][0]["first"] == {"text": "{}", "json": True}
     assert opened["changes"]["fields"] == [
         {"pointer": "/success", "first": "true", "second": "false"},
         {"pointer": "/observation", "first": "2 posts", "second": None},
@@ -98,15 +104,19 @@ async def test_long_runs_come_in_parts(
         shown = await ok(client, all="1")
         assert (shown["divergence"]["line"], shown["other_outcome"]["line"]) == (21, 6)
         assert (shown["offset"], len(shown["lines"]), shown["total"]) == (18, 10, 42)
-        assert (shown["previous"], shown["next"]) == (6, 32)
-        before = await ok(client, all="1", offset=shown["previous"])
+        assert (shown["previous"]["line"], shown["next"]["line"]) == (6, 32)
+        before = await ok(client, all="1", offset=6)
         assert [one["relation"] for one in before["lines"]][:3] == ["other outcome", "other outcome", "equal"]
-        assert (before["previous"], before["next"]) == (None, 21)
+        assert before["previous"] is None and before["next"]["line"] == 21 and before["next"]["first"]["ordinal"] == 21
         inside = await ok(client, all="1", offset=7)
-        assert inside["previous"] == 6, "the block of the differences begins before"
+        assert inside["previous"]["line"] == 6, "the block of the differences begins before"
         end = await ok(client, all="1", offset=41)
-        assert (len(end["lines"]), end["previous"], end["next"]) == (1, 32, None)
+        assert (len(end["lines"]), end["previous"]["line"], end["next"]) == (1, 32, None)
         assert (await ok(client, all="1", offset=10**9))["lines"] == []
+        for action, line in (({"first": 31}, 31), ({"second": 31}, 32)):
+            found = await ok(client, all="1", **action)
+            assert found["offset"] == line - 3
+        assert (await ok(client, all="1", first=5))["offset"] == 0 == (await ok(client, all="1", first=99))["offset"]
         folded = await ok(client)
         assert (folded["total"], folded["offset"]) == (8, 0)
 
@@ -123,7 +133,7 @@ async def test_large_values_are_cut(valkey: ValkeyServer, settings: Settings) ->
     shown = response.json()
     assert shown["lines"][-1]["first"]["input"].endswith("… (1,000,008 characters)")
     assert (shown["states_at_end"]["total"], len(shown["states_at_end"]["fields"])) == (2, 2)
-    assert opened.json()["parts"][0]["first"].endswith("… (1,000,008 characters)")
+    assert opened.json()["parts"][0]["first"]["text"].endswith("… (1,000,008 characters)")
 
 
 async def test_archived_sessions_and_gaps(valkey: ValkeyServer, archived: Settings, manager: StateManager) -> None:

@@ -42,13 +42,15 @@ MAX_INPUT, MAX_PART = 200, 50_000
 async def comparison(request: Request) -> Response:
     """Where two sessions diverge, and a part of their lines.
 
-    `a`, `b`: ids of the sessions; `offset`: the first line, by default one that has the first divergence after it;
-    `all`: 1 for a line for each of many equal actions.
+    `a`, `b`: ids of the sessions; `all`: 1 for a line for each of many equal actions. The part begins with the line
+    `offset`; without it, it has the action `first` of the first session in it, or `second` of the second one, or else
+    the first divergence.
     """
-    offset = _number(request, "offset")
+    offset, *ordinals = (_number(request, name) for name in ("offset", "first", "second"))
     folded = None if request.query_params.get("all") == "1" else FOLDED
     wholes = await _sessions(request)
-    return json_response(request, await in_daemon_thread(lambda: _compared(wholes, offset, folded)), redacted=True)
+    value = await in_daemon_thread(lambda: _compared(wholes, folded, offset, ordinals))
+    return json_response(request, value, redacted=True)
 
 
 async def step(request: Request) -> Response:
@@ -98,13 +100,16 @@ def _step(whole: WholeSession, ordinal: int | None) -> Step | None:
     return found
 
 
-def _compared(wholes: list[WholeSession], offset: int | None, folded: int | None) -> dict[str, Any]:
+def _compared(
+    wholes: list[WholeSession], folded: int | None, offset: int | None, ordinals: list[int | None]
+) -> dict[str, Any]:
     first, second = (one.timeline for one in wholes)
     found = compare_runs(first, second)
     lines = list(run_lines(found.rows, folded))
     parted = _first(lines, Relation.FIRST, Relation.SECOND, Relation.DIFFERENT)
     if offset is None:
-        offset = max(parted - _LINES_BEFORE, 0) if parted is not None and parted >= MAX_LINES else 0
+        wanted = _line_of(lines, ordinals) if any(one is not None for one in ordinals) else parted
+        offset = max(wanted - _LINES_BEFORE, 0) if wanted is not None and wanted >= MAX_LINES else 0
     shown = lines[offset : offset + MAX_LINES]
     return {
         "first": _side(wholes[0]),
@@ -119,14 +124,26 @@ def _compared(wholes: list[WholeSession], offset: int | None, folded: int | None
         "lines": [_line(one) for one in shown],
         "offset": offset,
         "total": len(lines),
-        "previous": _block_before(lines, offset),
-        "next": _block_from(lines, offset + len(shown)),
+        "previous": _place(lines, _block_before(lines, offset)),
+        "next": _place(lines, _block_from(lines, offset + len(shown))),
         "now": timestamp(),
     }
 
 
 def _first(lines: list[RunLine], *relations: Relation) -> int | None:
     return next((number for number, one in enumerate(lines) if one.relation in relations), None)
+
+
+def _line_of(lines: list[RunLine], ordinals: list[int | None]) -> int | None:
+    """The line of an action of the first session, or else of the second one."""
+    of_first = ordinals[0] is not None
+    wanted: Any = ordinals[0] if of_first else ordinals[1]
+    for number, line in enumerate(lines):
+        begin, end = (line.first, line.second), (line.first, line.second) if line.last is None else line.last[:2]
+        one, last = (begin[0], end[0]) if of_first else (begin[1], end[1])
+        if one is not None and last is not None and one.ordinal <= wanted <= last.ordinal:
+            return number
+    return None
 
 
 def _place(lines: list[RunLine], number: int | None) -> dict[str, Any] | None:
@@ -224,6 +241,12 @@ def _changes(first: dict[str, Any], second: dict[str, Any], difference: Document
     return {"fields": fields, "total": len(places)}
 
 
+def _part(value: Any) -> dict[str, Any]:
+    """A value as text; `json`: whether the text is complete JSON."""
+    text = text_of(value, MAX_PART)
+    return {"text": text, "json": not isinstance(value, str) and len(text) <= MAX_PART}
+
+
 def _opened(first: Step | None, second: Step | None) -> dict[str, Any]:
     """Two actions in full, and in which fields of their input and outcome they differ."""
     sides = [as_object(one.action) if one is not None else {} for one in (first, second)]
@@ -231,7 +254,7 @@ def _opened(first: Step | None, second: Step | None) -> dict[str, Any]:
     for name in ("input", *OUTCOME_FIELDS, "timestamp"):
         if not any(name in one for one in sides):
             continue
-        values = [text_of(one[name], MAX_PART) if name in one else None for one in sides]
+        values = [_part(one[name]) if name in one else None for one in sides]
         same = all(name in one for one in sides) and json_equal(sides[0][name], sides[1][name])
         parts.append({"name": name, "first": values[0], "second": values[1], "equal": same})
     compared = ({name: one[name] for name in ("input", *OUTCOME_FIELDS) if name in one} for one in sides)

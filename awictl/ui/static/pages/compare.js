@@ -1,8 +1,186 @@
-// The page "Compare".
+// The page "Compare": two sessions side by side, and where they diverge.
 
-import {html} from "../vendor/preact-htm.js";
+import {html, useEffect, useState} from "../vendor/preact-htm.js";
+import {subscribe} from "../api.js";
+import {Commands} from "../copy.js";
+import {useLoaded} from "../loaded.js";
+import {Notice, Problem} from "../notices.js";
+import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
+import {Text, visible} from "../text.js";
+import {formatCount, formatTime} from "../time.js";
+import {FieldChanges} from "./compare_fields.js";
+import {RunLines} from "./compare_lines.js";
+import {sentences, statesSentence, summary} from "./compare_text.js";
+
+const DEGRADED_MS = 5000;
 
 /** The page. */
-export function ComparePage() {
-  return html`<h1>Compare</h1>`;
+export function ComparePage({location}) {
+  const {a = "", b = "", all = ""} = location.query;
+  return html`
+    <h1>Compare two sessions</h1>
+    <${CompareForm} key=${`${a} ${b}`} a=${a} b=${b} />
+    ${a && b
+      ? html`<${Comparison} key=${`${a} ${b}`} a=${a} b=${b} all=${all === "1"} hash=${location.hash} />`
+      : html`<p class="muted">
+          Enter the ids of two sessions, live or archived. Their actions are aligned, and what differs is shown.
+        </p>`}
+  `;
+}
+
+function CompareForm({a, b}) {
+  const [ids, setIds] = useState([a, b]);
+  const [wanted, setWanted] = useState(false);
+  const suggested = useSuggestions(wanted);
+  const open = (event) => {
+    event.preventDefault();
+    const [first, second] = ids.map((one) => one.trim());
+    if (first && second) navigate(pageUrl("/compare", {a: first, b: second}));
+  };
+  const field = (at, label) => html`<label>
+    ${label}
+    <input
+      name=${"ab"[at]}
+      value=${ids[at]}
+      list="session-ids"
+      placeholder="sess_…"
+      autocomplete="off"
+      spellcheck=${false}
+      required
+      onFocus=${() => setWanted(true)}
+      onInput=${(event) => setIds(ids.map((one, other) => (other === at ? event.target.value : one)))}
+    />
+  </label>`;
+  return html`<form class="toolbar compare-form" onSubmit=${open}>
+    ${field(0, "First")} ${field(1, "Second")}
+    <button type="submit">Compare</button>
+    <button type="button" disabled=${!a || !b} onClick=${() => navigate(pageUrl("/compare", {a: b, b: a}))}>
+      Swap
+    </button>
+    <datalist id="session-ids">
+      ${suggested.map(
+        (one) => html`<option key=${one.session_id} value=${one.session_id}>
+          ${visible(one.agent_name ?? one.agent_id ?? "")}
+        </option>`,
+      )}
+    </datalist>
+  </form>`;
+}
+
+/** The sessions with the latest activity, once they are wanted. */
+function useSuggestions(wanted) {
+  const [rows, setRows] = useState([]);
+  useEffect(() => {
+    if (!wanted) return undefined;
+    let close = () => {};
+    const onEvent = (name, value) => {
+      if (name === "window" && Array.isArray(value.rows)) setRows(value.rows);
+      if (name !== "window" || value.complete) close();
+    };
+    close = subscribe("/api/sessions/events", {limit: 50}, {onEvent});
+    return () => close();
+  }, [wanted]);
+  return rows;
+}
+
+/** The action that an address names: `first=17` or `second=17`. */
+function anchorOf(hash) {
+  const found = /^(first|second)=(\d{1,15})$/.exec(hash);
+  return found ? {[found[1]]: Number(found[2])} : {};
+}
+
+function Comparison({a, b, all, hash}) {
+  const [part, setPart] = useState(() => anchorOf(hash));
+  const params = {a, b, all: all ? 1 : "", ...part};
+  const {value, error, busy, again} = useLoaded("/api/compare", params, ({first, second}) =>
+    first.degraded || second.degraded ? DEGRADED_MS : null,
+  );
+  const showAll = (wanted, fragment) => {
+    setPart(anchorOf(fragment));
+    navigate(pageUrl("/compare", {a, b, all: wanted ? 1 : ""}, fragment), {replace: true});
+  };
+  const unfold = (fragment) => showAll(true, fragment);
+  return html`
+    ${error && html`<${Problem} error=${error} onRetry=${again} />`}
+    ${!value && !error && html`<p role="status" aria-busy="true">Comparing…</p>`}
+    ${value &&
+    html`
+      <${Sides} found=${value} />
+      <${Outcome} found=${value} />
+      <${Commands} lines=${commands(a, b, value)} />
+      <section aria-labelledby="actions">
+        <h2 id="actions">Actions</h2>
+        <${RunLines} ids=${[a, b]} found=${value} hash=${hash} busy=${busy} onPart=${setPart} onUnfold=${unfold}>
+          <label>
+            <input type="checkbox" checked=${all} onChange=${(event) => showAll(event.target.checked, hash)} />
+            show all equal actions
+          </label>
+          <button type="button" onClick=${again} disabled=${busy}>Compare again</button>
+          <span class="muted">compared at ${formatTime(value.now).slice(0, 8)} UTC</span>
+        </${RunLines}>
+      </section>
+      <section aria-labelledby="end">
+        <h2 id="end">The states after the last actions</h2>
+        <p>${statesSentence(value.states_at_end, "After the last actions", "are")}</p>
+        <${FieldChanges} changes=${value.states_at_end} label="How the last states differ" />
+      </section>
+    `}
+  `;
+}
+
+function commands(a, b, {divergence}) {
+  const at = [divergence?.first?.ordinal, divergence?.second?.ordinal];
+  const shown = [a, b].flatMap((id, side) =>
+    at[side] === undefined ? [] : [["awictl", "session", "show", id, "--at", String(at[side])]],
+  );
+  return [
+    ["awictl", "session", "compare", a, b],
+    ["awictl", "session", "compare", a, b, "-o", "json"],
+    ...shown,
+  ];
+}
+
+function Sides({found}) {
+  return html`<div class="sides">
+    <${Side} label="First" side=${found.first} ordinal=${found.divergence?.first?.ordinal} />
+    <${Side} label="Second" side=${found.second} ordinal=${found.divergence?.second?.ordinal} />
+  </div>`;
+}
+
+function Side({label, side, ordinal}) {
+  const missing = side.gaps.map(({from, to}) =>
+    to === null ? `an unknown number before ${from}` : from === to ? String(from) : `${from} to ${to}`,
+  );
+  return html`<section class="side" aria-label=${`${label} session`}>
+    <h2>
+      ${label}: <${Link} href=${sessionUrl(side.session_id, ordinal)}><${Text} value=${side.session_id} /></${Link}>
+    </h2>
+    <p>
+      <span class="badge">${side.place}</span> ${formatCount(side.total)} action${side.total === 1 ? "" : "s"}
+      ${typeof side.agent_id === "string" &&
+      html`, agent ${" "}<${Link} href=${`/agents/${encodeURIComponent(side.agent_id)}`}
+        ><${Text} value=${side.agent_name ?? side.agent_id} max=${80}
+      /></${Link}>`}
+      ${side.overwritten > 0 && html`, ${formatCount(side.overwritten)} overwritten by another writer`}
+    </p>
+    ${side.notices.map(
+      (one) => html`<${Notice} key=${one} kind=${side.degraded ? "warn" : "info"}>
+        <${Text} value=${one} max=${1000} />
+      </${Notice}>`,
+    )}
+    ${missing.length > 0 &&
+    html`<${Notice} kind="warn">
+      Actions are missing: ${missing.slice(0, 5).join(", ")}
+      ${missing.length > 5 && ` and ${formatCount(missing.length - 5)} more gaps`}
+    </${Notice}>`}
+  </section>`;
+}
+
+function Outcome({found}) {
+  return html`<section aria-label="Result" class="result">
+    ${sentences(found).map((one) => html`<p>${one}</p>`)}
+    ${found.divergence &&
+    html`<${FieldChanges} changes=${found.states_before} label="How the states differed before the divergence" />`}
+    <p><strong>${summary(found)}</strong></p>
+  </section>`;
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..document.json_codec import dumps
 from ..document.keys import is_cache_key
+from ..document.schema import active_query
 from ..errors import AwiError
 from ..query_cache.cache import Cached
 from ..query_cache.diagnose import listed_query
@@ -93,12 +94,16 @@ async def _add_sessions(
     async with aclosing(manager.list_sessions(rate=rate)) as sessions:
         async for listed in sessions:
             on_step(1)
-            active = listed_query(listed)
-            row = rows.get(active.cache_key) if active is not None else None
-            if active is None or row is None:
+            active = active_query(listed.head)
+            row = rows.get(active[0]) if active is not None else None
+            if row is None:
                 continue
             row["session_count"] += 1
-            if len(row["sessions"]) < MAX_SESSIONS:
-                row["sessions"].append(active.session_id)
-            if row["query"] is None and active.query is not None and len(dumps(active.query)) <= MAX_QUERY_BYTES:
-                row["query"] = dict(zip(("filters", "sort"), active.query, strict=True))
+            if row["session_count"] > MAX_SESSIONS:
+                continue
+            row["sessions"].append(listed.session_id)
+            if row["query"] is None:  # of a session that has moved on, it is known no more
+                found = listed_query(listed)
+                query = found.query if found is not None else None
+                if query is not None and len(dumps(query)) <= MAX_QUERY_BYTES:
+                    row["query"] = dict(zip(("filters", "sort"), query, strict=True))

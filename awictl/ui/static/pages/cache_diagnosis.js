@@ -28,8 +28,10 @@ export function Diagnosis({query}) {
   return html`<section class="diagnosis" aria-label="Why is a query not cached?">
     <details open=${asked}>
       <summary><h2>Why is a query not cached?</h2></summary>
-      <${Form} key=${NAMES.map((name) => query[name] ?? "").join("\n")} query=${query} busy=${busy} onSame=${again} />
-      <div role="status">${busy && "Looking for it, and for similar queries…"}</div>
+      <${Form} query=${query} busy=${busy} onSame=${again} />
+      <div role="status" class=${busy ? "" : "visually-hidden"}>
+        ${busy ? "Looking for it, and for similar queries…" : value && (value.hit ? "It is cached." : "It is not cached.")}
+      </div>
       ${error && html`<${Problem} error=${error} onRetry=${again} />`}
       ${value && !busy && html`<${Found} value=${value} query=${query} />`}
     </details>
@@ -65,8 +67,15 @@ function Form({query, busy, onSame}) {
   const [filters, setFilters] = useState(query.filters ?? "");
   const [sort, setSort] = useState(query.sort ?? "");
   const [session, setSession] = useState(query.session ?? "");
+  // not a new form for each address: that would take the focus away
+  useEffect(() => {
+    setFilters(query.filters ?? "");
+    setSort(query.sort ?? "");
+    setSession(query.session ?? "");
+  }, [query.filters, query.sort, query.session]);
   const onSubmit = (event) => {
     event.preventDefault();
+    if (busy) return;
     const url = session.trim()
       ? pageUrl("/caches", {session: session.trim()})
       : pageUrl("/caches", {filters: filters.trim() || "{}", sort: sort.trim() || "{}"});
@@ -88,7 +97,7 @@ function Form({query, busy, onSame}) {
       <label for="diagnose-session">or the query of a session (id)</label>
       <input id="diagnose-session" class="mono" spellcheck=${false} value=${session}
         onInput=${(event) => setSession(event.target.value)} />
-      <button type="submit" disabled=${busy}>Diagnose</button>
+      <button type="submit" aria-disabled=${busy ? "true" : null}>Diagnose</button>
     </div>
   </form>`;
 }

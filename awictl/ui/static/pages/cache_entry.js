@@ -15,8 +15,8 @@ import {SessionLinks} from "./cache_sessions.js";
 /** Milliseconds by which a TTL must be longer than expected to have been set again. */
 const RENEWED_MS = 2000;
 
-/** The page. */
-export function CacheEntry({cacheKey}) {
+/** The page. `session`: the session from which a link led here. */
+export function CacheEntry({cacheKey, session}) {
   const path = `/api/caches/${encodeURIComponent(cacheKey)}`;
   const {value, error, again} = usePolled(path, {results: 0});
   const received = useMemo(serverTime, [value]);
@@ -30,6 +30,8 @@ export function CacheEntry({cacheKey}) {
     ${error && !gone && html`<${Problem} error=${error} onRetry=${again} />`}
     ${gone && html`<${Notice} kind="warn">It is not cached any more: it expired, was evicted, or was deleted. These were its
       results.</${Notice}>`}
+    ${error?.status === 404 &&
+    html`<p><${Link} href=${session ? pageUrl("/caches", {session}) : "/caches"}>Why is it not cached?</${Link}></p>`}
     ${!value && !error && html`<p role="status">Loading…</p>`}
     ${value && html`<${Facts} value=${value} until=${gone ? 0 : until} />`}
     ${results.error && !error && html`<${Problem} error=${results.error} onRetry=${results.again} />`}

@@ -28,7 +28,7 @@ const COLUMNS = [
 
 /** The page of all entries, or, with `id`, of one. */
 export function CachesPage({id, location}) {
-  if (id) return html`<${CacheEntry} cacheKey=${id} />`;
+  if (id) return html`<${CacheEntry} key=${id} cacheKey=${id} session=${location.query.session} />`;
   return html`<div class="caches">
     <h1>Caches</h1>
     <${Diagnosis} query=${location.query} />

@@ -79,6 +79,7 @@ function Doctor({value, onAgain}) {
     <section aria-label="Findings">
       <h2>Findings</h2>
       ${problems.map((one) => html`<${Finding} key=${one.check} check=${one} />`)}
+      ${data.checks === null && data.running && html`<p role="status">Checking the stored data…</p>`}
       ${problems.length === 0 && data.checks !== null && html`<p>No check found a problem.</p>`}
     </section>
     ${counts.pass.length > 0 && html`<${Passed} checks=${counts.pass} />`}
@@ -139,6 +140,7 @@ function Keys({stats}) {
     html`<${Notice} kind="error">The keys could not be counted: <${Text} value=${value.problem} max=${2000} />${" "}
       ${value.at && html`What is shown was counted <${Ago} iso=${value.at} />.`}
     </${Notice}>`}
+    ${value?.running && !value.kinds && html`<p role="status">Counting the keys…</p>`}
     ${value && html`<${Progress} scan=${value} what="Counting the keys" />`}
     ${value?.kinds && html`<${KeyCharts} kinds=${value.kinds} at=${value.at} />`}
   `;

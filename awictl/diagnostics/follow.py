@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ..document.action_numbers import required_actions
 from ..document.json_codec import json_equal
 from ..document.keys import check_session_id
 from ..document.merge import DocumentDifference, compare
@@ -58,6 +60,8 @@ class Event:
     ttl_ms: int | None = None
     #: Number of actions in the trajectory.
     total: int | None = None
+    #: Length of the string in bytes, as it was read last.
+    bytes: int = 0
     #: The fields that changed since the last poll, without the history.
     changes: DocumentDifference = field(default_factory=lambda: DocumentDifference({}))
     #: The new actions, oldest first.
@@ -96,6 +100,24 @@ class Follower:
         page = await self._history(max(latest, _KNOWN_ACTIONS))
         self._known = page.trajectory[:_KNOWN_ACTIONS]
         yield self._event(EventKind.SESSION, listed, actions=page.trajectory[:latest][::-1])
+        async with aclosing(self._polls()) as events:
+            async for event in events:
+                yield event
+
+    async def events_since(self, document: dict[str, Any], size: int) -> AsyncGenerator[Event, None]:
+        """Yield one event per poll until the session is gone, which was read before as `document`, of `size` bytes.
+
+        Raises InvalidData if that has no trajectory. Errors of polls are events.
+        """
+        actions = required_actions(document)
+        history = {name: value for name, value in document["history"].items() if name != "actions"}
+        self._head, self._bytes, self._total = {**document, "history": history}, size, len(actions)
+        self._known = actions[-_KNOWN_ACTIONS:][::-1]
+        async with aclosing(self._polls()) as events:
+            async for event in events:
+                yield event
+
+    async def _polls(self) -> AsyncGenerator[Event, None]:
         while True:
             await asyncio.sleep(self._interval)
             event = await self._poll()
@@ -172,7 +194,7 @@ class Follower:
 
     def _event(self, kind: EventKind, listed: Listed | None = None, **fields: Any) -> Event:
         ttl_ms = listed.ttl_ms if listed is not None else None
-        return Event(kind, timestamp(), self._head, ttl_ms, self._total, **fields)
+        return Event(kind, timestamp(), self._head, ttl_ms, self._total, self._bytes, **fields)
 
 
 def _count_new(trajectory: Sequence[Any], known: Sequence[Any]) -> int | None:

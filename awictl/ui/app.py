@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..errors import AwiError
-from .api import about, agents, caches, compare, health, session, sessions
+from .api import about, agents, caches, compare, health, session, session_events, sessions
 from .inspector import Inspector
 from .responses import PROBLEM, encoded, problem_response
 
@@ -32,7 +32,7 @@ PAGES = (
     "/caches/{id:path}",
     "/health",
 )
-_API = [about, sessions, session, compare, agents, caches, health]
+_API = [about, sessions, session, session_events, compare, agents, caches, health]
 
 
 def create_app(inspector: Inspector) -> Starlette:

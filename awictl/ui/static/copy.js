@@ -9,12 +9,12 @@ export function shellQuote(word) {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A button that copies a text. `label`: what is copied, for screen readers. */
+/** A button that copies a text, or what a function returns. `label`: what is copied, for screen readers. */
 export function CopyButton({text, label = "copy"}) {
   const [state, setState] = useState("");
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(typeof text === "function" ? text() : text);
       setState("copied");
     } catch {
       setState("select the text and copy it");

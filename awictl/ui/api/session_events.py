@@ -1,0 +1,220 @@
+"""A session while its page is open: what it is, and what happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ...agents.secret import mask_whole_secrets
+from ...diagnostics.follow import Event, EventKind, Follower
+from ...document.json_codec import dumps
+from ...document.keys import check_session_id
+from ...document.redaction.rules import Redaction
+from ...errors import AwiError, InvalidData, NoSession, NotFound, Refused
+from ...sessions.manager import StateManager
+from ...sessions.whole_session import WholeSession
+from ...store.base import SessionVersion
+from ...util.daemon_thread import in_daemon_thread
+from ..events import event_stream
+from ..inspector import inspector_of, manager_of
+from ..responses import problem_of, redacted_value, text_response
+from .session_payload import session_payload
+
+#: Seconds between two looks at a live session, and at one that is not.
+POLL_SECONDS = 0.15
+WAIT_SECONDS = 1.0
+#: Milliseconds by which the time of expiry must move to be reported: that of a touch, not of a reading.
+_TTL_MOVED = 1500
+#: Maximum length of a stored string that a page shows, in characters.
+MAX_RAW = 2_000_000
+
+_Events = AsyncGenerator[tuple[str, Any], None]
+
+
+async def events(request: Request) -> Response:
+    """The stream of a session's events; see `SessionEvents`."""
+    session_id = check_session_id(request.path_params["id"])
+    redaction = inspector_of(request).options.redaction
+    return event_stream(request, SessionEvents(manager_of(request), session_id, redaction).events(), redacted=True)
+
+
+async def raw(request: Request) -> Response:
+    """The stored string of a session, or its beginning."""
+    session_id = check_session_id(request.path_params["id"])
+    manager = manager_of(request)
+    redaction = inspector_of(request).options.redaction
+    try:
+        found = await manager.find_session(session_id)
+    except NoSession as error:
+        raise await manager.explain_missing(error) from None
+    if redaction is not None:
+        document = found.document if found.stored is None else manager.decoded(session_id, found.stored)
+        data = dumps(redacted_value(document, redaction))
+    elif found.stored is not None:
+        data = found.stored.raw
+    elif found.archived is not None and found.archived.raw is not None:
+        data = found.archived.raw
+    else:
+        raise Refused(f"session {session_id} is not stored as a string: the app archived it")
+    text = mask_whole_secrets(data.decode("utf-8", "backslashreplace"))  # before it is cut, which may cut a key in two
+    left = len(text) - MAX_RAW
+    return text_response(text if left <= 0 else f"{text[:MAX_RAW]}\n… {left} more characters")
+
+
+@dataclass
+class _Known:
+    """What the page has been told."""
+
+    #: Ordinal of the newest action.
+    last: int
+    #: When the session expires, in seconds of the event loop's clock; None if it does not.
+    expires: float | None = None
+
+
+class SessionEvents:
+    """The events of one session for one page:
+
+    - `session`: the whole session; everything that the page knows of it is replaced;
+    - `change`: `{steps, head, ttl_ms, bytes, now}`: new actions, and the document without its trajectory after them;
+    - `ttl`: `{ttl_ms, now}`: the TTL was extended;
+    - `gone`, `away`: `{message}`: the session does not exist any more, or cannot be read at the moment;
+    - `back`: it can be read again;
+    - `unreadable`: a problem, instead of the first `session`.
+    """
+
+    def __init__(self, manager: StateManager, session_id: str, redaction: Redaction | None) -> None:
+        self._manager = manager
+        self._id = session_id
+        self._redaction = redaction
+
+    async def events(self) -> _Events:
+        """Yield the events until the page is closed."""
+        reported: str | None = None
+        while True:
+            version = await self._version()
+            try:
+                whole = await self._manager.time_travel.whole(self._id)
+                payload = await self._payload(whole)
+            except AwiError as error:
+                if str(error) != reported:
+                    reported = str(error)
+                    yield "unreadable", problem_of(await self._explained(error))
+                await self._other_than(version)
+                continue
+            reported = None
+            yield "session", payload
+            if whole.stored is not None and not whole.origin:
+                async with aclosing(self._followed(whole)) as found:
+                    async for one in found:
+                        yield one
+            else:
+                await self._other_than(version)
+                yield "back", {}
+
+    async def _payload(self, whole: WholeSession) -> dict[str, Any]:
+        return await in_daemon_thread(lambda: session_payload(whole, self._redaction))
+
+    async def _explained(self, error: AwiError) -> AwiError:
+        return await self._manager.explain_missing(error) if isinstance(error, NoSession) else error
+
+    async def _followed(self, whole: WholeSession) -> _Events:
+        """The events of a live session until it has to be read as a whole again."""
+        assert whole.stored is not None  # noqa: S101  # it is live
+        known = _Known(whole.first + len(whole.document["history"]["actions"]) - 1)
+        known.expires = _expiry(whole.stored.ttl_ms)
+        away = False
+        follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
+        async with aclosing(follower.events_since(whole.document, len(whole.stored.raw))) as found:
+            async for event in found:
+                match event.kind:
+                    case EventKind.GONE:
+                        async for one in self._gone(event):
+                            yield one
+                        return
+                    case EventKind.AWAY:
+                        away = True
+                        yield "away", {"message": event.message}
+                        async for one in self._degraded():
+                            yield one
+                    case EventKind.BACK:
+                        yield "back", {}
+                        return
+                    case EventKind.CHANGE if event.missed or self._redaction is not None:
+                        return
+                    case EventKind.CHANGE:
+                        yield "change", _change(event, known)
+                    case _ if not away and _moved(event, known):
+                        yield "ttl", {"ttl_ms": event.ttl_ms, "now": event.at}
+
+    async def _gone(self, event: Event) -> _Events:
+        """The session as it was archived, that it is gone, and that it is live again."""
+        version = None
+        try:
+            yield "session", await self._payload(await self._manager.time_travel.whole(self._id))
+        except (NotFound, InvalidData):
+            pass  # the page keeps what it has
+        except AwiError:
+            version = await self._version()
+        yield "gone", {"message": event.message}
+        await self._other_than(version)
+        yield "back", {}
+
+    async def _degraded(self) -> _Events:
+        """What MongoDB has of a session while Redis is away, if it has any."""
+        try:
+            whole = await self._manager.time_travel.whole(self._id)
+            payload = await self._payload(whole)
+        except AwiError:
+            return
+        if whole.degraded:
+            yield "session", payload
+
+    async def _version(self) -> SessionVersion | AwiError | None:
+        """What changes with each write; None if the session is not live, or why that is not known."""
+        try:
+            found = await self._manager.store.versions([self._id])
+        except AwiError as error:
+            return error
+        return next(iter(found.versions), None)
+
+    async def _other_than(self, version: SessionVersion | AwiError | None) -> None:
+        """Wait until the session was written, created, or can be read again."""
+        while True:
+            await asyncio.sleep(WAIT_SECONDS)
+            now = await self._version()
+            if isinstance(now, AwiError):
+                version = now
+            elif isinstance(version, AwiError) or now != version:
+                return
+
+
+def _change(event: Event, known: _Known) -> dict[str, Any]:
+    steps = [{"ordinal": ordinal, "action": one} for ordinal, one in enumerate(event.actions, known.last + 1)]
+    known.last += len(steps)
+    known.expires = _expiry(event.ttl_ms)
+    return {"steps": steps, "head": event.head, "ttl_ms": event.ttl_ms, "bytes": event.bytes, "now": event.at}
+
+
+def _expiry(ttl_ms: int | None) -> float | None:
+    return None if ttl_ms is None else asyncio.get_running_loop().time() * 1000 + ttl_ms
+
+
+def _moved(event: Event, known: _Known) -> bool:
+    """Whether the session expires at another time than the page knows; it is noted as known."""
+    before, known.expires = known.expires, _expiry(event.ttl_ms)
+    if before is None or known.expires is None:
+        return before is not known.expires
+    if abs(before - known.expires) > _TTL_MOVED:
+        return True
+    known.expires = before
+    return False
+
+
+ROUTES = [Route("/api/sessions/{id}/events", events), Route("/api/sessions/{id}/raw", raw)]

@@ -1,0 +1,79 @@
+// The list of actions. Only what is in view is in the document.
+
+import {html, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
+import {formatDate, formatDuration, formatTime} from "../time.js";
+import {visible} from "../text.js";
+import {IDLE_MS} from "./rows.js";
+
+/** Height of a row in pixels, as in `session_view.css`. */
+const ROW = 30;
+/** Rows beyond those in view, so that scrolling shows no empty space. */
+const MORE = 8;
+
+/** The timeline. `onSelect(index)`: a step was chosen. */
+export function Timeline({timeline, index, onSelect}) {
+  const {items, itemAt, rows} = timeline;
+  const box = useRef(null);
+  const [view, setView] = useState({top: 0, height: 600});
+  const measure = () => {
+    const {scrollTop: top, clientHeight: height} = box.current;
+    setView((now) => (now.top === top && now.height === height ? now : {top, height}));
+  };
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  const at = itemAt[index] ?? 0;
+  useLayoutEffect(() => {
+    const {scrollTop, clientHeight} = box.current;
+    const top = at * ROW;
+    if (top < scrollTop || top + ROW > scrollTop + clientHeight) {
+      box.current.scrollTop = top - (clientHeight - ROW) / 2;
+      measure();
+    }
+  }, [at, items.length]);
+  const first = Math.max(0, Math.floor(view.top / ROW) - MORE);
+  const stop = Math.min(items.length, Math.ceil((view.top + view.height) / ROW) + MORE);
+  const shown = [];
+  for (let place = first; place < stop; place += 1) {
+    shown.push(html`<${Item} key=${place} item=${items[place]} place=${place} count=${items.length}
+      selected=${place === at} onSelect=${onSelect} />`);
+  }
+  const active = at >= first && at < stop && rows.length ? `step-${at}` : null;
+  return html`<div class="timeline" role="listbox" tabindex="0" aria-label="Actions" aria-activedescendant=${active}
+    ref=${box} onScroll=${measure}>
+    <div class="space" style=${{height: `${items.length * ROW}px`}}>
+      <div class="window" style=${{transform: `translateY(${first * ROW}px)`}}>${shown}</div>
+    </div>
+  </div>`;
+}
+
+function Item({item, place, count, selected, onSelect}) {
+  const position = {"aria-setsize": count, "aria-posinset": place + 1};
+  if (item.gap) {
+    const range = item.first === undefined ? "" : ` (${item.first}–${item.last})`;
+    return html`<div class="item gap" role="option" aria-disabled="true" aria-selected="false" ...${position}>
+      <span>${item.text}${range}</span></div>`;
+  }
+  return html`<div id=${`step-${place}`} role="option" aria-selected=${String(selected)} ...${position}
+    class=${`item ${item.outcome} ${item.overwritten ? "overwritten" : ""}`} onClick=${() => onSelect(item.index)}>
+    <span class="number">${item.ordinal}${item.t !== null && html`<small title="t, the app's own number"> t=${item.t}</small>`}</span>
+    <span class="name"><span class="label" title=${visible(item.name)}>${visible(item.name)}</span>${item.overwritten
+      && html` <span class="badge warn">overwritten</span>`}</span>
+    <${Outcome} outcome=${item.outcome} />
+    <span class=${`since ${item.since > IDLE_MS ? "idle" : ""}`}>${item.since !== null && since(item.since)}</span>
+    <span class="time">${item.iso !== null && html`<time title=${`${formatDate(item.iso)} UTC`}>${formatTime(item.iso)}</time>`}</span>
+  </div>`;
+}
+
+function since(ms) {
+  return ms < 0 ? formatDuration(ms) : `+${formatDuration(ms)}`;
+}
+
+/** Whether an action succeeded, as a sign and in words. */
+export function Outcome({outcome}) {
+  if (outcome === "ok") return html`<span class="outcome ok"><span aria-hidden="true">✓ </span>ok</span>`;
+  if (outcome === "failed") return html`<span class="outcome failed"><span aria-hidden="true">✗ </span>failed</span>`;
+  return html`<span class="outcome"></span>`;
+}

@@ -106,6 +106,8 @@ def test_redaction_is_counted_and_named(sqlite_user: Cli, valkey: ValkeyServer) 
         (("sess_a", "-f", "x", "--jq", "."), "--jq"),
         (("sess_a", "--resume", "--redact", "default", "-f", "x"), "cannot be resumed"),
         (("sess_a", "-f", "none/x"), "none/x.part: No such file"),
+        (("sess_a", "-f", ""), "is a folder"),
+        (("sess_a", "-f", "/", "--force"), "is a folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_read(

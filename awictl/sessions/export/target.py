@@ -24,6 +24,8 @@ class ExportTarget:
     """
 
     def __init__(self, path: Path, *, force: bool, resume: bool, max_bytes: int) -> None:
+        if not path.name or path.is_dir():
+            raise InvalidInput(f"{path} is a folder: pass the name of a file")
         self.path = path
         self.part = path.with_name(path.name + PART)
         self._force = force

@@ -450,6 +450,8 @@ _awictl_session_export() {
     '--redact=[Replace secrets, `default` (all known kinds), one kind such as `email`, or a JSON pointer such as /page_state/filters/q; may be repeated.]:WHAT:(default email bearer basic jwt api-key awi-key card private-key secret)' \
     '--force[Replace FILE if it exists.]' \
     '--resume[Continue an export to FILE that was interrupted.]' \
+    '--html=[Write one session as a page in one file, which a browser opens without a server; - is stdout. Redacts as with `--redact default`.]:FILE:_files' \
+    '--no-redact[With --html, replace no secrets.]' \
     '--profile=[Profile in config.toml to use; empty for none.]:NAME: _awictl_values profile' \
     '--redis=[Redis server, without password, redis,//HOST,PORT/DB, or HOST,PORT.]:URL: ' \
     '--mongo=[URL of MongoDB (archive, fallback, live sessions), without password, mongodb,//HOST/DATABASE.]:URL: ' \

@@ -32,11 +32,23 @@ File = Annotated[
 Force = Annotated[bool, option("--force", help="Replace FILE if it exists.")]
 Resume = Annotated[bool, option("--resume", help="Continue an export to FILE that was interrupted.")]
 
+Html = Annotated[
+    Path | None,
+    option(
+        "--html",
+        metavar="FILE",
+        help="Write one session as a page in one file, which a browser opens without a server; - is stdout. "
+        "Redacts as with `--redact default`.",
+    ),
+]
+NoRedact = Annotated[bool, option("--no-redact", help="With --html: replace no secrets.")]
+
 
 @cli_command(
     examples=[
         "awictl session export ID > session.jsonl",
         "awictl session export ID --redact default -f bug.jsonl   # to share it",
+        "awictl session export ID --html bug.html   # a page to look at, redacted",
         "awictl session export --where 'agent == \"browser-1\"' --all -f browser-1.jsonl",
     ],
     common=[Format.JSONL],
@@ -50,8 +62,22 @@ def command(
     redact: Redact = None,
     force: Force = False,
     resume: Resume = False,
+    html: Html = None,
+    no_redact: NoRedact = False,
 ) -> Work:
-    """Export sessions as a file: their documents, all actions, keys and TTLs. `session import` reads it."""
+    """Export sessions as a file: their documents, all actions, keys and TTLs. `session import` reads it.
+
+    With --html, export one session as a page to look at: its timeline, its state at each action, and what changed.
+    """
+    if html is not None:
+        from . import html_file
+
+        others = [("--where", where), ("--all", all_sessions), ("--file", file), ("--resume", resume)]
+        session_id = html_file.check_alone(ctx, ids, others)
+        page_redaction = html_file.redaction_of(redact, no_redact=no_redact)
+        return html_file.write_page(ctx, session_id, html, page_redaction, force=force)
+    if no_redact:
+        raise InvalidInput("--no-redact needs --html: only pages are redacted without --redact")
     expression = check_selection(ids, where, all_sessions)
     redaction = None
     if redact:
@@ -59,7 +85,7 @@ def command(
 
         redaction = parse_redaction(redact)
     if file is None and (force or resume):
-        raise InvalidInput("--force and --resume need --file")
+        raise InvalidInput("--force and --resume need --file, or --force needs --html")
     if file is not None and ctx.options.jq is not None:
         raise InvalidInput("--jq filters what is printed, and cannot be combined with --file")
     if resume and redact:

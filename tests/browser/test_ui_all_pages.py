@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from support import ui_scene
-from support.browser import Pages, overflow, visit
+from support.browser import Pages, overflow, violations, visit
 from support.cli import unchanged
 from support.inspector import Inspector
 from support.mongo import MongoServer
@@ -15,21 +14,11 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 
-if TYPE_CHECKING:
-    from playwright.async_api import Page
-
 #: Problems that Chromium logs on pages that exist only to say what is missing or unreadable.
 EXPECTED = [r"status of (404|422)"]
 NARROW, WIDE = 320, 1280
 #: Widths that a page has to cope with, in pixels.
 WIDTHS = [320, 360, 480, 640, 768, 1024, 1280, 1920, 2560]
-
-
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds: the rule, and where."""
-    found = await Axe().run(page, options={"resultTypes": ["violations"]})
-    rows: list[dict[str, Any]] = found.response["violations"]
-    return [f"{row['id']}: {node['html']:.300} {node['failureSummary']}" for row in rows for node in row["nodes"]]
 
 
 async def test_every_page_is_accessible_and_fits(

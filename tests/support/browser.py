@@ -77,6 +77,15 @@ async def overflow(page: Page, width: int) -> list[str]:
     return found
 
 
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds in a page: the rule, and where. Its script cannot run under the policy of a page."""
+    from axe_playwright_python.async_playwright import Axe
+
+    found = await Axe().run(page, options={"resultTypes": ["violations"]})
+    rows: list[dict[str, Any]] = found.response["violations"]
+    return [f"{row['id']}: {node['html']:.300} {node['failureSummary']}" for row in rows for node in row["nodes"]]
+
+
 async def harm(page: Page, scripts: int = 1) -> list[str]:
     """What hostile text has done to a page: code that ran, elements and attributes, layout. `scripts`: its own ones."""
     found: list[str] = await page.evaluate(_HARM, scripts)

@@ -13,6 +13,7 @@
     "u",
   );
   const isOwn = (text) => {
+    if (text === "data:,") return true; // the empty icon of a page that is one file
     try {
       const url = new URL(text, location.href);
       return url.origin === location.origin && /^(https?|file):$/.test(url.protocol);

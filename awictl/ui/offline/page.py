@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -20,9 +21,9 @@ from ...sessions.whole_session import WholeSession
 from ..api.session_payload import session_payload
 from .bundle import STATIC, bundle
 
-#: The module that starts the page, and the styles that its elements need.
-ENTRY = "offline.js"
-STYLES = ("base.css", "session_view.css", "offline.css")
+#: The module that starts the page, and the styles that it has besides those of the inspector.
+ENTRY, STYLE = "offline.js", "offline.css"
+_STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 _UNREAD = "Earlier actions may be in the archive, which could not be read: they are missing here."
 _LIMITS = (
     "Patterns find secrets by their form or name: personal names, addresses and other free text are still in this file."
@@ -132,7 +133,9 @@ def _banner(facts: CopyFacts) -> str:
 
 
 def _style() -> str:
-    text = "".join((STATIC / name).read_text(encoding="utf-8") for name in STYLES)
+    """All styles of the inspector in their order, then those of the file alone."""
+    names = [*_STYLESHEET.findall((STATIC / "index.html").read_text(encoding="utf-8")), STYLE]
+    text = "".join((STATIC / name).read_text(encoding="utf-8") for name in names)
     wrong = [one for one in ("</style", "<!--", "url(", "@import") if one in text.lower()]
     if wrong:
         raise ValueError(f"the styles have {wrong[0]}, which cannot stand in a page that is one file")

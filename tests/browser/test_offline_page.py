@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 from support import ui_hostile
-from support.browser import Pages, harm, settled, violations
+from support.browser import Pages, harm, settled, until, violations
 from support.documents import document
 from support.ui_hostile import HOSTILE
 
@@ -19,6 +19,11 @@ from awictl.ui.offline.page import page, session_copy
 
 MADE = "2026-11-27T15:00:00.000Z"
 COUNT = 120
+#: What a script that got into the page would try: to send something, and to become markup.
+BREAK_OUT = """async () => [
+  await fetch("https://elsewhere.example/").catch((error) => error.name),
+  (() => { try { document.body.innerHTML = "<b>"; } catch (error) { return error.name; } })(),
+]"""
 
 
 def busy_session() -> dict[str, Any]:
@@ -104,7 +109,7 @@ async def test_no_hostile_session_does_harm_to_its_page(open_page: Pages, tmp_pa
 
 
 async def test_a_page_is_accessible_and_its_policy_is_in_force(open_page: Pages, tmp_path: Path) -> None:
-    path = write(tmp_path / "page.html", document([0] * 9, "sess_offline"))
+    path = write(tmp_path / "page.html", document([0, 0], "sess_offline"))
     shown = await open_page.file(path, bypass_csp=True)  # axe-core could not run under the policy
     await settled(shown)
     for scheme, width in (("light", 1280), ("dark", 320)):
@@ -114,10 +119,11 @@ async def test_a_page_is_accessible_and_its_policy_is_in_force(open_page: Pages,
 
     added = "<script>document.title = 'added'</script><img src='https://elsewhere.example/a.gif'></body>"
     path.write_text(path.read_text(encoding="utf-8").replace("</body>", added), encoding="utf-8")
-    shown = await open_page.file(path, expected=["script-src", "img-src", "elsewhere.example"])
+    shown = await open_page.file(path, expected=["-src", "TrustedHTML|trusted-types", "elsewhere.example"])
     await settled(shown)
+    assert await shown.evaluate(BREAK_OUT) == ["TypeError", "TypeError"]
     problems = open_page.watch(shown).problems
-    assert any("CSP violation: script-src" in one for one in problems)
-    assert any("CSP violation: img-src" in one for one in problems)
-    assert "failed request: https://elsewhere.example/a.gif csp" in problems, problems
+    wanted = [f"CSP violation: {one}" for one in ("script-src", "img-src", "connect-src", "require-trusted-types-for")]
+    wanted.append("failed request: https://elsewhere.example/a.gif csp")
+    await until(lambda: all(any(text in one for one in problems) for text in wanted))
     assert await shown.title() == "sess_offline (copy) · awictl"

@@ -168,3 +168,20 @@ def test_a_page_needs_no_package_of_the_server(sqlite_user: Cli, valkey: ValkeyS
     done = sqlite_user.python("-c", script, "session", "export", "sess_a", "--html", "a.html")
     assert done.code == 0, done
     assert "sess_a" in banner_of((Path(sqlite_user.home) / "a.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("option", ["--no-redact", "--force"])
+def test_memory_is_bounded_by_the_size_of_the_session(sqlite_user: Cli, valkey: ValkeyServer, option: str) -> None:
+    """A page of 50 MB takes at most ten times as much memory; `--force` changes nothing else."""
+    made = document([10_000] * 5_000, "sess_a")
+    put(valkey, LAYOUTS["awictl"](made), "sess_a")
+    script = (
+        "import resource, sys; from awictl.cli.main import run; code = run(sys.argv[1:]);"
+        "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = sqlite_user.python("-c", script, "session", "export", "sess_a", "--html", "a.html", option)
+    code, kib = done.text.split()
+    size = (sqlite_user.home / "a.html").stat().st_size
+    print(option, size, kib)
+    assert code == "0" and size > 45_000_000 and int(kib) * 1024 < 10 * size

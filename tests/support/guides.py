@@ -237,6 +237,7 @@ def shape(text: str) -> list[str]:
     lines = []
     for line in text.splitlines():
         line = re.sub(r"\S*…", "…", line)
+        line = re.sub(r"(?<=\?token=)[\w-]{20,}", "#", line)
         line = re.sub(r"(?<![0-9A-Za-z])[0-9a-f]{12,}(?![0-9A-Za-z])", "#", line)
         line = re.sub(r"\d+(?:[.,:-]\d+)*", "0", line)
         line = re.sub(r"(?<!\w)0(?:ms|[smhd])(?: 0(?:ms|[smhd]))*(?!\w)", "0s", line)

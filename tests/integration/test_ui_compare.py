@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from awictl import Settings, StateManager
 from awictl.cli.session import compare_view
 from awictl.document.byte_layout import encode
 from awictl.document.redaction.rules import Redaction
+from awictl.ui import comparison
 from awictl.ui.api import compare
 
 IDS = {"a": FIRST, "b": SECOND}
@@ -79,7 +81,8 @@ async def test_an_action_in_full(valkey: ValkeyServer, settings: Settings) -> No
         {"pointer": "/success", "first": "true", "second": "false"},
         {"pointer": "/observation", "first": "2 posts", "second": None},
     ]
-    assert (alone["first"], alone["changes"], alone["second"]["action"]) == (None, None, "get_post")
+    assert alone["changes"] is None
+    assert alone["parts"][0]["second"] == {"text": '{"id":7}', "json": True} and alone["parts"][0]["first"] is None
 
 
 async def test_a_session_and_itself(valkey: ValkeyServer, settings: Settings) -> None:
@@ -94,8 +97,8 @@ async def test_long_runs_come_in_parts(
     valkey: ValkeyServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first part has the first divergence in it; each part says where the next difference is."""
-    monkeypatch.setattr(compare, "MAX_LINES", 10)
-    monkeypatch.setattr(compare, "_LINES_BEFORE", 3)
+    monkeypatch.setattr(comparison, "MAX_LINES", 10)
+    monkeypatch.setattr(comparison, "LINES_BEFORE", 3)
     same = [did(f"{number}") for number in range(40)]
     failed = [one | {"success": number not in (5, 6, 30)} for number, one in enumerate(same)]
     stored(valkey, FIRST, [*same[:20], did("x"), *same[20:]])
@@ -119,6 +122,25 @@ async def test_long_runs_come_in_parts(
         assert (await ok(client, all="1", first=5))["offset"] == 0 == (await ok(client, all="1", first=99))["offset"]
         folded = await ok(client)
         assert (folded["total"], folded["offset"]) == (8, 0)
+
+
+async def test_the_parts_of_a_comparison_are_of_one_time(
+    valkey: ValkeyServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_two_runs(valkey)
+    async with inspected(settings) as client:
+        shown = await ok(client)
+        put(valkey, valkey.raw.get(f"AWI:SESSION:{FIRST}").replace(FIRST.encode(), SECOND.encode()), SECOND)
+        version = shown["version"]
+        assert (await ok(client, version=version)) | {"now": shown["now"]} == shown
+        assert (await ok(client, "/api/compare/step", second=6, version=version))["parts"]
+        assert (await ok(client))["equal"] is True
+        assert (await ok(client, b=FIRST, version=version))["equal"] is True, "another pair"
+        assert (await ok(client, version=version))["equal"] is True, "no more than two are kept"
+        monkeypatch.setattr(compare, "KEPT_SECONDS", 0)
+        last = await ok(client)
+        await asyncio.sleep(0.01)
+        assert (await ok(client, version=last["version"]))["version"] != last["version"], "it is not kept for long"
 
 
 async def test_large_values_are_cut(valkey: ValkeyServer, settings: Settings) -> None:
@@ -153,6 +175,20 @@ async def test_archived_sessions_and_gaps(valkey: ValkeyServer, archived: Settin
     assert shown["states_before"] is None
 
 
+async def test_redis_away_and_an_archived_copy(valkey: ValkeyServer, proxy: Proxy, archived: Settings) -> None:
+    """What the archive has is compared, and marked as perhaps older."""
+    put_two_runs(valkey)
+    async with StateManager.open(archived) as archiving:
+        sweeper = archiving.sweeper(10**9)
+        await sweeper.sweep(await sweeper.candidates())
+    settings = proxy.settings(archive_url=archived.archive_url, timeout=2)
+    async with inspected(settings) as client:
+        await proxy.cut_off()
+        shown = await ok(client)
+        assert (shown["first"]["degraded"], shown["first"]["place"], shown["total"]) == (True, "archived", 6)
+        assert "may have a newer state" in shown["second"]["notices"][0]
+
+
 SECRETS = Redaction(("email", "secret"), ())
 
 
@@ -183,6 +219,7 @@ async def test_what_is_refused(valkey: ValkeyServer, settings: Settings) -> None
             ({"a": FIRST}, 400, "two sessions"),
             ({"a": FIRST, "b": "nothing"}, 400, "nothing"),
             (IDS | {"offset": "-1"}, 400, "offset"),
+            (IDS | {"first": "1.x"}, 400, "an action"),
             ({"a": FIRST, "b": "sess_missing"}, 404, "sess_missing"),
             ({"a": "sess_broken", "b": FIRST}, 422, "sess_broken"),
         ):

@@ -16,7 +16,7 @@ const RETRY_MS = 2000;
 
 /** The page. `id`: of the agent, or its name. */
 export function AgentPage({id}) {
-  const {value, error, busy, again} = useLoaded(agentPath(id), {}, ({problems}) =>
+  const {value, error, again} = useLoaded(agentPath(id), {}, ({problems}) =>
     Object.values(problems).some((one) => one.status >= 500) ? RETRY_MS : REFRESH_MS,
   );
   const record = value?.record;
@@ -30,7 +30,7 @@ export function AgentPage({id}) {
     html`
       <div class="toolbar">
         ${record && html`<${StateBadge} agent=${record} />`}
-        <button type="button" onClick=${again} disabled=${busy}>Refresh</button>
+        <button type="button" onClick=${again}>Refresh</button>
       </div>
       ${value.problems.key && html`<${Missing} what="The key is not known" problem=${value.problems.key} />`}
       <${Sessions} id=${agentId} session=${value.session} problem=${value.problems.session} />

@@ -2,6 +2,7 @@
 
 import {html, useEffect, useState} from "../vendor/preact-htm.js";
 import {Commands} from "../copy.js";
+import {stringify} from "../json.js";
 import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
 import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
@@ -60,7 +61,7 @@ export function AgentsPage({id, location}) {
 function AgentList({query}) {
   const {q = "", state = "", sort = CREATED, reverse = "", offset = ""} = query;
   const params = {q, state, sort, reverse, offset};
-  const {value, error, busy, again} = useLoaded("/api/agents", params, ({problem}) =>
+  const {value, error, again} = useLoaded("/api/agents", params, ({problem}) =>
     problem ? RETRY_MS : REFRESH_MS,
   );
   const change = (changes) => {
@@ -80,7 +81,7 @@ function AgentList({query}) {
           )}
         </select>
       </label>
-      <button type="button" onClick=${again} disabled=${busy}>Refresh</button>
+      <button type="button" onClick=${again}>Refresh</button>
       ${value && html`<span role="status">${counted(value)}</span>`}
     </div>
     ${error && html`<${Problem} error=${error} onRetry=${again} />`}
@@ -171,7 +172,7 @@ function Pager({found: {agents, offset, matching}, onChange}) {
 
 function Known({value}) {
   if (value === null || value === undefined) return html`<span class="muted">-</span>`;
-  return html`<${Text} value=${typeof value === "object" ? JSON.stringify(value) : String(value)} max=${40} />`;
+  return html`<${Text} value=${typeof value === "object" ? stringify(value) : String(value)} max=${40} />`;
 }
 
 function Day({iso}) {

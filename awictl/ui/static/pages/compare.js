@@ -9,10 +9,10 @@ import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
 import {Text, visible} from "../text.js";
 import {formatCount, formatTime} from "../time.js";
 import {FieldChanges} from "./compare_fields.js";
-import {RunLines} from "./compare_lines.js";
+import {RunLines, anchorOf, indexOf} from "./compare_lines.js";
 import {sentences, statesSentence, summary} from "./compare_text.js";
 
-const DEGRADED_MS = 5000;
+const DEGRADED_MS = 3000;
 
 /** The page. */
 export function ComparePage({location}) {
@@ -83,22 +83,20 @@ function useSuggestions(wanted) {
   return rows;
 }
 
-/** The action that an address names: `first=17` or `second=17`. */
-function anchorOf(hash) {
-  const found = /^(first|second)=(\d{1,15})$/.exec(hash);
-  return found ? {[found[1]]: Number(found[2])} : {};
-}
-
 function Comparison({a, b, all, hash}) {
   const [part, setPart] = useState(() => anchorOf(hash));
   const params = {a, b, all: all ? 1 : "", ...part};
   const {value, error, busy, again} = useLoaded("/api/compare", params, ({first, second}) =>
     first.degraded || second.degraded ? DEGRADED_MS : null,
   );
+  const load = (wanted) => setPart({...wanted, version: value.version});
+  const compareAgain = () => setPart((before) => ({...anchorOf(hash), again: (before.again ?? 0) + 1}));
   const showAll = (wanted, fragment) => {
-    setPart(anchorOf(fragment));
+    load(anchorOf(fragment));
     navigate(pageUrl("/compare", {a, b, all: wanted ? 1 : ""}, fragment), {replace: true});
   };
+  const [anchor] = Object.entries(anchorOf(hash));
+  const isLost = !busy && value && anchor && part[anchor[0]] === anchor[1] && indexOf(value.lines, hash) < 0;
   const unfold = (fragment) => showAll(true, fragment);
   return html`
     ${error && html`<${Problem} error=${error} onRetry=${again} />`}
@@ -110,13 +108,14 @@ function Comparison({a, b, all, hash}) {
       <${Commands} lines=${commands(a, b, value)} />
       <section aria-labelledby="actions">
         <h2 id="actions">Actions</h2>
-        <${RunLines} ids=${[a, b]} found=${value} hash=${hash} busy=${busy} onPart=${setPart} onUnfold=${unfold}>
+        ${isLost && html`<${Notice} kind="warn">The action that the address names is not known.</${Notice}>`}
+        <${RunLines} ids=${[a, b]} found=${value} hash=${hash} busy=${busy} onPart=${load} onUnfold=${unfold}>
           <label>
             <input type="checkbox" checked=${all} onChange=${(event) => showAll(event.target.checked, hash)} />
             show all equal actions
           </label>
-          <button type="button" onClick=${again} disabled=${busy}>Compare again</button>
-          <span class="muted">compared at ${formatTime(value.now).slice(0, 8)} UTC</span>
+          <button type="button" onClick=${compareAgain}>Compare again</button>
+          <span class="muted">compared at ${formatTime(value.compared_at).slice(0, 8)} UTC</span>
         </${RunLines}>
       </section>
       <section aria-labelledby="end">
@@ -171,7 +170,7 @@ function Side({label, side, ordinal}) {
     ${missing.length > 0 &&
     html`<${Notice} kind="warn">
       Actions are missing: ${missing.slice(0, 5).join(", ")}
-      ${missing.length > 5 && ` and ${formatCount(missing.length - 5)} more gaps`}
+      ${side.gaps_total > 5 && ` and ${formatCount(side.gaps_total - 5)} more gaps`}
     </${Notice}>`}
   </section>`;
 }

@@ -15,17 +15,25 @@ const CLASSES = {
   different: "changed",
 };
 
+/** The action that the fragment of an address names: `{first: name}`, `{second: name}`, or nothing. */
+export function anchorOf(hash) {
+  const found = /^(first|second)=(\d{1,15}(\.\d{1,6})?)$/.exec(hash);
+  return found ? {[found[1]]: found[2]} : {};
+}
+
 /** The fragment of an address that names the action of a line. */
 function hashOf({first, second}) {
-  return first ? `first=${first.ordinal}` : `second=${second.ordinal}`;
+  return first ? `first=${first.name}` : `second=${second.name}`;
 }
 
 /** The index of the line that a fragment names; -1 if it is not among these. */
-function indexOf(lines, hash) {
-  const [, side, digits] = /^(first|second)=(\d{1,15})$/.exec(hash) ?? [];
+export function indexOf(lines, hash) {
+  const [side, name] = Object.entries(anchorOf(hash))[0] ?? [];
   if (!side) return -1;
-  const ordinal = Number(digits);
+  const ordinal = parseInt(name, 10);
   const at = side === "first" ? 0 : 1;
+  const exact = lines.findIndex((one) => one[side]?.name === name);
+  if (exact >= 0) return exact;
   return lines.findIndex((one) => {
     const begin = one[side]?.ordinal;
     return begin !== undefined && begin <= ordinal && ordinal <= (one.last ? one.last[at] : begin);
@@ -80,8 +88,7 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
     if (!place) return;
     goTo(place);
     if (place.line < offset || place.line >= offset + lines.length) {
-      const {first, second} = place;
-      onPart(first ? {first: first.ordinal} : {second: second.ordinal});
+      onPart(anchorOf(hashOf(place)));
     }
   };
   const move = (by) => {
@@ -106,8 +113,8 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
 
   // an address that names an action of another part
   useEffect(() => {
-    const [, side, digits] = /^(first|second)=(\d{1,15})$/.exec(hash) ?? [];
-    if (side && indexOf(lines, hash) < 0 && !busy && lines.length) onPart({[side]: Number(digits)});
+    const anchor = anchorOf(hash);
+    if (Object.keys(anchor).length && indexOf(lines, hash) < 0 && !busy && lines.length) onPart(anchor);
   }, [hash]);
   useLayoutEffect(() => {
     const row = table.current?.querySelector(`[data-line="${current}"]`);
@@ -133,7 +140,7 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
       </button>
       ${children}
     </div>
-    <${Parts} found=${found} busy=${busy} onPart=${onPart} />
+    <${Parts} found=${found} onPart=${onPart} />
     <div class="run-lines" ref=${table} tabindex="0" role="region" aria-label="Aligned actions">
       <table>
         <caption class="visually-hidden">
@@ -161,7 +168,7 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
                 onToggle=${line.last ? () => onUnfold(hashOf(line)) : () => toggle(line)}
               />${isOpen &&
               html`<tr key=${`opened ${hashOf(line)}`} class="opened">
-                <td colspan="5"><${StepDetails} ids=${ids} line=${line} /></td>
+                <td colspan="5"><${StepDetails} ids=${ids} line=${line} version=${found.version} /></td>
               </tr>`}`;
           })}
         </tbody>
@@ -179,15 +186,15 @@ function scrollInto(box, row) {
   }
 }
 
-function Parts({found: {lines, offset, total}, busy, onPart}) {
+function Parts({found: {lines, offset, total}, onPart}) {
   if (lines.length === total) return null;
   const end = offset + lines.length;
   return html`<p class="toolbar parts">
     <span role="status">Lines ${formatCount(offset + 1)} to ${formatCount(end)} of ${formatCount(total)}</span>
-    <button type="button" disabled=${!offset || busy} onClick=${() => onPart({offset: Math.max(0, offset - 500)})}>
+    <button type="button" disabled=${!offset} onClick=${() => onPart({offset: Math.max(0, offset - 500)})}>
       Earlier lines
     </button>
-    <button type="button" disabled=${end >= total || busy} onClick=${() => onPart({offset: end})}>Later lines</button>
+    <button type="button" disabled=${end >= total} onClick=${() => onPart({offset: end})}>Later lines</button>
   </p>`;
 }
 

@@ -12,8 +12,8 @@ import {FieldChanges} from "./compare_fields.js";
 const SHORT = ["timestamp", "success"];
 
 /** The actions of a line in full. */
-export function StepDetails({ids: [a, b], line: {first, second}}) {
-  const params = {a, b, first: first?.ordinal, second: second?.ordinal};
+export function StepDetails({ids: [a, b], line: {first, second}, version}) {
+  const params = {a, b, first: first?.name, second: second?.name, version};
   const {value, error, again} = useLoaded("/api/compare/step", params);
   if (error) return html`<${Problem} error=${error} onRetry=${again} />`;
   if (!value) return html`<p role="status" aria-busy="true">Loading…</p>`;

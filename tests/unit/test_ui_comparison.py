@@ -1,0 +1,62 @@
+"""What the page `compare` shows of sessions with unusual trajectories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.documents import document
+
+from awictl import InvalidData, NotFound
+from awictl.document.history.timeline import Step
+from awictl.sessions.whole_session import WholeSession
+from awictl.ui.comparison import SideBySide, Wanted, opened
+
+
+def whole(*steps: Step, **fields: Any) -> WholeSession:
+    return WholeSession("sess_one", document([0], "sess_one", **fields), steps)
+
+
+def did(ordinal: int, name: str, *, overwritten: bool = False) -> Step:
+    return Step(ordinal, {"action": name, "input": {"n": name}, "success": True}, overwritten)
+
+
+def test_actions_that_were_overwritten_have_names_of_their_own() -> None:
+    """Several actions may have one ordinal; each of them can be opened."""
+    start = did(0, "start")
+    first = whole(start, did(1, "a", overwritten=True), did(1, "b", overwritten=True), did(1, "c"), did(2, "end"))
+    second = whole(did(0, "start"), did(1, "c"), did(2, "end"))
+    lines = SideBySide(first, second, None).part(None)["lines"]
+    assert [one["first"]["name"] for one in lines] == ["0", "1.0", "1.1", "1", "2"]
+    assert [one["first"]["overwritten"] for one in lines] == [False, True, True, False, False]
+    assert [one["relation"] for one in lines] == ["equal", "only first", "only first", "equal", "equal"]
+    for name, action in (("1.0", "a"), ("1.1", "b"), ("1", "c")):
+        shown = opened(first, second, Wanted(first=name))
+        assert shown["parts"][0]["first"]["text"] == f'{{"n":"{action}"}}'
+    with pytest.raises(NotFound, match=r"no action 1\.2"):
+        opened(first, second, Wanted(first="1.2"))
+
+
+def test_actions_that_are_no_objects_and_sessions_without_actions() -> None:
+    odd = whole(
+        Step(0, "text"), Step(1, None), Step(2, {"action": {"a": 1}, "input": [1]}), agent_id={"a": "x" * 9_999}
+    )
+    shown = SideBySide(odd, whole(), None).part(None)
+    assert [one["first"]["action"] for one in shown["lines"]] == ["text", "null", '{"a":1}']
+    assert shown["lines"][2]["first"]["input"] == "[1]"
+    assert shown["states_at_end"] is None
+    assert len(shown["first"]["agent_id"]["a"]) < 3_000
+    assert opened(odd, odd, Wanted("0", "1")) == {"parts": [], "changes": {"fields": [], "total": 0}}
+    nothing = SideBySide(whole(), whole(), None).part(None)
+    assert (nothing["lines"], nothing["total"], nothing["divergence"]) == ([], 0, None)
+
+
+def test_states_that_are_nested_too_deeply() -> None:
+    """An error that can be reported, whatever the recursion limit is where it happens."""
+    deep: dict[str, Any] = {}
+    other: dict[str, Any] = {"x": 1}
+    for _ in range(100_000):
+        deep, other = {"a": deep}, {"a": other}
+    steps = did(0, "start"), did(1, "a")
+    with pytest.raises(InvalidData, match="nested too deeply"):
+        SideBySide(whole(*steps, page_state=deep), whole(*steps, page_state=other), None).part(None)

@@ -129,7 +129,7 @@ function Header({column, sort, onSort}) {
   const order = isSorted ? (sort.descending ? "descending" : "ascending") : "none";
   return html`<div role="columnheader" class=${column.className ?? ""} aria-sort=${column.sort ? order : null}>
     ${column.sort
-      ? html`<button type="button" class="sort" title=${column.help ?? null} onClick=${() => onSort(column)}>
+      ? html`<button type="button" class="sort" onClick=${() => onSort(column)}>
           ${column.title}<span aria-hidden="true" class="arrow">${isSorted ? (sort.descending ? "▼" : "▲") : ""}</span>
         </button>`
       : column.title}

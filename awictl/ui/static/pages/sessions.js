@@ -48,6 +48,8 @@ export function SessionsPage({location, about}) {
   const place = kept.address === address ? kept : {address, active: -1, offset: 0};
   const {view, error, state} = useWindow(query, address, place.offset);
   const timer = useRef(null);
+  const move = (changes) =>
+    setPlace((before) => ({...(before.address === address ? before : {address, active: -1, offset: 0}), ...changes}));
   const change = (changes) => navigate(addressOf({...query, ...changes}), {replace: true});
   useEffect(() => () => clearTimeout(timer.current), [address]);
 
@@ -59,11 +61,11 @@ export function SessionsPage({location, about}) {
     clearTimeout(timer.current);
     const isLoaded = (index) => index >= place.offset && index < place.offset + LIMIT;
     if (isLoaded(first) && (isLoaded(last) || last - first >= LIMIT)) return;
-    timer.current = setTimeout(() => setPlace({...place, offset: Math.max(0, first - BEFORE)}), SCROLL_MS);
+    timer.current = setTimeout(() => move({offset: Math.max(0, first - BEFORE)}), SCROLL_MS);
   };
   const onActive = (active) => {
     left = {...left, active};
-    setPlace({...place, active});
+    move({active});
   };
   const rowAt = (index) => view?.rows[index - view.offset];
   const onSort = ({sort, largest}) =>

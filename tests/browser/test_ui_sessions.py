@@ -116,6 +116,7 @@ async def test_the_list(
         await expect(row(page, 2)).to_contain_text(re.compile("sess_00[12]"))
         await page.get_by_label("archived sessions, too").uncheck()
         await expect(page).to_have_url(re.compile("archived=0"))
+        await expect(page.locator("[data-count]")).to_have_text(f"3 sessions of {COUNT + 1} match")
 
         # Redis goes away, and comes back
         await proxy.cut_off()

@@ -162,7 +162,9 @@ class SessionListing:
                     self._keys = await self._source.keys()
                 await self._scan_once(part, batches)
             except AwiError as error:
-                part.error = error
+                # the first error stays as long as it lasts: a text that changes is read aloud again and again
+                if part.error is None or type(part.error) is not type(error):
+                    part.error = error
                 # a file that does not exist yet has no sessions
                 part.complete = part.complete or not isinstance(error, Unreachable)
                 pause = RETRY_PAUSE
@@ -273,7 +275,7 @@ class SessionListing:
         try:
             changed = await self._source.changed(rows, self._versions)
         except AwiError as error:
-            self._refresh_error = error
+            self._refresh_error = self._refresh_error or error
             return False
         self._refresh_error = None
         self._fresh |= {row.session_id: row for row in changed}

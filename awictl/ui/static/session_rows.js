@@ -32,7 +32,7 @@ const HELP = {
 export function sessionCells(row) {
   const agent = row.agent_name || row.agent_id;
   return {
-    session: html`<${Link} href=${sessionUrl(row.session_id)} tabindex="-1" class="mono" title=${row.session_id}><bdi>${row.session_id}</bdi></${Link}>`,
+    session: html`<${Link} href=${sessionUrl(row.session_id)} tabindex="-1" class="mono" title=${visible(row.session_id)}><bdi>${visible(row.session_id)}</bdi></${Link}>`,
     agent: agent && html`<bdi title=${visible(row.agent_id ?? agent)}>${visible(agent)}</bdi>`,
     route: row.error
       ? html`<bdi class="error" title=${visible(row.error)}>${visible(row.error)}</bdi>`

@@ -92,7 +92,7 @@ export function SessionsPage({location, about}) {
       label="Sessions"
       columns=${COLUMNS}
       total=${view?.total ?? 0}
-      busy=${!view?.complete || !(isCurrent || syntax)}
+      busy=${!error && !(isCurrent && view.complete)}
       active=${isCurrent ? place.active : -1}
       cells=${sessionCells}
       rowClass=${sessionClass}

@@ -13,6 +13,7 @@ from ..document.action_numbers import required_actions
 from ..document.json_codec import json_equal
 from ..document.keys import check_session_id
 from ..document.merge import DocumentDifference, compare
+from ..document.schema import as_object
 from ..document.timestamps import timestamp
 from ..errors import AwiError, InvalidData, NoSession
 from ..store.base import HistoryPage, Listed, SessionStore
@@ -133,7 +134,7 @@ class Follower:
             back, self._away = self._away, False
             if listed.bytes == self._bytes and listed.head == self._head:
                 return self._event(EventKind.BACK if back else EventKind.NOTHING, listed)
-            actions, missed = await self._new_actions()
+            actions, missed = await self._new_actions(listed)
         except NoSession:
             return await self._gone()
         except AwiError as error:
@@ -160,10 +161,11 @@ class Follower:
     def _keep(self, listed: Listed) -> None:
         self._head, self._bytes, self._total = listed.head, listed.bytes, listed.actions
 
-    async def _new_actions(self) -> tuple[list[Any], bool]:
+    async def _new_actions(self, listed: Listed) -> tuple[list[Any], bool]:
         """Return the actions since the last poll, oldest first, and whether some of them were already trimmed.
 
-        Actions are compared by content, because the app's `t` sticks at 100 (DESIGN, section 2).
+        Actions are compared by content, because the app's `t` sticks at 100 (DESIGN, section 2). Those that were added
+        after `listed` was read are left to the next poll, so that its head is the state after those that are returned.
         """
         limit = _PAGE
         while True:
@@ -172,7 +174,9 @@ class Follower:
             if count is not None or len(page.trajectory) >= page.total:
                 break
             limit *= _GROWTH
-        new = page.trajectory if count is None else page.trajectory[:count]
+        end = len(page.trajectory) if count is None else count
+        later = min(_count_later(page, listed), end)
+        new = page.trajectory[later:end]
         missed = count is None and bool(self._known)
         self._known = [*new, *([] if missed else self._known)][:_KNOWN_ACTIONS]
         return new[::-1], missed
@@ -204,6 +208,14 @@ def _count_new(trajectory: Sequence[Any], known: Sequence[Any]) -> int | None:
         if known and all(json_equal(one, other) for one, other in zip(rest, known, strict=False)):
             return start
     return None if trajectory or known else 0
+
+
+def _count_later(page: HistoryPage, listed: Listed) -> int:
+    """Count the actions that were added after the head was read."""
+    last = as_object(listed.head.get("history")).get("last_action")
+    if last is None:
+        return max(page.total - (listed.actions or 0), 0)
+    return next((at for at, one in enumerate(page.trajectory) if json_equal(one, last)), 0)
 
 
 def _without_history(head: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ...agents.secret import mask_whole_secrets
 from ...diagnostics.follow import Event, EventKind, Follower
 from ...document.json_codec import dumps
 from ...document.keys import check_session_id
+from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
 from ...errors import AwiError, InvalidData, NoSession, NotFound, Refused
 from ...sessions.manager import StateManager
@@ -24,7 +25,8 @@ from ...store.base import SessionVersion
 from ...util.daemon_thread import in_daemon_thread
 from ..events import event_stream
 from ..inspector import inspector_of, manager_of
-from ..responses import problem_of, redacted_value, text_response
+from ..redacted_sessions import redacted_sessions
+from ..responses import problem_of, text_response
 from .session_payload import session_payload
 
 #: Seconds between two looks at a live session, and at one that is not.
@@ -51,21 +53,33 @@ async def raw(request: Request) -> Response:
     manager = manager_of(request)
     redaction = inspector_of(request).options.redaction
     try:
-        found = await manager.find_session(session_id)
+        data = await (_stored(manager, session_id) if redaction is None else _redacted(manager, session_id, redaction))
     except NoSession as error:
         raise await manager.explain_missing(error) from None
-    if redaction is not None:
-        document = found.document if found.stored is None else manager.decoded(session_id, found.stored)
-        data = dumps(redacted_value(document, redaction))
-    elif found.stored is not None:
-        data = found.stored.raw
-    elif found.archived is not None and found.archived.raw is not None:
-        data = found.archived.raw
-    else:
-        raise Refused(f"session {session_id} is not stored as a string: the app archived it")
     text = mask_whole_secrets(data.decode("utf-8", "backslashreplace"))  # before it is cut, which may cut a key in two
     left = len(text) - MAX_RAW
     return text_response(text if left <= 0 else f"{text[:MAX_RAW]}\n… {left} more characters")
+
+
+async def _stored(manager: StateManager, session_id: str) -> bytes:
+    found = await manager.find_session(session_id)
+    if found.stored is not None:
+        return found.stored.raw
+    if found.archived is None or found.archived.raw is None:
+        raise Refused(f"session {session_id} is not stored as a string: the app archived it, which kept a part of it")
+    return found.archived.raw
+
+
+async def _redacted(manager: StateManager, session_id: str, redaction: Redaction) -> bytes:
+    """The document with all its actions: the string itself cannot be redacted."""
+    whole = await manager.time_travel.whole(session_id)
+
+    def document() -> bytes:
+        [shown] = redacted_sessions([whole], Redactor(redaction))
+        actions = [step.action for step in shown.steps if not step.overwritten]
+        return dumps({**shown.document, "history": {**shown.document["history"], "actions": actions}})
+
+    return await in_daemon_thread(document)
 
 
 @dataclass
@@ -74,8 +88,8 @@ class _Known:
 
     #: Ordinal of the newest action.
     last: int
-    #: When the session expires, in seconds of the event loop's clock; None if it does not.
-    expires: float | None = None
+    #: When the session expires, in milliseconds of the event loop's clock; None if it does not.
+    expires: float | None
 
 
 class SessionEvents:
@@ -101,6 +115,7 @@ class SessionEvents:
             version = await self._version()
             try:
                 whole = await self._manager.time_travel.whole(self._id)
+                expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
                 payload = await self._payload(whole)
             except AwiError as error:
                 if str(error) != reported:
@@ -111,7 +126,7 @@ class SessionEvents:
             reported = None
             yield "session", payload
             if whole.stored is not None and not whole.origin:
-                async with aclosing(self._followed(whole)) as found:
+                async with aclosing(self._followed(whole, expires)) as found:
                     async for one in found:
                         yield one
             else:
@@ -124,11 +139,10 @@ class SessionEvents:
     async def _explained(self, error: AwiError) -> AwiError:
         return await self._manager.explain_missing(error) if isinstance(error, NoSession) else error
 
-    async def _followed(self, whole: WholeSession) -> _Events:
+    async def _followed(self, whole: WholeSession, expires: float | None) -> _Events:
         """The events of a live session until it has to be read as a whole again."""
         assert whole.stored is not None  # noqa: S101  # it is live
-        known = _Known(whole.first + len(whole.document["history"]["actions"]) - 1)
-        known.expires = _expiry(whole.stored.ttl_ms)
+        known = _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires)
         away = False
         follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
         async with aclosing(follower.events_since(whole.document, len(whole.stored.raw))) as found:

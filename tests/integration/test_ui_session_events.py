@@ -1,0 +1,267 @@
+"""The events of the page of a session: what happened, nothing twice, and recovery from everything; and its string."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from support.api import APP_SECRET
+from support.cli import unchanged
+from support.documents import APP_FILES, SESSION_ID, action, compact, document, put
+from support.mongo import MongoServer
+from support.proxy import Proxy
+from support.ui_client import inspected
+from support.valkey import ValkeyServer
+
+from awictl import Settings, StateManager
+from awictl.document.byte_layout import encode
+from awictl.document.redaction.rules import parse_redaction
+from awictl.store import breaker
+from awictl.ui.api import session_events
+from awictl.ui.api.session_events import SessionEvents
+
+Open = Callable[..., "Watched"]
+APP = "sess_fa98b181260642d9bf08786c6737970a"
+
+
+class Watched:
+    """The page of a session."""
+
+    def __init__(self, manager: StateManager, redaction: Any = None) -> None:
+        self._events = SessionEvents(manager, SESSION_ID, redaction).events()
+
+    async def next(self) -> tuple[str, Any]:
+        return await asyncio.wait_for(anext(self._events), 60)
+
+    async def names(self, count: int) -> list[str]:
+        return [(await self.next())[0] for _ in range(count)]
+
+    async def close(self) -> None:
+        await self._events.aclose()
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_events, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(session_events, "WAIT_SECONDS", 0.01)
+
+
+@pytest.fixture
+def archiving(valkey: ValkeyServer, mongo: MongoServer) -> Settings:
+    return valkey.settings(mongodb_uri=mongo.uri)
+
+
+@pytest.fixture
+async def writer(archiving: Settings) -> AsyncIterator[StateManager]:
+    async with StateManager.open(archiving) as manager:
+        yield manager
+
+
+@pytest.fixture
+async def watch(archiving: Settings) -> AsyncIterator[Open]:
+    """Opens pages, whose manager is read-only."""
+    pages: list[Watched] = []
+    async with StateManager.open(replace(archiving, read_only=True)) as manager:
+
+        def opened(redaction: Any = None) -> Watched:
+            pages.append(Watched(manager, redaction))
+            return pages[-1]
+
+        yield opened
+        for page in pages:
+            await page.close()
+
+
+async def test_each_change_is_an_event(watch: Open, writer: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document([0] * 4)))
+    page = watch()
+    name, payload = await page.next()
+    assert (name, payload["place"], [one["ordinal"] for one in payload["steps"]]) == ("session", "live", [0, 1, 2, 3])
+    await writer.touch_session(SESSION_ID, ttl_ms=900_000)
+    name, ttl = await page.next()
+    assert name == "ttl" and 890_000 < ttl["ttl_ms"] <= 900_000 and ttl["now"] > payload["now"]
+    for number in range(2):
+        await writer.update_state_with_delta(SESSION_ID, {"n": number}, {"action": f"go {number}"})
+    found: list[Any] = []
+    while len(found) < 2:
+        name, change = await page.next()
+        assert name == "change"
+        found += change["steps"]
+    assert [(one["ordinal"], one["action"]["action"]) for one in found] == [(4, "go 0"), (5, "go 1")]
+    stored = await writer.get_session_state(SESSION_ID)
+    assert stored is not None
+    assert change["head"] == {**stored, "history": {"last_action": stored["history"]["last_action"]}}
+    assert change["bytes"] == len(valkey.raw.get(f"AWI:SESSION:{SESSION_ID}")) and change["ttl_ms"] > 1_700_000
+
+
+async def test_no_action_is_lost_or_repeated_while_the_session_is_trimmed(
+    watch: Open, valkey: ValkeyServer, archiving: Settings
+) -> None:
+    put(valkey, encode(document([0])))
+    page, total = watch(), 150
+    ordinals = [one["ordinal"] for one in (await page.next())[1]["steps"]]
+
+    async def write() -> None:
+        async with StateManager.open(replace(archiving, max_actions=40)) as writer:
+            for number in range(total):
+                await writer.update_state_with_delta(SESSION_ID, {"n": number})
+
+    writing = asyncio.create_task(write())
+    while ordinals[-1] < total:
+        name, value = await page.next()
+        assert name == "change"
+        ordinals += [one["ordinal"] for one in value["steps"]]
+        assert value["head"]["n"] == value["steps"][-1]["ordinal"] - 1
+    await writing
+    assert ordinals == list(range(total + 1))
+
+
+async def test_what_another_writer_overwrote_is_read_anew(watch: Open, valkey: ValkeyServer) -> None:
+    put(valkey, compact(document([0] * 6)))
+    page = watch()
+    await page.next()
+    other = document([0] * 3)
+    other["history"]["actions"].append(action(3) | {"action": "of the app"})
+    put(valkey, compact(other))
+    name, payload = await page.next()
+    assert name == "session" and [one["action"]["action"] for one in payload["steps"]][-1] == "of the app"
+    assert payload["head"] == {**other, "history": {"last_action": other["history"]["last_action"]}}
+
+
+async def test_the_end_and_the_return_of_a_session(watch: Open, writer: StateManager, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document([0] * 3)))
+    page = watch()
+    await page.next()
+    await writer.end_session(SESSION_ID)
+    events = [await page.next()]
+    while events[-1][0] != "gone":  # the end may be seen before the session is gone
+        events.append(await page.next())
+    assert "archive" in events[-1][1]["message"]
+    name, payload = events[-2]
+    assert (name, payload["place"]) == ("session", "archived")
+    assert payload["steps"][-1]["action"]["action"] == "session_end"
+    await writer.restore_session(SESSION_ID)
+    assert await page.names(1) == ["back"]
+    name, payload = await page.next()
+    assert (name, payload["place"], len(payload["steps"])) == ("session", "live", 4)
+    await writer.discard_session(SESSION_ID)
+    page_of_archive = watch()
+    assert (await page_of_archive.next())[1]["place"] == "archived"
+    await writer.restore_session(SESSION_ID)
+    assert await page_of_archive.names(2) == ["back", "session"]
+
+
+async def test_a_session_that_expires_and_is_created_again(watch: Open, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document([0])))
+    page = watch()
+    await page.next()
+    valkey.raw.delete(f"AWI:SESSION:{SESSION_ID}")
+    name, value = await page.next()
+    assert name == "gone" and "expired" in value["message"]
+    put(valkey, encode(document([0, 0])))
+    assert await page.names(1) == ["back"]
+    assert len((await page.next())[1]["steps"]) == 2
+
+
+async def test_sessions_that_cannot_be_shown_at_first(watch: Open, valkey: ValkeyServer) -> None:
+    page = watch()
+    name, problem = await page.next()
+    assert (name, problem["status"]) == ("unreadable", 404)
+    assert "`awictl session list -o ids`" in problem["detail"], "it is explained"
+    put(valkey, b'{"session_id":')
+    name, problem = await page.next()
+    assert (name, problem["status"]) == ("unreadable", 422) and "not valid JSON" in problem["detail"]
+    put(valkey, encode(document([0])))
+    assert await page.names(1) == ["session"]
+    put(valkey, b"[]")
+    name, value = await page.next()
+    assert name == "away" and "cannot be read" in value["message"]
+    put(valkey, encode(document([0, 0])))
+    assert await page.names(2) == ["back", "session"]
+
+
+async def test_redis_goes_away_and_comes_back(
+    valkey: ValkeyServer, proxy: Proxy, mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", (0.02,))
+    put(valkey, encode(document([0])))
+    settings = proxy.settings(mongodb_uri=mongo.uri, timeout=0.3)
+    async with StateManager.open(settings) as manager:
+        page = Watched(manager)
+        assert await page.names(1) == ["session"]
+        await proxy.cut_off()
+        name, value = await page.next()
+        assert name == "away" and "127.0.0.1" in value["message"]
+        proxy.refusing = False
+        assert await page.names(2) == ["back", "session"]
+        await page.close()
+
+
+async def test_with_redaction_the_whole_session_is_sent_again(
+    watch: Open, writer: StateManager, valkey: ValkeyServer
+) -> None:
+    put(valkey, encode(document([0], note="mail mira@example.com")))
+    page = watch(parse_redaction(["default", "/page_state/filters"]))
+    sent = [await page.next()]
+    await writer.update_state_with_delta(
+        SESSION_ID, {"page_state": {"filters": {"q": "hidden words"}}, "x": "a@b.example"}
+    )
+    sent.append(await page.next())
+    assert [name for name, _ in sent] == ["session", "session"] and len(sent[1][1]["steps"]) == 2
+    text = json.dumps(sent)
+    assert not [secret for secret in ("mira@", "hidden words", "a@b.example") if secret in text]
+
+
+async def test_nothing_is_written(watch: Open, valkey: ValkeyServer) -> None:
+    put(valkey, encode(document([0] * 3)))
+    with unchanged(valkey):
+        page = watch()
+        await page.next()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(page.next(), 0.05)
+
+
+# -- the stored string
+
+
+async def raw(client: httpx.AsyncClient, session_id: str = SESSION_ID) -> httpx.Response:
+    return await client.get(f"/api/sessions/{session_id}/raw")
+
+
+async def test_the_stored_string(
+    valkey: ValkeyServer, mongo: MongoServer, archiving: Settings, writer: StateManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(valkey, APP_FILES[2].read_bytes(), APP)
+    put(valkey, b'{"session_id": not JSON \xff ' + APP_SECRET.encode())
+    put(valkey, encode(document([0], "sess_old")), "sess_old")
+    await writer.end_session("sess_old")
+    async with inspected(archiving) as client:
+        shown = await raw(client, APP)
+        assert shown.content == APP_FILES[2].read_bytes() and shown.headers["content-type"].startswith("text/plain")
+        assert (await raw(client)).text == '{"session_id": not JSON \\xff agent_********'
+        assert '"session_end"' in (await raw(client, "sess_old")).text
+        missing = await raw(client, "sess_missing")
+        assert missing.status_code == 404 and "`awictl session list -o ids`" in missing.json()["detail"]
+        assert (await raw(client, "no-session-id")).status_code == 400
+        monkeypatch.setattr(session_events, "MAX_RAW", 31)
+        assert (await raw(client)).text == '{"session_id": not JSON \\xff ag\n… 12 more characters', (
+            "a key is masked first"
+        )
+
+
+async def test_the_stored_string_of_an_inspector_that_redacts(valkey: ValkeyServer, archiving: Settings) -> None:
+    made = document([0, 0], note="mail mira@example.com")
+    made["history"]["actions"][1]["observation"] = "from jonas@example.com"
+    put(valkey, encode(made | {"page_state": {"filters": {"q": "hidden"}}}))
+    put(valkey, b'{"broken": "akiko@example.com"', "sess_bad")
+    async with inspected(archiving, redaction=parse_redaction(["default", "/page_state/filters/q"])) as client:
+        text = (await raw(client)).text
+        assert len(json.loads(text)["history"]["actions"]) == 2
+        broken = await raw(client, "sess_bad")
+        assert broken.status_code == 422
+        assert not [one for one in ("mira@", "jonas@", "hidden", "akiko@") if one in text + broken.text]

@@ -5,24 +5,27 @@ from __future__ import annotations
 import pytest
 from support.timelines import random_timeline
 
-from awictl.document.history import keyframes as module
-from awictl.document.history.keyframes import keyframes
+from awictl.document.history.keyframes import _compared, keyframes
 from awictl.document.history.timeline import Timeline
 from awictl.document.schema import new_document
 
 
 @pytest.mark.parametrize("count", [250, pytest.param(4_000, marks=pytest.mark.soak)])
-def test_an_ordinary_session_has_one_keyframe_and_needs_no_other(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ordinary = [seed for seed in range(count) if len(keyframes(random_timeline(seed))) == 1]
-    assert count / 5 < len(ordinary) < count * 4 / 5
-    monkeypatch.setattr(module, "_is_replayed", lambda *_: False)
-    for seed in ordinary:
-        assert len(keyframes(random_timeline(seed))) == 1, seed
+def test_states_that_are_not_compared_are_those_of_the_replay(count: int) -> None:
+    """Of most sessions, few states are compared, or even none but the first and the last."""
+    few = 0
+    for seed in range(count):
+        timeline = random_timeline(seed)
+        found = _compared(timeline)
+        if not found.surprised:
+            few += 1
+            assert found == _compared(timeline, every=True), seed
+    assert few > count / 2
 
 
 def test_a_session_of_one_action_needs_no_keyframe() -> None:
     timeline = random_timeline(0)
-    assert keyframes(Timeline(timeline.document_at(timeline.state_at(0)))) == []
+    assert keyframes(Timeline(timeline.document_at(timeline.state_at(0)))).rows == []
 
 
 def test_counts_that_only_javascript_takes_for_integers() -> None:
@@ -35,4 +38,21 @@ def test_counts_that_only_javascript_takes_for_integers() -> None:
     document["statistics"] |= {"total_actions": 8, "successful_actions": 2, "last_activity": "2026-11-27T08:00:00.000Z"}
     timeline = Timeline(document)
     assert timeline.state_at(1).head["statistics"]["total_actions"] == 1.0
-    assert ["/statistics/total_actions", 1.0] in keyframes(timeline)[1]["set"]
+    assert ["/statistics/total_actions", 1.0] in keyframes(timeline).rows[1]["set"]
+
+
+def test_the_number_of_comparisons_is_bounded() -> None:
+    """Each action makes another part known, of a state that grows: to compare all states takes quadratic time."""
+    actions = [
+        {"t": t, "action": "search", "delta": {"items": {f"k{t}": {"n": t}}}, "timestamp": "x", "success": True}
+        for t in range(300)
+    ]
+    document = {
+        "session_id": "sess_1",
+        "items": {f"k{t}": {"n": t} for t in range(300)},
+        "history": {"actions": actions[5:], "last_action": actions[-1], "trimmed_actions": 5},
+    }
+    timeline = Timeline(document)
+    assert len(keyframes(timeline).rows) == 294 and not keyframes(timeline).cut
+    some = keyframes(timeline, max_compared=60_000)
+    assert some.cut and 90 < len(some.rows) < 110

@@ -8,17 +8,18 @@ with what differs. The newest state is the stored document itself, and needs non
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import InvalidData
 from ..json_codec import json_equal
 from ..merge import keys_of, pointer
 from ..schema import PROTECTED_FIELDS, SESSION_END, SESSION_START, as_object
 from .partial_state import UNKNOWN, OpenObject, known_part, unknown_pointers
-from .partial_update import applied, copied, is_end, is_start, state_of
-from .timeline import StateAt, Step, Timeline
+from .partial_update import applied, counts_of, is_end, is_start, state_of
+from .timeline import StateAt, Timeline
 
+#: Maximum number of fields in all states together that are compared one by one. Each takes some 5 µs.
+MAX_COMPARED = 400_000
 #: Fields that no delta changes, which are known where nothing else is.
 FIXED_FIELDS = tuple(name for name in PROTECTED_FIELDS if name != "history")
 
@@ -38,18 +39,20 @@ def replay_data(timeline: Timeline) -> dict[str, Any]:
         "gaps": [list(gap) for gap in timeline.gaps],
         "breaks": sorted(timeline.breaks),
         "keyframes": [],
+        #: Whether more may be known of some states than the browser computes, and more of them have conflicts.
+        "states_cut": False,
         #: Why the states before the newest cannot be computed; null if they can.
         "states_error": None,
     }
     try:
-        found["keyframes"] = keyframes(timeline)
+        found["keyframes"], _, found["states_cut"] = keyframes(timeline)
     except InvalidData as error:
         found["states_error"] = str(error)
     return found
 
 
-def keyframes(timeline: Timeline) -> list[dict[str, Any]]:
-    """The keyframes of a timeline as JSON values, oldest first. Raises InvalidData if its states are nested too deeply.
+class Keyframes(NamedTuple):
+    """The keyframes of a timeline, as JSON values, oldest first.
 
     Each has the `index` of its step, and replaces the state:
 
@@ -60,59 +63,103 @@ def keyframes(timeline: Timeline) -> list[dict[str, Any]]:
     In both, `unknown` has pointers to what is unknown then: the other keys of the object there, or else the value.
     `conflicts` are those of the state and of the following ones, until another keyframe has others.
     """
-    kept = [(index, step) for index, step in enumerate(timeline.steps) if not step.overwritten]
-    if len(kept) < 2:
-        return []
-    first = timeline.state_at(kept[0][1].ordinal)
-    if _is_replayed(timeline, first, [step for _, step in kept]):
-        return [_whole(kept[0][0], first)]
-    return [*_compared(timeline, kept)]
+
+    rows: list[dict[str, Any]]
+    #: Whether a state that was not compared may differ.
+    surprised: bool = False
+    #: Whether there were too many states to compare: what is said of some is true, but more is known.
+    cut: bool = False
 
 
-def _is_replayed(timeline: Timeline, first: StateAt, steps: list[Step]) -> bool:
-    """Whether each state but the newest is the first one with the actions applied.
+def keyframes(timeline: Timeline, max_compared: int = MAX_COMPARED) -> Keyframes:
+    """The keyframes of a timeline. Raises InvalidData if its states are nested too deeply."""
+    try:
+        found = _compared(timeline, max_compared)
+        if found.surprised:
+            found = _compared(timeline, max_compared, every=True)
+    except RecursionError:
+        raise InvalidData("the states are nested too deeply to be computed") from None
+    return found
 
-    What the present state says of an earlier one holds if the deltas were merged into it. So if that of the last state
-    before it agrees with what the beginning and the deltas say, that of all others does, and adds nothing.
+
+def _size(value: Any) -> int:
+    """The number of fields in the objects of a value."""
+    return len(value) + sum(map(_size, value.values())) if isinstance(value, dict) else 0
+
+
+def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bool = False) -> Keyframes:
+    """The keyframes where the states differ from those of the replay.
+
+    `every`: compare every state, which takes time in proportion to the size of all states. Otherwise, only those are
+    compared for which the present state may say more than the replay: those after an action that changes what is
+    unknown. That is enough if the present state is what the deltas say, which is checked at the end: then what it says
+    of an earlier state is what the replay says.
     """
-    actions = [step.action for step in steps[:-1]]
-    if not timeline.beginning_known or timeline.gaps or timeline.breaks or first.conflicts:
-        return False
-    if not all(_is_plain(action) for action in actions) or any(map(is_start, actions[1:])):
-        return False
-    state = _partial(first)
-    for action in actions[1:]:
-        state = applied(state, action)
-    last = timeline.state_at(steps[-2].ordinal)
-    return not last.conflicts and _agrees(state, last)
+    indexes = [index for index, step in enumerate(timeline.steps) if not step.overwritten]
+    found: list[dict[str, Any]] = []
+    surprised = False
+    known_from = max((*(last + 1 for _, last in timeline.gaps), *timeline.breaks), default=0)
+    size, compared = _size(timeline.head), 0
+    replayed: Any = None
+    conflicts: tuple[str, ...] = ()
+    before = -1
+    for index, (step, state_after) in zip(indexes[:-1], timeline.lazy_states(), strict=False):
+        if step.ordinal != before + 1 or step.ordinal in timeline.breaks or replayed is None:
+            state = state_after()
+            found.append(_whole(index, state))
+            replayed = _partial(state)
+        else:
+            is_expected = not _is_plain(step.action) or (
+                step.ordinal >= known_from and _changes_unknown(replayed, step.action)
+            )
+            replayed = _replayed(replayed, step.action)
+            if compared > max_compared or not (every or is_expected or index == indexes[-2]):
+                before = step.ordinal
+                continue
+            state = state_after()
+            agrees = _agrees(replayed, state)
+            surprised = surprised or not (agrees or is_expected)
+            if not agrees or state.conflicts != conflicts:
+                truth = replayed if agrees else _partial(state)
+                found.append({"index": index, **_changes(replayed, truth), **_conflicts(state, conflicts)})
+                replayed = truth
+        compared += size
+        surprised = surprised or bool(state.conflicts)
+        before, conflicts = step.ordinal, state.conflicts
+    return Keyframes(found, surprised, compared > max_compared)
 
 
 def _is_plain(action: Any) -> bool:
     """Whether it is known what an action changed, and JavaScript counts it in the same way: it has no 1.0, only 1."""
     record = as_object(action)
     delta = record.get("delta", {} if record.get("action") in (SESSION_START, SESSION_END) else None)
-    return isinstance(record.get("timestamp"), str) and isinstance(delta, dict) and "statistics" not in delta
+    return (
+        isinstance(record.get("timestamp"), str)
+        and isinstance(delta, dict)
+        and not any(name in delta for name in ("statistics", *FIXED_FIELDS))
+        and not is_start(action)
+    )
 
 
-def _compared(timeline: Timeline, kept: list[tuple[int, Step]]) -> Iterator[dict[str, Any]]:
-    """The keyframes where the states differ from those of the replay."""
-    states = timeline.states(kept[0][1].ordinal, kept[-2][1].ordinal)
-    replayed: Any = None
-    conflicts: tuple[str, ...] = ()
-    before = -1
-    for (index, step), found in zip(kept, states, strict=False):
-        if step.ordinal != before + 1 or step.ordinal in timeline.breaks or replayed is None:
-            yield _whole(index, found)
-            replayed = _partial(found)
-        else:
-            replayed = _replayed(replayed, step.action)
-            if not _agrees(replayed, found):
-                truth = _partial(found)
-                yield {"index": index, **_changes(replayed, truth), **_conflicts(found, conflicts)}
-                replayed = truth
-            elif found.conflicts != conflicts:
-                yield {"index": index, **_changes(replayed, replayed), **_conflicts(found, conflicts)}
-        before, conflicts = step.ordinal, found.conflicts
+def _changes_unknown(state: dict[str, Any], action: Any) -> bool:
+    """Whether an action changes what is unknown, so that more may be known of it afterwards than the action says."""
+    if not is_end(action):
+        statistics = state.get("statistics", {})
+        if statistics is UNKNOWN or type(statistics) is OpenObject:
+            return True
+        counts = [statistics.get(name) for name in counts_of(action)] if isinstance(statistics, dict) else []
+        if any(one is UNKNOWN or type(one) is float for one in counts):
+            return True
+    return _is_open(state, as_object(action).get("delta", {}))
+
+
+def _is_open(state: Any, delta: dict[str, Any]) -> bool:
+    """Whether a delta is merged into something unknown."""
+    if state is UNKNOWN or type(state) is OpenObject:
+        return True
+    return isinstance(state, dict) and any(
+        isinstance(value, dict) and key in state and _is_open(state[key], value) for key, value in delta.items()
+    )
 
 
 def _replayed(state: dict[str, Any], action: Any) -> dict[str, Any]:
@@ -120,8 +167,7 @@ def _replayed(state: dict[str, Any], action: Any) -> dict[str, Any]:
     after = applied(state, action)
     statistics = after.get("statistics")
     if isinstance(statistics, dict) and not is_start(action) and not is_end(action):
-        outcome = "failed_actions" if as_object(action).get("success") is False else "successful_actions"
-        for name in ("total_actions", outcome):
+        for name in counts_of(action):
             if isinstance(count := statistics.get(name), float) and count.is_integer():
                 statistics[name] = count + 1  # `applied` has made a copy
     return after
@@ -144,19 +190,28 @@ def _agrees(replayed: dict[str, Any], found: StateAt) -> bool:
 
 def _partial(found: StateAt) -> dict[str, Any]:
     """The state from what is known of it, with what else is unknown."""
-    state: Any = state_of(found.head)
+    tree: dict[str, Any] = {}
     for place in found.unknown:
-        state = _with_unknown(state, keys_of(place))
-    partial: dict[str, Any] = state
-    return partial
+        branch = tree
+        for key in keys_of(place):
+            branch = branch.setdefault(key, {})
+        branch[_HERE] = True
+    state: dict[str, Any] = _with_unknown(state_of(found.head), tree)
+    return state
 
 
-def _with_unknown(value: Any, keys: list[str]) -> Any:
-    if keys:
-        copy = copied(value)
-        copy[keys[0]] = _with_unknown(value.get(keys[0], UNKNOWN), keys[1:])
-        return copy
-    return OpenObject(value) if isinstance(value, dict) else UNKNOWN
+#: Marks the end of a JSON pointer in a tree of keys, of which all others are strings.
+_HERE: Any = None
+
+
+def _with_unknown(value: Any, tree: dict[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return UNKNOWN
+    copy: dict[str, Any] = OpenObject(value) if _HERE in tree else dict(value)
+    for key, branch in tree.items():
+        if key is not _HERE:
+            copy[key] = _with_unknown(value.get(key, UNKNOWN), branch)
+    return copy
 
 
 def _changes(replayed: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +233,8 @@ def _compare_objects(old: dict[str, Any], new: dict[str, Any], path: str, found:
         elif value is UNKNOWN:
             if before is not UNKNOWN:
                 found["absent"].append(place)
-            found["unknown"].append(place)
+            if before is not UNKNOWN or key not in old:
+                found["unknown"].append(place)
         elif before is UNKNOWN or not json_equal(before, value):
             found["set"].append([place, known_part(value) if isinstance(value, dict) else value])
             if isinstance(value, dict):

@@ -82,7 +82,7 @@ def _counted(statistics: dict[str, Any], action: Any, now: Any) -> dict[str, Any
     if is_end(action):
         after["session_end"] = now
         return after
-    for name in _counts_of(action):
+    for name in counts_of(action):
         count = after.get(name, UNKNOWN if type(after) is OpenObject else 0)
         if type(count) is int:
             after[name] = count + 1
@@ -96,7 +96,7 @@ def _uncounted(statistics: dict[str, Any], action: Any) -> dict[str, Any]:
     if is_end(action):
         before["session_end"] = UNKNOWN
         return before
-    for name in _counts_of(action):
+    for name in counts_of(action):
         if type(count := before.get(name)) is int:
             # the counts of a new session are there; those of other statistics are added by the first action
             certain = count > 1 or (count == 1 and "session_start" in before)
@@ -105,7 +105,8 @@ def _uncounted(statistics: dict[str, Any], action: Any) -> dict[str, Any]:
     return before
 
 
-def _counts_of(action: Any) -> tuple[str, str]:
+def counts_of(action: Any) -> tuple[str, str]:
+    """The names of the counts that an action increases; the start and the end of a session increase none."""
     succeeded = as_object(action).get("success") is not False
     return "total_actions", "successful_actions" if succeeded else "failed_actions"
 
@@ -117,6 +118,12 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
 def opened(state: dict[str, Any]) -> dict[str, Any]:
     """A state that says nothing of the fields that it and its objects lack."""
     return OpenObject({name: opened(value) if isinstance(value, dict) else value for name, value in state.items()})
+
+
+def without_actions(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without its trajectory."""
+    history = {name: value for name, value in as_object(document.get("history")).items() if name != "actions"}
+    return {**document, "history": history}
 
 
 def state_of(head: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ overwrote is in the trajectory, but its delta is not in any later state.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ...errors import InvalidData, NotFound
@@ -37,6 +38,7 @@ from .partial_update import (
     taken_back,
     unchanging,
     with_one_route,
+    without_actions,
 )
 
 #: A backward state is kept for one in so many actions; those between are computed again when they are needed.
@@ -105,7 +107,7 @@ class Timeline:
         #: Ordinals before which an unknown number of actions is missing.
         self.breaks = breaks
         #: The present state without its trajectory.
-        self.head = _without_actions(document)
+        self.head = without_actions(document)
         self._partial = partial
         self._block_ends: dict[int, dict[str, Any]] = {}
         #: JSON pointers to fields that no delta set, and that are not as in a new session, though it began as one.
@@ -162,6 +164,13 @@ class Timeline:
         if wanted:
             yield from self._states(wanted[0], wanted[-1] + 1)
 
+    def lazy_states(self) -> Iterator[tuple[Step, Callable[[], StateAt]]]:
+        """All actions but overwritten ones, oldest first, each with a function that computes the state after it."""
+        forward: Any = None
+        for index, step in enumerate(self._kept):
+            forward = self._after(index, forward)
+            yield step, partial(self._state, index, forward)
+
     def steps_until(self, ordinal: int, *, consecutive: bool = False) -> list[Step]:
         """The actions up to an ordinal, without overwritten ones. Raises NotFound if that one is not known.
 
@@ -193,7 +202,7 @@ class Timeline:
 
     def _index(self, ordinal: int) -> int:
         kept = self._required()
-        index: int = bisect_left(kept, ordinal, key=_ordinal)
+        index: int = bisect_left(kept, ordinal, key=attrgetter("ordinal"))
         if index == len(kept) or kept[index].ordinal != ordinal:
             missing = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in self.gaps)
             raise NotFound(
@@ -336,14 +345,5 @@ def time_of(step: Step) -> datetime | None:
     return parse_timestamp(as_object(step.action).get("timestamp"))
 
 
-def _ordinal(step: Step) -> int:
-    return step.ordinal
-
-
 def _timestamp(step: Step) -> str | None:
     return as_text(as_object(step.action).get("timestamp"))
-
-
-def _without_actions(document: dict[str, Any]) -> dict[str, Any]:
-    history = {name: value for name, value in as_object(document.get("history")).items() if name != "actions"}
-    return {**document, "history": history}

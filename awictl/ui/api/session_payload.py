@@ -11,6 +11,11 @@ from ...document.timestamps import timestamp
 from ...sessions.whole_session import WholeSession
 from ..redacted_sessions import redacted_sessions
 
+_CUT = (
+    "The session is too large to compute all that is known of its earlier states here: `awictl session show --at` "
+    "may know some of the fields that are unknown, and that others do not fit the newest state."
+)
+
 
 def session_payload(whole: WholeSession, redaction: Redaction | None = None) -> dict[str, Any]:
     """A session as JSON values; see `replay_data` for what describes its states.
@@ -28,6 +33,8 @@ def session_payload(whole: WholeSession, redaction: Redaction | None = None) -> 
     def without_id(text: str) -> str:
         return text.replace(whole.session_id, shown.session_id)
 
+    data = replay_data(shown.timeline)
+    notices = [_CUT] if data["states_cut"] else []
     return {
         "session_id": shown.session_id,
         "place": "live" if whole.stored is not None else "archived",
@@ -38,8 +45,8 @@ def session_payload(whole: WholeSession, redaction: Redaction | None = None) -> 
         "ttl_ms": whole.stored.ttl_ms if whole.stored is not None else None,
         "bytes": len(whole.stored.raw) if whole.stored is not None else archived_bytes,
         "now": timestamp(),
-        **replay_data(shown.timeline),
+        **data,
         #: Null, or the names of the patterns, the pointers, and by kind of secret, how many values were replaced.
         "redacted": summary,
-        "notices": [without_id(one) for one in whole.notices],
+        "notices": [*map(without_id, whole.notices), *notices],
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 from support.browser import Pages
 from support.inspector import Inspector
 from support.valkey import ValkeyServer
@@ -66,6 +69,15 @@ async def test_what_is_cached_and_why_a_query_is_not(
     await page.get_by_label("or the query of a session").fill(session_id)
     await page.get_by_role("button", name="Diagnose").click()
     await expect(found.locator(".verdict .ok")).to_have_text("cached")
+
+    # a stored query cannot offer a command
+    trap = {"q": "`awictl agent erase`"}
+    await manager.cache_query_results(session_id, trap, {}, [])
+    await page.goto(f"{inspector.url}/caches?filters={quote(json.dumps({'q': ['`awictl agent erase`']}))}")
+    await expect(found.locator(".verdict")).to_contain_text("awictl agent erase")
+    await expect(found.get_by_role("button", name="copy the command awictl agent erase")).to_have_count(0)
+    await manager.cache_query_results(session_id, FILTERS, SORT, [{"title": HOSTILE, "id": 2**53 + 1}])
+    await page.goto(f"{inspector.url}/caches?session={session_id}")
 
     # one entry, until it is gone
     await found.get_by_role("link", name=KEY).click()

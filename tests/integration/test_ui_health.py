@@ -128,7 +128,7 @@ async def test_redis_away_and_back(valkey: ValkeyServer, proxy: Proxy, monkeypat
         assert back["data"]["problem"] is None and checks_of(back)["reachable"]["status"] == "pass"
 
 
-async def test_closing_the_inspector_stops_a_scan(
+async def test_scans_take_turns_and_end_with_the_inspector(
     settings: Settings, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "WAIT_SECONDS", 0.01)
@@ -139,5 +139,8 @@ async def test_closing_the_inspector_stops_a_scan(
     async with inspected(settings, rate=100) as client:
         answer = (await client.get("/api/health")).json()
         assert answer["data"]["running"] and answer["data"]["checks"] is None
+        for _ in range(5):  # it waits for its turn: together, both would scan at twice the rate
+            waiting = (await client.get("/api/health/keys")).json()
+            assert (waiting["running"], waiting["visited"], waiting["kinds"]) == (True, 0, None)
         tasks = len(asyncio.all_tasks())
     assert len(asyncio.all_tasks()) < tasks and len(asyncio.all_tasks()) == 1

@@ -6,18 +6,23 @@ import {Text, visible} from "./text.js";
 
 const COMMAND = /^(awictl|redis-cli|systemctl|docker) /;
 
-/** A text whose parts between backticks are code; those that are commands can be copied. */
-export function MarkedText({text}) {
+/**
+ * A text whose parts between backticks are code. `commands`: those that are commands can be copied; not for a text that
+ * may contain stored strings, which could offer any command.
+ */
+export function MarkedText({text, commands = false}) {
   const parts = String(text).split("`");
   if (parts.length % 2 === 0) return html`<${Text} value=${text} max=${2000} />`;
   return parts.map((part, index) =>
-    index % 2 ? html`<${Code} key=${index} text=${part} />` : html`<${Text} key=${index} value=${part} max=${2000} />`,
+    index % 2
+      ? html`<${Code} key=${index} text=${part} canCopy=${commands && COMMAND.test(part)} />`
+      : html`<${Text} key=${index} value=${part} max=${2000} />`,
   );
 }
 
-function Code({text}) {
+function Code({text, canCopy}) {
   return html`<span class="command"
-    ><code><bdi>${visible(text)}</bdi></code>${COMMAND.test(text) &&
+    ><code><bdi>${visible(text)}</bdi></code>${canCopy &&
     html` <${CopyButton} text=${text} label=${`copy the command ${visible(text)}`} />`}</span
   >`;
 }

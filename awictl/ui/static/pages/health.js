@@ -95,12 +95,12 @@ function Finding({check}) {
   const {word, kind} = SIGNS[check.status];
   return html`<article class=${`finding ${kind}`} data-check=${check.check}>
     <h3><span class=${`badge ${kind}`}>${word}</span> <${Text} value=${check.check} /></h3>
-    <p><${MarkedText} text=${check.evidence} /></p>
+    <p><${Text} value=${check.evidence} max=${2000} /></p>
     ${check.examples.length > 0 &&
     html`<ul class="examples" aria-label="Examples">
       ${check.examples.map((one, index) => html`<li key=${index}><${Example} text=${one} /></li>`)}
     </ul>`}
-    ${check.remedy && html`<p class="remedy"><strong>What to do:</strong> <${MarkedText} text=${check.remedy} /></p>`}
+    ${check.remedy && html`<p class="remedy"><strong>What to do:</strong> <${MarkedText} text=${check.remedy} commands /></p>`}
   </article>`;
 }
 
@@ -124,7 +124,7 @@ function Passed({checks}) {
         ${checks.map(
           (one) => html`<tr key=${one.check}>
             <th scope="row"><${Text} value=${one.check} /></th>
-            <td><${MarkedText} text=${one.evidence} /></td>
+            <td><${Text} value=${one.evidence} max=${2000} /></td>
           </tr>`,
         )}
       </tbody>

@@ -25,7 +25,7 @@ const NAMES = ["filters", "sort", "session"];
 export function Diagnosis({query}) {
   const asked = NAMES.some((name) => query[name] !== undefined);
   const {value, error, busy, again} = useDiagnosis(asked ? query : null);
-  return html`<section class="diagnosis" aria-label="Why is a query not cached?">
+  return html`<section class="diagnosis" aria-label="Why is a query not cached?" aria-busy=${String(busy)}>
     <details open=${asked}>
       <summary><h2>Why is a query not cached?</h2></summary>
       <${Form} query=${query} busy=${busy} onSame=${again} />

@@ -24,7 +24,8 @@ export function CacheEntry({cacheKey, session}) {
   const version = useVersion(value, until);
   const results = useResults(path, version);
   const gone = error?.status === 404 && (value ?? results.value);
-  return html`<div class="caches">
+  const isLoading = !error && !(value && (results.value || results.error));
+  return html`<div class="caches" aria-busy=${String(isLoading)}>
     <p><${Link} href="/caches">All cached queries</${Link}></p>
     <h1>Cached query <span class="mono"><${Text} value=${cacheKey} max=${80} /></span></h1>
     ${error && !gone && html`<${Problem} error=${error} onRetry=${again} />`}

@@ -38,7 +38,7 @@ export function CachesPage({id, location}) {
 
 function Entries() {
   const {value, error, again} = usePolled("/api/caches");
-  return html`<section aria-label="Cached queries">
+  return html`<section aria-label="Cached queries" aria-busy=${String(!error && !value?.entries && !value?.problem)}>
     <h2>Cached queries</h2>
     ${error && html`<${Problem} error=${error} onRetry=${again} />`}
     ${!value && !error && html`<p role="status">Scanning…</p>`}

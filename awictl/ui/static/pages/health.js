@@ -38,7 +38,9 @@ export function HealthPage() {
     doctor.again();
     keys.again();
   };
-  return html`<div class="health">
+  const isLoading =
+    (!value && !error) || isFirst(value?.data, value?.data.checks) || isFirst(keys.value, keys.value?.kinds);
+  return html`<div class="health" aria-busy=${String(isLoading)}>
     <h1>Health</h1>
     ${error && html`<${Problem} error=${error} onRetry=${doctor.again} />`}
     ${!value && !error && html`<p role="status">Checking…</p>`}
@@ -46,6 +48,11 @@ export function HealthPage() {
     <${Keys} stats=${keys} />
     <${Commands} lines=${COMMANDS} />
   </div>`;
+}
+
+/** Whether the first result of a scan is awaited. */
+function isFirst(scan, result) {
+  return Boolean(scan?.running && !result);
 }
 
 function Doctor({value, onAgain}) {

@@ -7,10 +7,10 @@ import {learnTime} from "./time.js";
 const RETRY_MS = 2000;
 
 /**
- * The JSON of an API path: `{value, error, busy, again}`.
+ * The JSON of an API path: `{value, error, busy, again, ask}`.
  *
  * `value`: the last answer, which stays until there is another one; `error`: why the last request failed; `busy`:
- * whether a request runs; `again()` loads it now. `pause(value)`: milliseconds until it is loaded again, or null. After
+ * whether a request runs; `again()` loads it now, `ask(more)` with further parameters. `pause(value)`: milliseconds until it is loaded again, or null. After
  * an error that may pass it is tried again. Nothing is loaded while the tab is hidden. `path` null: load nothing.
  */
 export function useLoaded(path, params = {}, pause = () => null) {
@@ -25,7 +25,7 @@ export function useLoaded(path, params = {}, pause = () => null) {
     const wait = (ms) => {
       if (ms !== null) timer = setTimeout(() => (document.hidden ? (due = true) : load()), ms);
     };
-    const load = async () => {
+    const load = async (more = {}) => {
       clearTimeout(timer);
       own?.abort();
       const abort = new AbortController();
@@ -33,7 +33,7 @@ export function useLoaded(path, params = {}, pause = () => null) {
       due = false;
       setState((before) => ({...before, busy: true}));
       try {
-        const value = await getJson(path, JSON.parse(key), {signal: abort.signal});
+        const value = await getJson(path, {...JSON.parse(key), ...more}, {signal: abort.signal});
         if (abort.signal.aborted) return;
         learnTime(value.now);
         setState({value, error: null, path, busy: false});
@@ -55,6 +55,7 @@ export function useLoaded(path, params = {}, pause = () => null) {
     };
   }, [path, key]);
   const again = useCallback(() => start.current(), []);
+  const ask = useCallback((more) => start.current(more), []);
   const own = state.path === path;
-  return {value: own ? state.value : null, error: own ? state.error : null, busy: state.busy, again};
+  return {value: own ? state.value : null, error: own ? state.error : null, busy: state.busy, again, ask};
 }

@@ -2,12 +2,12 @@
 
 import {html, useEffect, useMemo, useState} from "../vendor/preact-htm.js";
 import {Commands, CopyButton} from "../copy.js";
+import {useLoaded} from "../loaded.js";
 import {MarkedText} from "../marked_text.js";
 import {Problem} from "../notices.js";
 import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
 import {Text} from "../text.js";
-import {Ago, Countdown, formatBytes, formatCount, learnTime, serverTime} from "../time.js";
-import {getJson} from "../api.js";
+import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../time.js";
 import {stringify} from "../json.js";
 
 /** What to do about a difference to a query that is cached. */
@@ -24,7 +24,9 @@ const NAMES = ["filters", "sort", "session"];
 /** The form, and the diagnosis of the query in the address. `query`: the parameters of the address. */
 export function Diagnosis({query}) {
   const asked = NAMES.some((name) => query[name] !== undefined);
-  const {value, error, busy, again} = useDiagnosis(asked ? query : null);
+  const params = Object.fromEntries(NAMES.map((name) => [name, query[name]]));
+  const {value, error, busy: isBusy, again} = useLoaded(asked ? "/api/caches/diagnose" : null, params);
+  const busy = asked && isBusy;
   return html`<section class="diagnosis" aria-label="Why is a query not cached?" aria-busy=${String(busy)}>
     <details open=${asked}>
       <summary><h2>Why is a query not cached?</h2></summary>
@@ -36,31 +38,6 @@ export function Diagnosis({query}) {
       ${value && !busy && html`<${Found} value=${value} query=${query} />`}
     </details>
   </section>`;
-}
-
-/** The diagnosis of the query in an address; nothing if that is null. */
-function useDiagnosis(query) {
-  const [state, setState] = useState({value: null, error: null, busy: false});
-  const [attempt, setAttempt] = useState(0);
-  const params = query && JSON.stringify(NAMES.map((name) => query[name] ?? ""));
-  useEffect(() => {
-    if (params === null) {
-      setState({value: null, error: null, busy: false});
-      return undefined;
-    }
-    const abort = new AbortController();
-    setState((before) => ({...before, error: null, busy: true}));
-    const [filters, sort, session] = JSON.parse(params);
-    getJson("/api/caches/diagnose", {filters, sort, session}, {signal: abort.signal}).then(
-      (value) => {
-        learnTime(value.now);
-        setState({value, error: null, busy: false});
-      },
-      (error) => abort.signal.aborted || setState({value: null, error, busy: false}),
-    );
-    return () => abort.abort();
-  }, [params, attempt]);
-  return {...state, again: () => setAttempt((before) => before + 1)};
 }
 
 function Form({query, busy, onSame}) {

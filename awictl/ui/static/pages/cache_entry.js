@@ -1,28 +1,30 @@
 // The page of one cached query: its results, and the sessions whose query it is.
 
-import {html, useEffect, useMemo, useRef, useState} from "../vendor/preact-htm.js";
+import {html, useMemo, useRef} from "../vendor/preact-htm.js";
 import {Commands, CopyButton} from "../copy.js";
+import {useLoaded} from "../loaded.js";
 import {MarkedText} from "../marked_text.js";
 import {Notice, Problem} from "../notices.js";
-import {usePolled} from "../polling.js";
 import {Link, pageUrl} from "../router.js";
 import {Text} from "../text.js";
+import {Tree} from "../tree.js";
 import {Countdown, formatBytes, formatCount, serverTime} from "../time.js";
-import {getJson} from "../api.js";
 import {stringify} from "../json.js";
 import {SessionLinks} from "./cache_sessions.js";
 
+/** Milliseconds between two looks at whether it is still there. */
+const LOOK_MS = 10000;
 /** Milliseconds by which a TTL must be longer than expected to have been set again. */
 const RENEWED_MS = 2000;
 
 /** The page. `session`: the session from which a link led here. */
 export function CacheEntry({cacheKey, session}) {
   const path = `/api/caches/${encodeURIComponent(cacheKey)}`;
-  const {value, error, again} = usePolled(path, {results: 0});
+  const {value, error, again} = useLoaded(path, {results: 0}, () => LOOK_MS);
   const received = useMemo(serverTime, [value]);
   const until = value && value.ttl_ms !== null ? received + value.ttl_ms : null;
   const version = useVersion(value, until);
-  const results = useResults(path, version);
+  const results = useLoaded(version ? path : null, {version});
   const gone = error?.status === 404 && (value ?? results.value);
   const isLoading = !error && !(value && (results.value || results.error));
   return html`<div class="caches" aria-busy=${String(isLoading)}>
@@ -48,22 +50,6 @@ function useVersion(value, until) {
     known.current = {version: known.current.version + 1, until, bytes: value.bytes};
   }
   return known.current.version;
-}
-
-/** The answer with the results, loaded once for each version; none for version 0. */
-function useResults(path, version) {
-  const [state, setState] = useState({value: null, error: null});
-  const [attempt, setAttempt] = useState(0);
-  useEffect(() => {
-    if (!version) return undefined;
-    const abort = new AbortController();
-    getJson(path, {}, {signal: abort.signal}).then(
-      (value) => setState({value, error: null}),
-      (error) => abort.signal.aborted || setState((before) => ({...before, error})),
-    );
-    return () => abort.abort();
-  }, [path, version, attempt]);
-  return {...state, again: () => setAttempt(attempt + 1)};
 }
 
 function Facts({value, until}) {
@@ -103,7 +89,7 @@ function Results({value}) {
   return html`<section>
     <h2>Results</h2>
     ${value.results.length
-      ? html`<pre tabindex="0" role="region" aria-label="Results"><${Text} value=${stringify(value.results, 2)} max=${20000} /></pre>`
+      ? html`<${Tree} value=${value.results} label="Results" />`
       : html`<p>The query has no results; that is what is cached.</p>`}
   </section>`;
 }

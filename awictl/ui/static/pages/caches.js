@@ -2,8 +2,8 @@
 
 import {html, useMemo, useState} from "../vendor/preact-htm.js";
 import {Command, Commands} from "../copy.js";
+import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
-import {usePolled} from "../polling.js";
 import {Link} from "../router.js";
 import {Text} from "../text.js";
 import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../time.js";
@@ -11,7 +11,7 @@ import {stringify} from "../json.js";
 import {Diagnosis} from "./cache_diagnosis.js";
 import {CacheEntry} from "./cache_entry.js";
 import {SessionLinks} from "./cache_sessions.js";
-import {Again, Progress} from "./scans.js";
+import {Again, Progress, scanPause} from "./scans.js";
 
 /** Number of rows that are shown at first, and that each press of the button adds. */
 const PAGE_ROWS = 100;
@@ -37,12 +37,12 @@ export function CachesPage({id, location}) {
 }
 
 function Entries() {
-  const {value, error, again} = usePolled("/api/caches");
+  const {value, error, again, ask} = useLoaded("/api/caches", {}, scanPause);
   return html`<section aria-label="Cached queries" aria-busy=${String(!error && !value?.entries && !value?.problem)}>
     <h2>Cached queries</h2>
     ${error && html`<${Problem} error=${error} onRetry=${again} />`}
     ${!value && !error && html`<p role="status">Scanning…</p>`}
-    ${value && html`<${Listing} key="listing" value=${value} onAgain=${again} />`}
+    ${value && html`<${Listing} key="listing" value=${value} onAgain=${() => ask({again: 1})} />`}
     <${Commands} lines=${[["awictl", "cache", "list"]]} />
   </section>`;
 }

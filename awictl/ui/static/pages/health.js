@@ -2,14 +2,14 @@
 
 import {html} from "../vendor/preact-htm.js";
 import {Commands} from "../copy.js";
+import {useLoaded} from "../loaded.js";
 import {MarkedText} from "../marked_text.js";
 import {Notice, Problem} from "../notices.js";
-import {usePolled} from "../polling.js";
 import {Link, sessionUrl} from "../router.js";
 import {Text} from "../text.js";
 import {Ago} from "../time.js";
 import {KeyCharts} from "./health_charts.js";
-import {Again, Progress} from "./scans.js";
+import {Again, Progress, scanPause} from "./scans.js";
 
 const SIGNS = {
   fail: {word: "failed", kind: "error"},
@@ -31,12 +31,12 @@ const MAX_LINKS = 3;
 
 /** The page. */
 export function HealthPage() {
-  const doctor = usePolled("/api/health", {}, (value) => value.servers.running || value.data.running);
-  const keys = usePolled("/api/health/keys");
+  const doctor = useLoaded("/api/health", {}, ({servers, data}) => scanPause(servers, data));
+  const keys = useLoaded("/api/health/keys", {}, scanPause);
   const {value, error} = doctor;
   const checkAgain = () => {
-    doctor.again();
-    keys.again();
+    doctor.ask({again: 1});
+    keys.ask({again: 1});
   };
   const isLoading =
     (!value && !error) || isFirst(value?.data, value?.data.checks) || isFirst(keys.value, keys.value?.kinds);

@@ -3,6 +3,15 @@
 import {html, useEffect, useMemo, useRef, useState} from "../vendor/preact-htm.js";
 import {formatCount} from "../time.js";
 
+/** Milliseconds after which a page looks for a new result: usually, and while the server scans. */
+const IDLE_MS = 10000;
+const SCANNING_MS = 300;
+
+/** Milliseconds until a page asks again for the results of scans; for `useLoaded`. */
+export function scanPause(...scans) {
+  return scans.some((one) => one.running) ? SCANNING_MS : IDLE_MS;
+}
+
 /** Milliseconds for which it is said that a new scan is not possible yet. */
 const SAID_MS = 6000;
 

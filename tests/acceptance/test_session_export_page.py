@@ -114,6 +114,11 @@ def test_a_page_says_where_its_session_is_from(sqlite_user: Cli, valkey: ValkeyS
     sqlite_user.ok("session", "end", session_id)
     ended = sqlite_user.ok("session", "export", session_id, "--html", "-")
     assert "from the archive. It" in banner_of(ended.text) and len(payload_of(ended.text)["steps"]) == 3
+    nameless = sqlite_user.ok(
+        "session", "export", session_id, "--html", "-", "--redact", "/session_id", "--redact", "/agent_id"
+    )
+    assert session_id not in nameless.text and "browser-1" not in nameless.text
+    assert "<title>sess_redacted_1 (copy)" in nameless.text
     for text in (away.text, ended.text):
         assert "archive.db" not in text and str(sqlite_user.home) not in text, "servers are not the reader's business"
 

@@ -9,7 +9,7 @@ from support.browser import Pages, settled
 from support.cli import Cli
 from support.documents import agent_key, document, put
 from support.inspector import Inspector
-from support.mongo import MongoServer
+from support.mongo import DATABASE, MongoServer
 from support.proxy import proxied
 from support.valkey import ValkeyServer
 
@@ -35,8 +35,9 @@ async def test_agents(
     valkey.raw.set(agent_key(APP_ID), "sess_app", ex=5000)
     entry = {"agentName": "BrowserUseAgent", "operation": "create_post", "success": False, "error": "denied"}
     mongo.raw["agentauditlogs"].insert_one(entry | {"key": APP_SECRET})
-    async with proxied(valkey) as proxy:
-        inspector = new_inspector(user=operator.having(REDIS_PORT=str(proxy.port)))
+    async with proxied(valkey) as proxy, proxied(mongo) as archive:
+        uri = f"mongodb://127.0.0.1:{archive.port}/{DATABASE}?directConnection=true"
+        inspector = new_inspector(user=operator.having(REDIS_PORT=str(proxy.port), MONGODB_URI=uri))
         page = await open_page(inspector, "/agents")
         await settled(page)
         names = page.locator("tbody tr td:first-child a")
@@ -80,6 +81,17 @@ async def test_agents(
         await page.get_by_text("Audit log and security events").click()
         await expect(page.locator(".audit tbody tr")).to_contain_text("denied")
         assert APP_SECRET not in await page.content()
+
+        # the archive away and back
+        await archive.cut_off()
+        await page.get_by_role("button", name="Refresh").click()
+        await expect(page.get_by_role("alert")).to_contain_text("The key is not known")
+        await expect(sessions.get_by_role("link", name="sess_app")).to_be_visible()
+        archive.refusing = False
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        await expect(facts).to_be_visible()
+
+        # what others do is seen
         await manager.agents.suspend(APP_ID, reason="stopped")
         await page.get_by_role("button", name="Refresh").click()
         await expect(page.locator(".badge.warn").first).to_have_text("suspended")

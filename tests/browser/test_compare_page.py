@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from support.browser import Pages, settled
 from support.cli import Cli
-from support.documents import put
+from support.documents import AGENT_ID, put, session_key
 from support.inspector import Inspector
 from support.proxy import proxied
 from support.runs import FIRST, SECOND, did, put_two_runs, run
@@ -37,8 +37,12 @@ async def test_two_runs(valkey: ValkeyServer, manager: StateManager, inspector: 
     from playwright.async_api import expect
 
     put_two_runs(valkey)
+    odd = valkey.raw.get(session_key(SECOND)).replace(AGENT_ID.encode(), rb"\ud800a/b")
+    put(valkey, odd, SECOND)
     page = await open_page(inspector, COMPARE)
     await settled(page)
+    agents = page.locator(".side a[href^='/agents/']")
+    assert await agents.nth(1).get_attribute("href") == "/agents/%EF%BF%BDa%2Fb", "not even a part of a character"
     found = await manager.time_travel.compare(FIRST, SECOND)
     assert await texts(page, ".result p") == [*compare_view.sentences(found), compare_view.summary(found)]
     assert await texts(page, ".result tbody tr") == ["/page_state/route /a /b"]

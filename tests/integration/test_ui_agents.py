@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -127,10 +128,11 @@ async def test_an_agent(valkey: ValkeyServer, client: httpx.AsyncClient, mongo: 
 
 
 async def test_an_agent_without_a_key(valkey: ValkeyServer, client: httpx.AsyncClient) -> None:
-    in_session(valkey, "unregistered", "sess_app", "2026-11-23T07:09:41.403Z")
-    shown = await ok(client, "/api/agents/unregistered")
-    assert shown["record"] is None and shown["session"]["session_id"] == "sess_app"
-    assert shown["problems"]["key"]["status"] == 404 and "unregistered" in shown["problems"]["key"]["detail"]
+    for name in ("unregistered", "a/b"):
+        in_session(valkey, name, "sess_app", "2026-11-23T07:09:41.403Z")
+        shown = await ok(client, f"/api/agents/{quote(name, safe='')}")
+        assert shown["record"] is None and shown["session"]["session_id"] == "sess_app"
+        assert shown["problems"]["key"]["status"] == 404 and name in shown["problems"]["key"]["detail"]
 
 
 async def test_without_an_archive(valkey: ValkeyServer, settings: Settings) -> None:
@@ -141,7 +143,7 @@ async def test_without_an_archive(valkey: ValkeyServer, settings: Settings) -> N
         assert "AWI_ARCHIVE_URL" in response.json()["detail"] and "keys of agents" in response.json()["detail"]
         shown = await ok(client, f"/api/agents/{APP_ID}")
         assert shown["problems"]["key"]["status"] == 409 and shown["session"]["session_id"] == "sess_app"
-        assert (await client.get(f"/api/agents/{APP_ID}/audit")).status_code == 409
+        assert (await client.get(f"/api/audit/{APP_ID}")).status_code == 409
 
 
 async def test_the_audit_log(client: httpx.AsyncClient, mongo: MongoServer) -> None:
@@ -149,21 +151,21 @@ async def test_the_audit_log(client: httpx.AsyncClient, mongo: MongoServer) -> N
     mongo.raw["agentauditlogs"].insert_many([entry | {"key": APP_SECRET, "at": number} for number in range(60)])
     event = {"agentName": "BrowserUseAgent", "severity": "high", "timestamp": datetime(2026, 11, 23, tzinfo=UTC)}
     mongo.raw["agentsecurityevents"].insert_many([event | {"resolved": False}, {"agentName": "other"}])
-    response = await client.get(f"/api/agents/{APP_ID}/audit")
+    response = await client.get(f"/api/audit/{APP_ID}")
     shown = response.json()
     assert response.status_code == 200 and APP_SECRET not in response.text
     assert len(shown["entries"]) == agents.MAX_ENTRIES == shown["limit"] and shown["entries"][0]["at"] == 59
     assert shown["entries"][0]["error"].endswith("… (5,000 characters)")
     [found] = shown["events"]
     assert (found["severity"], found["timestamp"]) == ("high", "2026-11-23T00:00:00.000Z")
-    assert (await client.get("/api/agents/nobody/audit")).status_code == 404
+    assert (await client.get("/api/audit/nobody")).status_code == 404
 
 
 async def test_what_is_redacted(of_mongo: Settings, mongo: MongoServer) -> None:
     mongo.raw["agentapikeys"].update_one({}, {"$set": {"description": "x" * 1_990 + " jane.miller@example.org"}})
     mongo.raw["agentauditlogs"].insert_one({"agentId": ObjectId(APP_ID), "to": "jane.miller@example.org"})
     async with inspected(of_mongo, redaction=Redaction(("email",), ())) as client:
-        for path in (f"/api/agents/{APP_ID}", f"/api/agents/{APP_ID}/audit"):
+        for path in (f"/api/agents/{APP_ID}", f"/api/audit/{APP_ID}"):
             text = (await client.get(path)).text
             assert "jane" not in text and "<email" in text, text
 

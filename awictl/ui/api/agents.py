@@ -122,8 +122,8 @@ async def audit(request: Request) -> Response:
 
 ROUTES = [
     Route("/api/agents", agent_list),
-    Route("/api/agents/{id}", agent),
-    Route("/api/agents/{id}/audit", audit),
+    Route("/api/agents/{id:path}", agent),
+    Route("/api/audit/{id:path}", audit),
 ]
 
 

@@ -31,9 +31,14 @@ export function pageUrl(path, params = {}, hash = "") {
   return path + (text ? `?${text}` : "") + (hash ? `#${hash}` : "");
 }
 
+/** The path of what has a name, such as `/agents/NAME`. A part of a character in the name becomes `\ufffd`. */
+export function pathOf(folder, name) {
+  return `/${folder}/${encodeURIComponent(String(name).toWellFormed())}`;
+}
+
 /** The address of the page of a session; `ordinal`: of the action to show. */
 export function sessionUrl(id, ordinal) {
-  return pageUrl(`/sessions/${encodeURIComponent(id)}`, {}, ordinal === undefined ? "" : `t=${ordinal}`);
+  return pageUrl(pathOf("sessions", id), {}, ordinal === undefined ? "" : `t=${ordinal}`);
 }
 
 /** Show another page, or the same one with other parameters. `replace`: without a new entry in the history. */

@@ -5,18 +5,18 @@ import {Commands} from "../copy.js";
 import {stringify} from "../json.js";
 import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
-import {Link, pageUrl, sessionUrl} from "../router.js";
+import {Link, pageUrl, pathOf, sessionUrl} from "../router.js";
 import {Text} from "../text.js";
 import {Ago, Countdown, formatCount, formatDate, serverTime} from "../time.js";
 import {AgentAudit} from "./agent_audit.js";
-import {StateBadge, agentUrl, sessionsOf} from "./agent_parts.js";
+import {StateBadge, sessionsOf} from "./agent_parts.js";
 
 const REFRESH_MS = 10000;
 const RETRY_MS = 2000;
 
 /** The page. `id`: of the agent, or its name. */
 export function AgentPage({id}) {
-  const {value, error, again} = useLoaded(agentPath(id), {}, ({problems}) =>
+  const {value, error, again} = useLoaded(pathOf("api/agents", id), {}, ({problems}) =>
     Object.values(problems).some((one) => one.status >= 500) ? RETRY_MS : REFRESH_MS,
   );
   const record = value?.record;
@@ -40,10 +40,6 @@ export function AgentPage({id}) {
       <${Commands} lines=${commands(agentId, record)} />
     `}
   `;
-}
-
-function agentPath(id) {
-  return `/api${agentUrl(id)}`;
 }
 
 function commands(id, record) {

@@ -4,9 +4,9 @@ import {html, useState} from "../vendor/preact-htm.js";
 import {stringify} from "../json.js";
 import {useLoaded} from "../loaded.js";
 import {Problem} from "../notices.js";
+import {pathOf} from "../router.js";
 import {Text} from "../text.js";
 import {formatCount, formatDate} from "../time.js";
-import {agentUrl} from "./agent_parts.js";
 
 // The fields of these documents are not known for certain: the first of several usual names is shown.
 const AUDIT = [
@@ -29,7 +29,7 @@ const EVENTS = [
 /** The sections, closed at first. */
 export function AgentAudit({id}) {
   const [open, setOpen] = useState(false);
-  const {value, error, again} = useLoaded(open ? `/api${agentUrl(id)}/audit` : null);
+  const {value, error, again} = useLoaded(open ? pathOf("api/audit", id) : null);
   return html`<details class="audit" onToggle=${(event) => setOpen(event.target.open)}>
     <summary>Audit log and security events of the app</summary>
     ${open && error && html`<${Problem} error=${error} onRetry=${again} />`}

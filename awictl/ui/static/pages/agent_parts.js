@@ -6,11 +6,6 @@ import {formatDate} from "../time.js";
 
 const KINDS = {active: "ok", suspended: "warn", revoked: "error", expired: "error"};
 
-/** The address of the page of an agent. */
-export function agentUrl(id) {
-  return `/agents/${encodeURIComponent(id)}`;
-}
-
 /** The expression of `session list --where` for the sessions of an agent. */
 export function sessionsOf(id) {
   return `agent_id == "${id.replace(/["\\]/g, "\\$&")}"`;

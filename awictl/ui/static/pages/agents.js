@@ -5,11 +5,11 @@ import {Commands} from "../copy.js";
 import {stringify} from "../json.js";
 import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
-import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
+import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../router.js";
 import {Text} from "../text.js";
 import {Ago, formatCount, formatDate} from "../time.js";
 import {AgentPage} from "./agent.js";
-import {StateBadge, agentUrl} from "./agent_parts.js";
+import {StateBadge} from "./agent_parts.js";
 
 const REFRESH_MS = 10000;
 const RETRY_MS = 2000;
@@ -21,7 +21,7 @@ const COLUMNS = [
   {
     title: "Agent",
     sort: "name",
-    show: (one) => html`<${Link} href=${agentUrl(one.agent_id)}><${Text} value=${one.name} max=${80} /></${Link}>
+    show: (one) => html`<${Link} href=${pathOf("agents", one.agent_id)}><${Text} value=${one.name} max=${80} /></${Link}>
       <br /><span class="muted mono"><${Text} value=${one.agent_id} max=${80} /></span>`,
   },
   {title: "State", sort: "state", show: (one) => html`<${StateBadge} agent=${one} />`},

@@ -5,7 +5,7 @@ import {subscribe} from "../api.js";
 import {Commands} from "../copy.js";
 import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
-import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
+import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../router.js";
 import {Text, visible} from "../text.js";
 import {formatCount, formatTime} from "../time.js";
 import {FieldChanges} from "./compare_fields.js";
@@ -157,7 +157,7 @@ function Side({label, side, ordinal}) {
     <p>
       <span class="badge">${side.place}</span> ${formatCount(side.total)} action${side.total === 1 ? "" : "s"}
       ${typeof side.agent_id === "string" &&
-      html`, agent ${" "}<${Link} href=${`/agents/${encodeURIComponent(side.agent_id)}`}
+      html`, agent ${" "}<${Link} href=${pathOf("agents", side.agent_id)}
         ><${Text} value=${side.agent_name ?? side.agent_id} max=${80}
       /></${Link}>`}
       ${side.overwritten > 0 && html`, ${formatCount(side.overwritten)} overwritten by another writer`}

@@ -4,7 +4,7 @@ import {html} from "../vendor/preact-htm.js";
 import {Commands, CopyButton} from "../copy.js";
 import {isObject} from "../json.js";
 import {Notice} from "../notices.js";
-import {Link, pageUrl} from "../router.js";
+import {Link, pageUrl, pathOf} from "../router.js";
 import {Text} from "../text.js";
 import {Ago, Countdown, formatBytes, formatCount} from "../time.js";
 
@@ -23,11 +23,10 @@ export function Facts({payload, present, linked}) {
   const query = isObject(head.query_cache) ? text(head.query_cache.active_cache_key) : null;
   const forked = isObject(head.forked_from) ? text(head.forked_from.session_id) : null;
   const link = (href, label) => (linked ? html`<${Link} href=${href}>${label}</${Link}>` : label);
-  const path = (folder, name) => `/${folder}/${encodeURIComponent(name)}`;
   const key = query?.startsWith(CACHE_PREFIX) ? query.slice(CACHE_PREFIX.length) : query;
   const live = payload.place === "live" && !present.gone;
   const facts = [
-    ["Agent", html`${agent ? link(path("agents", agent), html`<${Text} value=${agent} max=${80} />`) : "-"}
+    ["Agent", html`${agent ? link(pathOf("agents", agent), html`<${Text} value=${agent} max=${80} />`) : "-"}
       ${text(head.agent_name) && html` <span class="muted"><${Text} value=${head.agent_name} max=${80} /></span>`}`],
     ["Route", isObject(head.page_state) && text(head.page_state.route)
       ? html`<${Text} value=${head.page_state.route} max=${120} />` : "-"],
@@ -36,8 +35,8 @@ export function Facts({payload, present, linked}) {
     ["Last update", text(head.last_updated) ? html`<${Ago} iso=${head.last_updated} />` : "-"],
     ["Actions", html`${count(statistics.total_actions)}, ${count(statistics.failed_actions)} failed`],
     ["Size", formatBytes(present.bytes)],
-    key && ["Query", link(pageUrl(path("caches", key), {session: id}), html`<code><${Text} value=${key} max=${64} /></code>`)],
-    forked && ["Forked from", link(path("sessions", forked), html`<${Text} value=${forked} max=${80} />`)],
+    key && ["Query", link(pageUrl(pathOf("caches", key), {session: id}), html`<code><${Text} value=${key} max=${64} /></code>`)],
+    forked && ["Forked from", link(pathOf("sessions", forked), html`<${Text} value=${forked} max=${80} />`)],
     linked && ["See also", html`${agent && html`<${Link} href=${pageUrl("/sessions",
       {where: `agent == ${JSON.stringify(agent)}`})}>sessions of this agent</${Link}>, `}
       <${Link} href=${pageUrl("/compare", {a: id})}>compare</${Link}>`],

@@ -10,7 +10,7 @@ import {usePermalink} from "./session/permalink.js";
 import {Raw} from "./session/raw.js";
 import {findStep, rowsOf} from "./session/rows.js";
 import {KeysDialog, Scrubber, useKeys, usePlayer} from "./session/scrubber.js";
-import {StatePanel} from "./session/state_panel.js";
+import {ChangesPanel, StatePanel} from "./session/state_panel.js";
 import {Strip} from "./session/strip.js";
 import {Timeline} from "./session/timeline.js";
 
@@ -107,6 +107,7 @@ function Steps({payload, timeline, model, breaks, following, version}) {
     <div class="columns">
       <${Timeline} timeline=${timeline} index=${index} onSelect=${jump} />
       <div class="details">
+        <${ChangesPanel} found=${change} />
         <${ActionPanel} step=${model.replay.steps[index]} row=${row} />
         <${StatePanel} found=${change} row=${row} />
       </div>

@@ -79,7 +79,7 @@ class Node extends Component {
     const {marks, expansion, onlyChanged, update} = tree;
     const container = isContainer(value) && sizeOf(value) > 0;
     const beneath = marks.countBeneath(place);
-    const open = container && expansion.isOpen(place, value, depth, onlyChanged && beneath > 0);
+    const open = container && expansion.isOpen(place, value, depth, onlyChanged && beneath > 0, marks.hasChanges(place));
     const change = marks.changes.get(place);
     const detailed = expansion.detail === place;
     const toggle = () => {

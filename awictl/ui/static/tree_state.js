@@ -5,6 +5,8 @@ import {isContainer, sizeOf, splitPointer} from "./session/pointers.js";
 
 /** Members that are shown of an object or array at first, and that a click on "more" adds. */
 const PAGE_SIZE = 100;
+/** Containers are opened by themselves for so many changes at most. */
+const MAX_SHOWN_CHANGES = 50;
 /** "Expand all" opens so many objects and arrays at most, and none that is deeper. */
 const MAX_OPENED = 500;
 const MAX_OPENED_DEPTH = 40;
@@ -20,13 +22,14 @@ export class Expansion {
     this.everything = null;
   }
 
-  /** Whether a container is open. `needed`: whether it has to be, unless it was closed by hand. */
-  isOpen(place, value, depth, needed) {
+  /**
+   * Whether a container is open. `needed`: whether it is unless it was closed by hand; `changed`: whether something in it
+   * changed, so that it is unless everything was closed.
+   */
+  isOpen(place, value, depth, needed, changed) {
     const chosen = this.chosen.get(place);
-    if (chosen !== undefined || this.everything === false) {
-      return chosen ?? needed;
-    }
-    return needed || (depth < 2 && place !== "/history" && sizeOf(value) <= 30);
+    if (chosen !== undefined || this.everything === false) return chosen ?? needed;
+    return needed || changed || (depth < 2 && place !== "/history" && sizeOf(value) <= 30);
   }
 
   toggle(place, open) {
@@ -89,8 +92,17 @@ export class Marks {
     this.conflicts = new Set(conflicts);
     this.beneath = new Map();
     this.absent = new Map();
+    this.changed = new Set();
+    const showing = changes.size <= MAX_SHOWN_CHANGES;
     for (const place of new Set([...changes.keys(), ...this.unknown, ...this.conflicts])) {
       this.count(place);
+      if (showing && changes.has(place)) this.addAncestors(place);
+    }
+  }
+
+  addAncestors(place) {
+    for (let end = place.lastIndexOf("/"); end > 0; end = place.lastIndexOf("/", end - 1)) {
+      this.changed.add(place.slice(0, end));
     }
   }
 
@@ -113,6 +125,11 @@ export class Marks {
 
   isTouched(place) {
     return this.beneath.has(place);
+  }
+
+  /** Whether a container is opened to show what changed in it. */
+  hasChanges(place) {
+    return this.changed.has(place);
   }
 
   countBeneath(place) {

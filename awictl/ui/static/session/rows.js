@@ -30,7 +30,7 @@ export function stepKey(ordinal, overwritten) {
  * The rows of the timeline: `{rows, items, itemAt, indexes}`.
  *
  * `rows`: one per step, in order: `{index, key, ordinal, t, name, outcome, time, iso, since, overwritten}`, `time`
- * and `since` in milliseconds or null. `items`: rows and gaps, as they are listed; `itemAt`: the position in it of each row. `indexes`:
+ * and `since` in milliseconds or null. `items`: rows, gaps and days, as they are listed; `itemAt`: the position in it of each row. `indexes`:
  * Map from the key of a step to its index.
  */
 export function rowsOf(steps, gaps, breaks) {
@@ -40,6 +40,7 @@ export function rowsOf(steps, gaps, breaks) {
   const indexes = new Map();
   let nextGap = 0;
   let before = null;
+  let lastDay = null;
   let overwrittenAt = [null, 0];
   steps.forEach((step, index) => {
     for (; nextGap < gaps.length && gaps[nextGap][1] < step.ordinal; nextGap += 1) {
@@ -54,6 +55,11 @@ export function rowsOf(steps, gaps, breaks) {
     const time = Number.isNaN(parsed) ? null : parsed;
     if (step.overwritten) {
       overwrittenAt = overwrittenAt[0] === step.ordinal ? [step.ordinal, overwrittenAt[1] + 1] : [step.ordinal, 1];
+    }
+    const day = time === null ? null : new Date(time).toISOString().slice(0, 10);
+    if (day !== null && day !== lastDay) {
+      items.push({gap: false, day, text: day});
+      lastDay = day;
     }
     const row = {
       index,

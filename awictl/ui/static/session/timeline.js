@@ -51,6 +51,10 @@ export function Timeline({timeline, index, onSelect}) {
 
 function Item({item, place, count, selected, onSelect}) {
   const position = {"aria-setsize": count, "aria-posinset": place + 1};
+  if (item.day) {
+    return html`<div class="item day" role="option" aria-disabled="true" aria-selected="false" ...${position}>
+      ${item.text}</div>`;
+  }
   if (item.gap) {
     const range = item.first === undefined ? "" : ` (${item.first}–${item.last})`;
     return html`<div class="item gap" role="option" aria-disabled="true" aria-selected="false" ...${position}>
@@ -58,14 +62,16 @@ function Item({item, place, count, selected, onSelect}) {
   }
   return html`<div id=${`step-${place}`} role="option" aria-selected=${String(selected)} ...${position}
     class=${`item ${item.outcome} ${item.overwritten ? "overwritten" : ""}`} onClick=${() => onSelect(item.index)}>
-    <span class="number">${item.ordinal}${item.t !== null && html`<small title="t, the app's own number"> t=${item.t}</small>`}</span>
+    <span class="number">${item.ordinal}${item.t !== null && html`<small title="t, the app's own number"> t=${visible(item.t)}</small>`}</span>
     <span class="name"><span class="label" title=${visible(item.name)}>${visible(item.name)}</span>${item.overwritten
       && html` <span class="badge warn">overwritten</span>`}</span>
-    <${Outcome} outcome=${item.outcome} />
+    <span class=${`outcome ${item.outcome}`}>${SIGNS[item.outcome]}<span class="visually-hidden">${item.outcome}</span></span>
     <span class=${`since ${item.since > IDLE_MS ? "idle" : ""}`}>${item.since !== null && since(item.since)}</span>
     <span class="time">${item.iso !== null && html`<time title=${`${formatDate(item.iso)} UTC`}>${formatTime(item.iso)}</time>`}</span>
   </div>`;
 }
+
+const SIGNS = {ok: "✓", failed: "✗", "": ""};
 
 function since(ms) {
   return ms < 0 ? formatDuration(ms) : `+${formatDuration(ms)}`;

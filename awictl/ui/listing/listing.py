@@ -27,6 +27,10 @@ FIRST_TICK = 0.05
 #: Least time between two scans in seconds, and the time between them as a multiple of the duration of the last: a list
 #: takes up at most 5 % of the time of the servers.
 SCAN_PAUSE, SCAN_FACTOR = 0.25, 20.0
+#: The same factor for scans whose rate is limited, which take the longer the less they cost.
+PACED_FACTOR = 1.0
+#: Most time between two scans in seconds: nobody waits longer for a list that is as it was.
+MOST_PAUSE = 60.0
 #: Time between two sorts, as a multiple of the duration of the last.
 SORT_FACTOR = 9.0
 #: Seconds until a scan that failed is repeated.
@@ -170,7 +174,8 @@ class SessionListing:
                 pause = RETRY_PAUSE
             else:
                 part.error = None
-                pause = max(SCAN_PAUSE, SCAN_FACTOR * (self._clock.now() - started))
+                factor = PACED_FACTOR if self._source.is_paced and part is self._live else SCAN_FACTOR
+                pause = max(SCAN_PAUSE, min(MOST_PAUSE, factor * (self._clock.now() - started)))
             self._outdated = True
             await self._clock.sleep(pause)
 

@@ -114,6 +114,13 @@ class Columns:
         self._numbers = {name: array("q") for name in _NUMBERS}
         self._errors: dict[int, str] = {}
         self._texts: dict[str, str] = {}
+        #: Orders of these rows, once all have been found; see `Table`.
+        self.orders: dict[Any, array[int]] = {}
+
+    @classmethod
+    def none(cls) -> Columns:
+        """No rows."""
+        return cls(Place.LIVE)
 
     def __len__(self) -> int:
         return len(self.ids)

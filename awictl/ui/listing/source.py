@@ -32,6 +32,8 @@ class SessionSource:
         self._rate = rate
         #: What the server of the live sessions is, for messages.
         self.name = manager.store.name
+        #: Whether the scans of live sessions have a maximum rate.
+        self.is_paced = rate is not None
 
     @property
     def has_archive(self) -> bool:

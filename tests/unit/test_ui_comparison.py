@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.documents import document
 from awictl import InvalidData, NotFound
 from awictl.document.history.timeline import Step
 from awictl.sessions.whole_session import WholeSession
+from awictl.ui import comparison
 from awictl.ui.comparison import SideBySide, Wanted, opened
 
 
@@ -35,6 +37,41 @@ def test_actions_that_were_overwritten_have_names_of_their_own() -> None:
         assert shown["parts"][0]["first"]["text"] == f'{{"n":"{action}"}}'
     with pytest.raises(NotFound, match=r"no action 1\.2"):
         opened(first, second, Wanted(first="1.2"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_parts_are_the_whole(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever the parts are, they have all lines in order, and name the differences before and after them."""
+    chosen = random.Random(seed)
+    monkeypatch.setattr(comparison, "MAX_LINES", chosen.randint(1, 9))
+    monkeypatch.setattr(comparison, "LINES_BEFORE", chosen.randint(0, comparison.MAX_LINES - 1))
+    runs = [[did(at, chosen.choice("aab")) for at in range(chosen.randint(0, 40))] for _ in range(2)]
+    view = SideBySide(whole(*runs[0]), whole(*runs[1]), chosen.choice([None, 3]))
+    lines: list[dict[str, Any]] = []
+    parts = []
+    while not parts or len(lines) < parts[-1]["total"]:
+        parts.append(view.part(len(lines)))
+        lines += parts[-1]["lines"]
+    assert len(lines) == parts[0]["total"]
+    for side, steps in enumerate(runs):
+        name = ("first", "second")[side]
+        shown = [one for one in lines if one[name] is not None]
+        assert sum(one.get("actions", 1) for one in shown) == len(steps)
+    starts = [
+        at
+        for at, one in enumerate(lines)
+        if one["relation"] != "equal" and (not at or lines[at - 1]["block"] != one["block"])
+    ]
+    for part in parts:
+        begin, end = part["offset"], part["offset"] + len(part["lines"])
+        before, after = [at for at in starts if at < begin], [at for at in starts if at >= end]
+        assert (part["previous"] or {}).get("line") == (before[-1] if before else None)
+        assert (part["next"] or {}).get("line") == (after[0] if after else None)
+    for name in ("first", "second"):
+        for at, line in enumerate(lines):
+            if line[name] is not None:
+                found = view.part(None, Wanted(**{name: line[name]["name"]}))
+                assert 0 <= at - found["offset"] < len(found["lines"])
 
 
 def test_actions_that_are_no_objects_and_sessions_without_actions() -> None:

@@ -10,8 +10,9 @@ const RETRY_MS = 2000;
  * The JSON of an API path: `{value, error, busy, again, ask}`.
  *
  * `value`: the last answer, which stays until there is another one; `error`: why the last request failed; `busy`:
- * whether a request runs; `again()` loads it now, `ask(more)` with further parameters. `pause(value)`: milliseconds until it is loaded again, or null. After
- * an error that may pass it is tried again. Nothing is loaded while the tab is hidden. `path` null: load nothing.
+ * whether a request runs; `again()` loads it now, `ask(more)` with further parameters. `pause(value)`: milliseconds
+ * until it is loaded again, or null. After an error that may pass it is tried again. Nothing is loaded again while the
+ * tab is hidden. `path` null: load nothing.
  */
 export function useLoaded(path, params = {}, pause = () => null) {
   const [state, setState] = useState({value: null, error: null, path: null, busy: false});

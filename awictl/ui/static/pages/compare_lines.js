@@ -1,6 +1,6 @@
 // The aligned actions of two sessions, some lines at a time, and how to move between the differences.
 
-import {html, useCallback, useEffect, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
+import {Component, html, useCallback, useEffect, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
 import {navigate} from "../router.js";
 import {formatCount} from "../time.js";
 import {StepDetails} from "./compare_step.js";
@@ -105,6 +105,7 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
       return after;
     });
   };
+  const unfold = (line) => onUnfold(hashOf(line));
   const openCurrent = () => {
     const line = lines[current];
     if (line && !line.last) toggle(line);
@@ -165,7 +166,7 @@ export function RunLines({ids, found, hash, busy, onPart, onUnfold, children}) {
                 current=${index === current}
                 diverges=${divergence !== null && divergence.line === offset + index}
                 isOpen=${isOpen}
-                onToggle=${line.last ? () => onUnfold(hashOf(line)) : () => toggle(line)}
+                onToggle=${line.last ? unfold : toggle}
               />${isOpen &&
               html`<tr key=${`opened ${hashOf(line)}`} class="opened">
                 <td colspan="5"><${StepDetails} ids=${ids} line=${line} version=${found.version} /></td>
@@ -198,28 +199,45 @@ function Parts({found: {lines, offset, total}, onPart}) {
   </p>`;
 }
 
-function Line({line, index, current, diverges, isOpen, onToggle}) {
-  const {first, second, relation, last} = line;
-  const numbers = (cell, at) => (cell === null ? "" : last ? `${cell.ordinal}–${last[at]}` : cell.ordinal);
-  const shown = last ? `${formatCount(line.actions)} equal` : relation;
-  const label = last ? `${shown}: show them from ${where(line)} on` : `${shown}: ${where(line)}`;
-  const className = `${CLASSES[relation]}${current ? " current" : ""}`;
-  return html`<tr data-line=${index} class=${className} aria-current=${current ? "true" : null}>
-    <td class="number">${numbers(first, 0)}</td>
-    <td>${last ? html`<span class="muted">…</span>` : html`<${Cell} cell=${first} />`}</td>
-    <td class="relation">
-      <button type="button" class="small" aria-expanded=${last ? null : isOpen} aria-label=${label} onClick=${onToggle}>
-        ${shown}
-      </button>
-      ${diverges && html` <span class="badge warn">first divergence</span>`}
-      ${line.differs.length > 0 && html`<span class="differs">${line.differs.join(", ")}</span>`}
-    </td>
-    <td class="number">${numbers(second, 1)}</td>
-    <td>${last ? html`<span class="muted">…</span>` : html`<${Cell} cell=${second} />`}</td>
-  </tr>`;
+const WATCHED = ["line", "index", "current", "diverges", "isOpen"];
+
+/** A line, which is rendered again only if it has changed: a key moves from one of hundreds to another one. */
+class Line extends Component {
+  shouldComponentUpdate(next) {
+    return WATCHED.some((name) => this.props[name] !== next[name]);
+  }
+
+  render({line, index, current, diverges, isOpen, onToggle}) {
+    const {first, second, relation, last} = line;
+    const number = (cell, at) => (cell === null ? "" : last ? `${cell.ordinal}–${last[at]}` : cell.ordinal);
+    const shown = last ? `${formatCount(line.actions)} equal` : relation;
+    const label = last ? `${shown}: show them from ${where(line)} on` : `${shown}: ${where(line)}`;
+    const className = `${CLASSES[relation]}${current ? " current" : ""}`;
+    const expanded = last ? null : isOpen;
+    const button = html`<button
+      type="button"
+      class="small"
+      aria-expanded=${expanded}
+      aria-label=${label}
+      onClick=${() => onToggle(line)}
+    >
+      ${shown}
+    </button>`;
+    return html`<tr data-line=${index} class=${className} aria-current=${current ? "true" : null}>
+      <td class="number">${number(first, 0)}</td>
+      <td><${Cell} cell=${first} folded=${last} /></td>
+      <td class="relation">
+        ${button}${diverges && html` <span class="badge warn">first divergence</span>`}
+        ${line.differs.length > 0 && html`<span class="differs">${line.differs.join(", ")}</span>`}
+      </td>
+      <td class="number">${number(second, 1)}</td>
+      <td><${Cell} cell=${second} folded=${last} /></td>
+    </tr>`;
+  }
 }
 
-function Cell({cell}) {
+function Cell({cell, folded}) {
+  if (folded) return html`<span class="muted">…</span>`;
   if (!cell) return null;
   return html`${cell.failed && html`<span class="badge error">failed</span> `}${did(cell)}${cell.overwritten &&
   html` <span class="badge warn">overwritten</span>`}`;

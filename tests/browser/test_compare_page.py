@@ -99,6 +99,11 @@ async def test_two_runs(valkey: ValkeyServer, manager: StateManager, inspector: 
     await page.get_by_role("button", name="Compare", exact=True).click()
     await expect(page.locator(".result p").first).to_have_text("Both runs have the same actions.")
 
+    # with one session only, others are offered
+    await page.goto(f"{inspector.url}/compare?a={FIRST}")
+    await page.get_by_role("link", name=SECOND).click()
+    await expect(page.locator(".side h2").nth(1)).to_have_text(f"Second: {SECOND}")
+
     # an address that names an action; and one of which there is no session
     await page.goto(f"{inspector.url}{COMPARE}#second=6")
     await settled(page)

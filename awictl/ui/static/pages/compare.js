@@ -7,12 +7,13 @@ import {useLoaded} from "../loaded.js";
 import {Notice, Problem} from "../notices.js";
 import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../router.js";
 import {Text, visible} from "../text.js";
-import {formatCount, formatTime} from "../time.js";
+import {Ago, formatCount, formatTime} from "../time.js";
 import {FieldChanges} from "./compare_fields.js";
 import {RunLines, anchorOf, indexOf} from "./compare_lines.js";
 import {sentences, statesSentence, summary} from "./compare_text.js";
 
 const DEGRADED_MS = 3000;
+const OTHERS = 10;
 
 /** The page. */
 export function ComparePage({location}) {
@@ -30,7 +31,7 @@ export function ComparePage({location}) {
 
 function CompareForm({a, b}) {
   const [ids, setIds] = useState([a, b]);
-  const [wanted, setWanted] = useState(false);
+  const [wanted, setWanted] = useState(Boolean(a && !b));
   const suggested = useSuggestions(wanted);
   const open = (event) => {
     event.preventDefault();
@@ -51,12 +52,15 @@ function CompareForm({a, b}) {
       onInput=${(event) => setIds(ids.map((one, other) => (other === at ? event.target.value : one)))}
     />
   </label>`;
-  return html`<form class="toolbar compare-form" onSubmit=${open}>
-    ${field(0, "First")} ${field(1, "Second")}
-    <button type="submit">Compare</button>
-    <button type="button" disabled=${!a || !b} onClick=${() => navigate(pageUrl("/compare", {a: b, b: a}))}>
-      Swap
-    </button>
+  return html`<form class="compare-form" onSubmit=${open}>
+    <div class="toolbar">
+      ${field(0, "First")} ${field(1, "Second")}
+      <button type="submit">Compare</button>
+      <button type="button" disabled=${!a || !b} onClick=${() => navigate(pageUrl("/compare", {a: b, b: a}))}>
+        Swap
+      </button>
+    </div>
+    ${a && !b && html`<${Others} a=${a} rows=${suggested} />`}
     <datalist id="session-ids">
       ${suggested.map(
         (one) => html`<option key=${one.session_id} value=${one.session_id}>
@@ -65,6 +69,31 @@ function CompareForm({a, b}) {
       )}
     </datalist>
   </form>`;
+}
+
+/** Sessions to compare one with: those of the same agent first. */
+function Others({a, rows}) {
+  const agent = rows.find((one) => one.session_id === a)?.agent_id;
+  const others = rows.filter((one) => one.session_id !== a);
+  const shown = [
+    ...others.filter((one) => one.agent_id === agent),
+    ...others.filter((one) => one.agent_id !== agent),
+  ].slice(0, OTHERS);
+  if (!shown.length) return null;
+  return html`<p>Compare <${Text} value=${a} /> with</p>
+    <ul class="others">
+      ${shown.map(
+        (one) => html`<li key=${one.session_id}>
+          <${Link} href=${pageUrl("/compare", {a, b: one.session_id})}>
+            <${Text} value=${one.session_id} max=${80} />
+          </${Link}> ${" "}
+          <span class="muted">
+            <${Text} value=${one.agent_name ?? one.agent_id ?? "-"} max=${80} />, ${" "}
+            <${Ago} iso=${one.last_activity} />
+          </span>
+        </li>`,
+      )}
+    </ul>`;
 }
 
 /** The sessions with the latest activity, once they are wanted. */
@@ -103,7 +132,7 @@ function Comparison({a, b, all, hash}) {
     ${!value && !error && html`<p role="status" aria-busy="true">Comparing…</p>`}
     ${value &&
     html`
-      <${Sides} found=${value} />
+      <${Sides} ids=${[a, b]} found=${value} />
       <${Outcome} found=${value} />
       <${Commands} lines=${commands(a, b, value)} />
       <section aria-labelledby="actions">
@@ -139,20 +168,20 @@ function commands(a, b, {divergence}) {
   ];
 }
 
-function Sides({found}) {
+function Sides({ids, found}) {
   return html`<div class="sides">
-    <${Side} label="First" side=${found.first} ordinal=${found.divergence?.first?.ordinal} />
-    <${Side} label="Second" side=${found.second} ordinal=${found.divergence?.second?.ordinal} />
+    <${Side} label="First" id=${ids[0]} side=${found.first} ordinal=${found.divergence?.first?.ordinal} />
+    <${Side} label="Second" id=${ids[1]} side=${found.second} ordinal=${found.divergence?.second?.ordinal} />
   </div>`;
 }
 
-function Side({label, side, ordinal}) {
+function Side({label, id, side, ordinal}) {
   const missing = side.gaps.map(({from, to}) =>
     to === null ? `an unknown number before ${from}` : from === to ? String(from) : `${from} to ${to}`,
   );
   return html`<section class="side" aria-label=${`${label} session`}>
     <h2>
-      ${label}: <${Link} href=${sessionUrl(side.session_id, ordinal)}><${Text} value=${side.session_id} /></${Link}>
+      ${label}: <${Link} href=${sessionUrl(id, ordinal)}><${Text} value=${side.session_id} /></${Link}>
     </h2>
     <p>
       <span class="badge">${side.place}</span> ${formatCount(side.total)} action${side.total === 1 ? "" : "s"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -15,6 +16,8 @@ from .options import InspectorOptions
 
 #: Maximum number of streams of events at the same time.
 MAX_STREAMS = 256
+
+Shared = TypeVar("Shared")
 
 
 class Inspector:
@@ -30,6 +33,7 @@ class Inspector:
         #: Closed before the state manager is, for what runs in the background.
         self.background = AsyncExitStack()
         self._manager: StateManager | None = None
+        self._shared: dict[Callable[[Inspector], Any], Any] = {}
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -42,6 +46,13 @@ class Inspector:
                 self.stopping.set()
                 await self.background.aclose()
         self._manager = None
+
+    def shared(self, make: Callable[[Inspector], Shared]) -> Shared:
+        """What `make` returned when it was called the first time: for what all pages share."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        shared: Shared = self._shared[make]
+        return shared
 
     @property
     def manager(self) -> StateManager:

@@ -15,7 +15,7 @@ from ...agents.records import AgentRecord, UsageSort, sorted_records
 from ...document.timestamps import optional_timestamp, parse_timestamp, timestamp
 from ...errors import AwiError, InvalidInput
 from ..bounded import bounded
-from ..inspector import inspector_of, manager_of
+from ..inspector import Inspector, inspector_of, manager_of
 from ..recent import Recent
 from ..responses import json_response, problem_of, redacted_value
 
@@ -48,7 +48,7 @@ async def agent_list(request: Request) -> Response:
         raise InvalidInput(f"sort must be one of {CREATED}, {', '.join(UsageSort)}")
     if not (offset.isascii() and offset.isdigit() and len(offset) < 16):
         raise InvalidInput("offset must be a number from 0 on")
-    records = await _records(request).get()
+    records = await inspector_of(request).shared(_records).get()
     states = [one.key.state().value for one in records]
     text, state = wanted.get("q", "").casefold(), wanted.get("state") or None
     found = [
@@ -127,13 +127,9 @@ ROUTES = [
 ]
 
 
-def _records(request: Request) -> Recent[Sequence[AgentRecord]]:
-    """All agents, the newest first. The pages that are open share one reading."""
-    state, manager = request.app.state, manager_of(request)
-    if not hasattr(state, "agent_records"):
-        state.agent_records = Recent(lambda: _read(manager))
-    found: Recent[Sequence[AgentRecord]] = state.agent_records
-    return found
+def _records(inspector: Inspector) -> Recent[Sequence[AgentRecord]]:
+    """The agents, read once for all pages."""
+    return Recent(lambda: _read(inspector.manager))
 
 
 async def _read(manager: StateManager) -> Sequence[AgentRecord]:

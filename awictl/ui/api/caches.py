@@ -50,21 +50,13 @@ class _CacheScans:
         inspector.background.push_async_callback(self.listing.close)
 
 
-def _scans_of(request: Request) -> _CacheScans:
-    state = request.app.state
-    if not hasattr(state, "cache_scans"):
-        state.cache_scans = _CacheScans(inspector_of(request))
-    scans: _CacheScans = state.cache_scans
-    return scans
-
-
 async def caches(request: Request) -> Response:
     """The cached results with TTL, size, and the sessions whose query they are. `again=1`: scan again.
 
     `entries`: null before the first scan is complete, then at most MAX_ENTRIES, those cached last; all fields of
     `SharedScan.report`.
     """
-    scan = _scans_of(request).listing
+    scan = inspector_of(request).shared(_CacheScans).listing
     scan.ask(again=request.query_params.get("again") == "1")
     await scan.wait(WAIT_SECONDS)
     found = scan.result
@@ -103,7 +95,7 @@ async def cached_results(request: Request) -> Response:
             raise
         except AwiError as error:
             problem = str(error)
-    scan = _scans_of(request).listing
+    scan = inspector_of(request).shared(_CacheScans).listing
     scan.ask()
     await scan.wait(WAIT_SECONDS)
     rows = scan.result.rows if scan.result is not None else []
@@ -131,7 +123,7 @@ async def diagnosis(request: Request) -> Response:
 
     Returns the diagnosis as `awictl cache diagnose -o json`, with the `query` that it is about.
     """
-    manager, scans = manager_of(request), _scans_of(request)
+    manager, scans = manager_of(request), inspector_of(request).shared(_CacheScans)
     query = await _query_in(request, manager)
     async with scans.diagnosing:
         found = await manager.diagnose_query(*query, rate=scans.rate)

@@ -20,7 +20,7 @@ from ...errors import InvalidInput
 from ...sessions.whole_session import WholeSession
 from ...util.daemon_thread import in_daemon_thread
 from ..comparison import SideBySide, Wanted, opened
-from ..inspector import inspector_of, manager_of
+from ..inspector import Inspector, inspector_of, manager_of
 from ..redacted_sessions import redacted_sessions
 from ..responses import json_response
 
@@ -40,7 +40,7 @@ async def comparison(request: Request) -> Response:
     """
     offset, wanted = _offset(request), _wanted(request)
     folded = None if request.query_params.get("all") == "1" else FOLDED
-    async with _kept(request).pair(request) as pair:
+    async with inspector_of(request).shared(_KeptPairs).pair(request) as pair:
         value = await in_daemon_thread(lambda: pair.aligned(folded).part(offset, wanted))
     return json_response(
         request, value | {"version": pair.version, "compared_at": pair.at, "now": timestamp()}, redacted=True
@@ -54,7 +54,7 @@ async def step(request: Request) -> Response:
     comparison.
     """
     wanted = _wanted(request)
-    async with _kept(request).pair(request) as pair:
+    async with inspector_of(request).shared(_KeptPairs).pair(request) as pair:
         value = await in_daemon_thread(lambda: opened(*pair.wholes, wanted))
     return json_response(request, value, redacted=True)
 
@@ -98,7 +98,7 @@ class _Pair:
 class _KeptPairs:
     """The pairs that were compared last, for the further parts that their pages load."""
 
-    def __init__(self) -> None:
+    def __init__(self, _: Inspector) -> None:
         self._turns = asyncio.Semaphore(MAX_COMPARISONS)
         self._pairs: dict[tuple[str, str, str], _Pair] = {}
         self._versions = count(1)
@@ -122,14 +122,6 @@ class _KeptPairs:
             del self._pairs[next(iter(self._pairs))]
         self._pairs[key] = pair
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self._pairs.pop, key, None)
-
-
-def _kept(request: Request) -> _KeptPairs:
-    state = request.app.state
-    if not hasattr(state, "compared_pairs"):
-        state.compared_pairs = _KeptPairs()
-    found: _KeptPairs = state.compared_pairs
-    return found
 
 
 def _ids(request: Request) -> tuple[str, str]:

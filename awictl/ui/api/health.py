@@ -79,20 +79,12 @@ async def _size(manager: StateManager) -> int | None:
         return None  # the scan reports the error
 
 
-def _scans_of(request: Request) -> HealthScans:
-    state = request.app.state
-    if not hasattr(state, "health_scans"):
-        state.health_scans = _open_scans(inspector_of(request))
-    scans: HealthScans = state.health_scans
-    return scans
-
-
 async def health(request: Request) -> Response:
     """The findings of the doctor, without any repair. `again=1`: check again, unless that was done just now.
 
     `servers` and `data` have `checks` (null before the first) and the fields of `SharedScan.report`.
     """
-    scans = _scans_of(request)
+    scans = inspector_of(request).shared(_open_scans)
     again = request.query_params.get("again") == "1"
     for one in (scans.servers, scans.data):
         one.ask(again=again)
@@ -117,10 +109,15 @@ async def key_stats(request: Request) -> Response:
     `kinds`: null before the first result, then the rows of `awictl keys stats -o json`, each with `left` of
     `awictl keys ttl -o json`; all fields of `SharedScan.report`.
     """
-    scan = _scans_of(request).keys
+    scan = inspector_of(request).shared(_open_scans).keys
     scan.ask(again=request.query_params.get("again") == "1")
     await scan.wait(WAIT_SECONDS)
-    answer = {"kinds": scan.result, "size": _scans_of(request).size, **scan.report(), "now": timestamp()}
+    answer = {
+        "kinds": scan.result,
+        "size": inspector_of(request).shared(_open_scans).size,
+        **scan.report(),
+        "now": timestamp(),
+    }
     return json_response(request, answer)
 
 

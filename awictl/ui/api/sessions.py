@@ -13,7 +13,7 @@ from starlette.routing import Route
 from ...errors import InvalidInput
 from ...sessions.where.grammar import parse
 from ..events import event_stream
-from ..inspector import inspector_of
+from ..inspector import Inspector, inspector_of
 from ..listing.listings import Listings
 from ..listing.rows import SORTS
 from ..listing.source import SessionSource
@@ -40,7 +40,7 @@ async def events(request: Request) -> Response:
 
     async def windows() -> AsyncGenerator[tuple[str, Any], None]:
         async with (
-            _listings(request).use(where, archived=archived) as listing,
+            inspector_of(request).shared(_listings).use(where, archived=archived) as listing,
             aclosing(listing.windows(query)) as found,
         ):
             async for window in found:
@@ -49,13 +49,10 @@ async def events(request: Request) -> Response:
     return event_stream(request, windows())
 
 
-def _listings(request: Request) -> Listings:
+def _listings(inspector: Inspector) -> Listings:
     """The lists of all pages."""
-    state, inspector = request.app.state, inspector_of(request)
-    if not hasattr(state, "session_listings"):
-        state.session_listings = Listings(SessionSource(inspector.manager, inspector.options.rate))
-        inspector.background.push_async_callback(state.session_listings.close)
-    listings: Listings = state.session_listings
+    listings = Listings(SessionSource(inspector.manager, inspector.options.rate))
+    inspector.background.push_async_callback(listings.close)
     return listings
 
 

@@ -5,6 +5,7 @@ import {getText, subscribe} from "../api.js";
 import {Commands} from "../copy.js";
 import {Notice, Problem, StreamState} from "../notices.js";
 import {Raw} from "../session/raw.js";
+import {pathOf} from "../router.js";
 import {SessionView, expiryOf} from "../session_view.js";
 import {Text} from "../text.js";
 import {learnTime} from "../time.js";
@@ -50,7 +51,7 @@ export function SessionPage({id}) {
   const [state, setState] = useState("connecting");
   const [attempt, retry] = useReducer((count) => count + 1, 0);
   const followed = useMemo(() => new Followed(() => setTimeout(retry)), [id]);
-  const path = `/api/sessions/${encodeURIComponent(id)}`;
+  const path = `/api${pathOf("sessions", id)}`;
   useEffect(
     () =>
       subscribe(`${path}/events`, {}, {

@@ -44,11 +44,11 @@ def serve(port: int, session_key: str) -> None:
     from awictl.server.api_request import ApiRequest
     from awictl.server.app import Api
     from awictl.server.asgi import Response
-    from awictl.server.connections import ConnectionLimits
     from awictl.server.handlers import get_state
     from awictl.server.options import ServerOptions
-    from awictl.server.protocol import BoundedHttpProtocol
     from awictl.server.routes import ROUTES, Route
+    from awictl.util.http.connections import ConnectionLimits
+    from awictl.util.http.protocol import BoundedHttpProtocol
 
     async def read() -> bytes:
         [raw] = await api.worker.manager.store._server.execute_idempotent(("GET", session_key))  # type: ignore[attr-defined]

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable
 
 from ..util.bounded_dict import BoundedDict
+from ..util.http.connections import network_of
 from .asgi import Scope
 
 #: Maximum number of addresses that are remembered.
 MAX_ADDRESSES = 10_000
 #: Maximum length of an address, in characters: what a proxy forwards is cut.
 MAX_ADDRESS = 64
-#: Length in bits of the IPv6 prefix that identifies a client: one network can use any number of addresses.
-IPV6_PREFIX = 64
 
 
 def client_address(scope: Scope) -> str:
     """The address of the client of a request; of an IPv6 address the network. Empty if it is unknown."""
     client = scope.get("client")
     return network_of(client[0][:MAX_ADDRESS]) if client else ""
-
-
-def network_of(host: str) -> str:
-    """What limits apply to: an IPv4 address as it is, an IPv6 address as its /64 network."""
-    if ":" not in host:
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, IPV6_PREFIX), strict=False))
 
 
 class UnknownKeyLimit:

@@ -24,9 +24,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Seconds for which the rest of an unread body is received and discarded, so that its sender reads the response.
 DRAIN_SECONDS = 2.0
-#: Key of the scope of a request that is answered, except that the rest of its body is received first. Its connection
-#: may be closed for another one.
-DRAINING = "awictl_draining"
 #: What JavaScript's `parseInt` reads as a number that is not negative: hexadecimal or decimal digits. Digits beyond
 #: `MAX_DIGITS` are more than any maximum.
 _INTEGER = re.compile(r"\s*\+?(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..document.token_estimate import estimated_tokens
 from ..errors import AwiError, RateLimited
+from ..util.http.connections import DRAINING
 from .api_request import ApiRequest
 from .asgi import (
     DEGRADED,
-    DRAINING,
     Body,
     Receive,
     Response,

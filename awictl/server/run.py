@@ -21,12 +21,13 @@ from uvicorn.supervisors import Multiprocess
 
 from ..sessions.manager import StateManager
 from ..settings import Settings
+from ..store.redis.node import MAX_CONNECTIONS
+from ..util.http.connections import ConnectionLimits, max_connections
+from ..util.http.protocol import BoundedHttpProtocol
 from ..util.http_server import SignalledServer, listen, url_of_address
 from .app import Api, create_app
-from .connections import ConnectionLimits, max_connections
 from .metrics import SHARED_FOLDER
 from .options import ServerOptions
-from .protocol import BoundedHttpProtocol
 
 log = logging.getLogger("awictl.server")
 
@@ -54,7 +55,8 @@ async def serve(settings: Settings, options: ServerOptions, level: int) -> None:
         where = {"redis": manager.store.where, "archive": manager.agents.where}
     listener = listen(options.host, options.port, BACKLOG)
     host, port = listener.getsockname()[:2]
-    limits = ConnectionLimits(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), options.proxies)
+    total = max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_CONNECTIONS)
+    limits = ConnectionLimits(total, options.proxies)
     options = replace(options, host=host, port=port, agent_requests=limits.per_agent)
     url = url_of_address(host, port)
     about = {"pid": os.getpid(), "workers": options.workers, "max_connections": limits.total, **where}

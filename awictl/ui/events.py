@@ -41,6 +41,7 @@ async def _counted(
     inspector = inspector_of(request)
     inspector.streams += 1
     try:
+        yield _HEARTBEAT  # with which the head is sent: the page knows that it is connected, also if a server hangs
         async with aclosing(events), aclosing(_until(events, inspector.stopping)) as found:
             async for one in found:
                 if one is None:

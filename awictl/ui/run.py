@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import uvicorn
 
 from ..errors import Refused
 from ..settings import Settings
+from ..store.redis.node import MAX_CONNECTIONS
 from ..util.daemon_thread import in_daemon_thread
+from ..util.http.connections import ConnectionLimits, max_connections
+from ..util.http.protocol import BoundedHttpProtocol
 from ..util.http_server import SignalledServer, listen, url_of_address
 from .access import TOKEN, AccessControl, HostNames, LoginLinks
 from .app import create_app
@@ -54,8 +59,10 @@ async def run_inspector(
     inspector = Inspector(settings, options)
     hosts = HostNames(host, port, wide=wide, allowed=options.allowed_hosts)
     app = AccessControl(create_app(inspector), links, hosts, port, secure=options.behind_tls)
+    limits = ConnectionLimits(max_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_CONNECTIONS))
     config = uvicorn.Config(
         app,
+        http=partial(BoundedHttpProtocol, limits=limits),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,

@@ -24,7 +24,7 @@ from awictl.document import keys
 from awictl.document.byte_layout import encode
 from awictl.document.splice import Base, base_from_head
 from awictl.server import state_response_cache
-from awictl.server.addresses import UnknownKeyLimit, network_of
+from awictl.server.addresses import UnknownKeyLimit
 from awictl.server.app import Api
 from awictl.server.middleware import LoadSession
 from awictl.server.options import CONCURRENT_REQUESTS, UNUSED_KEY_MS, ServerOptions
@@ -33,6 +33,7 @@ from awictl.sessions import update
 from awictl.sessions.get_or_create import AgentSessions
 from awictl.store.mongo import connection
 from awictl.store.redis import get_or_create
+from awictl.util.http.connections import network_of
 
 # -- unknown API keys
 

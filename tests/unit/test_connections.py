@@ -8,7 +8,8 @@ import resource
 
 import pytest
 
-from awictl.server.connections import (
+from awictl.store.redis.node import MAX_CONNECTIONS
+from awictl.util.http.connections import (
     LOG_SECONDS,
     MAX_CLIENTS,
     MONGO_CONNECTIONS,
@@ -17,7 +18,6 @@ from awictl.server.connections import (
     ConnectionLimits,
     max_connections,
 )
-from awictl.store.redis.node import MAX_CONNECTIONS
 
 
 class Connection:
@@ -36,13 +36,13 @@ def test_there_are_descriptors_for_all_connections(descriptors: int) -> None:
     def needed(count: int) -> int:
         return RESERVED_DESCRIPTORS + count + min(count, MAX_CONNECTIONS) + min(count, MONGO_CONNECTIONS)
 
-    most = max_connections(descriptors)
+    most = max_connections(descriptors, MAX_CONNECTIONS)
     assert needed(most) <= descriptors < needed(most + 1) or most == 8
 
 
 def test_very_few_and_very_many_descriptors() -> None:
-    assert max_connections(10) == 8
-    assert max_connections(1 << 20) == max_connections(resource.RLIM_INFINITY) == MAX_CLIENTS
+    assert max_connections(10, MAX_CONNECTIONS) == 8
+    assert max_connections(1 << 20, 64) == max_connections(resource.RLIM_INFINITY, 64) == MAX_CLIENTS
 
 
 def test_the_longest_idle_connection_of_the_address_is_closed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from awictl.server.joined_writes import JoinedWrites
+from awictl.util.http.joined_writes import JoinedWrites
 
 
 class Transport:

@@ -120,6 +120,7 @@ async def test_other_methods_do_not_exist(client: httpx.AsyncClient, links: Logi
         ({"origin": "http://127.0.0.1:4712"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://[evil"}, 403),
         ({"host": "evil.example:4711"}, 421),
         ({"host": ""}, 421),
     ],
@@ -129,6 +130,32 @@ async def test_pages_of_other_sites_have_no_access(
 ) -> None:
     await client.get("/", params={"token": links.new_token()})
     assert (await client.get("/api/about", headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{name}={value}; {name}=of-a-server-on-another-port",
+        "{name}=of-a-server-on-another-port; {name}={value}",
+        'settings={{"a": "b; c", ü}}; {name}={value}',
+        "a[b]=1;{name}={value}",
+        ";; =;x; {name}={value}",
+    ],
+)
+async def test_cookies_of_other_servers_on_this_host_do_no_harm(
+    client: httpx.AsyncClient, links: LoginLinks, header: str
+) -> None:
+    value = links.exchange(links.new_token())
+    given = header.format(name="awictl_ui_4711", value=value).encode()
+    assert (await client.get("/api/about", headers={b"cookie": given})).text == "inside"
+
+
+async def test_only_the_first_few_cookies_of_one_name_are_looked_at(
+    client: httpx.AsyncClient, links: LoginLinks
+) -> None:
+    value = links.exchange(links.new_token())
+    given = "awictl_ui_4711=x; " * 1_000 + f"awictl_ui_4711={value}"
+    assert (await client.get("/api/about", headers={"cookie": given})).status_code == 401
 
 
 async def test_every_response_has_the_security_headers(client: httpx.AsyncClient, links: LoginLinks) -> None:

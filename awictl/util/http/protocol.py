@@ -37,8 +37,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from .asgi import DRAINING
-from .connections import Admission, ConnectionLimits
+from .connections import DRAINING, Admission, ConnectionLimits
 from .joined_writes import JoinedWrites
 
 log = logging.getLogger("awictl.server")

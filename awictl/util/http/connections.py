@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from ..store.redis.node import MAX_CONNECTIONS
-from .addresses import network_of
-
 log = logging.getLogger("awictl.server")
 
 #: File descriptors for everything but connections: standard streams, listener, event loop, SQLite files, metrics.
@@ -30,8 +27,26 @@ MIN_CLIENTS = 8
 MAX_CLIENTS = 10_000
 #: Share of all connections that one address may have, and the requests of one agent at the same time.
 ADDRESS_SHARE = AGENT_SHARE = 0.5
+#: Length in bits of the IPv6 prefix that identifies a client: one network can use any number of addresses.
+IPV6_PREFIX = 64
+#: Key of the scope of a request that is answered, except that the rest of its body is received first. Its connection
+#: may be closed for another one.
+DRAINING = "awictl_draining"
 #: Seconds between two messages about the same limit.
 LOG_SECONDS = 10.0
+
+
+def network_of(host: str) -> str:
+    """What limits apply to: an IPv4 address as it is, an IPv6 address as its /64 network."""
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, IPV6_PREFIX), strict=False))
 
 
 class Admission(Enum):
@@ -53,16 +68,16 @@ class ClientConnection(Protocol):
         """Close the connection, which is idle."""
 
 
-def max_connections(descriptors: int) -> int:
+def max_connections(descriptors: int, redis: int) -> int:
     """The maximum number of connections of clients for a limit of file descriptors (RLIMIT_NOFILE).
 
     The greatest number n for which n clients, a connection to Redis and one to MongoDB for each of them up to their
-    maximum, and `RESERVED_DESCRIPTORS` are within the limit.
+    maximum (`redis`, MONGO_CONNECTIONS), and `RESERVED_DESCRIPTORS` are within the limit.
     """
     if descriptors == resource.RLIM_INFINITY:
         return MAX_CLIENTS
     left = descriptors - RESERVED_DESCRIPTORS
-    most = max(left // 3, (left - MAX_CONNECTIONS) // 2, left - MAX_CONNECTIONS - MONGO_CONNECTIONS)
+    most = max(left // 3, (left - redis) // 2, left - redis - MONGO_CONNECTIONS)
     return min(max(most, MIN_CLIENTS), MAX_CLIENTS)
 
 

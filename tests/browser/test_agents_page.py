@@ -97,6 +97,11 @@ async def test_agents(
         await expect(page.locator(".badge.warn").first).to_have_text("suspended")
         await expect(page.get_by_role("region", name="Suspensions")).to_contain_text("stopped")
 
+        # the link to its sessions finds them
+        await link.click()
+        await settled(page)
+        await expect(page.get_by_role("row").filter(has_text="sess_app")).to_have_count(1)
+
 
 async def test_without_an_archive(
     valkey: ValkeyServer, operator: Cli, new_inspector: Callable[..., Inspector], open_page: Pages

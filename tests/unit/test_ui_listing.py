@@ -15,8 +15,8 @@ import pytest
 from awictl.errors import AccessDenied, Refused, Unreachable
 from awictl.sessions.summaries import SessionState
 from awictl.sessions.where.fields import Place
+from awictl.ui.listing import fresh, slices
 from awictl.ui.listing import listing as module
-from awictl.ui.listing import slices
 from awictl.ui.listing.clock import ListClock
 from awictl.ui.listing.listing import SessionListing
 from awictl.ui.listing.listings import LINGER_SECONDS, Listings
@@ -235,10 +235,34 @@ async def test_what_a_page_shows_is_looked_at_between_scans(scenes: Callable[...
     assert page.window is not None and page.window.rows[1].route == "/new"
 
 
+async def test_a_session_that_acts_gets_another_place_between_scans(scenes: Callable[..., Scene]) -> None:
+    scene = scenes()
+    scene.source.live_rows = [row(f"sess_{number}", last_activity=10 - number) for number in range(4)]
+    scene.source.live_seconds = 2.0
+    page = scene.page(0, 2, RowOrder("activity", descending=True))
+    other = scene.page(2, 2, RowOrder("activity", descending=True))
+    await scene.clock.pass_by(3.0)
+    assert page.ids + other.ids == ["sess_0", "sess_1", "sess_2", "sess_3"]
+    scene.source.now["sess_3"] = acted = row("sess_3", last_activity=50)
+    await scene.clock.pass_by(1.0)
+    assert page.ids + other.ids == ["sess_3", "sess_0", "sess_1", "sess_2"]
+    await scene.clock.pass_by(41.0)
+    assert len(scene.source.starts("live")) == 2
+    assert page.ids == ["sess_0", "sess_1"], "the scan that began later has the last word"
+    # a session that acts after the scan has read it, and before that ends
+    scene.source.now.clear()
+    scene.source.live_rows[3] = acted
+    await scene.clock.pass_by(40.5)
+    assert len(scene.source.starts("live")) == 3
+    scene.source.now["sess_0"] = row("sess_0", last_activity=60)
+    await scene.clock.pass_by(3.0)
+    assert page.ids == ["sess_0", "sess_3"]
+
+
 async def test_many_sessions_on_pages_are_looked_at_in_turns(
     scenes: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_REFRESHED", 3)
+    monkeypatch.setattr(fresh, "MOST_REFRESHED", 3)
     scene = scenes()
     scene.source.live_rows = [row(f"sess_{number}") for number in range(5)]
     scene.page()

@@ -10,9 +10,9 @@ from typing import Any
 from ...document.timestamps import timestamp
 from ...errors import AwiError, NotFound, Unreachable
 from ...sessions.where.fields import Place
-from ...store.base import SessionVersion
 from ...util.fingerprint_set import FingerprintSet
 from .clock import ListClock
+from .fresh import FreshRows
 from .part import ListPart
 from .rows import Columns, Row
 from .slices import slices
@@ -35,8 +35,6 @@ MOST_PAUSE = 60.0
 SORT_FACTOR = 9.0
 #: Seconds until a scan that failed is repeated.
 RETRY_PAUSE = 1.0
-#: Maximum number of sessions that are looked at in one tick.
-MOST_REFRESHED = 1_000
 #: Maximum number of rows, of the live and of the archived sessions each.
 MOST_ROWS = 1_000_000
 #: Maximum number of sessions that are kept in the list between Redis and the archive.
@@ -60,11 +58,7 @@ class SessionListing:
         self._sort_at = 0.0
         #: What is on pages: by page the order, and the live sessions as the table has them.
         self._shown: dict[Hashable, tuple[RowOrder, list[Row]]] = {}
-        #: The sessions on pages that have changed since they were scanned, as they are now.
-        self._fresh: dict[str, Row] = {}
-        self._versions: dict[str, SessionVersion] = {}
-        self._refresh_error: AwiError | None = None
-        self._refreshed = 0
+        self._fresh = FreshRows(source)
         #: What pages say of the list as a whole; None before the first look.
         self._state: tuple[Any, ...] | None = None
         self._changed = asyncio.Event()
@@ -109,7 +103,7 @@ class SessionListing:
         numbers = await table.order(query.order)
         rows = [table[number] for number in numbers[query.offset : query.offset + query.limit]]
         self._shown[page] = query.order, live_rows(rows)
-        rows = [self._fresh.get(one.session_id, one) if one.place == Place.LIVE.value else one for one in rows]
+        rows = [self._fresh.rows.get(one.session_id, one) if one.place == Place.LIVE.value else one for one in rows]
         return Window(
             len(numbers),
             query.offset,
@@ -124,8 +118,8 @@ class SessionListing:
     def _degraded(self) -> str | None:
         parts = [(self._live, self._source.name), (self._archived, "the archive")]
         found = [part.problem(what) for part, what in parts if isinstance(part.error, Unreachable)]
-        if self._refresh_error is not None and self._live.error is None:
-            found.insert(0, f"live sessions are as they were read last, since {self._refresh_error}")
+        if self._fresh.error is not None and self._live.error is None:
+            found.insert(0, f"live sessions are as they were read last, since {self._fresh.error}")
         return "; ".join(filter(None, found)) or None
 
     def _problem(self) -> str | None:
@@ -214,28 +208,40 @@ class SessionListing:
     # -- ticks
 
     async def _tick(self) -> None:
+        """Keep the pages up to date. What takes longer than a tick goes on meanwhile."""
         refresh: asyncio.Task[bool] | None = None
+        sort: asyncio.Task[None] | None = None
         await self._clock.sleep(FIRST_TICK)
         try:
             while True:
-                # a server that hangs does not keep the page from showing what else there is
                 refresh = refresh or asyncio.create_task(self._refresh())
-                await asyncio.wait({refresh}, timeout=TICK)
+                if sort is None and self._is_sort_due:
+                    self._outdated = False
+                    sort = asyncio.create_task(self._sort())
+                running = {one for one in (refresh, sort) if one is not None}
+                await asyncio.wait(running, timeout=TICK, return_when=asyncio.ALL_COMPLETED)
                 changed = False
                 if refresh.done():
                     changed, refresh = refresh.result(), None
-                if self._outdated and (self._clock.now() >= self._sort_at or self._is_complete > self._table.complete):
-                    self._outdated = False
-                    await self._sort()
-                    changed = True
+                    self._outdated = self._outdated or changed
+                if sort is not None and sort.done():
+                    sort.result()
+                    changed, sort = True, None
                 before, self._state = self._state, self._current_state()
                 if changed or self._state != before:
                     self._notify()
                 await self._clock.sleep(TICK)
         finally:
-            if refresh is not None:
-                refresh.cancel()
-                await asyncio.gather(refresh, return_exceptions=True)
+            left = [one for one in (refresh, sort) if one is not None]
+            for one in left:
+                one.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    @property
+    def _is_sort_due(self) -> bool:
+        if self._is_complete > self._table.complete:
+            return True
+        return self._outdated and self._clock.now() >= self._sort_at
 
     def _current_state(self) -> tuple[Any, ...]:
         return self._live.read, self._archived.read, self._is_complete, self._degraded(), self._problem()
@@ -258,6 +264,7 @@ class SessionListing:
     async def _sort(self) -> None:
         """Replace the table, sorted as the pages show it."""
         started = self._clock.now()
+        await self._fresh.apply(self._live.columns, self._live.began)
         table = self._new_table()
         for order in {order for order, _ in self._shown.values()}:
             await table.order(order)
@@ -266,22 +273,5 @@ class SessionListing:
         self._sort_at = now + SORT_FACTOR * (now - started)
 
     async def _refresh(self) -> bool:
-        """Look at the live sessions that are on pages; return whether one has changed."""
         shown = {row.session_id: row for _, rows in [*self._shown.values()] for row in rows}
-        self._fresh = {one: row for one, row in self._fresh.items() if one in shown}
-        self._versions = {one: version for one, version in self._versions.items() if one in shown}
-        if not shown:
-            return False
-        rows = [self._fresh.get(one, row) for one, row in shown.items()]
-        if len(rows) > MOST_REFRESHED:  # in turns
-            start = self._refreshed % len(rows)
-            self._refreshed = start + MOST_REFRESHED
-            rows = (rows[start:] + rows[:start])[:MOST_REFRESHED]
-        try:
-            changed = await self._source.changed(rows, self._versions)
-        except AwiError as error:
-            self._refresh_error = self._refresh_error or error
-            return False
-        self._refresh_error = None
-        self._fresh |= {row.session_id: row for row in changed}
-        return bool(changed)
+        return await self._fresh.refresh(shown, self._clock.now())

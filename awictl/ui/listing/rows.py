@@ -137,8 +137,22 @@ class Columns:
             self._routes.append(share(row.route))
             self._states.append(_STATES.index(row.state))
             for name, column in self._numbers.items():
-                number = getattr(row, name)
-                column.append(number if number is not None and UNKNOWN < number <= _LARGEST else UNKNOWN)
+                column.append(_stored(getattr(row, name)))
+
+    def replace(self, index: int, row: Row) -> None:
+        """Replace a row by what the session is now, unless it has acted since."""
+        activity = self._numbers["last_activity"][index]
+        if row.last_activity is not None and activity > row.last_activity:
+            return
+        self._errors.pop(index, None)
+        if row.error is not None:
+            self._errors[index] = row.error
+        self._agent_ids[index] = row.agent_id
+        self._agent_names[index] = self._shared(row.agent_name)
+        self._routes[index] = self._shared(row.route)
+        self._states[index] = _STATES.index(row.state)
+        for name, column in self._numbers.items():
+            column[index] = _stored(getattr(row, name))
 
     def _shared(self, text: str | None) -> str | None:
         if text is None or (len(self._texts) >= _SHARED_TEXTS and text not in self._texts):
@@ -177,6 +191,10 @@ class Columns:
 #: The columns of numbers.
 _NUMBERS = ("total_actions", "failed_actions", "last_activity", "expires", "bytes")
 _STATES = [*(one.value for one in SessionState), *(one.value for one in RowState)]
+
+
+def _stored(number: int | None) -> int:
+    return number if number is not None and UNKNOWN < number <= _LARGEST else UNKNOWN
 
 
 def _known(number: int) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 #: Number of items of a slice that is sorted.
-SLICE = 4_096
+SLICE = 2_048
 #: Maximum number of items that are merged at once by `list.sort`, which is faster than `heapq.merge`.
 _MERGED = 8 * SLICE
 

@@ -99,9 +99,14 @@ async def steps_and_keys(page: Page) -> None:
     await expect(page.get_by_role("button", name="Play")).to_be_visible()
     await press(page, "?")
     await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
-    await press(page, "ArrowRight", "Escape")
+    use = page.get_by_role("checkbox", name="use these keys")
+    await use.uncheck()
+    await press(page, "ArrowRight", "Escape", "ArrowRight", "?")
     await expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
     await at(page, 0)
+    await page.get_by_role("button", name="Keys").click()
+    await use.check()
+    await press(page, "Escape")
 
     # playing: the pace is that of the timestamps, and it stops at the end
     await page.locator(".timeline").focus()

@@ -20,7 +20,7 @@ export function sizeOf(value) {
 
 /** A count with its noun: "1 field", "3 fields". */
 export function plural(count, noun, nouns = `${noun}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? noun : nouns}`;
+  return `${count < 1000 ? count : count.toLocaleString("en")} ${count === 1 ? noun : nouns}`;
 }
 
 /** The beginning of a value as JSON, of about `max` characters; large values are not read to their end. */

@@ -76,8 +76,28 @@ const KEYS = [
   ["?", "these keys"],
 ];
 
-const TYPING = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable], dialog";
+const TYPING = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable], dialog, pre";
 const PRESSED = "button, a, summary, input[type=checkbox]";
+
+const STORED = "awictl-keys";
+
+function areKeysOff() {
+  try {
+    return localStorage.getItem(STORED) === "off";
+  } catch {
+    return false; // a file, or a browser that keeps nothing
+  }
+}
+
+function turnKeys(on) {
+  try {
+    localStorage.setItem(STORED, on ? "on" : "off");
+  } catch {
+    // it is forgotten at the next visit
+  }
+}
+
+let keysOff = areKeysOff();
 
 /** Call `actions[key]` when a key is pressed, except where it means something else. */
 export function useKeys(actions) {
@@ -86,7 +106,7 @@ export function useKeys(actions) {
   useEffect(() => {
     const onKey = (event) => {
       const {target, key} = event;
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (keysOff || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       const action = latest.current[key.length === 1 ? key.toLowerCase() : key];
       if (!action || !(target instanceof Element) || target.closest(TYPING)) return;
       if (key === " " && target.closest(PRESSED)) return;
@@ -101,12 +121,19 @@ export function useKeys(actions) {
 /** The list of keys, as a dialog. */
 export function KeysDialog({open, onClose}) {
   const dialog = useRef(null);
+  const [off, setOff] = useState(keysOff);
+  const turn = (event) => {
+    keysOff = !event.target.checked;
+    turnKeys(event.target.checked);
+    setOff(keysOff);
+  };
   useEffect(() => {
     if (open && !dialog.current.open) dialog.current.showModal();
   }, [open]);
   return html`<dialog ref=${dialog} class="keys" aria-label="Keys" onClose=${onClose}>
     <h2>Keys</h2>
     <dl>${KEYS.map(([keys, what]) => html`<div key=${keys}><dt><kbd>${keys}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+    <p><label><input type="checkbox" checked=${!off} onChange=${turn} /> use these keys</label></p>
     <button type="button" onClick=${() => dialog.current.close()}>Close</button>
   </dialog>`;
 }

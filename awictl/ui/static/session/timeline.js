@@ -1,6 +1,6 @@
 // The list of actions. Only what is in view is in the document.
 
-import {html, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
+import {Component, html, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
 import {formatDate, formatDuration, formatTime} from "../time.js";
 import {visible} from "../text.js";
 import {IDLE_MS} from "./rows.js";
@@ -26,13 +26,13 @@ export function Timeline({timeline, index, onSelect}) {
   }, []);
   const at = itemAt[index] ?? 0;
   useLayoutEffect(() => {
-    const {scrollTop, clientHeight} = box.current;
+    // what was measured last, since to measure now would lay out the whole page once more
     const top = at * ROW;
-    if (top < scrollTop || top + ROW > scrollTop + clientHeight) {
-      box.current.scrollTop = top - (clientHeight - ROW) / 2;
+    if (top < view.top || top + ROW > view.top + view.height) {
+      box.current.scrollTop = top - (view.height - ROW) / 2;
       measure();
     }
-  }, [at, items.length]);
+  }, [at, items.length, view.height]);
   const first = Math.max(0, Math.floor(view.top / ROW) - MORE);
   const stop = Math.min(items.length, Math.ceil((view.top + view.height) / ROW) + MORE);
   const shown = [];
@@ -49,18 +49,26 @@ export function Timeline({timeline, index, onSelect}) {
   </div>`;
 }
 
-function Item({item, place, count, selected, onSelect}) {
-  const position = {"aria-setsize": count, "aria-posinset": place + 1};
-  if (item.day) {
-    return html`<div class="item day" role="option" aria-disabled="true" aria-selected="false" ...${position}>
-      ${item.text}</div>`;
+/** A row of the list. Rendered again only if it is another one, or becomes chosen. */
+class Item extends Component {
+  shouldComponentUpdate({item, selected, count, onSelect}) {
+    const now = this.props;
+    const same = item === now.item && selected === now.selected && count === now.count;
+    return !same || onSelect !== now.onSelect;
   }
-  if (item.gap) {
-    const range = item.first === undefined ? "" : ` (${item.first}–${item.last})`;
-    return html`<div class="item gap" role="option" aria-disabled="true" aria-selected="false" ...${position}>
-      <span>${item.text}${range}</span></div>`;
+
+  render(props) {
+    const {item, place, count} = props;
+    const position = {role: "option", "aria-setsize": count, "aria-posinset": place + 1};
+    return item.gap || item.day
+      ? html`<div class=${`item ${item.day ? "day" : "gap"}`} aria-disabled="true" aria-selected="false" ...${position}>
+          <span>${item.text}${item.first === undefined ? "" : ` (${item.first}–${item.last})`}</span></div>`
+      : html`<${Action} ...${props} position=${position} />`;
   }
-  return html`<div id=${`step-${place}`} role="option" aria-selected=${String(selected)} ...${position}
+}
+
+function Action({item, place, selected, onSelect, position}) {
+  return html`<div id=${`step-${place}`} aria-selected=${String(selected)} ...${position}
     class=${`item ${item.outcome} ${item.overwritten ? "overwritten" : ""}`} onClick=${() => onSelect(item.index)}>
     <span class="number">${item.ordinal}${item.t !== null && html`<small title="t, the app's own number"> t=${visible(item.t)}</small>`}</span>
     <span class="name"><span class="label" title=${visible(item.name)}>${visible(item.name)}</span>${item.overwritten

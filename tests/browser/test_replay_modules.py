@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from support.browser import Pages
+from support.lives import Life
 from support.modules import Modules
 from support.timelines import ODD_KEYS, random_timeline
 
@@ -127,10 +129,89 @@ async def assert_replayed(modules: Modules, timelines: dict[Any, Timeline], chan
             assert json_equal(state, truth), (name, index, state, truth)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [200, pytest.param(20_000, marks=pytest.mark.soak)])
 async def test_the_page_computes_the_states_of_the_library(modules: Modules, count: int) -> None:
     recorded = {name: Timeline(loads((DATA / f"{name}.json").read_bytes())) for name in RECORDED}
     await assert_replayed(modules, recorded, random.Random(1))
-    for start in range(0, count, 300):
-        made = {seed: random_timeline(seed) for seed in range(start, start + 300)}
+    for start in range(0, count, 200):
+        made = {seed: random_timeline(seed) for seed in range(start, start + 200)}
         await assert_replayed(modules, made, random.Random(start))
+
+
+APPENDED = """
+return argument.map(([text, changes]) => {
+  const replay = new Replay(parseJson(text));
+  const fits = changes.map((one) => replay.append(parseJson(one)));
+  const states = [...Array(replay.length).keys()].map((index) => replay.stateAt(index).head);
+  return [fits, stringify(states), replay.indexOfOrdinal(replay.length - 1)];
+});
+"""
+
+
+async def test_actions_are_appended_to_what_is_known(modules: Modules) -> None:
+    """Whatever the page has of a session when it opens, it then knows the same states as if it had it all."""
+    cases, expected = [], []
+    for seed in range(40):
+        life = Life(random.Random(seed), by_app=seed % 3 == 0)
+        documents = [life.document]
+        for _ in range(8):
+            (life.app_update if seed % 3 == 0 else life.update)()
+            documents.append(life.document)
+        start = seed % 6
+        payload = replay_data(Timeline(documents[start]))
+        changes = []
+        for before, after in pairwise(documents[start::2]):
+            known, actions = len(before["history"]["actions"]), after["history"]["actions"]
+            steps = [{"ordinal": at, "action": actions[at]} for at in range(known, len(actions))]
+            changes.append(dumps({"steps": steps, "head": Timeline(after).head}).decode())
+        cases.append([dumps(payload).decode(), changes])
+        expected.append(expected_states(Timeline(documents[start::2][-1])))
+    found = await modules.run({**JSON, "replay.js": "Replay"}, APPENDED, cases)
+    for seed, ((fits, text, last), states) in enumerate(zip(found, expected, strict=True)):
+        assert all(fits) and last == len(states) - 1
+        for index, (head, (truth, *_)) in enumerate(zip(loads(text.encode()), states, strict=True)):
+            assert_known(head, truth, (seed, index))
+
+
+def assert_known(head: dict[str, Any], truth: dict[str, Any], what: Any) -> None:
+    """Assert that a page knows at least what the library does: it has seen states that the library has to infer."""
+    for key, value in truth.items():
+        if key in ("history", "last_updated", "last_activity"):  # the library infers times to within milliseconds
+            continue
+        assert key in head, (what, key)
+        if isinstance(value, dict) and isinstance(head[key], dict):
+            assert_known(head[key], value, (what, key))
+        else:
+            assert json_equal(head[key], value), (what, key, head[key], value)
+
+
+async def test_what_does_not_follow_is_refused(modules: Modules) -> None:
+    timeline = Timeline(loads((DATA / "session_02_one_delta.json").read_bytes()))
+    payload = dumps(replay_data(timeline)).decode()
+    head = timeline.head
+    steps = [{"ordinal": 3, "action": {}}]
+    known = [{"ordinal": 1, "action": {"other": True}}]
+    changes = [dumps({"steps": one, "head": head}).decode() for one in (steps, known)]
+    [[fits, _, last]] = await modules.run({**JSON, "replay.js": "Replay"}, APPENDED, [[payload, changes]])
+    assert fits == [False, True] and last == 1
+
+
+#: Computes a state in the middle, and what changed there, with a delta that is nested `argument` levels deep.
+NESTED = """
+const deep = '{"a":'.repeat(argument) + "1" + "}".repeat(argument);
+const action = (t, delta) => `{"t":${t},"action":"x","delta":${delta},"timestamp":"x"}`;
+const steps = [0, 1, 2, 3].map((t) => `{"ordinal":${t},"action":${action(t, t % 2 ? deep : "{}")}}`);
+const payload = `{"head":{"history":{}},"unknown":[],"fixed":[],"steps":[${steps}],"gaps":[],"breaks":[],
+  "keyframes":[{"index":0,"head":{"a":{"b":2}},"unknown":[],"conflicts":[]}],"states_error":null}`;
+const replay = new Replay(parseJson(payload));
+const changed = [...replay.changesAt(1).keys()];
+return [replay.stateAt(2).error ?? null, replay.stateAt(2).unknown.length, changed.length];
+"""
+
+
+async def test_any_nesting(modules: Modules) -> None:
+    """A state that is nested too deeply is an error of its own, and nothing else breaks."""
+    imports = {"json.js": "parseJson", "replay.js": "Replay"}
+    assert await modules.run(imports, NESTED, 1_000) == [None, 0, 2]  # the time, too
+    error, *_ = await modules.run(imports, NESTED, 200_000)
+    assert "nested too deeply" in error

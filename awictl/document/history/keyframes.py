@@ -97,7 +97,7 @@ def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bo
     """
     indexes = [index for index, step in enumerate(timeline.steps) if not step.overwritten]
     found: list[dict[str, Any]] = []
-    surprised = False
+    surprised = cut = False
     known_from = max((*(last + 1 for _, last in timeline.gaps), *timeline.breaks), default=0)
     size, compared = _size(timeline.head), 0
     replayed: Any = None
@@ -113,7 +113,9 @@ def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bo
                 step.ordinal >= known_from and _changes_unknown(replayed, step.action)
             )
             replayed = _replayed(replayed, step.action)
-            if compared > max_compared or not (every or is_expected or index == indexes[-2]):
+            is_wanted = every or is_expected
+            if index != indexes[-2] and (compared > max_compared or not is_wanted):
+                cut = cut or is_wanted
                 before = step.ordinal
                 continue
             state = state_after()
@@ -126,7 +128,7 @@ def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bo
         compared += size
         surprised = surprised or bool(state.conflicts)
         before, conflicts = step.ordinal, state.conflicts
-    return Keyframes(found, surprised, compared > max_compared)
+    return Keyframes(found, surprised, cut)
 
 
 def _is_plain(action: Any) -> bool:

@@ -5,9 +5,10 @@ import {equal, has, isObject, setKey} from "./json.js";
 import {OPEN, UNKNOWN, applyDelta, ownCopy} from "./merge.js";
 import {corrected, knownPart} from "./partial.js";
 
-/* One state in so many is kept, and the last ones that were looked at. */
-const KEPT_EVERY = 64;
-const RECENT = 24;
+/* One state in so many is kept, and so many of the last ones that were looked at; of a state with many fields, fewer. */
+const KEPT = {every: 64, recent: 24};
+const KEPT_IF_LARGE = {every: 1024, recent: 4};
+const LARGE = 20_000;
 const START = "session_start";
 const END = "session_end";
 const TOO_DEEP = "The state is nested too deeply for this browser.";
@@ -22,9 +23,11 @@ export class Replay {
   #checkpoints = new Map();
   #recent = new Map();
   #results = new Map();
+  #limits;
 
   constructor(payload) {
     this.#payload = payload;
+    this.#limits = fieldsIn(payload.head, LARGE) < LARGE ? KEPT : KEPT_IF_LARGE;
     this.steps = [];
     payload.keyframes.forEach((one) => this.#keyframes.set(one.index, one));
     this.#add(payload.steps);
@@ -60,7 +63,7 @@ export class Replay {
     if (step === undefined) {
       throw new RangeError(`there is no step ${index}`);
     }
-    return remembered(this.#results, index, () => {
+    return this.#remembered(this.#results, index, () => {
       try {
         return {...this.#result(this.#counts[index] - 1), step};
       } catch (error) {
@@ -191,7 +194,18 @@ export class Replay {
   /* The same as far as it is known, with markers for what is not. */
   #partial(rank) {
     const found = this.#recent.get(rank) ?? this.#checkpoints.get(rank);
-    return found ?? remembered(this.#recent, rank, () => this.#computed(rank));
+    return found ?? this.#remembered(this.#recent, rank, () => this.#computed(rank));
+  }
+
+  /* A value from a map of the last ones; `make` makes it. */
+  #remembered(map, key, make) {
+    const value = map.has(key) ? map.get(key) : make();
+    map.delete(key);
+    map.set(key, value);
+    while (map.size > this.#limits.recent) {
+      map.delete(map.keys().next().value);
+    }
+    return value;
   }
 
   #computed(rank) {
@@ -207,7 +221,7 @@ export class Replay {
     let owned = new Set();
     for (let at = state === undefined ? from : from + 1; at < rank; at += 1) {
       state = this.#after(state, at, owned);
-      if (at % KEPT_EVERY === 0) {
+      if (at % this.#limits.every === 0) {
         this.#checkpoints.set(at, state);
         owned = new Set();
       }
@@ -295,13 +309,17 @@ function withoutTimes(state) {
   };
 }
 
-/* A value from a map of the last ones; `make` makes it. */
-function remembered(map, key, make) {
-  const value = map.has(key) ? map.get(key) : make();
-  map.delete(key);
-  map.set(key, value);
-  while (map.size > RECENT) {
-    map.delete(map.keys().next().value);
+/* How many fields the objects in a value have; if there are more than `most`, some number above it. */
+function fieldsIn(value, most) {
+  const pending = [value];
+  let count = 0;
+  while (pending.length && count <= most) {
+    const one = pending.pop();
+    if (isObject(one)) {
+      const values = Object.values(one);
+      count += values.length;
+      values.forEach((inner) => pending.push(inner));
+    }
   }
-  return value;
+  return count;
 }

@@ -104,12 +104,12 @@ async def test_every_order(valkey: ValkeyServer, manager: StateManager, client: 
     put(valkey, b"[]", "sess_e", seconds=80)
     expected = {
         "activity": "bdace", "ttl": "debac", "actions": "bcade", "failed": "cdabe", "bytes": "ebdca", "agent": "bdace",
-        "route": "cabde", "state": "abcde", "place": "abcde", "id": "abcde",
+        "route": "cabde", "state": "abcde", "id": "abcde",
     }  # fmt: skip
     # what is unknown is last, and equal sessions are in the order of their ids, in both directions
     reverse = {
         "activity": "cabde", "ttl": "abedc", "actions": "dacbe", "failed": "abdce", "bytes": "acdbe", "agent": "cabde",
-        "route": "bdace", "state": "eabcd", "place": "abcde", "id": "edcba",
+        "route": "bdace", "state": "eabcd", "id": "edcba",
     }  # fmt: skip
     for order, orders in (("asc", expected), ("desc", reverse)):
         for sort, names in orders.items():

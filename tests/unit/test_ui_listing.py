@@ -387,6 +387,9 @@ def naive(rows: list[Row], order: RowOrder) -> list[str]:
             return one.agent_name or one.agent_id or None
         if order.sort == "id":
             return one.session_id
+        if order.sort == "state":
+            in_archive = one.place == "archived" and one.state in ("ended", "live")
+            return "archived" if in_archive else one.state
         return getattr(one, SORTS[order.sort])
 
     by_id = sorted(rows, key=lambda one: one.session_id)

@@ -182,15 +182,18 @@ class Columns:
         if field == "route":
             return [route or "" for route in self._routes[start:stop]]
         if field == "state":
-            return [_STATES[state] for state in self._states[start:stop]]
-        if field == "place":
-            return [self._place.value] * (stop - start)
+            names = _ARCHIVED_STATES if self._place is Place.ARCHIVED else _STATES
+            return [names[state] for state in self._states[start:stop]]
         return self.ids[start:stop]
 
 
 #: The columns of numbers.
 _NUMBERS = ("total_actions", "failed_actions", "last_activity", "expires", "bytes")
-_STATES = [*(one.value for one in SessionState), *(one.value for one in RowState)]
+_STATES: Sequence[str] = [*(one.value for one in SessionState), *(one.value for one in RowState)]
+#: What the page calls these states of sessions in the archive.
+_ARCHIVED_STATES: Sequence[str] = [
+    Place.ARCHIVED.value if one in (SessionState.ENDED, SessionState.LIVE) else one for one in _STATES
+]
 
 
 def _stored(number: int | None) -> int:
@@ -211,6 +214,5 @@ SORTS: Mapping[str, str] = {
     "agent": "agent",
     "route": "route",
     "state": "state",
-    "place": "place",
     "id": "id",
 }

@@ -16,7 +16,6 @@ export const COLUMNS = [
   {key: "ttl", title: "TTL", sort: "ttl", className: "number"},
   {key: "bytes", title: "Size", sort: "bytes", largest: true, className: "number"},
   {key: "state", title: "State", sort: "state"},
-  {key: "place", title: "Where", sort: "place"},
 ];
 
 const BADGES = {live: "ok", ending: "warn", expired: "warn", vanished: "error", unreadable: "error", gone: "warn"};
@@ -26,13 +25,26 @@ const HELP = {
   expired: "it expired without an end",
   vanished: "another program deleted it",
   gone: "it is not in Redis any more; the archive is looked at next",
+  archived: "it is in the archive",
 };
+
+/** What became of a session, in a word: `live`, `archived`, `expired` and so on. */
+function stateOf(row) {
+  return row.place === "archived" && ["ended", "live"].includes(row.state) ? "archived" : row.state;
+}
+
+/** An id of which the middle is cut if there is too little space. */
+function Id({id}) {
+  const text = visible(id);
+  const end = text.length > 16 ? text.slice(-6) : "";
+  return html`<bdi class="id"><span>${text.slice(0, text.length - end.length)}</span>${end && html`<span>${end}</span>`}</bdi>`;
+}
 
 /** The content of the cells of a session, by the key of the column. */
 export function sessionCells(row) {
   const agent = row.agent_name || row.agent_id;
   return {
-    session: html`<${Link} href=${sessionUrl(row.session_id)} tabindex="-1" class="mono" title=${visible(row.session_id)}><bdi>${visible(row.session_id)}</bdi></${Link}>`,
+    session: html`<${Link} href=${sessionUrl(row.session_id)} tabindex="-1" class="mono" title=${visible(row.session_id)}><${Id} id=${row.session_id} /></${Link}>`,
     agent: agent && html`<bdi title=${visible(row.agent_id ?? agent)}>${visible(agent)}</bdi>`,
     route: row.error
       ? html`<bdi class="error" title=${visible(row.error)}>${visible(row.error)}</bdi>`
@@ -45,8 +57,7 @@ export function sessionCells(row) {
     activity: html`<${Ago} iso=${row.last_activity} />`,
     ttl: html`<${Countdown} until=${row.until} />`,
     bytes: formatBytes(row.bytes),
-    state: html`<span class=${`badge ${BADGES[row.state] ?? ""}`} title=${HELP[row.state]}>${row.state}</span>`,
-    place: row.place,
+    state: html`<span class=${`badge ${BADGES[stateOf(row)] ?? ""}`} title=${HELP[stateOf(row)]}>${stateOf(row)}</span>`,
   };
 }
 

@@ -16,7 +16,7 @@ const LIMIT = 200;
 const BEFORE = 60;
 /** Milliseconds without scrolling after which other rows are loaded. */
 const SCROLL_MS = 80;
-/** The columns that `awictl session list --sort` has. */
+/** What `awictl session list --sort` can sort by. */
 const COMMAND_SORTS = ["activity", "ttl", "actions", "failed", "bytes", "agent", "route", "id"];
 
 /** Where the list was when it was left, to return to that place. */

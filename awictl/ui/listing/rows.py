@@ -182,8 +182,8 @@ class Columns:
         if field == "route":
             return [route or "" for route in self._routes[start:stop]]
         if field == "state":
-            names = _ARCHIVED_STATES if self._place is Place.ARCHIVED else _STATES
-            return [names[state] for state in self._states[start:stop]]
+            called = _ARCHIVED_STATES if self._place is Place.ARCHIVED else _STATES
+            return [called[state] for state in self._states[start:stop]]
         return self.ids[start:stop]
 
 

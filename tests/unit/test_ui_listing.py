@@ -294,6 +294,35 @@ async def test_a_session_that_ends_stays_until_the_archive_was_scanned(scenes: C
     assert [(one.session_id, one.place) for one in page.window.rows] == [("sess_a", "live"), ("sess_c", "live")]
 
 
+@pytest.mark.parametrize("many", [0, 20])
+async def test_a_session_of_which_the_archive_has_a_copy_is_listed_once_when_it_is_gone(
+    scenes: Callable[..., Scene], many: int
+) -> None:
+    scene = scenes(archived=True)
+    scene.source.live_rows = [row("sess_a"), row("sess_b")]
+    others = [row(f"sess_x{number}", Place.ARCHIVED) for number in range(many)]
+    scene.source.archived_rows = [row("sess_a", Place.ARCHIVED, state="expired", expires=None), *others]
+    scene.source.archived_seconds = 2.0
+    page = scene.page(limit=2)
+    await scene.clock.pass_by(5.0)
+    assert page.ids == ["sess_a", "sess_b"]
+    del scene.source.live_rows[0]
+    await scene.clock.pass_by(1.0)
+    assert page.window is not None and page.window.total == 2 + many
+    assert [(one.session_id, one.state) for one in page.window.rows] == [("sess_a", "gone"), ("sess_b", "live")]
+    await scene.clock.pass_by(45.0)
+    assert page.window.total == 2 + many
+    assert [(one.session_id, one.state) for one in page.window.rows] == [("sess_a", "expired"), ("sess_b", "live")]
+
+
+async def test_an_unexpected_error_before_the_first_window_reaches_the_page(scenes: Callable[..., Scene]) -> None:
+    scene = scenes()
+    page = scene.page()
+    scene.source.error = ValueError("a bug")
+    await scene.clock.pass_by(1.0)
+    assert isinstance(page.error, ValueError)
+
+
 async def test_redis_is_away(scenes: Callable[..., Scene]) -> None:
     scene = scenes(archived=True)
     scene.source.live_rows = [row("sess_a")]

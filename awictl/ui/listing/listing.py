@@ -88,13 +88,13 @@ class SessionListing:
         try:
             while True:
                 changed = self._changed
+                if self._failure is not None:
+                    raise self._failure
                 window = await self._window(page, query)
                 if sent is None or not window.is_like(sent):
                     yield window
                     sent = window
                 await changed.wait()
-                if self._failure is not None:
-                    raise self._failure
         finally:
             self._shown.pop(page, None)
 

@@ -32,7 +32,7 @@ class Table:
     def __init__(
         self, live: Columns, gone: Columns, archived: Columns, seen: FingerprintSet, *, complete: bool
     ) -> None:
-        """`gone`: sessions that were live. `seen`: the ids of all live sessions, of which archived rows are left out.
+        """`gone`: sessions that were live. `seen`: the ids of all live sessions. Archived rows of both are left out.
 
         `complete`: whether all sessions were read; only then, equal sessions are in the order of their ids.
         """
@@ -135,14 +135,14 @@ class Table:
         return found
 
     async def _hidden_rows(self) -> list[int]:
-        """The rows of the archive whose sessions are live."""
+        """The rows of the archive whose sessions are live, or were when they were read last."""
         if self._hidden is None:
             self._hidden = []
             archived, count = self._parts[0]
+            gone = set(self._parts[2][0].ids)
             async for start, ids in slices(archived.ids, count):
-                only_archived = self._seen.missing(ids)
-                if len(only_archived) < len(ids):
-                    known = set(only_archived)
+                known = set(self._seen.missing(ids)) - gone
+                if len(known) < len(ids):
                     self._hidden += [start + at for at, one in enumerate(ids) if one not in known]
         return self._hidden
 

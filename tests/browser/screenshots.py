@@ -98,8 +98,9 @@ async def main(folder: Path, names: list[str]) -> None:
         async with StateManager.open(settings) as manager:
             scene = await ui_scene.fill(manager, server)
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="awi-")))
-        user = Cli.at(home / "home", REDIS_SOCKET=str(server.socket), MONGODB_URI=mongo.uri)
-        inspector = stack.enter_context(inspecting(user))
+        user = Cli.at(home / "home", REDIS_URL=f"redis://127.0.0.1:{server.port}", MONGODB_URI=mongo.uri)
+        user.configure("[profiles.production]\nread_only = true\n")
+        inspector = stack.enter_context(inspecting(user.having(AWI_PROFILE="production")))
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
             pages = Pages(browser)

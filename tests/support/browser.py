@@ -169,12 +169,14 @@ class Pages:
         """
         page = await self.page(inspector.url, expected=expected, **options)
         if signed_in:
-            cookies = [
-                {"name": name, "value": value, "url": inspector.url} for name, value in inspector.cookies.items()
-            ]
-            await page.context.add_cookies(cookies)  # type: ignore[arg-type]
+            await self.sign_in(page, inspector)
         await page.goto(f"{inspector.url}{path}")
         return page
+
+    async def sign_in(self, page: Page, inspector: Inspector) -> None:
+        """Give a page the cookie of a user who has followed the link."""
+        cookies = [{"name": name, "value": value, "url": inspector.url} for name, value in inspector.cookies.items()]
+        await page.context.add_cookies(cookies)  # type: ignore[arg-type]
 
     async def file(self, path: Path, fragment: str = "", **options: Any) -> Page:
         """Open a file in a browser that is offline."""

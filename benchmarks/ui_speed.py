@@ -112,8 +112,11 @@ async def scrubber(pages: Pages, inspector: Inspector, server: ValkeyServer, act
     page = await pages(inspector, f"/sessions/{LONG}")
     await settled(page)
     print(f"session of {actions:,} actions: shown after {time.monotonic() - started:.2f} s")
+    position = page.locator("main input[type=range]")
     for keys in (["ArrowLeft"], ["ArrowRight"], ["PageUp"], ["Home", "End"]):
+        before = await position.input_value()
         show(f"scrubber: {' and '.join(keys)}", await page.evaluate(_SCRUB, {"count": STEPS, "keys": keys}))
+        assert await position.input_value() != before or "End" in keys, "the keys have no effect"
     positions = [(number * 7919) % actions for number in range(STEPS)]
     show("scrubber: jumps to anywhere", await page.evaluate(_JUMP, positions))
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ..errors import AwiError
 from .api import about, agents, caches, compare, health, session, session_events, sessions
 from .inspector import Inspector
 from .responses import PROBLEM, encoded, problem_response
+from .static_files import StaticFiles
 
-#: The folder of the files that the browser loads.
-STATIC = Path(__file__).parent / "static"
 #: Paths of the pages. All are the same file, which shows the page of its path.
 PAGES = (
     "/",
@@ -43,21 +40,28 @@ def create_app(inspector: Inspector) -> Starlette:
         async with inspector.opened():
             yield
 
+    files = StaticFiles()
     app = Starlette(
         routes=[
             *(Route(path, _page) for path in PAGES),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/static/{path:path}", files.serve),
             *(route for module in _API for route in module.ROUTES),
         ],
         lifespan=lifespan,
         exception_handlers={AwiError: _awi_error, HTTPException: _http_error},
     )
     app.state.inspector = inspector
+    app.state.files = files
     return app
 
 
-async def _page(_: Request, status: int = 200) -> Response:
-    return FileResponse(STATIC / "index.html", status, {"cache-control": "no-cache"})
+async def _page(request: Request) -> Response:
+    return _document(request)
+
+
+def _document(request: Request, status: int = 200) -> Response:
+    files: StaticFiles = request.app.state.files
+    return files.page(request, status)
 
 
 async def _awi_error(request: Request, error: Exception) -> Response:
@@ -68,6 +72,6 @@ async def _awi_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for these only
     if error.status_code == 404 and not request.url.path.startswith(("/api/", "/static/")):
-        return await _page(request, 404)  # which says that there is no such page
+        return _document(request, 404)  # which says that there is no such page
     problem = {"status": error.status_code, "title": error.detail, "detail": "The inspector has no such page."}
     return Response(encoded(request, problem), error.status_code, error.headers, PROBLEM)

@@ -6,19 +6,19 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from awictl import Settings
-from awictl.ui.app import STATIC, create_app
+from awictl.ui.app import create_app
 from awictl.ui.inspector import Inspector
+from awictl.ui.offline.bundle import STATIC
 from awictl.ui.options import InspectorOptions
 
 
 def routes() -> list[Route]:
     """All routes but that of the static files."""
-    found = create_app(Inspector(Settings(), InspectorOptions())).routes
-    assert [type(one) for one in found if not isinstance(one, Route)] == [Mount]
-    return [one for one in found if isinstance(one, Route)]
+    found = [one for one in create_app(Inspector(Settings(), InspectorOptions())).routes if isinstance(one, Route)]
+    return [one for one in found if not one.path.startswith("/static/")]
 
 
 def paths(value: str = "x") -> list[str]:

@@ -207,7 +207,9 @@ async def test_a_scan_rests_the_longer_the_longer_it_takes(
 ) -> None:
     scene = scenes()
     scene.source.live_seconds, scene.source.is_paced = seconds, paced
+    page = scene.page()
     await scene.clock.pass_by(3 * (seconds + pause) - 0.01)
+    assert page.window is not None and (page.window.scanned is not None) is (pause > 5)
     starts = scene.source.starts("live")
     assert [round(one - start, 6) for start, one in pairwise(starts)] == [seconds + pause] * 2
 

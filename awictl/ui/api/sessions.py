@@ -22,6 +22,8 @@ from ..listing.window import WindowQuery
 
 #: Maximum number of rows of a window.
 MOST_ROWS = 200
+#: Maximum number of characters of an expression: parsing it blocks all pages.
+_MOST_WHERE = 4_096
 #: Maximum place of the first row.
 _MOST_OFFSET = 10**9
 
@@ -30,6 +32,8 @@ async def events(request: Request) -> Response:
     """A part of the list, again whenever something in it has changed."""
     where = request.query_params.get("where", "").strip() or None
     if where is not None:
+        if len(where) > _MOST_WHERE:
+            raise InvalidInput(f"longer than {_MOST_WHERE:,} characters; use awictl session list --where")
         parse(where)
     archived = _choice(request, "archived", ("1", "0")) == "1"
     sort = _choice(request, "sort", tuple(SORTS))

@@ -27,7 +27,9 @@ FIRST_TICK = 0.05
 #: Least time between two scans in seconds, and the time between them as a multiple of the duration of the last: a list
 #: takes up at most 5 % of the time of the servers.
 SCAN_PAUSE, SCAN_FACTOR = 0.25, 20.0
-#: The same factor for scans whose rate is limited, which take the longer the less they cost.
+#: Seconds between two scans up to which a page does not say when the last one was.
+FREQUENT = 5.0
+#: The same factor as SCAN_FACTOR for scans whose rate is limited, which take the longer the less they cost.
 PACED_FACTOR = 1.0
 #: Most time between two scans in seconds: nobody waits longer for a list that is as it was.
 MOST_PAUSE = 60.0
@@ -111,6 +113,7 @@ class SessionListing:
             self._live.read + self._archived.read,
             self._live.complete and self._archived.complete,
             self._keys,
+            self._live.read_at if self._live.pause > FREQUENT else None,
             self._degraded(),
             self._problem(),
         )
@@ -170,7 +173,7 @@ class SessionListing:
                 part.error = None
                 factor = PACED_FACTOR if self._source.is_paced and part is self._live else SCAN_FACTOR
                 pause = max(SCAN_PAUSE, min(MOST_PAUSE, factor * (self._clock.now() - started)))
-            self._outdated = True
+            self._outdated, part.pause = True, pause
             await self._clock.sleep(pause)
 
     async def _scan_once(

@@ -18,6 +18,8 @@ class ListPart:
         self.read = 0
         self.complete = False
         self.read_at: str | None = None
+        #: Seconds until the next scan.
+        self.pause = 0.0
         #: When the last complete scan began, in seconds of the clock.
         self.began = 0.0
         self.error: AwiError | None = None

@@ -31,6 +31,8 @@ class Window(NamedTuple):
     read: int
     complete: bool
     keys: int | None
+    #: When the live sessions were scanned, in ISO 8601; None if that happens every few seconds.
+    scanned: str | None
     #: What cannot be read, so that it is shown as it was; and why the list lacks some sessions.
     degraded: str | None
     problem: str | None

@@ -7,7 +7,7 @@ import {Notice, Problem, StreamState} from "../notices.js";
 import {navigate, pageUrl, sessionUrl} from "../router.js";
 import {COLUMNS, sessionCells, sessionClass} from "../session_rows.js";
 import {Text} from "../text.js";
-import {formatCount, learnTime} from "../time.js";
+import {Ago, formatCount, learnTime} from "../time.js";
 import {VirtualList} from "../virtual_list.js";
 import {WhereField} from "../where_field.js";
 
@@ -126,7 +126,12 @@ function useWindow(query, address, offset) {
       }
       setError(null);
       learnTime(value.now);
-      setView((before) => ({...withChanges(value, before), address, where: query.where}));
+      setView((before) => {
+        const view = {...withChanges(value, before), address, where: query.where};
+        // a list that is read anew, after the tab was hidden, takes the place of the old one when it is complete
+        const isAgain = before?.address === address && before.complete && before.offset === value.offset;
+        return isAgain && !value.complete && !value.degraded && !value.problem ? {...before, again: value.read} : view;
+      });
     };
     setError(null);
     return subscribe("/api/sessions/events", params, {onEvent, onState: setState});
@@ -156,9 +161,11 @@ function Count({view, isCurrent}) {
     if (isComplete) setSaid(text);
   }, [isComplete, view?.address]);
   const keys = view?.keys ? ` in at most ${formatCount(view.keys)} keys` : "";
+  const read = view?.complete ? view.again : view?.read;
   return html`<span class="count">
     <span data-count>${text}</span>
-    ${view && !view.complete && html` <span class="muted">${formatCount(view.read)} read so far${keys}</span>`}
+    ${read !== undefined && html` <span class="muted">${formatCount(read)} read so far${keys}</span>`}
+    ${read === undefined && view?.scanned && html` <span class="muted">as of <${Ago} iso=${view.scanned} /></span>`}
     <span class="visually-hidden" role="status">${said}</span>
   </span>`;
 }

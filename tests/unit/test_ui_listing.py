@@ -194,8 +194,11 @@ async def test_rows_appear_as_they_are_found(scenes: Callable[..., Scene]) -> No
     assert (page.window.total, page.window.read, page.window.complete) == (2, 2, False)
     await scene.clock.pass_by(5.0)
     assert (page.ids, page.window.complete) == (["sess_a", "sess_b", "sess_c", "sess_d"], True)
-    sent = page.sent
-    await scene.clock.pass_by(100.0)
+    scene.source.live_seconds = 0.001
+    await scene.clock.pass_by(61.0)
+    sent, scans = page.sent, len(scene.source.scans)
+    await scene.clock.pass_by(20.0)
+    assert len(scene.source.scans) > scans + 50
     assert page.sent == sent, "nothing is sent if nothing changes"
 
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from support.api import APP_SECRET
 from support.cli import unchanged
-from support.documents import APP_FILES, SESSION_ID, action, compact, document, put
+from support.documents import AGENT_ID, APP_FILES, SESSION_ID, action, compact, document, put
+from support.fallback_site import Site
 from support.mongo import MongoServer
 from support.proxy import Proxy
 from support.ui_client import inspected
@@ -49,6 +50,7 @@ class Watched:
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_events, "POLL_SECONDS", 0.005)
     monkeypatch.setattr(session_events, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(session_events, "REFRESH_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -138,11 +140,12 @@ async def test_the_end_and_the_return_of_a_session(watch: Open, writer: StateMan
     page = watch()
     await page.next()
     await writer.end_session(SESSION_ID)
-    events = [await page.next()]
-    while events[-1][0] != "gone":  # the end may be seen before the session is gone
-        events.append(await page.next())
-    assert "archive" in events[-1][1]["message"]
-    name, payload = events[-2]
+    name, value = await page.next()
+    while name in ("change", "session"):  # its end may be seen before it has been archived
+        assert value.get("place") != "archived"
+        name, value = await page.next()
+    assert name == "gone" and "archive" in value["message"]
+    name, payload = await page.next()
     assert (name, payload["place"]) == ("session", "archived")
     assert payload["steps"][-1]["action"]["action"] == "session_end"
     await writer.restore_session(SESSION_ID)
@@ -153,7 +156,8 @@ async def test_the_end_and_the_return_of_a_session(watch: Open, writer: StateMan
     page_of_archive = watch()
     assert (await page_of_archive.next())[1]["place"] == "archived"
     await writer.restore_session(SESSION_ID)
-    assert await page_of_archive.names(2) == ["back", "session"]
+    name, payload = await page_of_archive.next()
+    assert (name, payload["place"]) == ("session", "live")
 
 
 async def test_a_session_that_expires_and_is_created_again(watch: Open, valkey: ValkeyServer) -> None:
@@ -197,9 +201,42 @@ async def test_redis_goes_away_and_comes_back(
         await proxy.cut_off()
         name, value = await page.next()
         assert name == "away" and "127.0.0.1" in value["message"]
+        await asyncio.sleep(0.05)
         proxy.refusing = False
         assert await page.names(2) == ["back", "session"]
+        await proxy.cut_off()
+        assert await page.names(1) == ["away"]
+        valkey.raw.delete(f"AWI:SESSION:{SESSION_ID}")
+        proxy.refusing = False
+        name, value = await page.next()
+        assert name == "gone" and "there is no session" in value["message"]
         await page.close()
+
+
+async def test_what_the_journal_has_while_redis_is_away(site: Site) -> None:
+    """The page goes on with what is recorded in MongoDB, and with what Redis has when it is back."""
+    await site.manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
+    page = Watched(site.manager)
+    assert await page.names(1) == ["session"]
+    await site.redis_away()
+    await site.manager.update_state_with_delta(SESSION_ID, {"n": 1}, {"action": "meanwhile"})
+    name, _ = await page.next()
+    while name != "away":
+        name, _ = await page.next()
+    name, payload = await page.next()
+    assert (name, payload["degraded"]) == ("session", True) and payload["origin"]
+    await site.manager.update_state_with_delta(SESSION_ID, {"n": 2}, {"action": "meanwhile"})
+    while payload["head"].get("n") != 2:
+        name, payload = await page.next()
+        assert (name, payload["degraded"]) == ("session", True)
+    await site.redis_back()
+    await site.manager.bring_home()
+    name, payload = await page.next()
+    while name != "back":
+        name, payload = await page.next()
+    name, payload = await page.next()
+    assert (name, payload["degraded"]) == ("session", False)
+    await page.close()
 
 
 async def test_with_redaction_the_whole_session_is_sent_again(

@@ -18,7 +18,7 @@ from ...document.json_codec import dumps
 from ...document.keys import check_session_id
 from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
-from ...errors import AwiError, InvalidData, NoSession, NotFound, Refused
+from ...errors import AwiError, NoSession, NotFound, Refused
 from ...sessions.manager import StateManager
 from ...sessions.whole_session import WholeSession
 from ...store.base import SessionVersion
@@ -32,6 +32,8 @@ from .session_payload import session_payload
 #: Seconds between two looks at a live session, and at one that is not.
 POLL_SECONDS = 0.15
 WAIT_SECONDS = 1.0
+#: Seconds after which a session is read again that is being ended, or while Redis is away and MongoDB has it.
+REFRESH_SECONDS = 3.0
 #: Milliseconds by which the time of expiry must move to be reported: that of a touch, not of a reading.
 _TTL_MOVED = 1500
 #: Maximum length of a stored string that a page shows, in characters.
@@ -107,10 +109,13 @@ class SessionEvents:
         self._manager = manager
         self._id = session_id
         self._redaction = redaction
+        #: Why it is gone, if the page has not been told yet.
+        self._why_gone = ""
 
     async def events(self) -> _Events:
         """Yield the events until the page is closed."""
-        reported: str | None = None
+        reported, shown = "", None
+        lost: str | None = None  # "away" or "gone", if that was the last event
         while True:
             version = await self._version()
             try:
@@ -118,20 +123,36 @@ class SessionEvents:
                 expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
                 payload = await self._payload(whole)
             except AwiError as error:
-                if str(error) != reported:
+                if self._why_gone or (lost == "away" and isinstance(error, NotFound)):
+                    lost = "gone"
+                    yield lost, {"message": self._why_gone or str(error)}
+                    self._why_gone = ""
+                elif lost is None and str(error) != reported:
                     reported = str(error)
                     yield "unreadable", problem_of(await self._explained(error))
                 await self._other_than(version)
                 continue
-            reported = None
-            yield "session", payload
-            if whole.stored is not None and not whole.origin:
-                async with aclosing(self._followed(whole, expires)) as found:
-                    async for one in found:
-                        yield one
-            else:
-                await self._other_than(version)
+            is_live = whole.stored is not None and not whole.origin
+            is_archived = whole.stored is None and not whole.degraded
+            if is_live and lost is not None:
+                lost = None
                 yield "back", {}
+            elif is_archived and (self._why_gone or lost == "away"):
+                lost, self._why_gone = "gone", ""
+                yield lost, {"message": f"session {self._id} has ended and is in the archive"}
+            state = len(whole.steps), whole.document.get("last_updated")
+            if is_live or is_archived or state != shown:
+                shown, reported = state, ""
+                yield "session", payload
+            if is_live:
+                async with aclosing(self._followed(whole, expires)) as found:
+                    async for name, value in found:
+                        lost = name if name == "away" else lost
+                        yield name, value
+                shown = None
+            else:
+                # if it is neither live nor archived, it is being ended, or Redis is away
+                await self._other_than(version, None if is_archived else REFRESH_SECONDS)
 
     async def _payload(self, whole: WholeSession) -> dict[str, Any]:
         return await in_daemon_thread(lambda: session_payload(whole, self._redaction))
@@ -143,52 +164,22 @@ class SessionEvents:
         """The events of a live session until it has to be read as a whole again."""
         assert whole.stored is not None  # noqa: S101  # it is live
         known = _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires)
-        away = False
         follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
         async with aclosing(follower.events_since(whole.document, len(whole.stored.raw))) as found:
             async for event in found:
                 match event.kind:
                     case EventKind.GONE:
-                        async for one in self._gone(event):
-                            yield one
+                        self._why_gone = event.message
                         return
                     case EventKind.AWAY:
-                        away = True
                         yield "away", {"message": event.message}
-                        async for one in self._degraded():
-                            yield one
-                    case EventKind.BACK:
-                        yield "back", {}
                         return
                     case EventKind.CHANGE if event.missed or self._redaction is not None:
                         return
                     case EventKind.CHANGE:
                         yield "change", _change(event, known)
-                    case _ if not away and _moved(event, known):
+                    case _ if _moved(event, known):
                         yield "ttl", {"ttl_ms": event.ttl_ms, "now": event.at}
-
-    async def _gone(self, event: Event) -> _Events:
-        """The session as it was archived, that it is gone, and that it is live again."""
-        version = None
-        try:
-            yield "session", await self._payload(await self._manager.time_travel.whole(self._id))
-        except (NotFound, InvalidData):
-            pass  # the page keeps what it has
-        except AwiError:
-            version = await self._version()
-        yield "gone", {"message": event.message}
-        await self._other_than(version)
-        yield "back", {}
-
-    async def _degraded(self) -> _Events:
-        """What MongoDB has of a session while Redis is away, if it has any."""
-        try:
-            whole = await self._manager.time_travel.whole(self._id)
-            payload = await self._payload(whole)
-        except AwiError:
-            return
-        if whole.degraded:
-            yield "session", payload
 
     async def _version(self) -> SessionVersion | AwiError | None:
         """What changes with each write; None if the session is not live, or why that is not known."""
@@ -198,9 +189,10 @@ class SessionEvents:
             return error
         return next(iter(found.versions), None)
 
-    async def _other_than(self, version: SessionVersion | AwiError | None) -> None:
-        """Wait until the session was written, created, or can be read again."""
-        while True:
+    async def _other_than(self, version: SessionVersion | AwiError | None, seconds: float | None = None) -> None:
+        """Wait until the session was written, created, or can be read again; at most so many seconds."""
+        end = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        while end is None or asyncio.get_running_loop().time() < end:
             await asyncio.sleep(WAIT_SECONDS)
             now = await self._version()
             if isinstance(now, AwiError):

@@ -216,6 +216,9 @@ export class Replay {
     let state;
     while ((state = this.#recent.get(from) ?? this.#checkpoints.get(from)) === undefined && !this.#isWhole(from)) {
       from -= 1;
+      if (from < 0) {
+        throw new Error("The first step has no keyframe.");
+      }
     }
     // objects that were made on the way are changed in place until a state is kept
     let owned = new Set();

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from support.documents import compact, document, put
+from support.mongo import MongoServer
 from support.monitor import monitored
 from support.proxy import Proxy
 from support.ui_client import inspected, streamed
@@ -16,6 +17,7 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
 from awictl.document.byte_layout import encode
+from awictl.document.redaction.rules import parse_redaction
 from awictl.ui.listing import listing, listings
 
 PATH = "/api/sessions/events"
@@ -35,8 +37,10 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 def stored(valkey: ValkeyServer, session_id: str, *, seconds: int | None = 500, **fields: Any) -> None:
     """Store a session of agent `agent`, on `route`, with `failed` of its `actions`, last active at `at`."""
-    made = document([0] * fields.get("actions", 0), session_id, agent_id=f"id-{fields.get('agent', 'a')}")
-    made |= {"agent_name": fields.get("agent", "a"), "padding": "x" * fields.get("size", 0)}
+    made = document(
+        [0] * fields.get("actions", 0), session_id, agent_id=fields.get("agent_id", f"id-{fields.get('agent', 'a')}")
+    )
+    made |= {"agent_name": agent, "padding": "x" * fields.get("size", 0)}
     made["page_state"]["route"] = fields.get("route", "/")
     made["statistics"] |= {"failed_actions": fields.get("failed", 0), "total_actions": fields.get("actions", 0)}
     made["statistics"]["last_activity"] = fields.get("at", "2026-11-20T10:00:00.000Z")
@@ -213,3 +217,36 @@ async def test_an_app_document_on_the_page_is_read_again_only_if_it_changes(
             await stream.until(lambda window: window["rows"][0]["state"] == "gone")
     assert "SCAN" not in recorded.names
     assert recorded.names.count("GETRANGE") <= 2
+
+
+async def test_live_sessions_in_mongodb(mongo: MongoServer) -> None:
+    settings = Settings(use_redis=False, mongodb_uri=mongo.uri)
+    async with StateManager.open(settings) as manager, inspected(settings) as client:
+        session_id = (await manager.initialize_session("a", "A"))["session_id"]
+        async with streamed(client, PATH) as stream:
+            window = await stream.until(lambda window: window["complete"] and window["total"])
+            row = window["rows"][0]
+            assert (row["session_id"], row["place"], window["degraded"]) == (session_id, "live", None)
+            await manager.update_state_with_delta(session_id, {"page_state": {"route": "/new"}})
+            await stream.until(lambda window: window["rows"][0]["route"] == "/new")
+            await manager.end_session(session_id)
+            await stream.until(lambda window: window["total"] and window["rows"][0]["place"] == "archived")
+
+
+async def test_secrets_are_redacted(valkey: ValkeyServer, settings: Settings) -> None:
+    stored(valkey, "sess_a", agent="someone@example.com", agent_id="id-1", route="/login?password=hunter22")
+    secret = f"agent_{'0123456789abcdef' * 4}"
+    stored(valkey, "sess_b", agent=secret)
+    async with inspected(settings) as client:
+        names = [row["agent_name"] for row in (await complete(client, sort="id", order="asc"))["rows"]]
+        assert names[0] == "someone@example.com" and secret not in names[1]
+    redaction = parse_redaction(["default", "/page_state/route", "/statistics/failed_actions"])
+    async with inspected(settings, redaction=redaction) as client:
+        rows = (await complete(client, sort="id", order="asc"))["rows"]
+        assert "example.com" not in str(rows) and "hunter22" not in str(rows) and secret not in str(rows)
+        assert [row["session_id"] for row in rows] == ["sess_a", "sess_b"]
+        assert (rows[0]["route"], rows[0]["failed_actions"], rows[0]["total_actions"]) == ("<value-1>", None, 0)
+    async with inspected(settings, redaction=parse_redaction(["/page_state", "/statistics", "/agent_id"])) as client:
+        row = (await complete(client, sort="id", order="asc"))["rows"][0]
+        assert "login" not in str(row) and "id-" not in str(row)
+        assert (row["agent_name"], row["total_actions"], row["last_activity"]) == ("someone@example.com", None, None)

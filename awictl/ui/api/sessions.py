@@ -15,10 +15,12 @@ from ...sessions.where.grammar import parse
 from ..events import event_stream
 from ..inspector import Inspector, inspector_of
 from ..listing.listings import Listings
+from ..listing.redacted_rows import redacted_rows
 from ..listing.rows import SORTS
 from ..listing.source import SessionSource
 from ..listing.table import RowOrder
-from ..listing.window import WindowQuery
+from ..listing.window import Window, WindowQuery
+from ..responses import redacted_value
 
 #: Maximum number of rows of a window.
 MOST_ROWS = 200
@@ -48,9 +50,18 @@ async def events(request: Request) -> Response:
             aclosing(listing.windows(query)) as found,
         ):
             async for window in found:
-                yield "window", window.value()
+                yield "window", _value(request, window)
 
-    return event_stream(request, windows())
+    return event_stream(request, windows(), redacted=True)
+
+
+def _value(request: Request, window: Window) -> dict[str, Any]:
+    """A window as JSON values, without secrets."""
+    value, redaction = window.value(), inspector_of(request).options.redaction
+    if redaction is None:
+        return value
+    texts = {name: value[name] for name in ("degraded", "problem")}
+    return {**value, **redacted_value(texts, redaction), "rows": redacted_rows(value["rows"], redaction)}
 
 
 def _listings(inspector: Inspector) -> Listings:

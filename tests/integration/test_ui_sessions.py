@@ -37,9 +37,8 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 def stored(valkey: ValkeyServer, session_id: str, *, seconds: int | None = 500, **fields: Any) -> None:
     """Store a session of agent `agent`, on `route`, with `failed` of its `actions`, last active at `at`."""
-    made = document(
-        [0] * fields.get("actions", 0), session_id, agent_id=fields.get("agent_id", f"id-{fields.get('agent', 'a')}")
-    )
+    agent = fields.get("agent", "a")
+    made = document([0] * fields.get("actions", 0), session_id, agent_id=fields.get("agent_id", f"id-{agent}"))
     made |= {"agent_name": agent, "padding": "x" * fields.get("size", 0)}
     made["page_state"]["route"] = fields.get("route", "/")
     made["statistics"] |= {"failed_actions": fields.get("failed", 0), "total_actions": fields.get("actions", 0)}

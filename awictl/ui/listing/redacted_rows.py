@@ -24,7 +24,7 @@ def _document(row: dict[str, Any]) -> dict[str, Any]:
         "agent_id": row["agent_id"],
         "agent_name": row["agent_name"],
         "page_state": {"route": row["route"]},
-        "statistics": {name: row[name] for name in ("total_actions", "failed_actions", "last_activity")},
+        "statistics": _statistics(row),
         "error": row["error"],
     }
 
@@ -35,10 +35,11 @@ def _redacted(row: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     page, statistics = document.pop("page_state"), document.pop("statistics")
     # a pointer may name the whole object
     route = page["route"] if isinstance(page, dict) else page
-    numbers = statistics if isinstance(statistics, dict) else dict.fromkeys(_document(row)["statistics"])
-    return row | document | {"route": route} | {name: _number(name, numbers.get(name)) for name in numbers}
+    known = statistics if isinstance(statistics, dict) else {}
+    # a number that was replaced is unknown
+    numbers = {name: value if known.get(name) == value else None for name, value in _statistics(row).items()}
+    return {**row, **document, "route": route, **numbers}
 
 
-def _number(name: str, value: Any) -> Any:
-    """A count that was replaced is unknown."""
-    return value if name == "last_activity" or type(value) is int else None
+def _statistics(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("total_actions", "failed_actions", "last_activity")}

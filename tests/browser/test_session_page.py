@@ -214,11 +214,14 @@ async def test_a_session_that_goes_on(
     page = await open_page(inspector, f"/sessions/{APP}")
     await at(page, last)
     assert "#" not in page.url
+    following = page.get_by_text("following", exact=True)
+    await expect(following).to_be_visible()
     await manager.update_state_with_delta(APP, {"draft": {"text": "new"}}, {"action": "write"})
     await at(page, last + 1)
     await expect(page.locator(".changes li")).to_have_text('/draft added {"text": "new"}')
     await press(page, "ArrowLeft")
     await at(page, last)
+    await expect(following).to_have_count(0)
     for number in range(2):
         await manager.update_state_with_delta(APP, {"draft": {"text": number}}, {"action": f"write {number}"})
     await page.get_by_role("button", name="2 newer").click()

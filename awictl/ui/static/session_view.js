@@ -30,6 +30,7 @@ export function SessionView({payload, live = null, source = null}) {
   const changes = live?.changes ?? [];
   for (; model.applied < changes.length; model.applied += 1) {
     if (!model.replay.append(changes[model.applied])) live.reload();
+    changes[model.applied] = null; // it may be large, and the replay has what is needed of it
   }
   const breaks = useMemo(() => new Set(payload.breaks), [payload]);
   const timeline = useMemo(() => rowsOf(model.replay.steps, payload.gaps, breaks), [model, model.replay.length]);
@@ -102,6 +103,7 @@ function Steps({payload, timeline, model, breaks, following, version}) {
     <div class="controls">
       <${Strip} timeline=${timeline} index=${index} compress=${compress} onSelect=${goTo} />
       <${Scrubber} row=${row} count=${rows.length} player=${player} goTo=${goTo} newer=${newer} compress=${compress}
+        following=${following && chosen === null}
         onCompress=${setCompress} onHelp=${() => setHelp(true)} />
     </div>
     <div class="columns">

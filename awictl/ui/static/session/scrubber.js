@@ -36,8 +36,11 @@ export function usePlayer(rows, index, goTo) {
   };
 }
 
-/** The slider and the buttons. `goTo(index)`: show a step; `newer`: how many have come while an older one is shown. */
-export function Scrubber({row, count, player, goTo, newer, compress, onCompress, onHelp}) {
+/**
+ * The slider and the buttons. `goTo(index)`: show a step; `newer`: how many have come while an older one is shown;
+ * `following`: whether the newest one is shown, whatever comes.
+ */
+export function Scrubber({row, count, player, goTo, newer, following, compress, onCompress, onHelp}) {
   const {index} = row;
   const said = `action ${row.ordinal}: ${row.name}${row.outcome ? `, ${row.outcome}` : ""}` +
     (row.iso === null ? "" : `, ${formatTime(row.iso)}`);
@@ -57,6 +60,7 @@ export function Scrubber({row, count, player, goTo, newer, compress, onCompress,
       <span class="speed">${player.speed} ×</span>
       <button type="button" title="Faster" aria-label="Faster" onClick=${player.faster}>+</button>
       <span class="position">${(index + 1).toLocaleString("en")} of ${count.toLocaleString("en")}</span>
+      ${following && html`<span class="badge ok" title="The page shows the newest action as soon as it is there.">following</span>`}
       <label><input type="checkbox" checked=${compress} onChange=${(event) => onCompress(event.target.checked)}
         /> shorten idle time</label>
       ${newer > 0 && html`<button type="button" class="newer" onClick=${() => goTo(count - 1)}>${newer} newer</button>`}

@@ -110,6 +110,8 @@ async def steps_and_keys(page: Page) -> None:
 
     # playing: the pace is that of the timestamps, and it stops at the end
     await page.locator(".timeline").focus()
+    await press(page, "ArrowDown", "ArrowDown", "ArrowUp")
+    await at(page, 1)
     await press(page, *"+++++++++", "-", "+", "PageDown", "PageDown", "Space")
     await expect(page.locator(".speed")).to_have_text("64 ×")
     await at(page, LAST)

@@ -32,7 +32,7 @@ from .session_payload import session_payload
 #: Seconds between two looks at a live session, and at one that is not.
 POLL_SECONDS = 0.15
 WAIT_SECONDS = 1.0
-#: Seconds after which a session is read again that is being ended, or while Redis is away and MongoDB has it.
+#: Seconds after which what MongoDB has of a session is read again while Redis is away.
 REFRESH_SECONDS = 3.0
 #: Milliseconds by which the time of expiry must move to be reported: that of a touch, not of a reading.
 _TTL_MOVED = 1500
@@ -151,8 +151,9 @@ class SessionEvents:
                         yield name, value
                 shown = None
             else:
-                # if it is neither live nor archived, it is being ended, or Redis is away
-                await self._other_than(version, None if is_archived else REFRESH_SECONDS)
+                # if it is neither live nor archived, Redis is away, or the session is being ended
+                again = REFRESH_SECONDS if whole.degraded else WAIT_SECONDS
+                await self._other_than(version, None if is_archived else again)
 
     async def _payload(self, whole: WholeSession) -> dict[str, Any]:
         return await in_daemon_thread(lambda: session_payload(whole, self._redaction))

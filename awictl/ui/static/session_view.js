@@ -107,7 +107,7 @@ function Steps({payload, timeline, model, breaks, following, version}) {
         onCompress=${setCompress} onHelp=${() => setHelp(true)} />
     </div>
     <div class="columns">
-      <${Timeline} timeline=${timeline} index=${index} onSelect=${jump} />
+      <${Timeline} timeline=${timeline} index=${index} onSelect=${jump} goTo=${goTo} />
       <div class="details">
         <${ChangesPanel} found=${change} />
         <${ActionPanel} step=${model.replay.steps[index]} row=${row} />

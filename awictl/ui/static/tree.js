@@ -24,7 +24,7 @@ export function Tree({value, changes = NONE, unknown = [], conflicts = [], onlyC
   const [, update] = useReducer((count) => count + 1, 0);
   const marks = useMemo(() => new Marks(changes, unknown, conflicts), [changes, unknown, conflicts]);
   const tree = {marks, expansion: own.current, onlyChanged, update};
-  if (!isContainer(value)) {
+  if (!isContainer(value) || (sizeOf(value) === 0 && marks.absentIn("").length === 0)) {
     return html`<div class="tree"><${Value} value=${value} /></div>`;
   }
   return html`<div class="tree" role="group" aria-label=${label}>

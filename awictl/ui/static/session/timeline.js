@@ -10,8 +10,8 @@ const ROW = 30;
 /** Rows beyond those in view, so that scrolling shows no empty space. */
 const MORE = 8;
 
-/** The timeline. `onSelect(index)`: a step was chosen. */
-export function Timeline({timeline, index, onSelect}) {
+/** The timeline. `onSelect(index)`: a step was chosen; `goTo(index)`: one was reached with the keys of a list. */
+export function Timeline({timeline, index, onSelect, goTo}) {
   const {items, itemAt, rows} = timeline;
   const box = useRef(null);
   const [view, setView] = useState({top: 0, height: 600});
@@ -41,8 +41,14 @@ export function Timeline({timeline, index, onSelect}) {
       selected=${place === at} onSelect=${onSelect} />`);
   }
   const active = at >= first && at < stop && rows.length ? `step-${at}` : null;
+  const onKeyDown = (event) => {
+    const by = {ArrowUp: -1, ArrowDown: 1}[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    goTo(index + by);
+  };
   return html`<div class="timeline" role="listbox" tabindex="0" aria-label="Actions" aria-activedescendant=${active}
-    ref=${box} onScroll=${measure}>
+    ref=${box} onScroll=${measure} onKeyDown=${onKeyDown}>
     <div class="space" style=${{height: `${items.length * ROW}px`}}>
       <div class="window" style=${{transform: `translateY(${first * ROW}px)`}}>${shown}</div>
     </div>

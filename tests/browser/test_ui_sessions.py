@@ -23,6 +23,33 @@ if TYPE_CHECKING:
 #: The sessions that most of the list consists of.
 COUNT = 500
 
+#: What is wrong with the places of rows, of lists of several lengths at several scroll positions.
+PLACES = """async () => {
+  const {placement} = await import("/static/virtual_list.js");
+  const wrong = [];
+  for (const total of [0, 1, 15, 16, 17, 5000, 200000, 3000000, 100000000]) {
+    const [height, row] = [600, 36];
+    const most = Math.max(0, placement(total, 0, height, row).scrolled - height);
+    let before = 0;
+    for (let part = 0; part <= 50; part += 1) {
+      const top = (most * part) / 50;
+      const {scrolled, first, last, offset} = placement(total, top, height, row);
+      const found = [
+        scrolled <= 8000000,
+        total === 0 || (offset(first) <= top && offset(first) + row > top),
+        total * row < height || (offset(last) < top + height && offset(last) + row >= top + height),
+        offset(last) - offset(first) === (last - first) * row,
+        part || first === 0,
+        part < 50 || last === Math.max(0, total - 1),
+        first >= before,
+      ];
+      before = first;
+      if (!found.every(Boolean)) wrong.push([total, part, top, first, last, found]);
+    }
+  }
+  return wrong;
+}"""
+
 
 def fill(valkey: ValkeyServer) -> None:
     """Sessions `sess_000` and so on: the first is the oldest one, and has the most failed actions."""
@@ -123,6 +150,9 @@ async def test_the_list(
         await expect(row(page, 1)).to_contain_text("sess_000")
         proxy.refusing = False
         await expect(notice).to_have_count(0)
+
+        # a list that is longer than a browser can scroll: every row can be reached, and is where the scroll bar is
+        assert await page.evaluate(PLACES) == []
 
         # a row opens its session, and the list is at the same place afterwards
         await grid.focus()

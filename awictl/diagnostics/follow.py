@@ -105,18 +105,17 @@ class Follower:
             async for event in events:
                 yield event
 
-    async def events_since(self, document: dict[str, Any], size: int) -> AsyncGenerator[Event, None]:
+    def events_since(self, document: dict[str, Any], size: int) -> AsyncGenerator[Event, None]:
         """Yield one event per poll until the session is gone, which was read before as `document`, of `size` bytes.
 
-        Raises InvalidData if that has no trajectory. Errors of polls are events.
+        Raises InvalidData, at once, if that has no trajectory. Errors of polls are events. Only the newest actions of
+        the document are kept.
         """
         actions = required_actions(document)
         history = {name: value for name, value in document["history"].items() if name != "actions"}
         self._head, self._bytes, self._total = {**document, "history": history}, size, len(actions)
         self._known = actions[-_KNOWN_ACTIONS:][::-1]
-        async with aclosing(self._polls()) as events:
-            async for event in events:
-                yield event
+        return self._polls()
 
     async def _polls(self) -> AsyncGenerator[Event, None]:
         while True:

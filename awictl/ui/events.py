@@ -19,6 +19,8 @@ HEARTBEAT_SECONDS = 15.0
 #: The event that ends a stream with an error.
 PROBLEM_EVENT = "problem"
 _HEARTBEAT = b":\n\n"
+#: Size of an event in bytes from which it matters how long it stays in memory.
+_LARGE = 65_536
 
 
 def event_stream(
@@ -26,6 +28,7 @@ def event_stream(
 ) -> Response:
     """A stream of events. `events`: their names and values; an AwiError that it raises is the last event, `problem`.
 
+    A value of bytes is JSON of `encoded` or `encoded_redacted`; a large one should be made in a thread.
     `redacted`: what is to be redacted in the values has been replaced already. Responds with a problem if too many
     streams are open.
     """
@@ -48,7 +51,11 @@ async def _counted(
                     yield _HEARTBEAT
                 else:
                     name, value = one
-                    yield event(name, encoded(request, value, redacted=redacted))
+                    data = value if isinstance(value, bytes) else encoded(request, value, redacted=redacted)
+                    yield event(name, data)
+                    if len(data) > _LARGE:
+                        del one, value, data  # the next event may be far
+                        yield _HEARTBEAT  # Starlette keeps what it sent last, too
     except AwiError as error:
         yield event(PROBLEM_EVENT, encoded(request, problem_of(error)))
     finally:
@@ -78,6 +85,7 @@ async def _until(
                     return
                 following = None
                 yield one
+                del one
             elif stopped.done():
                 return
             else:

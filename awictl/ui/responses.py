@@ -34,6 +34,11 @@ def encoded(request: Request, value: Any, *, redacted: bool = False) -> bytes:
     redaction = inspector_of(request).options.redaction
     if redaction is not None and not redacted:
         value = redacted_value(value, redaction)
+    return encoded_redacted(value)
+
+
+def encoded_redacted(value: Any) -> bytes:
+    """A value, in which everything that is to be redacted has been replaced, as JSON that may leave the inspector."""
     data = dumps(value)
     return mask_whole_secrets(data.decode()).encode() if b"agent_" in data else data
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -21,10 +23,13 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
 from awictl.document.byte_layout import encode
+from awictl.document.json_codec import loads
 from awictl.document.redaction.rules import parse_redaction
+from awictl.sessions.whole_session import WholeSession
 from awictl.store import breaker
 from awictl.ui.api import session_events
 from awictl.ui.api.session_events import SessionEvents
+from awictl.ui.api.session_payload import session_payload
 
 Open = Callable[..., "Watched"]
 APP = "sess_fa98b181260642d9bf08786c6737970a"
@@ -37,7 +42,8 @@ class Watched:
         self._events = SessionEvents(manager, SESSION_ID, redaction).events()
 
     async def next(self) -> tuple[str, Any]:
-        return await asyncio.wait_for(anext(self._events), 60)
+        name, value = await asyncio.wait_for(anext(self._events), 60)
+        return name, loads(value) if isinstance(value, bytes) else value
 
     async def names(self, count: int) -> list[str]:
         return [(await self.next())[0] for _ in range(count)]
@@ -77,6 +83,25 @@ async def watch(archiving: Settings) -> AsyncIterator[Open]:
         yield opened
         for page in pages:
             await page.close()
+
+
+async def test_an_open_page_does_not_keep_its_session_in_memory(
+    watch: Open, writer: StateManager, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[weakref.ref[WholeSession]] = []
+
+    def payload(whole: WholeSession, redaction: Any) -> Any:
+        found.append(weakref.ref(whole))
+        return session_payload(whole, redaction)
+
+    monkeypatch.setattr(session_events, "session_payload", payload)
+    put(valkey, encode(document([0] * 4)))
+    page = watch()
+    assert (await page.next())[0] == "session"
+    await writer.update_state_with_delta(SESSION_ID, {"a": 1})
+    assert (await page.next())[0] == "change"
+    gc.collect()
+    assert [one() for one in found] == [None]
 
 
 async def test_each_change_is_an_event(watch: Open, writer: StateManager, valkey: ValkeyServer) -> None:

@@ -20,7 +20,7 @@ async def session(request: Request) -> Response:
         whole = await manager.time_travel.whole(request.path_params["id"])
     except NoSession as error:
         raise await manager.explain_missing(error) from None
-    return json_response(request, await in_daemon_thread(lambda: session_payload(whole, redaction)), redacted=True)
+    return await in_daemon_thread(lambda: json_response(request, session_payload(whole, redaction), redacted=True))
 
 
 ROUTES = [Route("/api/sessions/{id}", session)]

@@ -20,13 +20,12 @@ from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
 from ...errors import AwiError, NoSession, NotFound, Refused
 from ...sessions.manager import StateManager
-from ...sessions.whole_session import WholeSession
 from ...store.base import SessionVersion
 from ...util.daemon_thread import in_daemon_thread
 from ..events import event_stream
 from ..inspector import inspector_of, manager_of
 from ..redacted_sessions import redacted_sessions
-from ..responses import problem_of, text_response
+from ..responses import encoded_redacted, problem_of, text_response
 from .session_payload import session_payload
 
 #: Seconds between two looks at a live session, and at one that is not.
@@ -94,6 +93,25 @@ class _Known:
     expires: float | None
 
 
+@dataclass
+class SessionAsRead:
+    """A session as it was read, without what takes much memory: many pages are open for a long time."""
+
+    #: What the page gets of it, as JSON.
+    payload: bytes
+    #: Differs if the session was written in between.
+    state: tuple[int, Any]
+    known: _Known
+    #: What happens to it, if it is live.
+    changes: AsyncGenerator[Event, None] | None
+    is_archived: bool
+    degraded: bool
+
+    @property
+    def is_live(self) -> bool:
+        return self.changes is not None
+
+
 class SessionEvents:
     """The events of one session for one page:
 
@@ -119,9 +137,7 @@ class SessionEvents:
         while True:
             version = await self._version()
             try:
-                whole = await self._manager.time_travel.whole(self._id)
-                expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
-                payload = await self._payload(whole)
+                read = await self._read()
             except AwiError as error:
                 if self._why_gone or (lost == "away" and isinstance(error, NotFound)):
                     lost = "gone"
@@ -132,41 +148,50 @@ class SessionEvents:
                     yield "unreadable", problem_of(await self._explained(error))
                 await self._other_than(version)
                 continue
-            is_live = whole.stored is not None and not whole.origin
-            is_archived = whole.stored is None and not whole.degraded
-            if is_live and lost is not None:
+            if read.is_live and lost is not None:
                 lost = None
                 yield "back", {}
-            elif is_archived and (self._why_gone or lost == "away"):
+            elif read.is_archived and (self._why_gone or lost == "away"):
                 lost, self._why_gone = "gone", ""
                 yield lost, {"message": f"session {self._id} has ended and is in the archive"}
-            state = len(whole.steps), whole.document.get("last_updated")
-            if is_live or is_archived or state != shown:
-                shown, reported = state, ""
-                yield "session", payload
-            if is_live:
-                async with aclosing(self._followed(whole, expires)) as found:
+            if read.is_live or read.is_archived or read.state != shown:
+                shown, reported = read.state, ""
+                yield "session", read.payload
+            read.payload = b""
+            if read.changes is not None:
+                async with aclosing(self._followed(read.changes, read.known)) as found:
                     async for name, value in found:
                         lost = name if name == "away" else lost
                         yield name, value
                 shown = None
             else:
                 # if it is neither live nor archived, Redis is away, or the session is being ended
-                again = REFRESH_SECONDS if whole.degraded else WAIT_SECONDS
-                await self._other_than(version, None if is_archived else again)
+                again = REFRESH_SECONDS if read.degraded else WAIT_SECONDS
+                await self._other_than(version, None if read.is_archived else again)
 
-    async def _payload(self, whole: WholeSession) -> dict[str, Any]:
-        return await in_daemon_thread(lambda: session_payload(whole, self._redaction))
+    async def _read(self) -> SessionAsRead:
+        whole = await self._manager.time_travel.whole(self._id)
+        expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
+        payload = await in_daemon_thread(lambda: encoded_redacted(session_payload(whole, self._redaction)))
+        changes = None
+        if whole.stored is not None and not whole.origin:
+            follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
+            changes = follower.events_since(whole.document, len(whole.stored.raw))
+        return SessionAsRead(
+            payload,
+            (len(whole.steps), whole.document.get("last_updated")),
+            _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires),
+            changes,
+            is_archived=whole.stored is None and not whole.degraded,
+            degraded=whole.degraded,
+        )
 
     async def _explained(self, error: AwiError) -> AwiError:
         return await self._manager.explain_missing(error) if isinstance(error, NoSession) else error
 
-    async def _followed(self, whole: WholeSession, expires: float | None) -> _Events:
+    async def _followed(self, changes: AsyncGenerator[Event, None], known: _Known) -> _Events:
         """The events of a live session until it has to be read as a whole again."""
-        assert whole.stored is not None  # noqa: S101  # it is live
-        known = _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires)
-        follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
-        async with aclosing(follower.events_since(whole.document, len(whole.stored.raw))) as found:
+        async with aclosing(changes) as found:
             async for event in found:
                 match event.kind:
                     case EventKind.GONE:

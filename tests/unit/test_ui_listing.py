@@ -408,8 +408,31 @@ async def test_too_many_lists() -> None:
                 raise AssertionError("there is room for it")
         async with kept.use("3", archived=False):
             pass
-    async with kept.use("another", archived=False):
+    # they were left in the order 7, 6, …, 0
+    async with kept.use("7", archived=False):
         pass
+    async with kept.use("another", archived=False):
+        assert [name for name, _ in kept._entries] == ["5", "4", "3", "2", "1", "0", "7", "another"]
+    await kept.close()
+
+
+async def test_a_list_that_has_failed_is_begun_anew() -> None:
+    clock = FakeClock()
+    source = FakeSource(clock)
+    kept = Listings(source, clock)  # type: ignore[arg-type]
+    source.error = RuntimeError("a bug")
+    async with kept.use(None, archived=False) as failed:
+        page = Page(failed.windows(WindowQuery(BY_ID, 0, 10)))
+        await clock.pass_by(1.0)
+        assert isinstance(page.error, RuntimeError)
+        await page.close()
+    source.error, source.live_rows = None, [row("sess_a")]
+    async with kept.use(None, archived=False) as again:
+        assert again is not failed
+        page = Page(again.windows(WindowQuery(BY_ID, 0, 10)))
+        await clock.pass_by(LINGER_SECONDS + 1)
+        assert page.ids == ["sess_a"] and page.error is None
+        await page.close()
     await kept.close()
 
 

@@ -45,7 +45,10 @@ class Listings:
         """The list of the sessions that match; read while it is used. Raises Unreachable if there are too many."""
         key = where, archived and self._source.has_archive
         entry = self._entries.get(key)
-        if entry is None or entry.task.done():
+        if entry is not None and entry.task.done():  # it has failed
+            self._entries.pop(key).cancel()
+            entry = None
+        if entry is None:
             self._make_room()
             listing = SessionListing(self._source, where, archived=key[1], clock=self._clock)
             entry = self._entries[key] = _Shared(listing, _in_background(listing))
@@ -57,7 +60,8 @@ class Listings:
             yield entry.listing
         finally:
             entry.pages -= 1
-            if not entry.pages:
+            if not entry.pages and self._entries.get(key) is entry:
+                self._entries[key] = self._entries.pop(key)  # the last one to make room
                 entry.leaving = asyncio.create_task(self._leave(key, entry))
 
     def _make_room(self) -> None:
@@ -74,8 +78,7 @@ class Listings:
 
     async def _leave(self, key: tuple[str | None, bool], entry: _Shared) -> None:
         await self._clock.sleep(LINGER_SECONDS)
-        if self._entries.get(key) is entry:
-            del self._entries[key]
+        del self._entries[key]
         entry.task.cancel()
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ from awictl.document.merge import merge
 
 DATA = Path(__file__).parent.parent / "data"
 RECORDED = ["session_01_created", "session_02_one_delta", "session_03_many", "session_04_over_100_actions"]
-JSON = {"json.js": "equal, parseJson, stringify"}
+JSON = {"document/json.js": "equal, parseJson, stringify"}
 
 #: Merges pairs, and checks that the target is not changed.
 MERGE = """
@@ -84,7 +84,7 @@ def random_value(chance: random.Random, depth: int) -> Any:
 
 async def merged(modules: Modules, pairs: list[tuple[Any, Any]]) -> list[Any]:
     """The results of the page."""
-    found = await modules.run({**JSON, "merge.js": "applyDelta"}, MERGE, dumps(pairs).decode())
+    found = await modules.run({**JSON, "document/merge.js": "applyDelta"}, MERGE, dumps(pairs).decode())
     assert all(unchanged for _, unchanged in found)
     return [loads(text.encode()) for text, _ in found]
 
@@ -123,7 +123,7 @@ async def assert_replayed(modules: Modules, timelines: dict[Any, Timeline], chan
         order = [*range(len(timeline.steps))]
         chance.shuffle(order)
         cases.append([dumps(replay_data(timeline)).decode(), order])
-    found = await modules.run({**JSON, "replay.js": "Replay"}, STATES, cases)
+    found = await modules.run({**JSON, "document/replay.js": "Replay"}, STATES, cases)
     for (name, timeline), text in zip(timelines.items(), found, strict=True):
         for index, (state, truth) in enumerate(zip(loads(text.encode()), expected_states(timeline), strict=True)):
             assert json_equal(state, truth), (name, index, state, truth)
@@ -166,7 +166,7 @@ async def test_actions_are_appended_to_what_is_known(modules: Modules) -> None:
             changes.append(dumps({"steps": steps, "head": Timeline(after).head}).decode())
         cases.append([dumps(payload).decode(), changes])
         expected.append(expected_states(Timeline(documents[start::2][-1])))
-    found = await modules.run({**JSON, "replay.js": "Replay"}, APPENDED, cases)
+    found = await modules.run({**JSON, "document/replay.js": "Replay"}, APPENDED, cases)
     for seed, ((fits, text, last), states) in enumerate(zip(found, expected, strict=True)):
         assert all(fits) and last == len(states) - 1
         for index, (head, (truth, *_)) in enumerate(zip(loads(text.encode()), states, strict=True)):
@@ -192,7 +192,7 @@ async def test_what_does_not_follow_is_refused(modules: Modules) -> None:
     steps = [{"ordinal": 3, "action": {}}]
     known = [{"ordinal": 1, "action": {"other": True}}]
     changes = [dumps({"steps": one, "head": head}).decode() for one in (steps, known)]
-    [[fits, _, last]] = await modules.run({**JSON, "replay.js": "Replay"}, APPENDED, [[payload, changes]])
+    [[fits, _, last]] = await modules.run({**JSON, "document/replay.js": "Replay"}, APPENDED, [[payload, changes]])
     assert fits == [False, True] and last == 1
 
 
@@ -211,7 +211,7 @@ return [replay.stateAt(2).error ?? null, replay.stateAt(2).unknown.length, chang
 
 async def test_any_nesting(modules: Modules) -> None:
     """A state that is nested too deeply is an error of its own, and nothing else breaks."""
-    imports = {"json.js": "parseJson", "replay.js": "Replay"}
+    imports = {"document/json.js": "parseJson", "document/replay.js": "Replay"}
     assert await modules.run(imports, NESTED, 1_000) == [None, 0, 2]  # the time, too
     error, *_ = await modules.run(imports, NESTED, 200_000)
     assert "nested too deeply" in error

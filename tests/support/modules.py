@@ -33,7 +33,7 @@ class Modules:
     async def run(self, imports: dict[str, str], body: str, argument: Any = None) -> Any:
         """Run the body of a function of `argument`, and return its result.
 
-        `imports`: names of exports by module: `{"json.js": "parseJson, stringify"}`.
+        `imports`: names of exports by module: `{"document/json.js": "parseJson, stringify"}`.
         """
         lines = [f'const {{{names}}} = await import("/{module}");' for module, names in imports.items()]
         return await self.page.evaluate(f"async (argument) => {{{' '.join(lines)}\n{body}\n}}", argument)

@@ -1,9 +1,9 @@
 """Keyframes of a session: what the browser needs besides the actions to compute each state.
 
-The browser starts at a keyframe and applies one action after the other (`ui/static/replay.js`), as `applied` does. That
-gives the states of a `Timeline` if the session's beginning is known and its present state is the outcome. Otherwise
-later actions, and the present state, say more of earlier states than that, or something else: then there are keyframes
-with what differs. The newest state is the stored document itself, and needs none.
+The browser starts at a keyframe and applies one action after the other (`ui/static/document/replay.js`), as `applied`
+does. That gives the states of a `Timeline` if the session's beginning is known and its present state is the outcome.
+Otherwise later actions, and the present state, say more of earlier states than that, or something else: then there are
+keyframes with what differs. The newest state is the stored document itself, and needs none.
 """
 
 from __future__ import annotations

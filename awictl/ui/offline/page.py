@@ -22,7 +22,7 @@ from ..api.session_payload import session_payload
 from .bundle import STATIC, bundle
 
 #: The module that starts the page, and the styles that it has besides those of the inspector.
-ENTRY, STYLE = "offline.js", "offline.css"
+ENTRY, STYLE = "offline/offline.js", "offline/offline.css"
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 _UNREAD = "Earlier actions may be in the archive, which could not be read: they are missing here."
 _LIMITS = (

@@ -1,12 +1,12 @@
 // The frame around the pages: navigation, what is inspected, and the theme.
 
 import {html, render, useEffect, useState} from "./vendor/preact-htm.js";
-import {getJson} from "./api.js";
-import {Problem} from "./notices.js";
-import {Link, useLocation} from "./router.js";
-import {Text, visible} from "./text.js";
-import {learnTime} from "./time.js";
-import {ThemeButton, applyTheme} from "./theme.js";
+import {getJson} from "./frame/api.js";
+import {Problem} from "./widgets/notices.js";
+import {Link, useLocation} from "./frame/router.js";
+import {Text, visible} from "./widgets/text.js";
+import {learnTime} from "./widgets/time.js";
+import {ThemeButton, applyTheme} from "./frame/theme.js";
 import {AgentsPage} from "./pages/agents.js";
 import {CachesPage} from "./pages/caches.js";
 import {ComparePage} from "./pages/compare.js";

@@ -1,13 +1,13 @@
 // The page of one agent: state, current session, permissions, usage, and what the app recorded about it.
 
 import {html, useState} from "../vendor/preact-htm.js";
-import {Commands} from "../copy.js";
-import {stringify} from "../json.js";
-import {useLoaded} from "../loaded.js";
-import {Notice, Problem} from "../notices.js";
-import {Link, pageUrl, pathOf, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
-import {Ago, Countdown, formatCount, formatDate, serverTime} from "../time.js";
+import {Commands} from "../widgets/copy.js";
+import {stringify} from "../document/json.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link, pageUrl, pathOf, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago, Countdown, formatCount, formatDate, serverTime} from "../widgets/time.js";
 import {AgentAudit} from "./agent_audit.js";
 import {StateBadge, sessionsOf} from "./agent_parts.js";
 

@@ -1,12 +1,12 @@
 // What the Express app recorded about an agent: its audit log, and security events. Loaded on demand.
 
 import {html, useState} from "../vendor/preact-htm.js";
-import {stringify} from "../json.js";
-import {useLoaded} from "../loaded.js";
-import {Problem} from "../notices.js";
-import {pathOf} from "../router.js";
-import {Text} from "../text.js";
-import {formatCount, formatDate} from "../time.js";
+import {stringify} from "../document/json.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Problem} from "../widgets/notices.js";
+import {pathOf} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {formatCount, formatDate} from "../widgets/time.js";
 
 // The fields of these documents are not known for certain: the first of several usual names is shown.
 const AUDIT = [

@@ -1,8 +1,8 @@
 // What the list of agents and the page of one agent have in common.
 
 import {html} from "../vendor/preact-htm.js";
-import {Text} from "../text.js";
-import {formatDate} from "../time.js";
+import {Text} from "../widgets/text.js";
+import {formatDate} from "../widgets/time.js";
 
 const KINDS = {active: "ok", suspended: "warn", revoked: "error", expired: "error"};
 

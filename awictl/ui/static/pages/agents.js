@@ -1,13 +1,13 @@
 // The page "Agents": all agents that have a key, and one agent.
 
 import {html, useEffect, useState} from "../vendor/preact-htm.js";
-import {Commands} from "../copy.js";
-import {stringify} from "../json.js";
-import {useLoaded} from "../loaded.js";
-import {Notice, Problem} from "../notices.js";
-import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
-import {Ago, formatCount, formatDate} from "../time.js";
+import {Commands} from "../widgets/copy.js";
+import {stringify} from "../document/json.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago, formatCount, formatDate} from "../widgets/time.js";
 import {AgentPage} from "./agent.js";
 import {StateBadge} from "./agent_parts.js";
 

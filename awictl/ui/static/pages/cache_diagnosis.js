@@ -1,14 +1,14 @@
 // Why a query is or is not cached: a form, and what was found.
 
 import {html, useEffect, useMemo, useState} from "../vendor/preact-htm.js";
-import {Commands, CopyButton} from "../copy.js";
-import {useLoaded} from "../loaded.js";
-import {MarkedText} from "../marked_text.js";
-import {Problem} from "../notices.js";
-import {Link, navigate, pageUrl, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
-import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../time.js";
-import {stringify} from "../json.js";
+import {Commands, CopyButton} from "../widgets/copy.js";
+import {useLoaded} from "../frame/loaded.js";
+import {MarkedText} from "../widgets/marked_text.js";
+import {Problem} from "../widgets/notices.js";
+import {Link, navigate, pageUrl, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../widgets/time.js";
+import {stringify} from "../document/json.js";
 
 /** What to do about a difference to a query that is cached. */
 const ADVICE = {

@@ -1,15 +1,15 @@
 // The page of one cached query: its results, and the sessions whose query it is.
 
 import {html, useMemo, useRef} from "../vendor/preact-htm.js";
-import {Commands, CopyButton} from "../copy.js";
-import {useLoaded} from "../loaded.js";
-import {MarkedText} from "../marked_text.js";
-import {Notice, Problem} from "../notices.js";
-import {Link, pageUrl} from "../router.js";
-import {Text} from "../text.js";
-import {Tree} from "../tree.js";
-import {Countdown, formatBytes, formatCount, serverTime} from "../time.js";
-import {stringify} from "../json.js";
+import {Commands, CopyButton} from "../widgets/copy.js";
+import {useLoaded} from "../frame/loaded.js";
+import {MarkedText} from "../widgets/marked_text.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link, pageUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Tree} from "../widgets/tree.js";
+import {Countdown, formatBytes, formatCount, serverTime} from "../widgets/time.js";
+import {stringify} from "../document/json.js";
 import {SessionLinks} from "./cache_sessions.js";
 
 /** Milliseconds between two looks at whether it is still there. */

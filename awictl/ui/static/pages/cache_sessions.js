@@ -1,9 +1,9 @@
 // Links from a cached query to its sessions.
 
 import {html} from "../vendor/preact-htm.js";
-import {Link, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
-import {formatCount} from "../time.js";
+import {Link, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {formatCount} from "../widgets/time.js";
 
 /** Links to the first sessions that have an entry as their query. */
 export function SessionLinks({row, most}) {

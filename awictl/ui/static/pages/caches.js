@@ -1,13 +1,13 @@
 // The page "Caches": what is cached, and why a query is not.
 
 import {html, useMemo, useState} from "../vendor/preact-htm.js";
-import {Command, Commands} from "../copy.js";
-import {useLoaded} from "../loaded.js";
-import {Notice, Problem} from "../notices.js";
-import {Link} from "../router.js";
-import {Text} from "../text.js";
-import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../time.js";
-import {stringify} from "../json.js";
+import {Command, Commands} from "../widgets/copy.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago, Countdown, formatBytes, formatCount, serverTime} from "../widgets/time.js";
+import {stringify} from "../document/json.js";
 import {Diagnosis} from "./cache_diagnosis.js";
 import {CacheEntry} from "./cache_entry.js";
 import {SessionLinks} from "./cache_sessions.js";

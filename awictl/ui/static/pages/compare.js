@@ -1,13 +1,13 @@
 // The page "Compare": two sessions side by side, and where they diverge.
 
 import {html, useEffect, useState} from "../vendor/preact-htm.js";
-import {subscribe} from "../api.js";
-import {Commands} from "../copy.js";
-import {useLoaded} from "../loaded.js";
-import {Notice, Problem} from "../notices.js";
-import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../router.js";
-import {Text, visible} from "../text.js";
-import {Ago, formatCount, formatTime} from "../time.js";
+import {subscribe} from "../frame/api.js";
+import {Commands} from "../widgets/copy.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link, navigate, pageUrl, pathOf, sessionUrl} from "../frame/router.js";
+import {Text, visible} from "../widgets/text.js";
+import {Ago, formatCount, formatTime} from "../widgets/time.js";
 import {FieldChanges} from "./compare_fields.js";
 import {RunLines, anchorOf, indexOf} from "./compare_lines.js";
 import {sentences, statesSentence, summary} from "./compare_text.js";

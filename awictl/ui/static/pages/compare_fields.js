@@ -1,8 +1,8 @@
 // A table of the fields in which two states, or two actions, differ.
 
 import {html} from "../vendor/preact-htm.js";
-import {Text} from "../text.js";
-import {formatCount} from "../time.js";
+import {Text} from "../widgets/text.js";
+import {formatCount} from "../widgets/time.js";
 
 /** The fields; nothing if there are none. `changes`: `{fields, total}`, and perhaps `{unknown, unknown_total}`. */
 export function FieldChanges({changes, label}) {

@@ -1,8 +1,8 @@
 // The aligned actions of two sessions, some lines at a time, and how to move between the differences.
 
 import {Component, html, useCallback, useEffect, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
-import {navigate} from "../router.js";
-import {formatCount} from "../time.js";
+import {navigate} from "../frame/router.js";
+import {formatCount} from "../widgets/time.js";
 import {StepDetails} from "./compare_step.js";
 import {did, where} from "./compare_text.js";
 

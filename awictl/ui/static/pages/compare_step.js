@@ -1,11 +1,11 @@
 // An action of one run beside one of the other, with all that is recorded of them.
 
 import {html} from "../vendor/preact-htm.js";
-import {parseJson, stringify} from "../json.js";
-import {useLoaded} from "../loaded.js";
-import {Problem} from "../notices.js";
-import {Link, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
+import {parseJson, stringify} from "../document/json.js";
+import {useLoaded} from "../frame/loaded.js";
+import {Problem} from "../widgets/notices.js";
+import {Link, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
 import {FieldChanges} from "./compare_fields.js";
 
 // parts that are shown in another way

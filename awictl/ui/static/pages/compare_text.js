@@ -1,8 +1,8 @@
 // What is said of two runs, in the words of `awictl session compare`.
 
 import {html} from "../vendor/preact-htm.js";
-import {Text} from "../text.js";
-import {formatCount} from "../time.js";
+import {Text} from "../widgets/text.js";
+import {formatCount} from "../widgets/time.js";
 
 const INPUT_CHARACTERS = 80;
 

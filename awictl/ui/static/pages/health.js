@@ -1,13 +1,13 @@
 // The page "Health": what the doctor found, when keys expire, and what takes the memory.
 
 import {html} from "../vendor/preact-htm.js";
-import {Commands} from "../copy.js";
-import {useLoaded} from "../loaded.js";
-import {MarkedText} from "../marked_text.js";
-import {Notice, Problem} from "../notices.js";
-import {Link, sessionUrl} from "../router.js";
-import {Text} from "../text.js";
-import {Ago} from "../time.js";
+import {Commands} from "../widgets/copy.js";
+import {useLoaded} from "../frame/loaded.js";
+import {MarkedText} from "../widgets/marked_text.js";
+import {Notice, Problem} from "../widgets/notices.js";
+import {Link, sessionUrl} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago} from "../widgets/time.js";
 import {KeyCharts} from "./health_charts.js";
 import {Again, Progress, scanPause} from "./scans.js";
 

@@ -1,8 +1,8 @@
 // When keys expire, and what takes the memory: tables whose rows have bars.
 
 import {html, useState} from "../vendor/preact-htm.js";
-import {Text} from "../text.js";
-import {Ago, formatBytes, formatCount, formatDuration} from "../time.js";
+import {Text} from "../widgets/text.js";
+import {Ago, formatBytes, formatCount, formatDuration} from "../widgets/time.js";
 
 const UNITS = [["h", 3600000], ["min", 60000], ["s", 1000]];
 

@@ -1,7 +1,7 @@
 // A scan that the server makes for all pages: a button for a new one, and how far it is.
 
 import {html, useEffect, useMemo, useRef, useState} from "../vendor/preact-htm.js";
-import {formatCount} from "../time.js";
+import {formatCount} from "../widgets/time.js";
 
 /** Milliseconds after which a page looks for a new result: usually, and while the server scans. */
 const IDLE_MS = 10000;

@@ -1,14 +1,14 @@
 // The page "Session": finds it, and follows it while it lives.
 
 import {html, useEffect, useMemo, useReducer, useState} from "../vendor/preact-htm.js";
-import {getText, subscribe} from "../api.js";
-import {Commands} from "../copy.js";
-import {Notice, Problem, StreamState} from "../notices.js";
+import {getText, subscribe} from "../frame/api.js";
+import {Commands} from "../widgets/copy.js";
+import {Notice, Problem, StreamState} from "../widgets/notices.js";
 import {Raw} from "../session/raw.js";
-import {pathOf} from "../router.js";
-import {SessionView, expiryOf} from "../session_view.js";
-import {Text} from "../text.js";
-import {learnTime} from "../time.js";
+import {pathOf} from "../frame/router.js";
+import {SessionView, expiryOf} from "../session/session_view.js";
+import {Text} from "../widgets/text.js";
+import {learnTime} from "../widgets/time.js";
 
 /** What the page knows of a session, from the events of its stream. */
 class Followed {

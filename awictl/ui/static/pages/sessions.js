@@ -1,15 +1,15 @@
 // The page of all sessions: one list of those that are live and those in the archive, as they change.
 
 import {html, useEffect, useRef, useState} from "../vendor/preact-htm.js";
-import {subscribe} from "../api.js";
-import {Commands} from "../copy.js";
-import {Notice, Problem, StreamState} from "../notices.js";
-import {navigate, pageUrl, sessionUrl} from "../router.js";
-import {COLUMNS, sessionCells, sessionClass} from "../session_rows.js";
-import {Text} from "../text.js";
-import {Ago, formatCount, learnTime} from "../time.js";
-import {VirtualList} from "../virtual_list.js";
-import {WhereField} from "../where_field.js";
+import {subscribe} from "../frame/api.js";
+import {Commands} from "../widgets/copy.js";
+import {Notice, Problem, StreamState} from "../widgets/notices.js";
+import {navigate, pageUrl, sessionUrl} from "../frame/router.js";
+import {COLUMNS, sessionCells, sessionClass} from "./session_rows.js";
+import {Text} from "../widgets/text.js";
+import {Ago, formatCount, learnTime} from "../widgets/time.js";
+import {VirtualList} from "../widgets/virtual_list.js";
+import {WhereField} from "./where_field.js";
 
 /** Rows that are loaded at once, and how many of them are above those on the screen. */
 const LIMIT = 200;

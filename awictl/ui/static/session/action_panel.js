@@ -1,10 +1,10 @@
 // The action of a step.
 
 import {html, useMemo} from "../vendor/preact-htm.js";
-import {isObject} from "../json.js";
-import {Tree} from "../tree.js";
-import {formatDate, formatDuration} from "../time.js";
-import {Text} from "../text.js";
+import {isObject} from "../document/json.js";
+import {Tree} from "../widgets/tree.js";
+import {formatDate, formatDuration} from "../widgets/time.js";
+import {Text} from "../widgets/text.js";
 import {Outcome} from "./timeline.js";
 
 const SHOWN = ["t", "action", "input", "delta", "timestamp", "success", "observation"];

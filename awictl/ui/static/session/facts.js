@@ -1,12 +1,12 @@
 // What a session is, above its timeline.
 
 import {html} from "../vendor/preact-htm.js";
-import {Commands, CopyButton} from "../copy.js";
-import {isObject} from "../json.js";
-import {Notice} from "../notices.js";
-import {Link, pageUrl, pathOf} from "../router.js";
-import {Text} from "../text.js";
-import {Ago, Countdown, formatBytes, formatCount} from "../time.js";
+import {Commands, CopyButton} from "../widgets/copy.js";
+import {isObject} from "../document/json.js";
+import {Notice} from "../widgets/notices.js";
+import {Link, pageUrl, pathOf} from "../frame/router.js";
+import {Text} from "../widgets/text.js";
+import {Ago, Countdown, formatBytes, formatCount} from "../widgets/time.js";
 
 const CACHE_PREFIX = "AWI:CACHE:LIST:";
 

@@ -1,6 +1,6 @@
 // JSON pointers (RFC 6901) to members, and previews of values.
 
-import {keysOf} from "../json.js";
+import {keysOf} from "../document/json.js";
 
 /** The pointer to the object that has a member, and the key of the member; null for the document itself. */
 export function splitPointer(place) {

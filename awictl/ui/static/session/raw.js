@@ -1,8 +1,8 @@
 // The stored string of a session, on demand.
 
 import {html, useState} from "../vendor/preact-htm.js";
-import {Problem} from "../notices.js";
-import {Text} from "../text.js";
+import {Problem} from "../widgets/notices.js";
+import {Text} from "../widgets/text.js";
 
 /** Characters that are shown at first. */
 const SHOWN = 20000;

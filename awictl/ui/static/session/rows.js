@@ -1,6 +1,6 @@
 // The actions of a session as the timeline shows them.
 
-import {isObject} from "../json.js";
+import {isObject} from "../document/json.js";
 import {brief, plural} from "./pointers.js";
 
 /** A pause of more milliseconds is idle time. */

@@ -1,7 +1,7 @@
 // Moving through the steps: a slider, buttons, keys, and playing.
 
 import {html, useEffect, useRef, useState} from "../vendor/preact-htm.js";
-import {formatTime} from "../time.js";
+import {formatTime} from "../widgets/time.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
 /** How long a step is shown when playing, in milliseconds: long pauses are shortened. */

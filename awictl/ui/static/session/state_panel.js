@@ -1,12 +1,12 @@
 // The state after a step.
 
 import {html, useMemo, useReducer, useRef, useState} from "../vendor/preact-htm.js";
-import {CopyButton} from "../copy.js";
-import {stringify, valueAt} from "../json.js";
-import {Notice} from "../notices.js";
-import {Text} from "../text.js";
-import {Tree} from "../tree.js";
-import {Expansion} from "../tree_state.js";
+import {CopyButton} from "../widgets/copy.js";
+import {stringify, valueAt} from "../document/json.js";
+import {Notice} from "../widgets/notices.js";
+import {Text} from "../widgets/text.js";
+import {Tree} from "../widgets/tree.js";
+import {Expansion} from "../widgets/tree_state.js";
 import {isBookkeeping} from "./changes.js";
 import {brief, plural} from "./pointers.js";
 

@@ -1,8 +1,8 @@
 // The list of actions. Only what is in view is in the document.
 
 import {Component, html, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
-import {formatDate, formatDuration, formatTime} from "../time.js";
-import {visible} from "../text.js";
+import {formatDate, formatDuration, formatTime} from "../widgets/time.js";
+import {visible} from "../widgets/text.js";
 import {IDLE_MS} from "./rows.js";
 
 /** Height of a row in pixels, as in `session_view.css`. */

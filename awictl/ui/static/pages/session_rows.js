@@ -1,9 +1,9 @@
 // The columns of the list of sessions.
 
-import {html} from "./vendor/preact-htm.js";
-import {Link, sessionUrl} from "./router.js";
-import {visible} from "./text.js";
-import {Ago, Countdown, formatBytes, formatCount} from "./time.js";
+import {html} from "../vendor/preact-htm.js";
+import {Link, sessionUrl} from "../frame/router.js";
+import {visible} from "../widgets/text.js";
+import {Ago, Countdown, formatBytes, formatCount} from "../widgets/time.js";
 
 /** The columns, each with the name to sort by, and whether the largest is first then. */
 export const COLUMNS = [

@@ -1,7 +1,7 @@
 // The field for the filter of a list of sessions: an expression as in `awictl session list --where`.
 
-import {html, useEffect, useRef, useState} from "./vendor/preact-htm.js";
-import {visible} from "./text.js";
+import {html, useEffect, useRef, useState} from "../vendor/preact-htm.js";
+import {visible} from "../widgets/text.js";
 
 /** Milliseconds without typing after which the filter applies. */
 const TYPING_MS = 400;

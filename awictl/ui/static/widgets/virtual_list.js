@@ -1,6 +1,6 @@
 // A grid of many rows of which only those on the screen are in the document.
 
-import {html, useEffect, useLayoutEffect, useRef, useState} from "./vendor/preact-htm.js";
+import {html, useEffect, useLayoutEffect, useRef, useState} from "../vendor/preact-htm.js";
 
 /** Rows in the document above and below those on the screen. */
 const OVERSCAN = 8;

@@ -1,6 +1,6 @@
 // What the pages load from the server: JSON, and streams of events that reconnect by themselves.
 
-import {parseJson} from "./json.js";
+import {parseJson} from "../document/json.js";
 
 /** A request that failed; `status` is 0 if the server did not answer. */
 export class ApiError extends Error {

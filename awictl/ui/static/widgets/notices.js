@@ -1,6 +1,6 @@
 // What is wrong, and what is being done about it.
 
-import {html} from "./vendor/preact-htm.js";
+import {html} from "../vendor/preact-htm.js";
 import {Text} from "./text.js";
 
 /** A notice on the page. `kind`: "info", "warn" or "error". */

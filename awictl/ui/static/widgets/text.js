@@ -1,6 +1,6 @@
 // Stored strings as text: isolated from the text around them, with everything invisible made visible.
 
-import {html, useState} from "./vendor/preact-htm.js";
+import {html, useState} from "../vendor/preact-htm.js";
 
 // control characters, soft hyphen, zero width and bidi controls, line separators, lone surrogates, tags
 const HIDDEN = new RegExp(

@@ -1,6 +1,6 @@
 // The page that is shown is the one of the path; links change the path without loading a new document.
 
-import {html, useEffect, useState} from "./vendor/preact-htm.js";
+import {html, useEffect, useState} from "../vendor/preact-htm.js";
 
 const listeners = new Set();
 

@@ -1,11 +1,11 @@
 // A JSON value as a collapsible tree that marks what changed and what is unknown.
 
-import {Component, html, useMemo, useReducer, useRef} from "./vendor/preact-htm.js";
+import {Component, html, useMemo, useReducer, useRef} from "../vendor/preact-htm.js";
 import {Expansion, Marks} from "./tree_state.js";
 import {Text} from "./text.js";
 import {CopyButton} from "./copy.js";
-import {pointer, stringify} from "./json.js";
-import {brief, isContainer, plural, sizeOf, splitPointer} from "./session/pointers.js";
+import {pointer, stringify} from "../document/json.js";
+import {brief, isContainer, plural, sizeOf, splitPointer} from "../session/pointers.js";
 
 /** From this depth on, fields are not indented further. */
 const MAX_INDENT = 12;

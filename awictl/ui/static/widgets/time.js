@@ -1,6 +1,6 @@
 // Times, durations and sizes, and texts that go on with the clock.
 
-import {html, useEffect, useState} from "./vendor/preact-htm.js";
+import {html, useEffect, useState} from "../vendor/preact-htm.js";
 
 let serverOffset = 0;
 

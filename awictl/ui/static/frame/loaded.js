@@ -1,8 +1,8 @@
 // Load a path of the API once, and again if that may help.
 
-import {useCallback, useEffect, useRef, useState} from "./vendor/preact-htm.js";
+import {useCallback, useEffect, useRef, useState} from "../vendor/preact-htm.js";
 import {getJson} from "./api.js";
-import {learnTime} from "./time.js";
+import {learnTime} from "../widgets/time.js";
 
 const RETRY_MS = 2000;
 

@@ -1,6 +1,6 @@
 // Texts of awictl in which commands stand between backticks.
 
-import {html} from "./vendor/preact-htm.js";
+import {html} from "../vendor/preact-htm.js";
 import {CopyButton} from "./copy.js";
 import {Text, visible} from "./text.js";
 

@@ -1,6 +1,6 @@
 // Commands and values that can be copied.
 
-import {html, useState} from "./vendor/preact-htm.js";
+import {html, useState} from "../vendor/preact-htm.js";
 import {visible} from "./text.js";
 
 /** A word as a POSIX shell reads it. */

@@ -25,7 +25,7 @@ COUNT = 500
 
 #: What is wrong with the places of rows, of lists of several lengths at several scroll positions.
 PLACES = """async () => {
-  const {placement} = await import("/static/virtual_list.js");
+  const {placement} = await import("/static/widgets/virtual_list.js");
   const wrong = [];
   for (const total of [0, 1, 15, 16, 17, 5000, 200000, 3000000, 100000000]) {
     const [height, row] = [600, 36];

@@ -1,9 +1,9 @@
 // The page of one session as one file: `awictl session export ID --html FILE`. Its data is in the file itself.
 
-import {html, render} from "./vendor/preact-htm.js";
-import {parseJson} from "./json.js";
-import {SessionView} from "./session_view.js";
-import {ThemeButton, applyTheme} from "./theme.js";
+import {html, render} from "../vendor/preact-htm.js";
+import {parseJson} from "../document/json.js";
+import {SessionView} from "../session/session_view.js";
+import {ThemeButton, applyTheme} from "../frame/theme.js";
 
 function start() {
   const app = document.getElementById("app");

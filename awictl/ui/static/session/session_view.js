@@ -1,18 +1,18 @@
 // Everything of the page of a session that needs no server; the offline file has it too.
 
-import {html, useCallback, useMemo, useRef, useState} from "./vendor/preact-htm.js";
-import {Notice} from "./notices.js";
-import {Replay} from "./replay.js";
-import {ActionPanel} from "./session/action_panel.js";
-import {stepState} from "./session/changes.js";
-import {Facts, SessionCommands} from "./session/facts.js";
-import {usePermalink} from "./session/permalink.js";
-import {Raw} from "./session/raw.js";
-import {findStep, rowsOf} from "./session/rows.js";
-import {KeysDialog, Scrubber, useKeys, usePlayer} from "./session/scrubber.js";
-import {ChangesPanel, StatePanel} from "./session/state_panel.js";
-import {Strip} from "./session/strip.js";
-import {Timeline} from "./session/timeline.js";
+import {html, useCallback, useMemo, useRef, useState} from "../vendor/preact-htm.js";
+import {Notice} from "../widgets/notices.js";
+import {Replay} from "../document/replay.js";
+import {ActionPanel} from "./action_panel.js";
+import {stepState} from "./changes.js";
+import {Facts, SessionCommands} from "./facts.js";
+import {usePermalink} from "./permalink.js";
+import {Raw} from "./raw.js";
+import {findStep, rowsOf} from "./rows.js";
+import {KeysDialog, Scrubber, useKeys, usePlayer} from "./scrubber.js";
+import {ChangesPanel, StatePanel} from "./state_panel.js";
+import {Strip} from "./strip.js";
+import {Timeline} from "./timeline.js";
 
 /** Steps that Page Up and Page Down move by. */
 const PAGE = 20;

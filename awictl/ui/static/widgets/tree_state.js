@@ -1,7 +1,7 @@
 // What a tree shows open, and what it marks.
 
-import {pointer} from "./json.js";
-import {isContainer, sizeOf, splitPointer} from "./session/pointers.js";
+import {pointer} from "../document/json.js";
+import {isContainer, sizeOf, splitPointer} from "../session/pointers.js";
 
 /** Members that are shown of an object or array at first, and that a click on "more" adds. */
 const PAGE_SIZE = 100;

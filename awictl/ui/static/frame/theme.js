@@ -1,6 +1,6 @@
 // Dark or light: as the system, unless the user chose one.
 
-import {html, useState} from "./vendor/preact-htm.js";
+import {html, useState} from "../vendor/preact-htm.js";
 
 const KEY = "awictl-theme";
 const THEMES = ["auto", "light", "dark"];

@@ -255,6 +255,9 @@ async def test_what_is_missing_is_said(
     cut["history"]["actions"][-1] |= {"delta": {"new": 1, "page_state": {"pagination": {"total_pages": 1}}}}
     cut["new"] = 1
     put(valkey, encode(cut), "sess_cut")
+    odd = document([0] * 3, "sess_odd", a=5)  # an action set it to 1, and no other one changed it
+    odd["history"]["actions"][1]["delta"]["a"] = 1
+    put(valkey, encode(odd), "sess_odd")
     # of two writers, the second one overwrote what the first one did
     for count, name in ((1, "next_page"), (2, "search")):
         other = session(3, "sess_other")
@@ -280,6 +283,11 @@ async def test_what_is_missing_is_said(
     assert {"newnot known", "total_pagesnot known", 'agent_name"BrowserUseAgent"'} <= set(rows), rows
     await page.evaluate("location.hash = 't=5'")
     await expect(page.get_by_text("Action 5 is missing, as are all from 0 to 7.")).to_be_visible()
+
+    await visit(page, "/sessions/sess_odd#t=1")
+    await at(page, 1)
+    await expect(page.get_by_text("Not sure: the present state does not fit the actions in 1 field.")).to_be_visible()
+    assert [one for one in await rows_of(page) if one.startswith("a1") and "not sure" in one]
 
     await visit(page, "/sessions/sess_nowhere")
     await expect(page.get_by_role("alert")).to_contain_text("check that the id is complete")

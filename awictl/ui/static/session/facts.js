@@ -48,8 +48,17 @@ export function Facts({payload, present, linked}) {
       max=${1000} /></${Notice}>`}
     ${(payload.notices ?? []).map((one) => html`<${Notice} key=${one} kind="warn"><${Text} value=${one} max=${1000}
       /></${Notice}>`)}
+    ${linked && payload.redacted && html`<${Notice}>Redacted values: <${Text} value=${redactedText(payload.redacted)}
+      /></${Notice}>`}
     <dl>${facts.map((one) => one && html`<div key=${one[0]}><dt>${one[0]}</dt><dd>${one[1]}</dd></div>`)}</dl>
   </header>`;
+}
+
+/** What was redacted; the offline file says that in its banner. */
+function redactedText({values, pointers}) {
+  const kinds = Object.entries(values).map(([kind, one]) => `${kind} ${one.values}`);
+  const at = pointers.length ? `; values at ${pointers.join(", ")} wherever they occur` : "";
+  return `${kinds.join(", ") || "none found"}${at}.`;
 }
 
 function count(value) {

@@ -30,9 +30,8 @@ export function StatePanel({found, row}) {
   return html`<section class="state" aria-labelledby="state-title">
     <h2 id="state-title">State after action ${row.ordinal}</h2>
     ${state.error && html`<${Notice} kind="error"><${Text} value=${state.error} max=${500} /></${Notice}>`}
-    ${state.conflicts.length > 0 && html`<p class="notice warn">
-      ${plural(state.conflicts.length, "field does", "fields do")} not fit the actions: something else than an action
-      changed the present state, or an action is missing.</p>`}
+    ${state.conflicts.length > 0 && html`<p class="notice warn">Not sure: the present state does not fit the actions in
+      ${" "}${plural(state.conflicts.length, "field")}. Shown is what the actions say.</p>`}
     <div class="toolbar">
       <label><input type="checkbox" checked=${onlyChanged}
         onChange=${(event) => setOnlyChanged(event.target.checked)} /> only changed</label>

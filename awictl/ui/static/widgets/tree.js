@@ -24,7 +24,7 @@ export function Tree({value, changes = NONE, unknown = [], conflicts = [], onlyC
   const [, update] = useReducer((count) => count + 1, 0);
   const marks = useMemo(() => new Marks(changes, unknown, conflicts), [changes, unknown, conflicts]);
   const tree = {marks, expansion: own.current, onlyChanged, update};
-  if (!isContainer(value) || (sizeOf(value) === 0 && marks.absentIn("").length === 0)) {
+  if (!isContainer(value) || (sizeOf(value) === 0 && !marks.isTouched(""))) {
     return html`<div class="tree"><${Value} value=${value} /></div>`;
   }
   return html`<div class="tree" role="group" aria-label=${label}>
@@ -158,8 +158,7 @@ function Badges({marks, place, value}) {
     ${marks.unknown.has(place) && value !== undefined && !isContainer(value)
       && html`<span class="badge unknown">not known</span>`}
     ${marks.conflicts.has(place) && html`<span class="badge conflict"
-      title="The present state does not fit the actions; this is what the present state says.">does not fit the
-      actions</span>`}`;
+      title="The present state does not fit the actions; this is what the actions say.">not sure</span>`}`;
 }
 
 /** The pointer and the values of a field, to copy. */

@@ -31,14 +31,18 @@ def trouble(page: Page) -> Locator:
     return page.locator("main .notice.warn, main .notice.error")
 
 
+async def open_one(open_page: Pages, inspector: Inspector, path: str) -> Page:
+    """Open a page whose timers `soon` runs."""
+    page = await open_page.page(inspector.url, expected=AWAY)
+    await page.clock.install(time=time.time())
+    await open_page.sign_in(page, inspector)
+    await page.goto(f"{inspector.url}{path}")
+    return page
+
+
 async def open_all(open_page: Pages, inspector: Inspector, paths: dict[str, str]) -> dict[str, Page]:
-    """Open pages, which must have no complaint, and whose timers `soon` runs."""
-    pages = {}
-    for name, path in paths.items():
-        pages[name] = page = await open_page.page(inspector.url, expected=AWAY)
-        await page.clock.install(time=time.time())
-        await open_page.sign_in(page, inspector)
-        await page.goto(f"{inspector.url}{path}")
+    """Open pages, which must have no complaint."""
+    pages = {name: await open_one(open_page, inspector, path) for name, path in paths.items()}
     for page in pages.values():
         await settled(page)
         await expect(trouble(page)).to_have_count(0)
@@ -103,6 +107,31 @@ async def test_redis_is_killed_and_comes_back(
     for key, value in kept.items():
         server.raw.restore(key, 900_000, value)
     await soon(pages, is_well)
+
+
+@pytest.mark.soak  # it takes ten seconds each time until MongoDB counts as away
+async def test_the_archive_is_killed_and_comes_back(
+    open_page: Pages,
+    new_inspector: Callable[..., Inspector],
+    operator: Cli,
+    valkey: ValkeyServer,
+    new_mongo: Callable[[], MongoServer],
+) -> None:
+    server = new_mongo()
+    async with StateManager.open(valkey.settings(mongodb_uri=server.uri)) as manager:
+        scene = await ui_scene.fill(manager, valkey)
+    inspector = new_inspector(user=operator.having(MONGODB_URI=server.uri))
+    pages = await open_all(open_page, inspector, {name: scene.paths[name] for name in ("sessions", "agents")})
+    server.kill()
+    await soon(pages, says("127.0.0.1"))
+    live = {"session": scene.paths["session"], "archived": scene.paths["archived"]}
+    pages |= {name: await open_one(open_page, inspector, path) for name, path in live.items()}
+    await expect(pages["session"].get_by_role("slider")).to_be_visible()  # what is in Redis is there
+    await expect(pages["sessions"].get_by_role("link", name=ui_scene.LIVE)).to_be_visible()
+    await expect(trouble(pages["archived"]).first).to_contain_text("127.0.0.1")
+    server.start()
+    await soon(pages, is_well)
+    await expect(pages["archived"].get_by_role("slider")).to_be_visible()
 
 
 async def test_the_inspector_is_stopped_and_started_again(

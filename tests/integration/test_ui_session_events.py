@@ -327,3 +327,21 @@ async def test_the_stored_string_of_an_inspector_that_redacts(valkey: ValkeyServ
         broken = await raw(client, "sess_bad")
         assert broken.status_code == 422
         assert not [one for one in ("mira@", "jonas@", "hidden", "akiko@") if one in text + broken.text]
+
+
+async def test_an_archived_session_is_read_again_until_the_archive_is_back(
+    valkey: ValkeyServer, new_mongo: Callable[[], MongoServer]
+) -> None:
+    server = new_mongo()
+    put(valkey, encode(document([0])))
+    async with StateManager.open(valkey.settings(mongodb_uri=server.uri, timeout=0.3)) as manager:
+        await manager.end_session(SESSION_ID)
+        server.kill()
+        page = Watched(manager)
+        name, problem = await page.next()
+        assert (name, problem["status"]) == ("unreadable", 503)
+        server.start()
+        while (name := (await page.next())[0]) == "unreadable":
+            pass
+        assert name == "session"
+        await page.close()

@@ -18,7 +18,7 @@ from ...document.json_codec import dumps
 from ...document.keys import check_session_id
 from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
-from ...errors import AwiError, NoSession, NotFound, Refused
+from ...errors import AwiError, NoSession, NotFound, Refused, Unreachable
 from ...sessions.manager import StateManager
 from ...store.base import SessionVersion
 from ...util.daemon_thread import in_daemon_thread
@@ -146,7 +146,8 @@ class SessionEvents:
                 elif lost is None and str(error) != reported:
                     reported = str(error)
                     yield "unreadable", problem_of(await self._explained(error))
-                await self._other_than(version)
+                # a session that is only archived has no version that would change when the archive is back
+                await self._other_than(version, REFRESH_SECONDS if isinstance(error, Unreachable) else None)
                 continue
             if read.is_live and lost is not None:
                 lost = None

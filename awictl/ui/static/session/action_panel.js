@@ -20,7 +20,9 @@ export function ActionPanel({step, row}) {
         ${" "}<${Outcome} outcome=${row.outcome} />
         ${row.overwritten && html` <span class="badge warn">overwritten by another writer</span>`}</h2>
       <p class="muted">
-        ${"timestamp" in record ? html`<time><${Text} value=${withDate(record.timestamp)} max=${60} /></time>` : "no time"}
+        ${"timestamp" in record
+          ? html`<time><${Text} value=${withDate(record.timestamp)} max=${60} /></time>`
+          : "no time"}
         ${row.since !== null && `, ${formatDuration(row.since)} after the action before it`}
         ${row.t !== null && html`, stored as t=<${Text} value=${row.t} />`}
       </p>

@@ -35,7 +35,8 @@ export function Facts({payload, present, linked}) {
     ["Last update", text(head.last_updated) ? html`<${Ago} iso=${head.last_updated} />` : "-"],
     ["Actions", html`${count(statistics.total_actions)}, ${count(statistics.failed_actions)} failed`],
     ["Size", formatBytes(present.bytes)],
-    key && ["Query", link(pageUrl(pathOf("caches", key), {session: id}), html`<code><${Text} value=${key} max=${64} /></code>`)],
+    key && ["Query", link(pageUrl(pathOf("caches", key), {session: id}),
+      html`<code><${Text} value=${key} max=${64} /></code>`)],
     forked && ["Forked from", link(pathOf("sessions", forked), html`<${Text} value=${forked} max=${80} />`)],
     linked && ["See also", html`${agent && html`<${Link} href=${pageUrl("/sessions",
       {where: `agent == ${JSON.stringify(agent)}`})}>sessions of this agent</${Link}>, `}

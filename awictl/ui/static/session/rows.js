@@ -29,9 +29,9 @@ export function stepKey(ordinal, overwritten) {
 /**
  * The rows of the timeline: `{rows, items, itemAt, indexes}`.
  *
- * `rows`: one per step, in order: `{index, key, ordinal, t, name, outcome, time, iso, since, overwritten}`, `time`
- * and `since` in milliseconds or null. `items`: rows, gaps and days, as they are listed; `itemAt`: the position in it of each row. `indexes`:
- * Map from the key of a step to its index.
+ * `rows`: one per step, in order: `{index, key, ordinal, t, name, outcome, time, iso, since, overwritten}`, `time` and
+ * `since` in milliseconds or null. `items`: rows, gaps and days, as they are listed; `itemAt`: where in it each row is.
+ * `indexes`: Map from the key of a step to its index.
  */
 export function rowsOf(steps, gaps, breaks) {
   const rows = [];

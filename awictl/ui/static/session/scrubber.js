@@ -60,7 +60,8 @@ export function Scrubber({row, count, player, goTo, newer, following, compress, 
       <span class="speed">${player.speed} ×</span>
       <button type="button" title="Faster" aria-label="Faster" onClick=${player.faster}>+</button>
       <span class="position">${(index + 1).toLocaleString("en")} of ${count.toLocaleString("en")}</span>
-      ${following && html`<span class="badge ok" title="The page shows the newest action as soon as it is there.">following</span>`}
+      ${following && html`<span class="badge ok" title="The newest action is shown as soon as it is there."
+        >following</span>`}
       <label><input type="checkbox" checked=${compress} onChange=${(event) => onCompress(event.target.checked)}
         /> shorten idle time</label>
       ${newer > 0 && html`<button type="button" class="newer" onClick=${() => goTo(count - 1)}>${newer} newer</button>`}

@@ -114,7 +114,8 @@ function Steps({payload, timeline, model, breaks, following, version}) {
         <${StatePanel} found=${change} row=${row} />
       </div>
     </div>
-    <${SessionCommands} id=${payload.session_id} row=${row} live=${following} archived=${payload.place === "archived"} />
+    <${SessionCommands} id=${payload.session_id} row=${row} live=${following}
+      archived=${payload.place === "archived"} />
     <${KeysDialog} open=${help} onClose=${() => setHelp(false)} />`;
 }
 

@@ -76,12 +76,15 @@ class Item extends Component {
 function Action({item, place, selected, onSelect, position}) {
   return html`<div id=${`step-${place}`} aria-selected=${String(selected)} ...${position}
     class=${`item ${item.outcome} ${item.overwritten ? "overwritten" : ""}`} onClick=${() => onSelect(item.index)}>
-    <span class="number">${item.ordinal}${item.t !== null && html`<small title="t, the app's own number"> t=${visible(item.t)}</small>`}</span>
+    <span class="number">${item.ordinal}${item.t !== null
+      && html`<small title="t, the app's own number"> t=${visible(item.t)}</small>`}</span>
     <span class="name"><span class="label" title=${visible(item.name)}>${visible(item.name)}</span>${item.overwritten
       && html` <span class="badge warn">overwritten</span>`}</span>
-    <span class=${`outcome ${item.outcome}`}>${SIGNS[item.outcome]}<span class="visually-hidden">${item.outcome}</span></span>
+    <span class=${`outcome ${item.outcome}`}>${SIGNS[item.outcome]}<span
+      class="visually-hidden">${item.outcome}</span></span>
     <span class=${`since ${item.since > IDLE_MS ? "idle" : ""}`}>${item.since !== null && since(item.since)}</span>
-    <span class="time">${item.iso !== null && html`<time title=${`${formatDate(item.iso)} UTC`}>${formatTime(item.iso)}</time>`}</span>
+    <span class="time">${item.iso !== null
+      && html`<time title=${`${formatDate(item.iso)} UTC`}>${formatTime(item.iso)}</time>`}</span>
   </div>`;
 }
 

@@ -154,7 +154,8 @@ function Badges({marks, place, value}) {
   const change = marks.changes.get(place);
   return html`
     ${change && html`<span class=${`badge ${change.kind}`}>${labelOf(change.kind, value !== undefined)}</span>`}
-    ${change && change.was !== undefined && html`<span class="was">was <${Text} value=${brief(change.was, 120)} max=${1000} /></span>`}
+    ${change && change.was !== undefined && html`<span class="was">was <${Text} value=${brief(change.was, 120)}
+      max=${1000} /></span>`}
     ${marks.unknown.has(place) && value !== undefined && !isContainer(value)
       && html`<span class="badge unknown">not known</span>`}
     ${marks.conflicts.has(place) && html`<span class="badge conflict"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import resource
 import webbrowser
 from collections.abc import Callable
@@ -72,6 +74,7 @@ async def run_inspector(
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=BACKLOG,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     link = new_link()
     on_link(link)
     if open_browser:
@@ -80,3 +83,9 @@ async def run_inspector(
         await SignalledServer(config, inspector.stopping.set).serve([listener])
     finally:
         listener.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of uvicorn is not about requests that were still running at the end, and were cancelled."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown exceeded" not in record.getMessage()

@@ -6,13 +6,15 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.cli import Cli
+from support.cli import LIMIT_SECONDS, Cli
 from support.inspector import inspecting
 from support.mongo import MongoServer
 from support.terminal import CTRL_C, on_terminal
@@ -54,6 +56,20 @@ def test_ctrl_c_ends_streams_and_the_inspector(awictl: Cli) -> None:
             for _ in lines:  # the stream ends, it is not cut: that would be an error
                 pass
         assert inspector.wait() == 130
+
+
+def test_ctrl_c_ends_requests_that_wait_for_redis(user: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as pool:
+        silent.settimeout(LIMIT_SECONDS)
+        hanging = user.having(REDIS_HOST="127.0.0.1", REDIS_PORT=str(silent.getsockname()[1]))
+        with inspecting(hanging) as inspector, inspector.client() as client:
+            waiting = pool.submit(client.get, "/api/sessions/sess_a")
+            connection, _ = silent.accept()
+            with connection:
+                inspector.signal(signal.SIGINT)
+                assert inspector.wait() == 130
+            assert waiting.result().is_server_error
+            assert len(inspector.printed.splitlines()) == 4, inspector.printed  # links and notices, and that it ends
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.com"])  # noqa: S104

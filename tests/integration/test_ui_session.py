@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from support.documents import AGENT_ID, SESSION_ID, put, stored
+import pytest
+from support.documents import AGENT_ID, SESSION_ID, document, put, stored
 from support.ui_client import inspected
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
+from awictl.document.byte_layout import encode
 from awictl.document.json_codec import json_equal, loads
 from awictl.document.redaction.rules import parse_redaction
+from awictl.sessions.whole_session import WholeSession
+from awictl.ui.api import session, session_payload
 
 
 async def test_a_session_live_and_archived(valkey: ValkeyServer, settings: Settings, tmp_path: Path) -> None:
@@ -58,3 +66,27 @@ async def test_a_document_that_is_no_session(valkey: ValkeyServer, settings: Set
     async with inspected(settings) as client:
         response = await client.get(f"/api/sessions/{SESSION_ID}")
     assert response.status_code == 422 and "no history.actions" in response.json()["detail"]
+
+
+async def test_few_sessions_are_read_at_once(
+    valkey: ValkeyServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes much memory, and after an outage all open pages read theirs."""
+    put(valkey, encode(document([0])))
+    lock, running, most = threading.Lock(), 0, 0
+
+    def payload(whole: WholeSession, redaction: Any) -> dict[str, Any]:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return {}
+
+    monkeypatch.setattr(session, "session_payload", payload)
+    async with inspected(settings) as client:
+        responses = await asyncio.gather(*(client.get(f"/api/sessions/{SESSION_ID}") for _ in range(12)))
+    assert {one.status_code for one in responses} == {200}
+    assert 1 < most <= session_payload.MAX_AT_ONCE

@@ -39,7 +39,7 @@ class Watched:
     """The page of a session."""
 
     def __init__(self, manager: StateManager, redaction: Any = None) -> None:
-        self._events = SessionEvents(manager, SESSION_ID, redaction).events()
+        self._events = SessionEvents(manager, SESSION_ID, redaction, asyncio.Semaphore(1)).events()
 
     async def next(self) -> tuple[str, Any]:
         name, value = await asyncio.wait_for(anext(self._events), 60)

@@ -26,7 +26,7 @@ from ..events import event_stream
 from ..inspector import inspector_of, manager_of
 from ..redacted_sessions import redacted_sessions
 from ..responses import encoded_redacted, problem_of, text_response
-from .session_payload import session_payload
+from .session_payload import payload_turns, session_payload
 
 #: Seconds between two looks at a live session, and at one that is not.
 POLL_SECONDS = 0.15
@@ -45,7 +45,9 @@ async def events(request: Request) -> Response:
     """The stream of a session's events; see `SessionEvents`."""
     session_id = check_session_id(request.path_params["id"])
     redaction = inspector_of(request).options.redaction
-    return event_stream(request, SessionEvents(manager_of(request), session_id, redaction).events(), redacted=True)
+    turns = inspector_of(request).shared(payload_turns)
+    found = SessionEvents(manager_of(request), session_id, redaction, turns)
+    return event_stream(request, found.events(), redacted=True)
 
 
 async def raw(request: Request) -> Response:
@@ -123,8 +125,12 @@ class SessionEvents:
     - `unreadable`: a problem, instead of the first `session`.
     """
 
-    def __init__(self, manager: StateManager, session_id: str, redaction: Redaction | None) -> None:
+    def __init__(
+        self, manager: StateManager, session_id: str, redaction: Redaction | None, turns: asyncio.Semaphore
+    ) -> None:
+        """`turns`: held while the session is read as a whole."""
         self._manager = manager
+        self._turns = turns
         self._id = session_id
         self._redaction = redaction
         #: Why it is gone, if the page has not been told yet.
@@ -171,9 +177,10 @@ class SessionEvents:
                 await self._other_than(version, None if read.is_archived else again)
 
     async def _read(self) -> SessionAsRead:
-        whole = await self._manager.time_travel.whole(self._id)
-        expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
-        payload = await in_daemon_thread(lambda: encoded_redacted(session_payload(whole, self._redaction)))
+        async with self._turns:
+            whole = await self._manager.time_travel.whole(self._id)
+            expires = _expiry(whole.stored.ttl_ms) if whole.stored is not None else None
+            payload = await in_daemon_thread(lambda: encoded_redacted(session_payload(whole, self._redaction)))
         changes = None
         if whole.stored is not None and not whole.origin:
             follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ...document.history.keyframes import replay_data
@@ -9,12 +10,20 @@ from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
 from ...document.timestamps import timestamp
 from ...sessions.whole_session import WholeSession
+from ..inspector import Inspector
 from ..redacted_sessions import redacted_sessions
 
+#: Maximum number of sessions that are read as a whole at the same time: each takes some ten times its size in memory.
+MAX_AT_ONCE = 4
 _CUT = (
     "The session is too large to compute all that is known of its earlier states here: `awictl session show --at` "
     "may know some of the fields that are unknown, and that others do not fit the newest state."
 )
+
+
+def payload_turns(_: Inspector) -> asyncio.Semaphore:
+    """Held while a session is read as a whole: all pages do that at once when Redis is back."""
+    return asyncio.Semaphore(MAX_AT_ONCE)
 
 
 def session_payload(whole: WholeSession, redaction: Redaction | None = None) -> dict[str, Any]:

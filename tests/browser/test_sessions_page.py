@@ -127,6 +127,8 @@ async def test_the_list(
         await expect(page.locator(".where-field mark")).to_have_text("a")
         await expect(field).to_have_attribute("aria-invalid", "true")
         await expect(row(page, 1)).to_contain_text("sess_000")
+        await field.fill("failed > 100")
+        await expect(page.get_by_text("No session matches this filter.")).to_be_visible()
         await field.fill("failed > 0")
         await expect(page.locator("[data-count]")).to_have_text(f"3 sessions of {COUNT + 2} match")
         await expect(field).to_be_focused()

@@ -87,6 +87,7 @@ export function SessionsPage({location, about}) {
     <${StreamState} state=${error ? null : state} />
     ${view?.degraded && html`<${Notice} kind="warn"><${Text} value=${view.degraded} max=${1000} /></${Notice}>`}
     ${view?.problem && html`<${Notice} kind="error"><${Text} value=${view.problem} max=${1000} /></${Notice}>`}
+    ${view?.complete && !view.total && html`<p>${view.where ? "No session matches this filter." : "There are no sessions."}</p>`}
     <${VirtualList}
       key=${view?.address ?? address}
       label="Sessions"

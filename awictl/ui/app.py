@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import AwiError
+from .abandoned import EndAbandoned
 from .api import about, agents, caches, compare, health, session, session_events, sessions
 from .inspector import Inspector
 from .responses import PROBLEM, encoded, problem_response
@@ -47,6 +49,7 @@ def create_app(inspector: Inspector) -> Starlette:
             Route("/static/{path:path}", files.serve),
             *(route for module in _API for route in module.ROUTES),
         ],
+        middleware=[Middleware(EndAbandoned)],
         lifespan=lifespan,
         exception_handlers={AwiError: _awi_error, HTTPException: _http_error},
     )

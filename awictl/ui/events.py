@@ -18,6 +18,7 @@ from .responses import encoded, problem_of, problem_response
 HEARTBEAT_SECONDS = 15.0
 #: The event that ends a stream with an error.
 PROBLEM_EVENT = "problem"
+_EVENTS = "text/event-stream"
 _HEARTBEAT = b":\n\n"
 #: Size of an event in bytes from which it matters how long it stays in memory.
 _LARGE = 65_536
@@ -33,9 +34,11 @@ def event_stream(
     streams are open.
     """
     inspector = inspector_of(request)
+    if request.method == "HEAD":
+        return Response(media_type=_EVENTS)
     if inspector.streams >= MAX_STREAMS:
         return problem_response(request, Unreachable(f"{MAX_STREAMS} pages are open already; close some"))
-    return StreamingResponse(_counted(request, events, redacted), media_type="text/event-stream")
+    return StreamingResponse(_counted(request, events, redacted), media_type=_EVENTS)
 
 
 async def _counted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -56,8 +55,8 @@ def redacted_value(value: Any, redaction: Redaction) -> Any:
 
 def problem_of(error: AwiError) -> dict[str, Any]:
     """An error as the members of a problem: its status, its kind, and the message for the operator."""
-    status = _status_of(error)
-    return {"status": status, "title": HTTPStatus(status).phrase, "detail": str(error)}
+    status, title = _kind_of(error)
+    return {"status": status, "title": title, "detail": str(error)}
 
 
 def problem_response(request: Request, error: AwiError) -> Response:
@@ -66,18 +65,19 @@ def problem_response(request: Request, error: AwiError) -> Response:
     return Response(encoded(request, problem), problem["status"], media_type=PROBLEM)
 
 
-def _status_of(error: AwiError) -> int:
+def _kind_of(error: AwiError) -> tuple[int, str]:
+    """The status of an error, and what an operator calls it."""
     match error:
         case InvalidInput():
-            return 400
+            return 400, "Invalid input"
         case NotFound():
-            return 404
+            return 404, "Not found"
         case TooLarge():
-            return 413
+            return 413, "Too large"
         case Refused():
-            return 409
+            return 409, "Refused"
         case InvalidData():
-            return 422
+            return 422, "Invalid data"
         case Unreachable():
-            return 503
-    return 500
+            return 503, "Unreachable"
+    return 500, "Error"

@@ -140,7 +140,7 @@ async def test_long_runs_and_an_outage(
 
         await proxy.cut_off()
         await page.get_by_role("button", name="Compare again").click()
-        await expect(page.get_by_role("alert")).to_contain_text("Service Unavailable")
+        await expect(page.get_by_role("alert")).to_contain_text("Unreachable")
         await expect(page.locator(".run-lines")).to_be_visible()
         proxy.refusing = False
         await expect(page.get_by_role("alert")).to_have_count(0)

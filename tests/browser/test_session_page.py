@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from support.valkey import ValkeyServer
 
 from awictl import StateManager
 from awictl.document.byte_layout import encode
+from awictl.document.history.moments import parse_moment_of
+from awictl.document.history.timeline import Timeline
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -60,6 +63,7 @@ async def test_the_steps_of_a_session(
         await steps_and_keys(page)
         await state_and_changes(page, states)
         await addresses(page)
+        await go_to(page, whole.timeline)
         await links_and_commands(page)
     assert sum("/api/sessions/" in url for url in open_page.watch(page).requests) == 2, "its events, and its string"
 
@@ -76,6 +80,10 @@ async def steps_and_keys(page: Page) -> None:
     for key, ordinal in (("Home", 0), ("PageDown", 20), ("ArrowRight", 21)):
         await press(page, key)
         await at(page, ordinal)
+    await page.get_by_role("listbox", name="Actions").focus()
+    for key, ordinal in (("ArrowDown", 22), ("ArrowDown", 23), ("ArrowUp", 22)):
+        await press(page, key)
+        await at(page, ordinal)
     await slider.fill("30")
     await at(page, 30)
     assert "action 30: " in str(await slider.get_attribute("aria-valuetext"))
@@ -88,7 +96,7 @@ async def steps_and_keys(page: Page) -> None:
     await at(page, 0)
     await page.locator(".timeline").evaluate("(one) => { one.scrollTop = 0; }")
     options = await page.locator("[role=option]").all_text_contents()
-    assert options[0].strip() == "2026-11-23" and options[1].startswith("0session_start")
+    assert options[0].strip() == "2026-11-23 UTC" and options[1].startswith("0session_start")
     assert options[7].startswith("6get_post✗failed+2.1 s") and "✓ok" in options[6]
 
     # keys that mean something else where they are pressed
@@ -187,6 +195,32 @@ async def addresses(page: Page) -> None:
     await expect(page.locator("main .notice.warn")).to_have_count(0)
 
 
+async def go_to(page: Page, timeline: Timeline) -> None:
+    """Go to an action by its number, a time, which is what it is for `session show --at`, or a text in it."""
+    await press(page, "Escape", "/")
+    field = page.get_by_role("searchbox", name="Go to an action")
+    await expect(field).to_be_focused()
+    for text, ordinal in (
+        *(("7", 7), ("post NOT found", 14), ("post NOT found", 30), ("post NOT found", 6)),
+        *(("23:45", 12), ("23:52:15", 26), ("2026-11-23T23:59:47", 42)),
+    ):
+        if ":" in text:
+            assert parse_moment_of(text).in_(timeline, datetime.now(UTC)) == ordinal
+        await field.fill(text)
+        await press(page, "Enter")
+        await at(page, ordinal)
+    for text, said in (
+        ("99", "There is no action 99"),
+        ("0:05", "was made until 2026-11-23 00:05:00 UTC"),
+        ("nowhere", "has this text"),
+    ):
+        await field.fill(text)
+        await press(page, "Enter")
+        await expect(page.locator(".go-to")).to_contain_text(said)
+    await page.evaluate("location.hash = 't=13'")
+    await at(page, 13)
+
+
 async def links_and_commands(page: Page) -> None:
     found = await page.locator(".facts a").evaluate_all("(all) => all.map((one) => one.getAttribute('href'))")
     where = "/sessions?where=agent+%3D%3D+%22agent+one%22"
@@ -220,6 +254,8 @@ async def test_a_session_that_goes_on(
     await manager.update_state_with_delta(APP, {"draft": {"text": "new"}}, {"action": "write"})
     await at(page, last + 1)
     await expect(page.locator(".changes li")).to_have_text('/draft added {"text": "new"}')
+    await expect(page.locator(".action time")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8}\.\d{3} UTC$"))
+    await expect(page.get_by_role("heading", name="Input").locator("+ .tree")).to_have_text("{}")
     await press(page, "ArrowLeft")
     await at(page, last)
     await expect(following).to_have_count(0)
@@ -274,6 +310,7 @@ async def test_what_is_missing_is_said(
 
     await visit(page, "/sessions/sess_cut")
     await at(page, 11)
+    await expect(page.locator(".facts dl")).to_contain_text("Missing8 actions (0–7)")
     assert "8 actions missing (0–7)" in (await page.locator("[role=option].gap").all_text_contents())[0]
     await press(page, "Home")
     await at(page, 8)

@@ -10,7 +10,7 @@ import {formatCount, formatDate} from "../widgets/time.js";
 
 // The fields of these documents are not known for certain: the first of several usual names is shown.
 const AUDIT = [
-  ["Time", time],
+  ["Time (UTC)", time],
   ["Operation", firstOf("operation", "action", "event")],
   ["OK", success],
   ["Status", firstOf("statusCode", "status")],
@@ -18,7 +18,7 @@ const AUDIT = [
   ["Details", firstOf("error", "errorMessage", "message", "endpoint", "path", "details")],
 ];
 const EVENTS = [
-  ["Time", time],
+  ["Time (UTC)", time],
   ["Severity", firstOf("severity")],
   ["Type", firstOf("type", "eventType", "event")],
   ["Resolved", resolved],

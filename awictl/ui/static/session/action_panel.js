@@ -3,8 +3,9 @@
 import {html, useMemo} from "../vendor/preact-htm.js";
 import {isObject} from "../document/json.js";
 import {Tree} from "../widgets/tree.js";
-import {formatDate, formatDuration} from "../widgets/time.js";
+import {formatDuration, formatMoment} from "../widgets/time.js";
 import {Text} from "../widgets/text.js";
+import {brief} from "./pointers.js";
 import {Outcome} from "./timeline.js";
 
 const SHOWN = ["t", "action", "input", "delta", "timestamp", "success", "observation"];
@@ -35,9 +36,11 @@ export function ActionPanel({step, row}) {
   }, [action, row]);
 }
 
+/** When an action was recorded; also as it is stored, if that is written differently. */
 function withDate(timestamp) {
-  const date = formatDate(timestamp);
-  return typeof timestamp === "string" && date !== timestamp ? `${date} UTC (${timestamp})` : String(timestamp);
+  if (typeof timestamp !== "string" || Number.isNaN(Date.parse(timestamp))) return brief(timestamp, 60);
+  const usual = new Date(timestamp).toISOString() === timestamp;
+  return `${formatMoment(timestamp)} UTC${usual ? "" : ` (${timestamp})`}`;
 }
 
 function othersOf(record) {

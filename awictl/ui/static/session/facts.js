@@ -7,7 +7,10 @@ import {Notice} from "../widgets/notices.js";
 import {Link, pageUrl, pathOf} from "../frame/router.js";
 import {Text} from "../widgets/text.js";
 import {Ago, Countdown, formatBytes, formatCount} from "../widgets/time.js";
+import {plural} from "./pointers.js";
 
+/** Gaps that are listed. */
+const MOST_GAPS = 4;
 const CACHE_PREFIX = "AWI:CACHE:LIST:";
 
 function text(value) {
@@ -34,6 +37,7 @@ export function Facts({payload, present, linked}) {
     live && ["Expires in", html`<${Countdown} until=${present.expires} />`],
     ["Last update", text(head.last_updated) ? html`<${Ago} iso=${head.last_updated} />` : "-"],
     ["Actions", html`${count(statistics.total_actions)}, ${count(statistics.failed_actions)} failed`],
+    ["Missing", missing(payload)],
     ["Size", formatBytes(present.bytes)],
     key && ["Query", link(pageUrl(pathOf("caches", key), {session: id}),
       html`<code><${Text} value=${key} max=${64} /></code>`)],
@@ -51,7 +55,7 @@ export function Facts({payload, present, linked}) {
       /></${Notice}>`)}
     ${linked && payload.redacted && html`<${Notice}>Redacted values: <${Text} value=${redactedText(payload.redacted)}
       /></${Notice}>`}
-    <dl>${facts.map((one) => one && html`<div key=${one[0]}><dt>${one[0]}</dt><dd>${one[1]}</dd></div>`)}</dl>
+    <dl>${facts.map((one) => one?.[1] && html`<div key=${one[0]}><dt>${one[0]}</dt><dd>${one[1]}</dd></div>`)}</dl>
   </header>`;
 }
 
@@ -60,6 +64,15 @@ function redactedText({values, pointers}) {
   const kinds = Object.entries(values).map(([kind, one]) => `${kind} ${one.values}`);
   const at = pointers.length ? `; values at ${pointers.join(", ")} wherever they occur` : "";
   return `${kinds.join(", ") || "none found"}${at}.`;
+}
+
+/** How many actions are missing, and which; null if none is. */
+function missing({gaps, breaks}) {
+  const number = gaps.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  const ranges = gaps.slice(0, MOST_GAPS).map(([first, last]) => (first === last ? first : `${first}–${last}`));
+  if (gaps.length > MOST_GAPS) ranges.push("…");
+  const parts = [number && `${plural(number, "action")} (${ranges.join(", ")})`, breaks.length && "unknown how many others"];
+  return parts.filter(Boolean).join(", ") || null;
 }
 
 function count(value) {

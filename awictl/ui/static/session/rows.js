@@ -58,7 +58,7 @@ export function rowsOf(steps, gaps, breaks) {
     }
     const day = time === null ? null : new Date(time).toISOString().slice(0, 10);
     if (day !== null && day !== lastDay) {
-      items.push({gap: false, day, text: day});
+      items.push({gap: false, day, text: `${day} UTC`});
       lastDay = day;
     }
     const row = {

@@ -40,7 +40,7 @@ export function usePlayer(rows, index, goTo) {
  * The slider and the buttons. `goTo(index)`: show a step; `newer`: how many have come while an older one is shown;
  * `following`: whether the newest one is shown, whatever comes.
  */
-export function Scrubber({row, count, player, goTo, newer, following, compress, onCompress, onHelp}) {
+export function Scrubber({row, count, player, goTo, newer, following, compress, onCompress, onHelp, children}) {
   const {index} = row;
   const said = `action ${row.ordinal}: ${row.name}${row.outcome ? `, ${row.outcome}` : ""}` +
     (row.iso === null ? "" : `, ${formatTime(row.iso)}`);
@@ -66,6 +66,7 @@ export function Scrubber({row, count, player, goTo, newer, following, compress, 
         /> shorten idle time</label>
       ${newer > 0 && html`<button type="button" class="newer" onClick=${() => goTo(count - 1)}>${newer} newer</button>`}
       <button type="button" class="help" aria-haspopup="dialog" onClick=${onHelp}>Keys</button>
+      ${children}
     </div>
   </div>`;
 }
@@ -78,6 +79,7 @@ const KEYS = [
   ["Space", "play and pause, at the pace of the timestamps; long pauses are shortened"],
   ["+ −", "faster and slower"],
   ["N, P", "next and previous action that failed"],
+  ["/", "go to an action: its number, a time in UTC, or a text in it"],
   ["?", "these keys"],
 ];
 

@@ -6,6 +6,7 @@ import {Replay} from "../document/replay.js";
 import {ActionPanel} from "./action_panel.js";
 import {stepState} from "./changes.js";
 import {Facts, SessionCommands} from "./facts.js";
+import {GoTo, stepOf} from "./go_to.js";
 import {usePermalink} from "./permalink.js";
 import {Raw} from "./raw.js";
 import {findStep, rowsOf} from "./rows.js";
@@ -62,6 +63,7 @@ function Steps({payload, timeline, model, breaks, following, version}) {
   const last = rows.length - 1;
   const [compress, setCompress] = useState(true);
   const [help, setHelp] = useState(false);
+  const field = useRef(null);
   const [chosen, choose] = usePermalink();
   // null: the newest step, whatever comes
   const found = chosen === null ? {index: last} : findStep(timeline, payload.gaps, chosen.key);
@@ -94,8 +96,10 @@ function Steps({payload, timeline, model, breaks, following, version}) {
     "-": player.slower,
     n: () => failed(1),
     p: () => failed(-1),
+    "/": () => field.current.focus(),
     "?": () => setHelp(true),
   });
+  const find = (text) => stepOf(text, {timeline, steps: model.replay.steps, gaps: payload.gaps, index});
   const newer = useNewer(chosen, following, rows[last].ordinal);
   const change = useMemo(() => stepState(model.replay, breaks, index), [model, index, version]);
   return html`
@@ -104,7 +108,9 @@ function Steps({payload, timeline, model, breaks, following, version}) {
       <${Strip} timeline=${timeline} index=${index} compress=${compress} onSelect=${goTo} />
       <${Scrubber} row=${row} count=${rows.length} player=${player} goTo=${goTo} newer=${newer} compress=${compress}
         following=${following && chosen === null}
-        onCompress=${setCompress} onHelp=${() => setHelp(true)} />
+        onCompress=${setCompress} onHelp=${() => setHelp(true)}>
+        <${GoTo} field=${field} goTo=${jump} find=${find} />
+      </${Scrubber}>
     </div>
     <div class="columns">
       <${Timeline} timeline=${timeline} index=${index} onSelect=${jump} goTo=${goTo} />

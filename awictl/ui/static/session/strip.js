@@ -1,6 +1,8 @@
 // The whole life of a session in one line: a tick for each action, along the time.
 
 import {html, useMemo, useRef} from "../vendor/preact-htm.js";
+import {formatMoment} from "../widgets/time.js";
+import {visible} from "../widgets/text.js";
 import {IDLE_MS} from "./rows.js";
 
 const WIDTH = 2000;
@@ -71,9 +73,15 @@ export function Strip({timeline, index, compress, onSelect}) {
       <path class="failed" d=${ticks(rows, laid.places, (row) => row.outcome === "failed", 0)} />
     </svg>`;
   }, [timeline, laid]);
-  const select = (event) => {
+  const indexAt = (event) => {
     const {left, width} = box.current.getBoundingClientRect();
-    onSelect(nearest(laid.places, (event.clientX - left) / width));
+    return nearest(laid.places, (event.clientX - left) / width);
+  };
+  const select = (event) => onSelect(indexAt(event));
+  const onPointerMove = (event) => {
+    if (event.buttons === 1) select(event);
+    const {ordinal, name, iso} = timeline.rows[indexAt(event)];
+    box.current.title = `${ordinal} ${visible(name)}${iso === null ? "" : `, ${formatMoment(iso)} UTC`}`;
   };
   const onPointerDown = (event) => {
     if (event.button) return;
@@ -81,7 +89,7 @@ export function Strip({timeline, index, compress, onSelect}) {
     select(event);
   };
   return html`<div class="strip" aria-hidden="true" ref=${box} onPointerDown=${onPointerDown}
-    onPointerMove=${(event) => event.buttons === 1 && select(event)}>
+    onPointerMove=${onPointerMove}>
     ${drawing}
     <div class="marker" style=${{left: `${(laid.places[index] ?? 0) * 100}%`}}></div>
   </div>`;

@@ -60,6 +60,12 @@ export function formatTime(iso) {
   return Number.isNaN(then) ? String(iso ?? "-") : new Date(then).toISOString().slice(11, 23);
 }
 
+/** A date and time with milliseconds, in UTC; the text itself if it is none. */
+export function formatMoment(iso) {
+  const then = Date.parse(iso);
+  return Number.isNaN(then) ? String(iso ?? "-") : new Date(then).toISOString().slice(0, 23).replace("T", " ");
+}
+
 /** A date and time in UTC; the text itself if it is none. */
 export function formatDate(iso) {
   const then = Date.parse(iso);

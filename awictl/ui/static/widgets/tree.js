@@ -87,7 +87,7 @@ class Node extends Component {
       update();
     };
     return html`<li class=${change ? change.kind : null}>
-      <div class="row">
+      <div class=${container ? "row" : "row plain"}>
         ${container
           ? html`<button type="button" class="toggle" aria-expanded=${String(open)} onClick=${toggle}>
               <span class="arrow" aria-hidden="true"></span><${Key} name=${name} /></button>`
@@ -116,7 +116,7 @@ function Absent({tree, name, place}) {
     return null;
   }
   return html`<li class=${change?.kind ?? "unknown"}>
-    <div class="row"><span class="leaf"><${Key} name=${name} /></span>
+    <div class="row plain"><span class="leaf"><${Key} name=${name} /></span>
       ${change ? null : html`<span class="nothing">not known</span>`}
       <${Badges} marks=${tree.marks} place=${place} />
     </div>

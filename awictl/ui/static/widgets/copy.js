@@ -1,6 +1,6 @@
 // Commands and values that can be copied.
 
-import {html, useState} from "../vendor/preact-htm.js";
+import {html, useRef, useState} from "../vendor/preact-htm.js";
 import {visible} from "./text.js";
 
 /** A word as a POSIX shell reads it. */
@@ -9,17 +9,33 @@ export function shellQuote(word) {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** Copy a text. Browsers have no clipboard for pages that come over HTTP from another machine: there, as a selection. */
+async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("the browser refuses");
+  return undefined;
+}
+
 /** A button that copies a text, or what a function returns. `label`: what is copied, for screen readers. */
 export function CopyButton({text, label = "copy"}) {
   const [state, setState] = useState("");
+  const timer = useRef(null);
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(typeof text === "function" ? text() : text);
+      await copyText(typeof text === "function" ? text() : text);
       setState("copied");
     } catch {
       setState("select the text and copy it");
     }
-    setTimeout(() => setState(""), 2000);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setState(""), 2000);
   };
   return html`<button type="button" class="small copy" aria-label=${label} onClick=${copy}>copy</button
     ><span role="status" class="muted">${state}</span>`;

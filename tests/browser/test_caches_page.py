@@ -65,6 +65,7 @@ async def test_what_is_cached_and_why_a_query_is_not(
     await page.get_by_label("Filters (JSON)").fill("{")
     await page.get_by_role("button", name="Diagnose").click()
     await expect(page.get_by_role("alert")).to_contain_text("filters is not valid JSON")
+    await expect(found).to_have_count(0)
     await page.go_back()
     await page.get_by_label("or the query of a session").fill(session_id)
     await page.get_by_role("button", name="Diagnose").click()

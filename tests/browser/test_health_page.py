@@ -57,12 +57,12 @@ async def _visit(open_page: Pages, inspector: Inspector, valkey: ValkeyServer, p
 
     expiries = page.locator(".expiries")
     await expect(expiries.locator("tbody tr")).to_have_text(
-        ["less than 1 min1", "less than 5 min0", "less than 10 min0", "less than 20 min3"]
+        ["10 s to 1 min1", "1 min to 5 min0", "5 min to 10 min0", "10 min to 20 min3"]
     )
     widths = await expiries.locator("rect").evaluate_all("all => all.map((one) => one.getAttribute('width'))")
     assert [width[:4] for width in widths] == ["33.3", "0%", "0%", "100%"]
     await expiries.get_by_label("Kind of key").select_option("diff")
-    await expect(expiries.locator("tbody tr")).to_have_text(["less than 5 min1"])
+    await expect(expiries.locator("tbody tr")).to_have_text(["1 min to 5 min1"])
     memory = page.get_by_role("region", name="Memory by kind of key").locator("tbody tr")
     await expect(memory.first).to_contain_text("session")
     await page.get_by_role("button", name="Check again").click()

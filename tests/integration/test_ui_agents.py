@@ -70,6 +70,7 @@ async def test_the_list(valkey: ValkeyServer, of_mongo: Settings) -> None:
             assert one.items() <= (expected | {"session_id": one["session_id"]}).items()
         app = next(one for one in shown["agents"] if one["agent_id"] == APP_ID)
         assert (app["session_id"], app["last_used_at"]) == ("sess_app", "2099-01-02T03:04:05.678Z")
+        assert (await ok(client, f"/api/agents/{APP_ID}"))["record"]["last_used_at"] == app["last_used_at"]
         assert (shown["total"], shown["matching"], shown["problem"]) == (3, 3, None)
         assert shown["states"] == {"active": 2, "suspended": 1}
         for secret in (*secrets, APP_SECRET):

@@ -97,7 +97,8 @@ async def agent(request: Request) -> Response:
     except AwiError as error:
         problems["session"] = problem_of(error)
     row = record.row() if record is not None else None
-    if row is not None:
+    if row is not None and record is not None:
+        row["last_used_at"] = await _last_used(manager, record)
         row["suspensions_total"] = len(row["suspensions"])
         row["suspensions"] = row["suspensions"][-MAX_SUSPENSIONS:][::-1]
     return _response(request, {"agent_id": agent_id, "record": row, "session": session, "problems": problems})
@@ -141,11 +142,24 @@ def _has(record: AgentRecord, text: str) -> bool:
     return any(text in one.casefold() for one in (key.agent_id, key.name, key.description or ""))
 
 
+async def _last_used(manager: StateManager, record: AgentRecord) -> str | None:
+    try:
+        current = await current_sessions(manager.store, [record.key.agent_id])
+    except AwiError:
+        current = {}  # which is reported beside the current session
+    return _newest_use(record, current.get(record.key.agent_id))
+
+
+def _newest_use(record: AgentRecord, current: CurrentSession | None) -> str | None:
+    """When its key was used last, or its current session, as ISO 8601."""
+    used = [record.last_used, parse_timestamp(current.last_activity) if current is not None else None]
+    return optional_timestamp(max((one for one in used if one is not None), default=None))
+
+
 def _listed(record: AgentRecord, current: CurrentSession | None) -> dict[str, Any]:
     row = record.row()
-    used = [record.last_used, parse_timestamp(current.last_activity) if current is not None else None]
     return {name: row[name] for name in _LISTED} | {
-        "last_used_at": optional_timestamp(max((one for one in used if one is not None), default=None)),
+        "last_used_at": _newest_use(record, current),
         "session_id": current.session_id if current is not None else None,
     }
 

@@ -32,10 +32,10 @@ export function Diagnosis({query}) {
       <summary><h2>Why is a query not cached?</h2></summary>
       <${Form} query=${query} busy=${busy} onSame=${again} />
       <div role="status" class=${busy ? "" : "visually-hidden"}>
-        ${busy ? "Looking for it, and for similar queries…" : value && (value.hit ? "It is cached." : "It is not cached.")}
+        ${busy ? "Looking for it, and for similar queries…" : value && !error && (value.hit ? "It is cached." : "It is not cached.")}
       </div>
       ${error && html`<${Problem} error=${error} onRetry=${again} />`}
-      ${value && !busy && html`<${Found} value=${value} query=${query} />`}
+      ${value && !busy && !error && html`<${Found} value=${value} query=${query} />`}
     </details>
   </section>`;
 }

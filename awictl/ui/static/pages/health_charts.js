@@ -12,10 +12,16 @@ function bound(ms) {
   return `${ms / size} ${unit}`;
 }
 
+/** What a bucket is called; `from`, `below`: its bounds in milliseconds, `below` null for none. */
+function labelOf(from, below) {
+  if (below === null) return `${bound(from)} or more`;
+  return from === undefined ? `less than ${bound(below)}` : `${bound(from)} to ${bound(below)}`;
+}
+
 /** The buckets of a kind from the first with keys to the last: `{label, count}`. */
 export function bucketsOf(kind) {
   const all = kind.left.map(({below_ms, count}, index) => ({
-    label: below_ms === null ? `${bound(kind.left[index - 1].below_ms)} or more` : `less than ${bound(below_ms)}`,
+    label: labelOf(kind.left[index - 1]?.below_ms, below_ms),
     count,
   }));
   const first = all.findIndex((one) => one.count);

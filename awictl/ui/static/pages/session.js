@@ -36,7 +36,7 @@ class Followed {
       this.banner = {kind: "warn", text: value.message};
       if (this.live) this.live = {...this.live, present: {...this.live.present, gone: true}};
     } else if (name === "away") {
-      this.banner = {kind: "warn", text: value.message};
+      this.banner = {kind: "warn", text: `The session cannot be followed at the moment: ${value.message}`};
     } else if (name === "back") {
       this.banner = null;
     } else if (name === "unreadable" || name === "problem") {

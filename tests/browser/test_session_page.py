@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
-from support.archives import saved, session, snapshot, stamp
-from support.browser import Pages, visit
+from support.browser import Pages
 from support.cli import unchanged
-from support.documents import APP_FILES, app_updated, document, put
+from support.documents import APP_FILES, document, put
 from support.inspector import Inspector
 from support.ui_scene import APP
 from support.ui_story import story
@@ -99,6 +98,17 @@ async def steps_and_keys(page: Page) -> None:
     assert options[0].strip() == "2026-11-23 UTC" and options[1].startswith("0session_start")
     assert options[7].startswith("6get_post✗failed+2.1 s") and "✓ok" in options[6]
 
+    # two pauses of 380 s, after 17 and after 40 actions, take most of the time, unless they are shortened
+    await page.get_by_role("slider", name="Step").fill("17")
+    await at(page, 17)
+    assert 0.2 < await marker(page) < 0.3 and await page.locator(".strip rect.idle").count() == 2
+    idle = page.get_by_role("checkbox", name="shorten idle time")
+    await idle.uncheck()
+    await expect(page.locator(".marker")).to_have_attribute("style", re.compile(r"left: [0-9]\."))
+    await idle.check()
+    await press(page, "Tab", "Home")
+    await at(page, 0)
+
     # keys that mean something else where they are pressed
     changed = page.get_by_role("checkbox", name="only changed")
     await changed.focus()
@@ -123,6 +133,12 @@ async def steps_and_keys(page: Page) -> None:
     await expect(page.locator(".speed")).to_have_text("64 ×")
     await at(page, LAST)
     await expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+async def marker(page: Page) -> float:
+    """Where the strip shows the step, from 0 to 1."""
+    left: float = await page.locator(".marker").evaluate("(one) => parseFloat(one.style.left) / 100")
+    return left
 
 
 async def state_and_changes(page: Page, states: dict[int, Any]) -> None:
@@ -285,56 +301,3 @@ async def test_a_session_that_goes_on(
     put(valkey, encode(document([0, 0], APP)), APP)
     await at(page, 1)
     await expect(page.get_by_text("not valid JSON")).to_have_count(0)
-
-
-async def test_what_is_missing_is_said(
-    open_page: Pages, inspector: Inspector, manager: StateManager, valkey: ValkeyServer
-) -> None:
-    cut = document([0] * 12, "sess_cut")
-    cut["history"]["actions"] = cut["history"]["actions"][8:]
-    cut["history"]["actions"][-1] |= {"delta": {"new": 1, "page_state": {"pagination": {"total_pages": 1}}}}
-    cut["new"] = 1
-    put(valkey, encode(cut), "sess_cut")
-    odd = document([0] * 3, "sess_odd", a=5)  # an action set it to 1, and no other one changed it
-    odd["history"]["actions"][1]["delta"]["a"] = 1
-    put(valkey, encode(odd), "sess_odd")
-    # of two writers, the second one overwrote what the first one did
-    for count, name in ((1, "next_page"), (2, "search")):
-        other = session(3, "sess_other")
-        for number in range(count):
-            app_updated(other, stamp(10 + number), action=name)
-        await saved(manager.required_archive(), snapshot(other))
-
-    page = await open_page(inspector, "/sessions/sess_other#t=3")
-    await at(page, 3)
-    row = page.get_by_role("option").filter(has_text="overwritten").first
-    await expect(row).to_contain_text("next_page")
-    await row.click()
-    await expect(page.get_by_text("Another writer overwrote this action")).to_be_visible()
-    await page.wait_for_url("**#t=3-1")
-
-    await visit(page, "/sessions/sess_cut")
-    await at(page, 11)
-    await expect(page.locator(".facts dl")).to_contain_text("Missing8 actions (0–7)")
-    assert "8 actions missing (0–7)" in (await page.locator("[role=option].gap").all_text_contents())[0]
-    await press(page, "Home")
-    await at(page, 8)
-    await expect(page.locator(".changes")).to_contain_text("Earlier actions are missing: what this one changed is")
-    rows = [one.replace("⋯", "") for one in await rows_of(page)]
-    assert {"newnot known", "total_pagesnot known", 'agent_name"BrowserUseAgent"'} <= set(rows), rows
-    await page.evaluate("location.hash = 't=5'")
-    await expect(page.get_by_text("Action 5 is missing, as are all from 0 to 7.")).to_be_visible()
-
-    await visit(page, "/sessions/sess_odd#t=1")
-    await at(page, 1)
-    await expect(page.get_by_text("Not sure: the present state does not fit the actions in 1 field.")).to_be_visible()
-    assert [one for one in await rows_of(page) if one.startswith("a1") and "not sure" in one]
-
-    await visit(page, "/sessions/sess_nowhere")
-    await expect(page.get_by_role("alert")).to_contain_text("check that the id is complete")
-    put(valkey, b"{", "sess_nowhere")
-    await expect(page.get_by_role("alert")).to_contain_text("not valid JSON")
-    await page.get_by_role("button", name="Load the stored string").click()
-    await expect(page.locator(".raw pre")).to_have_text("{")
-    put(valkey, encode(document([0], "sess_nowhere")), "sess_nowhere")
-    await at(page, 0)

@@ -22,6 +22,9 @@ const PAGES = [
   {path: "/health", title: "Health", page: HealthPage},
 ];
 
+/** Maximum length of an id in the title of the document. */
+const MOST_TITLE = 200;
+
 /** The page of a path, and the id in it. */
 function pageOf(path) {
   if (path === "/") return {...PAGES[0], id: null};
@@ -60,7 +63,7 @@ function App() {
     return () => clearInterval(timer);
   }, []);
   useEffect(() => {
-    document.title = `${visible(found?.id ?? found?.title ?? "Not found")} · awictl`;
+    document.title = `${visible(found?.id ?? found?.title ?? "Not found").slice(0, MOST_TITLE)} · awictl`;
   }, [found?.id, found?.title]);
   return html`
     <a class="skip" href="#main">Skip to the page</a>

@@ -2,10 +2,11 @@
 
 import {html, useState} from "../vendor/preact-htm.js";
 
-// control characters, soft hyphen, zero width and bidi controls, line separators, lone surrogates, tags
+// control characters, soft hyphen, zero width and bidi controls, line separators, lone surrogates, tags; and combining
+// marks after so many others that they would cover the text around them
 const HIDDEN = new RegExp(
-  "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb" +
-    "\\u{e0000}-\\u{e007f}]|[\\ud800-\\udfff]",
+  "(?:[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb" +
+    "\\u{e0000}-\\u{e007f}]|[\\ud800-\\udfff]|(?<=\\p{M}{6})\\p{M})+",
   "gu",
 );
 
@@ -14,7 +15,11 @@ export const SHOWN = 300;
 /** Number of characters that are shown at most, even on demand. */
 export const MOST = 200000;
 
-function escaped(character) {
+function escaped(characters) {
+  return Array.from(characters, escapedOne).join("");
+}
+
+function escapedOne(character) {
   const code = character.codePointAt(0);
   if (code > 0xffff) return `\\u{${code.toString(16)}}`;
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
@@ -31,7 +36,7 @@ function parts(text) {
   let end = 0;
   for (const match of text.matchAll(HIDDEN)) {
     if (match.index > end) found.push(text.slice(end, match.index));
-    found.push(html`<span class="escape" title="an invisible character">${escaped(match[0])}</span>`);
+    found.push(html`<span class="escape" title="invisible characters">${escaped(match[0])}</span>`);
     end = match.index + match[0].length;
   }
   if (end < text.length) found.push(text.slice(end));

@@ -61,6 +61,10 @@ async def fill(valkey: ValkeyServer, mongo: MongoServer, manager: StateManager, 
     broken.append(compact(a_session(secret, statistics=secret, created_at=secret, trimmed_actions=secret)))
     put(valkey, compact(a_session(secret)), LIVE, 500)
     put(valkey, compact(a_session(secret, OTHER, other=1)), OTHER, 500)
+    # the list cuts texts after 200 characters, which must not leave a part of a secret
+    cut = a_session(secret, agent_name="x" * 190 + f" {secret}", cut=1)
+    cut["page_state"]["route"] = "/" * 190 + f" {secret}"
+    broken.append(compact(cut))
     for number, raw in enumerate(broken):
         put(valkey, raw, f"sess_broken_{number}", 500)
     for prefix in (SESSION_PREFIX, AGENT_PREFIX, DIFF_PREFIX, CACHE_PREFIX, IMAGE_PREFIX, "RATELIMIT:", "other:"):
@@ -125,8 +129,8 @@ async def test_no_secret_leaves_and_nothing_is_written(valkey: ValkeyServer, mon
     with monitored(valkey) as recorded:
         async with inspected(settings, redaction=redaction) as client:
             async for path, text in everything(client, sessions, agent):
-                if secret in text.replace("%40", "@"):
-                    leaks.append((path, text[max(text.find(secret) - 200, 0) :][:300]))
+                if secret[:9] in text:
+                    leaks.append((path, text[max(text.find(secret[:9]) - 200, 0) :][:300]))
     assert leaks == []
     assert set(recorded.names) <= READING
     assert contents(mongo) == before

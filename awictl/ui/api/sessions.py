@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...agents.secret import mask_whole_secrets
 from ...errors import InvalidInput
 from ...sessions.where.grammar import parse
 from ..events import event_stream
@@ -66,7 +67,13 @@ def _value(request: Request, window: Window) -> dict[str, Any]:
 
 def _listings(inspector: Inspector) -> Listings:
     """The lists of all pages."""
-    listings = Listings(SessionSource(inspector.manager, inspector.options.rate))
+    redaction = inspector.options.redaction
+
+    def clean(text: str) -> str:
+        masked = mask_whole_secrets(text)
+        return str(redacted_value(masked, redaction)) if redaction is not None else masked
+
+    listings = Listings(SessionSource(inspector.manager, inspector.options.rate, clean))
     inspector.background.push_async_callback(listings.close)
     return listings
 

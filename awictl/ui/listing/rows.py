@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from ...agents.secret import mask_whole_secrets
 from ...document.timestamps import EPOCH, timestamp
 from ...sessions.summaries import SessionState, Summary, epoch_ms
 from ...sessions.where.fields import Place
 
-#: Characters of a text that a list shows.
-_SHOWN = 200
+#: Characters of a text that a list shows, and in which secrets are looked for before it is cut.
+_SHOWN, _CLEANED = 200, 20_000
 #: Number of different texts of which only one copy is kept.
 _SHARED_TEXTS = 10_000
 #: Difference between two times at which a session expires that is taken for imprecision, in milliseconds.
@@ -23,6 +24,10 @@ EXPIRY_PRECISION_MS = 1_000
 #: An unknown number in a column; less than every other.
 UNKNOWN = -(2**63)
 _LARGEST = 2**63 - 1
+
+
+#: Removes secrets from a text.
+Clean = Callable[[str], str]
 
 
 class RowState(StrEnum):
@@ -51,13 +56,16 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
 
     @classmethod
-    def of(cls, summary: Summary, total: Any, place: Place, now: int) -> Row:
-        """The row of a session that was read `now`, in milliseconds since 1970. `total`: as in `SessionValues`."""
+    def of(cls, summary: Summary, total: Any, place: Place, now: int, clean: Clean = mask_whole_secrets) -> Row:
+        """The row of a session that was read `now`, in milliseconds since 1970. `total`: as in `SessionValues`.
+
+        `clean`: removes secrets from a text before it is cut; a part of one would not be recognized.
+        """
         return cls(
             summary.session_id,
-            _cut(summary.agent_id),
-            _cut(summary.agent_name),
-            _cut(summary.route),
+            _cut(summary.agent_id, clean),
+            _cut(summary.agent_name, clean),
+            _cut(summary.route, clean),
             total if type(total) is int else summary.actions,
             summary.failed_actions,
             epoch_ms(summary.last_activity),
@@ -65,7 +73,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
             summary.bytes,
             summary.state.value,
             place.value,
-            _cut(summary.error),
+            _cut(summary.error, clean),
         )
 
     def is_like(self, other: Row) -> bool:
@@ -90,8 +98,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return value
 
 
-def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _cut(text: str | None, clean: Clean) -> str | None:
+    return text if text is None or len(text) <= _SHOWN else f"{clean(text[:_CLEANED])[:_SHOWN]}…"
 
 
 def _iso(moment: int | None) -> str | None:

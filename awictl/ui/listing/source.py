@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
+from ...agents.secret import mask_whole_secrets
 from ...sessions.manager import StateManager
 from ...sessions.selection import SelectedBatch, values_of
 from ...sessions.where.fields import Place
 from ...sessions.where.grammar import WhereExpression, parse, parse_field
 from ...store.base import SessionVersion
 from ...util.fingerprint_set import FingerprintSet
-from .rows import EXPIRY_PRECISION_MS, Row
+from .rows import EXPIRY_PRECISION_MS, Clean, Row
 
 #: The number of all actions that there ever were.
 _TOTAL = "total"
@@ -26,9 +27,10 @@ def now_ms() -> int:
 class SessionSource:
     """Reads the sessions of a list. Every method raises the errors of `awictl.errors`."""
 
-    def __init__(self, manager: StateManager, rate: float | None = None) -> None:
-        """`rate`: maximum number of keys to scan per second."""
+    def __init__(self, manager: StateManager, rate: float | None = None, clean: Clean = mask_whole_secrets) -> None:
+        """`rate`: maximum number of keys to scan per second. `clean`: as for `Row.of`."""
         self._manager = manager
+        self._clean = clean
         self._rate = rate
         #: What the server of the live sessions is, for messages.
         self.name = manager.store.name
@@ -49,14 +51,14 @@ class SessionSource:
         found = self._manager.selection.find_live(_parsed(where), value=parse_field(_TOTAL), rate=self._rate, seen=seen)
         async with aclosing(found) as batches:
             async for batch in batches:
-                yield batch.read, _rows(batch)
+                yield batch.read, self._rows(batch)
 
     async def archived(self, where: str | None) -> AsyncGenerator[tuple[int, list[Row]], None]:
         """The same of the archive, with the sessions that are live."""
         found = self._manager.selection.find_archived(_parsed(where), value=parse_field(_TOTAL))
         async with aclosing(found) as batches:
             async for batch in batches:
-                yield batch.read, _rows(batch)
+                yield batch.read, self._rows(batch)
 
     async def changed(self, rows: Sequence[Row], known: dict[str, SessionVersion]) -> list[Row]:
         """Those of these live sessions that have changed, as they are now.
@@ -78,23 +80,22 @@ class SessionSource:
         known |= versions
         return [current.get(row.session_id) or row.gone() for row in changed]
 
+    def _rows(self, batch: SelectedBatch) -> list[Row]:
+        now = now_ms()
+        return [Row.of(summary, total, batch.place, now, self._clean) for summary, total in batch.sessions]
+
     async def _read(self, session_ids: Sequence[str]) -> list[Row]:
         if not session_ids:
             return []
         listed = await self._manager.store.list(session_ids)
         now = now_ms()
         sessions = map(values_of, listed)
-        return [Row.of(one.summary, one.total, Place.LIVE, now) for one in sessions]
+        return [Row.of(one.summary, one.total, Place.LIVE, now, self._clean) for one in sessions]
 
 
 def _parsed(where: str | None) -> WhereExpression | None:
     """The expression; parsed for each scan, because `2h ago` is then another time."""
     return parse(where) if where is not None else None
-
-
-def _rows(batch: SelectedBatch) -> list[Row]:
-    now = now_ms()
-    return [Row.of(summary, total, batch.place, now) for summary, total in batch.sessions]
 
 
 def _fits(row: Row, version: SessionVersion, server_now: int | None, now: int) -> bool:

@@ -416,6 +416,26 @@ async def test_too_many_lists() -> None:
     await kept.close()
 
 
+async def test_a_driver_that_turns_a_cancellation_into_an_error() -> None:
+    """A list ends all the same: otherwise, the inspector would not stop."""
+    clock = FakeClock()
+    source = FakeSource(clock)
+    kept = Listings(source, clock)  # type: ignore[arg-type]
+
+    async def live(where: str | None, seen: FingerprintSet) -> AsyncGenerator[tuple[int, list[Row]], None]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unreachable("the connection was closed") from None
+        yield 0, []
+
+    source.live = live  # type: ignore[method-assign]
+    async with kept.use(None, archived=False):
+        await clock.pass_by(1.0)
+    async with asyncio.timeout(30):
+        await kept.close()
+
+
 async def test_a_list_that_has_failed_is_begun_anew() -> None:
     clock = FakeClock()
     source = FakeSource(clock)

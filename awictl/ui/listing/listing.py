@@ -68,17 +68,24 @@ class SessionListing:
 
     async def run(self) -> None:
         """Read the sessions until cancelled."""
-        tasks = [self._scan(self._live, self._live_batches, after=None)]
+        work = [self._tick(), self._scan(self._live, self._live_batches, after=None)]
         if self._has_archived:
-            tasks.append(self._scan(self._archived, self._archived_batches, after=self._live))
+            work.append(self._scan(self._archived, self._archived_batches, after=self._live))
+        tasks = [asyncio.create_task(one) for one in work]
         try:
-            async with asyncio.TaskGroup() as group:
-                for one in [*tasks, self._tick()]:
-                    group.create_task(one)
-        except BaseExceptionGroup as errors:
-            self._failure = errors.exceptions[0]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:  # only an error ends it
+                task.result()
+        except Exception as error:
+            self._failure = error
             self._notify()
             raise
+        finally:
+            while left := [one for one in tasks if not one.done()]:
+                for one in left:
+                    one.cancel()
+                await asyncio.wait(left, timeout=0.1)  # the driver may turn a cancellation into another error
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what pages show
 

@@ -1,4 +1,4 @@
-"""The events of the page of a session: what happened, nothing twice, and recovery from everything; and its string."""
+"""The events of the page of a session: what happened, nothing twice, and recovery from everything."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
-from support.api import APP_SECRET
 from support.cli import unchanged
-from support.documents import AGENT_ID, APP_FILES, SESSION_ID, action, compact, document, put
+from support.documents import AGENT_ID, SESSION_ID, action, compact, document, put
 from support.fallback_site import Site
 from support.mongo import MongoServer
 from support.proxy import Proxy
-from support.ui_client import inspected
 from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
@@ -32,7 +29,6 @@ from awictl.ui.api.session_events import SessionEvents
 from awictl.ui.api.session_payload import session_payload
 
 Open = Callable[..., "Watched"]
-APP = "sess_fa98b181260642d9bf08786c6737970a"
 
 
 class Watched:
@@ -238,6 +234,23 @@ async def test_redis_goes_away_and_comes_back(
         await page.close()
 
 
+async def test_an_archived_session_while_redis_is_away(site: Site) -> None:
+    """Redis may have a newer state, which the page says."""
+    await site.manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
+    await site.manager.end_session(SESSION_ID)
+    page = Watched(site.manager)
+    name, payload = await page.next()
+    assert (name, payload["place"], payload["degraded"]) == ("session", "archived", False)
+    await site.redis_away()
+    name, payload = await page.next()
+    assert (name, payload["place"], payload["degraded"]) == ("session", "archived", True)
+    assert "may have a newer state" in payload["origin"]
+    await site.redis_back()
+    name, payload = await page.next()
+    assert (name, payload["place"], payload["degraded"]) == ("session", "archived", False)
+    await page.close()
+
+
 async def test_what_the_journal_has_while_redis_is_away(site: Site) -> None:
     """The page goes on with what is recorded in MongoDB, and with what Redis has when it is back."""
     await site.manager.initialize_session(AGENT_ID, "Agent", session_id=SESSION_ID)
@@ -286,47 +299,6 @@ async def test_nothing_is_written(watch: Open, valkey: ValkeyServer) -> None:
         await page.next()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(page.next(), 0.05)
-
-
-# -- the stored string
-
-
-async def raw(client: httpx.AsyncClient, session_id: str = SESSION_ID) -> httpx.Response:
-    return await client.get(f"/api/sessions/{session_id}/raw")
-
-
-async def test_the_stored_string(
-    valkey: ValkeyServer, mongo: MongoServer, archiving: Settings, writer: StateManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(valkey, APP_FILES[2].read_bytes(), APP)
-    put(valkey, b'{"session_id": not JSON \xff ' + APP_SECRET.encode())
-    put(valkey, encode(document([0], "sess_old")), "sess_old")
-    await writer.end_session("sess_old")
-    async with inspected(archiving) as client:
-        shown = await raw(client, APP)
-        assert shown.content == APP_FILES[2].read_bytes() and shown.headers["content-type"].startswith("text/plain")
-        assert (await raw(client)).text == '{"session_id": not JSON \\xff agent_********'
-        assert '"session_end"' in (await raw(client, "sess_old")).text
-        missing = await raw(client, "sess_missing")
-        assert missing.status_code == 404 and "`awictl session list -o ids`" in missing.json()["detail"]
-        assert (await raw(client, "no-session-id")).status_code == 400
-        monkeypatch.setattr(session_events, "MAX_RAW", 31)
-        assert (await raw(client)).text == '{"session_id": not JSON \\xff ag\n… 12 more characters', (
-            "a key is masked first"
-        )
-
-
-async def test_the_stored_string_of_an_inspector_that_redacts(valkey: ValkeyServer, archiving: Settings) -> None:
-    made = document([0, 0], note="mail mira@example.com")
-    made["history"]["actions"][1]["observation"] = "from jonas@example.com"
-    put(valkey, encode(made | {"page_state": {"filters": {"q": "hidden"}}}))
-    put(valkey, b'{"broken": "akiko@example.com"', "sess_bad")
-    async with inspected(archiving, redaction=parse_redaction(["default", "/page_state/filters/q"])) as client:
-        text = (await raw(client)).text
-        assert len(json.loads(text)["history"]["actions"]) == 2
-        broken = await raw(client, "sess_bad")
-        assert broken.status_code == 422
-        assert not [one for one in ("mira@", "jonas@", "hidden", "akiko@") if one in text + broken.text]
 
 
 async def test_an_archived_session_is_read_again_until_the_archive_is_back(

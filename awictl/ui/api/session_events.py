@@ -102,7 +102,7 @@ class SessionAsRead:
     #: What the page gets of it, as JSON.
     payload: bytes
     #: Differs if the session was written in between.
-    state: tuple[int, Any]
+    state: tuple[bool, int, Any]
     known: _Known
     #: What happens to it, if it is live.
     changes: AsyncGenerator[Event, None] | None
@@ -187,7 +187,7 @@ class SessionEvents:
             changes = follower.events_since(whole.document, len(whole.stored.raw))
         return SessionAsRead(
             payload,
-            (len(whole.steps), whole.document.get("last_updated")),
+            (whole.degraded, len(whole.steps), whole.document.get("last_updated")),
             _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires),
             changes,
             is_archived=whole.stored is None and not whole.degraded,
@@ -224,14 +224,14 @@ class SessionEvents:
         return next(iter(found.versions), None)
 
     async def _other_than(self, version: SessionVersion | AwiError | None, seconds: float | None = None) -> None:
-        """Wait until the session was written, created, or can be read again; at most so many seconds."""
+        """Wait until the session was written or created, or the server goes away or is back; at most so many seconds."""
         end = None if seconds is None else asyncio.get_running_loop().time() + seconds
         while end is None or asyncio.get_running_loop().time() < end:
             await asyncio.sleep(WAIT_SECONDS)
             now = await self._version()
-            if isinstance(now, AwiError):
-                version = now
-            elif isinstance(version, AwiError) or now != version:
+            if isinstance(now, AwiError) != isinstance(version, AwiError):
+                return
+            if not isinstance(now, AwiError) and now != version:
                 return
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ from awictl import StateManager
 
 #: Maximum size of a picture, in bytes.
 MAX_BYTES = 200_000
+#: Letters with grey instead of coloured edges look the same on every screen.
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-lcd-text"]
 AGENTS = [
     "BrowserUseAgent",
     "Price watcher",
@@ -55,13 +58,10 @@ class Picture(NamedTuple):
 
 PICTURES = {
     "ui-sessions": Picture("sessions", height=560),
-    "ui-session": Picture("session", height=860, fragment="#t=35"),
-    "ui-session-dark": Picture("session", dark=True, height=860, fragment="#t=35"),
-    "ui-gap": Picture("gap", height=620),
+    "ui-session": Picture("session", height=680, fragment="#t=37"),
+    "ui-session-dark": Picture("session", dark=True, height=680, fragment="#t=37"),
     "ui-compare": Picture("compare", height=700),
-    "ui-caches": Picture("caches", height=560),
-    "ui-health": Picture("health", height=860),
-    "ui-narrow": Picture("session", width=390, height=844, fragment="#t=35"),
+    "ui-health": Picture("health", height=700),
 }
 
 
@@ -71,8 +71,8 @@ def put_more(server: ValkeyServer) -> None:
     for number in range(18):
         name = AGENTS[number % len(AGENTS)]
         ended = now - timedelta(seconds=7 + number * number * 5)
-        session_id = f"sess_{(number + 3) * 0x9E3779B97F4A7C15 % 2**128:032x}"
-        agent_id = f"{(number + 5) * 0x9E3779B97F4A7C15 % 2**96:024x}"
+        session_id = f"sess_{md5(str(number).encode(), usedforsecurity=False).hexdigest()}"
+        agent_id = md5(name.encode(), usedforsecurity=False).hexdigest()[:24]
         raw = story(session_id, agent_id, name, ended, seed=number, count=5 + number * 37 % 90)
         put(server, raw, session_id, 1800 - number * number * 5)
 
@@ -102,7 +102,7 @@ async def main(folder: Path, names: list[str]) -> None:
         user.configure("[profiles.production]\nread_only = true\n")
         inspector = stack.enter_context(inspecting(user.having(AWI_PROFILE="production")))
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
+            browser = await playwright.chromium.launch(executable_path=chromium_program(), args=ARGUMENTS)
             pages = Pages(browser)
             for name in names:
                 picture = PICTURES[name]

@@ -227,3 +227,10 @@ def test_output_matches_but_for_what_differs_from_run_to_run(old: str, new: str,
 def test_a_line_of_dots_stands_for_any_lines(shown: str, same: bool) -> None:
     assert matches(shown, "first\nsecond\nthird\nlast\n") is same
     assert matches("first\n…\nlast\n", "first\nlast\n")
+
+
+def test_every_picture_is_shown_on_a_page_and_is_small() -> None:
+    pages = "".join(page.read_text() for page in PAGES)
+    for picture in (REPOSITORY / "docs" / "images").iterdir():
+        assert re.search(rf"!\[[^\]]+\]\((docs/)?images/{re.escape(picture.name)}\)", pages), picture
+        assert picture.stat().st_size < 200_000, picture

@@ -4,8 +4,10 @@ import {html, useEffect, useRef, useState} from "../vendor/preact-htm.js";
 import {formatTime} from "../widgets/time.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
-/** How long a step is shown when playing, in milliseconds: long pauses are shortened. */
-const [SHORTEST, LONGEST, UNKNOWN] = [30, 1500, 500];
+/** How long a step is shown when playing at normal speed, in milliseconds: long pauses are shortened. */
+const [LONGEST, UNKNOWN] = [1500, 500];
+/** How long a step is shown at least, at any speed, in milliseconds. */
+const SHORTEST = 30;
 
 /** What plays: `{playing, speed, toggle, stop, faster, slower}`. `goTo(index)` shows a step. */
 export function usePlayer(rows, index, goTo) {
@@ -18,8 +20,8 @@ export function usePlayer(rows, index, goTo) {
       setPlaying(false);
       return undefined;
     }
-    const pause = (rows[index + 1].since ?? UNKNOWN) / speed;
-    const timer = setTimeout(() => goTo(index + 1), Math.min(Math.max(pause, SHORTEST), LONGEST));
+    const pause = Math.min(rows[index + 1].since ?? UNKNOWN, LONGEST) / speed;
+    const timer = setTimeout(() => goTo(index + 1), Math.max(pause, SHORTEST));
     return () => clearTimeout(timer);
   }, [playing, speed, index, last]);
   const change = (by) => setSpeed((now) => SPEEDS[SPEEDS.indexOf(now) + by] ?? now);

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import AwiError
-from .abandoned import EndAbandoned
 from .api import about, agents, caches, compare, health, session, session_events, sessions
+from .http.abandoned import EndAbandoned
+from .http.responses import PROBLEM, encoded, problem_response
+from .http.static_files import StaticFiles
 from .inspector import Inspector
-from .responses import PROBLEM, encoded, problem_response
-from .static_files import StaticFiles
 
 #: Paths of the pages. All are the same file, which shows the page of its path.
 PAGES = (

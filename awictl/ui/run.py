@@ -19,8 +19,8 @@ from ..util.daemon_thread import in_daemon_thread
 from ..util.http.connections import ConnectionLimits, max_connections
 from ..util.http.protocol import BoundedHttpProtocol
 from ..util.http_server import SignalledServer, listen, url_of_address
-from .access import TOKEN, AccessControl, HostNames, LoginLinks
 from .app import create_app
+from .http.access import TOKEN, AccessControl, HostNames, LoginLinks
 from .inspector import Inspector
 from .options import InspectorOptions
 

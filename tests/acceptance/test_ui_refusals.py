@@ -1,6 +1,6 @@
 """Who may see the inspector, over real HTTP: without the cookie, from elsewhere, or with a method that writes, nobody.
 
-What is refused is decided by `awictl/ui/access.py`; here, every path of the running program is tried.
+What is refused is decided by `awictl/ui/http/access.py`; here, every path of the running program is tried.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from awictl.agents.secret import digest_of
 from awictl.document.byte_layout import encode
 from awictl.document.redaction.rules import Redaction
 from awictl.ui.api import agents
-from awictl.ui.recent import REST_FACTOR, SECONDS, Recent
+from awictl.ui.results.recent import REST_FACTOR, SECONDS, Recent
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings
 from awictl.document.byte_layout import encode
-from awictl.ui.abandoned import EndAbandoned
 from awictl.ui.api import session
 from awictl.ui.app import create_app
+from awictl.ui.http.abandoned import EndAbandoned
 from awictl.ui.inspector import Inspector
 from awictl.ui.options import InspectorOptions
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from awictl import Unreachable
-from awictl.ui.shared_scan import MIN_SECONDS, REST_FACTOR, OnStep, SharedScan
+from awictl.ui.results.shared_scan import MIN_SECONDS, REST_FACTOR, OnStep, SharedScan
 
 
 class Scene:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from awictl.ui.access import CONTENT_SECURITY_POLICY, MAX_BROWSERS, AccessControl, HostNames, LoginLinks
+from awictl.ui.http.access import CONTENT_SECURITY_POLICY, MAX_BROWSERS, AccessControl, HostNames, LoginLinks
 
 LOCAL = HostNames("127.0.0.1", 4711, wide=False)
 WIDE = HostNames("0.0.0.0", 4711, wide=True, allowed=["Inspector.example.com", "other.example.com:8443"])  # noqa: S104

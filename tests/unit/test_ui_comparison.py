@@ -12,7 +12,7 @@ from awictl import InvalidData, NotFound
 from awictl.document.history.timeline import Step
 from awictl.sessions.whole_session import WholeSession
 from awictl.ui import comparison
-from awictl.ui.comparison import SideBySide, Wanted, opened
+from awictl.ui.results.comparison import SideBySide, Wanted, opened
 
 
 def whole(*steps: Step, **fields: Any) -> WholeSession:

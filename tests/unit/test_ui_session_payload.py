@@ -18,7 +18,7 @@ from awictl.document.redaction.rules import parse_redaction
 from awictl.document.schema import new_document
 from awictl.sessions.whole_session import WholeSession, whole_from_document
 from awictl.ui.api.session_payload import session_payload
-from awictl.ui.redacted_sessions import redacted_sessions
+from awictl.ui.results.redacted_sessions import redacted_sessions
 
 NOW = "2026-11-27T07:00:00.000Z"
 

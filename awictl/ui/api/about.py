@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from ..._version import __version__
 from ...document.timestamps import timestamp
+from ..http.responses import json_response
 from ..inspector import inspector_of
-from ..responses import json_response
 
 
 async def about(request: Request) -> Response:

@@ -14,10 +14,10 @@ from ...agents.current import CurrentSession, current_sessions
 from ...agents.records import AgentRecord, UsageSort, sorted_records
 from ...document.timestamps import optional_timestamp, parse_timestamp, timestamp
 from ...errors import AwiError, InvalidInput
-from ..bounded import bounded
+from ..http.responses import json_response, problem_of, redacted_value
 from ..inspector import Inspector, inspector_of, manager_of
-from ..recent import Recent
-from ..responses import json_response, problem_of, redacted_value
+from ..results.bounded import bounded
+from ..results.recent import Recent
 
 if TYPE_CHECKING:
     from ...sessions.manager import StateManager

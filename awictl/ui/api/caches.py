@@ -18,10 +18,10 @@ from ...errors import AwiError, InvalidInput, NotFound
 from ...query_cache.diagnose import checked_query
 from ...sessions.manager import StateManager
 from ...util.daemon_thread import in_daemon_thread
-from ..cached_queries import MAX_ENTRIES, CachedQueries, scan_cached
+from ..http.responses import json_response, redacted_value
 from ..inspector import Inspector, inspector_of, manager_of
-from ..responses import json_response, redacted_value
-from ..shared_scan import OnStep, SharedScan
+from ..results.cached_queries import MAX_ENTRIES, CachedQueries, scan_cached
+from ..results.shared_scan import OnStep, SharedScan
 
 #: Seconds for which a request waits for the scan; the page asks again if it takes longer.
 WAIT_SECONDS = 1.0

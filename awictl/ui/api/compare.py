@@ -19,10 +19,10 @@ from ...document.timestamps import timestamp
 from ...errors import InvalidInput
 from ...sessions.whole_session import WholeSession
 from ...util.daemon_thread import in_daemon_thread
-from ..comparison import SideBySide, Wanted, opened
+from ..http.responses import json_response
 from ..inspector import Inspector, inspector_of, manager_of
-from ..redacted_sessions import redacted_sessions
-from ..responses import json_response
+from ..results.comparison import SideBySide, Wanted, opened
+from ..results.redacted_sessions import redacted_sessions
 
 #: Maximum number of comparisons that are made, and that are kept, at the same time: each has two sessions in memory.
 MAX_COMPARISONS = 2

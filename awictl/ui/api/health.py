@@ -16,9 +16,9 @@ from ...diagnostics.inventory import DEFAULT_SAMPLE
 from ...document.timestamps import timestamp
 from ...errors import AwiError
 from ...sessions.manager import StateManager
+from ..http.responses import json_response
 from ..inspector import Inspector, inspector_of
-from ..responses import json_response
-from ..shared_scan import OnStep, SharedScan
+from ..results.shared_scan import OnStep, SharedScan
 
 #: Seconds for which a request waits for a scan; the page asks again for what takes longer.
 WAIT_SECONDS = 1.0

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from ...errors import NoSession
 from ...util.daemon_thread import in_daemon_thread
+from ..http.responses import json_response
 from ..inspector import inspector_of, manager_of
-from ..responses import json_response
 from .session_payload import payload_turns, session_payload
 
 

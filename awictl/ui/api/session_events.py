@@ -22,10 +22,10 @@ from ...errors import AwiError, NoSession, NotFound, Refused, Unreachable
 from ...sessions.manager import StateManager
 from ...store.base import SessionVersion
 from ...util.daemon_thread import in_daemon_thread
-from ..events import event_stream
+from ..http.events import event_stream
+from ..http.responses import encoded_redacted, problem_of, text_response
 from ..inspector import inspector_of, manager_of
-from ..redacted_sessions import redacted_sessions
-from ..responses import encoded_redacted, problem_of, text_response
+from ..results.redacted_sessions import redacted_sessions
 from .session_payload import payload_turns, session_payload
 
 #: Seconds between two looks at a live session, and at one that is not.

@@ -11,7 +11,7 @@ from ...document.redaction.rules import Redaction
 from ...document.timestamps import timestamp
 from ...sessions.whole_session import WholeSession
 from ..inspector import Inspector
-from ..redacted_sessions import redacted_sessions
+from ..results.redacted_sessions import redacted_sessions
 
 #: Maximum number of sessions that are read as a whole at the same time: each takes some ten times its size in memory.
 MAX_AT_ONCE = 4

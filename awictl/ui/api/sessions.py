@@ -13,7 +13,8 @@ from starlette.routing import Route
 from ...agents.secret import mask_whole_secrets
 from ...errors import InvalidInput
 from ...sessions.where.grammar import parse
-from ..events import event_stream
+from ..http.events import event_stream
+from ..http.responses import redacted_value
 from ..inspector import Inspector, inspector_of
 from ..listing.listings import Listings
 from ..listing.redacted_rows import redacted_rows
@@ -21,7 +22,6 @@ from ..listing.rows import SORTS
 from ..listing.source import SessionSource
 from ..listing.table import RowOrder
 from ..listing.window import Window, WindowQuery
-from ..responses import redacted_value
 
 #: Maximum number of rows of a window.
 MOST_ROWS = 200

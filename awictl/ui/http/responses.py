@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..agents.secret import mask_whole_secrets
-from ..document.json_codec import dumps, loads
-from ..document.redaction.redact import Redactor
-from ..document.redaction.rules import Redaction
-from ..errors import AwiError, InvalidData, InvalidInput, NotFound, Refused, TooLarge, Unreachable
-from .inspector import inspector_of
+from ...agents.secret import mask_whole_secrets
+from ...document.json_codec import dumps, loads
+from ...document.redaction.redact import Redactor
+from ...document.redaction.rules import Redaction
+from ...errors import AwiError, InvalidData, InvalidInput, NotFound, Refused, TooLarge, Unreachable
+from ..inspector import inspector_of
 
 #: Type of the content of a problem (RFC 9457).
 PROBLEM = "application/problem+json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..document.history.timeline import Step
-from ..document.json_codec import dumps, loads
-from ..document.redaction.redact import Redactor
-from ..sessions.whole_session import WholeSession
+from ...document.history.timeline import Step
+from ...document.json_codec import dumps, loads
+from ...document.redaction.redact import Redactor
+from ...sessions.whole_session import WholeSession
 
 
 def redacted_sessions(wholes: Sequence[WholeSession], redactor: Redactor) -> list[WholeSession]:

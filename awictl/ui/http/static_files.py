@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .offline.bundle import STATIC, read_modules
+from ..offline.bundle import STATIC, read_modules
 
 #: The module that the page begins with.
 _ENTRY = "app.js"

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
 
-from ..document.timestamps import timestamp
-from ..errors import AwiError
+from ...document.timestamps import timestamp
+from ...errors import AwiError
 
 log = logging.getLogger("awictl.ui")
 

@@ -10,8 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ..errors import AwiError, Unreachable
-from .inspector import MAX_STREAMS, inspector_of
+from ...errors import AwiError, Unreachable
+from ..inspector import MAX_STREAMS, inspector_of
 from .responses import encoded, problem_of, problem_response
 
 #: Seconds without an event after which a comment is sent, so that a connection that is lost is noticed.

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..document.action_numbers import gap_row
-from ..document.history.run_comparison import OUTCOME_FIELDS, StateComparison, compare_run_states, compare_runs
-from ..document.history.run_lines import Relation, RunLine, run_lines
-from ..document.history.timeline import Step, Timeline
-from ..document.json_codec import json_equal
-from ..document.merge import DocumentDifference, compare, value_at
-from ..document.schema import as_object
-from ..errors import NotFound
-from ..sessions.whole_session import WholeSession
+from ...document.action_numbers import gap_row
+from ...document.history.run_comparison import OUTCOME_FIELDS, StateComparison, compare_run_states, compare_runs
+from ...document.history.run_lines import Relation, RunLine, run_lines
+from ...document.history.timeline import Step, Timeline
+from ...document.json_codec import json_equal
+from ...document.merge import DocumentDifference, compare, value_at
+from ...document.schema import as_object
+from ...errors import NotFound
+from ...sessions.whole_session import WholeSession
 from .bounded import bounded, cut, text_of
 
 #: Maximum number of lines in a part, and of those before the line that it is to have.

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from ..document.json_codec import dumps
-from ..document.keys import is_cache_key
-from ..document.schema import active_query
-from ..errors import AwiError
-from ..query_cache.cache import Cached
-from ..query_cache.diagnose import listed_query
-from ..sessions.manager import StateManager
+from ...document.json_codec import dumps
+from ...document.keys import is_cache_key
+from ...document.schema import active_query
+from ...errors import AwiError
+from ...query_cache.cache import Cached
+from ...query_cache.diagnose import listed_query
+from ...sessions.manager import StateManager
 from .shared_scan import OnStep
 
 #: Maximum number of entries that are kept: those with the longest TTLs, which were cached last.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..agents.secret import mask_whole_secrets
-from ..document.json_codec import dumps
+from ...agents.secret import mask_whole_secrets
+from ...document.json_codec import dumps
 
 #: Stands for the items of an array, or the fields of an object, that are left out.
 MORE = "…"

@@ -1,0 +1,1 @@
+"""How the inspector answers: who has access, responses, streams of events, static files."""

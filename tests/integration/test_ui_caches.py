@@ -16,8 +16,8 @@ from support.valkey import ValkeyServer
 from awictl import Settings, StateManager
 from awictl.document.redaction.rules import parse_redaction
 from awictl.query_cache.cache_key import cache_key
-from awictl.ui import cached_queries, shared_scan
 from awictl.ui.api import caches
+from awictl.ui.results import cached_queries, shared_scan
 
 QUERY = {"filters": {"tag": "awi", "page": 2}, "sort": {"key": "date", "order": "desc"}}
 KEY = cache_key(*QUERY.values())

@@ -17,8 +17,8 @@ from awictl import Settings, StateManager
 from awictl.cli.session import compare_view
 from awictl.document.byte_layout import encode
 from awictl.document.redaction.rules import Redaction
-from awictl.ui import comparison
 from awictl.ui.api import compare
+from awictl.ui.results import comparison
 
 IDS = {"a": FIRST, "b": SECOND}
 

@@ -17,8 +17,8 @@ from support.valkey import ValkeyServer
 
 from awictl import Settings, StateManager
 from awictl.diagnostics.doctor import examine
-from awictl.ui import shared_scan
 from awictl.ui.api import health
+from awictl.ui.results import shared_scan
 
 HOSTILE = "sess_<script>alert(1)</script>\u202e"
 #: Commands that only read; the monitor records those that scripts send, too.

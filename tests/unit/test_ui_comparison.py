@@ -11,7 +11,7 @@ from support.documents import document
 from awictl import InvalidData, NotFound
 from awictl.document.history.timeline import Step
 from awictl.sessions.whole_session import WholeSession
-from awictl.ui import comparison
+from awictl.ui.results import comparison
 from awictl.ui.results.comparison import SideBySide, Wanted, opened
 
 

@@ -127,6 +127,8 @@ async def test_long_runs_and_an_outage(
         lines = page.locator(".parts [role=status]")
         await expect(lines).to_have_text("Lines 652 to 1,151 of 1,202")
         assert (await current(page))[:3] == ["701", "x", "only first first divergence"]
+        said = "The first divergence is at action 701: the first did x, the second 700."
+        await expect(page.locator(".result p").first).to_have_text(said)
         await page.keyboard.press("p")
         await expect(lines).to_have_text("Lines 1 to 500 of 1,202")
         await expect(page.locator("tr[aria-current=true] > td").first).to_have_text("6")

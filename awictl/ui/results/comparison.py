@@ -62,7 +62,7 @@ class SideBySide:
             "equal": self._found.equal,
             "exact": self._found.exact,
             "counts": self._found.counts(),
-            "divergence": self._place(parted),
+            "divergence": self._divergence(parted),
             "other_outcome": self._place(self._first(Relation.OUTCOME)),
             "states_before": _states(divergence.states if divergence is not None else None),
             "states_at_end": _states(_at_end(first.timeline, second.timeline)),
@@ -103,6 +103,13 @@ class SideBySide:
         lines = self._lines
         starts = (at for at in range(begin, len(lines)) if not at or lines[at - 1].block != lines[at].block)
         return next((at for at in starts if _differs(lines[at])), None)
+
+    def _divergence(self, number: int | None) -> dict[str, Any] | None:
+        """The line of the divergence; `steps`: the next actions of both runs, of which the line may have only one."""
+        place, found = self._place(number), self._found.divergence
+        if place is None or found is None:
+            return None
+        return place | {"steps": {"first": self._cell(found.first), "second": self._cell(found.second)}}
 
     def _place(self, number: int | None) -> dict[str, Any] | None:
         return {"line": number, **self._line(self._lines[number])} if number is not None else None

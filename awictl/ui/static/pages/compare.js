@@ -157,7 +157,7 @@ function Comparison({a, b, all, hash}) {
 }
 
 function commands(a, b, {divergence}) {
-  const at = [divergence?.first?.ordinal, divergence?.second?.ordinal];
+  const at = [divergence?.steps.first?.ordinal, divergence?.steps.second?.ordinal];
   const shown = [a, b].flatMap((id, side) =>
     at[side] === undefined ? [] : [["awictl", "session", "show", id, "--at", String(at[side])]],
   );
@@ -170,8 +170,8 @@ function commands(a, b, {divergence}) {
 
 function Sides({ids, found}) {
   return html`<div class="sides">
-    <${Side} label="First" id=${ids[0]} side=${found.first} ordinal=${found.divergence?.first?.ordinal} />
-    <${Side} label="Second" id=${ids[1]} side=${found.second} ordinal=${found.divergence?.second?.ordinal} />
+    <${Side} label="First" id=${ids[0]} side=${found.first} ordinal=${found.divergence?.steps.first?.ordinal} />
+    <${Side} label="Second" id=${ids[1]} side=${found.second} ordinal=${found.divergence?.steps.second?.ordinal} />
   </div>`;
 }
 

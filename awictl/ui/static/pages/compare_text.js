@@ -13,7 +13,7 @@ export function sentences(found) {
   if (!divergence) {
     said.push(found.lines.length ? "Both runs have the same actions." : "Neither run has an action.");
   } else {
-    said.push(html`The first divergence is at ${where(divergence)}: ${parted(divergence)}.`);
+    said.push(html`The first divergence is at ${where(divergence.steps)}: ${parted(divergence.steps)}.`);
   }
   if (outcome) {
     const fields = outcome.differs.join(", ");

@@ -56,3 +56,18 @@ def test_the_number_of_comparisons_is_bounded() -> None:
     assert len(keyframes(timeline).rows) == 294 and not keyframes(timeline).cut
     some = keyframes(timeline, max_compared=60_000)
     assert some.cut and 90 < len(some.rows) < 110
+
+
+def test_the_time_of_an_end_before_another_one() -> None:
+    """The library does not say what `session_end` was then if the beginning is missing, so neither does the page."""
+    actions = [
+        {"t": t, "action": name, "delta": {}, "timestamp": f"2026-11-27T08:00:0{t}.000Z"}
+        for t, name in enumerate(["search", "session_end", "search", "search", "session_end", "search"], 3)
+    ]
+    actions = [one if one["action"] == "session_end" else one | {"success": True} for one in actions]
+    statistics = {"total_actions": 6, "successful_actions": 6, "failed_actions": 0, "session_start": "x"}
+    statistics |= {"last_activity": actions[-1]["timestamp"], "session_end": actions[-2]["timestamp"]}
+    history = {"actions": actions, "last_action": actions[-1], "trimmed_actions": 3}
+    timeline = Timeline({"session_id": "sess_1", "statistics": statistics, "history": history})
+    assert "/statistics/session_end" in timeline.state_at(4).unknown
+    assert [one["index"] for one in keyframes(timeline).rows if "/statistics/session_end" in one["unknown"]] == [0, 1]

@@ -109,7 +109,7 @@ def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bo
             found.append(_whole(index, state))
             replayed = _partial(state)
         else:
-            is_expected = not _is_plain(step.action) or (
+            is_expected = not _is_plain(replayed, step.action) or (
                 step.ordinal >= known_from and _changes_unknown(replayed, step.action)
             )
             replayed = _replayed(replayed, step.action)
@@ -131,7 +131,7 @@ def _compared(timeline: Timeline, max_compared: int = MAX_COMPARED, *, every: bo
     return Keyframes(found, surprised, cut)
 
 
-def _is_plain(action: Any) -> bool:
+def _is_plain(state: dict[str, Any], action: Any) -> bool:
     """Whether it is known what an action changed, and JavaScript counts it in the same way: it has no 1.0, only 1."""
     record = as_object(action)
     delta = record.get("delta", {} if record.get("action") in (SESSION_START, SESSION_END) else None)
@@ -140,18 +140,23 @@ def _is_plain(action: Any) -> bool:
         and isinstance(delta, dict)
         and not any(name in delta for name in ("statistics", *FIXED_FIELDS))
         and not is_start(action)
+        and not any(type(one) is float for one in _counts(state, action))
     )
+
+
+def _counts(state: dict[str, Any], action: Any) -> list[Any]:
+    """The counts in a state that an action increases."""
+    statistics = as_object(state.get("statistics"))
+    return [statistics.get(name) for name in counts_of(action)]
 
 
 def _changes_unknown(state: dict[str, Any], action: Any) -> bool:
     """Whether an action changes what is unknown, so that more may be known of it afterwards than the action says."""
-    if not is_end(action):
-        statistics = state.get("statistics", {})
-        if statistics is UNKNOWN or type(statistics) is OpenObject:
-            return True
-        counts = [statistics.get(name) for name in counts_of(action)] if isinstance(statistics, dict) else []
-        if any(one is UNKNOWN or type(one) is float for one in counts):
-            return True
+    if is_end(action):
+        return True  # its time is not known to be that of the field if there was another end
+    statistics = state.get("statistics")
+    if statistics is UNKNOWN or type(statistics) is OpenObject or UNKNOWN in _counts(state, action):
+        return True
     return _is_open(state, as_object(action).get("delta", {}))
 
 

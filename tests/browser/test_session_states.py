@@ -72,7 +72,9 @@ async def test_the_states_of_real_sessions(
             payloads.append((await client.get(f"/api/sessions/{session_id}")).text)
             whole = await manager.time_travel.whole(session_id)
             expected.append([_row(one) for one in whole.timeline.states()])
-    found = await modules.run({"json.js": "parseJson, stringify", "replay.js": "Replay"}, STATES, payloads)
+    found = await modules.run(
+        {"document/json.js": "parseJson, stringify", "document/replay.js": "Replay"}, STATES, payloads
+    )
     kinds: Counter[str] = Counter()
     for seed, (payload, text, states) in enumerate(zip(map(json.loads, payloads), found, expected, strict=True)):
         for one, truth in zip(loads(text.encode()), states, strict=True):

@@ -45,5 +45,7 @@ async def _answer(route: Route) -> None:
         await route.fulfill(content_type="text/html", body="<!doctype html><title>Modules</title>")
     elif path == "favicon.ico":
         await route.fulfill(status=204)
+    elif not (STATIC / path).is_file():
+        await route.fulfill(status=404)
     else:
         await route.fulfill(content_type="text/javascript", path=STATIC / path)

@@ -96,5 +96,7 @@ async def _until(
     finally:
         stopped.cancel()
         if following is not None:
-            following.cancel()
+            while not following.done():
+                following.cancel()  # again, since the driver of MongoDB may turn a cancellation into another error
+                await asyncio.wait([following], timeout=0.1)
             await asyncio.gather(following, return_exceptions=True)

@@ -5,12 +5,14 @@ import {Link, sessionUrl} from "../frame/router.js";
 import {visible} from "../widgets/text.js";
 import {Ago, Countdown, formatBytes, formatCount} from "../widgets/time.js";
 
+const TOTAL = "all that were ever recorded, also those that were trimmed: `total` in filters";
+
 /** The columns, each with the name to sort by, and whether the largest is first then. */
 export const COLUMNS = [
   {key: "session", title: "Session", sort: "id"},
   {key: "agent", title: "Agent", sort: "agent"},
   {key: "route", title: "Route", sort: "route"},
-  {key: "actions", title: "Actions", sort: "actions", largest: true, className: "number"},
+  {key: "actions", title: "Actions", help: TOTAL, sort: "actions", largest: true, className: "number"},
   {key: "failed", title: "Failed", sort: "failed", largest: true, className: "number"},
   {key: "activity", title: "Activity", sort: "activity", largest: true, className: "number"},
   {key: "ttl", title: "TTL", sort: "ttl", className: "number"},

@@ -33,8 +33,8 @@ export function rowOfKey(key, active, total, page) {
 /**
  * A grid with keys: arrows, PageUp, PageDown, Home and End choose a row, Enter opens it.
  *
- * `columns`: `{key, title, className}` each, with `sort` if the list can be sorted by it. `rowAt(index)`: a row; undefined
- * if it has not been loaded. `cells(row)`: the content of its cells by key. `onRange(first, last)`: which rows are on the
+ * `columns`: `{key, title, className}` each, with `sort` if the list can be sorted by it, and `help` to explain it.
+ * `rowAt(index)`: a row; undefined if it has not been loaded. `cells(row)`: the content of its cells by key. `onRange(first, last)`: which rows are on the
  * screen. `sort`: `{key, descending}`. `active`: number of the chosen row, or -1. `start`: where to scroll at first.
  */
 export function VirtualList(props) {
@@ -129,7 +129,7 @@ function Header({column, sort, onSort}) {
   const order = isSorted ? (sort.descending ? "descending" : "ascending") : "none";
   return html`<div role="columnheader" class=${column.className ?? ""} aria-sort=${column.sort ? order : null}>
     ${column.sort
-      ? html`<button type="button" class="sort" onClick=${() => onSort(column)}>
+      ? html`<button type="button" class="sort" title=${column.help} onClick=${() => onSort(column)}>
           ${column.title}<span aria-hidden="true" class="arrow">${isSorted ? (sort.descending ? "▼" : "▲") : ""}</span>
         </button>`
       : column.title}

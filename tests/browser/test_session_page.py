@@ -214,6 +214,9 @@ async def addresses(page: Page) -> None:
     await page.evaluate("location.hash = 't=13'")
     await at(page, 13)
     await expect(page.locator("main .notice.warn")).to_have_count(0)
+    await page.get_by_role("link", name="Skip to the page").press("Enter")
+    await expect(page.get_by_role("main")).to_be_focused()
+    await at(page, 13)
 
 
 async def go_to(page: Page, timeline: Timeline) -> None:

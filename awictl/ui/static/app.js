@@ -42,6 +42,12 @@ function decoded(text) {
   }
 }
 
+/** Go to the page by keyboard; the address stays as it is, since it may name an action. */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
 function App() {
   const place = useLocation();
   const [about, setAbout] = useState(null);
@@ -66,7 +72,7 @@ function App() {
     document.title = `${visible(found?.id ?? found?.title ?? "Not found").slice(0, MOST_TITLE)} · awictl`;
   }, [found?.id, found?.title]);
   return html`
-    <a class="skip" href="#main">Skip to the page</a>
+    <a class="skip" href="#main" onClick=${skip}>Skip to the page</a>
     <header class="shell">
       <nav aria-label="Pages">
         <${Link} href="/sessions" class="brand"><img src="/static/icon.svg" alt="" width="20" height="20" /> awictl</${Link}>

@@ -162,5 +162,6 @@ async def test_the_list(
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile("/sessions/sess_00[12]$"))
+        await expect(page.get_by_role("main")).to_be_focused()
         await page.go_back()
         await expect(row(page, 2)).to_have_attribute("aria-selected", "true")

@@ -1,6 +1,6 @@
 // The frame around the pages: navigation, what is inspected, and the theme.
 
-import {html, render, useEffect, useState} from "./vendor/preact-htm.js";
+import {html, render, useEffect, useRef, useState} from "./vendor/preact-htm.js";
 import {getJson} from "./frame/api.js";
 import {Problem} from "./widgets/notices.js";
 import {Link, useLocation} from "./frame/router.js";
@@ -68,6 +68,12 @@ function App() {
     const timer = setInterval(() => document.hidden || load(), 30000);
     return () => clearInterval(timer);
   }, []);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    // what had the focus may be gone: keys and screen readers go on in the new page
+    if (!isFirst.current) document.getElementById("main").focus({preventScroll: true});
+    isFirst.current = false;
+  }, [place.path]);
   useEffect(() => {
     document.title = `${visible(found?.id ?? found?.title ?? "Not found").slice(0, MOST_TITLE)} · awictl`;
   }, [found?.id, found?.title]);

@@ -71,8 +71,9 @@ function missing({gaps, breaks}) {
   const number = gaps.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   const ranges = gaps.slice(0, MOST_GAPS).map(([first, last]) => (first === last ? first : `${first}–${last}`));
   if (gaps.length > MOST_GAPS) ranges.push("…");
-  const parts = [number && `${plural(number, "action")} (${ranges.join(", ")})`, breaks.length && "unknown how many others"];
-  return parts.filter(Boolean).join(", ") || null;
+  const counted = number > 0 && `${plural(number, "action")} (${ranges.join(", ")})`;
+  const uncounted = breaks.length > 0 && "unknown how many others";
+  return [counted, uncounted].filter(Boolean).join(", ") || null;
 }
 
 function count(value) {

@@ -56,7 +56,8 @@ export function GoTo({find, goTo, field}) {
   };
   return html`<form class="go-to" role="search" onSubmit=${onSubmit}>
     <input type="search" ref=${field} aria-label="Go to an action: its number, a time in UTC, or a text in it"
-      placeholder="17, 12:05 or text" title="Number of an action, a time in UTC, or a text: Enter again for the next one"
+      placeholder="17, 12:05 or text"
+      title="Number of an action, a time in UTC, or a text: Enter again for the next one"
       autocomplete="off" spellcheck=${false} enterkeyhint="search" onInput=${() => setProblem(null)} />
     <button type="submit">Go to</button>
     <span role="status" class="warn">${problem}</span>

@@ -34,8 +34,8 @@ export function rowOfKey(key, active, total, page) {
  * A grid with keys: arrows, PageUp, PageDown, Home and End choose a row, Enter opens it.
  *
  * `columns`: `{key, title, className}` each, with `sort` if the list can be sorted by it, and `help` to explain it.
- * `rowAt(index)`: a row; undefined if it has not been loaded. `cells(row)`: the content of its cells by key. `onRange(first, last)`: which rows are on the
- * screen. `sort`: `{key, descending}`. `active`: number of the chosen row, or -1. `start`: where to scroll at first.
+ * `rowAt(index)`: a row; undefined if it has not been loaded. `cells(row)`: the content of its cells by key.
+ * `onRange(first, last)`: which rows are on the screen. `sort`: `{key, descending}`. `active`: number of the chosen row, or -1. `start`: where to scroll at first.
  */
 export function VirtualList(props) {
   const {label, columns, total, rowAt, cells, rowClass, onRange, sort, onSort, active, onActive, onOpen, busy, start} = props;

@@ -100,6 +100,25 @@ async def test_an_open_page_does_not_keep_its_session_in_memory(
     assert [one() for one in found] == [None]
 
 
+async def test_a_session_that_begins_again_within_what_is_archived_is_read_anew(
+    watch: Open, writer: StateManager, valkey: ValkeyServer
+) -> None:
+    """Its actions, as Redis has them, do not follow the newest ones that the page shows, which only the archive has."""
+    put(valkey, encode(document([0] * 12)))
+    await writer.end_session(SESSION_ID)
+    earlier = document([0] * 6)
+    del earlier["history"]["actions"][:2]
+    put(valkey, encode(earlier))
+    page = watch()
+    name, payload = await page.next()
+    assert (name, payload["place"]) == ("session", "live")
+    assert payload["steps"][-1]["ordinal"] > 5
+    await writer.update_state_with_delta(SESSION_ID, {"a": 1})
+    name, payload = await page.next()
+    assert name == "session"
+    assert payload["head"]["a"] == 1
+
+
 async def test_each_change_is_an_event(watch: Open, writer: StateManager, valkey: ValkeyServer) -> None:
     put(valkey, encode(document([0] * 4)))
     page = watch()

@@ -89,8 +89,10 @@ async def _redacted(manager: StateManager, session_id: str, redaction: Redaction
 class _Known:
     """What the page has been told."""
 
-    #: Ordinal of the newest action.
+    #: Ordinal of the newest action of the live session.
     last: int
+    #: Whether it has no newer one. It has if the archive has more than Redis, which is then an earlier state.
+    is_newest: bool
     #: When the session expires, in milliseconds of the event loop's clock; None if it does not.
     expires: float | None
 
@@ -185,10 +187,12 @@ class SessionEvents:
         if whole.stored is not None and not whole.origin:
             follower = Follower(self._manager.store, self._manager.get_archived_session, self._id, POLL_SECONDS)
             changes = follower.events_since(whole.document, len(whole.stored.raw))
+        last = whole.first + len(whole.document["history"]["actions"]) - 1
+        is_newest = all(one.ordinal <= last for one in whole.steps[-1:])
         return SessionAsRead(
             payload,
             (whole.degraded, len(whole.steps), whole.document.get("last_updated")),
-            _Known(whole.first + len(whole.document["history"]["actions"]) - 1, expires),
+            _Known(last, is_newest, expires),
             changes,
             is_archived=whole.stored is None and not whole.degraded,
             degraded=whole.degraded,
@@ -208,7 +212,7 @@ class SessionEvents:
                     case EventKind.AWAY:
                         yield "away", {"message": event.message}
                         return
-                    case EventKind.CHANGE if event.missed or self._redaction is not None:
+                    case EventKind.CHANGE if event.missed or self._redaction is not None or not known.is_newest:
                         return
                     case EventKind.CHANGE:
                         yield "change", _change(event, known)

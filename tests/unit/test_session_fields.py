@@ -14,7 +14,7 @@ from support.documents import APP_FILES, action, compact, document
 from awictl.document.byte_layout import CLOSE, encode, encode_head
 from awictl.document.splice import base_from_string
 from awictl.document.timestamps import parse_timestamp
-from awictl.sessions.summaries import FIELDS, FIELDS_OF_ALL, _epoch_ms, json_lines, summaries
+from awictl.sessions.summaries import FIELDS, FIELDS_OF_ALL, epoch_ms, json_lines, summaries
 from awictl.store import session_fields
 from awictl.store.session_fields import SessionFields, decode_batch, decode_fields, fields_of
 
@@ -130,7 +130,7 @@ def test_a_summary_as_json_is_its_row(others: dict[str, Any], error: str | None)
 )  # fmt: skip
 def test_milliseconds_of_a_timestamp_are_those_of_the_parsed_one(text: Any) -> None:
     moment = parse_timestamp(text)
-    assert _epoch_ms(text) == (math.floor(moment.timestamp() * 1000 + 1e-6) if moment is not None else None)
+    assert epoch_ms(text) == (math.floor(moment.timestamp() * 1000 + 1e-6) if moment is not None else None)
 
 
 @pytest.mark.parametrize("path", APP_FILES, ids=lambda path: path.stem)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...document.history.keyframes import replay_data
 from ...document.redaction.redact import Redactor
 from ...document.redaction.rules import Redaction
 from ...document.timestamps import timestamp
 from ...sessions.whole_session import WholeSession
-from ..inspector import Inspector
 from ..results.redacted_sessions import redacted_sessions
+
+if TYPE_CHECKING:  # a file for a browser is made without the packages of the server, too
+    from ..inspector import Inspector
 
 #: Maximum number of sessions that are read as a whole at the same time: each takes some ten times its size in memory.
 MAX_AT_ONCE = 4

@@ -48,7 +48,7 @@ async def chromium() -> AsyncIterator[Browser]:
     api.expect.set_options(timeout=LIMIT_SECONDS * 1000)
     async with api.async_playwright() as playwright:
         # --no-sandbox: CI runs as root. The files are in /tmp, since /dev/shm may be small.
-        options = ["--no-sandbox", "--disable-dev-shm-usage"]
+        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         browser = await playwright.chromium.launch(executable_path=program, args=options)
         yield browser
         await browser.close()

@@ -19,7 +19,8 @@ EXPECTED = [r"status of (404|422)"]
 NARROW, WIDE = 320, 1280
 #: Pages that axe-core examines in the long run only: others are like them.
 SIMILAR = {"step", "archived", "gap", "agent", "compare-form"}
-#: Widths that a page has to cope with, in pixels.
+#: Widths that a page has to cope with, in pixels; the extremes and what is between them, and all.
+FEW_WIDTHS = [320, 768, 1280, 2560]
 WIDTHS = [320, 360, 480, 640, 768, 1024, 1280, 1920, 2560]
 
 
@@ -38,7 +39,7 @@ async def test_every_page_is_accessible_and_fits(
                 await page.set_viewport_size({"width": width, "height": 800})
                 await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 found[f"{name} {scheme} {width}"] = await violations(page)
-            for width in WIDTHS:
+            for width in FEW_WIDTHS:
                 found[f"{name} {width}"] = await overflow(page, width)
     assert not {place: what for place, what in found.items() if what}
     assert archive_of(mongo) == archived

@@ -129,12 +129,12 @@ async def assert_replayed(modules: Modules, timelines: dict[Any, Timeline], chan
             assert json_equal(state, truth), (name, index, state, truth)
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(5_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [100, pytest.param(5_000, marks=pytest.mark.soak)])
 async def test_the_page_computes_the_states_of_the_library(modules: Modules, count: int) -> None:
     recorded = {name: Timeline(loads((DATA / f"{name}.json").read_bytes())) for name in RECORDED}
     await assert_replayed(modules, recorded, random.Random(1))
-    for start in range(0, count, 200):
-        made = {seed: random_timeline(seed) for seed in range(start, start + 200)}
+    for start in range(0, count, 100):
+        made = {seed: random_timeline(seed) for seed in range(start, start + 100)}
         await assert_replayed(modules, made, random.Random(start))
 
 

@@ -19,6 +19,8 @@ EXPECTED = [r"status of (404|422)"]
 NARROW, WIDE = 320, 1280
 #: Pages that axe-core examines in the long run only: others are like them.
 SIMILAR = {"step", "archived", "gap", "agent", "compare-form"}
+#: Pages that it examines in the dark and narrow, too; all of them in the long run.
+DARK = {"sessions", "session", "compare", "health"}
 #: Widths that a page has to cope with, in pixels; the extremes and what is between them, and all.
 FEW_WIDTHS = [320, 768, 1280, 2560]
 WIDTHS = [320, 360, 480, 640, 768, 1024, 1280, 1920, 2560]
@@ -35,7 +37,8 @@ async def test_every_page_is_accessible_and_fits(
     with unchanged(valkey):
         for name, path in scene.paths.items():
             await visit(page, path)
-            for width, scheme in ((WIDE, "light"), (NARROW, "dark")) if name not in SIMILAR else ():
+            schemes = [(WIDE, "light")] * (name not in SIMILAR) + [(NARROW, "dark")] * (name in DARK)
+            for width, scheme in schemes:
                 await page.set_viewport_size({"width": width, "height": 800})
                 await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 found[f"{name} {scheme} {width}"] = await violations(page)

@@ -18,8 +18,8 @@ from .inspector import Inspector
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page, Request
 
-#: Names of the program, in Debian and elsewhere. The headless shell is Chromium without the windows around its pages, and
-#: what Playwright itself runs headless; it takes two thirds of the processor time.
+#: Names of the program, in Debian and elsewhere. The headless shell is Chromium without the windows around its pages,
+#: and what Playwright itself runs headless; it takes two thirds of the processor time.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 #: Reports of the Content-Security-Policy become errors on the console, even those that the browser does not print.
 _REPORT_VIOLATIONS = """

@@ -10,7 +10,7 @@ from awictl.document.history.timeline import Timeline
 from awictl.document.schema import new_document
 
 
-@pytest.mark.parametrize("count", [250, pytest.param(4_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [100, pytest.param(4_000, marks=pytest.mark.soak)])
 def test_states_that_are_not_compared_are_those_of_the_replay(count: int) -> None:
     """Of most sessions, few states are compared, or even none but the first and the last."""
     few = 0

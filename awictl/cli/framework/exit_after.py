@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 #: Seconds after which the signal follows the thread, so that only one of them reports.
 _LATER = 0.1
+#: Seconds that one of them waits for the other to end the process.
+_GIVE_UP = 5.0
 
 
 def exit_after(seconds: float, code: Callable[[], int]) -> None:
@@ -16,7 +18,10 @@ def exit_after(seconds: float, code: Callable[[], int]) -> None:
     import signal  # not needed for a page of help
     import threading
 
+    leaving = threading.Lock()
+
     def leave(*_: object) -> None:
+        leaving.acquire(timeout=_GIVE_UP)  # if the other one is leaving, this lets it run, and it ends the process
         os._exit(code())
 
     timer = threading.Timer(seconds, leave)

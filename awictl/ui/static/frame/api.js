@@ -1,6 +1,7 @@
 // What the pages load from the server: JSON, and streams of events that reconnect by themselves.
 
 import {parseJson} from "../document/json.js";
+import {urlOf} from "./url.js";
 
 /** A request that failed; `status` is 0 if the server did not answer. */
 export class ApiError extends Error {
@@ -12,16 +13,6 @@ export class ApiError extends Error {
   }
 }
 
-/** The URL of an API path with parameters; those that are undefined, null or "" are left out. */
-export function apiUrl(path, params = {}) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) {
-    if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
-  }
-  const text = query.toString();
-  return text ? `${path}?${text}` : path;
-}
-
 /** The JSON of an API path. Throws ApiError. */
 export async function getJson(path, params, {signal} = {}) {
   return parseJson(await getText(path, params, {signal}));
@@ -31,7 +22,7 @@ export async function getJson(path, params, {signal} = {}) {
 export async function getText(path, params, {signal} = {}) {
   let response;
   try {
-    response = await fetch(apiUrl(path, params), {signal, credentials: "same-origin", cache: "no-store"});
+    response = await fetch(urlOf(path, params), {signal, credentials: "same-origin", cache: "no-store"});
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError({status: 0, detail: "The inspector does not answer: is `awictl ui` still running?"});
@@ -75,7 +66,7 @@ export function subscribe(path, params, {onEvent, onState = () => {}}) {
     onState("connecting");
     let final = false;
     try {
-      const response = await fetch(apiUrl(path, params), {signal: own.signal, cache: "no-store"});
+      const response = await fetch(urlOf(path, params), {signal: own.signal, cache: "no-store"});
       if (!response.ok) {
         const problem = problemOf(response.status, await response.text());
         final = response.status < 500;

@@ -1,6 +1,7 @@
 // The page that is shown is the one of the path; links change the path without loading a new document.
 
 import {html, useEffect, useState} from "../vendor/preact-htm.js";
+import {urlOf} from "./url.js";
 
 const listeners = new Set();
 
@@ -23,12 +24,7 @@ if (typeof window !== "undefined") {
 
 /** The address of a path with parameters; those that are undefined, null or "" are left out. */
 export function pageUrl(path, params = {}, hash = "") {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) {
-    if (value !== undefined && value !== null && value !== "") query.set(name, String(value));
-  }
-  const text = query.toString();
-  return path + (text ? `?${text}` : "") + (hash ? `#${hash}` : "");
+  return urlOf(path, params) + (hash ? `#${hash}` : "");
 }
 
 /** The path of what has a name, such as `/agents/NAME`. A part of a character in the name becomes `\ufffd`. */

@@ -109,15 +109,11 @@ async def key_stats(request: Request) -> Response:
     `kinds`: null before the first result, then the rows of `awictl keys stats -o json`, each with `left` of
     `awictl keys ttl -o json`; all fields of `SharedScan.report`.
     """
-    scan = inspector_of(request).shared(_open_scans).keys
+    scans = inspector_of(request).shared(_open_scans)
+    scan = scans.keys
     scan.ask(again=request.query_params.get("again") == "1")
     await scan.wait(WAIT_SECONDS)
-    answer = {
-        "kinds": scan.result,
-        "size": inspector_of(request).shared(_open_scans).size,
-        **scan.report(),
-        "now": timestamp(),
-    }
+    answer = {"kinds": scan.result, "size": scans.size, **scan.report(), "now": timestamp()}
     return json_response(request, answer)
 
 

@@ -16,6 +16,7 @@ from ..errors import AwiError, NoSession
 from ..settings import Settings
 from ..store.base import AgentSession, HistoryPage, Listed, SessionStore, Stored
 from ..util.daemon_thread import in_daemon_thread
+from ..util.end_tasks import end_tasks
 from .reader import LastDiff, SessionReader
 
 # Services are imported when they are first used: a command needs few of them.
@@ -298,9 +299,7 @@ class StateManager:
         try:
             yield
         finally:
-            while not watching.done():  # a task group, or the driver, may turn a cancellation into another error
-                watching.cancel()
-                await asyncio.wait([watching], timeout=0.1)
+            await end_tasks(watching)
 
     async def bring_home(self) -> int:
         """Bring home all that is journaled, once. Returns how many sessions could not be. Raises Unreachable."""

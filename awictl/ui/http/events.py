@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ...errors import AwiError, Unreachable
+from ...util.end_tasks import end_tasks
 from ..inspector import MAX_STREAMS, inspector_of
 from .responses import encoded, problem_of, problem_response
 
@@ -96,7 +97,5 @@ async def _until(
     finally:
         stopped.cancel()
         if following is not None:
-            while not following.done():
-                following.cancel()  # again, since the driver of MongoDB may turn a cancellation into another error
-                await asyncio.wait([following], timeout=0.1)
+            await end_tasks(following)
             await asyncio.gather(following, return_exceptions=True)

@@ -10,6 +10,7 @@ from typing import Any
 from ...document.timestamps import timestamp
 from ...errors import AwiError, NotFound, Unreachable
 from ...sessions.where.fields import Place
+from ...util.end_tasks import end_tasks
 from ...util.fingerprint_set import FingerprintSet
 from .clock import ListClock
 from .fresh import FreshRows
@@ -81,10 +82,7 @@ class SessionListing:
             self._notify()
             raise
         finally:
-            while left := [one for one in tasks if not one.done()]:
-                for one in left:
-                    one.cancel()
-                await asyncio.wait(left, timeout=0.1)  # the driver may turn a cancellation into another error
+            await end_tasks(*tasks)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- what pages show
@@ -243,8 +241,7 @@ class SessionListing:
                 await self._clock.sleep(TICK)
         finally:
             left = [one for one in (refresh, sort) if one is not None]
-            for one in left:
-                one.cancel()
+            await end_tasks(*left)
             await asyncio.gather(*left, return_exceptions=True)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ...document.timestamps import timestamp
 from ...errors import AwiError
+from ...util.end_tasks import end_tasks
 
 log = logging.getLogger("awictl.ui")
 
@@ -91,8 +92,7 @@ class SharedScan(Generic[Result]):
     async def close(self) -> None:
         """Stop the scan if it runs."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_tasks(self._task)
 
     def _due_in(self, again: bool) -> float:
         """Seconds until a scan may start; not positive if it may start now."""

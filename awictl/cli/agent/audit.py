@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Annotated
 
 from ..framework.command import CommandContext, Work, cli_command
+from ..framework.common_options import time_option
 from ..framework.output import LISTING, Batches, Format
 from ..framework.params import option
-from ..framework.parsers import parse_moment
 from . import audit_view
 from .arguments import Agent, AuditLimit, Since
 
 Until = Annotated[
     datetime | None,
-    option("--until", parser=parse_moment, metavar="TIME", help="Only entries at or before this time."),
+    time_option("--until", "Only entries at or before this time."),
 ]
 Operation = Annotated[
     str | None, option("--operation", metavar="NAME", help="Only entries about this operation or action.")

@@ -228,7 +228,7 @@ class SessionEvents:
         return next(iter(found.versions), None)
 
     async def _other_than(self, version: SessionVersion | AwiError | None, seconds: float | None = None) -> None:
-        """Wait until the session is written or created, or the server goes away or is back; at most so many seconds."""
+        """Wait until the session is written or created, or the server goes away or is back, for at most `seconds`."""
         end = None if seconds is None else asyncio.get_running_loop().time() + seconds
         while end is None or asyncio.get_running_loop().time() < end:
             await asyncio.sleep(WAIT_SECONDS)

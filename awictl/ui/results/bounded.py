@@ -17,13 +17,13 @@ def text_of(value: Any, characters: int) -> str:
 
 
 def cut(text: str, characters: int) -> str:
-    """A text without API keys, of at most so many characters; if it is longer, its beginning and its length."""
+    """A text without API keys; if it is longer than `characters`, its beginning and its length."""
     text = mask_whole_secrets(text)
     return text if len(text) <= characters else f"{text[:characters]}{MORE} ({len(text):,} characters)"
 
 
 def bounded(value: Any, characters: int = 2_000, items: int = 100, depth: int = 6) -> Any:
-    """A copy of a JSON value with at most so many characters per string, and items per array or object.
+    """A copy of a JSON value with at most `characters` per string, and at most `items` per array or object.
 
     What is nested more deeply than `depth` is text.
     """

@@ -69,7 +69,7 @@ class SharedScan(Generic[Result]):
             self._task = asyncio.create_task(self._run())
 
     async def wait(self, seconds: float) -> None:
-        """Wait until no scan runs, at most so many seconds."""
+        """Wait until no scan runs, for at most `seconds`."""
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task}, timeout=seconds)
 
